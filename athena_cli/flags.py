@@ -50,6 +50,7 @@ ABOUT: Mapping[str, str] = {
     "after": "Start after this entry (its id), at `latest`, or at a time; from the beginning if absent.",
     "answerable": "Only open asks that you may answer.",
     "sandbox": 'Sandbox of its commands: {"mode", "network", "readOnly"}.',
+    "workspace": "Where its runs work; default: the shared workspace.",
     "asks": 'How its runs ask a person: {"holdMs", "expiresAfterMs", "onExpiry", "role", ...}.',
     "allowedEgress": 'Hosts that its tools may connect to: [{"host", "port"}, ...].',
     "at": "The time to use as now (ISO-8601 with an offset); now if absent.",

@@ -31,7 +31,7 @@ SandboxPhase: TypeAlias = Literal["ready", "fallback", "required-unavailable", "
 # Workspaces
 
 WorkspaceMode: TypeAlias = Literal["shared", "session", "workflow-run"]
-"""Where runs of a profile work: in the shared workspace, in that of their session, or of their workflow run."""
+"""Where runs of a profile work: in the shared workspace, or in one of their session or workflow run."""
 WorkspaceKind: TypeAlias = Literal["session", "workflow-run"]
 WorkspaceSource: TypeAlias = Literal["clone", "copy", "empty"]
 WorkspaceEnd: TypeAlias = Literal["requested", "policy", "erasure"]

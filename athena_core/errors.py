@@ -266,11 +266,6 @@ class RunTimeout(TimedOut):
     code = "RUN_TIMEOUT"
 
 
-def took_longer(timeout: str) -> str:
-    """Return the end of the sentence "the run …" for a run that timed out."""
-    return f"took longer than {timeout}"
-
-
 class RunCancelledError(Conflict):
     """The run was cancelled."""
 
@@ -370,13 +365,13 @@ class WorkspaceDiskFull(Throttled):
 
 
 class WorkspaceMissing(Conflict):
-    """The directory of a workspace is not on this machine: another host has it, or it was deleted by hand."""
+    """The directory of a workspace was deleted, or is not on this machine."""
 
     code = "WORKSPACE_MISSING"
 
 
 class WorkspaceBusy(Conflict):
-    """A run is at work in the workspace."""
+    """A run uses the workspace."""
 
     code = "WORKSPACE_BUSY"
     retryable = True
@@ -386,12 +381,6 @@ class WorkspaceConflict(Conflict):
     """The changes of a run do not fit the shared workspace any more. Nothing was written; ``details`` has the paths."""
 
     code = "WORKSPACE_CONFLICT"
-
-
-class WorkspaceIsCleaned(Conflict):
-    """The workspace of the run is deleted. The recorded diff of the run can still be applied by hand."""
-
-    code = "WORKSPACE_CLEANED"
 
 
 class TurnLimit(Upstream):

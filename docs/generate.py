@@ -63,6 +63,7 @@ STREAMS = {
     "wfr": "`wfr_<ULID>`, the workflow run's id",
     "rule": "`rule_<ULID>`, the permission rule's id",
     "tok": "`tok_<ULID>`, the token's id",
+    "wsp": "`wsp_<ULID>`, the workspace's id",
     "policy": "`policy`, one stream",
     "halt": "`halt`, one stream",
     "schedule": "`schedule:<id>`, with an id from the client; ticks and requests for an unknown id are in `plane`",
@@ -182,6 +183,7 @@ NAMES = frozenset(
         "inputNames",
         "label",
         "model",
+        "owner",
         "paramNames",
         "personaName",
         "policyId",
@@ -220,6 +222,7 @@ PLAIN = frozenset(
         "cancels",
         "chain",
         "code",
+        "commit",
         "deadLetterId",
         "details",
         "directiveId",
@@ -275,8 +278,10 @@ PLAIN = frozenset(
         "traceId",
         "updatedAt",
         "violationCode",
+        "tree",
         "workflowId",
         "workflowRunId",
+        "workspaceId",
     )
 )
 """Fields with ids, codes, hashes and times that Athena generates."""

@@ -404,7 +404,7 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
 @RUNS.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     row = _finish(rows, recorded, "timed-out")
-    kind, message = errors.RunTimeout, f"the run {errors.took_longer(f'{recorded.event.timeout_ms} ms')}"
+    kind, message = errors.RunTimeout, f"the run took longer than {recorded.event.timeout_ms} ms"
     row.error_code, row.error = kind.code, _error(kind.code, message, retryable=kind.retryable)
 
 

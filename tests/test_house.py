@@ -371,7 +371,7 @@ NOUNS = {  # of the glossary, with their plurals
             "schedule",
         )
     },
-    **{noun: f"{noun}s" for noun in ("session", "template", "token", "view", "workflow", "workflow_run")},
+    **{noun: f"{noun}s" for noun in ("session", "template", "token", "view", "workflow", "workflow_run", "workspace")},
     **{noun: noun for noun in ("audit", "erasure", "evidence", "fleet", "identity", "log", "memory", "policy")},
 }
 NOUN_FOLDERS = {  # in which each file is a noun

@@ -51,7 +51,7 @@ class WorkspaceCreated(Event):
         return place_of(self.kind, self.owner)
 
 
-class WorkspaceKept(Event):
+class WorkspaceRetained(Event):
     """An identity decided whether the workspace is kept: not cleaned because it is unused."""
 
     TYPE: ClassVar[str] = "workspace.kept"
@@ -100,7 +100,7 @@ def evolve(state: WorkspaceState, event: Event) -> WorkspaceState:
     match event:
         case WorkspaceCreated():
             return replace(state, created=event)
-        case WorkspaceKept(keep=keep):
+        case WorkspaceRetained(keep=keep):
             return replace(state, keep=keep)
         case WorkspaceCleaned():
             return replace(state, cleaned=True)
@@ -147,7 +147,7 @@ class CreateWorkspace(Value):
     workspace: WorkspaceCreated
 
 
-class KeepWorkspace(Value):
+class RetainWorkspace(Value):
     """Set whether a workspace is kept."""
 
     workspace_id: str
@@ -172,7 +172,7 @@ class CleanWorkspace(Value):
     by: str | None = None
 
 
-WorkspaceCommand = CreateWorkspace | KeepWorkspace | NoteApplied | CleanWorkspace
+WorkspaceCommand = CreateWorkspace | RetainWorkspace | NoteApplied | CleanWorkspace
 
 
 def decide(command: WorkspaceCommand, state: WorkspaceState, context: Context) -> tuple[Event, ...]:
@@ -182,10 +182,10 @@ def decide(command: WorkspaceCommand, state: WorkspaceState, context: Context) -
     if state.created is None:
         raise NotFound(f"no workspace {command.workspace_id!r} exists")
     match command:
-        case KeepWorkspace(workspace_id=workspace_id, keep=keep, by=by):
+        case RetainWorkspace(workspace_id=workspace_id, keep=keep, by=by):
             if state.cleaned or state.keep == keep:
                 return ()
-            return (WorkspaceKept(workspace_id=workspace_id, keep=keep, by=by),)
+            return (WorkspaceRetained(workspace_id=workspace_id, keep=keep, by=by),)
         case NoteApplied(workspace_id=workspace_id, run_id=run_id, files=files, by=by):
             return (WorkspaceApplied(workspace_id=workspace_id, run_id=run_id, files=files, by=by),)
         case CleanWorkspace(workspace_id=workspace_id, cause=cause, by=by):
@@ -197,7 +197,7 @@ def decide(command: WorkspaceCommand, state: WorkspaceState, context: Context) -
 
 DECIDER: Decider[WorkspaceState] = Decider(
     category="wsp",
-    events=(WorkspaceCreated, WorkspaceKept, WorkspaceApplied, WorkspaceCleaned),
+    events=(WorkspaceCreated, WorkspaceRetained, WorkspaceApplied, WorkspaceCleaned),
     initial=WorkspaceState(),
     evolve=evolve,
     occupies={WorkspaceCreated: _created_guards, WorkspaceCleaned: _cleaned_guards},

@@ -62,4 +62,7 @@ WRONG = {
     "ATHENA_API_BASE_URL": ["127.0.0.1"],
     "ATHENA_CLI_TRANSPORT": ["carrier-pigeon"],
     "ATHENA_WORKSPACE_CLOSED": ["../keys"],
+    "ATHENA_WORKSPACES_SOURCE": ["worktree"],
+    "ATHENA_WORKSPACES_BYTES_MAX": ["0", "10 GiB", "1125899906842625"],
+    "ATHENA_WORKSPACES_KEEP_HOURS": ["-1", "soon"],
 }

@@ -245,6 +245,8 @@ FIELDS: Mapping[str, str] = {
     "SandboxPolicy.mode": "Run commands without a sandbox (`off`), in one where it works, or only in one.",
     "network": "`none` (the default), or `egress`: the hosts of `allowedEgress`, through a proxy.",
     "readOnly": "Absolute paths that commands may read beside the system and the workspace.",
+    "HarnessSpec.workspace": "Where its runs work; absent: in the shared workspace.",
+    "HarnessProfile.workspace": "Where its runs work; absent: in the shared workspace.",
     "match": "Calls that the rule is about.",
     "rules": "Approval of some calls; the first that matches decides.",
     "actions": "Only these actions; absent: all.",

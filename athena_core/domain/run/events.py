@@ -273,7 +273,7 @@ class WorkspaceOpened(Event):
 class WorkspaceChanged(Event):
     """The run left its workspace with the content ``tree``. The evidence is the diff, unless nothing changed.
 
-    ``files`` counts the changed files, ``binary_files`` those of them without lines in the diff.
+    ``files`` counts the changed files, ``binary_files`` the ones without lines in the diff.
     """
 
     TYPE: ClassVar[str] = "workspace.changed"

@@ -33,7 +33,6 @@ from athena_core.domain.run import (
     UsageRecorded,
 )
 from athena_core.enums import PauseReason, RequeueReason, RunStatus, WaitReason
-from athena_core.errors import took_longer
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
 from athena_core.text import or_erased
@@ -498,7 +497,7 @@ def _ended(event: Event, note: str | None) -> str:
             forced = "; forced, because its executor did not stop in time" if event.forced else ""
             return CANCELLED[event.cause] + reason + forced
         case RunTimedOut():
-            return f"stopped: it {took_longer(duration(event.timeout_ms))}"
+            return f"stopped: it took longer than {duration(event.timeout_ms)}"
         case RunCrashed():
             return f"crashed: {event.executor} was lost in attempt {event.attempt}, and no attempts are left"
     return "ended"

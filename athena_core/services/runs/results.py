@@ -19,7 +19,6 @@ from athena_core.errors import (
     RunTimeout,
     SessionLockTimeout,
     recorded_error,
-    took_longer,
 )
 from athena_core.event import Event, Recorded, Value
 from athena_core.log.codec import Codec
@@ -163,7 +162,7 @@ def _run_error(run_id: str, ending: Event, note: str | None) -> AthenaError:
     details = {"runId": run_id}
     match ending:
         case run.RunTimedOut():
-            return RunTimeout(f"run {run_id} {took_longer(f'{ending.timeout_ms} ms')}", details)
+            return RunTimeout(f"run {run_id} took longer than {ending.timeout_ms} ms", details)
         case run.RunCancelled(cause="session-busy"):
             return SessionLockTimeout(
                 "the session stayed busy with another run, so the run was withdrawn; retry later", details

@@ -83,6 +83,10 @@ if TYPE_CHECKING:
     WorkflowApprovalGrantedCause: TypeAlias = Literal["expiry", "identity"] | str
     WorkflowApprovalRejectedCause: TypeAlias = Literal["expiry", "identity"] | str
     WorkflowStepSkippedReason: TypeAlias = Literal["condition", "no-failure", "upstream-skipped"] | str
+    WorkspaceCleanedCause: TypeAlias = Literal["erasure", "policy", "requested"] | str
+    WorkspaceCleanedKind: TypeAlias = Literal["session", "workflow-run"] | str
+    WorkspaceCreatedKind: TypeAlias = Literal["session", "workflow-run"] | str
+    WorkspaceCreatedSource: TypeAlias = Literal["clone", "copy", "empty"] | str
 else:  # a newer server may send others
     A2aMessageCompletedPayloadStatus = str
     A2aMessageFailedPayloadStatus = str
@@ -121,6 +125,10 @@ else:  # a newer server may send others
     WorkflowApprovalGrantedCause = str
     WorkflowApprovalRejectedCause = str
     WorkflowStepSkippedReason = str
+    WorkspaceCleanedCause = str
+    WorkspaceCleanedKind = str
+    WorkspaceCreatedKind = str
+    WorkspaceCreatedSource = str
 
 if TYPE_CHECKING:
     EventType: TypeAlias = (
@@ -134,6 +142,8 @@ if TYPE_CHECKING:
             "tool.called",
             "evidence.attached",
             "sandbox.lifecycle",
+            "workspace.opened",
+            "workspace.changed",
             "usage.recorded",
             "budget.reserved",
             "run.asked",
@@ -156,6 +166,10 @@ if TYPE_CHECKING:
             "permission-rule.revoked",
             "token.created",
             "token.revoked",
+            "workspace.created",
+            "workspace.kept",
+            "workspace.applied",
+            "workspace.cleaned",
             "run-template.created",
             "run-template.updated",
             "run-template.run",
@@ -320,6 +334,8 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     """How its runs ask a person; absent: the defaults."""
     sandbox: models.SandboxPolicy | None = None
     """Sandbox of the commands of its runs; absent: none."""
+    workspace: models.HarnessSpecWorkspace | None = None
+    """Where its runs work; absent: in the shared workspace."""
 
 
 class LetterItem(Model, frozen=True, kw_only=True):
@@ -795,6 +811,46 @@ class SandboxLifecycle(EventRecord, frozen=True, kw_only=True):
 
     type: Literal["sandbox.lifecycle"]
     payload: SandboxLifecyclePayload
+
+
+class WorkspaceOpenedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workspace.opened`."""
+
+    workspace_id: str
+    tree: str
+
+
+class WorkspaceOpened(EventRecord, frozen=True, kw_only=True):
+    """The run works in the workspace of its session or workflow run, which has the content `tree` before."""
+
+    type: Literal["workspace.opened"]
+    payload: WorkspaceOpenedPayload
+
+
+class WorkspaceChangedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workspace.changed`."""
+
+    workspace_id: str
+    tree: str
+    files: int
+    """Rules of tool `files`."""
+    binary_files: int
+    added_lines: int
+    removed_lines: int
+    truncated: bool | None = None
+    """True if it was cut."""
+    evidence_id: str | None = None
+    """Id of the evidence."""
+
+
+class WorkspaceChanged(EventRecord, frozen=True, kw_only=True):
+    """The run left its workspace with the content `tree`. The evidence is the diff, unless nothing changed.
+
+    `files` counts the changed files, `binary_files` the ones without lines in the diff.
+    """
+
+    type: Literal["workspace.changed"]
+    payload: WorkspaceChangedPayload
 
 
 class UsageRecordedPayload(Model, frozen=True, kw_only=True):
@@ -1316,6 +1372,85 @@ class TokenRevoked(EventRecord, frozen=True, kw_only=True):
 
     type: Literal["token.revoked"]
     payload: TokenRevokedPayload
+
+
+class WorkspaceCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workspace.created`."""
+
+    workspace_id: str
+    kind: WorkspaceCreatedKind
+    """Kind of the content."""
+    owner: str
+    source: WorkspaceCreatedSource
+    """Where it comes from."""
+    run_id: str
+    """Id of the run."""
+    commit: str | None = None
+
+
+class WorkspaceCreated(EventRecord, frozen=True, kw_only=True):
+    """The first run of `owner`, a session or a workflow run, got a workspace.
+
+    `commit` is the commit of a clone. `run_id` is that run.
+    """
+
+    type: Literal["workspace.created"]
+    payload: WorkspaceCreatedPayload
+
+
+class WorkspaceKeptPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workspace.kept`."""
+
+    workspace_id: str
+    keep: bool
+    by: str
+    """Identity that halted all work; absent without a halt."""
+
+
+class WorkspaceKept(EventRecord, frozen=True, kw_only=True):
+    """An identity decided whether the workspace is kept: not cleaned because it is unused."""
+
+    type: Literal["workspace.kept"]
+    payload: WorkspaceKeptPayload
+
+
+class WorkspaceAppliedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workspace.applied`."""
+
+    workspace_id: str
+    run_id: str
+    """Id of the run."""
+    files: int
+    """Rules of tool `files`."""
+    by: str
+    """Identity that halted all work; absent without a halt."""
+
+
+class WorkspaceApplied(EventRecord, frozen=True, kw_only=True):
+    """An identity wrote the changes of a run into the shared workspace; `files` is the number of files written."""
+
+    type: Literal["workspace.applied"]
+    payload: WorkspaceAppliedPayload
+
+
+class WorkspaceCleanedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workspace.cleaned`."""
+
+    workspace_id: str
+    kind: WorkspaceCleanedKind
+    """Kind of the content."""
+    owner: str
+    cause: WorkspaceCleanedCause
+    """Why it is paused."""
+    by: str | None = None
+    """Identity that halted all work; absent without a halt."""
+
+
+class WorkspaceCleaned(EventRecord, frozen=True, kw_only=True):
+    """The workspace is deleted: on request, because it was unused for too long, or with the text of its owner."""
+
+    type: Literal["workspace.cleaned"]
+    payload: WorkspaceCleanedPayload
 
 
 class RunTemplateCreatedPayload(Model, frozen=True, kw_only=True):
@@ -2915,6 +3050,8 @@ Event: TypeAlias = (
     | ToolCalled
     | EvidenceAttached
     | SandboxLifecycle
+    | WorkspaceOpened
+    | WorkspaceChanged
     | UsageRecorded
     | BudgetReserved
     | RunAsked
@@ -2937,6 +3074,10 @@ Event: TypeAlias = (
     | PermissionRuleRevoked
     | TokenCreated
     | TokenRevoked
+    | WorkspaceCreated
+    | WorkspaceKept
+    | WorkspaceApplied
+    | WorkspaceCleaned
     | RunTemplateCreated
     | RunTemplateUpdated
     | RunTemplateRun
@@ -3027,6 +3168,8 @@ CLASSES: dict[str, type[Event]] = {
     "tool.called": ToolCalled,
     "evidence.attached": EvidenceAttached,
     "sandbox.lifecycle": SandboxLifecycle,
+    "workspace.opened": WorkspaceOpened,
+    "workspace.changed": WorkspaceChanged,
     "usage.recorded": UsageRecorded,
     "budget.reserved": BudgetReserved,
     "run.asked": RunAsked,
@@ -3049,6 +3192,10 @@ CLASSES: dict[str, type[Event]] = {
     "permission-rule.revoked": PermissionRuleRevoked,
     "token.created": TokenCreated,
     "token.revoked": TokenRevoked,
+    "workspace.created": WorkspaceCreated,
+    "workspace.kept": WorkspaceKept,
+    "workspace.applied": WorkspaceApplied,
+    "workspace.cleaned": WorkspaceCleaned,
     "run-template.created": RunTemplateCreated,
     "run-template.updated": RunTemplateUpdated,
     "run-template.run": RunTemplateRun,

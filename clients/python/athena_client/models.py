@@ -99,7 +99,7 @@ if TYPE_CHECKING:
     DrainResultStatus: TypeAlias = Literal["already-draining", "ok"] | str
     EtaSource: TypeAlias = Literal["completed", "historical-average", "insufficient-history"] | str
     EvidenceContent: TypeAlias = "TextContent | JsonContent | BinaryContent | dict[str, Any]"
-    EvidenceSource: TypeAlias = Literal["model", "tool", "verifier"] | str
+    EvidenceSource: TypeAlias = Literal["model", "tool", "verifier", "workspace"] | str
     EvidenceType: TypeAlias = Literal["binary", "json", "text"] | str
     ExplainedRunStatus: TypeAlias = (
         Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "rejected", "running", "timed-out"]
@@ -110,6 +110,8 @@ if TYPE_CHECKING:
     FilesPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     FilesRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     FindingPriority: TypeAlias = Literal["P1", "P2", "P3"] | str
+    HarnessProfileWorkspace: TypeAlias = Literal["session", "shared", "workflow-run"] | str
+    HarnessSpecWorkspace: TypeAlias = Literal["session", "shared", "workflow-run"] | str
     HarnessVersion: TypeAlias = Literal["v1", "v2"] | str
     HealthStatus: TypeAlias = Literal["degraded", "ok"] | str
     HttpMethod: TypeAlias = Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"] | str
@@ -263,6 +265,8 @@ else:  # a newer server may send others
     FilesPolicyApproval = str
     FilesRuleApproval = str
     FindingPriority = str
+    HarnessProfileWorkspace = str
+    HarnessSpecWorkspace = str
     HarnessVersion = str
     HealthStatus = str
     HttpMethod = str
@@ -1719,6 +1723,8 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
     """How its runs ask a person; absent: the defaults."""
     sandbox: SandboxPolicy | None = None
     """Sandbox of the commands of its runs; absent: none."""
+    workspace: HarnessProfileWorkspace | None = None
+    """Where its runs work; absent: in the shared workspace."""
     id: str
     """Id."""
     created_at: datetime

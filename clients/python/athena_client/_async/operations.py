@@ -995,6 +995,7 @@ class AsyncOperations(AsyncCore):
         verification_policies: Sequence[models.VerificationPolicy | Mapping[str, Any]] | None = None,
         asks: models.AskPolicy | Mapping[str, Any] | None = None,
         sandbox: models.SandboxPolicy | Mapping[str, Any] | None = None,
+        workspace: Literal["session", "shared", "workflow-run"] | None = None,
         idempotency_key: str | None = None,
     ) -> models.HarnessProfile:
         """Create a harness profile.
@@ -1009,6 +1010,7 @@ class AsyncOperations(AsyncCore):
             verification_policies: Conditions of a verified answer; absent: none.
             asks: How its runs ask a person; absent: the defaults.
             sandbox: Sandbox of the commands of its runs; absent: none.
+            workspace: Where its runs work; absent: in the shared workspace.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1029,6 +1031,7 @@ class AsyncOperations(AsyncCore):
                 "verificationPolicies": verification_policies,
                 "asks": asks,
                 "sandbox": sandbox,
+                "workspace": workspace,
             },
             key=idempotency_key,
         )

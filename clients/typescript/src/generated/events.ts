@@ -351,6 +351,14 @@ export type WorkflowApprovalRejectedCause = "expiry" | "identity";
 
 export type WorkflowStepSkippedReason = "condition" | "no-failure" | "upstream-skipped";
 
+export type WorkspaceCleanedCause = "erasure" | "policy" | "requested";
+
+export type WorkspaceCleanedKind = "session" | "workflow-run";
+
+export type WorkspaceCreatedKind = "session" | "workflow-run";
+
+export type WorkspaceCreatedSource = "clone" | "copy" | "empty";
+
 /** The run waits and holds no slot. `requestedBy` is the executor that will lease it. */
 export interface RunQueuedEvent extends EventBase {
   readonly type: "run.queued";
@@ -555,6 +563,37 @@ export interface EvidenceAttachedEvent extends EventBase {
 export interface SandboxLifecycleEvent extends EventBase {
   readonly type: "sandbox.lifecycle";
   readonly payload: Readonly<Record<string, never>>;
+}
+
+/** The run works in the workspace of its session or workflow run, which has the content `tree` before. */
+export interface WorkspaceOpenedEvent extends EventBase {
+  readonly type: "workspace.opened";
+  readonly payload: {
+    readonly workspaceId: string;
+    readonly tree: string;
+  };
+}
+
+/**
+ * The run left its workspace with the content `tree`. The evidence is the diff, unless nothing changed.
+ *
+ * `files` counts the changed files, `binaryFiles` the ones without lines in the diff.
+ */
+export interface WorkspaceChangedEvent extends EventBase {
+  readonly type: "workspace.changed";
+  readonly payload: {
+    readonly workspaceId: string;
+    readonly tree: string;
+    /** Rules of tool `files`. */
+    readonly files: number;
+    readonly binaryFiles: number;
+    readonly addedLines: number;
+    readonly removedLines: number;
+    /** True if it was cut. */
+    readonly truncated?: boolean | undefined;
+    /** Id of the evidence. */
+    readonly evidenceId?: string | undefined;
+  };
 }
 
 /**
@@ -972,6 +1011,66 @@ export interface TokenRevokedEvent extends EventBase {
     readonly tokenId: string;
     /** Why it is paused. */
     readonly cause: TokenRevokedCause | (string & {});
+    /** Identity that halted all work; absent without a halt. */
+    readonly by?: string | undefined;
+  };
+}
+
+/**
+ * The first run of `owner`, a session or a workflow run, got a workspace.
+ *
+ * `commit` is the commit of a clone. `runId` is that run.
+ */
+export interface WorkspaceCreatedEvent extends EventBase {
+  readonly type: "workspace.created";
+  readonly payload: {
+    readonly workspaceId: string;
+    /** Kind of the content. */
+    readonly kind: WorkspaceCreatedKind | (string & {});
+    readonly owner: string;
+    /** Where it comes from. */
+    readonly source: WorkspaceCreatedSource | (string & {});
+    /** Id of the run. */
+    readonly runId: string;
+    readonly commit?: string | undefined;
+  };
+}
+
+/** An identity decided whether the workspace is kept: not cleaned because it is unused. */
+export interface WorkspaceKeptEvent extends EventBase {
+  readonly type: "workspace.kept";
+  readonly payload: {
+    readonly workspaceId: string;
+    readonly keep: boolean;
+    /** Identity that halted all work; absent without a halt. */
+    readonly by: string;
+  };
+}
+
+/** An identity wrote the changes of a run into the shared workspace; `files` is the number of files written. */
+export interface WorkspaceAppliedEvent extends EventBase {
+  readonly type: "workspace.applied";
+  readonly payload: {
+    readonly workspaceId: string;
+    /** Id of the run. */
+    readonly runId: string;
+    /** Rules of tool `files`. */
+    readonly files: number;
+    /** Identity that halted all work; absent without a halt. */
+    readonly by: string;
+  };
+}
+
+/** The workspace is deleted: on request, because it was unused for too long, or with the text of its owner. */
+export interface WorkspaceCleanedEvent extends EventBase {
+  readonly type: "workspace.cleaned";
+  readonly payload: {
+    readonly workspaceId: string;
+    /** Kind of the content. */
+    readonly kind: WorkspaceCleanedKind | (string & {});
+    readonly owner: string;
+    /** Why it is paused. */
+    readonly cause: WorkspaceCleanedCause | (string & {});
     /** Identity that halted all work; absent without a halt. */
     readonly by?: string | undefined;
   };
@@ -2199,6 +2298,8 @@ export type KnownEvent =
   | ToolCalledEvent
   | EvidenceAttachedEvent
   | SandboxLifecycleEvent
+  | WorkspaceOpenedEvent
+  | WorkspaceChangedEvent
   | UsageRecordedEvent
   | BudgetReservedEvent
   | RunAskedEvent
@@ -2221,6 +2322,10 @@ export type KnownEvent =
   | PermissionRuleRevokedEvent
   | TokenCreatedEvent
   | TokenRevokedEvent
+  | WorkspaceCreatedEvent
+  | WorkspaceKeptEvent
+  | WorkspaceAppliedEvent
+  | WorkspaceCleanedEvent
   | RunTemplateCreatedEvent
   | RunTemplateUpdatedEvent
   | RunTemplateRunEvent
@@ -2308,6 +2413,8 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "tool.called",
   "evidence.attached",
   "sandbox.lifecycle",
+  "workspace.opened",
+  "workspace.changed",
   "usage.recorded",
   "budget.reserved",
   "run.asked",
@@ -2330,6 +2437,10 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "permission-rule.revoked",
   "token.created",
   "token.revoked",
+  "workspace.created",
+  "workspace.kept",
+  "workspace.applied",
+  "workspace.cleaned",
   "run-template.created",
   "run-template.updated",
   "run-template.run",
