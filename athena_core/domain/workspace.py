@@ -54,7 +54,7 @@ class WorkspaceCreated(Event):
 class WorkspaceRetained(Event):
     """An identity decided whether the workspace is kept: not cleaned because it is unused."""
 
-    TYPE: ClassVar[str] = "workspace.kept"
+    TYPE: ClassVar[str] = "workspace.retained"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
     workspace_id: str
     keep: bool

@@ -167,7 +167,7 @@ if TYPE_CHECKING:
             "token.created",
             "token.revoked",
             "workspace.created",
-            "workspace.kept",
+            "workspace.retained",
             "workspace.applied",
             "workspace.cleaned",
             "run-template.created",
@@ -1398,8 +1398,8 @@ class WorkspaceCreated(EventRecord, frozen=True, kw_only=True):
     payload: WorkspaceCreatedPayload
 
 
-class WorkspaceKeptPayload(Model, frozen=True, kw_only=True):
-    """The payload of `workspace.kept`."""
+class WorkspaceRetainedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workspace.retained`."""
 
     workspace_id: str
     keep: bool
@@ -1407,11 +1407,11 @@ class WorkspaceKeptPayload(Model, frozen=True, kw_only=True):
     """Identity that halted all work; absent without a halt."""
 
 
-class WorkspaceKept(EventRecord, frozen=True, kw_only=True):
+class WorkspaceRetained(EventRecord, frozen=True, kw_only=True):
     """An identity decided whether the workspace is kept: not cleaned because it is unused."""
 
-    type: Literal["workspace.kept"]
-    payload: WorkspaceKeptPayload
+    type: Literal["workspace.retained"]
+    payload: WorkspaceRetainedPayload
 
 
 class WorkspaceAppliedPayload(Model, frozen=True, kw_only=True):
@@ -3075,7 +3075,7 @@ Event: TypeAlias = (
     | TokenCreated
     | TokenRevoked
     | WorkspaceCreated
-    | WorkspaceKept
+    | WorkspaceRetained
     | WorkspaceApplied
     | WorkspaceCleaned
     | RunTemplateCreated
@@ -3193,7 +3193,7 @@ CLASSES: dict[str, type[Event]] = {
     "token.created": TokenCreated,
     "token.revoked": TokenRevoked,
     "workspace.created": WorkspaceCreated,
-    "workspace.kept": WorkspaceKept,
+    "workspace.retained": WorkspaceRetained,
     "workspace.applied": WorkspaceApplied,
     "workspace.cleaned": WorkspaceCleaned,
     "run-template.created": RunTemplateCreated,

@@ -1037,8 +1037,8 @@ export interface WorkspaceCreatedEvent extends EventBase {
 }
 
 /** An identity decided whether the workspace is kept: not cleaned because it is unused. */
-export interface WorkspaceKeptEvent extends EventBase {
-  readonly type: "workspace.kept";
+export interface WorkspaceRetainedEvent extends EventBase {
+  readonly type: "workspace.retained";
   readonly payload: {
     readonly workspaceId: string;
     readonly keep: boolean;
@@ -2323,7 +2323,7 @@ export type KnownEvent =
   | TokenCreatedEvent
   | TokenRevokedEvent
   | WorkspaceCreatedEvent
-  | WorkspaceKeptEvent
+  | WorkspaceRetainedEvent
   | WorkspaceAppliedEvent
   | WorkspaceCleanedEvent
   | RunTemplateCreatedEvent
@@ -2438,7 +2438,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "token.created",
   "token.revoked",
   "workspace.created",
-  "workspace.kept",
+  "workspace.retained",
   "workspace.applied",
   "workspace.cleaned",
   "run-template.created",
