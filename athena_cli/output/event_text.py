@@ -30,6 +30,12 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "authn.failed": ("code", "count", "tokenId"),
     "tool.called": ("toolName", "refused", "credentials"),
     "sandbox.lifecycle": ("sandbox.phase", "sandbox.reason"),
+    "workspace.created": ("kind", "owner", "source", "workspaceId"),
+    "workspace.opened": ("workspaceId",),
+    "workspace.changed": ("files", "addedLines", "removedLines"),
+    "workspace.kept": ("keep", "by", "workspaceId"),
+    "workspace.applied": ("files", "runId", "by"),
+    "workspace.cleaned": ("cause", "owner", "by"),
     "transcript.appended": ("role", "toolName", "chars"),
     "usage.recorded": ("model", "inputTokens", "outputTokens", "costMicroUsd"),
     "evidence.attached": ("label", "evidenceType"),
@@ -57,6 +63,9 @@ UNITS: Mapping[str, str] = {
     "chars": " characters",
     "inputTokens": " tokens in",
     "outputTokens": " tokens out",
+    "files": " files",
+    "addedLines": " lines added",
+    "removedLines": " lines removed",
 }
 
 

@@ -456,6 +456,15 @@ def session_of_a_revoked_token(copy: Copy) -> None:
     appended(copy, "token.created", session["tokenId"], session)
 
 
+def applied_without_a_change(copy: Copy) -> None:
+    """Claim that a run changed the shared workspace, in a workspace of its own that looks right."""
+    run_id = last(copy, "run.completed").stream
+    created = {"workspaceId": "wsp_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "kind": "session", "owner": "s", "source": "empty"}
+    appended(copy, "workspace.created", created["workspaceId"], created | {"runId": run_id})
+    applied = {"workspaceId": created["workspaceId"], "runId": run_id, "files": 1, "by": "ada"}
+    appended(copy, "workspace.applied", created["workspaceId"], applied)
+
+
 def too_deep(copy: Copy) -> None:
     rows = copy.rows()
     deep = mended([*rows, following(rows, "AUTHZ_MODE_ACTIVE", "plane", DEEP)])[-1]
@@ -564,6 +573,10 @@ CASES: tuple[Case, ...] = (
     Case(
         *("31", "a session of a revoked token appended, correctly chained", session_of_a_revoked_token),
         rules("login_sessions"),
+    ),
+    Case(
+        *("32", "a workspace and a `workspace.applied` of a run without one appended", applied_without_a_change),
+        rules("workspaces", "workspace_uses"),
     ),
 )
 

@@ -31,6 +31,8 @@ from athena_core.domain.run import (
     ToolCalled,
     TranscriptAppended,
     UsageRecorded,
+    WorkspaceChanged,
+    WorkspaceOpened,
 )
 from athena_core.enums import PauseReason, RequeueReason, RunStatus, WaitReason
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
@@ -311,6 +313,10 @@ class Timeline:
                 return Sentence(f"the {event.source} attached evidence: {shown}", self._turn or None)
             case SandboxLifecycle():
                 return None if event.sandbox is None else Sentence(_sandboxed(event.sandbox), self._turn or None)
+            case WorkspaceOpened():
+                return Sentence(f"works in the workspace {event.workspace_id}")
+            case WorkspaceChanged():
+                return Sentence(_changed(event))
             case UsageRecorded():
                 self._turn = self._turn if event.failed else event.turn or self._turn
                 return Sentence(_paid(event), event.turn)
@@ -319,14 +325,7 @@ class Timeline:
                 self._free_since = one.at
                 return Sentence(f"paused: {_spent(event)}")
             case RunResumed():
-                waited, self._free_since = max(one.at - self._free_since, 0), one.at
-                asked = self._paused is not None and self._paused.reason == "ask"
-                self.status, self._paused, self._requeued = "running", None, None
-                if asked:
-                    return Sentence("resumed after the answer", waited_ms=waited)
-                budget = event.budget_micro_usd
-                how = "without a budget" if budget is None else f"with a budget of {money(budget)}"
-                return Sentence(f"resumed by {one.actor} {how}", waited_ms=waited)
+                return self._resumed(one, event)
             case RunCancelRequested():
                 return Sentence(self._cancel_requested(one, event))
             case PolicyRejected() if self.request is None:
@@ -362,6 +361,16 @@ class Timeline:
             case _:
                 says = f"{event.ask_id} was closed, because the run ended"
         return Sentence(says, waited_ms=max(one.at - asked_at, 0))
+
+    def _resumed(self, one: Recorded[Event], event: RunResumed) -> Sentence:
+        waited, self._free_since = max(one.at - self._free_since, 0), one.at
+        asked = self._paused is not None and self._paused.reason == "ask"
+        self.status, self._paused, self._requeued = "running", None, None
+        if asked:
+            return Sentence("resumed after the answer", waited_ms=waited)
+        budget = event.budget_micro_usd
+        how = "without a budget" if budget is None else f"with a budget of {money(budget)}"
+        return Sentence(f"resumed by {one.actor} {how}", waited_ms=waited)
 
     def _leased(self, one: Recorded[Event], event: RunLeased) -> Sentence:
         self._executor = event.executor
@@ -472,6 +481,17 @@ def _sandboxed(report: SandboxReport) -> str:
     egress = ", with the hosts of allowedEgress by a proxy" if report.network == "egress" else ", without a network"
     about = f" ({report.reason})" if report.reason else ""
     return f"{SANDBOX[report.phase]}{egress if report.phase == 'ready' else ''}{about}"
+
+
+def _changed(event: WorkspaceChanged) -> str:
+    """Return how much a run changed in its workspace. Names and contents of files are erasable text."""
+    if not event.files:
+        return f"changed no files of the workspace {event.workspace_id}"
+    binary = f", {event.binary_files:,} of them binary," if event.binary_files else ""
+    lines = f"{event.added_lines:,} lines added and {event.removed_lines:,} removed"
+    cut = "; the recorded diff is cut" if event.truncated else ""
+    noun = "file" if event.files == 1 else "files"
+    return f"changed {event.files:,} {noun}{binary} of the workspace {event.workspace_id}: {lines}{cut}"
 
 
 def _paid(event: UsageRecorded) -> str:

@@ -1,6 +1,6 @@
 """The rules of the verification, one module per noun, each with the state that its rules compare events with.
 
-What lives here: rules and states. What may not: input and output. Read first: ``../rule.py``, then ``message.py``. A
+What lives here: rules and states. What may not: input and output. Read first: ``../rule.py``, then ``review.py``. A
 rule names the event types that it checks; a state is advanced by the types that it follows. An event type that no rule
 names gives the reason in ``Shows.verify``.
 """
@@ -17,15 +17,15 @@ from athena_core.services.proof.rules.catalog import AnchorRules, CatalogRules
 from athena_core.services.proof.rules.dead_letter import DeadLetterRules, RedriveRules
 from athena_core.services.proof.rules.erasure import ErasureRules
 from athena_core.services.proof.rules.log import LogRules
-from athena_core.services.proof.rules.message import MessageRules
 from athena_core.services.proof.rules.permission_rule import PermissionRuleRules
 from athena_core.services.proof.rules.policy import HaltRules, PolicyRules
-from athena_core.services.proof.rules.queue import QueueRules
+from athena_core.services.proof.rules.queue import MessageRules, QueueRules
 from athena_core.services.proof.rules.review import ReviewRules
 from athena_core.services.proof.rules.run import RunRules
 from athena_core.services.proof.rules.schedule import ScheduleRules
 from athena_core.services.proof.rules.token import TokenRules
 from athena_core.services.proof.rules.workflow_run import WorkflowRunRules
+from athena_core.services.proof.rules.workspace import WorkspaceRules
 
 STANDS_IN_RUNS = (plane.SafetyViolation, template.RunTemplateRun)
 """Event types of other nouns that occur in the streams of runs."""
@@ -74,6 +74,7 @@ class Rules:
                 PermissionRuleRules(asks, self.runs),
                 HaltRules(),
                 TokenRules(),
+                WorkspaceRules(self.runs),
             ),
         )
         self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)

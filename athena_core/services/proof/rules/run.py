@@ -50,6 +50,8 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "tool.called"): "started",
     ("started", "evidence.attached"): "started",
     ("started", "sandbox.lifecycle"): "started",
+    ("started", "workspace.opened"): "started",
+    ("started", "workspace.changed"): "started",
     ("started", "budget.reserved"): "started",
     ("started", "run.asked"): "started",
     ("started", "run.answered"): "started",
@@ -125,6 +127,10 @@ class RunRules(RuleSet):
         if state is not None:
             return state.status
         return "ended" if row.stream in self._log.versions else "new"
+
+    def turn(self, run_id: str) -> int:
+        """Return the number of the last turn of an open run, 0 before its first one."""
+        return self.open.get(run_id, NEW).turn
 
     def is_in(self, run_id: str, scope: RuleScope, target: str) -> bool:
         """Return True if a run is the named one, or is of the named session or profile."""

@@ -21,6 +21,8 @@ from athena_core.domain.run import (
     ToolCalled,
     TranscriptAppended,
     UsageRecorded,
+    WorkspaceChanged,
+    WorkspaceOpened,
 )
 from athena_core.event import MARK_BYTES, Event, Position
 from athena_core.services.proof import explain
@@ -213,6 +215,25 @@ def test_turns_are_explained_with_their_tools_usage_and_evidence() -> None:
         "completed, but not verified: tests: exit code 1",
     ]
     assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 1, 2, 2, None]
+
+
+def test_the_workspace_and_the_changes_in_it_are_explained_without_names_of_files() -> None:
+    history = History()
+    run_id = history.request("one")
+    history.start(run_id)
+    changed = WorkspaceChanged(
+        workspace_id="wsp_1", tree="b2", files=2, binary_files=1, added_lines=1_200, removed_lines=0, truncated=True
+    )
+    one = replace(changed, files=1, binary_files=0, truncated=None)
+    none = replace(changed, files=0, binary_files=0, added_lines=0, truncated=None)
+    history.in_run(run_id, WorkspaceOpened(workspace_id="wsp_1", tree="a1"), changed, one, none)
+    assert sentences(told(history, run_id))[3:] == [
+        "works in the workspace wsp_1",
+        "changed 2 files, 1 of them binary, of the workspace wsp_1: 1,200 lines added and 0 removed;"
+        " the recorded diff is cut",
+        "changed 1 file of the workspace wsp_1: 1,200 lines added and 0 removed",
+        "changed no files of the workspace wsp_1",
+    ]
 
 
 def test_take_overs_pauses_and_cancels_are_explained_with_actor_and_reason() -> None:

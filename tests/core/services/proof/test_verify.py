@@ -65,7 +65,10 @@ from tests.support.forged_log import (
     run_to_the_end,
     whole_lives,
 )
-from tests.support.token_breaches import TOKEN_BREACHES, legal
+from tests.support.token_breaches import TOKEN_BREACHES
+from tests.support.token_breaches import legal as legal_tokens
+from tests.support.workspace_breaches import WORKSPACE_BREACHES
+from tests.support.workspace_breaches import legal as legal_workspaces
 
 KEY_LIMIT = policy.KeyLimit(scope="provider", max=1, strategy="enqueue")
 ONE_OF_EACH = policy.PolicyUpdated(
@@ -1204,6 +1207,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (anchor_of_another_history, "anchor", 1, "the row differs from the one that was anchored"),
     *ASK_BREACHES,
     *TOKEN_BREACHES,
+    *WORKSPACE_BREACHES,
 )
 
 
@@ -1223,7 +1227,8 @@ def test_a_breach_is_found(
     assert f"[{rule}]" in str(report.violations[0])
 
 
-def test_tokens_and_sessions_as_a_plane_writes_them_break_no_rule(forge: Forge) -> None:
+@pytest.mark.parametrize("legal", [legal_tokens, legal_workspaces])
+def test_what_a_plane_writes_breaks_no_rule_of(legal: Callable[[Forge], None], forge: Forge) -> None:
     legal(forge)
     assert forge.report().violations == ()
 

@@ -1,0 +1,202 @@
+"""Rules of workspaces: each belongs to one session or workflow run, and records what its runs changed in it."""
+
+from collections.abc import Iterator
+
+from athena_core.domain import run
+from athena_core.domain.workflow_run import WorkflowStepStarted
+from athena_core.domain.workspace import (
+    DIFF_LABEL,
+    WORKSPACES_MAX,
+    WorkspaceApplied,
+    WorkspaceCleaned,
+    WorkspaceCreated,
+    WorkspaceRetained,
+)
+from athena_core.event import Event, Unknown
+from athena_core.protocols import Row
+from athena_core.services.proof.rule import RuleSet, Violation, follow, rule
+from athena_core.services.proof.rules.run import RunRules
+
+SOURCE = "workspace"
+"""The source of the evidence with the diff of a run."""
+
+
+class OpenedWorkspace:
+    """The workspace that an open run works in, and the change that it recorded last."""
+
+    def __init__(self, workspace_id: str) -> None:
+        self.workspace_id = workspace_id
+        self.changed: run.WorkspaceChanged | None = None
+        """The last change, until the run ends or pauses in the same command."""
+        self.command = ""
+        self.diffs: dict[str, str] = {}
+        """The diffs attached as evidence, with their commands."""
+
+
+class WorkspaceRules(RuleSet):
+    """The workspaces that are not cleaned, and those that open runs work in."""
+
+    def __init__(self, runs: RunRules) -> None:
+        self._runs = runs
+        self._workspaces: dict[str, WorkspaceCreated] = {}
+        self._places: dict[str, str] = {}
+        """The workspace of each owner."""
+        self._opened: dict[str, OpenedWorkspace] = {}
+        self._changed: dict[str, set[str]] = {}
+        """The runs that changed files, by workspace."""
+        self._step_runs: dict[str, str] = {}
+        """The workflow runs of runs of steps: of open ones, and of all in ``_origins``."""
+        self._origins: dict[str, str] = {}
+        """The first run of a chain of retries, for runs whose profile shares the workspace of a workflow run."""
+
+    # The rules
+
+    @rule(WorkspaceCreated)
+    def workspaces(self, row: Row, event: WorkspaceCreated) -> str | None:
+        """A workspace is created once, in a stream of its own, for a run of its owner, which has no other one."""
+        named = event.workspace_id
+        if row.stream != named or row.version != 1:
+            return f"{named} was created as event {row.version} of {row.stream}"
+        if event.place in self._places:
+            return f"{named} was created for {event.owner}, which has {self._places[event.place]}"
+        if len(self._workspaces) >= WORKSPACES_MAX:
+            return f"{named} is beyond the limit of {WORKSPACES_MAX} workspaces"
+        return self._foreign(event, event.run_id)
+
+    @rule(run.WorkspaceOpened)
+    def openings(self, row: Row, event: run.WorkspaceOpened) -> str | None:
+        """A run works in one workspace, from before its first turn, and in no other owner's."""
+        found = self._workspaces.get(event.workspace_id)
+        if found is None:
+            return f"{row.stream} works in {event.workspace_id}, which does not exist or was cleaned"
+        if row.stream in self._opened:
+            return f"{row.stream} opened {event.workspace_id} after {self._opened[row.stream].workspace_id}"
+        if self._runs.turn(row.stream):
+            return f"{row.stream} opened {event.workspace_id} after its first turn"
+        return self._foreign(found, row.stream)
+
+    @rule(run.WorkspaceChanged)
+    def changes(self, row: Row, event: run.WorkspaceChanged) -> str | None:
+        """A run records its changes in the workspace that it opened; counts are not negative."""
+        opened = self._opened.get(row.stream)
+        if opened is None or opened.workspace_id != event.workspace_id:
+            return f"{row.stream} changed {event.workspace_id}, in which it did not work"
+        if opened.changed is not None:
+            return f"{row.stream} changed {event.workspace_id} twice before it ended or paused"
+        counts = (event.files, event.binary_files, event.added_lines, event.removed_lines)
+        if min(counts) < 0 or event.binary_files > event.files:
+            return f"{row.stream} changed {event.workspace_id} by impossible counts"
+        if not event.files and event.evidence_id is not None:
+            return f"{row.stream} has the diff {event.evidence_id}, although it changed no files"
+        return None
+
+    @rule(run.RunPaused, *run.ENDINGS)
+    def changes_at_the_end(self, row: Row, event: Event) -> str | None:
+        """A run records its changes in the command that ends or pauses it, with their diff."""
+        opened = self._opened.get(row.stream)
+        if opened is None or opened.changed is None:
+            return None
+        if opened.command != row.command_id:
+            return f"{row.stream} went on after it had recorded its changes"
+        diff = opened.changed.evidence_id
+        if opened.changed.files and (diff is None or opened.diffs.get(diff) != row.command_id):
+            return f"{row.stream} recorded changes without their diff {diff or ''}".rstrip()
+        return None
+
+    @rule(WorkspaceRetained, WorkspaceApplied, WorkspaceCleaned)
+    def workspace_uses(self, row: Row, event: WorkspaceRetained | WorkspaceApplied | WorkspaceCleaned) -> str | None:
+        """A workspace has events until it is cleaned, while no run works in it; applied is what a run changed."""
+        named = event.workspace_id
+        if row.stream != named or named not in self._workspaces:
+            return f"{row.type} of {named} in {row.stream}, which does not exist or was cleaned"
+        if isinstance(event, WorkspaceApplied) and event.run_id not in self._changed.get(named, ()):
+            return f"the changes of {event.run_id} in {named} were applied, but it recorded none there"
+        if isinstance(event, WorkspaceCleaned):
+            created = self._workspaces[named]
+            if (event.kind, event.owner) != (created.kind, created.owner):
+                return f"{named} of {created.owner} was cleaned as the workspace of {event.owner}"
+            working = (run_id for run_id, one in self._opened.items() if one.workspace_id == named)
+            if (run_id := next(working, None)) is not None:
+                return f"{named} was cleaned while {run_id} worked in it"
+        return None
+
+    def _foreign(self, created: WorkspaceCreated, run_id: str) -> str | None:
+        """Return why a run does not belong to the owner of a workspace."""
+        if run_id not in self._runs.open:
+            return f"{created.workspace_id} is used by {run_id}, which is not open"
+        by_step = created.kind == "workflow-run"
+        first = self._origins.get(run_id, run_id)
+        owner = self._step_runs.get(first) if by_step else self._runs.open[run_id].session_id
+        if owner == created.owner:
+            return None
+        return f"{created.workspace_id} of {created.owner} is used by {run_id}, a run of {owner or 'no workflow run'}"
+
+    # The state
+
+    @follow(run.RunCreated, run.RunQueued)
+    def request(self, row: Row, event: run.RunRequest) -> None:
+        """Record which run a run retries, if it shares the workspace of a workflow run."""
+        if event.harness_profile_snapshot.workspace == "workflow-run":
+            retried = event.retry_of
+            self._origins[row.stream] = row.stream if retried is None else self._origins.get(retried, retried)
+
+    @follow(WorkflowStepStarted)
+    def step(self, row: Row, event: WorkflowStepStarted) -> None:
+        """Record the workflow run of a step's run."""
+        self._step_runs[event.step_run_id] = row.stream
+
+    @follow(WorkspaceCreated)
+    def create(self, row: Row, event: WorkspaceCreated) -> None:
+        """Record a workspace."""
+        self._workspaces[event.workspace_id] = event
+        self._places[event.place] = event.workspace_id
+
+    @follow(WorkspaceCleaned)
+    def clean(self, row: Row, event: WorkspaceCleaned) -> None:
+        """Forget a workspace."""
+        found = self._workspaces.pop(event.workspace_id, None)
+        self._changed.pop(event.workspace_id, None)
+        if found is not None:
+            self._places.pop(found.place, None)
+
+    @follow(run.WorkspaceOpened)
+    def open(self, row: Row, event: run.WorkspaceOpened) -> None:
+        """Record where a run works."""
+        self._opened[row.stream] = OpenedWorkspace(event.workspace_id)
+
+    @follow(run.EvidenceAttached)
+    def attach(self, row: Row, event: run.EvidenceAttached) -> None:
+        """Record a diff."""
+        if row.stream in self._opened and (event.label, event.source) == (DIFF_LABEL, SOURCE):
+            self._opened[row.stream].diffs[event.evidence_id] = row.command_id
+
+    @follow(run.WorkspaceChanged)
+    def change(self, row: Row, event: run.WorkspaceChanged) -> None:
+        """Record the changes of a run. The last record counts."""
+        opened = self._opened.get(row.stream)
+        if opened is not None:
+            opened.changed, opened.command = event, row.command_id
+        changed = self._changed.setdefault(event.workspace_id, set())
+        changed.add(row.stream) if event.files else changed.discard(row.stream)
+
+    @follow(run.RunPaused)
+    def pause(self, row: Row, event: run.RunPaused) -> None:
+        """Record that the changes so far are complete."""
+        opened = self._opened.get(row.stream)
+        if opened is not None:
+            opened.changed = None
+
+    @follow(*run.ENDINGS, Unknown)
+    def end(self, row: Row, event: Event) -> None:
+        """Forget an ended run; the payload may be damaged."""
+        if row.type in run.ENDING_TYPES:
+            self._opened.pop(row.stream, None)
+            if row.stream not in self._origins:
+                self._step_runs.pop(row.stream, None)
+
+    def finish(self) -> Iterator[Violation]:
+        """Yield runs that recorded their changes, but did not end or pause."""
+        for run_id, opened in self._opened.items():
+            if opened.changed is not None:
+                reason = f"{run_id} recorded its changes, but has not ended or paused"
+                yield Violation(rule="changes_at_the_end", reason=reason)
