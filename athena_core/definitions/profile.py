@@ -15,6 +15,7 @@ from athena_core.enums import (
     SandboxMode,
     SandboxNetwork,
     VerificationKind,
+    WorkspaceKind,
     WorkspaceMode,
 )
 from athena_core.values import (
@@ -224,6 +225,19 @@ class HarnessSpec(Body):
     asks: AskPolicy | None = None
     sandbox: SandboxPolicy | None = None
     workspace: WorkspaceMode | None = None
+
+
+def workspace_owner(
+    profile: HarnessSpec, session_id: str, workflow_run_id: str | None
+) -> tuple[WorkspaceKind, str] | None:
+    """Return the kind and the owner of the workspace of a profile's run; None if it works in the shared one."""
+    match profile.workspace:
+        case None | "shared":
+            return None
+        case "workflow-run" if workflow_run_id is not None:
+            return "workflow-run", workflow_run_id
+        case _:
+            return "session", session_id
 
 
 class HarnessProfile(HarnessSpec, kw_only=True):

@@ -1,7 +1,10 @@
 """The tool shell: runs commands of the profile in the workspace, without a shell."""
 
+import errno
+import os
 import re
 import shlex
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ OUTPUT_BYTES = 100_000
 """Maximum size of the kept output, unless the profile sets ``outputBytesMax``."""
 WORD_CHARS_MAX = 100_000
 COMMANDS_SHOWN = 20
+SETTINGS_BYTES_MAX = 65_536
+"""Bytes of the settings of a repository in which its object format is looked for."""
 SHA256 = re.compile(r"^\s*objectformat\s*=\s*\"?sha256\b", re.IGNORECASE | re.MULTILINE)
 
 SPEC = ToolSpec(
@@ -100,6 +105,8 @@ async def _start(argv: tuple[str, ...], bench: ToolContext, parts: Parts) -> tup
     path = bench.workspace.root.joinpath(*parts)
     with bench.workspace.directory(parts) as directory:
         variables = environment(await anyio.to_thread.run_sync(_object_format, path))
+        if bench.workspace.is_own:  # no repository around the workspace is its own
+            variables["GIT_CEILING_DIRECTORIES"] = str(bench.workspace.root.absolute().parent)
         if bench.box is None:
             there = _path(directory, path)
             return await Child.start(argv, variables, directory=there, fed=False, merged=True), None
@@ -183,13 +190,28 @@ def _object_format(directory: Path) -> str:
         try:
             git = place / ".git"
             if git.is_file():
-                git = place / git.read_text().removeprefix("gitdir: ").rstrip("\n")
+                git = place / _line_of(git).removeprefix("gitdir: ")
             if (git / "commondir").is_file():
-                git /= (git / "commondir").read_text().rstrip("\n")
-            return "sha256" if SHA256.search((git / "config").read_text()) else "sha1"
+                git /= _line_of(git / "commondir")
+            return "sha256" if SHA256.search(_beginning(git / "config")) else "sha1"
         except (OSError, ValueError):
             continue
     return "sha1"
+
+
+def _line_of(path: Path) -> str:
+    return _beginning(path).rstrip("\n")
+
+
+def _beginning(path: Path) -> str:
+    """Return the beginning of a regular file that an agent may have written. Raise OSError for anything else."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return os.read(file, SETTINGS_BYTES_MAX).decode()
+    finally:
+        os.close(file)
 
 
 def _not_allowed(argv: tuple[str, ...], policy: ShellPolicy | None) -> str:

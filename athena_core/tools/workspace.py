@@ -41,7 +41,7 @@ CLOSED_NAMES: Mapping[str, str] = {
 }
 """Names that are closed everywhere, ignoring case, with the reason."""
 REPOSITORIES = frozenset((".git", ".hg", ".svn", ".jj"))
-"""Closed names that commands in a sandbox may read, so that git works there, but not change."""
+"""Closed names that commands in a sandbox may read, so that git works there, and change in an own workspace."""
 SEARCHED_MAX = 500_000
 """Maximum number of entries of a workspace in which commands run in a sandbox."""
 
@@ -95,7 +95,8 @@ class Workspace:
 
     Symbolic links are never followed. Closed files and directories, with everything below them, are not opened,
     written, deleted or listed: ``CLOSED_NAMES``, ``personas`` in the root, the files in ``closed`` (by path, and under
-    any other name by inode), and names or paths that match ``patterns``. Paths in ``code`` are read-only.
+    any other name by inode), and names or paths that match ``patterns``. Paths in ``code`` are read-only. ``is_own``
+    is True for the workspace of a session or workflow run.
 
     Methods raise PathRefused for what the rules forbid, and OSError for failures of the system. They block: call them
     in a thread, except ``check`` and ``closed``.
@@ -110,6 +111,7 @@ class Workspace:
     ) -> None:
         """Take the rules. Links in the path of ``root`` itself belong to the operator and are followed."""
         self.root = root
+        self.is_own = False
         self._files = dict(closed or {})
         self._paths = {parts: why for path, why in self._files.items() for parts in self._below(path)}
         self._paths[PERSONAS,] = CONFIGURES
@@ -124,6 +126,15 @@ class Workspace:
         opened = copy.copy(self)
         opened._paths = {parts: why for parts, why in self._paths.items() if parts != (PERSONAS,)}
         return opened
+
+    def own(self, root: Path) -> Self:
+        """Return another workspace, of a session or workflow run, with the same rules.
+
+        The server runs no code from there, and commands in a sandbox may change its repositories.
+        """
+        owned = copy.copy(self)
+        owned.root, owned.is_own, owned._code = root, True, set()
+        return owned
 
     def close(self, paths: Iterable[Path], why: str = CONFIGURES) -> None:
         """Close more files, also in a copy from ``with_personas`` if they exist. Safe while other threads read."""
@@ -267,7 +278,8 @@ class Workspace:
     def places_in_box(self) -> PlacesInBox:
         """Return what a sandbox hides of the tree, under any name, and what it shows read-only.
 
-        Repositories and code of the server are read-only. Raise SandboxRefused if the tree is too large to search.
+        Repositories of the shared workspace and code of the server are read-only. Raise SandboxRefused if the tree is
+        too large to search.
         """
         root, known = self.root.absolute(), {inode for _, inode in self._identities()}
         hidden, readonly, left = set(self._files), set[Path](), SEARCHED_MAX
@@ -282,7 +294,9 @@ class Workspace:
                 for entry in found:
                     left -= 1
                     there = (*parts, entry.name)
-                    if entry.name.casefold() in REPOSITORIES or (self._code and _folded(there) in self._code):
+                    if entry.name.casefold() in REPOSITORIES:
+                        readonly |= set() if self.is_own else {root.joinpath(*there)}
+                    elif self._code and _folded(there) in self._code:
                         readonly.add(root.joinpath(*there))
                     elif self._why(there) is not None or entry.inode() in known:
                         hidden.add(root.joinpath(*there))

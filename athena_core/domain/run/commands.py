@@ -98,13 +98,14 @@ class ReserveBudget(Value):
 class PauseRun(Value):
     """Pause a run whose budget is used up, or park one that asks a person, at ``elapsed_ms`` of its timeout.
 
-    Without ``reached`` it is the run's own budget, else the daily budget.
+    Without ``reached`` it is the run's own budget, else the daily budget. ``last`` are steps to record before.
     """
 
     token: int
     elapsed_ms: int
     reached: "DayReached | None" = None
     asking: bool = False
+    last: tuple[RunStep, ...] = ()
 
 
 class DayReached(Value):
@@ -386,7 +387,7 @@ def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Ru
             paused = _pause(command, state)
             if paused is None and state.cancel is None:
                 return ()
-            steps, end = (), () if paused is None else (paused,)
+            steps, end = command.last, () if paused is None else (paused,)
     if state.cancel is None:
         return (*steps, *end)
     unmade = {step.tool_call_id for step in steps if isinstance(step, ToolCalled | RunAsked)}

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from athena_core.definitions.profile import HarnessSpec
+from athena_core.definitions.profile import HarnessSpec, workspace_owner
 from athena_core.enums import (
     AnswerCause,
     ApproverRole,
@@ -27,6 +27,7 @@ from athena_core.enums import (
     TranscriptRole,
     VerificationStatus,
     WaitReason,
+    WorkspaceKind,
 )
 from athena_core.errors import RetryWith
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
@@ -57,7 +58,7 @@ class RunRequest(Event):
     """The resolved request of a run: references are read, and the profile is a copy.
 
     ``scope`` is the scope of the caller that caused the run, directly or indirectly. ``retry_of`` is the run whose
-    request is made again.
+    request is made again. ``workflow_run_id`` is the workflow run whose workspace the run shares.
     """
 
     session_id: str
@@ -79,6 +80,7 @@ class RunRequest(Event):
     contents: Annotated[tuple[str, ...] | None, TEXT] = None
     contents_salt: Text = None
     persona_name: str | None = None
+    workflow_run_id: str | None = None
     metadata: Annotated[dict[str, str] | None, TEXT] = None
 
     @property
@@ -86,6 +88,11 @@ class RunRequest(Event):
         """The limit keys at which the run counts while it holds a slot."""
         profile_id = self.harness_profile_id if self.profile_named else None
         return limit_keys(self.session_id, profile_id, self.provider, self.fallbacks)
+
+    @property
+    def own_workspace(self) -> tuple[WorkspaceKind, str] | None:
+        """The kind and the owner of the workspace that the run works in; None if it is the shared one."""
+        return workspace_owner(self.harness_profile_snapshot, self.session_id, self.workflow_run_id)
 
 
 def limit_keys(

@@ -53,6 +53,9 @@ SPENT_DAYS = 40
 ANSWERS_KEPT = 32
 """The most answers that the state of a run keeps, to tell a second answer which one was first."""
 
+WORKSPACE_RUN = "workspace-run"
+"""The guard kind of admitted runs with an own workspace, also while they are paused."""
+
 LAST_SPENT_KEY = "day"
 """Key of the only ``spent`` row of release 0.1.0: the last day with any spending."""
 
@@ -148,11 +151,12 @@ def request_fields(request: RunRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in RunRequest.__struct_fields__}
 
 
-# Guards: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session, ``ask`` by ask.
+# Guards: ``waiting``, ``slot``, ``lease``, ``child`` and ``workspace-run`` by run, ``turn`` by session, ``ask`` by
+# ask.
 #
 # An open ask has its run and its expiry. Waiting runs, requeued ones too, and runs with a slot have their limit keys.
 # ``reserved`` is a run's reservation from the daily budget. ``spent`` is the spending of all runs on a UTC day: a ring
-# with one row for each of the last ``SPENT_DAYS``.
+# with one row for each of the last ``SPENT_DAYS``. ``workspace-run`` has the owner of the workspace of an admitted run.
 
 
 def _queued_guards(recorded: Recorded[RunQueued]) -> tuple[Guard, ...]:
@@ -168,12 +172,18 @@ def _created_guards(recorded: Recorded[RunCreated]) -> tuple[Guard, ...]:
         Guard(kind="slot", key=run_id, value=(recorded.position, *event.places)),
         Guard(kind="turn", key=event.session_id, value=(run_id,)),
         *_child_guards(run_id, event),
+        *_workspace_guards(run_id, event),
     )
 
 
 def _child_guards(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
     parent = request.parent_run_id
     return () if parent is None else (Guard(kind="child", key=run_id, value=(parent,)),)
+
+
+def _workspace_guards(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
+    own = request.own_workspace
+    return () if own is None else (Guard(kind=WORKSPACE_RUN, key=run_id, value=(":".join(own),)),)
 
 
 def _leased_guards(recorded: Recorded[RunLeased]) -> tuple[Guard, ...]:
@@ -233,6 +243,7 @@ def _ended_guards(recorded: Recorded[RunEnding]) -> tuple[Guard, ...]:
         Guard(kind="lease", key=run_id, value=None),
         Guard(kind="child", key=run_id, value=None),
         Guard(kind="reserved", key=run_id, value=None),
+        Guard(kind=WORKSPACE_RUN, key=run_id, value=None),
     )
 
 

@@ -50,6 +50,9 @@ class RunProgress(Value):
     budget_micro_usd: int | None = None
     cut: bool = False
     """True if the budget cut the last answer off."""
+    opened: run.WorkspaceOpened | None = None
+    changed: run.WorkspaceChanged | None = None
+    """The last recorded change of the own workspace."""
 
 
 def evolve(progress: RunProgress, event: Event) -> RunProgress:
@@ -99,6 +102,10 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
             return replace(progress, budget_micro_usd=event.budget_micro_usd, cut=False)
         case run.MemoryRecalled():
             return replace(progress, recalled=event)
+        case run.WorkspaceOpened():
+            return replace(progress, opened=event)
+        case run.WorkspaceChanged():
+            return replace(progress, changed=event)
         case _:
             return progress
 

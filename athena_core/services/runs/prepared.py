@@ -47,7 +47,7 @@ class RunRetry(Value):
     """The part of a retry that is not in its body: taken from the first request, or changed in it.
 
     ``provider`` and ``model`` replace the values of the profile. ``budget_usd`` replaces its budget; 0 means no budget.
-    ``scope`` is the scope of the first request.
+    ``scope`` is the scope of the first request, and ``workflow_run_id`` the workflow run whose workspace it shared.
     """
 
     run_id: str
@@ -56,6 +56,7 @@ class RunRetry(Value):
     budget_usd: float | None = None
     fallbacks: tuple[str, ...] | None = None
     scope: PinnedScope | None = None
+    workflow_run_id: str | None = None
 
 
 class PreparedRun(Value, kw_only=True):
@@ -94,6 +95,8 @@ class PreparedRun(Value, kw_only=True):
     """The personas of earlier runs of its session, if needed to check a scope; an empty name is a run without one."""
     origin: Event | None = None
     retry: RunRetry | None = None
+    workflow_run_id: str | None = None
+    """The workflow run that the run is a step of, if its profile shares the workspace of that."""
 
     @property
     def fresh(self) -> frozenset[str]:
@@ -136,6 +139,7 @@ class PreparedRun(Value, kw_only=True):
             retry_budget=limits.retry_budget_per_run if limits else None,
             parent_run_id=self.body.parent_run_id,
             retry_of=self.retry.run_id if self.retry else None,
+            workflow_run_id=self.workflow_run_id,
             context_refs=resolved.references or None,
             contents=resolved.contents or None,
             contents_salt=resolved.salt.hex() if resolved.contents else None,

@@ -58,6 +58,7 @@ def retried_request(reader: StoreReader, codec: Codec, run_id: str, changes: Ret
         budget_usd=_budget_usd(first, changes),
         fallbacks=first.fallbacks if plain and not other_provider else None,
         scope=first.scope,
+        workflow_run_id=first.workflow_run_id,
     )
     return RetriedRequest(body, retry, first.directive_id)
 

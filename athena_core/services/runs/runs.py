@@ -146,11 +146,13 @@ class Runs:
         patient: bool = False,
         timeout_ms: int | None = None,
         retry: RunRetry | None = None,
+        workflow_run_id: str | None = None,
     ) -> PreparedRun:
         """Check a run request outside of the log; nothing is stored. Raise the errors of ``start``.
 
         ``references`` are the context references beside its input. A ``scheduled`` run has the default timeout of
-        schedules. ``patient``, ``timeout_ms`` and ``retry`` are as in ``PreparedRun``.
+        schedules. ``patient``, ``timeout_ms`` and ``retry`` are as in ``PreparedRun``. ``workflow_run_id`` is the
+        workflow run of a step.
         """
         _check(body)
         salt, settings = self._ids.salt(SALT_BYTES), self._settings
@@ -184,6 +186,7 @@ class Runs:
             references=references,
             names_notes=notes,
             retry=retry,
+            workflow_run_id=workflow_run_id if profile is not None and profile.workspace == "workflow-run" else None,
         )
         if prepared.budget_micro_usd is not None and prepared.least_micro_usd is None:
             reason = f"unpriced-model: {provider} {model!r} has no known price, so budgetUsd cannot be enforced"
@@ -255,7 +258,14 @@ class Runs:
             references = directive.context_refs
             if directive.has_context_refs and references is None:
                 raise ConfigError.of("runId", f"the context references of {run_id} were erased", "a new run")
-        return await self.prepare(first.body, who, references=references, patient=patient, retry=first.retry)
+        return await self.prepare(
+            first.body,
+            who,
+            references=references,
+            patient=patient,
+            retry=first.retry,
+            workflow_run_id=first.retry.workflow_run_id,
+        )
 
     # Starting
 

@@ -441,7 +441,12 @@ class WorkflowStepper:
                     raise StepRefused("INPUT_BLANK", "the directive is blank once its placeholders are filled")
                 body = msgspec.structs.replace(body, directive_id=None, input=said)
             return await self._runs.prepare(
-                body, who, references=directive.context_refs, patient=True, timeout_ms=timeout_ms
+                body,
+                who,
+                references=directive.context_refs,
+                patient=True,
+                timeout_ms=timeout_ms,
+                workflow_run_id=key,
             )
         except AthenaError as error:
             if error.retryable:
