@@ -596,6 +596,7 @@ class RunQueuedPayload(Model, frozen=True, kw_only=True):
     """Files and URLs that the run's context names."""
     persona_name: str | None = None
     """Name of the persona."""
+    workflow_run_id: str | None = None
     reason: RunQueuedReason
     """Reason, for auditors."""
 
@@ -636,6 +637,7 @@ class RunCreatedPayload(Model, frozen=True, kw_only=True):
     """Files and URLs that the run's context names."""
     persona_name: str | None = None
     """Name of the persona."""
+    workflow_run_id: str | None = None
 
 
 class RunCreated(EventRecord, frozen=True, kw_only=True):

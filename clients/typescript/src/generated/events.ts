@@ -389,6 +389,7 @@ export interface RunQueuedEvent extends EventBase {
     readonly contextRefs?: readonly ContextReference[] | undefined;
     /** Name of the persona. */
     readonly personaName?: string | undefined;
+    readonly workflowRunId?: string | undefined;
     /** Reason, for auditors. */
     readonly reason: RunQueuedReason | (string & {});
   };
@@ -424,6 +425,7 @@ export interface RunCreatedEvent extends EventBase {
     readonly contextRefs?: readonly ContextReference[] | undefined;
     /** Name of the persona. */
     readonly personaName?: string | undefined;
+    readonly workflowRunId?: string | undefined;
   };
 }
 
