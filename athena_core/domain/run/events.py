@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from athena_core.definitions.profile import HarnessSpec, workspace_owner
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.enums import (
     AnswerCause,
     ApproverRole,
@@ -27,7 +27,6 @@ from athena_core.enums import (
     TranscriptRole,
     VerificationStatus,
     WaitReason,
-    WorkspaceKind,
 )
 from athena_core.errors import RetryWith
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
@@ -88,11 +87,6 @@ class RunRequest(Event):
         """The limit keys at which the run counts while it holds a slot."""
         profile_id = self.harness_profile_id if self.profile_named else None
         return limit_keys(self.session_id, profile_id, self.provider, self.fallbacks)
-
-    @property
-    def own_workspace(self) -> tuple[WorkspaceKind, str] | None:
-        """The kind and the owner of the workspace that the run works in; None if it is the shared one."""
-        return workspace_owner(self.harness_profile_snapshot, self.session_id, self.workflow_run_id)
 
 
 def limit_keys(

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.decider import Decider
+from athena_core.definitions.profile import workspace_owner
 from athena_core.domain.run.events import (
     ENDINGS,
     STATUS_OF_ENDING,
@@ -41,7 +42,7 @@ from athena_core.domain.run.events import (
     WorkspaceOpened,
     limit_keys,
 )
-from athena_core.enums import PauseReason
+from athena_core.enums import PauseReason, WorkspaceKind
 from athena_core.event import Event, Guard, Recorded, Value, parts_of
 
 E = TypeVar("E", RunAsked, RunAnswered)
@@ -146,6 +147,11 @@ def without_text(request: RunRequest) -> RunCreated:
     return RunCreated(**{**request_fields(request), **NO_TEXT})
 
 
+def own_workspace(request: RunRequest) -> tuple[WorkspaceKind, str] | None:
+    """Return the kind and the owner of the workspace that a run works in; None if it is the shared one."""
+    return workspace_owner(request.harness_profile_snapshot, request.session_id, request.workflow_run_id)
+
+
 def request_fields(request: RunRequest) -> dict[str, Any]:
     """Return the fields of a request, without those that only a queued run has."""
     return {name: getattr(request, name) for name in RunRequest.__struct_fields__}
@@ -182,7 +188,7 @@ def _child_guards(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
 
 
 def _workspace_guards(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
-    own = request.own_workspace
+    own = own_workspace(request)
     return () if own is None else (Guard(kind=WORKSPACE_RUN, key=run_id, value=(":".join(own),)),)
 
 

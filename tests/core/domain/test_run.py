@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.domain import run
+from athena_core.enums import WorkspaceMode
 from athena_core.errors import LeaseLost
 from athena_core.event import Event, Guard
 from tests.core.domain.given import Given
@@ -269,9 +270,25 @@ def test_a_run_counts_at_its_session_at_a_profile_that_it_named_and_at_every_pro
 def test_an_end_releases_everything_but_the_turn_of_another_run() -> None:
     for ending in (COMPLETED, run.RunCancelled(cause="requested"), run.RunCrashed(executor="exe_1", attempt=1)):
         released = run.DECIDER.guards(recorded(ending))
-        assert {guard.kind for guard in released} == {"waiting", "slot", "turn", "lease", "child", "reserved"}
+        kinds = {"waiting", "slot", "turn", "lease", "child", "reserved", "workspace-run"}
+        assert {guard.kind for guard in released} == kinds
         assert all(guard.value is None for guard in released)
         assert next(guard for guard in released if guard.kind == "turn").held == ("run_1",)
+
+
+def test_an_admitted_run_occupies_its_own_workspace_until_its_end() -> None:
+    def occupied(workspace: WorkspaceMode | None, workflow_run_id: str | None = None) -> list[Guard]:
+        profile = replace(CREATED.harness_profile_snapshot, workspace=workspace)
+        request = replace(CREATED, harness_profile_snapshot=profile, workflow_run_id=workflow_run_id)
+        return [guard for guard in run.DECIDER.guards(recorded(request)) if guard.kind == run.WORKSPACE_RUN]
+
+    def row(place: str) -> list[Guard]:
+        return [Guard(kind="workspace-run", key="run_1", value=(place,))]
+
+    assert occupied(None) == occupied("shared") == occupied("shared", "wfr_1") == []
+    assert occupied("session") == occupied("session", "wfr_1") == occupied("workflow-run") == row("session:s")
+    assert occupied("workflow-run", "wfr_1") == row("workflow-run:wfr_1")
+    assert not any(guard.kind == run.WORKSPACE_RUN for guard in run.DECIDER.guards(recorded(PAUSED)))
 
 
 def test_a_pause_gives_up_slot_and_lease_and_keeps_the_turn() -> None:
