@@ -33,7 +33,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "workspace.created": ("kind", "owner", "source", "workspaceId"),
     "workspace.opened": ("workspaceId",),
     "workspace.changed": ("files", "addedLines", "removedLines"),
-    "workspace.kept": ("keep", "by", "workspaceId"),
+    "workspace.retained": ("keep", "by", "workspaceId"),
     "workspace.applied": ("files", "runId", "by"),
     "workspace.cleaned": ("cause", "owner", "by"),
     "transcript.appended": ("role", "toolName", "chars"),

@@ -427,7 +427,7 @@ async def erase_all(terminal: Terminal, words: re.Pattern[bytes]) -> None:
             await redaction.redact(plane.log, plane.reader, found, "asked", meta)
         for row in plane.reader.rows(0, 100_000):
             if row.text is not None and words.search(row.text):
-                found = redaction.text_of_event(plane.reader, row.position)
+                found = redaction.text_of_event(plane.reader, codec, row.position)
                 done, _ = await redaction.redact(plane.log, plane.reader, found, "asked", meta)
         assert await plane.scrub(done, 60.0) == ()
 

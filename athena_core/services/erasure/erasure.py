@@ -47,14 +47,19 @@ class Erasure:
         recall: MemorySearch,
         caches: Mapping[str, Callable[[], None]],
         clock: Clock,
+        remove_workspaces: Callable[[], None] = lambda: None,
     ) -> None:
-        """Connect the parts; ``caches`` maps names in the registry to functions that empty caches of this process."""
+        """Connect the parts; ``caches`` maps names in the registry to functions that empty caches of this process.
+
+        ``remove_workspaces`` deletes the directories of cleaned workspaces on this machine.
+        """
         self._clock = clock
         self.directory = directory
         self.log = log
         self.generations = generations
         self.recall = recall
         self.caches = caches
+        self.remove_workspaces = remove_workspaces
         self._lock = asyncio.Lock()
         self._asked = self._done = 0
         self._left: tuple[TextTrace, ...] = ()
@@ -180,6 +185,12 @@ def _reviews(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     return iter(())
 
 
+def _workspaces(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
+    """Delete cleaned workspaces. A workspace of erased text is cleaned with it."""
+    erasure.remove_workspaces()
+    return iter(())
+
+
 def _copies(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     """Find logs that ``athena restore`` set aside and that hold text erased since."""
     for path in (*matching(erasure.directory, "log-*.db"), *matching(erasure.directory, "*.part")):
@@ -238,6 +249,7 @@ PLACES = (
     StoragePlace("permission rules", (), _cache("permission rules")),
     StoragePlace("inputs of workflows", (), _cache("inputs of workflows")),
     StoragePlace("reviews", (f"{review.FOLDER}/*/*",), _reviews),
+    StoragePlace("workspaces", ("workspaces/**/*",), _workspaces),
     StoragePlace("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
     StoragePlace("anchors", ("*.anchor", "*.anchor.*")),
     StoragePlace("locks", ("log.lock", "log.turnstile", "reactor.lock", "executors/*.lock", "views/*.lock")),

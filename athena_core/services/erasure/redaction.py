@@ -22,6 +22,7 @@ from athena_core.domain import (
     run,
     schedule,
     workflow_run,
+    workspace,
 )
 from athena_core.errors import NotFound
 from athena_core.event import Meta, Position
@@ -59,11 +60,15 @@ AROUND = (
 
 
 class ErasableText(NamedTuple):
-    """The text to erase: the rows, the parts in public payloads that cannot be erased, and earlier erasures."""
+    """The text to erase: the rows, the parts in public payloads that cannot be erased, and earlier erasures.
+
+    ``workspaces`` are the ids of workspaces that may hold it: those that the runs worked in, if they are not cleaned.
+    """
 
     rows: tuple[Row, ...]
     public: tuple[TextTrace, ...]
     erased: frozenset[Position]
+    workspaces: tuple[str, ...] = ()
 
     @property
     def positions(self) -> list[Position]:
@@ -76,9 +81,10 @@ def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> ErasableText:
     rows = reader.stream(run_id)
     if not rows or not run.DECIDER.owns(run_id):
         raise NotFound(f"no run {run_id!r} exists")
+    workspaces = _workspaces(reader, codec, rows)
     rows += [*_shadow_directives(reader, codec, rows), *reader.stream(review.PREFIX + run_id)]
     rows += _permission_rules(reader, run_id, rows[0].position)
-    return _erasable([*rows, *_repeated_errors(reader, codec, rows)])
+    return _erasable([*rows, *_repeated_errors(reader, codec, rows)])._replace(workspaces=workspaces)
 
 
 def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> ErasableText:
@@ -86,15 +92,25 @@ def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> Erasa
     rows = list(reader.session(session_id, reader.head() + 1))
     if not rows:
         raise NotFound(f"no session {session_id!r} exists")
-    return _erasable([*rows, *_shadow_directives(reader, codec, rows), *_repeated_errors(reader, codec, rows)])
+    text = _erasable([*rows, *_shadow_directives(reader, codec, rows), *_repeated_errors(reader, codec, rows)])
+    return text._replace(workspaces=_workspaces(reader, codec, rows, workspace.place_of("session", session_id)))
 
 
-def text_of_event(reader: StoreReader, position: Position) -> ErasableText:
+def text_of_event(reader: StoreReader, codec: Codec, position: Position) -> ErasableText:
     """Find the text of one event. Raise NotFound."""
     row = reader.row(position)
     if row is None:
         raise NotFound(f"no event exists at position {position}")
-    return _erasable([row])
+    of_run = reader.stream(row.stream) if run.DECIDER.owns(row.stream) else []
+    return _erasable([row])._replace(workspaces=_workspaces(reader, codec, of_run))
+
+
+def _workspaces(reader: StoreReader, codec: Codec, rows: Iterable[Row], place: str | None = None) -> tuple[str, ...]:
+    """Return the workspaces that these rows opened, and the one at ``place``, without cleaned ones."""
+    active = {owner: str(value[0]) for _, owner, value in reader.guards(workspace.WORKSPACE_GUARD)}
+    events = (codec.decode(row, text=False).event for row in rows if row.type == run.WorkspaceOpened.TYPE)
+    opened = {event.workspace_id for event in events if isinstance(event, run.WorkspaceOpened)}
+    return tuple(sorted(name for owner, name in active.items() if name in opened or owner == place))
 
 
 def _shadow_directives(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:

@@ -113,7 +113,7 @@ class Place:
             await self.erase_at(position)
 
     async def erase_at(self, position: int) -> None:
-        found = redaction.text_of_event(self.parts.reader, position)
+        found = redaction.text_of_event(self.parts.reader, self.parts.log.codec, position)
         await redaction.redact(self.parts.log, self.parts.reader, found, "personal data", META)
 
     async def sent(self, who: Identity = ROOT, payload: str = "look") -> dead_letter.DeadLetterAdded:
