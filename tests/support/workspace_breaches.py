@@ -24,11 +24,14 @@ from tests.support.forged_log import Forge
 Breach = tuple[Callable[[Forge], None], str, Position | None, str]
 
 DONE = replace(COMPLETED, evidence_count=1)
+OWN = replace(CREATED, harness_profile_snapshot=replace(SPEC, workspace="session"))
+SHARED = replace(CREATED, harness_profile_snapshot=replace(SPEC, workspace="workflow-run"), workflow_run_id="wfr_1")
+OF_STEPS = replace(CREATED_WORKSPACE, workspace_id="wsp_3", kind="workflow-run", owner="wfr_1", run_id="run_a1")
 
 
 def working(forge: Forge, run_id: str = "run_1", *events: Event, session: str = "s") -> None:
     """Write a run that works, and the events of it that follow."""
-    forge.add(run_id, replace(CREATED, session_id=session), LEASED, STARTED, *events)
+    forge.add(run_id, replace(OWN, session_id=session), LEASED, STARTED, *events)
 
 
 def opened(forge: Forge, *events: Event) -> None:
@@ -73,6 +76,22 @@ def created_for_another_session(forge: Forge) -> None:
 def created_for_a_workflow_run_of_others(forge: Forge) -> None:
     working(forge)
     forge.add("wsp_1", replace(CREATED_WORKSPACE, kind="workflow-run", owner="wfr_1"))
+
+
+def created_for_a_run_in_the_shared_workspace(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED)
+    forge.add("wsp_1", CREATED_WORKSPACE)
+
+
+def created_for_a_run_that_says_to_be_of_a_workflow(forge: Forge) -> None:
+    forge.add("run_a1", SHARED, LEASED, STARTED)
+    forge.add("wsp_3", OF_STEPS)
+
+
+def created_for_a_run_that_says_to_retry_one(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED)
+    forge.add("run_a1", replace(SHARED, retry_of="run_1"), LEASED, STARTED)
+    forge.add("wsp_3", OF_STEPS)
 
 
 def opened_out_of_nothing(forge: Forge) -> None:
@@ -195,12 +214,10 @@ def legal(forge: Forge) -> None:
     forge.add("wsp_2", again)
     forge.add("run_4", replace(OPENED, workspace_id="wsp_2"))
     forge.add("wfr_1", flow.CREATED, flow.started("a"), flow.started("b"))
-    sharing = replace(CREATED, harness_profile_snapshot=replace(SPEC, workspace="workflow-run"))
-    shared = replace(again, workspace_id="wsp_3", kind="workflow-run", owner="wfr_1", run_id="run_a1")
     for name, retried in (("run_a1", None), ("run_b1", None), ("run_c", "run_a1"), ("run_d", "run_c")):
-        forge.add(name, replace(sharing, session_id=name, retry_of=retried), LEASED, STARTED)
+        forge.add(name, replace(SHARED, session_id=name, retry_of=retried), LEASED, STARTED)
         if name == "run_a1":
-            forge.add("wsp_3", shared)
+            forge.add("wsp_3", OF_STEPS)
         forge.add(name, replace(OPENED, workspace_id="wsp_3"), COMPLETED)
 
 
@@ -209,13 +226,16 @@ WORKSPACE_BREACHES: tuple[Breach, ...] = (
     (created_elsewhere, "workspaces", 4, "of wsp_9"),
     (second_of_an_owner, "workspaces", 6, "which has wsp_1"),
     (created_for_an_ended_run, "workspaces", 5, "not open"),
-    (created_for_another_session, "workspaces", 4, "of other is used by run_1, a run of s"),
-    (created_for_a_workflow_run_of_others, "workspaces", 4, "a run of no workflow run"),
+    (created_for_another_session, "workspaces", 4, "of other is used by run_1, which works for s"),
+    (created_for_a_workflow_run_of_others, "workspaces", 4, "of wfr_1 is used by run_1, which works for s"),
+    (created_for_a_run_in_the_shared_workspace, "workspaces", 4, "which works for nothing"),
+    (created_for_a_run_that_says_to_be_of_a_workflow, "workspaces", 4, "no run of its steps"),
+    (created_for_a_run_that_says_to_retry_one, "workspaces", 8, "no run of its steps"),
     (opened_out_of_nothing, "openings", 4, "does not exist"),
     (opened_after_it_was_cleaned, "openings", 6, "was cleaned"),
     (opened_twice, "openings", 6, "after wsp_1"),
     (opened_after_a_turn, "openings", 6, "after its first turn"),
-    (opened_by_another_session, "openings", 9, "a run of other"),
+    (opened_by_another_session, "openings", 9, "which works for other"),
     (changed_without_opening, "changes", 4, "did not work"),
     (changed_elsewhere, "changes", 6, "did not work"),
     (changed_twice, "changes", 7, "twice"),

@@ -44,10 +44,12 @@ class WorkspaceRules(RuleSet):
         self._opened: dict[str, OpenedWorkspace] = {}
         self._changed: dict[str, set[str]] = {}
         """The runs that changed files, by workspace."""
+        self._own: dict[str, tuple[str, str]] = {}
+        """The kind and the owner of the workspace of each open run that has one."""
         self._step_runs: dict[str, str] = {}
         """The workflow runs of runs of steps: of open ones, and of all in ``_origins``."""
         self._origins: dict[str, str] = {}
-        """The first run of a chain of retries, for runs whose profile shares the workspace of a workflow run."""
+        """The first run of a chain of retries, for runs that share the workspace of a workflow run."""
 
     # The rules
 
@@ -124,19 +126,23 @@ class WorkspaceRules(RuleSet):
         """Return why a run does not belong to the owner of a workspace."""
         if run_id not in self._runs.open:
             return f"{created.workspace_id} is used by {run_id}, which is not open"
-        by_step = created.kind == "workflow-run"
+        kind, owner = self._own.get(run_id, ("", "nothing"))
+        if (kind, owner) != (created.kind, created.owner):
+            return f"{created.workspace_id} of {created.owner} is used by {run_id}, which works for {owner}"
         first = self._origins.get(run_id, run_id)
-        owner = self._step_runs.get(first) if by_step else self._runs.open[run_id].session_id
-        if owner == created.owner:
-            return None
-        return f"{created.workspace_id} of {created.owner} is used by {run_id}, a run of {owner or 'no workflow run'}"
+        if kind == "workflow-run" and self._step_runs.get(first) != owner:
+            return f"{created.workspace_id} of {owner} is used by {run_id}, which is no run of its steps"
+        return None
 
     # The state
 
     @follow(run.RunCreated, run.RunQueued)
     def request(self, row: Row, event: run.RunRequest) -> None:
-        """Record which run a run retries, if it shares the workspace of a workflow run."""
-        if event.harness_profile_snapshot.workspace == "workflow-run":
+        """Record the owner of a run's workspace."""
+        own = run.own_workspace(event)
+        if own is not None:
+            self._own[row.stream] = own
+        if event.workflow_run_id is not None:
             retried = event.retry_of
             self._origins[row.stream] = row.stream if retried is None else self._origins.get(retried, retried)
 
@@ -191,6 +197,7 @@ class WorkspaceRules(RuleSet):
         """Forget an ended run; the payload may be damaged."""
         if row.type in run.ENDING_TYPES:
             self._opened.pop(row.stream, None)
+            self._own.pop(row.stream, None)
             if row.stream not in self._origins:
                 self._step_runs.pop(row.stream, None)
 
