@@ -89,7 +89,7 @@ def _erase(
             elif session is not None:
                 text = redaction.text_of_session(plane.reader, plane.log.codec, session)
             else:
-                text = redaction.text_of_event(plane.reader, position or 0)
+                text = redaction.text_of_event(plane.reader, plane.log.codec, position or 0)
             done, copies = await redaction.redact(plane.log, plane.reader, text, reason, meta)
             left = (*await plane.scrub(done, wait), *copies, *text.public)
             return {"redacted": len(text.rows), "position": done, "left": msgspec.to_builtins(left)}

@@ -131,7 +131,7 @@ class WorkspaceRules(RuleSet):
             return f"{created.workspace_id} of {created.owner} is used by {run_id}, which works for {owner}"
         first = self._origins.get(run_id, run_id)
         if kind == "workflow-run" and self._step_runs.get(first) != owner:
-            return f"{created.workspace_id} of {owner} is used by {run_id}, which is no run of its steps"
+            return f"{created.workspace_id} of {owner} is used by {run_id}, but none of its steps has that run"
         return None
 
     # The state
