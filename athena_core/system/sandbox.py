@@ -12,9 +12,10 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,8 +76,12 @@ REMEDIES = tuple(
         ),
     )
 )
+EMPTY_DIRECTORY = ("--perms", "0555", "--size", "4096", "--tmpfs")
 FORBIDDEN_PLACES = tuple(Path(place) for place in ("/", "/proc", "/dev", "/sys"))
 MOUNTS_MAX = 2_000
+MOUNT_BYTES_MAX = 1_000_000
+"""Maximum size of the paths of mounts: they are words of a command line."""
+RESERVED_MAX = 64
 
 
 class SandboxRefused(Exception):
@@ -108,13 +113,15 @@ class Sandbox:
     """The surroundings of a boxed command.
 
     ``workspace`` is writable and bound at its own path. Paths in ``readonly`` are bound read-only, also inside of the
-    workspace. Paths in ``hidden`` are overmounted by something empty; paths that do not exist are left out. ``proxy``
-    is the socket of the egress proxy, None if the box has no network.
+    workspace. Paths in ``hidden`` are overmounted by something empty; paths that do not exist are left out. Paths in
+    ``reserved`` do not exist, and the command cannot make them: they are relative to the workspace, and end with a
+    slash where a directory is meant. ``proxy`` is the socket of the egress proxy, None if the box has no network.
     """
 
     workspace: Path
     readonly: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
+    reserved: tuple[str, ...] = ()
     proxy: Path | None = None
     limits: SandboxLimits = DEFAULT_LIMITS
 
@@ -135,7 +142,7 @@ class Sandbox:
             *_namespaces(),
             *_system(self.limits),
             *launch.OPTIONS,
-            *(word for mount in self._mounts() for word in mount),
+            *self._mount_words(),
             *("--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"),
             *(word for name, value in variables.items() for word in ("--setenv", name, value)),
             *("--chdir", str(directory or self.workspace)),
@@ -148,7 +155,8 @@ class Sandbox:
         """The limits as the supervisor reads them."""
         limits = self.limits
         numbers = (limits.cpu_seconds, limits.memory_bytes, limits.processes, limits.file_bytes)
-        return ",".join((*map(str, (*numbers, limits.disk_free_bytes, limits.tmp_files)), str(self.workspace)))
+        watched = ",".join((*map(str, (*numbers, limits.disk_free_bytes, limits.tmp_files)), str(self.workspace)))
+        return launch.SEPARATOR.join((watched, *self.reserved))
 
     def problem(self, code: bytes) -> str | None:
         """Return the reason for the end of a box in words, None if it ended like its command."""
@@ -166,6 +174,18 @@ class Sandbox:
             launch.CHANGED: "not started: the workspace changed while the sandbox was built. Retry the command",
             launch.NOT_WATCHED: "ended: the limits of the sandbox could not be checked. Retry later",
         }.get(code)
+
+    def _mount_words(self) -> list[str]:
+        """Return the options for the mounts. Raise SandboxRefused if there are too many."""
+        mounts = list(self._mounts())
+        words = [word for mount in mounts for word in mount]
+        if len(mounts) > MOUNTS_MAX or sum(map(len, words)) > MOUNT_BYTES_MAX:
+            inner = max(mounts, key=lambda mount: mount[-1].count("/"))[-1]
+            raise SandboxRefused(
+                f"the sandbox would need more than {MOUNTS_MAX} mounts, because that many paths of the workspace are "
+                f"closed or read-only, such as {inner}. Have an operator delete or move those that are not needed"
+            )
+        return words
 
     def _mounts(self) -> Iterator[tuple[str, ...]]:
         """Yield the mounts, outer paths before inner ones.
@@ -186,24 +206,39 @@ class Sandbox:
             hidden |= self._places(shared)
         readonly = {place for path in self.readonly for place in self._places(path)} | set(_programs())
         for path in readonly:
-            if any(path.is_relative_to(closed) for closed in hidden):
+            if _within(path, hidden):
                 raise SandboxRefused(f"{path} is closed to commands in the sandbox")
-        if len(hidden) + len(readonly) > MOUNTS_MAX:
-            raise SandboxRefused(f"more than {MOUNTS_MAX} paths of the workspace are closed or read-only")
+        reserved = self._reserved(workspace)
         closed = {path for path in hidden | readonly if not any(parent in hidden for parent in path.parents)}
-        pinned = {place for path in closed if path.is_relative_to(workspace) for place in path.parents}
+        pinned = {
+            place for path in closed | reserved.keys() for place in path.parents if path.is_relative_to(workspace)
+        }
         pinned = {place for place in pinned if place.is_relative_to(workspace)}
-        for path in sorted(closed | pinned | {workspace}, key=lambda place: len(place.parts)):
-            if path in hidden:
-                if any(path.is_relative_to(place) for place in readonly | {workspace}):
+        shown = readonly | {workspace}
+        for path in sorted(closed | pinned | {workspace, *reserved}, key=lambda place: len(place.parts)):
+            if path in reserved:
+                yield reserved[path]
+            elif path in hidden:
+                if _within(path, shown):
                     yield _overmount(path)
-            elif any(path.is_relative_to(place) for place in readonly):
+            elif _within(path, readonly):
                 yield "--ro-bind", str(path), str(path)
             else:
                 yield "--bind", str(path), str(path)
         if self.proxy is not None:
             yield "--ro-bind", str(self.proxy), relay.SOCKET
             yield "--ro-bind", relay.__file__, relay.SCRIPT
+
+    def _reserved(self, workspace: Path) -> dict[Path, tuple[str, ...]]:
+        """Return the mounts over paths that do not exist: an empty directory, or an empty file that is read-only."""
+        if len(self.reserved) > RESERVED_MAX or launch.SEPARATOR in "".join((str(workspace), *self.reserved)):
+            raise SandboxRefused(f"more than {RESERVED_MAX} paths are reserved, or one has a control character")
+        found, files = dict[Path, tuple[str, ...]](), count(launch.EMPTY)
+        for name in self.reserved:
+            path = workspace / name
+            kept = EMPTY_DIRECTORY if name.endswith("/") else ("--perms", "0444", "--ro-bind-data", str(next(files)))
+            found[path] = (*kept, str(path))
+        return found
 
     def _places(self, path: Path) -> set[Path]:
         """Return the paths in the box under which an existing path can be reached."""
@@ -220,6 +255,11 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
+def _within(path: Path, places: Set[Path]) -> bool:
+    """Return True if a path is one of the places or lies below one."""
+    return path in places or any(parent in places for parent in path.parents)
+
+
 def _overmount(path: Path) -> tuple[str, ...]:
     """Return the mount of something empty. The box may write to an empty directory, which nothing else sees."""
     try:
@@ -227,7 +267,7 @@ def _overmount(path: Path) -> tuple[str, ...]:
     except OSError:
         return ()  # deleted meanwhile
     if stat.S_ISDIR(kind):
-        return "--perms", "0555", "--size", "4096", "--tmpfs", str(path)
+        return *EMPTY_DIRECTORY, str(path)
     if stat.S_ISLNK(kind):
         return ()  # its target is hidden where it is
     return "--ro-bind", os.devnull, str(path)

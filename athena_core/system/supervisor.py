@@ -17,6 +17,8 @@ import time
 
 TYPE_CHECKING = False  # the module typing would take 3 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from athena_core.system.box.launch import Box
 
 PR_SET_PDEATHSIG = 1
@@ -31,6 +33,9 @@ OK = b"\0"
 
 own_children: frozenset[int] | None = None
 """The children of this process when it became a subreaper; None if it is not one."""
+
+cleaning: "list[Callable[[], None]]" = []
+"""What a supervisor does after the end of its command."""
 
 
 def protect() -> None:
@@ -127,8 +132,15 @@ def end_as(status: int) -> None:
     os._exit(os.waitstatus_to_exitcode(status))
 
 
-def _stop(number: int, frame: object) -> None:
+def _clean() -> None:
+    """Kill the descendants of the command, and remove what its box needed."""
     kill_descendants()
+    for clean in cleaning:
+        clean()
+
+
+def _stop(number: int, frame: object) -> None:
+    _clean()
     os.write(int(sys.argv[2]), OK)
     end_as(signal.SIGKILL)
 
@@ -151,7 +163,7 @@ def main(parent: int, report: int, limits: str, argv: list[str]) -> None:
     try:
         command = _box(argv, limits) if limits else Command(argv)
     except OSError as error:
-        kill_descendants()
+        _clean()
         os.write(report, bytes([error.errno or errno.ENOEXEC]))
         os._exit(NOTHING_STARTED)
     os.write(report, OK)
@@ -159,7 +171,7 @@ def main(parent: int, report: int, limits: str, argv: list[str]) -> None:
     for stream in range(3):  # only the command and its descendants hold the pipes
         os.dup2(null, stream)
     ending, status = command.wait()
-    kill_descendants()
+    _clean()
     os.write(report, ending)
     end_as(status)
 
@@ -184,7 +196,7 @@ def _box(argv: list[str], limits: str) -> "Box":
     sys.path.append(os.path.abspath(f"{__file__}/../../.."))
     from athena_core.system.box.launch import Box  # noqa: PLC0415  (other commands start without it)
 
-    return Box(argv, limits)
+    return Box(argv, limits, cleaning)
 
 
 if __name__ == "__main__":

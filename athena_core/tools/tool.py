@@ -76,6 +76,7 @@ class CommandBox(Value):
             workspace=workspace.root.absolute(),
             readonly=(*self.readonly, *places.readonly),
             hidden=places.hidden,
+            reserved=places.reserved,
             proxy=self.proxy,
             limits=self.limits,
         )

@@ -15,6 +15,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 import athena_core
 from athena_core.settings import Settings
+from athena_core.system.box.placeholders import is_placeholder
 from athena_core.system.sandbox import SandboxRefused
 from athena_core.tools.refusal import PathRefused, ToolRefused
 
@@ -42,6 +43,13 @@ CLOSED_NAMES: Mapping[str, str] = {
 """Names that are closed everywhere, ignoring case, with the reason."""
 REPOSITORIES = frozenset((".git", ".hg", ".svn", ".jj"))
 """Closed names that commands in a sandbox may read, so that git works there, and change in an own workspace."""
+RESERVED = (".env", ".envrc", *(f"{name}/" for name in (PERSONAS, STATE_NAME, *sorted(REPOSITORIES))))
+"""Closed names that commands in a sandbox cannot make in the root of the shared workspace, because the server or
+programs of its operators would read settings or hooks there. Directories end with a slash."""
+REPLACEABLE = (
+    "{!r} in the workspace is a symbolic link, which a command in a sandbox could replace. "
+    "Have an operator replace the link by its target"
+)
 SEARCHED_MAX = 500_000
 """Maximum number of entries of a workspace in which commands run in a sandbox."""
 
@@ -64,10 +72,14 @@ class DirectoryEntry(NamedTuple):
 
 
 class PlacesInBox(NamedTuple):
-    """The paths of a workspace that a sandbox hides, and those that it shows read-only."""
+    """The paths of a workspace that a sandbox hides, those that it shows read-only, and those that nothing may make.
+
+    The latter are relative to the root; directories end with a slash.
+    """
 
     hidden: tuple[Path, ...]
     readonly: tuple[Path, ...]
+    reserved: tuple[str, ...] = ()
 
 
 def parts_of(path: str) -> Parts:
@@ -108,10 +120,15 @@ class Workspace:
         closed: Mapping[Path, str] | None = None,
         patterns: Iterable[str] = (),
         code: Iterable[Path] = (),
+        reserved: Iterable[str] = (),
     ) -> None:
-        """Take the rules. Links in the path of ``root`` itself belong to the operator and are followed."""
+        """Take the rules. Links in the path of ``root`` itself belong to the operator and are followed.
+
+        ``reserved``: see ``RESERVED``. Files in ``closed`` that do not exist are reserved as well.
+        """
         self.root = root
         self.is_own = False
+        self._reserved = tuple(reserved)
         self._files = dict(closed or {})
         self._paths = {parts: why for path, why in self._files.items() for parts in self._below(path)}
         self._paths[PERSONAS,] = CONFIGURES
@@ -133,7 +150,7 @@ class Workspace:
         The server runs no code from there, and commands in a sandbox may change its repositories.
         """
         owned = copy.copy(self)
-        owned.root, owned.is_own, owned._code = root, True, set()
+        owned.root, owned.is_own, owned._code, owned._reserved = root, True, set(), ()
         return owned
 
     def close(self, paths: Iterable[Path], why: str = CONFIGURES) -> None:
@@ -276,10 +293,10 @@ class Workspace:
                     os.close(there)
 
     def places_in_box(self) -> PlacesInBox:
-        """Return what a sandbox hides of the tree, under any name, and what it shows read-only.
+        """Return what a sandbox hides of the tree, under any name, what it shows read-only, and what nothing may make.
 
-        Repositories of the shared workspace and code of the server are read-only. Raise SandboxRefused if the tree is
-        too large to search.
+        Repositories of the shared workspace and code of the server are read-only. Links are left out: their targets are
+        closed on their own. Raise SandboxRefused if the tree is too large to search.
         """
         root, known = self.root.absolute(), {inode for _, inode in self._identities()}
         hidden, readonly, left = set(self._files), set[Path](), SEARCHED_MAX
@@ -294,9 +311,13 @@ class Workspace:
                 for entry in found:
                     left -= 1
                     there = (*parts, entry.name)
-                    if entry.name.casefold() in REPOSITORIES:
+                    runs = bool(self._code) and _folded(there) in self._code
+                    if entry.is_symlink():
+                        if runs:
+                            raise SandboxRefused(REPLACEABLE.format("/".join(there)))
+                    elif entry.name.casefold() in REPOSITORIES:
                         readonly |= set() if self.is_own else {root.joinpath(*there)}
-                    elif self._code and _folded(there) in self._code:
+                    elif runs:
                         readonly.add(root.joinpath(*there))
                     elif self._why(there) is not None or entry.inode() in known:
                         hidden.add(root.joinpath(*there))
@@ -304,7 +325,34 @@ class Workspace:
                         above.append(there)
             if left < 0:
                 raise SandboxRefused(f"the workspace has more than {SEARCHED_MAX} files, too many to search")
-        return PlacesInBox(tuple(sorted(hidden)), tuple(sorted(readonly)))
+        reserved = self._absent()
+        absent = {root / name for name in reserved}
+        return PlacesInBox(tuple(sorted(hidden - absent)), tuple(sorted(readonly - absent)), reserved)
+
+    def _absent(self) -> tuple[str, ...]:
+        """Return the reserved paths that do not exist, or only as placeholders of a sandbox.
+
+        Raise SandboxRefused for a link: a command could replace it, because nothing can be mounted on it.
+        """
+        roots = {self.root.absolute(), self.root.resolve()}
+        places = [Path(os.path.normpath(path.absolute())) for path in tuple(self._files)]
+        files = [str(path.relative_to(root)) for path in places for root in roots if path.is_relative_to(root)]
+        found: dict[str, str] = {}
+        for name in (*self._reserved, *files):
+            parts = Path(name).parts
+            try:
+                for end in range(1, len(parts) + 1):
+                    status = self.root.joinpath(*parts[:end]).lstat()
+                    if stat.S_ISLNK(status.st_mode):
+                        raise SandboxRefused(REPLACEABLE.format("/".join(parts[:end])))
+                    if end == len(parts) and is_placeholder(status):
+                        found.setdefault(name.rstrip("/"), name)
+            except FileNotFoundError:
+                if end == len(parts):  # otherwise even its directory does not exist
+                    found.setdefault(name.rstrip("/"), name)
+            except OSError:
+                continue  # commands cannot reach it either
+        return tuple(found.values())
 
     def _why(self, parts: Parts) -> str | None:
         """Return the reason why a path is closed by name. Its parents must be open."""
@@ -348,7 +396,15 @@ def open_workspace(settings: Settings) -> Workspace:
     code = [Path(sys.prefix), *(Path(athena_core.__file__).parents[1] / name for name in PACKAGES)]
     program = (settings.local_provider_cmd, *settings.local_provider_args)
     code += [Path(word) for word in program if Path(word).is_file()]
-    return Workspace(settings.workspace_root, closed, settings.workspace_closed, code)
+    reserved = (*RESERVED, *_directory_in(settings.workspace_root, settings.state_dir))
+    return Workspace(settings.workspace_root, closed, settings.workspace_closed, code, reserved)
+
+
+def _directory_in(root: Path, directory: Path) -> tuple[str, ...]:
+    """Return the path of a directory relative to a root; nothing if it is outside or the root itself."""
+    places = (Path(os.path.normpath(directory.absolute())), root.absolute()), (directory.resolve(), root.resolve())
+    found = [place.relative_to(top).parts for place, top in places if place.is_relative_to(top)]
+    return tuple(f"{'/'.join(parts)}/" for parts in found[:1] if parts)
 
 
 def _folded(parts: Parts) -> Parts:

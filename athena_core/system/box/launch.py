@@ -12,6 +12,7 @@ import resource
 import time
 
 from athena_core.system.box import mounts, syscalls
+from athena_core.system.box.placeholders import Placeholders
 
 TYPE_CHECKING = False  # the module typing would take 3 ms
 if TYPE_CHECKING:
@@ -22,8 +23,11 @@ ENDED, MEMORY, PROCESSES, CPU, FILE, DISK, TMP_FILES, NOT_STARTED, NOT_WATCHED, 
 )
 """The ways a box ends, as reported to the server: like its command, at a limit, or before the command started."""
 
-SECCOMP, PASSWD, GROUP, HOSTS, SWITCH, STATUS, BLOCK = range(20, 27)
-"""The descriptors that bubblewrap inherits."""
+SECCOMP, PASSWD, GROUP, HOSTS, SWITCH, STATUS, BLOCK, EMPTY = range(20, 28)
+"""The descriptors that bubblewrap inherits. From ``EMPTY`` on there is one for each reserved file."""
+
+SEPARATOR = "\x1f"
+"""Between the limits and the reserved paths."""
 
 USER_ID = 1_000
 FILES = {
@@ -64,14 +68,19 @@ UTIME, CSTIME, THREADS, RSS = 11, 14, 17, 21
 class Box:
     """A running box."""
 
-    def __init__(self, argv: list[str], limits: str) -> None:
+    def __init__(self, argv: list[str], limits: str, cleaning: "list[Callable[[], None]]") -> None:
         """Start bubblewrap and let the command begin once its limits hold. Raise OSError.
 
         ``limits``: CPU seconds, bytes of memory, processes, bytes of a file, free bytes of the disk, files in /tmp, and
-        a directory on the disk, separated by commas.
+        the workspace, separated by commas; then the reserved paths (see ``Placeholders``), each after a separator.
+        What must be done after the end of the box is added to ``cleaning``.
         """
+        limits, *reserved = limits.split(SEPARATOR)
         *numbers, self._directory = limits.split(",", 6)
         self._cpu, self._memory, self._processes, self._file, self._disk_free, self._tmp_files = map(int, numbers)
+        placeholders = Placeholders(self._directory, reserved)
+        cleaning.append(placeholders.remove)
+        placeholders.place()
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
         self._status, status = os.pipe()
         block, go = os.pipe()
@@ -82,6 +91,8 @@ class Box:
         ctypes.CDLL(None).syscall(syscalls.KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, None)  # an empty keyring of its own
         files = {SECCOMP: syscalls.program()} | {number: text.encode() for number, (_, text) in FILES.items()}
         sources = {number: _memory(data) for number, data in files.items()} | {STATUS: status, BLOCK: blocked}
+        for number in range(sum(not path.endswith("/") for path in reserved)):
+            sources[EMPTY + number] = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self.pid = os.posix_spawn(
             argv[0],
             argv,

@@ -16,6 +16,9 @@ Mount = tuple[bytes, bytes, bytes]
 NUMBER, DEVICE, ROOT, PLACE = 0, 2, 3, 4
 """Fields of a line of ``mountinfo``."""
 
+EMPTY = b"/bindfile"
+"""Beginning of the path of a file that bubblewrap made for the box."""
+
 
 def in_place(first: int, workspace: str) -> bool:
     """Return True if each mount of the box at or below the workspace shows its own path, or something empty.
@@ -51,8 +54,8 @@ def matches(box: bytes, machine: bytes, own: bytes, real: bytes, root: Shown, nu
     for device, shown, place in _mounts(box):
         if place != own and not place.startswith(own + b"/"):
             continue
-        if (device, shown) == null or (device not in devices and shown == b"/"):  # a file system made for the box
-            continue
+        if (device, shown) == null or (device not in devices and (shown == b"/" or shown.startswith(EMPTY))):
+            continue  # a file system that was made for the box, or a file in it
         bound |= place == own
         path = real + place[len(own) :]
         expected = (root[0], _joined(root[1], path[len(real) :]))

@@ -21,6 +21,7 @@ from athena_core.system.sandbox import (
     remedy_of,
 )
 
+LONG = "a" * 240
 BOXED = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed")
 
 
@@ -99,8 +100,18 @@ def test_too_many_closed_paths_are_refused(workspace: Path, monkeypatch: pytest.
     monkeypatch.setattr(sandboxes, "MOUNTS_MAX", 3)
     for number in range(4):
         (workspace / f"{number}").touch()
-    with pytest.raises(SandboxRefused, match="more than 3 paths"):
+    with pytest.raises(SandboxRefused, match="more than 3 mounts.*such as .*/[0-3]. Have an operator"):
         Sandbox(workspace, hidden=tuple(workspace / f"{number}" for number in range(4))).argv(("true",))
+
+
+def test_the_size_of_closed_paths_is_bounded(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandboxes, "MOUNT_BYTES_MAX", 2_000)
+    places = tuple(workspace / f"{LONG}{number}" for number in range(4))
+    for place in places:
+        place.touch()
+    Sandbox(workspace, readonly=places[:1]).argv(("true",))
+    with pytest.raises(SandboxRefused, match="more than 2000 mounts"):
+        Sandbox(workspace, readonly=places).argv(("true",))
 
 
 def test_a_box_with_a_proxy_starts_the_relay(workspace: Path) -> None:

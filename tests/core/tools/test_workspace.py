@@ -1,9 +1,12 @@
 """Tests of closed paths: files that configure the server are closed under every name and for every access."""
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anyio
 import pytest
 
 from athena_core.definitions.profile import FilesPolicy, ShellPolicy, ToolPolicies
@@ -213,6 +216,62 @@ async def test_a_command_in_a_sandbox_finds_nothing_closed_but_repositories(site
     inside = [name for name in CLOSED if (site.root / name).exists()] + ["provider.sh"]
     await said(";".join(f"echo planted >> {name!r}; rm -rf {name!r}" for name in inside))
     assert snapshot(site.root) == before
+
+
+@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+async def test_links_that_were_planted_neither_mislead_a_sandbox_nor_stop_it(tmp_path: Path) -> None:
+    root, outside = tmp_path / "work", tmp_path / "outside"
+    (outside / ".git").mkdir(parents=True)
+    (outside / ".git" / "config").write_text(CANARY)
+    for number, target in enumerate(("/", "..", "../..", str(outside / ".git"), "/usr", "nowhere", ".git", "/proc/1")):
+        for name in (".git", ".netrc", ".env", ".ssh", "personas"):
+            place = root / f"sub-{number}" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(target)
+    (root / ".netrc").symlink_to("/")
+    (root / ".gnupg").symlink_to(root)
+    workspace = open_workspace(
+        load({"ATHENA_WORKSPACE_ROOT": str(root), "ATHENA_STATE_DIR": str(tmp_path / "s")}, root)
+    )
+    policy = ShellPolicy(commands=(("/bin/sh",),))
+    bench = ToolContext(workspace=workspace, mask=Mask(), policies=ToolPolicies(shell=policy), box=CommandBox())
+    result = await ShellTool().call({"command": ["/bin/sh", "-c", "cat sub-*/.git/config; touch made"]}, bench)
+    assert result.boxed_ms is not None and CANARY not in result.content
+    assert (root / "made").exists()
+
+
+@pytest.mark.parametrize("name", [".env", ".git", "personas", "conf", "conf/key"])
+def test_a_link_that_a_command_could_replace_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "other" / "key").mkdir(parents=True)
+    if name == "conf/key":
+        (tmp_path / "conf").mkdir()
+    found = {"ATHENA_WORKSPACE_ROOT": str(tmp_path), "ATHENA_AUTH_ROLE_MAP_FILE": str(tmp_path / "conf/key")}
+    workspace = open_workspace(load(found | {"ATHENA_STATE_DIR": str(tmp_path / "s")}, tmp_path))
+    (tmp_path / name).symlink_to(tmp_path / "other")
+    with pytest.raises(SandboxRefused, match=f"'{name}' in the workspace is a symbolic link"):
+        workspace.places_in_box()
+
+
+def test_files_that_would_configure_the_server_are_reserved(site: Site) -> None:
+    for path in (site.root / ".env", site.root / "conf/roles", site.root / "index.sqlite-wal"):
+        path.unlink()
+    places = site.workspace.places_in_box()
+    assert set(places.reserved) == {
+        *(".env", ".jj/", ".svn/", "conf/roles", "index.sqlite-wal", "index.sqlite-shm", "index.sqlite-journal"),
+    }
+    assert site.root / ".envrc" in places.hidden
+    assert site.root / ".git" in places.readonly
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file of any kind")
+@pytest.mark.parametrize("place", [".git", ".git/config", ".git/commondir"])
+async def test_files_of_a_planted_repository_do_not_stop_a_command(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / place)
+    policy = ShellPolicy(commands=(("true",),))
+    bench = ToolContext(workspace=Workspace(tmp_path), mask=Mask(), policies=ToolPolicies(shell=policy))
+    with anyio.fail_after(20):
+        assert not (await ShellTool().call({"command": ["true"]}, bench)).is_error
 
 
 async def test_a_workspace_too_large_to_search_has_no_box(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
