@@ -162,7 +162,7 @@ class Workspace:
     def closed(self, parts: Parts) -> tuple[Parts, str] | None:
         """Return the first closed part of a path and the reason; None if the path is open by name."""
         for end in range(1, len(parts) + 1):
-            if (why := self._why(parts[:end])) is not None:
+            if (why := self.why_closed(parts[:end])) is not None:
                 return parts[:end], why
         return None
 
@@ -181,7 +181,7 @@ class Workspace:
     def directory(self, parts: Parts, *, make: bool = False) -> Iterator[int]:
         """Open a directory. With ``make`` create it and its parents if needed."""
         self.check(parts)
-        with self._directory(parts, self._identities(), make=make) as here:
+        with self._directory(parts, self.identities(), make=make) as here:
             yield here
 
     @contextmanager
@@ -199,7 +199,7 @@ class Workspace:
 
     def read(self, parts: Parts, bytes_max: int, remedy: str) -> bytes:
         """Return a whole regular file. ``remedy`` is for a file over the limit."""
-        name, known = _name(parts), self._identities()
+        name, known = _name(parts), self.identities()
         self.check(parts)
         with self._directory(parts[:-1], known) as above:
             if not _is_file(above, name):
@@ -223,7 +223,7 @@ class Workspace:
 
     def write(self, parts: Parts, data: bytes) -> None:
         """Replace a whole file, and create its parents. A concurrent reader gets either the old or the new content."""
-        name, known = _name(parts), self._identities()
+        name, known = _name(parts), self.identities()
         self.check(parts, write=True)
         with self._directory(parts[:-1], known, make=True) as above:
             mode = None
@@ -251,7 +251,7 @@ class Workspace:
 
     def delete(self, parts: Parts) -> None:
         """Delete a regular file or an empty directory."""
-        name, known = _name(parts), self._identities()
+        name, known = _name(parts), self.identities()
         self.check(parts, write=True)
         with self._directory(parts[:-1], known) as above:
             status = os.stat(name, dir_fd=above, follow_symlinks=False)
@@ -264,7 +264,7 @@ class Workspace:
     def walk(self, parts: Parts, *, deep: bool) -> Iterator[DirectoryEntry]:
         """Yield the entries of a directory by name, with ``deep`` recursively. Closed entries are left out."""
         self.check(parts)
-        known = self._identities()
+        known = self.identities()
         with self._directory(parts, known) as here:
             yield from self._walk(here, parts, len(parts), known, deep=deep)
 
@@ -279,7 +279,7 @@ class Workspace:
                 status = os.stat(name, dir_fd=here, follow_symlinks=False)
             except FileNotFoundError:
                 continue  # deleted meanwhile
-            if self._why(parts) is not None or _identity(status) in known:
+            if self.why_closed(parts) is not None or _identity(status) in known:
                 continue
             yield DirectoryEntry(parts[begin:], status.st_mode, status.st_size)
             if deep and stat.S_ISDIR(status.st_mode) and len(parts) - begin <= PATH_PARTS_MAX:
@@ -298,7 +298,7 @@ class Workspace:
         Repositories of the shared workspace and code of the server are read-only. Links are left out: their targets are
         closed on their own. Raise SandboxRefused if the tree is too large to search.
         """
-        root, known = self.root.absolute(), {inode for _, inode in self._identities()}
+        root, known = self.root.absolute(), {inode for _, inode in self.identities()}
         hidden, readonly, left = set(self._files), set[Path](), SEARCHED_MAX
         above: list[Parts] = [()]
         while above:
@@ -319,7 +319,7 @@ class Workspace:
                         readonly |= set() if self.is_own else {root.joinpath(*there)}
                     elif runs:
                         readonly.add(root.joinpath(*there))
-                    elif self._why(there) is not None or entry.inode() in known:
+                    elif self.why_closed(there) is not None or entry.inode() in known:
                         hidden.add(root.joinpath(*there))
                     elif entry.is_dir(follow_symlinks=False):
                         above.append(there)
@@ -354,8 +354,8 @@ class Workspace:
                 continue  # commands cannot reach it either
         return tuple(found.values())
 
-    def _why(self, parts: Parts) -> str | None:
-        """Return the reason why a path is closed by name. Its parents must be open."""
+    def why_closed(self, parts: Parts) -> str | None:
+        """Return the reason why a path is closed by name, None if it is open. Its parents must be open."""
         folded = _folded(parts)
         if why := CLOSED_NAMES.get(folded[-1]) or self._paths.get(folded):
             return why
@@ -365,7 +365,7 @@ class Workspace:
                 listed |= all(one.match(part) for one, part in zip(place, folded, strict=True))
         return LISTED if listed else None
 
-    def _identities(self) -> dict[FileIdentity, str]:
+    def identities(self) -> dict[FileIdentity, str]:
         """Return the closed files that exist now, by identity."""
         found: dict[FileIdentity, str] = {}
         for path, why in tuple(self._files.items()):

@@ -373,7 +373,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a command takes files for a repository",
-        "tests/core/services/reviews/test_git.py::test_git_as_a_tool_takes_no_directory_of_files_for_a_repository",
+        "tests/core/system/test_git.py::test_git_as_a_tool_takes_no_directory_of_files_for_a_repository",
         ("athena_core/system/process.py", '    "safe.bareRepository": "explicit",\n', ""),
     ),
     of(

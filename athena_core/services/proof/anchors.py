@@ -32,8 +32,8 @@ from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.protocols import LogReader
 from athena_core.proxies import LOOPBACK_NAMES
-from athena_core.services.reviews.git import Repository
 from athena_core.settings import Settings
+from athena_core.system.git import Repository
 from athena_core.system.private_file import open_regular, sync
 from athena_core.values import Identity, Instant
 

@@ -17,12 +17,12 @@ from athena_core.providers.mask import Mask
 from athena_core.services.catalog import Catalog
 from athena_core.services.context.conversation import cut
 from athena_core.services.reviews.definitions import LoadedPersona, PersonaDefinition, PersonaFiles, output_path
-from athena_core.services.reviews.git import Repository
 from athena_core.services.reviews.result import ContextFile, ContextFileKind, FileSnapshot, PreparedReview, ReviewFiles
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.runs import Runs
 from athena_core.services.sandboxes import RunSandboxes
 from athena_core.settings import Settings
+from athena_core.system.git import Repository
 from athena_core.text import clean
 from athena_core.tools.refusal import PathRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of

@@ -1,4 +1,4 @@
-"""Git: reads a repository of the workspace without a shell, with limits of time and size, ignoring its settings.
+"""Git: reads a repository without a shell, with limits of time and size, ignoring its settings.
 
 Settings of a repository can name programs in too many ways to list: filters, drivers, hooks, helpers, included files.
 So git never reads them here. It gets a git directory of ours that links to the objects, references and index of the
@@ -83,16 +83,62 @@ class GitPaths(NamedTuple):
     common: Path
 
 
-class Repository:
-    """A repository with a worktree. In a sandbox it can only be read."""
+class Git:
+    """Commands of git in a directory, with limits of time and size."""
 
     def __init__(self, directory: Path, field: str, variables: dict[str, str], sandbox: Sandbox | None = None) -> None:
-        """Run git in ``directory`` with these variables; ``field`` is the request field that named it."""
+        """Run git in ``directory`` with these variables; ``field`` is the request field or setting that named it."""
         self._sandbox = sandbox
         self._directory = directory
         self._field = field
         self._environment = environment() | variables
+
+    async def ask(self, *arguments: str, bytes_max: int = BYTES_MAX, seconds_max: float = SECONDS_MAX) -> GitOutput:
+        """Run git. Raise ConfigError if it cannot be started, Overloaded if it takes too long."""
+        pieces: list[bytes] = []
+        left = bytes_max
+        try:
+            argv = ("git", *OPTIONS, *arguments)
+            where, box = self._directory.absolute(), self._sandbox
+            child = await Child.start(argv, self._environment, directory=where, fed=False, sandbox=box)
+        except CannotStart as error:
+            raise ConfigError.of(self._field, f"git cannot be started: {error}") from error
+        cut = False
+        try:
+            with anyio.move_on_after(seconds_max) as deadline:
+                while not cut and (piece := await child.output.read(CHUNK_BYTES)):
+                    pieces.append(piece[:left])
+                    cut = len(piece) > left
+                    left -= min(len(piece), left)
+                if not cut:
+                    await child.exited.wait()
+            if deadline.cancelled_caught:
+                raise Overloaded(f"git {arguments[0]} took longer than {seconds_max:.0f} s")
+        finally:
+            await child.end()
+        if child.problem is not None:
+            raise ConfigError.of(self._field, f"git cannot run in a sandbox: {child.problem}")
+        return GitOutput(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending())
+
+    async def run(self, *arguments: str, bytes_max: int = BYTES_MAX, seconds_max: float = SECONDS_MAX) -> GitOutput:
+        """Run git like ``ask``. Raise ConfigError also if it fails."""
+        output = await self.ask(*arguments, bytes_max=bytes_max, seconds_max=seconds_max)
+        self._expect(output, arguments[0])
+        return output
+
+    def _expect(self, output: GitOutput, what: str) -> None:
+        if output.status != 0:
+            raise ConfigError.of(self._field, f"git {what} failed: {output.ending}")
+
+
+class Repository(Git):
+    """A repository with a worktree. In a sandbox it can only be read."""
+
+    def __init__(self, place: GitPaths, directory: Path, field: str, git: Path, sandbox: Sandbox | None = None) -> None:
+        """Run git in ``directory``; the git directory ``git`` of ours stands for the repository's at ``place``."""
+        super().__init__(directory, field, {"GIT_DIR": str(git), "GIT_WORK_TREE": str(place.worktree)}, sandbox)
         self._settings_found: dict[str, str] = {}
+        self.place = place
 
     @classmethod
     @asynccontextmanager
@@ -112,8 +158,7 @@ class Repository:
             except OSError as error:
                 raise ConfigError.of(field, f"cannot be read: {error.strerror}") from error
             sandbox = await to_thread.run_sync(_box, root, scratch, private) if boxed else None
-            variables = {"GIT_DIR": str(git), "GIT_WORK_TREE": str(place.worktree)}
-            repository = cls(directory, field, variables, sandbox)
+            repository = cls(place, directory, field, git, sandbox)
             await repository._copy_settings(place, private)
             yield repository
         finally:
@@ -149,33 +194,6 @@ class Repository:
         pairs = (line.partition("\n") for line in output.text.split("\0") if line)
         return {key: value for key, _, value in pairs}
 
-    async def ask(self, *arguments: str, bytes_max: int = BYTES_MAX) -> GitOutput:
-        """Run git. Raise ConfigError if it cannot be started, Overloaded if it takes too long."""
-        pieces: list[bytes] = []
-        left = bytes_max
-        try:
-            argv = ("git", *OPTIONS, *arguments)
-            where, box = self._directory.absolute(), self._sandbox
-            child = await Child.start(argv, self._environment, directory=where, fed=False, sandbox=box)
-        except CannotStart as error:
-            raise ConfigError.of(self._field, f"git cannot be started: {error}") from error
-        cut = False
-        try:
-            with anyio.move_on_after(SECONDS_MAX) as deadline:
-                while not cut and (piece := await child.output.read(CHUNK_BYTES)):
-                    pieces.append(piece[:left])
-                    cut = len(piece) > left
-                    left -= min(len(piece), left)
-                if not cut:
-                    await child.exited.wait()
-            if deadline.cancelled_caught:
-                raise Overloaded(f"git {arguments[0]} took longer than {SECONDS_MAX:.0f} s")
-        finally:
-            await child.end()
-        if child.problem is not None:
-            raise ConfigError.of(self._field, f"git cannot run in a sandbox: {child.problem}")
-        return GitOutput(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending())
-
     async def commit(self, ref: str, field: str) -> str:
         """Return the commit of a reference. Raise ConfigError naming ``field``."""
         if len(ref) > REF_CHARS_MAX or not REF.fullmatch(ref) or ".." in ref:
@@ -184,6 +202,17 @@ class Repository:
         if output.status != 0 or not HASH.fullmatch(output.text):
             raise ConfigError.of(field, f"no commit {ref!r} exists in the repository", "a branch, a tag or a commit")
         return output.text
+
+    async def branch(self) -> str | None:
+        """Return the full name of the branch that is checked out, None without one."""
+        output = await self.ask("symbolic-ref", "--quiet", "HEAD")
+        usable = BRANCH.fullmatch(output.text) and not re.search(r"\.\.|/\.|//|\.lock(/|$)|[/.]$", output.text)
+        return output.text if output.status == 0 and usable else None
+
+    @property
+    def object_format(self) -> str:
+        """The hash function of the repository: sha1 or sha256."""
+        return self._settings_found.get("extensions.objectformat", "sha1")
 
     async def origin_head(self) -> str | None:
         """Return the main branch of the remote ``origin``, None if it is not known."""
@@ -251,10 +280,6 @@ class Repository:
         near = url.startswith("file://") or ("://" not in url and ":" not in url.partition("/")[0])
         options = (f"--receive-pack={RECEIVE_PACK}",) if near else ()
         self._expect(await self.ask(*WAYS, "push", "--quiet", *options, url, f"HEAD:{merge}"), "push")
-
-    def _expect(self, output: GitOutput, what: str) -> None:
-        if output.status != 0:
-            raise ConfigError.of(self._field, f"git {what} failed: {output.ending}")
 
 
 def _box(root: Path, scratch: Path, private: Path) -> Sandbox:

@@ -15,7 +15,7 @@ import pytest
 from athena_core.definitions.profile import ShellPolicy, ToolPolicies
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
-from athena_core.services.reviews.git import Repository
+from athena_core.system.git import Repository
 from athena_core.system.process import environment
 from athena_core.system.sandbox import probe
 from athena_core.tools.tool import ToolContext
@@ -228,7 +228,7 @@ COMMANDS = (
 
 def samples() -> dict[str, ShellPolicy]:
     """Return the policies of the tool shell in the documentation."""
-    pages = (Path(__file__).parents[4] / "docs").rglob("*.md")
+    pages = (Path(__file__).parents[3] / "docs").rglob("*.md")
     blocks = [(page.name, block) for page in pages for block in JSON.findall(page.read_text("utf-8"))]
     found = {name: json.loads(block)["toolPolicies"].get("shell") for name, block in blocks if "toolPolicies" in block}
     return {name: msgspec.convert(policy, ShellPolicy) for name, policy in found.items() if policy}
