@@ -64,8 +64,8 @@ class _MadeRecord(msgspec.Struct):
 async def make(source: Source, root: Workspace, target: Path, scratch: Path, room: int | None = None) -> Made:
     """Make the workspace ``target`` from the shared workspace ``root``, with at most ``room`` bytes.
 
-    ``scratch`` is a directory that agents cannot open. Raise ConfigError if a clone is wanted and there is no
-    repository with a commit, WorkspaceDiskFull, WorkspaceLimit, Overloaded after 600 s, or OSError.
+    ``scratch`` is a directory that agents cannot open. Raise ConfigError if a clone is wanted without a
+    repository that has a commit, WorkspaceDiskFull, WorkspaceLimit, Overloaded after 600 s, or OSError.
     """
     making = target.parent / f"{MAKING_PREFIX}{target.name}-{os.getpid()}"
     await to_thread.run_sync(_prepare, making)

@@ -77,7 +77,7 @@ class SnapshotCache(msgspec.Struct):
     trees: list[bytes]
 
 
-class Recorder:
+class TreeRecorder:
     """One snapshot of a tree while it is taken. It blocks."""
 
     def __init__(self, files: Path, directory: Path, workspace: Workspace, room: int | None, stop: Stop) -> None:

@@ -26,8 +26,8 @@ from athena_core.services.workspaces.recording import (
     FILE_BYTES_MAX,
     LEFT_OUT_MODE,
     LINK_MODE,
-    Recorder,
     Snapshot,
+    TreeRecorder,
     readable,
 )
 from athena_core.services.workspaces.trees import in_thread
@@ -50,7 +50,7 @@ CHANGES: dict[str, Change] = {"A": "added", "M": "modified", "D": "deleted", "T"
 class ChangedFile(NamedTuple):
     """A file that differs between two snapshots.
 
-    ``path`` is not ``exact`` if the name is not UTF-8. Modes are those of git, 0 for a file that is not there: 0o120000
+    ``path`` is not ``exact`` if the name is not UTF-8. Modes are git's, 0 for a file that is not there: 0o120000
     is a link, 0o160000 a file whose content is not recorded. ``retyped``: a file became a link or such a file, or back.
     """
 
@@ -112,7 +112,7 @@ class Snapshots:
             raise WorkspaceMissing(MISSING)
         arguments = (self._files, self._git, self._workspace, room)
         return await in_thread(
-            "recording a workspace", TAKE_SECONDS_MAX, lambda stop: Recorder(*arguments, stop).record()
+            "recording a workspace", TAKE_SECONDS_MAX, lambda stop: TreeRecorder(*arguments, stop).record()
         )
 
     async def diff(self, before: str, after: str) -> TreeDiff:

@@ -13,7 +13,7 @@ BLOCK_BYTES = 512
 """Size of a block in the status of a file. An entry counts at least one, because it takes an inode."""
 
 
-class Usage:
+class DiskUsage:
     """The disk usage of all workspaces of this machine."""
 
     def __init__(self, directory: Path, bytes_max: int) -> None:
