@@ -5,6 +5,7 @@ Objects are named by SHA-256, so that no two contents with one name can be made.
 
 import hashlib
 import os
+import secrets
 import struct
 import tempfile
 import zlib
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from athena_core.system.private_file import sync
+from athena_core.system.private_file import read, sync
 
 Kind: TypeAlias = Literal["tree", "blob"]
 KINDS: dict[Kind, int] = {"tree": 2, "blob": 3}
@@ -38,12 +39,22 @@ def name_of(kind: Kind, content: bytes) -> bytes:
     return hashlib.sha256(b"%s %d\0" % (kind.encode(), len(content)) + content).digest()
 
 
+SALT_NAME = "athena-salt"
+SALT_BYTES = 32
+
+
 def initialise(directory: Path) -> None:
-    """Make an empty bare repository."""
+    """Make an empty bare repository, and the salt of its snapshots."""
     for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
         (directory / folder).mkdir(parents=True)
     (directory / "HEAD").write_text("ref: refs/heads/main\n")
     (directory / "config").write_text(CONFIG)
+    (directory / SALT_NAME).write_bytes(secrets.token_bytes(SALT_BYTES))
+
+
+def salt_of(directory: Path) -> bytes:
+    """Return the salt of a repository's snapshots. Raise OSError."""
+    return read(directory / SALT_NAME, SALT_BYTES)
 
 
 class Pack:

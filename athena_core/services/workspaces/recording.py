@@ -19,7 +19,7 @@ from athena_core.services.workspaces.ignores import (
     IgnoreFile,
     ignore_file,
 )
-from athena_core.services.workspaces.packs import Pack, name_of, tree_content
+from athena_core.services.workspaces.packs import Pack, name_of, salt_of, tree_content
 from athena_core.services.workspaces.trees import Entry, Stop, walk
 from athena_core.system.private_file import read
 from athena_core.tools.workspace import FILE, REPOSITORIES, Workspace
@@ -42,6 +42,12 @@ SETTLED_NS = 2_000_000_000
 
 DIRECTORY_MODE, FILE_MODE, PROGRAM_MODE, LINK_MODE, LEFT_OUT_MODE = 0o40000, 0o100644, 0o100755, 0o120000, 0o160000
 """Modes of entries of a git tree. Submodules are never recorded, so their mode marks what was left out."""
+
+SALT_ENTRY = b".hg"
+"""An entry of each root, equal in all snapshots of a workspace: a name in the log confirms no guess of the contents.
+
+No file has this name in a snapshot, because repositories are not recorded.
+"""
 
 Reason: TypeAlias = Literal["too-large", "closed", "special", "unreadable", "too-deep"]
 
@@ -262,6 +268,7 @@ class TreeRecorder:
     def _trees(self) -> dict[bytes, tuple[bytes, int]]:
         """Write the trees, inner ones first. Return the name and mode of each by path."""
         entries = defaultdict[bytes, list[tuple[bytes, int, bytes]]](list)
+        entries[b""].append((SALT_ENTRY, LEFT_OUT_MODE, salt_of(self._directory)))
         directories = {b""}
         for file in self._found.values():
             above, _, name = file.path.rpartition(b"/")

@@ -70,3 +70,16 @@ async def test_nothing_changed_gives_the_same_tree_and_no_difference(place: Plac
         ("git", "--git-dir", place.directory / "git", "fsck", "--strict"), check=True, capture_output=True, text=True
     )
     assert "error" not in found.stderr
+
+
+async def test_equal_contents_of_two_workspaces_have_different_names(place: Place, tmp_path: Path) -> None:
+    """The names are public, so they must confirm no guess of a content that was erased."""
+    await make("empty", Workspace(tmp_path / "shared"), tmp_path / "own" / "wsp_2", tmp_path)
+    other = Place(tmp_path / "own" / "wsp_2")
+    trees = []
+    for one in (place, other):
+        trees.append(await one.take())
+        (one.files / "answer").write_text("yes\n")
+        trees.append(await one.take())
+    assert len(set(trees)) == 4
+    assert [one.path for one in (await other.snapshots.diff(*trees[2:])).files] == ["answer"]
