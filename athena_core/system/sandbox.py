@@ -6,8 +6,8 @@ everything in the box.
 """
 
 import os
-import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from athena_core.system import supervisor
 from athena_core.system.box import launch, relay, syscalls
+from athena_core.system.box.remedies import remedy_of
 from athena_core.text import clean
 
 PROVIDER = "bwrap"
@@ -40,42 +41,8 @@ ETC = tuple(
 
 PROBE_SECONDS = 10
 PROBLEM_CHARS_MAX = 300
-SEE = "See docs/how-to/deployment.md for what a sandbox needs."
-SYSCTLS = (
-    ("kernel.unprivileged_userns_clone", "0", "Set the sysctl kernel.unprivileged_userns_clone=1."),
-    (
-        "kernel.apparmor_restrict_unprivileged_userns",
-        "1",
-        "Allow user namespaces to bwrap in an AppArmor profile, or set the sysctl "
-        "kernel.apparmor_restrict_unprivileged_userns=0.",
-    ),
-    ("user.max_user_namespaces", "0", "Set the sysctl user.max_user_namespaces to at least 1000."),
-)
-"""Settings of the kernel that forbid namespaces to ordinary users."""
-
-REMEDIES = tuple(
-    (re.compile(words), remedy)
-    for words, remedy in (
-        ("Unknown option", "Install bubblewrap 0.6 or later."),
-        ("NETLINK|[Aa]ddress family", "Add AF_NETLINK to RestrictAddressFamilies= of the systemd unit."),
-        (
-            "mount proc|/proc",
-            "Remove ProtectProc=, ProcSubset=, ProtectKernelTunables= and ProtectKernelLogs= from the systemd unit; "
-            "in a container, do not mask paths of /proc.",
-        ),
-        ("No space left on device", "Raise the sysctl user.max_user_namespaces."),
-        (
-            "namespace|uid map|RTM_NEWADDR",
-            "Remove RestrictNamespaces= from the systemd unit; in a container, use a seccomp profile that allows user "
-            "namespaces.",
-        ),
-        (
-            "mount|slave|pivot_root|remount|chroot",
-            "Allow @mount in SystemCallFilter= of the systemd unit; in a container, use a seccomp and AppArmor profile "
-            "that allows mounts in user namespaces.",
-        ),
-    )
-)
+TOO_LONG = f"no exit status within {PROBE_SECONDS} s"
+FILTERED = "ended by a filter of system calls"
 EMPTY_DIRECTORY = ("--perms", "0555", "--size", "4096", "--tmpfs")
 FORBIDDEN_PLACES = tuple(Path(place) for place in ("/", "/proc", "/dev", "/sys"))
 MOUNTS_MAX = 2_000
@@ -349,8 +316,10 @@ def probe() -> SandboxProbe:
         version = subprocess.run((program, "--version"), capture_output=True, timeout=PROBE_SECONDS, check=True)
         with tempfile.TemporaryDirectory(prefix="athena-probe-") as place:
             problem = _try(Sandbox(Path(place), limits=DEFAULT_LIMITS._replace(disk_free_bytes=0)))
+    except subprocess.TimeoutExpired:
+        return SandboxProbe(False, None, f"bubblewrap failed: {TOO_LONG}", remedy_of(TOO_LONG))
     except (OSError, subprocess.SubprocessError, SandboxRefused) as error:
-        return SandboxProbe(False, None, f"bubblewrap failed: {error}", SEE)
+        return SandboxProbe(False, None, f"bubblewrap failed: {error}", remedy_of(str(error)))
     number = version.stdout.decode(errors="replace").split()[-1]
     if problem is None:
         return SandboxProbe(True, number)
@@ -382,15 +351,6 @@ def _try(sandbox: Sandbox) -> str | None:
     if tried.returncode == 0 and ending == launch.ENDED + launch.ENDED:
         return None
     said = clean(tried.stderr.decode(errors="replace")).strip().splitlines()[-1:]
+    if not said and tried.returncode in {-signal.SIGSYS, launch.EXIT_AT_SIGNAL + signal.SIGSYS}:
+        return FILTERED
     return (said or [f"exit status {tried.returncode}"])[0].removeprefix("bwrap: ")[:PROBLEM_CHARS_MAX]
-
-
-def remedy_of(problem: str) -> str:
-    """Return what to do about a message of bubblewrap."""
-    for setting, wrong, remedy in SYSCTLS:
-        try:
-            if Path("/proc/sys", *setting.split(".")).read_text().strip() == wrong and os.getuid() != 0:
-                return remedy
-        except OSError:
-            continue  # this kernel does not have it
-    return next((remedy for words, remedy in REMEDIES if words.search(problem)), SEE)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from athena_core.system import sandbox as sandboxes
-from athena_core.system.box import launch, relay, syscalls
+from athena_core.system.box import launch, relay, remedies, syscalls
+from athena_core.system.box.remedies import remedy_of
 from athena_core.system.process import CannotStart, Child, environment
 from athena_core.system.sandbox import (
     DEFAULT_LIMITS,
@@ -18,7 +19,6 @@ from athena_core.system.sandbox import (
     SandboxRefused,
     bubblewrap,
     probe,
-    remedy_of,
 )
 
 LONG = "a" * 240
@@ -147,20 +147,54 @@ def test_a_box_that_ended_like_its_command_has_no_problem() -> None:
     assert Sandbox(Path("/w")).problem(launch.ENDED) is None
 
 
+# The remedies. Real messages under a real systemd: tests/test_units.py
+
+
+@pytest.fixture
+def nothing_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remedies, "SYSCTLS", ())
+    monkeypatch.setattr(remedies, "_refused_by_unit", list)
+
+
 @pytest.mark.parametrize(
     ("problem", "remedy"),
     [
         ("loopback: Failed to create NETLINK_ROUTE socket: Address family not supported by protocol", "AF_NETLINK"),
-        ("Can't mount proc on /newroot/proc: Operation not permitted", "ProtectProc="),
+        ("Can't mount proc on /newroot/proc: Operation not permitted", "ProtectKernelLogs="),
+        ("Can't read /proc/sys/kernel/overflowuid: No such file or directory", "ProcSubset="),
+        ("Can't open source /usr: Function not implemented", "RestrictSUIDSGID="),
+        ("Can't set hostname to athena: Operation not permitted", "ProtectHostname="),
         ("Creating new namespace failed: Operation not permitted", "RestrictNamespaces="),
         ("Failed to make / slave: Operation not permitted", "@mount"),
+        ("[Errno 11] Resource temporarily unavailable", "TasksMax="),
+        ("No usable temporary directory found in ['/tmp', '/']", "PrivateTmp=yes"),
         ("Unknown option --size", "0.6 or later"),
+        (sandboxes.FILTERED, "@system-service"),
+        (sandboxes.TOO_LONG, "@system-service"),
         ("something else", "deployment.md"),
     ],
 )
-def test_a_message_of_bubblewrap_leads_to_a_remedy(problem: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandboxes, "SYSCTLS", ())
+@pytest.mark.usefixtures("nothing_found")
+def test_a_message_of_bubblewrap_leads_to_a_remedy(problem: str, remedy: str) -> None:
     assert remedy in remedy_of(problem)
+
+
+def test_the_remedy_names_everything_that_this_process_can_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remedies, "SYSCTLS", (("kernel.ostype", "Linux", "Set the sysctl."),))
+    monkeypatch.setattr(remedies, "_refused_by_unit", lambda: [remedies.NETLINK, remedies.SET_IDS])
+    monkeypatch.setattr(os, "getuid", lambda: 1_000)
+    assert remedy_of("unshare user ns: Operation not permitted").startswith("Set the sysctl. Add AF_NETLINK to")
+    assert remedy_of("loopback: NETLINK") == f"{remedies.NETLINK} {remedies.SET_IDS}"  # once, and no sysctl
+
+
+def test_masks_of_proc_are_named_by_their_directives(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks = ["/proc/kmsg", "/proc/sys/fs/binfmt_misc", "/tmp/proc/sys"]
+    read = "\n".join(f"1 2 0:3 / {place} ro - proc proc rw" for place in masks)
+    monkeypatch.setattr(Path, "read_text", lambda path: read)
+    assert remedy_of("Can't mount proc") == remedies.MASKED.format("ProtectKernelLogs=")
+    read += "\n1 2 0:3 / /proc/sys ro - proc proc rw\n1 2 0:3 / /proc rw - proc proc rw,subset=pid"
+    both = remedies.MASKED.format("ProtectKernelTunables= and ProtectKernelLogs=")
+    assert remedy_of("Can't mount proc") == f"{both} {remedies.SUBSET}"
 
 
 # The filter of system calls

@@ -1,0 +1,204 @@
+"""The units under the real systemd: they start as the page says, and commands in the sandbox start under them.
+
+A directive that stops the sandbox makes these tests fail if it is put into a unit. The remedy names each of them.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+
+from tests.support.api import Api, soon
+from tests.support.booted import OUT, PREFIX, Booted, lack
+from tests.support.model import Profile, acting, call
+from tests.support.nginx import free_port
+from tests.support.pages import Page
+from tests.support.postgres import Cluster
+
+UNITS = ("athena@.service", "athena-worker@.service")
+SOCKET = Path("/run/postgresql/.s.PGSQL.5432")
+LOOKS = call("shell", command=["/bin/sh", "-c", "id; cat /etc/athena/roles; ls /var /etc; touch made; ls made"])
+PROBE = """import json
+from athena_core.system.sandbox import probe
+
+found = probe()
+print(json.dumps([found.available, f"{found.reason}. {found.remedy}"]))
+"""
+REFUSING = {
+    "RestrictNamespaces=yes": "RestrictNamespaces=",
+    **{f"RestrictNamespaces=~{kind}": "RestrictNamespaces=" for kind in ("user", "mnt", "pid", "net", "ipc", "uts")},
+    "ProtectKernelTunables=yes": "ProtectKernelTunables=",
+    "ProtectKernelLogs=yes": "ProtectKernelLogs=",
+    "ProtectHostname=yes": "ProtectHostname=",
+    "ProcSubset=pid": "ProcSubset=",
+    "RestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6": "AF_NETLINK to RestrictAddress",
+    "SystemCallFilter=~@mount": "@mount",
+    "SystemCallFilter=~sethostname": "sethostname in its SystemCallFilter=",
+    "SystemCallFilter=~@process": "SystemCallFilter=",
+    "SystemCallFilter=~@resources": "SystemCallFilter=",
+    "SystemCallFilter=~unshare": "SystemCallFilter=",
+    "SystemCallFilter=~@mount\nSystemCallErrorNumber=": "@mount",
+    "SystemCallFilter=~@resources\nSystemCallErrorNumber=": "SystemCallFilter=",
+    "SystemCallFilter=\nSystemCallFilter=@system-service": "@mount",
+    "SystemCallFilter=\nSystemCallFilter=@system-service @mount": "sethostname",
+}
+"""Directives under which the sandbox does not start, and words of the remedy."""
+
+REFUSING_NEW = {"RestrictSUIDSGID=yes": "RestrictSUIDSGID=", "DynamicUser=yes\nStateDirectory=": "DynamicUser="}
+"""Directives that only stop versions of bubblewrap that call openat2."""
+
+REFUSING_TOGETHER = (
+    "RestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n"
+    "ProtectKernelTunables=yes\nProtectKernelLogs=yes"
+)
+ALLOWING = (
+    *(
+        "",
+        "PrivateUsers=yes",
+        "PrivateIPC=yes",
+        "PrivateMounts=yes",
+        "MemoryDenyWriteExecute=yes",
+        "DevicePolicy=closed",
+    ),
+    "SystemCallFilter=\nSystemCallFilter=@system-service @mount sethostname",
+)
+"""Directives that operators may add."""
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(lack() is not None, reason=str(lack())),
+]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[Booted]:
+    place = Path(parse_qs(urlsplit(cluster.url).query).get("host", [""])[0])
+    files = {place / SOCKET.name: SOCKET} if place.is_absolute() else {}
+    with Booted(tmp_path_factory.mktemp("machine"), files) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(machine: Booted) -> Page:
+    """The page; its commands before the units start have been run, umask and all."""
+    found = Page("docs/how-to/deployment.md", **{"systemctl enable": "true || systemctl enable"})
+    machine.run(f"umask 000\n{found.take('sh')}")
+    found.changes.clear()
+    return found
+
+
+def probed(machine: Booted, unit: str, *additions: str) -> dict[str, tuple[bool, str]]:
+    """Return for each addition to a unit if the sandbox works under it, and the reason and the remedy otherwise."""
+    (machine.out / "probe.py").write_text(PROBE)
+    names = [unit.replace("@", f"@probe-{number}") for number in range(len(additions))]
+    for name, addition in zip(names, additions, strict=True):
+        directory = machine.path(f"/run/systemd/system/{name}.d")
+        directory.mkdir()
+        (directory / "probe.conf").write_text(
+            f"[Service]\nType=oneshot\nRestart=no\nTimeoutStartSec=30\nStandardOutput=truncate:{OUT}/{name}\n"
+            f"ExecStart=\nExecStart={PREFIX}/bin/python {OUT}/probe.py\n{addition}\n"
+        )
+    machine.run(f"systemctl daemon-reload\nsystemctl start {' '.join(names)} || true")
+    found = {}
+    for name, addition in zip(names, additions, strict=True):
+        text = (machine.out / name).read_text() if (machine.out / name).exists() else ""
+        assert text, (addition, machine.run(f"systemctl status {name}", code=None))
+        found[addition] = tuple(json.loads(text))
+        machine.run(f"systemctl reset-failed {name} || true\nrm -r /run/systemd/system/{name}.d")
+    return found
+
+
+@pytest.mark.usefixtures("page")
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_sandbox_works_under_a_unit_and_under_what_may_be_added(machine: Booted, unit: str) -> None:
+    found = probed(machine, unit, *ALLOWING)
+    assert {addition: works for addition, (works, _) in found.items()} == dict.fromkeys(ALLOWING, True), found
+
+
+@pytest.mark.usefixtures("page")
+def test_a_directive_that_stops_the_sandbox_is_named(machine: Booted) -> None:
+    found = probed(machine, UNITS[0], *REFUSING)
+    print("\n".join(f"{addition!r}: {text}" for addition, (_, text) in found.items()))
+    assert not [addition for addition, (works, _) in found.items() if works]
+    assert {one: text for one, (_, text) in found.items() if REFUSING[one] not in text} == {}
+
+
+@pytest.mark.usefixtures("page")
+def test_a_directive_that_stops_new_versions_of_bubblewrap_is_named(machine: Booted) -> None:
+    found = probed(machine, UNITS[0], *REFUSING_NEW)
+    assert {one: text for one, (works, text) in found.items() if not works and REFUSING_NEW[one] not in text} == {}
+
+
+@pytest.mark.usefixtures("page")
+def test_the_remedy_names_several_directives_at_once(machine: Booted) -> None:
+    ((works, text),) = probed(machine, UNITS[0], REFUSING_TOGETHER).values()
+    assert not works
+    for word in ("AF_NETLINK", "ProtectKernelTunables=", "ProtectKernelLogs="):
+        assert word in text
+
+
+class Plane:
+    """Two servers and two workers on one database."""
+
+    def __init__(self, machine: Booted, url: str, model: str) -> None:
+        """Edit the file of settings, as the page says."""
+        self.machine = machine
+        self.ports = (free_port(), free_port())
+        self.units = (*(f"athena@{port}" for port in self.ports), "athena-worker@1", "athena-worker@2")
+        settings = machine.path("/etc/athena/athena.env")
+        kept = [
+            line for line in settings.read_text().splitlines() if not line.startswith(("ATHENA_DATABASE", "PGPASS"))
+        ]
+        more = {"DATABASE_URL": url, "OPENAI_BASE_URL": model, "OPENAI_API_KEY": "key-of-the-test"}
+        settings.write_text("\n".join((*kept, *(f"ATHENA_{name}={value}" for name, value in more.items()), "")))
+
+    def api(self, port: int) -> Api:
+        secret = self.machine.path("/etc/athena/proxy-secret").read_text().strip()
+        return Api(f"http://127.0.0.1:{port}", {"x-athena-identity": "ada", "x-athena-proxy-secret": secret})
+
+    def ready(self, port: int) -> Api:
+        """Return a client of a server once it is ready."""
+        api = self.api(port)
+        for _ in soon():
+            with suppress(httpx2.TransportError):
+                if httpx2.get(f"{api.url}/readyz").status_code == 200:
+                    return api
+        raise AssertionError(self.machine.console())
+
+
+def test_the_page_starts_servers_and_workers_whose_commands_are_boxed(
+    machine: Booted, page: Page, cluster: Cluster
+) -> None:
+    with acting([LOOKS, "done"]) as model, cluster.database() as url, ExitStack() as stack:
+        plane = Plane(machine, machine_url(url), model.url)
+        first, second = plane.ports
+        machine.run(f"systemctl enable --now athena@{first} athena@{second} athena-worker@1 athena-worker@2")
+        stack.callback(machine.run, f"systemctl stop {' '.join(plane.units)} || true")
+        api, other = (stack.enter_context(closing(plane.ready(port))) for port in plane.ports)
+        profile = api.post("/harness-profiles", {**Profile().body, "sandbox": {"mode": "required"}})["id"]
+        run = api.run("look", harnessProfileId=profile)["runId"]
+        said = model.requests[-1]["messages"][-1]["content"]
+        for words in ("uid=1000(athena)", "\nmade\n", "/etc/athena/roles: No such file or directory"):
+            assert words in said
+        assert [event["sandbox"]["phase"] for event in api.events(runId=run, types="sandbox.lifecycle")] == [
+            "ready",
+            "cleaned",
+        ]
+        assert other.get("/capabilities")["sandbox"] == {"available": True}
+        for place in (f"server-{first}", f"server-{second}", "worker-1", "worker-2", "workspaces"):
+            assert machine.run(f"stat -c '%U %a' /var/lib/athena/{place}") == "athena 700\n"
+        assert machine.run("stat -c '%U' /srv/athena/made") == "athena\n"
+        machine.run(f"systemctl stop {' '.join(plane.units)}")
+        states = machine.run(f"systemctl show --property=Result,NRestarts {' '.join(plane.units)}")
+        assert sorted(states.split()) == ["NRestarts=0"] * 4 + ["Result=success"] * 4
+        assert machine.run("pgrep --uid athena", code=1) == ""
+
+
+def machine_url(url: str) -> str:
+    """Return the URL of a database in the machine."""
+    place = parse_qs(urlsplit(url).query).get("host", [""])[0]
+    return url.replace(place, str(SOCKET.parent)) if place.startswith("/") else url
