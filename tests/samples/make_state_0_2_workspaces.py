@@ -1,4 +1,4 @@
-"""Make ``tests/samples/state-0.2-workspaces``: a plane with workspaces and sandboxes, as it was left when it was killed.
+"""Make ``tests/samples/state-0.2-workspaces``: a plane with workspaces and sandboxes, as a kill left it.
 
 The program ran once, with the commit that ``expected.json`` names and with no other, beside PostgreSQL 15 and
 bubblewrap::
