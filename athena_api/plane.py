@@ -56,6 +56,7 @@ from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
+from athena_core.services.workspaces.cleaning import WorkspaceCleaner
 from athena_core.settings import Settings
 from athena_core.system.certificate import Certificate
 from athena_core.system.watchdog import Watchdog
@@ -138,6 +139,7 @@ class ControlPlane(NamedTuple):
     templates: Templates
     token_records: TokenRecords
     workflows: Workflows
+    workspace_cleaner: WorkspaceCleaner
 
     # Background work
     reactors: Reactors

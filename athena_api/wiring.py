@@ -16,6 +16,7 @@ from athena_api.edge.traffic import Traffic
 from athena_api.endpoint.operation import EVERYBODY, PREFIX
 from athena_api.operations import RECORDED_AS, ROLES
 from athena_api.operations.redrives import DeadLetterFinder
+from athena_api.operations.workspaces import WorkspaceUses
 from athena_api.pages import METRICS_OPERATION, PAGES
 from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
 from athena_api.streams.feed import Feed
@@ -79,6 +80,8 @@ from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
+from athena_core.services.workspaces.cleaning import WorkspaceCleaner
+from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.settings import Settings, secrets_of
 from athena_core.system.certificate import Certificate
 from athena_core.system.watchdog import Watchdog
@@ -115,6 +118,7 @@ def wire(
     wiring.wire_queues()
     wiring.wire_workflows()
     wiring.wire_schedules()
+    wiring.wire_workspaces()
     wiring.wire_streams()
     wiring.wire_reactors()
     wiring.wire_erasure()
@@ -272,6 +276,7 @@ class Wiring:
         """Connect the views, and the search in memory."""
         settings, directory = self.settings, self.settings.state_dir
         self.workspace = open_workspace(settings)
+        self.workspace_places = WorkspacePlaces(settings.workspaces_dir or directory / "workspaces")
         self.credentials.connect(self.log.problems, self.workspace.close)
         (directory / "views").mkdir(exist_ok=True, mode=0o700)
         databases = SqliteDatabases()
@@ -362,6 +367,19 @@ class Wiring:
         )
         self.timer = Timer(self.log, self.schedules, self.clock)
 
+    def wire_workspaces(self) -> None:
+        """Connect what happens to workspaces after runs: to apply their changes, keep and clean them."""
+        settings = self.settings
+        self.workspace_cleaner = WorkspaceCleaner(
+            self.log,
+            self.tail,
+            self.workspace_places,
+            WorkspaceUses(self.views_reader, self.reader),
+            self.clock,
+            self.ids,
+            keep_hours=settings.workspaces_keep_hours or 0,
+        )
+
     def wire_streams(self) -> None:
         """Connect the feed, transcripts and live text."""
         settings = self.settings
@@ -380,7 +398,15 @@ class Wiring:
         self.reactors = Reactors(
             open_leader_lock(self.settings.state_dir, self.settings.database_url, "reactor"),
             self.tail,
-            (self.queue_drainer, self.redrives, self.workflow_stepper, self.reviews, self.timer, asks),
+            (
+                self.queue_drainer,
+                self.redrives,
+                self.workflow_stepper,
+                self.reviews,
+                self.timer,
+                asks,
+                self.workspace_cleaner,
+            ),
             self.log.problems,
             self.log.reader,
         )

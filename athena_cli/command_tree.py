@@ -24,6 +24,7 @@ from athena_cli.commands import (
     tokens,
     views,
     workflow_approvals,
+    workspaces,
 )
 
 GROUPS: Mapping[str, str] = {
@@ -52,6 +53,7 @@ GROUPS: Mapping[str, str] = {
     "schedules": "Runs at set times.",
     "sessions": "Sessions (conversations) and their transcripts.",
     "templates": "Directives with placeholders. Start one with `run --template`.",
+    "workspaces": "Directories of sessions and workflow runs: list, keep, clean them.",
     "workflows": "Workflows: define and run them, follow their steps, decide approvals.",
 }
 """The help of each command group."""
@@ -77,6 +79,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "workflows approve": workflow_approvals.approve,
     "workflows reject": workflow_approvals.reject,
     "tokens create": tokens.create_token,
+    "workspaces keep": workspaces.keep_workspace,
+    "runs diff": workspaces.diff,
     "memory search": memory.search_memory,
     "memory get": memory.get_memory,
     "top": fleet.top,

@@ -93,6 +93,7 @@ ABOUT: Mapping[str, str] = {
     "input": "The prompt.",
     "inputOverrides": "Input values to replace from now on, by name.",
     "jitterSeconds": "Maximum random delay of each slot, in seconds; always the same for one slot.",
+    "keep": "True to keep it, false to let it be cleaned when it is unused.",
     "kind": "Only this kind.",
     "limits": 'Concurrency limits of sessions, providers and profiles: [{"scope", "key", "max", "strategy"}, ...].',
     "logId": "Id of the other log, 16 hex digits.",

@@ -230,4 +230,16 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "getWorkflowRun",
         "Get a workflow run, or the newest run of a workflow, with the progress of its steps.",
     ),
+    "workspaces clean": GeneratedCommand(
+        "cleanWorkspace",
+        "Clean a workspace: delete its files. The recorded diffs of its runs stay.",
+    ),
+    "workspaces get": GeneratedCommand(
+        "getWorkspace",
+        "Get a workspace, cleaned or not, with its size on this server's disk.",
+    ),
+    "workspaces list": GeneratedCommand(
+        "listWorkspaces",
+        "List the workspaces of sessions and workflow runs, newest first.",
+    ),
 }

@@ -166,6 +166,12 @@ def write_csv(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def write_text(text: str) -> None:
+    """Write text to standard output as it is, for another program, and flush."""
+    sys.stdout.buffer.write(text.encode(errors="replace"))
+    sys.stdout.buffer.flush()
+
+
 def say(text: str, *, end: str = "\n") -> None:
     """Write text to standard output, without control characters, and flush."""
     sys.stdout.write(printable(text) + end)

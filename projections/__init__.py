@@ -29,6 +29,7 @@ from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
 from projections.tokens import TOKENS
 from projections.workflow_rows import WORKFLOWS
+from projections.workspaces import WORKSPACES
 
 CATALOG = joined(DIRECTIVES, PROFILES)
 
@@ -45,6 +46,7 @@ ALL: tuple[Projection, ...] = (
         ASKS,
         PERMISSION_RULES,
         TOKENS,
+        WORKSPACES,
         AUDIT,
         FLEET,
         IDS,

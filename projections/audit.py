@@ -43,6 +43,7 @@ from athena_core.domain.workflow_run import (
     WorkflowResumed,
     WorkflowRunCancelRequested,
 )
+from athena_core.domain.workspace import WorkspaceApplied, WorkspaceCleaned, WorkspaceRetained
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX
@@ -72,6 +73,7 @@ AuditKind: TypeAlias = Literal[
     "bulk",
     "token",
     "authentication",
+    "workspace",
 ]
 """Subjects of entries."""
 
@@ -243,6 +245,22 @@ def _rule_revoked(recorded: Recorded[PermissionRuleRevoked]) -> AuditContent:
     return AuditContent("permission-rule", recorded.event.rule_id, details={"cause": recorded.event.cause})
 
 
+def _workspace_retained(recorded: Recorded[WorkspaceRetained]) -> AuditContent:
+    event = recorded.event
+    return AuditContent("workspace", event.workspace_id, before={"keep": not event.keep}, after={"keep": event.keep})
+
+
+def _workspace_applied(recorded: Recorded[WorkspaceApplied]) -> AuditContent:
+    event = recorded.event
+    return AuditContent("workspace", event.workspace_id, details={"applied": event.run_id, "files": event.files})
+
+
+def _workspace_cleaned(recorded: Recorded[WorkspaceCleaned]) -> AuditContent:
+    event = recorded.event
+    owner = "sessionId" if event.kind == "session" else "workflowRunId"
+    return AuditContent("workspace", event.workspace_id, details={"cleaned": event.cause, owner: event.owner})
+
+
 def _answer(recorded: Recorded[RunAnswered]) -> AuditContent | None:
     """Describe an answer by a person or a rule, or an expiry. The end of a run decides nothing about its asks."""
     event = recorded.event
@@ -312,6 +330,9 @@ ENTRIES: dict[type[Event], Describe] = {
     PermissionRuleRevoked: _rule_revoked,
     TokenCreated: _token_created,
     TokenRevoked: _token_revoked,
+    WorkspaceRetained: _workspace_retained,
+    WorkspaceApplied: _workspace_applied,
+    WorkspaceCleaned: _workspace_cleaned,
     AuthnFailed: _authentication,
     AuthzDenied: _denial,
     PolicyRejected: _rejection,
@@ -365,7 +386,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=10, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=11, tables=(AUDIT_ENTRY,))
 
 
 def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:

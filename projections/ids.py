@@ -22,6 +22,7 @@ from athena_core.domain.template import RunTemplateCreated
 from athena_core.domain.token import TokenCreated
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.domain.workflow_run import WorkflowApprovalRequested, WorkflowRunCreated
+from athena_core.domain.workspace import WorkspaceCreated
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope
@@ -45,6 +46,7 @@ RecordKind: TypeAlias = Literal[
     "token",
     "workflow",
     "workflow-run",
+    "workspace",
 ]
 
 FOUND_MAX = 10
@@ -66,7 +68,7 @@ class IdRow(msgspec.Struct, gc=False):
 
 
 ID = Table("record_id", IdRow, key=("id",), indexes=(("tail",),))
-IDS = Projection("ids", version=3, tables=(ID,))
+IDS = Projection("ids", version=4, tables=(ID,))
 
 SELECT_BY_BEGINNING = f"{ID.all} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 SELECT_BY_END = f"{ID.all} WHERE tail >= ? AND tail < ? ORDER BY tail LIMIT ?"
@@ -83,6 +85,7 @@ SOURCES: dict[type[Event], tuple[RecordKind, str]] = {
     TokenCreated: ("token", "token_id"),
     WorkDrainStarted: ("drain", "drain_id"),
     WorkflowCreated: ("workflow", "workflow_id"),
+    WorkspaceCreated: ("workspace", "workspace_id"),
 }
 """The kind of the record that an event creates, and the field with its id."""
 

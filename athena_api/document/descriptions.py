@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping
 
-from athena_api.document.fields import names, queues, runs, server
+from athena_api.document.fields import names, queues, runs, server, workspaces
 
-FIELDS: Mapping[str, str] = {**names.FIELDS, **runs.FIELDS, **queues.FIELDS, **server.FIELDS}
+FIELDS: Mapping[str, str] = {
+    **names.FIELDS,
+    **runs.FIELDS,
+    **queues.FIELDS,
+    **server.FIELDS,
+    **workspaces.FIELDS,
+}
 """The description of a field by its JSON name, or of one field of one type, as ``Run.status``. The longer name wins.
 
 A parameter is named like a field, with its operation in place of the type.
@@ -36,5 +42,6 @@ TAGS: Mapping[str, str] = {
     "templates": "Run templates with parameters.",
     "work": "Queues of sessions.",
     "workflows": "Graphs of steps, with approvals.",
+    "workspaces": "Workspaces of sessions and workflow runs, and the changes in them.",
 }
 """The description of each group of operations."""

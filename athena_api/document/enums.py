@@ -7,7 +7,18 @@ from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
-from projections import ask_rows, audit, ids, permission_rules, runs, schedule_rows, sessions, tokens, workflow_rows
+from projections import (
+    ask_rows,
+    audit,
+    ids,
+    permission_rules,
+    runs,
+    schedule_rows,
+    sessions,
+    tokens,
+    workflow_rows,
+    workspaces,
+)
 
 ALIASES: Mapping[str, Any] = {
     "ApproverRole": enums.ApproverRole,
@@ -66,6 +77,7 @@ ALIASES: Mapping[str, Any] = {
     "WaitReason": runs.RunWaitReason,
     "WorkerKind": ProcessKind,
     "WorkflowRunStatus": enums.WorkflowRunStatus,
+    "WorkspaceStatus": workspaces.WorkspaceStatus,
 }
 
 NAMES: Mapping[frozenset[str], str] = {frozenset(get_args(alias)): name for name, alias in ALIASES.items()}

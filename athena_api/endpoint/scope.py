@@ -11,7 +11,7 @@ from athena_core.errors import ConfigError
 from athena_core.protocols import Row
 from athena_core.values import persona_named
 
-SCOPED_RECORDS = "/asks"
+SCOPED_RECORDS = ("/asks", "/workspaces")
 """The beginning of paths whose commands apply the scope themselves: what it does not cover is not found."""
 
 

@@ -33,6 +33,7 @@ from athena_api.operations import (
     templates,
     tokens,
     workflows,
+    workspaces,
 )
 from athena_core.values import Role
 
@@ -41,6 +42,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of 
     *runs.OPERATIONS,
     *bulk_requests.OPERATIONS,
     *sessions.OPERATIONS,
+    *workspaces.OPERATIONS,
     *directives.OPERATIONS,
     *profiles.OPERATIONS,
     *templates.OPERATIONS,

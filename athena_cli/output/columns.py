@@ -315,6 +315,20 @@ TABLES: Mapping[str, ListTable] = {
             ago("age", "createdAt", rank=6),
         ),
     ),
+    "listWorkspaces": ListTable(
+        "workspaceId",
+        (
+            key("workspace", "workspaceId"),
+            word("kind", "kind", rank=2),
+            Column("of", lambda record: short(first_of(record, ("sessionId", "workflowRunId")))),
+            word("source", "source", rank=4),
+            word("status", "status"),
+            Column("kept", lambda record: "yes" if record["keep"] else "no", 3),
+            number("runs", "runs", rank=1),
+            ago("used", "lastUsedAt"),
+            ago("age", "createdAt", rank=5),
+        ),
+    ),
     "listPermissionRules": ListTable(
         "id",
         (

@@ -453,12 +453,8 @@ VIEWS: Mapping[str, View] = {
     ),
     "getToken": View(
         (
-            whole("token", "tokenId"),
-            word("kind", "kind"),
-            word("status", "status"),
-            whole("identity", "identity"),
-            word("role", "role"),
-            Column("scope", token_scope),
+            *(whole("token", "tokenId"), word("kind", "kind"), word("status", "status")),
+            *(whole("identity", "identity"), word("role", "role"), Column("scope", token_scope)),
             whole("parent", "parentId"),
             whole("created by", "createdBy"),
             dated("created", "createdAt"),
@@ -467,6 +463,15 @@ VIEWS: Mapping[str, View] = {
             dated("revoked", "revokedAt"),
             whole("revoked by", "revokedBy"),
             whole("note", "note"),
+        ),
+    ),
+    "getWorkspace": View(
+        (
+            *(whole("workspace", "workspaceId"), word("kind", "kind"), whole("session", "sessionId")),
+            *(whole("workflow run", "workflowRunId"), word("status", "status"), word("source", "source")),
+            *(whole("commit", "commit"), number("runs", "runs"), weight("size", "sizeBytes"), whole("kept", "keep")),
+            *(dated("created", "createdAt"), dated("last used", "lastUsedAt"), dated("cleaned", "cleanedAt")),
+            *(whole("cleaned by", "cleanedBy"), word("because of", "cause")),
         ),
     ),
     "getPermissionRule": View(
@@ -579,6 +584,7 @@ SAME: Mapping[str, tuple[str, ...]] = {
     "getAsk": ("answerAsk",),
     "getPermissionRule": ("revokePermissionRule",),
     "getToken": ("revokeToken",),
+    "getWorkspace": ("keepWorkspace", "cleanWorkspace"),
     "getSchedule": ("createSchedule", "updateSchedule"),
     "getWorkflow": ("createWorkflow",),
     "runWorkflow": ("resumeWorkflow", "cancelWorkflowRun", "approveWorkflowStep", "rejectWorkflowStep"),

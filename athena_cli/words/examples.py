@@ -83,6 +83,7 @@ EXAMPLES: Mapping[str, str] = {
     "run": "run 'Why did sales of pears rise?' --session pears",
     "runs active": "runs active",
     "runs cancel-requests": "runs cancel-requests",
+    "runs diff": "runs diff run_01M8XK",
     "runs facets": "runs facets --session support",
     "runs get": "runs get run_01M8XK --wait 30",
     "runs list": "runs list --status failed --limit 10",
@@ -128,5 +129,9 @@ EXAMPLES: Mapping[str, str] = {
     "workflows run": "workflows run wf_01M8XK --async",
     "workflows runs": "workflows runs wf_01M8XK",
     "workflows status": "workflows status wfr_01M8XK",
+    "workspaces clean": "workspaces clean wsp_01M8XK",
+    "workspaces get": "workspaces get wsp_01M8XK",
+    "workspaces keep": "workspaces keep wsp_01M8XK",
+    "workspaces list": "workspaces list --status active",
 }
 """The example of each command, without `athena`. Ids are cut, as people may cut them."""

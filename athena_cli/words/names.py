@@ -9,7 +9,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     ),
     "Look": (
         *("ps", "logs", "top", "open", "explain", "runs", "sessions", "evidence", "events", "fleet", "asks"),
-        *("drains", "reviews", "workers", "ids"),
+        *("drains", "reviews", "workspaces", "workers", "ids"),
     ),
     "Automate": ("schedules", "workflows", "personas", "memory"),
     "Govern": (
@@ -84,6 +84,8 @@ NEAR: Mapping[str, str] = {
     "approvals": "asks list",
     "approve": "answer",
     "attach": "logs -f",
+    "changes": "runs diff",
+    "diff": "runs diff",
     "dlq": "dead-letters list",
     "halt": "policy update",
     "jobs": "ps",
@@ -108,6 +110,9 @@ NEAR: Mapping[str, str] = {
     "version": "--version",
     "watch": "logs -f",
     "why": "explain",
+    "workspaces delete": "workspaces clean",
+    "workspaces remove": "workspaces clean",
+    "workspaces rm": "workspaces clean",
 }
 """Words that people try first, and the command that they mean."""
 
@@ -128,7 +133,7 @@ VERBS: Mapping[str, str] = {
 """Verbs that people try in a command group, and the verb that it has."""
 
 
-ALONE: Mapping[str, str] = {"asks": "asks list", "tokens": "tokens list"}
+ALONE: Mapping[str, str] = {"asks": "asks list", "tokens": "tokens list", "workspaces": "workspaces list"}
 """Command groups that list their records if no command of theirs follows."""
 
 

@@ -31,6 +31,7 @@ LOOPS: Mapping[str, str] = {
     "reactors.reviews": "completes reviews",
     "reactors.schedules": "starts the runs of schedules and records how they ended",
     "reactors.workflows": "starts the steps of workflow runs",
+    "reactors.workspaces": "cleans workspaces that were unused for too long",
     "refusals.flush": "records the number of refusals that were not recorded one by one",
     "relay.receive": "receives the live text of other processes",
     "relay.send": "sends live text to other processes",
@@ -41,6 +42,7 @@ LOOPS: Mapping[str, str] = {
     "schedules.alarm": "wakes the schedules when they are due",
     "tls.certificate": "reads the TLS certificate again on SIGHUP, and checks once an hour if it has expired",
     "views": "follows the log and writes the views",
+    "workspaces.removal": "removes the directories of cleaned workspaces",
 }
 """The task of each loop by its stable name. Metrics show all of them from the start."""
 

@@ -320,6 +320,11 @@ EXAMPLES: dict[str, Example] = {
         "/anchors",
         body={"logId": "ab" * 8, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"},
     ),
+    "listWorkspaces": Example("/workspaces", query={"status": "active", "kind": "session", "sessionId": "session"}),
+    "getWorkspace": Example("/workspaces/wsp_unknown", 404),
+    "keepWorkspace": Example("/workspaces/wsp_unknown/keep", 404, body={"keep": True}),
+    "cleanWorkspace": Example("/workspaces/wsp_unknown", 404),
+    "getRunDiff": Example("/runs/run_unknown/diff", 404),
     "getHalt": Example("/halt"),
     "startHalt": Example("/halt", body={"reason": "wrong prices", "cancelRunning": False}),  # lift it after the call
     "liftHalt": Example("/halt"),

@@ -597,6 +597,7 @@ class RunQueuedPayload(Model, frozen=True, kw_only=True):
     persona_name: str | None = None
     """Name of the persona."""
     workflow_run_id: str | None = None
+    """Id of the workflow run; absent for a session."""
     reason: RunQueuedReason
     """Reason, for auditors."""
 
@@ -638,6 +639,7 @@ class RunCreatedPayload(Model, frozen=True, kw_only=True):
     persona_name: str | None = None
     """Name of the persona."""
     workflow_run_id: str | None = None
+    """Id of the workflow run; absent for a session."""
 
 
 class RunCreated(EventRecord, frozen=True, kw_only=True):
@@ -819,6 +821,7 @@ class WorkspaceOpenedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.opened`."""
 
     workspace_id: str
+    """Id of the workspace."""
     tree: str
 
 
@@ -833,6 +836,7 @@ class WorkspaceChangedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.changed`."""
 
     workspace_id: str
+    """Id of the workspace."""
     tree: str
     files: int
     """Rules of tool `files`."""
@@ -1380,6 +1384,7 @@ class WorkspaceCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.created`."""
 
     workspace_id: str
+    """Id of the workspace."""
     kind: WorkspaceCreatedKind
     """Kind of the content."""
     owner: str
@@ -1404,6 +1409,7 @@ class WorkspaceRetainedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.retained`."""
 
     workspace_id: str
+    """Id of the workspace."""
     keep: bool
     by: str
     """Identity that halted all work; absent without a halt."""
@@ -1420,6 +1426,7 @@ class WorkspaceAppliedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.applied`."""
 
     workspace_id: str
+    """Id of the workspace."""
     run_id: str
     """Id of the run."""
     files: int
@@ -1439,6 +1446,7 @@ class WorkspaceCleanedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.cleaned`."""
 
     workspace_id: str
+    """Id of the workspace."""
     kind: WorkspaceCleanedKind
     """Kind of the content."""
     owner: str
@@ -1570,6 +1578,7 @@ class WorkflowResumedPayload(Model, frozen=True, kw_only=True):
     workflow_id: str
     """Id of the workflow; absent without one."""
     workflow_run_id: str
+    """Id of the workflow run; absent for a session."""
     status: str
     """Current status."""
     requested_by: str

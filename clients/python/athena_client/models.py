@@ -57,6 +57,7 @@ if TYPE_CHECKING:
             "server",
             "suppression",
             "token",
+            "workspace",
         ]
         | str
     )
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     CapabilitiesScheduler: TypeAlias = Literal["off", "on"] | str
     CapabilitiesStateStore: TypeAlias = Literal["postgres", "sqlite"] | str
     CatchUp: TypeAlias = Literal["all", "latest", "none"] | str
+    ChangedFileChange: TypeAlias = Literal["added", "deleted", "modified", "retyped"] | str
     ConditionOperator: TypeAlias = Literal["contains", "eq", "exists", "ge", "gt", "le", "lt", "ne"] | str
     ContextFileKind: TypeAlias = Literal["changed", "diff", "doc", "prompt", "skill", "workspace-doc"] | str
     ContextStepKind: TypeAlias = Literal["summary", "tool-result-truncation"] | str
@@ -154,6 +156,7 @@ if TYPE_CHECKING:
             "token",
             "workflow",
             "workflow-run",
+            "workspace",
         ]
         | str
     )
@@ -223,6 +226,10 @@ if TYPE_CHECKING:
     WorkerStatus: TypeAlias = Literal["alive", "lost"] | str
     WorkflowLogLineLevel: TypeAlias = Literal["error", "info"] | str
     WorkflowRunStatus: TypeAlias = Literal["cancelled", "failed", "ok", "running", "waiting"] | str
+    WorkspaceRecordCause: TypeAlias = Literal["erasure", "policy", "requested"] | str
+    WorkspaceRecordKind: TypeAlias = Literal["session", "workflow-run"] | str
+    WorkspaceRecordSource: TypeAlias = Literal["clone", "copy", "empty"] | str
+    WorkspaceStatus: TypeAlias = Literal["active", "cleaned"] | str
 else:  # a newer server may send others
     AnsweredAskStatus = str
     ApprovalOnExpiry = str
@@ -245,6 +252,7 @@ else:  # a newer server may send others
     CapabilitiesScheduler = str
     CapabilitiesStateStore = str
     CatchUp = str
+    ChangedFileChange = str
     ConditionOperator = str
     ContextFileKind = str
     ContextStepKind = str
@@ -325,6 +333,10 @@ else:  # a newer server may send others
     WorkerStatus = str
     WorkflowLogLineLevel = str
     WorkflowRunStatus = str
+    WorkspaceRecordCause = str
+    WorkspaceRecordKind = str
+    WorkspaceRecordSource = str
+    WorkspaceStatus = str
 
 
 class AcceptedClock(Model, frozen=True, kw_only=True):
@@ -397,6 +409,17 @@ class AnsweredAsks(Model, frozen=True, kw_only=True):
     """Outcomes, in the order of the request or oldest first."""
     more: bool | None = None
     """True if the filter covers further asks; else absent."""
+
+
+class AppliedChanges(Model, frozen=True, kw_only=True):
+    """An apply of a run's changes: when, by which identity, and the number of files that were written."""
+
+    at: datetime
+    """When it was applied."""
+    by: str
+    """Identity that applied it."""
+    files: int
+    """Number of files written or deleted."""
 
 
 class AppliedRedriveFilter(Model, frozen=True, kw_only=True):
@@ -867,6 +890,21 @@ class ChangeShare(Model, frozen=True, kw_only=True):
     """Number of runs."""
     cost_usd: float
     """Cost in dollars."""
+
+
+class ChangedFile(Model, frozen=True, kw_only=True):
+    """A file that a run changed, with its added and removed lines. A binary file has none."""
+
+    path: str
+    """Path in the workspace."""
+    change: ChangedFileChange
+    """Kind of the change."""
+    added: int
+    """Number of added lines."""
+    removed: int
+    """Number of removed lines."""
+    binary: bool
+    """True if its lines are not compared."""
 
 
 class Checkpoint(Model, frozen=True, kw_only=True):
@@ -2838,6 +2876,44 @@ class RunChanges(Model, frozen=True, kw_only=True):
     """Budget in dollars, 0: none; absent, the same."""
 
 
+class RunDiff(Model, frozen=True, kw_only=True):
+    """The changes of a run in its workspace.
+
+    `recorded` is false until the run has ended. `diff` is a unified diff, absent if nothing changed or if its text was
+    erased. With `truncated`, the diff lacks some of the changes. `files` are those in the diff, and `files_total`
+    counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
+    """
+
+    run_id: str
+    """Id of the run."""
+    workspace_id: str
+    """Id of the workspace."""
+    workspace_status: WorkspaceStatus
+    """Status of the workspace."""
+    recorded: bool
+    """False until the run has ended."""
+    files: list[ChangedFile]
+    """Changed files in the diff."""
+    files_total: int
+    """Number of changed files."""
+    binary_files: int
+    """Number of changed binary files."""
+    added_lines: int
+    """Number of added lines."""
+    removed_lines: int
+    """Number of removed lines."""
+    truncated: bool
+    """True if the diff is cut."""
+    applied: list[AppliedChanges]
+    """The newest applies, newest first."""
+    diff: str | None = None
+    """Unified diff; absent if nothing changed, and once redacted."""
+    evidence_id: str | None = None
+    """Evidence with the diff; absent if nothing changed."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
+
+
 class RunError(Model, frozen=True, kw_only=True):
     """The error of a run without an answer."""
 
@@ -4008,3 +4084,43 @@ class WorkflowRunSummary(Model, frozen=True, kw_only=True):
     """When it started; absent before that."""
     finished_at: datetime | None = None
     """When it ended; absent before that."""
+
+
+class WorkspaceRecord(Model, frozen=True, kw_only=True):
+    """The workspace of a session or of a workflow run: a directory tree in which its runs work.
+
+    `commit` is the commit of a clone. A workspace with `keep` is not cleaned because it is unused. `runs` counts the
+    runs that worked in it. `cleaned_by` is absent if an age limit or an erasure cleaned it, as `cause` says.
+    `size_bytes` is only in the record of one workspace, and only if its directory is on the server's machine.
+    """
+
+    workspace_id: str
+    """Id of the workspace."""
+    kind: WorkspaceRecordKind
+    """Owner: a session or a workflow run."""
+    source: WorkspaceRecordSource
+    """Source of its first files."""
+    status: WorkspaceStatus
+    """Current status."""
+    keep: bool
+    """True if it is kept though unused."""
+    runs: int
+    """Number of runs that worked in it."""
+    created_at: datetime
+    """When it was created."""
+    last_used_at: datetime
+    """When a run last began or ended in it."""
+    session_id: str | None = None
+    """Its session; absent for a workflow run."""
+    workflow_run_id: str | None = None
+    """Id of the workflow run; absent for a session."""
+    commit: str | None = None
+    """Commit that it was cloned at; absent for another source."""
+    cleaned_at: datetime | None = None
+    """When it was cleaned; absent before."""
+    cleaned_by: str | None = None
+    """Identity that cleaned it; absent if it was not requested."""
+    cause: WorkspaceRecordCause | None = None
+    """Why it was cleaned; absent before."""
+    size_bytes: int | None = None
+    """Size on disk in bytes; absent in lists, and if this machine does not have it."""

@@ -876,6 +876,140 @@ class AsyncOperations(AsyncCore):
             transient=models.TranscriptDelta,
         )
 
+    def list_workspaces(
+        self,
+        *,
+        status: Literal["active", "cleaned"] | None = None,
+        kind: Literal["session", "workflow-run"] | None = None,
+        session_id: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.WorkspaceRecord]:
+        """List the workspaces of sessions and workflow runs, newest first.
+
+        Args:
+            status: Only this status.
+            kind: Only workspaces of sessions, or of workflow runs.
+            session_id: Only the workspaces of this session.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/workspaces",
+            models.WorkspaceRecord,
+            query={
+                "status": status,
+                "kind": kind,
+                "sessionId": session_id,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    async def get_workspace(
+        self, workspace_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.WorkspaceRecord:
+        """Get a workspace, cleaned or not, with its size on this server's disk.
+
+        Args:
+            workspace_id: Id of the workspace.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkspaceRecord = await self.request(
+            "GET",
+            "/workspaces/{workspaceId}",
+            models.WorkspaceRecord,
+            parameters={"workspaceId": workspace_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def keep_workspace(
+        self, workspace_id: str, *, keep: bool, idempotency_key: str | None = None
+    ) -> models.WorkspaceRecord:
+        """Keep a workspace even if it is unused, or with `keep` false let it be cleaned again.
+
+        Args:
+            workspace_id: Id of the workspace.
+            keep: True to keep it though unused.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkspaceRecord = await self.request(
+            "POST",
+            "/workspaces/{workspaceId}/keep",
+            models.WorkspaceRecord,
+            parameters={"workspaceId": workspace_id},
+            body={"keep": keep},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def clean_workspace(self, workspace_id: str, *, idempotency_key: str | None = None) -> models.WorkspaceRecord:
+        """Clean a workspace: delete its files.
+
+        The recorded diffs of its runs stay.
+
+        The next run of its session or workflow run gets a new one. A workspace in which a run works is not cleaned.
+
+        Args:
+            workspace_id: Id of the workspace.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, `WORKSPACE_BUSY`, or an error of every call.
+        """
+        answer: models.WorkspaceRecord = await self.request(
+            "DELETE",
+            "/workspaces/{workspaceId}",
+            models.WorkspaceRecord,
+            parameters={"workspaceId": workspace_id},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_run_diff(
+        self, run_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.RunDiff:
+        """Get what a run changed in the workspace of its session or workflow run, as recorded at its end.
+
+        Args:
+            run_id: Id of the run.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.RunDiff = await self.request(
+            "GET",
+            "/runs/{runId}/diff",
+            models.RunDiff,
+            parameters={"runId": run_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
     def list_directives(
         self,
         *,
@@ -3575,6 +3709,7 @@ class AsyncOperations(AsyncCore):
             "server",
             "suppression",
             "token",
+            "workspace",
         ]
         | None = None,
         created_after: datetime | str | None = None,

@@ -389,6 +389,7 @@ export interface RunQueuedEvent extends EventBase {
     readonly contextRefs?: readonly ContextReference[] | undefined;
     /** Name of the persona. */
     readonly personaName?: string | undefined;
+    /** Id of the workflow run; absent for a session. */
     readonly workflowRunId?: string | undefined;
     /** Reason, for auditors. */
     readonly reason: RunQueuedReason | (string & {});
@@ -425,6 +426,7 @@ export interface RunCreatedEvent extends EventBase {
     readonly contextRefs?: readonly ContextReference[] | undefined;
     /** Name of the persona. */
     readonly personaName?: string | undefined;
+    /** Id of the workflow run; absent for a session. */
     readonly workflowRunId?: string | undefined;
   };
 }
@@ -571,6 +573,7 @@ export interface SandboxLifecycleEvent extends EventBase {
 export interface WorkspaceOpenedEvent extends EventBase {
   readonly type: "workspace.opened";
   readonly payload: {
+    /** Id of the workspace. */
     readonly workspaceId: string;
     readonly tree: string;
   };
@@ -584,6 +587,7 @@ export interface WorkspaceOpenedEvent extends EventBase {
 export interface WorkspaceChangedEvent extends EventBase {
   readonly type: "workspace.changed";
   readonly payload: {
+    /** Id of the workspace. */
     readonly workspaceId: string;
     readonly tree: string;
     /** Rules of tool `files`. */
@@ -1026,6 +1030,7 @@ export interface TokenRevokedEvent extends EventBase {
 export interface WorkspaceCreatedEvent extends EventBase {
   readonly type: "workspace.created";
   readonly payload: {
+    /** Id of the workspace. */
     readonly workspaceId: string;
     /** Kind of the content. */
     readonly kind: WorkspaceCreatedKind | (string & {});
@@ -1042,6 +1047,7 @@ export interface WorkspaceCreatedEvent extends EventBase {
 export interface WorkspaceRetainedEvent extends EventBase {
   readonly type: "workspace.retained";
   readonly payload: {
+    /** Id of the workspace. */
     readonly workspaceId: string;
     readonly keep: boolean;
     /** Identity that halted all work; absent without a halt. */
@@ -1053,6 +1059,7 @@ export interface WorkspaceRetainedEvent extends EventBase {
 export interface WorkspaceAppliedEvent extends EventBase {
   readonly type: "workspace.applied";
   readonly payload: {
+    /** Id of the workspace. */
     readonly workspaceId: string;
     /** Id of the run. */
     readonly runId: string;
@@ -1067,6 +1074,7 @@ export interface WorkspaceAppliedEvent extends EventBase {
 export interface WorkspaceCleanedEvent extends EventBase {
   readonly type: "workspace.cleaned";
   readonly payload: {
+    /** Id of the workspace. */
     readonly workspaceId: string;
     /** Kind of the content. */
     readonly kind: WorkspaceCleanedKind | (string & {});
@@ -1174,6 +1182,7 @@ export interface WorkflowResumedEvent extends EventBase {
   readonly payload: {
     /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the workflow run; absent for a session. */
     readonly workflowRunId: string;
     /** Current status. */
     readonly status: string;

@@ -101,6 +101,16 @@ export interface StreamSessionTranscriptQuery {
   readonly after?: string | undefined;
 }
 
+/** The query of `listWorkspaces`. */
+export interface ListWorkspacesQuery extends PageQuery {
+  /** Only this status. */
+  readonly status?: types.WorkspaceStatus | undefined;
+  /** Only workspaces of sessions, or of workflow runs. */
+  readonly kind?: "session" | "workflow-run" | undefined;
+  /** Only the workspaces of this session. */
+  readonly sessionId?: string | undefined;
+}
+
 /** The query of `getRunTemplate`. */
 export interface GetRunTemplateQuery {
   /** Version; absent: the newest. */
@@ -453,6 +463,35 @@ export class Operations extends Transport {
   /** Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing. */
   streamSessionTranscript(sessionId: string, query: StreamSessionTranscriptQuery = {}, options: StreamParts = {}): AsyncGenerator<StreamItem, void, undefined> {
     return this.stream(rows.streamSessionTranscript, query.after ?? undefined, { path: { sessionId }, query: { ...query, after: undefined }, ...options });
+  }
+
+  /** List the workspaces of sessions and workflow runs, newest first. */
+  listWorkspaces(query: ListWorkspacesQuery = {}, options: ReadOptions = {}): Pages<types.WorkspaceRecord, types.WorkspaceRecordPage> {
+    return new Pages(this, rows.listWorkspaces, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get a workspace, cleaned or not, with its size on this server's disk. */
+  async getWorkspace(workspaceId: string, options: ReadOptions = {}): Promise<types.WorkspaceRecord> {
+    return (await this.request(rows.getWorkspace, { path: { workspaceId }, ...options })).data;
+  }
+
+  /** Keep a workspace even if it is unused, or with `keep` false let it be cleaned again. */
+  async keepWorkspace(workspaceId: string, body: types.KeepBody, options: WriteOptions = {}): Promise<types.WorkspaceRecord> {
+    return (await this.request(rows.keepWorkspace, { path: { workspaceId }, body, ...options })).data;
+  }
+
+  /**
+   * Clean a workspace: delete its files. The recorded diffs of its runs stay.
+   *
+   * The next run of its session or workflow run gets a new one. A workspace in which a run works is not cleaned.
+   */
+  async cleanWorkspace(workspaceId: string, options: WriteOptions = {}): Promise<types.WorkspaceRecord> {
+    return (await this.request(rows.cleanWorkspace, { path: { workspaceId }, ...options })).data;
+  }
+
+  /** Get what a run changed in the workspace of its session or workflow run, as recorded at its end. */
+  async getRunDiff(runId: string, options: ReadOptions = {}): Promise<types.RunDiff> {
+    return (await this.request(rows.getRunDiff, { path: { runId }, ...options })).data;
   }
 
   /** List directives, newest first. */

@@ -51,6 +51,7 @@ import type {
   RejectionPage,
   RemovedSchedule,
   Run,
+  RunDiff,
   RunFacets,
   RunPage,
   RunResult,
@@ -79,6 +80,8 @@ import type {
   WorkflowRun,
   WorkflowRunDetails,
   WorkflowRunSummaryPage,
+  WorkspaceRecord,
+  WorkspaceRecordPage,
 } from "./types.js";
 
 export const getCapabilities: Operation<Capabilities> = { id: "getCapabilities", method: "GET", path: "/capabilities", command: "capabilities" };
@@ -107,6 +110,11 @@ export const listSessions: Operation<SessionPage> = { id: "listSessions", method
 export const getSession: Operation<Session> = { id: "getSession", method: "GET", path: "/sessions/:sessionId", command: "sessions get" };
 export const getSessionTranscript: Operation<TranscriptEntryPage> = { id: "getSessionTranscript", method: "GET", path: "/sessions/:sessionId/transcript", command: "sessions transcript" };
 export const streamSessionTranscript: Operation<never> = { id: "streamSessionTranscript", method: "GET", path: "/sessions/:sessionId/transcript/stream", command: "sessions tail" };
+export const listWorkspaces: Operation<WorkspaceRecordPage> = { id: "listWorkspaces", method: "GET", path: "/workspaces", command: "workspaces list" };
+export const getWorkspace: Operation<WorkspaceRecord> = { id: "getWorkspace", method: "GET", path: "/workspaces/:workspaceId", command: "workspaces get" };
+export const keepWorkspace: Operation<WorkspaceRecord> = { id: "keepWorkspace", method: "POST", path: "/workspaces/:workspaceId/keep", command: "workspaces keep" };
+export const cleanWorkspace: Operation<WorkspaceRecord> = { id: "cleanWorkspace", method: "DELETE", path: "/workspaces/:workspaceId", command: "workspaces clean" };
+export const getRunDiff: Operation<RunDiff> = { id: "getRunDiff", method: "GET", path: "/runs/:runId/diff", command: "runs diff" };
 export const listDirectives: Operation<DirectivePage> = { id: "listDirectives", method: "GET", path: "/directives", command: "directives list" };
 export const createDirective: Operation<Directive> = { id: "createDirective", method: "POST", path: "/directives", command: "directives create" };
 export const getDirective: Operation<Directive> = { id: "getDirective", method: "GET", path: "/directives/:directiveId", command: "directives get" };

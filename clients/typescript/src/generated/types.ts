@@ -142,6 +142,16 @@ export interface ApiError {
   readonly details?: readonly Fault[] | Readonly<Record<string, unknown>> | undefined;
 }
 
+/** An apply of a run's changes: when, by which identity, and the number of files that were written. */
+export interface AppliedChanges {
+  /** When it was applied. */
+  readonly at: string;
+  /** Identity that applied it. */
+  readonly by: string;
+  /** Number of files written or deleted. */
+  readonly files: number;
+}
+
 /** The filter of a redrive. Times are inclusive. */
 export interface AppliedRedriveFilter {
   /** Only dead letters of this session. */
@@ -435,7 +445,7 @@ export interface AuditEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type AuditKind = "anchor" | "approval" | "ask" | "authentication" | "bulk" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | "token";
+export type AuditKind = "anchor" | "approval" | "ask" | "authentication" | "bulk" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | "token" | "workspace";
 
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
@@ -694,6 +704,22 @@ export interface ChangeShare {
   /** Cost in dollars. */
   readonly costUsd: number;
 }
+
+/** A file that a run changed, with its added and removed lines. A binary file has none. */
+export interface ChangedFile {
+  /** Path in the workspace. */
+  readonly path: string;
+  /** Kind of the change. */
+  readonly change: ChangedFileChange | (string & {});
+  /** Number of added lines. */
+  readonly added: number;
+  /** Number of removed lines. */
+  readonly removed: number;
+  /** True if its lines are not compared. */
+  readonly binary: boolean;
+}
+
+export type ChangedFileChange = "added" | "deleted" | "modified" | "retyped";
 
 /** The last attempt of a step. */
 export interface Checkpoint {
@@ -1847,6 +1873,12 @@ export interface JsonContent {
   readonly value: unknown;
 }
 
+/** The decision about a workspace: to keep it even if it is unused. */
+export interface KeepBody {
+  /** True to keep it though unused. */
+  readonly keep: boolean;
+}
+
 /**
  * A kept anchor: the chain value (hex) of another log at `position`.
  *
@@ -2548,7 +2580,7 @@ export interface ReadMemoryBody {
   readonly lines?: number | null | undefined;
 }
 
-export type RecordKind = "ask" | "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "permission-rule" | "redrive" | "run" | "run-template" | "schedule" | "token" | "workflow" | "workflow-run";
+export type RecordKind = "ask" | "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "permission-rule" | "redrive" | "run" | "run-template" | "schedule" | "token" | "workflow" | "workflow-run" | "workspace";
 
 /**
  * A job that requeues dead letters. `status` is `running`, `completed`, `cancelled` or `dry-run`.
@@ -3049,6 +3081,44 @@ export interface RunChanges {
   readonly model?: string | undefined;
   /** Budget in dollars, 0: none; absent, the same. */
   readonly budgetUsd?: number | undefined;
+}
+
+/**
+ * The changes of a run in its workspace.
+ *
+ * `recorded` is false until the run has ended. `diff` is a unified diff, absent if nothing changed or if its text was
+ * erased. With `truncated`, the diff lacks some of the changes. `files` are those in the diff, and `filesTotal` counts
+ * all. `applied` lists the newest applies of the run's changes to the shared workspace.
+ */
+export interface RunDiff {
+  /** Id of the run. */
+  readonly runId: string;
+  /** Id of the workspace. */
+  readonly workspaceId: string;
+  /** Status of the workspace. */
+  readonly workspaceStatus: WorkspaceStatus | (string & {});
+  /** False until the run has ended. */
+  readonly recorded: boolean;
+  /** Changed files in the diff. */
+  readonly files: readonly ChangedFile[];
+  /** Number of changed files. */
+  readonly filesTotal: number;
+  /** Number of changed binary files. */
+  readonly binaryFiles: number;
+  /** Number of added lines. */
+  readonly addedLines: number;
+  /** Number of removed lines. */
+  readonly removedLines: number;
+  /** True if the diff is cut. */
+  readonly truncated: boolean;
+  /** The newest applies, newest first. */
+  readonly applied: readonly AppliedChanges[];
+  /** Unified diff; absent if nothing changed, and once redacted. */
+  readonly diff?: string | undefined;
+  /** Evidence with the diff; absent if nothing changed. */
+  readonly evidenceId?: string | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 export type RunEndStatus = "cancelled" | "completed" | "crashed" | "failed" | "timed-out";
@@ -4498,3 +4568,59 @@ export interface WorkflowRunSummaryPage {
   /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
+
+/**
+ * The workspace of a session or of a workflow run: a directory tree in which its runs work.
+ *
+ * `commit` is the commit of a clone. A workspace with `keep` is not cleaned because it is unused. `runs` counts the
+ * runs that worked in it. `cleanedBy` is absent if an age limit or an erasure cleaned it, as `cause` says. `sizeBytes`
+ * is only in the record of one workspace, and only if its directory is on the server's machine.
+ */
+export interface WorkspaceRecord {
+  /** Id of the workspace. */
+  readonly workspaceId: string;
+  /** Owner: a session or a workflow run. */
+  readonly kind: WorkspaceRecordKind | (string & {});
+  /** Source of its first files. */
+  readonly source: WorkspaceRecordSource | (string & {});
+  /** Current status. */
+  readonly status: WorkspaceStatus | (string & {});
+  /** True if it is kept though unused. */
+  readonly keep: boolean;
+  /** Number of runs that worked in it. */
+  readonly runs: number;
+  /** When it was created. */
+  readonly createdAt: string;
+  /** When a run last began or ended in it. */
+  readonly lastUsedAt: string;
+  /** Its session; absent for a workflow run. */
+  readonly sessionId?: string | undefined;
+  /** Id of the workflow run; absent for a session. */
+  readonly workflowRunId?: string | undefined;
+  /** Commit that it was cloned at; absent for another source. */
+  readonly commit?: string | undefined;
+  /** When it was cleaned; absent before. */
+  readonly cleanedAt?: string | undefined;
+  /** Identity that cleaned it; absent if it was not requested. */
+  readonly cleanedBy?: string | undefined;
+  /** Why it was cleaned; absent before. */
+  readonly cause?: WorkspaceRecordCause | (string & {}) | undefined;
+  /** Size on disk in bytes; absent in lists, and if this machine does not have it. */
+  readonly sizeBytes?: number | undefined;
+}
+
+export type WorkspaceRecordCause = "erasure" | "policy" | "requested";
+
+export type WorkspaceRecordKind = "session" | "workflow-run";
+
+/** Part of a list. `nextCursor` is present if more follows. */
+export interface WorkspaceRecordPage {
+  /** Items of this page. */
+  readonly items: readonly WorkspaceRecord[];
+  /** Cursor of the next page; absent on the last. */
+  readonly nextCursor?: string | undefined;
+}
+
+export type WorkspaceRecordSource = "clone" | "copy" | "empty";
+
+export type WorkspaceStatus = "active" | "cleaned";

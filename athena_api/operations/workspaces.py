@@ -1,0 +1,235 @@
+"""Operations on workspaces: list, keep and clean them, show what a run changed, and apply it."""
+
+from typing import TYPE_CHECKING, Any
+
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_core.enums import WorkspaceKind
+from athena_core.errors import NotFound
+from athena_core.event import Value
+from athena_core.protocols import Connection
+from athena_core.services.workspaces.cleaning import KeepBody, LastUse
+from athena_core.services.workspaces.patches import FileChange, files_of
+from athena_core.values import ClientId
+from projections import evidence, runs, workspaces
+from projections.engine.page import Page
+from projections.workspaces import AppliedChanges, WorkspaceRecord, WorkspaceStatus
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+    from athena_core.log.port import StoreReader
+    from athena_core.log.submission import Committed
+    from projections.engine.views import ViewsReader
+
+VIEWS = ("workspaces",)
+DIFF_VIEWS = ("runs", "evidence", "workspaces")
+USES_SECONDS_MAX = 5.0
+"""How long the cleaning of unused workspaces waits for the read model."""
+
+
+class WorkspacesQuery(Value):
+    """Filters of workspaces."""
+
+    status: WorkspaceStatus | None = None
+    kind: WorkspaceKind | None = None
+    session_id: ClientId | None = None
+
+
+class ChangedFile(Value):
+    """A file that a run changed, with its added and removed lines. A binary file has none."""
+
+    path: str
+    change: FileChange
+    added: int
+    removed: int
+    binary: bool
+
+
+class RunDiff(Value):
+    """The changes of a run in its workspace.
+
+    ``recorded`` is false until the run has ended. ``diff`` is a unified diff, absent if nothing changed or if its text
+    was erased. With ``truncated``, the diff lacks some of the changes. ``files`` are those in the diff, and
+    ``filesTotal`` counts all. ``applied`` lists the newest applies of the run's changes to the shared workspace.
+    """
+
+    run_id: str
+    workspace_id: str
+    workspace_status: WorkspaceStatus
+    recorded: bool
+    files: tuple[ChangedFile, ...]
+    files_total: int
+    binary_files: int
+    added_lines: int
+    removed_lines: int
+    truncated: bool
+    applied: tuple[AppliedChanges, ...]
+    diff: str | None = None
+    evidence_id: str | None = None
+    redacted: bool | None = None
+
+
+class WorkspaceUses:
+    """Lookup of the last uses of workspaces, in the read model."""
+
+    def __init__(self, views: "ViewsReader", log: "StoreReader") -> None:
+        self._views = views
+        self._log = log
+
+    async def unkept(self) -> list[LastUse]:
+        """Return the last uses of all workspaces that are not cleaned and not kept, oldest first."""
+        await self._views.wait(VIEWS, self._log.head(), USES_SECONDS_MAX)
+        found, _ = self._views.query(VIEWS, workspaces.unkept)
+        return [LastUse(*one) for one in found]
+
+
+async def list_workspaces(plane: "ControlPlane", call: ApiCall[NoBody, WorkspacesQuery]) -> Reply:
+    """List the workspaces of sessions and workflow runs, newest first."""
+    query = call.query
+    page, position = await plane.query(
+        VIEWS,
+        lambda rows: workspaces.list_workspaces(
+            rows,
+            status=query.status,
+            kind=query.kind,
+            session_id=query.session_id,
+            scope=call.who.scope,
+            cursor=call.cursor,
+            limit=call.limit,
+        ),
+    )
+    return Reply(data=page, position=position, steady=True)
+
+
+async def get_workspace(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Get a workspace, cleaned or not, with its size on this server's disk."""
+    workspace_id, scope = call.path["workspaceId"], call.who.scope
+    found, position = await plane.query(VIEWS, lambda rows: workspaces.workspace_by_id(rows, workspace_id, scope))
+    return Reply(data=existing(found, "workspace", workspace_id), position=position)
+
+
+async def keep_workspace(plane: "ControlPlane", call: ApiCall[KeepBody, NoQuery]) -> Reply:
+    """Keep a workspace even if it is unused, or with `keep` false let it be cleaned again."""
+    workspace_id = await _visible(plane, call)
+    done = await plane.workspace_cleaner.keep(workspace_id, call.body, call.who.subject, call.meta, call.key)
+    return await _stored(plane, done)
+
+
+async def clean_workspace(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Clean a workspace: delete its files. The recorded diffs of its runs stay.
+
+    The next run of its session or workflow run gets a new one. A workspace in which a run works is not cleaned.
+    """
+    workspace_id = await _visible(plane, call)
+    done = await plane.workspace_cleaner.clean(workspace_id, call.who.subject, call.meta, call.key)
+    return await _stored(plane, done)
+
+
+async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Get what a run changed in the workspace of its session or workflow run, as recorded at its end."""
+    run_id = call.path["runId"]
+
+    def read(rows: Connection, log: "StoreReader") -> RunDiff | None:
+        existing(runs.run_by_id(rows, run_id, call.who.scope), "run", run_id)
+        changes = workspaces.changes_of(rows, run_id)
+        if changes is None:
+            return None
+        found = None
+        if changes.evidence_id is not None:
+            found = evidence.evidence_by_id(rows, log.log_id, run_id, changes.evidence_id)
+        content = None if found is None else found.content
+        text = content.text if isinstance(content, evidence.TextContent) else None
+        return RunDiff(
+            run_id=run_id,
+            workspace_id=changes.workspace_id,
+            workspace_status="cleaned" if changes.cleaned else "active",
+            recorded=changes.after is not None,
+            files=tuple(
+                ChangedFile(path=one.path, change=one.change, added=one.added, removed=one.removed, binary=one.binary)
+                for one in files_of(text or "")
+            ),
+            files_total=changes.files,
+            binary_files=changes.binary_files,
+            added_lines=changes.added_lines,
+            removed_lines=changes.removed_lines,
+            truncated=changes.truncated,
+            applied=changes.applied,
+            diff=text,
+            evidence_id=changes.evidence_id,
+            redacted=None if found is None else found.redacted,
+        )
+
+    diff, position = await plane.search(DIFF_VIEWS, read, plane.large_reads)
+    if diff is None:
+        raise _shared(run_id)
+    return Reply(data=diff, position=position)
+
+
+def _shared(run_id: str) -> NotFound:
+    return NotFound(f"Run {run_id} has no workspace of its own: its profile does not ask for one, or it has not begun.")
+
+
+async def _visible(plane: "ControlPlane", call: ApiCall[Any, Any]) -> str:
+    """Return the id of the workspace in the path. Raise NotFound if the scope of the caller hides it."""
+    workspace_id, scope = call.path["workspaceId"], call.who.scope
+    if scope is not None:
+        found, _ = await plane.read(
+            VIEWS, plane.reader.head(), lambda rows: workspaces.workspace_by_id(rows, workspace_id, scope)
+        )
+        existing(found, "workspace", workspace_id)
+    return workspace_id
+
+
+async def _stored(plane: "ControlPlane", done: "Committed") -> Reply:
+    workspace_id = done.subject or ""
+    found, position = await plane.read(
+        VIEWS, done.position, lambda rows: workspaces.workspace_by_id(rows, workspace_id)
+    )
+    return Reply(data=existing(found, "workspace", workspace_id), position=position, replayed=done.replayed)
+
+
+row = Noun("workspaces", reads=VIEWS).row
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    row(
+        "workspaces.list",
+        "GET /workspaces",
+        list_workspaces,
+        answer=Page[WorkspaceRecord],
+        paging="cursor",
+        narrows={"sessions"},
+    ),
+    row(
+        "workspaces.get",
+        "GET /workspaces/:workspaceId",
+        get_workspace,
+        answer=WorkspaceRecord,
+        narrows={"sessions"},
+    ),
+    row(
+        "workspaces.keep",
+        "POST /workspaces/:workspaceId/keep",
+        keep_workspace,
+        answer=WorkspaceRecord,
+        errors=("NOT_FOUND",),
+        narrows={"sessions"},
+        command="workspaces keep",
+    ),
+    row(
+        "workspaces.clean",
+        "DELETE /workspaces/:workspaceId",
+        clean_workspace,
+        answer=WorkspaceRecord,
+        errors=("NOT_FOUND", "WORKSPACE_BUSY"),
+        narrows={"sessions"},
+        command="workspaces clean",
+    ),
+    row(
+        "runs.diff",
+        "GET /runs/:runId/diff",
+        get_run_diff,
+        answer=RunDiff,
+        reads=DIFF_VIEWS,
+        errors=("NOT_FOUND",),
+        command="runs diff",
+    ),
+)

@@ -1,0 +1,91 @@
+"""Commands that show what a run changed in its workspace, apply it, and keep workspaces."""
+
+from typing import Annotated, Any
+
+from athena_cli import render
+from athena_cli.client import ConnectionOptions, output_of, request, request_data
+from athena_cli.flags import SWITCH
+
+STYLES = {"+": "green", "-": "red", "@": "cyan"}
+"""Colours of the lines of a diff on a terminal, by their first character."""
+
+HEADS = ("diff ", "index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new mode", "Binary files")
+
+
+def diff(run: str, /, *, connection: ConnectionOptions | None = None) -> None:
+    """Show what a run changed in the workspace of its session or workflow run, as a unified diff.
+
+    In a pipe the text is unchanged, so that `athena runs diff RUN | git apply` works.
+
+    Args:
+        run: Id of the run.
+        connection: Connection options.
+    """
+    data = request_data(connection, "getRunDiff", path={"runId": run})
+    if output_of(connection) in {"json", "jsonl"}:
+        render.show(data, output_of(connection), "getRunDiff")
+        return
+
+    from msgspec import json
+
+    show_diff(json.decode(data))
+
+
+def show_diff(record: dict[str, Any]) -> None:
+    """Print the diff of a record: in colours on a terminal, otherwise unchanged. Note what it lacks."""
+    text = record.get("diff") or ""
+    if render.on_terminal():
+        draw_diff(text)
+    else:
+        render.write_text(text)
+    for line in notes_of(record):
+        render.note(line)
+
+
+def notes_of(record: dict[str, Any]) -> list[str]:
+    """Return what a diff does not show, and when it was applied."""
+    notes = []
+    if not record["recorded"]:
+        notes.append("The run has not ended: its changes are recorded at its end.")
+    elif record.get("redacted"):
+        notes.append("The text of the diff was erased.")
+    elif not record["filesTotal"]:
+        notes.append("The run changed no files.")
+    if record["truncated"]:
+        notes.append(f"The diff is too large to be recorded whole: {record['filesTotal']:,} files changed.")
+    if record["binaryFiles"]:
+        notes.append(f"Binary files without a diff: {record['binaryFiles']:,}.")
+    notes += [f"Applied at {one['at']} by {one['by']}." for one in record["applied"][:1]]
+    return notes
+
+
+def draw_diff(text: str) -> None:
+    """Print a diff with colours."""
+    from rich.text import Text
+
+    from athena_core.text import printable
+
+    lines = text.split("\n")
+    render.draw(Text(printable(line), style_of(line)) for line in (lines[:-1] if lines[-1] == "" else lines))
+
+
+def style_of(line: str) -> str:
+    """Return the colour of a line of a diff."""
+    return "bold" if line.startswith(HEADS) else STYLES.get(line[:1], "")
+
+
+def keep_workspace(
+    workspace: str,
+    /,
+    *,
+    release: Annotated[bool, SWITCH] = False,
+    connection: ConnectionOptions | None = None,
+) -> None:
+    """Keep a workspace: it is not cleaned because it is unused.
+
+    Args:
+        workspace: Id of the workspace.
+        release: Let it be cleaned again when it is unused.
+        connection: Connection options.
+    """
+    request(connection, "keepWorkspace", path={"workspaceId": workspace}, body={"keep": not release})

@@ -1,0 +1,236 @@
+"""Cleaning of workspaces: on request, by age, and the removal of their directories.
+
+The event decides: with it, the workspace is gone for every process. Each process then removes the directory if it has
+it, at once and again at its next start, because another host may have recorded the event.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from anyio import to_thread
+
+from athena_core.clock import Clock, Ids
+from athena_core.decider import Context, Key, Outcome, Reader, facts_of
+from athena_core.domain import workspace
+from athena_core.domain.run import WORKSPACE_RUN, WorkspaceChanged
+from athena_core.domain.workspace import WORKSPACE_GUARD, WorkspaceCleaned, WorkspaceCreated, WorkspaceRetained
+from athena_core.enums import WorkspaceEnd
+from athena_core.errors import NotFound, WorkspaceBusy
+from athena_core.event import Fact, Meta
+from athena_core.log.port import StoreReader
+from athena_core.log.submission import Committed
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Log
+from athena_core.protocols import Row
+from athena_core.services.states import committed
+from athena_core.services.workspaces.places import WorkspacePlaces
+from athena_core.values import Body
+
+HOUR_MS = 3_600_000
+LOOK_MS = HOUR_MS
+"""The longest sleep until the next look for unused workspaces."""
+
+NEXT = "next"
+"""The only key of the reactor: the workspace that was unused for the longest time."""
+
+BUSY_MS = 60_000
+"""The pause until a workspace that was busy is looked at again."""
+
+REMOVAL = "workspaces.removal"
+REMOVAL_SECONDS = 60.0
+
+
+class KeepBody(Body):
+    """The decision about a workspace: to keep it even if it is unused."""
+
+    keep: bool
+
+
+class LastUse(NamedTuple):
+    """The last use of a workspace, in milliseconds since 1970, and the number of its runs."""
+
+    workspace_id: str
+    at: int
+    runs: int
+
+
+class LastUses(Protocol):
+    """The lookup of last uses, in the read model."""
+
+    async def unkept(self) -> Sequence[LastUse]:
+        """Return the last uses of all workspaces that are not cleaned and not kept, oldest first."""
+
+
+def cleaned(
+    reader: Reader, context: Context, workspace_id: str, cause: WorkspaceEnd, by: str | None
+) -> tuple[Fact, ...]:
+    """Return the event that cleans a workspace; nothing if it is cleaned, or kept and too old.
+
+    Raise NotFound, or WorkspaceBusy while a run works in it or its workflow run is open.
+    """
+    state = reader.state(workspace.DECIDER, workspace_id)
+    command = workspace.CleanWorkspace(workspace_id=workspace_id, cause=cause, by=by)
+    events = workspace.decide(command, state, context)
+    user = user_of(reader, state.created) if events and state.created is not None else None
+    if user is not None:
+        raise WorkspaceBusy(f"{user} uses workspace {workspace_id}. Wait for its end, or cancel it.")
+    return facts_of(workspace_id, events)
+
+
+def user_of(reader: Reader, created: WorkspaceCreated) -> str | None:
+    """Return the admitted run that uses a workspace, also while it is paused, or its open workflow run."""
+    if reader.count(WORKSPACE_RUN, created.place):
+        runs = reader.guards(WORKSPACE_RUN).items()
+        return "Run " + next(run_id for run_id, value in runs if value[0] == created.place)
+    if created.kind == "workflow-run" and created.owner in reader.guards("flow"):
+        return f"Workflow run {created.owner}"
+    return None
+
+
+class WorkspaceCleaner:
+    """Keeps and cleans workspaces, and removes their directories. As a reactor it cleans unused ones."""
+
+    name = "workspaces"
+
+    def __init__(
+        self,
+        log: Log,
+        tail: Tail,
+        places: WorkspacePlaces,
+        uses: LastUses,
+        clock: Clock,
+        ids: Ids,
+        *,
+        keep_hours: int,
+    ) -> None:
+        """Clean what was unused for ``keep_hours``; with 0, once its runs have ended."""
+        self._log = log
+        self._places = places
+        self._uses = uses
+        self._clock = clock
+        self._meta = Meta(actor="system:workspaces", correlation=ids.trace())
+        self._keep_ms = keep_hours * HOUR_MS
+        self._look_at = 0
+        self._removing = asyncio.Lock()
+        self._wake = asyncio.Event()
+        changes = {WorkspaceCreated.TYPE, WorkspaceRetained.TYPE}
+        self.types = frozenset(changes if keep_hours else changes | {WorkspaceChanged.TYPE})
+        tail.subscribe(self._on_cleaned, frozenset((WorkspaceCleaned.TYPE,)))
+
+    async def keep(self, workspace_id: str, body: KeepBody, by: str, meta: Meta, key: Key | None) -> Committed:
+        """Set whether a workspace is kept; the subject of the commit is its id. Raise NotFound.
+
+        A cleaned workspace stays as it is.
+        """
+        self._check(workspace_id)
+
+        def keep(reader: Reader, context: Context) -> Outcome:
+            command = workspace.RetainWorkspace(workspace_id=workspace_id, keep=body.keep, by=by)
+            events = workspace.decide(command, reader.state(workspace.DECIDER, workspace_id), context)
+            return Outcome(facts=facts_of(workspace_id, events), subject=workspace_id)
+
+        return await self._log.submit(keep, meta, key)
+
+    async def clean(self, workspace_id: str, by: str, meta: Meta, key: Key | None) -> Committed:
+        """Clean a workspace once, and remove its directory; the subject of the commit is its id.
+
+        Raise NotFound or WorkspaceBusy.
+        """
+        self._check(workspace_id)
+
+        def clean(reader: Reader, context: Context) -> Outcome:
+            facts = cleaned(reader, context, workspace_id, "requested", by)
+            return Outcome(facts=facts, subject=workspace_id)
+
+        done = await self._log.submit(clean, meta, key)
+        await self.remove_cleaned()
+        return done
+
+    def _check(self, workspace_id: str) -> None:
+        if not workspace.DECIDER.owns(workspace_id):
+            raise NotFound(f"no workspace {workspace_id!r} exists")
+
+    # Removal of directories
+
+    def _on_cleaned(self, rows: Sequence[Row]) -> None:
+        self._wake.set()
+
+    async def serve(self) -> None:
+        """Remove the directories of cleaned workspaces until cancelled."""
+        self._wake.set()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if not await self.remove_cleaned():
+                await asyncio.sleep(REMOVAL_SECONDS)
+                self._wake.set()
+
+    async def remove_cleaned(self) -> bool:
+        """Remove the directories of cleaned workspaces on this machine. Return False if that failed."""
+        async with self._removing:
+            try:
+                await to_thread.run_sync(self.remove_directories)
+            except OSError as error:
+                self._log.problems.report(REMOVAL, error)
+                return False
+        self._log.problems.recovered(REMOVAL)
+        return True
+
+    def remove_directories(self) -> None:
+        """Remove the directories of cleaned workspaces on this machine, and what was made a day ago for nothing.
+
+        It blocks. Raise OSError.
+        """
+        self._places.remove_rests(self._clock.now())
+        reader = self._log.reader()
+        try:
+            active = {str(value[0]) for _, _, value in reader.guards(WORKSPACE_GUARD)}
+            for workspace_id in self._places.ids():
+                # An unknown one is being made, or belongs to another log.
+                if workspace_id not in active and committed(self._log, reader, workspace.DECIDER, workspace_id).cleaned:
+                    self._places.remove(workspace_id)
+        finally:
+            reader.close()
+
+    # Reactor
+
+    def open(self, reader: StoreReader) -> Iterable[str]:
+        """Return the key if any workspace exists."""
+        self._look_at = 0
+        return (NEXT,) if reader.guards(WORKSPACE_GUARD) else ()
+
+    def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
+        """Return the key if workspaces may be due earlier than at the next look."""
+        return (NEXT,) if self._look_at == 0 or self._keep_ms == 0 else ()
+
+    async def act(self, key: str) -> float | None:
+        """Clean unused workspaces. Return the seconds until the next look, None if there are no workspaces."""
+        uses = await self._uses.unkept()
+        if not uses:
+            self._look_at = 0
+            return None
+        now = self._clock.now()
+        look_at = now + LOOK_MS
+        for use in uses:
+            due = use.at + (self._keep_ms if use.runs else max(self._keep_ms, HOUR_MS))  # its first run may begin
+            if due > now:
+                look_at = min(look_at, due)
+            elif not await self._clean_unused(use.workspace_id):
+                look_at = min(look_at, now + BUSY_MS)
+        if now < self._look_at <= look_at:  # each look plans the next one, so one is enough
+            return None
+        self._look_at = look_at
+        return (look_at - now) / 1000
+
+    async def _clean_unused(self, workspace_id: str) -> bool:
+        """Clean a workspace because of its age. Return False if it is busy."""
+
+        def clean(reader: Reader, context: Context) -> Outcome:
+            return Outcome(facts=cleaned(reader, context, workspace_id, "policy", None))
+
+        try:
+            await self._log.submit(clean, self._meta)
+        except WorkspaceBusy:
+            return False
+        return True
