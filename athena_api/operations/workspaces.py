@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.enums import WorkspaceKind
 from athena_core.errors import NotFound
@@ -104,7 +106,10 @@ async def get_workspace(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     """Get a workspace, cleaned or not, with its size on this server's disk."""
     workspace_id, scope = call.path["workspaceId"], call.who.scope
     found, position = await plane.query(VIEWS, lambda rows: workspaces.workspace_by_id(rows, workspace_id, scope))
-    return Reply(data=existing(found, "workspace", workspace_id), position=position)
+    record = existing(found, "workspace", workspace_id)
+    if record.status == "active":
+        record = replace(record, size_bytes=await plane.workspace_cleaner.size_of(workspace_id))
+    return Reply(data=record, position=position)
 
 
 async def keep_workspace(plane: "ControlPlane", call: ApiCall[KeepBody, NoQuery]) -> Reply:

@@ -16,7 +16,7 @@ from athena_core.domain import workspace
 from athena_core.domain.run import WORKSPACE_RUN, WorkspaceChanged
 from athena_core.domain.workspace import WORKSPACE_GUARD, WorkspaceCleaned, WorkspaceCreated, WorkspaceRetained
 from athena_core.enums import WorkspaceEnd
-from athena_core.errors import NotFound, WorkspaceBusy
+from athena_core.errors import NotFound, Overloaded, WorkspaceBusy
 from athena_core.event import Fact, Meta
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
@@ -25,6 +25,7 @@ from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.states import committed
 from athena_core.services.workspaces.places import WorkspacePlaces
+from athena_core.services.workspaces.usage import size_of
 from athena_core.values import Body
 
 HOUR_MS = 3_600_000
@@ -150,6 +151,15 @@ class WorkspaceCleaner:
     def _check(self, workspace_id: str) -> None:
         if not workspace.DECIDER.owns(workspace_id):
             raise NotFound(f"no workspace {workspace_id!r} exists")
+
+    async def size_of(self, workspace_id: str) -> int | None:
+        """Return the size of a workspace on disk; None if it is not on this machine, or cannot be measured now."""
+        if not await to_thread.run_sync(self._places.exists, workspace_id):
+            return None
+        try:
+            return await size_of(self._places.at(workspace_id))
+        except (OSError, Overloaded):
+            return None
 
     # Removal of directories
 

@@ -2,11 +2,12 @@
 
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import count, islice
 from pathlib import Path
+
+from athena_core.errors import Overloaded
+from athena_core.services.workspaces.trees import DELETE_SECONDS_MAX, Stop, delete
 
 WORKSPACE_ID = re.compile(r"wsp_[0-9A-Za-z]{1,64}")
 DELETED = ".deleted-"
@@ -17,12 +18,6 @@ MAKING = ".making-"
 
 ABANDONED_MS = 86_400_000
 """Age from which a directory that is being made was left by a process that ended."""
-
-ENTRIES = 10_000
-"""Number of entries of a directory that are in memory at a time."""
-
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-OWNER = 0o700
 
 
 class WorkspacePlaces:
@@ -68,10 +63,10 @@ class WorkspacePlaces:
             raise ValueError(workspace_id)
         begun = self.directory / f"{DELETED}{workspace_id}"
         if begun.is_dir():  # an earlier removal was interrupted
-            remove_tree(begun)
+            _delete(begun)
         with suppress(FileNotFoundError):
             self.at(workspace_id).rename(begun)
-            remove_tree(begun)
+            _delete(begun)
 
     def remove_rests(self, now: int) -> None:
         """Finish removals that were interrupted, and remove what was being made a day ago. Raise OSError.
@@ -81,11 +76,19 @@ class WorkspacePlaces:
         for name in list(self._names()):
             place = self.directory / name
             if name.startswith(DELETED) or (name.startswith(MAKING) and _changed_at(place, now) < now - ABANDONED_MS):
-                remove_tree(place)
+                _delete(place)
 
     def _names(self) -> Iterator[str]:
         with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
             yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def _delete(path: Path) -> None:
+    """Delete a directory. Raise OSError, also after ten minutes."""
+    try:
+        delete(path, Stop("the deletion of a workspace", DELETE_SECONDS_MAX))
+    except Overloaded as error:
+        raise TimeoutError(error.message) from error
 
 
 def _changed_at(path: Path, now: int) -> int:
@@ -93,71 +96,3 @@ def _changed_at(path: Path, now: int) -> int:
     with suppress(FileNotFoundError):
         return path.lstat().st_mtime_ns // 1_000_000
     return now
-
-
-def remove_tree(top: Path) -> None:
-    """Delete a directory without following links, also where its owner took away its own rights. Raise OSError.
-
-    Subdirectories move up before they are emptied, so no depth exhausts memory or open files.
-    """
-    numbers = count()
-    with suppress(FileNotFoundError):
-        _open_up(None, str(top))
-        here = os.open(top, FOLDER)
-        try:
-            while entries := _entries(here):
-                for name, folder in entries:
-                    with suppress(FileNotFoundError):  # another process removes it too
-                        if folder:
-                            _clear(here, name, numbers)
-                        else:
-                            os.unlink(name, dir_fd=here)
-        finally:
-            os.close(here)
-        top.rmdir()
-
-
-def _clear(top: int, name: str, numbers: Iterator[int]) -> None:
-    """Delete a subdirectory of ``top``. Its own subdirectories move to ``top``."""
-    _open_up(top, name)
-    there = os.open(name, FOLDER, dir_fd=top)
-    try:
-        while entries := _entries(there):
-            for entry, folder in entries:
-                if folder:
-                    _open_up(there, entry)
-                    os.rename(entry, _fresh(top, numbers), src_dir_fd=there, dst_dir_fd=top)
-                else:
-                    os.unlink(entry, dir_fd=there)
-    finally:
-        os.close(there)
-    os.rmdir(name, dir_fd=top)
-
-
-def _fresh(top: int, numbers: Iterator[int]) -> str:
-    """Create an empty directory, which the next rename replaces, and return its name."""
-    while True:
-        name = f"{next(numbers)}.up"
-        with suppress(FileExistsError):
-            os.mkdir(name, dir_fd=top)
-            return name
-
-
-def _entries(folder: int) -> list[tuple[str, bool]]:
-    """Return some entries of an open directory: name, and True for a directory."""
-    with os.scandir(folder) as found:
-        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in islice(found, ENTRIES)]
-
-
-def _open_up(above: int | None, name: str) -> None:
-    """Give the owner all rights to a directory, so that it can be emptied and moved."""
-    status = os.stat(name, dir_fd=above, follow_symlinks=False)
-    if stat.S_ISDIR(status.st_mode) and status.st_mode & OWNER != OWNER:
-        with suppress(NotImplementedError):
-            os.chmod(name, OWNER, dir_fd=above, follow_symlinks=False)
-            return
-        link = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
-        try:
-            Path(f"/proc/self/fd/{link}").chmod(OWNER)
-        finally:
-            os.close(link)
