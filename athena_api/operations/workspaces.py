@@ -36,7 +36,7 @@ class WorkspacesQuery(Value):
     session_id: ClientId | None = None
 
 
-class ChangedFile(Value):
+class RunDiffFile(Value):
     """A file that a run changed, with its added and removed lines. A binary file has none."""
 
     path: str
@@ -58,7 +58,7 @@ class RunDiff(Value):
     workspace_id: str
     workspace_status: WorkspaceStatus
     recorded: bool
-    files: tuple[ChangedFile, ...]
+    files: tuple[RunDiffFile, ...]
     files_total: int
     binary_files: int
     added_lines: int
@@ -149,7 +149,7 @@ async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
             workspace_status="cleaned" if changes.cleaned else "active",
             recorded=changes.after is not None,
             files=tuple(
-                ChangedFile(path=one.path, change=one.change, added=one.added, removed=one.removed, binary=one.binary)
+                RunDiffFile(path=one.path, change=one.change, added=one.added, removed=one.removed, binary=one.binary)
                 for one in files_of(text or "")
             ),
             files_total=changes.files,

@@ -70,7 +70,6 @@ if TYPE_CHECKING:
     CapabilitiesScheduler: TypeAlias = Literal["off", "on"] | str
     CapabilitiesStateStore: TypeAlias = Literal["postgres", "sqlite"] | str
     CatchUp: TypeAlias = Literal["all", "latest", "none"] | str
-    ChangedFileChange: TypeAlias = Literal["added", "deleted", "modified", "retyped"] | str
     ConditionOperator: TypeAlias = Literal["contains", "eq", "exists", "ge", "gt", "le", "lt", "ne"] | str
     ContextFileKind: TypeAlias = Literal["changed", "diff", "doc", "prompt", "skill", "workspace-doc"] | str
     ContextStepKind: TypeAlias = Literal["summary", "tool-result-truncation"] | str
@@ -177,6 +176,7 @@ if TYPE_CHECKING:
     ReviewResultStatus: TypeAlias = Literal["failed", "ok"] | str
     Role: TypeAlias = Literal["Admin", "None", "Operator", "Viewer"] | str
     RuleScope: TypeAlias = Literal["profile", "run", "session"] | str
+    RunDiffFileChange: TypeAlias = Literal["added", "deleted", "modified", "retyped"] | str
     RunEndStatus: TypeAlias = Literal["cancelled", "completed", "crashed", "failed", "timed-out"] | str
     RunStatus: TypeAlias = (
         Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"] | str
@@ -252,7 +252,6 @@ else:  # a newer server may send others
     CapabilitiesScheduler = str
     CapabilitiesStateStore = str
     CatchUp = str
-    ChangedFileChange = str
     ConditionOperator = str
     ContextFileKind = str
     ContextStepKind = str
@@ -305,6 +304,7 @@ else:  # a newer server may send others
     ReviewResultStatus = str
     Role = str
     RuleScope = str
+    RunDiffFileChange = str
     RunEndStatus = str
     RunStatus = str
     SandboxPolicyMode = str
@@ -890,21 +890,6 @@ class ChangeShare(Model, frozen=True, kw_only=True):
     """Number of runs."""
     cost_usd: float
     """Cost in dollars."""
-
-
-class ChangedFile(Model, frozen=True, kw_only=True):
-    """A file that a run changed, with its added and removed lines. A binary file has none."""
-
-    path: str
-    """Path in the workspace."""
-    change: ChangedFileChange
-    """Kind of the change."""
-    added: int
-    """Number of added lines."""
-    removed: int
-    """Number of removed lines."""
-    binary: bool
-    """True if its lines are not compared."""
 
 
 class Checkpoint(Model, frozen=True, kw_only=True):
@@ -2892,7 +2877,7 @@ class RunDiff(Model, frozen=True, kw_only=True):
     """Status of the workspace."""
     recorded: bool
     """False until the run has ended."""
-    files: list[ChangedFile]
+    files: list[RunDiffFile]
     """Changed files in the diff."""
     files_total: int
     """Number of changed files."""
@@ -2912,6 +2897,21 @@ class RunDiff(Model, frozen=True, kw_only=True):
     """Evidence with the diff; absent if nothing changed."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
+
+
+class RunDiffFile(Model, frozen=True, kw_only=True):
+    """A file that a run changed, with its added and removed lines. A binary file has none."""
+
+    path: str
+    """Path in the workspace."""
+    change: RunDiffFileChange
+    """Kind of the change."""
+    added: int
+    """Number of added lines."""
+    removed: int
+    """Number of removed lines."""
+    binary: bool
+    """True if its lines are not compared."""
 
 
 class RunError(Model, frozen=True, kw_only=True):

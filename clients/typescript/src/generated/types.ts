@@ -705,22 +705,6 @@ export interface ChangeShare {
   readonly costUsd: number;
 }
 
-/** A file that a run changed, with its added and removed lines. A binary file has none. */
-export interface ChangedFile {
-  /** Path in the workspace. */
-  readonly path: string;
-  /** Kind of the change. */
-  readonly change: ChangedFileChange | (string & {});
-  /** Number of added lines. */
-  readonly added: number;
-  /** Number of removed lines. */
-  readonly removed: number;
-  /** True if its lines are not compared. */
-  readonly binary: boolean;
-}
-
-export type ChangedFileChange = "added" | "deleted" | "modified" | "retyped";
-
 /** The last attempt of a step. */
 export interface Checkpoint {
   /** Number of the attempt, from 1; 0 before the first. */
@@ -3100,7 +3084,7 @@ export interface RunDiff {
   /** False until the run has ended. */
   readonly recorded: boolean;
   /** Changed files in the diff. */
-  readonly files: readonly ChangedFile[];
+  readonly files: readonly RunDiffFile[];
   /** Number of changed files. */
   readonly filesTotal: number;
   /** Number of changed binary files. */
@@ -3120,6 +3104,22 @@ export interface RunDiff {
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
 }
+
+/** A file that a run changed, with its added and removed lines. A binary file has none. */
+export interface RunDiffFile {
+  /** Path in the workspace. */
+  readonly path: string;
+  /** Kind of the change. */
+  readonly change: RunDiffFileChange | (string & {});
+  /** Number of added lines. */
+  readonly added: number;
+  /** Number of removed lines. */
+  readonly removed: number;
+  /** True if its lines are not compared. */
+  readonly binary: boolean;
+}
+
+export type RunDiffFileChange = "added" | "deleted" | "modified" | "retyped";
 
 export type RunEndStatus = "cancelled" | "completed" | "crashed" | "failed" | "timed-out";
 
