@@ -6,7 +6,6 @@ A run that requires a sandbox never gets further without one: not on this execut
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from anyio import to_thread
 
@@ -15,13 +14,9 @@ from athena_core.domain import run
 from athena_core.domain.profile import OF_THE_KERNEL
 from athena_core.enums import SandboxMode, SandboxPhase
 from athena_core.errors import AthenaError, ConfigError, SandboxUnavailable
-from athena_core.system.sandbox import SandboxProbe, probe
+from athena_core.system.sandbox import LackOfSandbox, SandboxProbe, probe
 from athena_core.tools.egress_proxy import EgressProxy
 from athena_core.tools.tool import CommandBox, ToolResult
-
-LackOfSandbox: TypeAlias = Literal["not-installed", "failed"]
-"""The code of the reason why no sandbox works. The error and the capabilities have the sentence."""
-
 
 NO_PROXY = "the egress proxy of the sandbox has no socket: {}. Let the server write its runtime directory."
 
@@ -126,7 +121,7 @@ class RunSandboxes:
         found = await self.probed()
         if not found.available:
             refusal = unavailable(found) if mode == "required" else None
-            yield RunSandbox(profile, refusal=refusal, lacks="not-installed" if found.version is None else "failed")
+            yield RunSandbox(profile, refusal=refusal, lacks=found.lack or "failed")
             return
         try:
             readonly = await to_thread.run_sync(_readable, profile)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from athena_core.system import supervisor
 from athena_core.system.box import launch, relay, syscalls
@@ -292,13 +292,21 @@ def bubblewrap() -> str | None:
     return shutil.which("bwrap", path=SEARCHED)
 
 
+LackOfSandbox: TypeAlias = Literal["not-supported", "not-installed", "failed"]
+"""Why no sandbox works: not on such a machine, without bubblewrap, or bubblewrap is there and fails."""
+
+
 class SandboxProbe(NamedTuple):
-    """The result of trying a box on this machine: its version, or the reason and the remedy."""
+    """The result of trying a box on this machine: its version, or the reason and the remedy.
+
+    ``lack`` is the code of the reason, which is recorded; None if a box works.
+    """
 
     available: bool
     version: str | None = None
     reason: str | None = None
     remedy: str | None = None
+    lack: LackOfSandbox | None = None
 
 
 @cache
@@ -306,24 +314,25 @@ def probe() -> SandboxProbe:
     """Run a command in a box and return the result. It blocks for up to ten seconds; later calls return at once."""
     program = bubblewrap()
     if sys.platform != "linux":
-        return SandboxProbe(False, None, "sandboxes need Linux", "Run the server on Linux.")
+        return SandboxProbe(False, None, "sandboxes need Linux", "Run the server on Linux.", "not-supported")
     if program is None:
-        return SandboxProbe(False, None, "bubblewrap is not installed", "Install the package bubblewrap.")
+        remedy = "Install the package bubblewrap."
+        return SandboxProbe(False, None, "bubblewrap is not installed", remedy, "not-installed")
     if (machine := os.uname().machine) not in syscalls.MACHINES:
         remedy = f"Run the server on one of: {', '.join(syscalls.MACHINES)}."
-        return SandboxProbe(False, None, f"the system calls of {machine} are not known", remedy)
+        return SandboxProbe(False, None, f"the system calls of {machine} are not known", remedy, "not-supported")
     try:
         version = subprocess.run((program, "--version"), capture_output=True, timeout=PROBE_SECONDS, check=True)
         with tempfile.TemporaryDirectory(prefix="athena-probe-") as place:
             problem = _try(Sandbox(Path(place), limits=DEFAULT_LIMITS._replace(disk_free_bytes=0)))
     except subprocess.TimeoutExpired:
-        return SandboxProbe(False, None, f"bubblewrap failed: {TOO_LONG}", remedy_of(TOO_LONG))
+        return SandboxProbe(False, None, f"bubblewrap failed: {TOO_LONG}", remedy_of(TOO_LONG), "failed")
     except (OSError, subprocess.SubprocessError, SandboxRefused) as error:
-        return SandboxProbe(False, None, f"bubblewrap failed: {error}", remedy_of(str(error)))
+        return SandboxProbe(False, None, f"bubblewrap failed: {error}", remedy_of(str(error)), "failed")
     number = version.stdout.decode(errors="replace").split()[-1]
     if problem is None:
         return SandboxProbe(True, number)
-    return SandboxProbe(False, number, f"bubblewrap failed: {problem}", remedy_of(problem))
+    return SandboxProbe(False, number, f"bubblewrap failed: {problem}", remedy_of(problem), "failed")
 
 
 def _try(sandbox: Sandbox) -> str | None:

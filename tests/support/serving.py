@@ -14,12 +14,15 @@ from athena_cli.app import main as cli
 from athena_core.errors import ConfigError
 from athena_core.services.execution.liveness import FROZEN_SECONDS
 from athena_core.settings import load
+from athena_core.system import sandbox
 
 
 def main(ready: Callable[[], object] = lambda: None) -> None:
     """Serve until a signal to stop; ``ready`` as ``serve`` has it."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     frozen_seconds = float(os.environ.get("ATHENA_TEST_FROZEN_SECONDS", FROZEN_SECONDS))
+    if (bubblewrap := os.environ.get("ATHENA_TEST_BUBBLEWRAP")) is not None:
+        setattr(sandbox, "bubblewrap", lambda: bubblewrap or None)  # noqa: B010 - it is a function
     settings = load()
     app = build(settings, frozen_seconds=frozen_seconds)
     listener = listen("127.0.0.1", port, send_timeout_ms=settings.send_timeout_ms)

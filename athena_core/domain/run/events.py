@@ -232,7 +232,8 @@ class SandboxReport(Value):
     """The envelope member ``sandbox``: a phase of the sandbox of a run.
 
     ``backend`` is the contract's word for any sandbox, ``provider`` the program. ``reason`` is the code of the problem
-    of a phase without a sandbox. ``latency_ms_startup`` is the time that the first command took to start.
+    of a phase without a sandbox: ``not-supported`` (by the machine), ``not-installed`` or ``failed``.
+    ``latency_ms_startup`` is the time that the first command took to start.
     """
 
     schema_version: int
@@ -260,6 +261,11 @@ class SandboxLifecycle(Event):
         console=True,
     )
     sandbox: Annotated[SandboxReport | None, EXTRA] = None
+
+    @property
+    def unavailable(self) -> bool:
+        """True if the run fails because it requires a sandbox and none works."""
+        return self.sandbox is not None and self.sandbox.phase == "required-unavailable"
 
 
 class WorkspaceOpened(Event):

@@ -242,6 +242,10 @@ class Access:
                 return
 
 
+SYSTEM = plane.ViolationActor(subject="system", role="system")
+"""The actor of a violation that no caller caused."""
+
+
 def decision_denied(
     reader: Reader, context: Context, who: Identity, operation: str, role: str, message: str
 ) -> Rejected:
@@ -258,14 +262,17 @@ def violation_of(
     reader: Reader,
     context: Context,
     source: str,
-    who: Identity,
+    who: Identity | None,
     category: Literal["authorization", "policy", "sandbox"],
     outcome: Literal["denied", "blocked", "failed", "violated"],
     code: str,
     *,
     behind: int = 0,
 ) -> plane.SafetyViolation:
-    """Return the violation derived from a transaction's first event, or from the one after ``behind`` others."""
+    """Return the violation derived from a transaction's first event, or from the one after ``behind`` others.
+
+    ``who`` is None if the server acted on its own.
+    """
     return plane.SafetyViolation(
         schema_version=1,
         source=plane.ViolationSource(
@@ -278,5 +285,5 @@ def violation_of(
         severity="high",
         outcome=outcome,
         violation_code=code,
-        actor=plane.ViolationActor(subject=who.subject, role=who.role),
+        actor=plane.ViolationActor(subject=who.subject, role=who.role) if who else SYSTEM,
     )

@@ -71,6 +71,11 @@ SANDBOX = {
     "required-unavailable": "no sandbox works here, and the run requires one",
     "cleaned": "nothing of the sandbox is left",
 }
+LACKS = {
+    "not-supported": "the machine of the executor is not supported",
+    "not-installed": "bubblewrap is not installed",
+    "failed": "bubblewrap or the egress proxy failed",
+}
 CANCELLED = {
     "requested": "cancelled on request",
     "session-busy": "withdrawn: its caller stopped waiting for the session",
@@ -479,7 +484,7 @@ def _wanted(event: RunPaused) -> str:
 
 def _sandboxed(report: SandboxReport) -> str:
     egress = ", with the hosts of allowedEgress by a proxy" if report.network == "egress" else ", without a network"
-    about = f" ({report.reason})" if report.reason else ""
+    about = f": {LACKS.get(report.reason, report.reason)}" if report.reason else ""
     return f"{SANDBOX[report.phase]}{egress if report.phase == 'ready' else ''}{about}"
 
 

@@ -24,6 +24,7 @@ from athena_core.services.runs.refusals import (
     session_busy,
     unpriced_model,
     with_request,
+    with_violation,
 )
 from athena_core.values import MICRO_USD, Cancelled, Identity, narrower, pinned, unpinned
 
@@ -389,6 +390,7 @@ def apply_command(
     """
     transaction = RunTransaction(reader, context, capacity)
     events = transaction.decide(run_id, command)
+    transaction.facts = with_violation(reader, context, transaction.facts)
     transaction.admit_waiting()
     return Outcome(facts=tuple(transaction.facts), subject=run_id, answer=events[-1] if events else None)
 

@@ -1,6 +1,7 @@
 """Refusals of runs: the events that record one, in the order clients expect, and the error for the caller."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from athena_core.errors import (
     DailyBudgetExceeded,
     SessionLockTimeout,
 )
-from athena_core.event import Event
+from athena_core.event import Event, Fact
 from athena_core.services.access.access import violation_of
 from athena_core.services.runs.prepared import PreparedRun, run_facts
 from athena_core.values import MICRO_USD, Identity, RefusedPlan, RefusedRequest
@@ -88,6 +89,18 @@ def session_busy(context: Context, request: run.RunCreated, run_id: str) -> Reje
     rejection = _rejection(context, request, _origin("sessionStrategy"), 1, 1, "lock-acquisition-failed")
     message = f"session {request.session_id!r} is busy with another run; retry later, or use sessionStrategy=enqueue"
     return _rejected(SessionLockTimeout(message, {"runId": run_id}), request, run_id, rejection)
+
+
+def with_violation(reader: Reader, context: Context, facts: Sequence[Fact]) -> list[Fact]:
+    """Return the facts of a transaction; a violation follows on the record that a run lacks its sandbox."""
+    found = list(facts)
+    for place, fact in enumerate(facts):
+        if isinstance(fact.event, run.SandboxLifecycle) and fact.event.unavailable:
+            code = "SANDBOX_REQUIRED_UNAVAILABLE"
+            violation = violation_of(reader, context, fact.event.TYPE, None, "sandbox", "blocked", code, behind=place)
+            found.insert(place + 1, replace(fact, event=violation))
+            break  # it ends the run
+    return found
 
 
 def with_request(rejected: Rejected, prepared: PreparedRun, request: run.RunCreated) -> Rejected:

@@ -1,5 +1,8 @@
 """Runs whose commands have a sandbox, over HTTP."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from athena_core.system.sandbox import probe
@@ -45,6 +48,61 @@ def test_commands_see_their_workspace_and_nothing_of_the_server(serve: Serve) ->
         assert cleaned == {**common, "phase": "cleaned", "isolationProfile": "high-security"}
         says = [cause["says"] for cause in api.get(f"/runs/{run}/explain")["causes"]]
         assert "started the first command in a sandbox, without a network" in says
+
+
+LACKS = {
+    "not-installed": ("", "bubblewrap is not installed", "Install the package bubblewrap."),
+    "failed": ("#!/bin/sh\necho bwrap: no >&2; exit 1", "bubblewrap failed: ", "See docs/how-to/deployment.md"),
+}
+"""The text of a bubblewrap, and what the server says about it."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has bubblewrap")
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_run_that_requires_a_sandbox_fails_where_none_works(tmp_path: Path, lack: str) -> None:
+    text, reason, remedy = LACKS[lack]
+    program = tmp_path / "bwrap"
+    program.write_text(text)
+    program.chmod(0o755)
+    steps, bubblewrap = (
+        [call("shell", command=["/bin/sh", "-c", "touch made.txt"]), "done"],
+        str(program) if text else "",
+    )
+    with (
+        acting(steps) as model,
+        Server(tmp_path / "server", openai_base_url=model.url, test_bubblewrap=bubblewrap) as server,
+    ):
+        api = server.api
+        found = api.get("/capabilities")
+        assert (found["supportsSandbox"], found["sandbox"]["available"]) == (False, False)
+        assert found["sandbox"]["reason"].startswith(reason) and remedy in found["sandbox"]["remedy"]
+
+        run = api.start("go", harnessProfileId=create(api, {"mode": "required"}))["runId"]
+        assert api.await_ending(run) == "run.failed"
+        assert model.requests == [] and not (server.workspace / "made.txt").exists()
+        *_, lifecycle, violation, failed = api.events(runId=run)
+        assert (lifecycle["type"], failed["type"]) == ("sandbox.lifecycle", "run.failed")
+        assert lifecycle["sandbox"]["phase"] == "required-unavailable"
+        assert lifecycle["sandbox"]["reason"] == lack
+        assert failed["payload"]["code"] == "SANDBOX_UNAVAILABLE"
+        message = api.get(f"/runs/{run}")["error"]["message"]
+        assert reason in message and remedy in message
+        assert violation["type"] == "safety.violation"
+        source = violation["payload"].pop("source")
+        assert (source["eventId"], source["type"]) == (lifecycle["id"], "sandbox.lifecycle")
+        assert violation["payload"] == {
+            **{"schemaVersion": 1, "category": "sandbox", "severity": "high", "outcome": "blocked"},
+            **{"violationCode": "SANDBOX_REQUIRED_UNAVAILABLE", "actor": {"subject": "system", "role": "system"}},
+        }
+        says = [cause["says"] for cause in api.get(f"/runs/{run}/explain")["causes"]]
+        assert any(one.startswith("no sandbox works here, and the run requires one: bubblewrap") for one in says)
+
+        run = api.start("go", harnessProfileId=create(api, {"mode": "preferred"}))["runId"]
+        assert api.await_ending(run) in ("run.completed", "run.failed")
+        assert (server.workspace / "made.txt").exists()
+        (fallback,) = phases(api, run)
+        assert (fallback["phase"], fallback["reason"]) == ("fallback", lack)
+        assert not api.events(runId=run, types="safety.violation")
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ from athena_core.system.sandbox import SandboxProbe
 from athena_core.tools.tool import CommandBox, ToolResult
 
 WORKS = SandboxProbe(True, "0.11.0")
-MISSING = SandboxProbe(False, None, "bubblewrap is not installed", "Install the package bubblewrap.")
-BROKEN = SandboxProbe(False, "0.11.0", "no user namespaces", "Set user.max_user_namespaces.")
+MISSING = SandboxProbe(False, None, "bubblewrap is not installed", "Install the package bubblewrap.", "not-installed")
+BROKEN = SandboxProbe(False, "0.11.0", "no user namespaces", "Set user.max_user_namespaces.", "failed")
+SILENT = SandboxProbe(False, None, "bubblewrap failed: it has no version", "See the manual.", "failed")
+FOREIGN = SandboxProbe(False, None, "sandboxes need Linux", "Run the server on Linux.", "not-supported")
 
 
 def profile(mode: SandboxMode | None, *tools: str, readable: tuple[str, ...] | None = None) -> HarnessSpec:
@@ -72,7 +74,8 @@ def test_commands_get_a_box_where_one_works(mode: SandboxMode) -> None:
 
 
 def test_preferred_goes_on_without_one_and_says_so() -> None:
-    for found, reason in ((MISSING, "not-installed"), (BROKEN, "failed")):
+    reasons = {MISSING: "not-installed", BROKEN: "failed", SILENT: "failed", FOREIGN: "not-supported"}
+    for found, reason in reasons.items():
         sandbox = opened(profile("preferred"), found)
         assert (sandbox.box, sandbox.refusal, begins(sandbox)) == (None, None, [("fallback", reason)])
 

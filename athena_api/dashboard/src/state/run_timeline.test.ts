@@ -155,11 +155,13 @@ test("the end of a run closes its asks", () => {
 });
 
 test("the last phase of the sandbox says how commands ran", () => {
-  const phase = (phase: string, network = "none"): string | undefined => {
+  const phase = (phase: string, network = "none", reason?: string): string | undefined => {
     const [created, at] = eventsOf([CREATED, [30, "sandbox.lifecycle"]]);
-    return created && at && runTimeline([created, { ...at, sandbox: { phase, network } }]).sandbox;
+    return created && at && runTimeline([created, { ...at, sandbox: { phase, network, reason } }]).sandbox;
   };
   equal(timelineOf(CREATED).sandbox, undefined);
   deepEqual([phase("ready"), phase("cleaned", "egress")], ["bubblewrap, without a network", "bubblewrap, with allowed hosts"]);
   equal(phase("fallback"), "none works on the worker: commands ran without one");
+  equal(phase("fallback", "none", "not-installed"), "none works on the worker: commands ran without one (bubblewrap is not installed)");
+  equal(phase("required-unavailable", "egress", "failed"), "none works on the worker, so the run failed (bubblewrap or the egress proxy failed)");
 });

@@ -39,15 +39,24 @@ export interface RunTimeline {
   readonly runningSince: number | undefined;
 }
 
-const LACKS = "none works on the worker";
 const PHASES: Readonly<Record<string, string>> = {
-  fallback: `${LACKS}: commands ran without one`,
-  "required-unavailable": `${LACKS}, so the run failed`,
+  fallback: "none works on the worker: commands ran without one",
+  "required-unavailable": "none works on the worker, so the run failed",
+};
+const LACKS: Readonly<Record<string, string>> = {
+  "not-supported": " (the machine is not supported)",
+  "not-installed": " (bubblewrap is not installed)",
+  failed: " (bubblewrap or the egress proxy failed)",
 };
 
 /** Say how the commands of a run were isolated. */
 export function sandboxText({ sandbox }: SeenEvent): string {
-  return PHASES[String(sandbox?.phase)] ?? (sandbox?.network === "egress" ? "bubblewrap, with allowed hosts" : "bubblewrap, without a network");
+  const phase = PHASES[String(sandbox?.phase)];
+  return phase !== undefined
+    ? phase + (LACKS[String(sandbox?.reason)] ?? "")
+    : sandbox?.network === "egress"
+      ? "bubblewrap, with allowed hosts"
+      : "bubblewrap, without a network";
 }
 
 const BRIEF_MS = 3; // shorter spans are not shown

@@ -50,6 +50,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "tool.called"): "started",
     ("started", "evidence.attached"): "started",
     ("started", "sandbox.lifecycle"): "started",
+    ("started", "safety.violation"): "started",
     ("started", "workspace.opened"): "started",
     ("started", "workspace.changed"): "started",
     ("started", "budget.reserved"): "started",
