@@ -75,7 +75,7 @@ STREAMS = {
     "mem": "`mem_<ULID>`, the entry's id; events about recalled passages are in the streams of runs",
     "bulk": "`bulk_<ULID>`, the id of the bulk request",
     "rdr": "`rdr_<ULID>`, the redrive's id",
-    "plane": "`plane`, one stream; the `safety.violation` of a run that is rejected or lacks its sandbox is in the run's",
+    "plane": "`plane`, one stream; the `safety.violation` of a run rejected or without its sandbox is in its stream",
 }
 EVENTS_HEAD = f"""# Events
 

@@ -262,11 +262,6 @@ class SandboxLifecycle(Event):
     )
     sandbox: Annotated[SandboxReport | None, EXTRA] = None
 
-    @property
-    def unavailable(self) -> bool:
-        """True if the run fails because it requires a sandbox and none works."""
-        return self.sandbox is not None and self.sandbox.phase == "required-unavailable"
-
 
 class WorkspaceOpened(Event):
     """The run works in the workspace of its session or workflow run, which has the content ``tree`` before."""

@@ -95,9 +95,10 @@ def with_violation(reader: Reader, context: Context, facts: Sequence[Fact]) -> l
     """Return the facts of a transaction; a violation follows on the record that a run lacks its sandbox."""
     found = list(facts)
     for place, fact in enumerate(facts):
-        if isinstance(fact.event, run.SandboxLifecycle) and fact.event.unavailable:
+        event = fact.event
+        if isinstance(event, run.SandboxLifecycle) and event.sandbox and event.sandbox.phase == "required-unavailable":
             code = "SANDBOX_REQUIRED_UNAVAILABLE"
-            violation = violation_of(reader, context, fact.event.TYPE, None, "sandbox", "blocked", code, behind=place)
+            violation = violation_of(reader, context, event.TYPE, None, "sandbox", "blocked", code, behind=place)
             found.insert(place + 1, replace(fact, event=violation))
             break  # it ends the run
     return found
