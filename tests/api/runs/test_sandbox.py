@@ -51,16 +51,16 @@ def test_commands_see_their_workspace_and_nothing_of_the_server(serve: Serve) ->
 
 
 LACKS = {
-    "not-installed": ("", "bubblewrap is not installed", "Install the package bubblewrap."),
-    "failed": ("#!/bin/sh\necho bwrap: no >&2; exit 1", "bubblewrap failed: ", "See docs/how-to/deployment.md"),
+    "not-installed": ("", "bubblewrap is not installed"),
+    "failed": ("#!/bin/sh\necho bwrap: no >&2; exit 1", "bubblewrap failed: "),
 }
-"""The text of a bubblewrap, and what the server says about it."""
+"""The text of a bubblewrap, and the server's reason why it has no sandbox."""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has bubblewrap")
 @pytest.mark.parametrize("lack", LACKS)
 def test_a_run_that_requires_a_sandbox_fails_where_none_works(tmp_path: Path, lack: str) -> None:
-    text, reason, remedy = LACKS[lack]
+    text, reason = LACKS[lack]
     program = tmp_path / "bwrap"
     program.write_text(text)
     program.chmod(0o755)
@@ -75,7 +75,7 @@ def test_a_run_that_requires_a_sandbox_fails_where_none_works(tmp_path: Path, la
         api = server.api
         found = api.get("/capabilities")
         assert (found["supportsSandbox"], found["sandbox"]["available"]) == (False, False)
-        assert found["sandbox"]["reason"].startswith(reason) and remedy in found["sandbox"]["remedy"]
+        assert found["sandbox"]["reason"].startswith(reason)
 
         run = api.start("go", harnessProfileId=create(api, {"mode": "required"}))["runId"]
         assert api.await_ending(run) == "run.failed"
@@ -86,7 +86,7 @@ def test_a_run_that_requires_a_sandbox_fails_where_none_works(tmp_path: Path, la
         assert lifecycle["sandbox"]["reason"] == lack
         assert failed["payload"]["code"] == "SANDBOX_UNAVAILABLE"
         message = api.get(f"/runs/{run}")["error"]["message"]
-        assert reason in message and remedy in message
+        assert reason in message and found["sandbox"]["remedy"] in message
         assert violation["type"] == "safety.violation"
         source = violation["payload"].pop("source")
         assert (source["eventId"], source["type"]) == (lifecycle["id"], "sandbox.lifecycle")
