@@ -32,6 +32,9 @@ def redact(
     repeat the command. `left` also lists other events that repeat 12 or more characters of the text. `--audit` erases
     nothing: it counts text that older releases recorded in public payloads.
 
+    With a run or a session, the workspace that it worked in is deleted too, and a line on standard error names it
+    before. While a run is open in that workspace, nothing is erased.
+
     Args:
         position: Erase the text of the event at this position.
         run: Erase all text of this run, including its input.
@@ -90,8 +93,15 @@ def _erase(
                 text = redaction.text_of_session(plane.reader, plane.log.codec, session)
             else:
                 text = redaction.text_of_event(plane.reader, plane.log.codec, position or 0)
+            beside: tuple[redaction.TextTrace, ...] = ()
+            if position is None:
+                for workspace_id in text.workspaces:
+                    render.note(f"The workspace {workspace_id} is deleted with the text")
+                beside = await plane.workspace_cleaner.erase(text.workspaces, meta)
             done, copies = await redaction.redact(plane.log, plane.reader, text, reason, meta)
-            left = (*await plane.scrub(done, wait), *copies, *text.public)
+            left = (*await plane.scrub(done, wait), *copies, *text.public, *beside)
+            if position is not None:
+                left += redaction.workspaces_left(text)
             return {"redacted": len(text.rows), "position": done, "left": msgspec.to_builtins(left)}
 
     return asyncio.run(work())

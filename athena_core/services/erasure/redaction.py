@@ -219,6 +219,15 @@ async def _erase(log: Log, positions: Sequence[Position], reason: str | None, me
     return done
 
 
+def workspaces_left(text: ErasableText) -> tuple[TextTrace, ...]:
+    """Return the workspaces that may hold a text, after the erasure of an event, which cleans none."""
+    reason = "the run of the event worked there, and files may repeat the text"
+    return tuple(
+        TextTrace(place=workspace_id, reason=reason, remedy=f"athena workspaces clean {workspace_id}")
+        for workspace_id in text.workspaces
+    )
+
+
 # Copies elsewhere
 
 
