@@ -426,6 +426,7 @@ class Wiring:
                 "inputs of workflows": self.workflow_stepper.forget,
             },
             self.clock,
+            self.workspace_cleaner.remove_directories,
         )
         self.tail.subscribe(self.erasure.forget, ERASING_TYPES)
 

@@ -93,15 +93,14 @@ def _erase(
                 text = redaction.text_of_session(plane.reader, plane.log.codec, session)
             else:
                 text = redaction.text_of_event(plane.reader, plane.log.codec, position or 0)
-            beside: tuple[redaction.TextTrace, ...] = ()
             if position is None:
                 for workspace_id in text.workspaces:
                     render.note(f"The workspace {workspace_id} is deleted with the text")
                 beside = await plane.workspace_cleaner.erase(text.workspaces, meta)
+            else:
+                beside = redaction.workspaces_left(text)
             done, copies = await redaction.redact(plane.log, plane.reader, text, reason, meta)
             left = (*await plane.scrub(done, wait), *copies, *text.public, *beside)
-            if position is not None:
-                left += redaction.workspaces_left(text)
             return {"redacted": len(text.rows), "position": done, "left": msgspec.to_builtins(left)}
 
     return asyncio.run(work())

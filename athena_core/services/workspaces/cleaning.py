@@ -5,7 +5,9 @@ it, at once and again at its next start, because another host may have recorded 
 """
 
 import asyncio
+import threading
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import NamedTuple, Protocol
 
 from anyio import to_thread
@@ -23,6 +25,7 @@ from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
+from athena_core.services.erasure.erasure import TextTrace
 from athena_core.services.states import committed
 from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.services.workspaces.usage import size_of
@@ -40,6 +43,9 @@ BUSY_MS = 60_000
 
 REMOVAL = "workspaces.removal"
 REMOVAL_SECONDS = 60.0
+
+ELSEWHERE = "the directory of the workspace is not on this machine"
+ON_ANOTHER_MACHINE = "a running server that has it deletes it; otherwise delete it by hand"
 
 
 class KeepBody(Body):
@@ -113,7 +119,7 @@ class WorkspaceCleaner:
         self._meta = Meta(actor="system:workspaces", correlation=ids.trace())
         self._keep_ms = keep_hours * HOUR_MS
         self._look_at = 0
-        self._removing = asyncio.Lock()
+        self._removing = threading.Lock()
         self._wake = asyncio.Event()
         changes = {WorkspaceCreated.TYPE, WorkspaceRetained.TYPE}
         self.types = frozenset(changes if keep_hours else changes | {WorkspaceChanged.TYPE})
@@ -148,6 +154,27 @@ class WorkspaceCleaner:
         await self.remove_cleaned()
         return done
 
+    async def erase(self, workspace_ids: Sequence[str], meta: Meta) -> tuple[TextTrace, ...]:
+        """Clean all of these workspaces or none, because a text that they may hold is erased; remove their directories.
+
+        Return those that are not on this machine. Raise WorkspaceBusy.
+        """
+        if not workspace_ids:
+            return ()
+
+        def clean(reader: Reader, context: Context) -> Outcome:
+            facts = (fact for name in workspace_ids for fact in cleaned(reader, context, name, "erasure", meta.actor))
+            return Outcome(facts=tuple(facts))
+
+        here = set(await to_thread.run_sync(self._places.ids))
+        await self._log.submit(clean, meta)
+        await self.remove_cleaned()
+        return tuple(
+            TextTrace(place=name, reason=ELSEWHERE, remedy=ON_ANOTHER_MACHINE)
+            for name in workspace_ids
+            if name not in here
+        )
+
     def _check(self, workspace_id: str) -> None:
         if not workspace.DECIDER.owns(workspace_id):
             raise NotFound(f"no workspace {workspace_id!r} exists")
@@ -178,12 +205,11 @@ class WorkspaceCleaner:
 
     async def remove_cleaned(self) -> bool:
         """Remove the directories of cleaned workspaces on this machine. Return False if that failed."""
-        async with self._removing:
-            try:
-                await to_thread.run_sync(self.remove_directories)
-            except OSError as error:
-                self._log.problems.report(REMOVAL, error)
-                return False
+        try:
+            await to_thread.run_sync(self.remove_directories)
+        except OSError as error:
+            self._log.problems.report(REMOVAL, error)
+            return False
         self._log.problems.recovered(REMOVAL)
         return True
 
@@ -192,16 +218,13 @@ class WorkspaceCleaner:
 
         It blocks. Raise OSError.
         """
-        self._places.remove_rests(self._clock.now())
-        reader = self._log.reader()
-        try:
+        with self._removing, closing(self._log.reader()) as reader:
+            self._places.remove_rests(self._clock.now())
             active = {str(value[0]) for _, _, value in reader.guards(WORKSPACE_GUARD)}
             for workspace_id in self._places.ids():
                 # An unknown one is being made, or belongs to another log.
                 if workspace_id not in active and committed(self._log, reader, workspace.DECIDER, workspace_id).cleaned:
                     self._places.remove(workspace_id)
-        finally:
-            reader.close()
 
     # Reactor
 

@@ -1,5 +1,6 @@
 """The directories of workspaces on this machine: their paths, and their removal whatever agents left in them."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ MAKING = ".making-"
 
 ABANDONED_MS = 86_400_000
 """Age from which a directory that is being made was left by a process that ended."""
+
+
+DELETED_MEANWHILE = {errno.ENOENT, errno.ESTALE}
+"""What a deletion fails with if another process deletes the same directory."""
 
 
 class WorkspacePlaces:
@@ -84,11 +89,24 @@ class WorkspacePlaces:
 
 
 def _delete(path: Path) -> None:
-    """Delete a directory. Raise OSError, also after ten minutes."""
+    """Delete a directory, also while another process deletes it. Raise OSError, also after ten minutes."""
+    stop = Stop("the deletion of a workspace", DELETE_SECONDS_MAX)
     try:
-        delete(path, Stop("the deletion of a workspace", DELETE_SECONDS_MAX))
+        while not _deleted(path, stop):
+            stop.check()
     except Overloaded as error:
         raise TimeoutError(error.message) from error
+
+
+def _deleted(path: Path, stop: Stop) -> bool:
+    """Delete a directory. Return False if another process deleted parts of it meanwhile. Raise OSError."""
+    try:
+        delete(path, stop)
+    except OSError as error:
+        if error.errno in DELETED_MEANWHILE:
+            return False
+        raise
+    return True
 
 
 def _changed_at(path: Path, now: int) -> int:
