@@ -21,6 +21,7 @@ import { Runs } from "./pages/runs";
 import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
+import { Workspaces } from "./pages/workspaces";
 import { FILTERS, filter, href, route, SHORTCUTS, TITLES, unknownFilters } from "./route";
 import { head, loggedOut, request } from "./server";
 import { caller, loginOf } from "./state/caller";
@@ -38,6 +39,7 @@ const PAGES: Readonly<Record<string, () => JSX.Element>> = {
   rejections: () => <Rejections />,
   schedules: () => <Schedules key={route.value.id} />,
   workflows: () => <Workflows key={route.value.id} />,
+  workspaces: () => <Workspaces />,
   letters: () => <DeadLetters />,
   events: () => <Events />,
   system: () => <System />,

@@ -17,6 +17,7 @@ export const FILTERS: Readonly<Record<string, readonly string[]>> = {
   ],
   asks: ["status", "kind", "sessionId", "runId", "harnessProfileId"],
   rejections: ["sessionId", "reason", "actor", "provider"],
+  workspaces: ["status", "kind", "sessionId"],
   letters: ["status", "reason", "sessionId"],
   events: ["types", "sessionId", "runId", "traceId", "at"],
 };
@@ -74,11 +75,11 @@ export function filter(changes: Readonly<Record<string, string | undefined>>): v
 /** The titles of the pages, in the order of the navigation. */
 export const TITLES: Readonly<Record<string, string>> = {
   ...{ fleet: "Fleet", asks: "Asks", runs: "Runs", rejections: "Rejected", schedules: "Schedules" },
-  ...{ workflows: "Workflows", letters: "Dead letters", events: "Events", system: "System" },
+  ...{ workflows: "Workflows", workspaces: "Workspaces", letters: "Dead letters", events: "Events", system: "System" },
 };
 
 /** The page that each key opens after `g`. */
 export const SHORTCUTS: Readonly<Record<string, string>> = {
   ...{ f: "fleet", a: "asks", r: "runs", j: "rejections", s: "schedules" },
-  ...{ w: "workflows", d: "letters", e: "events", y: "system" },
+  ...{ w: "workflows", o: "workspaces", d: "letters", e: "events", y: "system" },
 };

@@ -44,6 +44,8 @@ export interface ActionSpec<T> {
   /** What the action applies to, shown above the fields. */
   readonly subject?: (values: Readonly<Record<string, string>>) => ComponentChildren;
   readonly danger?: boolean;
+  /** True if the action is not possible now: the dialog shows why, and does not send it. */
+  readonly blocked?: boolean;
   /** The message after success. */
   readonly done: (data: T) => string;
   readonly after?: (data: T) => void;
@@ -59,7 +61,7 @@ effect(() => {
   dialogOpen.value = pending.value !== undefined;
 });
 
-function openDialog<T>(action: ActionSpec<T>): void {
+export function openDialog<T>(action: ActionSpec<T>): void {
   pending.value = { action: action as ActionSpec<unknown>, id: ++dialogId };
 }
 
@@ -111,7 +113,7 @@ function useIdempotencyKey(): [string, (error: AthenaError | undefined) => void]
 const isPolicyError = (error: AthenaError): boolean => error.code.startsWith("POLICY_");
 
 /** The button of an action, and a small one that shows its commands. Hidden if the role does not allow it. */
-export function Action<T>({ action, label = action.label }: { action: ActionSpec<T>; label?: string }): JSX.Element | null {
+export function Action<T>({ action, label = action.label }: { action: ActionSpec<T>; label?: string | undefined }): JSX.Element | null {
   const [busy, setBusy] = useState(false);
   const [key, answered] = useIdempotencyKey();
   if (!isAllowed(action.operation)) return null;
@@ -193,13 +195,13 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
             View rejected runs
           </a>
         )}
-        <p class="quiet">{filled ? "Command line:" : "The command line is shown once the fields are filled in."}</p>
-        {filled && <Commands operation={action.operation} request={parts} />}
+        {!action.blocked && <p class="quiet">{filled ? "Command line:" : "The command line is shown once the fields are filled in."}</p>}
+        {filled && !action.blocked && <Commands operation={action.operation} request={parts} />}
         <footer>
           <button type="button" onClick={close}>
             {action.label.startsWith("Cancel") ? "Keep running" : "Close"}
           </button>
-          <button type="submit" class={action.danger ? "danger primary" : "primary"} disabled={busy || !filled}>
+          <button type="submit" class={action.danger ? "danger primary" : "primary"} disabled={busy || !filled || action.blocked}>
             {action.label}
           </button>
         </footer>

@@ -4,7 +4,7 @@ import { AthenaError, type Fault, type Operation, type RequestParts } from "@pro
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
 import { useState } from "preact/hooks";
 import { athenaOf, curlOf } from "../command_lines";
-import { clock, count, distance, plain } from "../format";
+import { clock, count, distance, plain, visible } from "../format";
 import { filter, href, route } from "../route";
 import type { Snapshot } from "../server";
 import { now } from "../state/clock";
@@ -78,7 +78,7 @@ export function Empty({ children }: { children: ComponentChildren }): JSX.Elemen
 }
 
 export function ErrorMessage({ error }: { error: AthenaError }): JSX.Element {
-  const message = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : error.message;
+  const message = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : visible(error.message);
   return (
     <p class="trouble" role="alert">
       <strong>{error.code}</strong> {message} {remedies(error)}

@@ -3,7 +3,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import type { AthenaError, Evidence, EvidenceRecord, Explanation, HarnessSpec, Run, TranscriptEntry } from "@projectathena/client";
 import { explainRun, getRun, getRunEvidence, listAsks, listEvents, listRunEvidence, listRuns, listWorkers, resumeRun } from "@projectathena/client/operations";
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { Action, type ActionSpec } from "../components/actions";
 import { AskCards, AskKeys } from "../components/ask";
@@ -23,6 +23,8 @@ import { entryOf, outcomeOf, titleOf } from "../state/run_outcome";
 import { ENDINGS, OPEN } from "../state/run_status";
 import { type RunTimeline, runTimeline, type Span } from "../state/run_timeline";
 import { cancelAction, foldRuns, Rows, retryAction } from "./runs";
+import { Changes } from "./workspace_diff";
+import { WorkspaceLink } from "./workspaces";
 
 const EVENTS_MAX = 5_000;
 const UNSUCCESSFUL = new Set(["failed", "timed-out", "crashed"]);
@@ -82,12 +84,13 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
         </Panel>
         <div class="stack">
           <Panel title="Limits & usage">
-            <Budgets record={record} timeline={timeline} past={past} />
+            <Budgets record={record} timeline={timeline} past={past} ownWorkspace={profileOf(all)?.workspace ?? undefined} />
           </Panel>
           <Panel title="Evidence" aside={!past && <Verification record={record} events={all} />}>
             <EvidenceList run={record} seen={timeline.evidence} until={past?.position} />
           </Panel>
         </div>
+        {timeline.workspaceId && <Changes runId={id} workspaceId={timeline.workspaceId} recorded={timeline.changed} />}
         <Panel title="Transcript" wide>
           <Transcript of={transcript} until={past?.position} />
         </Panel>
@@ -220,10 +223,15 @@ function Children({ id }: { id: string }): JSX.Element | null {
 function Verification({ record, events }: { record: Run; events: readonly SeenEvent[] }): JSX.Element | null {
   const { verificationStatus: is } = record;
   if (!is) return null;
-  const created = events.find(({ type }) => type === "run.created");
-  const profile = created?.payload.harnessProfileSnapshot as Partial<HarnessSpec> | undefined;
+  const profile = profileOf(events);
   if (is === "passed" && profile && !profile.verificationPolicies?.length) return <span class="quiet">no rules</span>;
   return <Status is={is} />;
+}
+
+/** Return the profile of a run once it has been accepted. */
+function profileOf(events: readonly SeenEvent[]): Partial<HarnessSpec> | undefined {
+  const created = events.find(({ type }) => type === "run.created");
+  return created?.payload.harnessProfileSnapshot as Partial<HarnessSpec> | undefined;
 }
 
 function NoRun({ error }: { error: AthenaError }): JSX.Element {
@@ -388,7 +396,8 @@ function tokensText(record: Run, { inputTokens, outputTokens }: RunTimeline): st
   return `${record.usage?.estimated ? "about " : ""}${count(inputTokens)} in, ${count(outputTokens)} out${record.usage?.estimated ? " (estimated)" : ""}`;
 }
 
-function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimeline; past: SeenEvent | undefined }): JSX.Element {
+function Budgets(props: { record: Run; timeline: RunTimeline; past: SeenEvent | undefined; ownWorkspace: string | undefined }): JSX.Element {
+  const { record, timeline, past } = props;
   const at = past ? new Date(past.createdAt).getTime() : now.value;
   const elapsed = timeline.elapsedMs + (timeline.runningSince === undefined ? 0 : Math.max(0, at - timeline.runningSince));
   return (
@@ -416,6 +425,7 @@ function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimelin
           ["Tool calls", count(timeline.toolCalls)],
           ["Tokens", tokensText(record, timeline)],
           ["Sandbox", timeline.sandbox],
+          ["Workspace", workspaceOf(timeline, props.ownWorkspace)],
           ["Agent (profile)", profileText(record.harnessProfileId, record.provider, record.model)],
           ["Template", record.template ? `${record.template.id} version ${record.template.version}` : undefined],
           ["Started", <Time at={record.createdAt} />],
@@ -424,6 +434,12 @@ function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimelin
       />
     </>
   );
+}
+
+/** Return the workspace of a run; one of its own has no id before the run starts. */
+function workspaceOf({ workspaceId }: RunTimeline, wanted: string | undefined): ComponentChildren {
+  if (workspaceId) return <WorkspaceLink id={workspaceId} />;
+  return !wanted || wanted === "shared" ? "shared" : "own";
 }
 
 // Evidence

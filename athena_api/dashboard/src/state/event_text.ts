@@ -12,6 +12,11 @@ function credentials({ payload }: SeenEvent): string {
   return Array.isArray(names) && names.length ? ` with the credentials ${names.join(", ")}` : "";
 }
 
+function changesOf(event: SeenEvent): string {
+  const [files, added, removed] = ["files", "addedLines", "removedLines"].map((name) => count(number(event, name) ?? 0));
+  return files === "0" ? "changed no files" : `changed ${files} ${files === "1" ? "file" : "files"}: +${added} −${removed} lines`;
+}
+
 const OPTIONS: Readonly<Record<string, string>> = { allow: "allowed", deny: "denied", decline: "declined" };
 
 function answerOf(event: SeenEvent): string {
@@ -47,6 +52,12 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
   "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}${credentials(event)}`,
   "sandbox.lifecycle": (event) => `sandbox: ${words(String(event.sandbox?.phase))}`,
+  "workspace.created": (event) => `new workspace of the ${words(text(event, "kind"))}`,
+  "workspace.opened": () => "works in its own workspace",
+  "workspace.changed": changesOf,
+  "workspace.retained": (event) => `workspace ${event.payload.keep ? "kept" : "released"}${by(event)}`,
+  "workspace.applied": (event) => `changes applied to the shared workspace${by(event)}`,
+  "workspace.cleaned": (event) => `workspace cleaned${by(event)}`,
   "schedule.run.started": (event) => `schedule ${text(event, "id")} started a run`,
   "schedule.run.skipped": (event) => `schedule ${text(event, "id")} skipped: ${words(text(event, "reason"))}`,
   "schedule.run.failed": failed,

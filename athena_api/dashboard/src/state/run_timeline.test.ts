@@ -154,6 +154,14 @@ test("the end of a run closes its asks", () => {
   deepEqual(spansOf(timelineOf(CREATED, STARTED, ASKED, [300, "run.cancelled"])).slice(1), ["model turn 1 20-100", "ask asks: shell 100-300"]);
 });
 
+test("a run in a workspace of its own says which, and when its changes are recorded", () => {
+  const opened: Step = [25, "workspace.opened", { workspaceId: "wsp_1" }];
+  const workspaceOf = (...steps: Step[]): unknown[] => [timelineOf(...steps).workspaceId, timelineOf(...steps).changed];
+  deepEqual(workspaceOf(CREATED, STARTED), [undefined, false]);
+  deepEqual(workspaceOf(CREATED, STARTED, opened), ["wsp_1", false]);
+  deepEqual(workspaceOf(CREATED, STARTED, opened, [40, "workspace.changed", { workspaceId: "wsp_1", files: 0 }]), ["wsp_1", true]);
+});
+
 test("the last phase of the sandbox says how commands ran", () => {
   const phase = (phase: string, network = "none", reason?: string): string | undefined => {
     const [created, at] = eventsOf([CREATED, [30, "sandbox.lifecycle"]]);

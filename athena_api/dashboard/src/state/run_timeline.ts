@@ -34,6 +34,10 @@ export interface RunTimeline {
   readonly cancelAsked: boolean;
   /** The last phase of the sandbox of its commands, in words. */
   readonly sandbox: string | undefined;
+  /** The id of its own workspace. */
+  readonly workspaceId: string | undefined;
+  /** True once its changes are recorded. */
+  readonly changed: boolean;
   /** The time spent running, without the current interval, and the start of that interval. */
   readonly elapsedMs: number;
   readonly runningSince: number | undefined;
@@ -85,6 +89,8 @@ class TimelineBuilder {
   private timeoutMs: number | undefined;
   private cancelAsked = false;
   private sandbox: string | undefined;
+  private workspaceId: string | undefined;
+  private changed = false;
   private elapsedMs = 0;
   private runningSince: number | undefined;
   private readonly spans: Span[] = [];
@@ -137,9 +143,6 @@ class TimelineBuilder {
       case "evidence.attached":
         this.evidence++;
         break;
-      case "sandbox.lifecycle":
-        this.sandbox = sandboxText(event);
-        break;
       case "run.cancel.requested":
         this.cancelAsked = true;
         break;
@@ -155,6 +158,7 @@ class TimelineBuilder {
         this.callModel(event, at);
         break;
       default:
+        this.takePlace(event);
         this.end(ENDINGS[event.type], event, at);
     }
   }
@@ -166,11 +170,18 @@ class TimelineBuilder {
       else if (this.call) spans.push(this.turn(this.call, false));
     }
     const { status, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd } = this;
-    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, sandbox, elapsedMs, runningSince } = this;
+    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, elapsedMs, runningSince } = this;
     return {
       ...{ status, spans, turns, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd },
-      ...{ budgetMicroUsd, timeoutMs, cancelAsked, sandbox, elapsedMs, runningSince },
+      ...{ budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, elapsedMs, runningSince },
     };
+  }
+
+  /** Take what an event says about where the run works. */
+  private takePlace(event: SeenEvent): void {
+    if (event.type === "sandbox.lifecycle") this.sandbox = sandboxText(event);
+    if (event.type === "workspace.opened") this.workspaceId = text(event, "workspaceId");
+    if (event.type === "workspace.changed") this.changed = true;
   }
 
   private limit(event: SeenEvent): void {

@@ -1,0 +1,285 @@
+// The changes of a run in its own workspace: the diff, and the action that applies it to the shared workspace.
+
+import { useSignal } from "@preact/signals";
+import { AthenaError } from "@projectathena/client";
+import type { JSX } from "preact";
+import { useMemo } from "preact/hooks";
+import { type ActionSpec, openDialog } from "../components/actions";
+import { Copy, Empty, ErrorMessage, Loaded, Panel, Time } from "../components/ui";
+import { count, visible, visibleLine } from "../format";
+import { request } from "../server";
+import { isAllowed } from "../state/caller";
+import { type DiffLine, type FileDiff, openedWith, readDiff, shownAtFirst } from "../state/diff";
+import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { type AppliedFile, applyRun, type ChangedFile, getRunDiff, type RunApplied, type RunDiff } from "../state/workspace_api";
+import { WorkspaceLine } from "./workspaces";
+
+const FILES_SHOWN = 50;
+const LINES_SHOWN = 500; // of one file
+const LINES_SHOWN_MAX = 5_000; // of all files together
+const LINES_AT_FIRST = 300;
+const LINE_CHARS = 2_000;
+const RESULTS_SHOWN = 100;
+
+/** The section of the run page. `recorded` is true once the run has ended and its changes are known. */
+export function Changes({ runId, workspaceId, recorded }: { runId: string; workspaceId: string; recorded: boolean }): JSX.Element {
+  return recorded ? (
+    <RecordedChanges runId={runId} workspaceId={workspaceId} />
+  ) : (
+    <Panel title="Changes" wide>
+      <WorkspaceLine id={workspaceId} />
+      <Empty>Recorded when the run ends</Empty>
+    </Panel>
+  );
+}
+
+function RecordedChanges({ runId, workspaceId }: { runId: string; workspaceId: string }): JSX.Element {
+  const live = useLiveQuery(
+    `diff ${runId}`,
+    () => request(getRunDiff, { path: { runId } }),
+    reloadWhen(({ type, payload }) => type === "workspace.applied" && payload.runId === runId),
+  );
+  const diff = live.data.value;
+  return (
+    <Panel title="Changes" wide aside={diff && diff.filesTotal > 0 && <Application diff={diff} />}>
+      <WorkspaceLine id={workspaceId} />
+      <Loaded live={live}>{(found) => (found.filesTotal ? <Diff of={found} /> : <Empty>No changes</Empty>)}</Loaded>
+    </Panel>
+  );
+}
+
+function Diff({ of }: { of: RunDiff }): JSX.Element {
+  const { files, filesTotal, addedLines, removedLines, diff, truncated } = of;
+  const { notes, files: sections } = useMemo(() => readDiff(diff ?? ""), [diff]);
+  const linesOf = (path: string): number => Math.min(LINES_SHOWN, sections.get(path)?.lines.length ?? 0);
+  const first = useSignal(0);
+  const opened = useSignal<readonly string[] | undefined>(undefined);
+  const paths = useMemo(() => files.slice(0, FILES_SHOWN).map(({ path }) => path), [files]);
+  const open = opened.value ?? shownAtFirst(paths, linesOf, LINES_AT_FIRST);
+  const toggle = (path: string): void => {
+    opened.value = open.includes(path) ? open.filter((other) => other !== path) : openedWith(open, path, linesOf, LINES_SHOWN_MAX);
+  };
+  return (
+    <>
+      <p class="essentials">
+        <span>
+          {count(filesTotal)} {filesTotal === 1 ? "file" : "files"} <Counts added={addedLines} removed={removedLines} />
+        </span>
+        {diff && <Copy text={diff} label="Copy diff" />}
+        {of.redacted && <span>Redacted</span>}
+      </p>
+      {truncated && (
+        <p class="outcome warn">
+          <strong>Truncated</strong>: the diff is too large, so its end is not shown. Applying brings back all changes.
+          {files.length < filesTotal && ` The first ${count(files.length)} of ${count(filesTotal)} files are listed.`}
+        </p>
+      )}
+      {notes.map((note) => (
+        <p key={note} class="quiet">
+          {visibleLine(note)}
+        </p>
+      ))}
+      <Window of={files} size={FILES_SHOWN} first={first.value} what="files" move={(to) => (first.value = to)} />
+      <div class="diff">
+        {files.slice(first.value, first.value + FILES_SHOWN).map((file) => (
+          <File key={file.path} file={file} section={sections.get(file.path)} open={open.includes(file.path)} toggle={() => toggle(file.path)} />
+        ))}
+      </div>
+    </>
+  );
+}
+
+/** Added and removed lines, marked by a sign and a colour. */
+function Counts({ added, removed }: { added: number; removed: number }): JSX.Element {
+  return (
+    <span class="counts">
+      <span class="good">+{count(added)}</span> <span class="bad">−{count(removed)}</span>
+    </span>
+  );
+}
+
+/** Buttons that move a window over a long list; nothing if the list fits. */
+function Window(props: { of: readonly unknown[]; size: number; first: number; what: string; move: (to: number) => void }): JSX.Element | null {
+  const { of, size, first, what, move } = props;
+  if (of.length <= size) return null;
+  const end = Math.min(of.length, first + size);
+  return (
+    <p class="window">
+      <button type="button" class="small" aria-disabled={first === 0} onClick={() => move(Math.max(0, first - size))}>
+        Previous
+      </button>
+      <button type="button" class="small" aria-disabled={end === of.length} onClick={() => end < of.length && move(end)}>
+        Next
+      </button>
+      <span role="status">
+        {count(first + 1)} to {count(end)} of {count(of.length)} {what}
+      </span>
+    </p>
+  );
+}
+
+function File(props: { file: ChangedFile; section: FileDiff | undefined; open: boolean; toggle: () => void }): JSX.Element {
+  const { file, section, open, toggle } = props;
+  const click = (event: Event): void => {
+    event.preventDefault(); // the state opens it
+    toggle();
+  };
+  return (
+    <details open={open}>
+      <summary onClick={click}>
+        <b class={`letter ${file.change}`} role="img" aria-label={file.change} title={file.change}>
+          {file.change.charAt(0).toUpperCase()}
+        </b>
+        <span class="mono path">{visibleLine(file.path)}</span>
+        {file.binary ? <span class="quiet">binary</span> : <Counts added={file.added} removed={file.removed} />}
+      </summary>
+      {open && <Lines file={file} section={section} />}
+    </details>
+  );
+}
+
+const MODES: Readonly<Record<string, string>> = { "100755": "(executable)", "120000": "(symbolic link)" };
+
+function Lines({ file, section }: { file: ChangedFile; section: FileDiff | undefined }): JSX.Element {
+  const first = useSignal(0);
+  const lines = section?.lines ?? [];
+  return (
+    <>
+      {section?.notes.map((note) => (
+        <p key={note} class="quiet">
+          {visibleLine(note)} {MODES[note.slice(-6)]}
+        </p>
+      ))}
+      {!lines.length && <p class="quiet">{file.binary ? "A binary file: its contents are not shown" : "No lines"}</p>}
+      <Window of={lines} size={LINES_SHOWN} first={first.value} what="lines" move={(to) => (first.value = to)} />
+      {lines.length > 0 && (
+        <pre>
+          {lines.slice(first.value, first.value + LINES_SHOWN).map((line, index) => (
+            <Line key={first.value + index} line={line} />
+          ))}
+        </pre>
+      )}
+    </>
+  );
+}
+
+/** A line with its sign as text; its number is not copied. */
+function Line({ line: { sign, text, number } }: { line: DiffLine }): JSX.Element {
+  const more = text.length - LINE_CHARS;
+  const shown = (
+    <>
+      {sign === "@" ? "" : sign}
+      {visible(more > 0 ? text.slice(0, LINE_CHARS) : text)}
+      {more > 0 && <em> … {count(more)} more characters</em>}
+      {"\n"}
+    </>
+  );
+  if (sign === "+") return <ins data-number={number}>{shown}</ins>;
+  if (sign === "-") return <del data-number={number}>{shown}</del>;
+  return (
+    <span class={sign === " " ? "" : "quiet"} data-number={number}>
+      {shown}
+    </span>
+  );
+}
+
+// Applying
+
+/** Who applied the changes, and the button that does. */
+function Application({ diff }: { diff: RunDiff }): JSX.Element {
+  const [last] = diff.applied; // newest first
+  const busy = useSignal(false);
+  const look = async (): Promise<void> => {
+    if (busy.value) return;
+    busy.value = true;
+    try {
+      const { data } = await request(applyRun, { path: { runId: diff.runId }, body: { dryRun: true } });
+      openDialog(applyAction(diff.runId, data));
+    } catch (error) {
+      if (!(error instanceof AthenaError)) throw error;
+      openDialog(refusedAction(diff.runId, error));
+    } finally {
+      busy.value = false;
+    }
+  };
+  return (
+    <span>
+      {last && (
+        <>
+          Applied <Time at={last.at} /> by {visibleLine(last.by)}
+          {diff.applied.length > 1 && `, ${count(diff.applied.length)} times in all`}{" "}
+        </>
+      )}
+      {isAllowed(applyRun) && (
+        <button type="button" aria-busy={busy.value} onClick={() => void look()}>
+          {last ? "Apply again …" : "Apply …"}
+        </button>
+      )}
+    </span>
+  );
+}
+
+const LABEL = "Apply changes";
+
+function baseOf(runId: string): Pick<ActionSpec<RunApplied>, "operation" | "label" | "request" | "done"> {
+  return {
+    operation: applyRun,
+    label: LABEL,
+    request: () => ({ path: { runId }, body: {} }),
+    done: ({ files }) => `Applied: ${summaryOf(files)}.`,
+  };
+}
+
+/** Return the action that applies the changes, as its dry run showed them. */
+function applyAction(runId: string, { files }: RunApplied): ActionSpec<RunApplied> {
+  const conflicts = files.some(({ result }) => result === "conflict");
+  const open = files.some(({ result }) => result !== "already");
+  return {
+    ...baseOf(runId),
+    question: conflicts
+      ? "Nothing can be applied: the shared workspace has other changes in the same places."
+      : open
+        ? `In the shared workspace: ${summaryOf(files)}.`
+        : "The shared workspace has all of these changes already.",
+    subject: () => <Results files={conflicts ? files.filter(({ result }) => result === "conflict") : files} />,
+    blocked: conflicts || !open,
+  };
+}
+
+/** Return the action of changes that cannot be applied: its dialog says why. */
+function refusedAction(runId: string, error: AthenaError): ActionSpec<RunApplied> {
+  return { ...baseOf(runId), question: "Nothing can be applied.", subject: () => <ErrorMessage error={error} />, blocked: true };
+}
+
+const RESULTS: Readonly<Record<string, string>> = {
+  conflict: "conflict",
+  written: "written",
+  merged: "merged with other changes",
+  deleted: "deleted",
+  already: "already there",
+};
+
+function summaryOf(files: readonly AppliedFile[]): string {
+  return Object.entries(RESULTS)
+    .map(([name, text]) => [files.filter(({ result }) => result === name).length, text] as const)
+    .filter(([number]) => number)
+    .map(([number, text]) => `${count(number)} ${number === 1 ? "file" : "files"} ${text}`)
+    .join(", ");
+}
+
+/** The result of each file. */
+function Results({ files }: { files: readonly AppliedFile[] }): JSX.Element {
+  const order = Object.keys(RESULTS);
+  const sorted = [...files].sort((one, other) => order.indexOf(one.result) - order.indexOf(other.result));
+  return (
+    <ul class="list results" tabIndex={0} aria-label="Files">
+      {sorted.slice(0, RESULTS_SHOWN).map(({ path, result }) => (
+        <li key={path}>
+          <span class="when">{RESULTS[result] ?? result}</span>
+          <span class="mono path">{visibleLine(path)}</span>
+        </li>
+      ))}
+      {sorted.length > RESULTS_SHOWN && <li class="quiet">and {count(sorted.length - RESULTS_SHOWN)} more files</li>}
+    </ul>
+  );
+}

@@ -1,0 +1,114 @@
+// A unified diff as git writes it, read into files and lines.
+
+/** A line: added, removed, unchanged, the head of a hunk (`@`), or a note about the line before (`\`). */
+export interface DiffLine {
+  readonly sign: "+" | "-" | " " | "@" | "\\";
+  readonly text: string;
+  /** The number of the line in the new file, or of a removed line in the old one. */
+  readonly number?: number;
+}
+
+/** The diff of a file. */
+export interface FileDiff {
+  readonly path: string;
+  /** The lines before the first hunk, such as `new file mode 100755`. */
+  readonly notes: readonly string[];
+  readonly lines: readonly DiffLine[];
+}
+
+/** A diff: lines before the first file, and the files by their paths. */
+export interface Diff {
+  readonly notes: readonly string[];
+  readonly files: ReadonlyMap<string, FileDiff>;
+}
+
+const FILE = "diff --git ";
+const HUNK = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/;
+const UNSHOWN = /^(index |--- |\+\+\+ |Binary files |GIT binary |(new|deleted) file mode 100644$)/;
+
+/**
+ * Read a diff, which may end early. Each hunk says how many lines it has, so no line of a file can look like the head
+ * of another one. A file that became a link, or back, has two heads and is one file here.
+ */
+export function readDiff(diff: string): Diff {
+  const lines = diff.split("\n");
+  if (lines[lines.length - 1] === "") lines.pop();
+  const files = new Map<string, { path: string; notes: string[]; lines: DiffLine[] }>();
+  const before: string[] = [];
+  let [notes, found]: [string[], DiffLine[]] = [before, []];
+  for (let at = 0; at < lines.length; ) {
+    const line = lines[at++] ?? "";
+    const hunk = HUNK.exec(line);
+    if (line.startsWith(FILE)) {
+      const path = pathOf(line.slice(FILE.length));
+      const file = files.get(path) ?? { path, notes: [], lines: [] };
+      files.set(path, file);
+      [notes, found] = [file.notes, file.lines];
+    } else if (hunk) {
+      found.push({ sign: "@", text: line });
+      at = readHunk(lines, at, hunk, found);
+    } else if (!UNSHOWN.test(line)) {
+      notes.push(line);
+    }
+  }
+  return { notes: before, files };
+}
+
+/** Read the lines of a hunk from an index; return the index after them. */
+function readHunk(lines: readonly string[], from: number, [, oldStart, oldCount, newStart, newCount]: RegExpExecArray, found: DiffLine[]): number {
+  let [old, fresh, at] = [Number(oldStart), Number(newStart), from];
+  const [oldEnd, freshEnd] = [old + Number(oldCount ?? 1), fresh + Number(newCount ?? 1)];
+  for (; at < lines.length; at++) {
+    const line = lines[at] ?? "";
+    const sign = line[0] ?? " ";
+    const whole = old >= oldEnd && fresh >= freshEnd;
+    if (whole ? sign !== "\\" : !"+- \\".includes(sign)) break;
+    const text = line.slice(1);
+    if (sign === "\\") found.push({ sign, text });
+    else if (sign === "-") found.push({ sign, text, number: old++ });
+    else found.push({ sign: sign as "+" | " ", text, number: fresh++ });
+    if (sign === " ") old++;
+  }
+  return at;
+}
+
+/** Return the path of `a/path b/path`: both are the same, because a diff of a run has no renames. */
+function pathOf(text: string): string {
+  const half = text.slice(0, (text.length - 1) / 2);
+  return (half.startsWith('"') ? unquoted(half) : half).slice(2);
+}
+
+const ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, '"': 34, "\\": 92 };
+
+/** Return a name that git quoted as in C, of bytes in UTF-8. */
+function unquoted(text: string): string {
+  const bytes: number[] = [];
+  for (const [, octal, escaped, plain] of text.slice(1, -1).matchAll(/\\([0-7]{3})|\\(.)|([^\\]+)/gsu)) {
+    if (octal) bytes.push(Number.parseInt(octal, 8));
+    else if (escaped) bytes.push(ESCAPES[escaped] ?? escaped.charCodeAt(0));
+    else bytes.push(...new TextEncoder().encode(plain));
+  }
+  return new TextDecoder().decode(new Uint8Array(bytes));
+}
+
+/**
+ * Return the files to show at first: from the beginning, while their lines fit. `linesOf` says how many lines a file
+ * shows.
+ */
+export function shownAtFirst<T>(files: readonly T[], linesOf: (file: T) => number, most: number): readonly T[] {
+  let sum = 0;
+  const end = files.findIndex((file) => {
+    sum += linesOf(file);
+    return sum > most;
+  });
+  return end < 0 ? files : files.slice(0, end);
+}
+
+/** Return the opened files after another one: the ones opened first close until all lines fit, but never the last. */
+export function openedWith<T>(opened: readonly T[], file: T, linesOf: (file: T) => number, most: number): readonly T[] {
+  const all = [...opened.filter((other) => other !== file), file];
+  let sum = all.reduce((total, one) => total + linesOf(one), 0);
+  let first = 0;
+  for (; first < all.length - 1 && sum > most; first++) sum -= linesOf(all[first] as T);
+  return all.slice(first);
+}
