@@ -1,7 +1,8 @@
 // The changes of a run in its own workspace: the diff, and the action that applies it to the shared workspace.
 
 import { useSignal } from "@preact/signals";
-import { AthenaError } from "@projectathena/client";
+import { AthenaError, type RunDiff, type RunDiffFile } from "@projectathena/client";
+import { getRunDiff } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { type ActionSpec, openDialog } from "../components/actions";
@@ -11,7 +12,7 @@ import { request } from "../server";
 import { isAllowed } from "../state/caller";
 import { type DiffLine, type FileDiff, openedWith, readDiff, shownAtFirst } from "../state/diff";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { type AppliedFile, applyRun, type ChangedFile, getRunDiff, type RunApplied, type RunDiff } from "../state/workspace_api";
+import { type AppliedFile, applyRun, type RunApplied } from "../state/workspace_api";
 import { WorkspaceLine } from "./workspaces";
 
 const FILES_SHOWN = 50;
@@ -118,7 +119,7 @@ function Window(props: { of: readonly unknown[]; size: number; first: number; wh
   );
 }
 
-function File(props: { file: ChangedFile; section: FileDiff | undefined; open: boolean; toggle: () => void }): JSX.Element {
+function File(props: { file: RunDiffFile; section: FileDiff | undefined; open: boolean; toggle: () => void }): JSX.Element {
   const { file, section, open, toggle } = props;
   const click = (event: Event): void => {
     event.preventDefault(); // the state opens it
@@ -140,7 +141,7 @@ function File(props: { file: ChangedFile; section: FileDiff | undefined; open: b
 
 const MODES: Readonly<Record<string, string>> = { "100755": "(executable)", "120000": "(symbolic link)" };
 
-function Lines({ file, section }: { file: ChangedFile; section: FileDiff | undefined }): JSX.Element {
+function Lines({ file, section }: { file: RunDiffFile; section: FileDiff | undefined }): JSX.Element {
   const first = useSignal(0);
   const lines = section?.lines ?? [];
   return (

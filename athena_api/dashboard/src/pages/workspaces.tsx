@@ -1,5 +1,7 @@
 // Workspaces of sessions and workflow runs: list, keep, clean.
 
+import type { WorkspaceRecord } from "@projectathena/client";
+import { cleanWorkspace, getWorkspace, keepWorkspace, listWorkspaces } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Action, type ActionSpec } from "../components/actions";
 import { Empty, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Status, Table, Time } from "../components/ui";
@@ -9,7 +11,6 @@ import { request } from "../server";
 import { isAllowed } from "../state/caller";
 import type { SeenEvent } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { cleanWorkspace, getWorkspace, keepWorkspace, listWorkspaces, type Workspace } from "../state/workspace_api";
 
 const isOfWorkspaces = ({ type }: SeenEvent): boolean => type.startsWith("workspace.");
 
@@ -44,7 +45,7 @@ function WorkspaceList({ query }: { query: Readonly<Record<string, string | unde
   );
 }
 
-function Rows({ items }: { items: readonly Workspace[] }): JSX.Element {
+function Rows({ items }: { items: readonly WorkspaceRecord[] }): JSX.Element {
   return (
     <Table label="Workspaces" heads={["Workspace", "Status", "Of", "~Source", "~#Size", "~#Runs", "Last used", "~#"]}>
       {items.map((workspace) => (
@@ -93,12 +94,22 @@ function WorkspaceDetail({ id }: { id: string }): JSX.Element {
                 ["Runs", count(workspace.runs)],
                 ["Created", <Time at={workspace.createdAt} />],
                 ["Last used", <Time at={workspace.lastUsedAt} />],
-                ["Cleaned", workspace.cleanedAt && <Time at={workspace.cleanedAt} />],
+                ["Cleaned", workspace.cleanedAt && <CleanedAt workspace={workspace} />],
               ]}
             />
           </Panel>
         )}
       </Loaded>
+    </>
+  );
+}
+
+const CAUSES: Readonly<Record<string, string>> = { policy: "because it was unused", erasure: "with the text of its runs" };
+
+function CleanedAt({ workspace: { cleanedAt, cleanedBy, cause = "" } }: { workspace: WorkspaceRecord }): JSX.Element {
+  return (
+    <>
+      <Time at={cleanedAt} /> {CAUSES[cause] ?? (cleanedBy && `by ${cleanedBy}`)}
     </>
   );
 }
@@ -141,7 +152,7 @@ export function WorkspaceLink({ id }: { id: string }): JSX.Element {
   );
 }
 
-function Owner({ workspace: { kind, sessionId, workflowRunId } }: { workspace: Workspace }): JSX.Element {
+function Owner({ workspace: { kind, sessionId, workflowRunId } }: { workspace: WorkspaceRecord }): JSX.Element {
   return (
     <>
       {words(kind)} {workflowRunId ? <span class="mono">{short(workflowRunId)}</span> : sessionId ? <SessionLink id={sessionId} /> : ""}
@@ -149,7 +160,7 @@ function Owner({ workspace: { kind, sessionId, workflowRunId } }: { workspace: W
   );
 }
 
-function States({ workspace: { status, keep } }: { workspace: Workspace }): JSX.Element {
+function States({ workspace: { status, keep } }: { workspace: WorkspaceRecord }): JSX.Element {
   return (
     <>
       <Status is={status} /> {keep && <Status is="kept" />}
@@ -158,13 +169,13 @@ function States({ workspace: { status, keep } }: { workspace: Workspace }): JSX.
 }
 
 /** Return where the files of a workspace came from. */
-function sourceText({ source, commit }: Workspace, full = false): string {
+function sourceText({ source, commit }: WorkspaceRecord, full = false): string {
   return commit ? `${source} of ${full ? commit : commit.slice(0, 10)}` : source === "empty" ? "began empty" : source;
 }
 
 const UNITS = ["bytes", "kB", "MB", "GB"];
 
-function sizeText({ sizeBytes }: Workspace): string {
+function sizeText({ sizeBytes }: WorkspaceRecord): string {
   if (sizeBytes === undefined || sizeBytes === null) return "";
   const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, sizeBytes)) / 3));
   const value = sizeBytes / 1_000 ** power;
@@ -173,7 +184,7 @@ function sizeText({ sizeBytes }: Workspace): string {
 
 // Actions
 
-function Actions({ workspace, brief = false }: { workspace: Workspace; brief?: boolean }): JSX.Element | null {
+function Actions({ workspace, brief = false }: { workspace: WorkspaceRecord; brief?: boolean }): JSX.Element | null {
   if (workspace.status !== "active") return null;
   return (
     <>
@@ -183,7 +194,7 @@ function Actions({ workspace, brief = false }: { workspace: Workspace; brief?: b
   );
 }
 
-function keepAction({ workspaceId, keep }: Workspace): ActionSpec<Workspace> {
+function keepAction({ workspaceId, keep }: WorkspaceRecord): ActionSpec<WorkspaceRecord> {
   return {
     operation: keepWorkspace,
     label: keep ? "Release workspace" : "Keep workspace",
@@ -193,7 +204,7 @@ function keepAction({ workspaceId, keep }: Workspace): ActionSpec<Workspace> {
   };
 }
 
-function cleanAction(workspace: Workspace): ActionSpec<Workspace> {
+function cleanAction(workspace: WorkspaceRecord): ActionSpec<WorkspaceRecord> {
   return {
     operation: cleanWorkspace,
     label: "Clean workspace",

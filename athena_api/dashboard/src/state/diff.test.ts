@@ -53,7 +53,7 @@ test("names that git quotes are read, with spaces, quotes, controls and letters 
   deepEqual([...readDiff(spaced).files.keys()], ["a b"]);
 });
 
-test("what is before the first file is kept, and a file that became a link is one file", () => {
+test("lines before the first file are kept, and a file that became a link is one file", () => {
   const diff = diffOf(
     "[big.bin changed and its content is not recorded: not shown]",
     ...["diff --git a/x b/x", "deleted file mode 100644", "--- a/x", "+++ /dev/null", "@@ -1 +0,0 @@", "-text"],
