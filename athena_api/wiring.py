@@ -74,7 +74,7 @@ from athena_core.services.reviews.reviews import Reviews
 from athena_core.services.runs.bulk_requests import BulkRequests
 from athena_core.services.runs.runs import Runs
 from athena_core.services.runs.waiting import RunWaiters
-from athena_core.services.sandboxes import RunSandboxes
+from athena_core.services.sandboxes import RunSandboxes, limits_of
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
@@ -229,7 +229,9 @@ class Wiring:
         executor = self.ids.new("exe")
         registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
         self.tools = toolbox(self.credentials)
-        self.sandboxes = RunSandboxes(required=settings.runtime_isolation_standard_require_sandbox)
+        self.sandboxes = RunSandboxes(
+            required=settings.runtime_isolation_standard_require_sandbox, limits=limits_of(settings)
+        )
         agent = Agent(
             self.compiler,
             ModelCaller(self.providers, self.prices, self.clock, self.ids),

@@ -14,6 +14,8 @@ from athena_core.roles import check_header_name, parse_group_role_map, parse_rol
 from athena_core.system import own_environment
 from athena_core.system.dotenv import read_dotenv
 from athena_core.system.setting_values import (
+    SIZE_MAX,
+    parse_between,
     parse_count,
     parse_count_or_none,
     parse_count_to,
@@ -343,6 +345,16 @@ class Settings:
     )
     runtime_isolation_high_security_require_sandbox = Setting(
         "true", parse_only_true, "Always `true`: runs whose profile has `sandbox.mode` `required` need a sandbox."
+    )
+    sandbox_memory_bytes_max = Setting(
+        "2147483648", parse_between(2**26, SIZE_MAX), "Maximum memory of a command in a sandbox, in bytes."
+    )
+    sandbox_processes_max = Setting("256", parse_between(8, 4_096), "Maximum number of its processes and threads.")
+    sandbox_cpu_seconds_max = Setting("600", parse_between(1, 86_400), "Maximum CPU time of all its processes.")
+    sandbox_disk_bytes_max = Setting(
+        "10737418240",
+        parse_between(2**20, SIZE_MAX),
+        "Maximum growth of the workspace's file system while it runs, in bytes. All that is written there counts.",
     )
     allowed_hosts = Setting(
         "",

@@ -14,7 +14,8 @@ from athena_core.domain import run
 from athena_core.domain.profile import OF_THE_KERNEL
 from athena_core.enums import SandboxMode, SandboxPhase
 from athena_core.errors import AthenaError, ConfigError, SandboxUnavailable
-from athena_core.system.sandbox import LackOfSandbox, SandboxProbe, probe
+from athena_core.settings import Settings
+from athena_core.system.sandbox import DEFAULT_LIMITS, LackOfSandbox, SandboxLimits, SandboxProbe, probe
 from athena_core.tools.egress_proxy import EgressProxy
 from athena_core.tools.tool import CommandBox, ToolResult
 
@@ -83,9 +84,16 @@ class RunSandbox:
 class RunSandboxes:
     """Makes the sandboxes of the runs of this executor."""
 
-    def __init__(self, *, required: bool, probed: Callable[[], SandboxProbe] = probe) -> None:
+    def __init__(
+        self,
+        *,
+        required: bool,
+        limits: SandboxLimits = DEFAULT_LIMITS,
+        probed: Callable[[], SandboxProbe] = probe,
+    ) -> None:
         """``required``: commands of every run need a sandbox, whatever its profile says."""
         self._required = required
+        self._limits = limits
         self._probe = probed
 
     def mode(self, profile: HarnessSpec | None) -> SandboxMode:
@@ -129,7 +137,7 @@ class RunSandboxes:
             yield RunSandbox(profile, refusal=error)
             return
         if policy is None or policy.network != "egress":
-            yield RunSandbox(profile, CommandBox(readonly=readonly))
+            yield RunSandbox(profile, CommandBox(readonly=readonly, limits=self._limits))
             return
         async with AsyncExitStack() as stack:
             try:
@@ -138,7 +146,17 @@ class RunSandboxes:
                 refusal = SandboxUnavailable(NO_PROXY.format(error.strerror))
                 yield RunSandbox(profile, refusal=refusal, lacks="failed")
             else:
-                yield RunSandbox(profile, CommandBox(readonly=readonly, proxy=proxy.socket))
+                yield RunSandbox(profile, CommandBox(readonly=readonly, proxy=proxy.socket, limits=self._limits))
+
+
+def limits_of(settings: Settings) -> SandboxLimits:
+    """Return the limits of sandboxes that an operator may set."""
+    return DEFAULT_LIMITS._replace(
+        memory_bytes=settings.sandbox_memory_bytes_max,
+        processes=settings.sandbox_processes_max,
+        cpu_seconds=settings.sandbox_cpu_seconds_max,
+        disk_bytes=settings.sandbox_disk_bytes_max,
+    )
 
 
 def runs_commands(profile: HarnessSpec) -> bool:

@@ -70,9 +70,15 @@ class SandboxLimits(NamedTuple):
     """Maximum number of files in /tmp, and in /dev/shm: an empty file takes memory of the kernel."""
     disk_free_bytes: int = 512 * MEBIBYTE
     """Free space of the workspace's file system below which the box is ended."""
+    disk_bytes: int = 10_240 * MEBIBYTE
+    """Maximum growth of that file system during the command. What other programs write there counts, too."""
+    disk_files: int = 250_000
+    """Maximum number of new files there, on file systems that count them."""
 
 
 DEFAULT_LIMITS = SandboxLimits()
+SETTINGS_PREFIX = "ATHENA_SANDBOX_"
+"""Beginning of the names of the settings of limits."""
 
 
 @dataclass(frozen=True)
@@ -121,22 +127,32 @@ class Sandbox:
     def supervised(self) -> str:
         """The limits as the supervisor reads them."""
         limits = self.limits
-        numbers = (limits.cpu_seconds, limits.memory_bytes, limits.processes, limits.file_bytes)
-        watched = ",".join((*map(str, (*numbers, limits.disk_free_bytes, limits.tmp_files)), str(self.workspace)))
+        numbers = (
+            *(limits.cpu_seconds, limits.memory_bytes, limits.processes, limits.file_bytes),
+            *(limits.disk_free_bytes, limits.tmp_files, limits.disk_bytes, limits.disk_files),
+        )
+        watched = ",".join((*map(str, numbers), str(self.workspace)))
         return launch.SEPARATOR.join((watched, *self.reserved))
 
     def problem(self, code: bytes) -> str | None:
         """Return the reason for the end of a box in words, None if it ended like its command."""
         limits = self.limits
-        raised = "Split the work into smaller commands"
+        split = "Split the work into smaller commands"
+        raised = f"{split}, or have an operator raise {SETTINGS_PREFIX}"
         return {
-            launch.MEMORY: f"ended: more than {limits.memory_bytes} bytes of memory in the sandbox. {raised}",
-            launch.PROCESSES: f"ended: more than {limits.processes} processes and threads in the sandbox. {raised}",
-            launch.CPU: f"ended: more than {limits.cpu_seconds} s of CPU time in the sandbox. {raised}",
-            launch.FILE: f"ended: a file of more than {limits.file_bytes} bytes in the sandbox. {raised}",
+            launch.MEMORY: f"ended: more than {limits.memory_bytes} bytes of memory in the sandbox. "
+            f"{raised}MEMORY_BYTES_MAX",
+            launch.PROCESSES: f"ended: more than {limits.processes} processes and threads in the sandbox. "
+            f"{raised}PROCESSES_MAX",
+            launch.CPU: f"ended: more than {limits.cpu_seconds} s of CPU time in the sandbox. {raised}CPU_SECONDS_MAX",
+            launch.FILE: f"ended: a file of more than {limits.file_bytes} bytes in the sandbox. {split}",
             launch.DISK: f"ended: less than {limits.disk_free_bytes} bytes are free on the disk of the workspace. "
             "Delete files, or ask an operator to make room",
-            launch.TMP_FILES: f"ended: more than {limits.tmp_files} files in /tmp or /dev/shm of the sandbox. {raised}",
+            launch.GROWTH: f"ended: the files on the disk of the workspace grew by more than {limits.disk_bytes} bytes "
+            f"while the command ran in the sandbox. Delete files. {raised}DISK_BYTES_MAX",
+            launch.FILES_MADE: f"ended: more than {limits.disk_files} new files on the disk of the workspace while the "
+            f"command ran in the sandbox. Delete files. {split}",
+            launch.TMP_FILES: f"ended: more than {limits.tmp_files} files in /tmp or /dev/shm of the sandbox. {split}",
             launch.NOT_STARTED: "the sandbox could not start the command",
             launch.CHANGED: "not started: the workspace changed while the sandbox was built. Retry the command",
             launch.NOT_WATCHED: "ended: the limits of the sandbox could not be checked. Retry later",

@@ -59,6 +59,17 @@ def parse_count_to(most: int) -> Callable[[str], int]:
     return parse
 
 
+def parse_between(least: int, most: int) -> Callable[[str], int]:
+    """Return the parser of a whole number between two."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text[:20]) <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
 def parse_count_or_none(text: str) -> int:
     """Return a whole number; 0 means without a limit."""
     if text == "0":
@@ -71,9 +82,7 @@ def parse_count_or_none(text: str) -> int:
 
 def parse_size(text: str) -> int:
     """Return a number of bytes above 0, up to 1 PiB."""
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:20]) <= SIZE_MAX:
-        raise ValueError(f"expected a whole number from 1 to {SIZE_MAX}")
-    return int(text)
+    return parse_between(1, SIZE_MAX)(text)
 
 
 def parse_switch(text: str) -> bool:

@@ -18,8 +18,8 @@ TYPE_CHECKING = False  # the module typing would take 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ENDED, MEMORY, PROCESSES, CPU, FILE, DISK, TMP_FILES, NOT_STARTED, NOT_WATCHED, CHANGED = map(
-    bytes, ((number,) for number in range(10))
+ENDED, MEMORY, PROCESSES, CPU, FILE, DISK, TMP_FILES, NOT_STARTED, NOT_WATCHED, CHANGED, GROWTH, FILES_MADE = map(
+    bytes, ((number,) for number in range(12))
 )
 """The ways a box ends, as reported to the server: like its command, at a limit, or before the command started."""
 
@@ -71,13 +71,15 @@ class Box:
     def __init__(self, argv: list[str], limits: str, cleaning: "list[Callable[[], None]]") -> None:
         """Start bubblewrap and let the command begin once its limits hold. Raise OSError.
 
-        ``limits``: CPU seconds, bytes of memory, processes, bytes of a file, free bytes of the disk, files in /tmp, and
-        the workspace, separated by commas; then the reserved paths (see ``Placeholders``), each after a separator.
-        What must be done after the end of the box is added to ``cleaning``.
+        ``limits``: CPU seconds, bytes of memory, processes, bytes of a file, free bytes of the disk, files in /tmp, new
+        bytes and files on the disk, and the workspace, separated by commas; then the reserved paths (see
+        ``Placeholders``), each after a separator. What must be done after the end of the box is added to ``cleaning``.
         """
         limits, *reserved = limits.split(SEPARATOR)
-        *numbers, self._directory = limits.split(",", 6)
-        self._cpu, self._memory, self._processes, self._file, self._disk_free, self._tmp_files = map(int, numbers)
+        *numbers, self._directory = limits.split(",", 8)
+        self._cpu, self._memory, self._processes, self._file, *disk = map(int, numbers)
+        self._disk_free, self._tmp_files, self._disk_bytes, self._disk_files = disk
+        self._disk = os.statvfs(self._directory)
         placeholders = Placeholders(self._directory, reserved)
         cleaning.append(placeholders.remove)
         placeholders.place()
@@ -263,8 +265,17 @@ class Box:
             held = os.fstatvfs(place)
             if held.f_files - held.f_ffree > self._tmp_files:
                 return TMP_FILES
-        disk = os.statvfs(self._directory)
-        return DISK if disk.f_bavail * disk.f_frsize < self._disk_free else None
+        return self._disk_exceeded()
+
+    def _disk_exceeded(self) -> bytes | None:
+        """Return the limit of the workspace's file system that is exceeded now. Files of others count, too."""
+        disk, before = os.statvfs(self._directory), self._disk
+        if disk.f_bavail * disk.f_frsize < self._disk_free:
+            return DISK
+        if (before.f_bfree - disk.f_bfree) * disk.f_frsize > self._disk_bytes:
+            return GROWTH
+        made = disk.f_files - disk.f_ffree - (before.f_files - before.f_ffree)
+        return FILES_MADE if made > self._disk_files else None
 
     def _shared_out(self, names: list[str]) -> int:
         """Return the bytes of memory of processes. Pages that several of them share are counted once."""

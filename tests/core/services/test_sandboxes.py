@@ -19,8 +19,9 @@ from athena_core.domain import run
 from athena_core.enums import SandboxMode
 from athena_core.errors import SandboxUnavailable
 from athena_core.services.execution.agent import Agent
-from athena_core.services.sandboxes import RunSandbox, RunSandboxes
-from athena_core.system.sandbox import SandboxProbe
+from athena_core.services.sandboxes import RunSandbox, RunSandboxes, limits_of
+from athena_core.settings import load
+from athena_core.system.sandbox import DEFAULT_LIMITS, SandboxProbe
 from athena_core.tools.tool import CommandBox, ToolResult
 
 WORKS = SandboxProbe(True, "0.11.0")
@@ -169,3 +170,18 @@ def test_a_refused_run_ends_before_its_first_step() -> None:
     assert end is not None and isinstance(end.ending, run.RunFailed)
     assert (end.ending.code, end.ending.retryable) == ("SANDBOX_UNAVAILABLE", False)
     assert [step.TYPE for step in end.last] == ["sandbox.lifecycle"]
+
+
+def test_the_limits_are_the_ones_of_the_settings(tmp_path: Path) -> None:
+    assert limits_of(load({}, tmp_path)) == DEFAULT_LIMITS
+    names = {"MEMORY_BYTES_MAX": "67108864", "PROCESSES_MAX": "8", "CPU_SECONDS_MAX": "1", "DISK_BYTES_MAX": "1048576"}
+    limits = limits_of(load({f"ATHENA_SANDBOX_{name}": value for name, value in names.items()}, tmp_path))
+    assert (limits.memory_bytes, limits.processes, limits.cpu_seconds, limits.disk_bytes) == (1 << 26, 8, 1, 1 << 20)
+
+    async def work() -> None:
+        async with RunSandboxes(required=True, limits=limits, probed=lambda: WORKS).opened(
+            profile(None), named=True
+        ) as s:
+            assert s.box is not None and s.box.limits == limits
+
+    asyncio.run(work())

@@ -22,6 +22,9 @@ from athena_core.system.sandbox import (
 )
 
 LONG = "a" * 240
+FILLS = "for i in $(seq 64); do head -c 2000000 /dev/zero > fill-$i; done; sleep 20"
+"""Writes many files, because other programs may free some of the disk meanwhile."""
+
 BOXED = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed")
 
 
@@ -135,6 +138,12 @@ def test_without_bubblewrap_a_command_does_not_start(workspace: Path, monkeypatc
         (launch.FILE, "a file of more than 1073741824 bytes"),
         (launch.DISK, "less than 536870912 bytes are free"),
         (launch.TMP_FILES, "65536 files"),
+        (launch.GROWTH, "grew by more than 10737418240 bytes"),
+        (launch.GROWTH, "ATHENA_SANDBOX_DISK_BYTES_MAX"),
+        (launch.FILES_MADE, "more than 250000 new files"),
+        (launch.MEMORY, "ATHENA_SANDBOX_MEMORY_BYTES_MAX"),
+        (launch.PROCESSES, "ATHENA_SANDBOX_PROCESSES_MAX"),
+        (launch.CPU, "ATHENA_SANDBOX_CPU_SECONDS_MAX"),
         (launch.NOT_STARTED, "could not start"),
         (launch.NOT_WATCHED, "could not be checked"),
     ],
@@ -319,6 +328,8 @@ async def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
         ({"file_bytes": MEBIBYTE}, "exec head -c 2000000 /dev/zero > file", "a file of more"),
         ({"tmp_files": 50}, "cd /tmp; touch $(seq 100); sleep 20", "files in /tmp"),
         ({"disk_free_bytes": 1 << 60}, "sleep 20", "are free on the disk"),
+        ({"disk_bytes": 4 * MEBIBYTE}, FILLS, "grew by more than"),
+        ({"disk_files": 200}, "touch $(seq 10000); sleep 20", "more than 200 new files"),
     ],
 )
 async def test_a_box_over_a_limit_is_ended(tmp_path: Path, limits: dict[str, int], script: str, words: str) -> None:
