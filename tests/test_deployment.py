@@ -25,10 +25,12 @@ from packaging.requirements import Requirement
 
 from athena_cli.command_tree import COMMANDS
 from athena_core.settings import load
+from athena_core.system.sandbox import bubblewrap
 from tests.support import caddy, haproxy, nginx
 from tests.support.api import PATIENCE_SECONDS, Json, events_of, frames, soon
 from tests.support.certificates import MISSING, OPENSSL, make_pair
 from tests.support.gate import Gates
+from tests.support.image import instructions
 from tests.support.nginx import free_port
 from tests.support.pages import Page, Shell
 from tests.support.records import judge
@@ -36,6 +38,7 @@ from tests.support.signed_in import COOKIE, signed_in
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOYMENT = ROOT / "examples" / "deployment"
+APPARMOR = shutil.which("apparmor_parser", path="/usr/sbin:/sbin")
 UNITS = ("athena@.service", "athena-worker@.service")
 PROGRAM = "/opt/athena/bin/athena"
 HOST = "athena.example.org"
@@ -76,6 +79,16 @@ def test_units_differ_in_what_they_run_and_in_nothing_else_that_matters() -> Non
     own = {"Description", "Environment", "StateDirectory", "ExecStart", "ExecReload", "TimeoutStopSec"}
     assert {key: value for key, value in server.items() if key not in own} == {
         key: value for key, value in worker.items() if key not in own
+    }
+
+
+@pytest.mark.skipif(APPARMOR is None, reason="not installed: apparmor_parser")
+def test_the_profile_for_bubblewrap_has_no_errors_and_lets_it_create_namespaces() -> None:
+    file = DEPLOYMENT / "apparmor-bwrap"
+    command = [str(APPARMOR), "--skip-kernel-load", "--skip-cache", str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert {"  userns,", f"profile bwrap {bubblewrap() or '/usr/bin/bwrap'} flags=(unconfined) {{"} <= {
+        *file.read_text().splitlines()
     }
 
 
@@ -489,13 +502,6 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
 
 
 # The image
-
-
-def instructions() -> list[tuple[str, str]]:
-    """Return the instructions of the Dockerfile, each with its whole argument."""
-    lines = [line for line in (DEPLOYMENT / "Dockerfile").read_text().splitlines() if not line.startswith("#")]
-    whole = re.sub(r"\\\n\s*", "", "\n".join(lines))
-    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in whole.splitlines() if line)]
 
 
 def test_the_dockerfile_holds_to_the_rules() -> None:

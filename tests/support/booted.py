@@ -5,6 +5,7 @@ here. It shares the network and the kernel with this machine. Only root can star
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,10 +25,12 @@ PAUSE_SECONDS = 0.02
 PREFIX = Path("/opt/athena")
 """The environment of Python that holds Athena, as the pages install it."""
 PYTHON = Path("/opt/python")
-SOURCE = Path("/usr/src/athena")
-"""The source of Athena, which the environment imports."""
+SOURCE = Path("/opt/source")
+"""The source of Athena, which the environment imports. It is mounted read-only: commands there may delete anything."""
 OUT = Path("/out")
 """A directory that this machine shares."""
+PASSED = re.compile(r"(PIP|SSL|HTTP|HTTPS|NO)_|.*_(proxy|PROXY)$")
+"""The variables by which programs reach the registries of packages."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -56,8 +59,9 @@ mount -t tmpfs -o mode=755 none "$root/run"
 mkdir -p "$root/run/systemd/system"
 printf '[Unit]\\nDefaultDependencies=no\\n' > "$root/run/systemd/system/booted.target"
 mount --bind "$place/out" "$root{OUT}"
-mount --rbind "$BASE" "$root{PYTHON}"
-mount --rbind "$TREE" "$root{SOURCE}"
+mount --bind "$BASE" "$root{PYTHON}"
+mount --bind "$TREE" "$root{SOURCE}"
+for name in {PYTHON} {SOURCE}; do mount -o remount,bind,ro "$root$name"; done
 while [ "$#" -gt 0 ]; do
     mkdir -p "$(dirname "$root$2")"
     touch "$root$2"
@@ -98,6 +102,11 @@ class Booted:
     def __init__(self, directory: Path, files: Mapping[Path, Path] | None = None) -> None:
         """``files``: files of this machine, and their places there."""
         self.directory = directory
+        own = Path(sys.base_prefix).is_relative_to("/usr")
+        python = Path(os.path.realpath(sys.executable))
+        self._home = python.parent if own else PYTHON / python.parent.relative_to(os.path.realpath(sys.base_prefix))
+        self.python = self._home / python.name
+        """The Python of these tests, which each user there may execute."""
         self._files = dict(files or {})
         self.out = directory / "out"
         self._group = _cgroups() / f"athena-test-{os.getpid()}-{directory.name}"
@@ -120,7 +129,7 @@ class Booted:
         try:
             self._wait()
             self.run("umount /proc/sys/fs")  # systemd would have raised limits of the kernel
-            self._install()
+            self.run(f"echo {PYTHON}/lib > /etc/ld.so.conf.d/athena-test.conf\nldconfig")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -147,7 +156,8 @@ class Booted:
 
     def _words(self, *words: str) -> tuple[str, ...]:
         enter = ("nsenter", f"--target={self._pid}", "--mount", "--pid", "--cgroup", "--uts", "--ipc", "--wdns=/")
-        return (*enter, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8", *words)
+        passed = (f"{name}={text}" for name, text in os.environ.items() if PASSED.match(name))
+        return (*enter, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8", *passed, *words)
 
     def run(self, script: str, code: int | None = 0, seconds: float = SECONDS, directory: Path = SOURCE) -> str:
         """Run a script there as root until its first error. Return its output, errors included."""
@@ -167,21 +177,16 @@ class Booted:
         """Return where this machine sees a path of that one."""
         return Path(f"/proc/{self._pid}/root{place}")
 
-    def _install(self) -> None:
+    def install(self) -> None:
         """Install the environment of these tests in /opt/athena, where each user may execute it."""
-        own = Path(sys.base_prefix).is_relative_to("/usr")
-        python = Path(os.path.realpath(sys.executable))
-        home = python.parent if own else PYTHON / python.parent.relative_to(os.path.realpath(sys.base_prefix))
         packages = sysconfig.get_path("purelib")
         place = PREFIX / Path(packages).relative_to(sys.prefix)
         started = f'#!/bin/sh\nexec {PREFIX}/bin/python -m athena_cli "$@"\n'
         self.run(
             f"""
-            mkdir -p {PREFIX}/bin {place} /etc/ld.so.conf.d
-            echo {PYTHON}/lib > /etc/ld.so.conf.d/athena-test.conf
-            ldconfig
-            ln -s {home}/{python.name} {PREFIX}/bin/python
-            printf 'home = {home}\\n' > {PREFIX}/pyvenv.cfg
+            mkdir -p {PREFIX}/bin {place}
+            ln -s {self.python} {PREFIX}/bin/python
+            printf 'home = {self._home}\n' > {PREFIX}/pyvenv.cfg
             cp -r {packages}/. {place}
             echo {SOURCE} > {place}/athena_test.pth
             cat > {PREFIX}/bin/athena <<'END'\n{started}END
