@@ -13,7 +13,8 @@ IGNORE_BYTES_MAX = 262_144
 
 LINES_MAX = 5_000
 LINE_BYTES_MAX = 1_000
-GLOB = re.compile(rb"[*?\[\\]")
+DIRECTORIES = re.compile(rb"\*\*+")
+AFTER_LITERAL = re.compile(rb"([^*?\[\\]*[^*?\[\\/])\*\*+(?:\\?/|\Z)")
 CLASSES = {
     b"alnum": rb"0-9A-Za-z",
     b"alpha": rb"A-Za-z",
@@ -118,17 +119,37 @@ def _without_blanks(line: bytes) -> bytes:
 
 def _path_expression(pattern: bytes) -> bytes:
     """Translate a pattern with slashes. ``**`` between slashes stands for any number of directories."""
-    *above, end = pattern.split(b"/")
     done, segment, anchored = b"", b"", True
+    if found := AFTER_LITERAL.match(pattern):  # git sets a literal beginning aside, and then sees "**" as a whole part
+        done, anchored, pattern = re.escape(found[1]), False, pattern[found.end() :]
+        if not pattern or DIRECTORIES.fullmatch(pattern):
+            return done + b".*"
+    *above, end = _parts(pattern)
     for part in above:
-        if part == b"**":
+        if DIRECTORIES.fullmatch(part):
             done += segment if anchored else _leftmost(segment)
             segment, anchored = b"", False
         else:
             segment += _name_expression(part) + b"/"
-    if end == b"**":
+    if DIRECTORIES.fullmatch(end):
         return done + (segment if anchored else _leftmost(segment)) + b".+"
     return done + (b"" if anchored else b"(?:[^/]*/)*") + segment + _name_expression(end)
+
+
+def _parts(pattern: bytes) -> list[bytes]:
+    """Split a pattern at its slashes, also escaped ones, but not in sets."""
+    parts, begin, at = list[bytes](), 0, 0
+    while at < len(pattern):
+        sign = pattern[at : at + 1]
+        if sign == b"[" and (found := _bracket(pattern, at + 1)) is not None:
+            at = found[1]
+            continue
+        length = 2 if sign == b"\\" else 1
+        if pattern[at : at + length].endswith(b"/"):
+            parts.append(pattern[begin:at])
+            begin = at + length
+        at += length
+    return [*parts, pattern[begin:]]
 
 
 def _leftmost(segment: bytes) -> bytes:

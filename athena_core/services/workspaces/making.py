@@ -39,7 +39,7 @@ MADE_NAME = "made.json"
 MAKING_PREFIX = ".making-"
 MAKE_SECONDS_MAX = 600.0
 LIST_BYTES_MAX = 268_435_456
-CHUNK_BYTES = 8_388_608
+CHUNK_BYTES = 1_048_576
 OBJECT_STORES_MAX = 16
 PRIVATE = 0o700
 RECORD_BYTES_MAX = 65_536
@@ -244,7 +244,7 @@ class _Copying:
                 return
             copy = os.open(target, FRESH, status.st_mode & 0o777 | 0o600)
             try:
-                while piece := os.read(source, CHUNK_BYTES):
+                while piece := os.read(source, min(status.st_size + 1, CHUNK_BYTES)):
                     self._stop.check()
                     self._take(len(piece), entry)
                     view = memoryview(piece)

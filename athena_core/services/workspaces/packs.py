@@ -68,6 +68,7 @@ class Pack:
         self._file.write(b"PACK" + struct.pack(">LL", 2, 0))
         self._objects: dict[bytes, tuple[int, int]] = {}
         self.path = Path(path)
+        self._index_path = self.path.with_suffix(".idx")
         self.began_ns = os.fstat(self._file.fileno()).st_mtime_ns
         """The time of the file system when the pack was made."""
         self._finished = False
@@ -78,7 +79,8 @@ class Pack:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         if not self._finished:
-            self.path.unlink()
+            for path in (self.path, self._index_path):
+                path.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:
@@ -106,14 +108,13 @@ class Pack:
         self._file.flush()
         os.fsync(self._file.fileno())
         base = self._place / f"pack-{digest.hex()}"
-        made = base.with_suffix(".tmp")
-        with made.open("wb") as file:
+        with self._index_path.open("wb") as file:
             file.write(_index(self._objects, digest))
             file.flush()
             os.fsync(file.fileno())
         self.path.rename(base.with_suffix(".pack"))
         self._finished = True
-        made.rename(base.with_suffix(".idx"))
+        self._index_path.rename(base.with_suffix(".idx"))
         sync(self._place)
 
     def _digest(self) -> bytes:

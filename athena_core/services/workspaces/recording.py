@@ -27,6 +27,7 @@ from athena_core.tools.workspace import FILE, REPOSITORIES, Workspace
 FILE_BYTES_MAX = 67_108_864
 """Maximum size of a file whose content is recorded."""
 
+CHUNK_BYTES = 1_048_576
 DEPTH_MAX = 200
 """Maximum number of directories above a file that is recorded."""
 
@@ -86,7 +87,16 @@ class SnapshotCache(msgspec.Struct):
 class TreeRecorder:
     """One snapshot of a tree while it is taken. It blocks."""
 
-    def __init__(self, files: Path, directory: Path, workspace: Workspace, room: int | None, stop: Stop) -> None:
+    def __init__(
+        self,
+        files: Path,
+        directory: Path,
+        workspace: Workspace,
+        room: int | None,
+        stop: Stop,
+        *,
+        files_max: int = FILES_MAX,
+    ) -> None:
         """Record ``files`` into the repository ``directory``, writing at most ``room`` bytes."""
         self._files = files
         self._directory = directory
@@ -94,13 +104,14 @@ class TreeRecorder:
         self._closed = workspace.identities()
         self._room = room
         self._stop = stop
+        self._files_max = files_max
         cache = _cached(directory)
         self._before = {file.path: file for file in cache.files} if cache else _tracked(directory)
         self._above = {path[:at] for path in self._before for at in _slashes(path)}
         self._known = {file.name for file in self._before.values()} | set(cache.trees if cache else ())
         self._found: dict[bytes, CachedFile] = {}
         self._left_out: list[LeftOut] = []
-        self._ignores: list[IgnoreFile | None] = []
+        self._ignores: list[tuple[IgnoreFile | None, int]] = []
         self._exclude = _exclude(directory)
         self._ignore_bytes = IGNORE_BYTES_MAX
         self._ignored_from: int | None = None
@@ -122,6 +133,11 @@ class TreeRecorder:
             raise
         return Snapshot(trees[b""][0].hex(), len(self._found), tuple(self._left_out[:LEFT_OUT_MAX]))
 
+    @property
+    def paths(self) -> set[bytes]:
+        """The files that were recorded."""
+        return set(self._found)
+
     # Files
 
     def _entry(self, entry: Entry) -> None:
@@ -138,8 +154,8 @@ class TreeRecorder:
             self._leave_out(path, "unreadable")
             return
         self._count += 1
-        if self._count > FILES_MAX:
-            raise WorkspaceLimit(f"The workspace has more than {FILES_MAX} files. Delete some, then retry.")
+        if self._count > self._files_max:
+            raise WorkspaceLimit(f"The workspace has more than {self._files_max} files. Delete some, then retry.")
         ignored = self._ignored(entry, path)
         if entry.is_directory:
             self._directory_found(entry, path, ignored=ignored)
@@ -187,7 +203,7 @@ class TreeRecorder:
                 raise
             self._leave_out(path, "special")  # replaced meanwhile
             return
-        with os.fdopen(file, "rb", buffering=0) as opened:
+        with os.fdopen(file, "rb", buffering=0):
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 self._leave_out(path, "special")
@@ -195,7 +211,7 @@ class TreeRecorder:
             if (status.st_dev, status.st_ino) in self._closed:
                 self._add_left_out(path, "closed", (status.st_size, status.st_mtime_ns))
                 return
-            content = _content(opened.fileno(), self._stop) if status.st_size <= FILE_BYTES_MAX else None
+            content = _content(file, status.st_size, self._stop)
         if content is None:
             self._add_left_out(path, "too-large", (status.st_size, status.st_mtime_ns))
             return
@@ -232,16 +248,15 @@ class TreeRecorder:
 
     def _ignored(self, entry: Entry, path: bytes) -> bool:
         depth = len(entry.parents)
+        name = os.fsencode(entry.name)
         del self._ignores[depth + 1 :]
         if len(self._ignores) == depth:
-            self._ignores.append(self._ignore_file(entry.above))
+            self._ignores.append((self._ignore_file(entry.above), len(path) - len(name)))
         if self._ignored_from is not None:
             return True
-        name, below = os.fsencode(entry.name), path
-        starts = [0, *(at + 1 for at in _slashes(path))]
-        for level in range(depth, -1, -1):
-            if (file := self._ignores[level]) is not None:
-                decision = file.decision(below[starts[level] :], name, directory=entry.is_directory)
+        for file, start in reversed(self._ignores):
+            if file is not None:
+                decision = file.decision(path[start:], name, directory=entry.is_directory)
                 if decision is not None:
                     return decision
         return self._exclude is not None and bool(self._exclude.decision(path, name, directory=entry.is_directory))
@@ -307,11 +322,11 @@ def _stamp(status: os.stat_result) -> tuple[int, ...]:
     return status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
 
 
-def _content(file: int, stop: Stop) -> bytes | None:
-    """Read an open file, None if it is larger than the limit, whatever its size was before."""
+def _content(file: int, size: int, stop: Stop) -> bytes | None:
+    """Read an open file of about this size. Return None if it is larger than the limit."""
     pieces: list[bytes] = []
-    left = FILE_BYTES_MAX + 1
-    while left and (piece := os.read(file, min(left, 1 << 20))):
+    left = 0 if size > FILE_BYTES_MAX else FILE_BYTES_MAX + 1
+    while left and (piece := os.read(file, min(left, size + 1, CHUNK_BYTES))):
         stop.check()
         pieces.append(piece)
         left -= len(piece)
