@@ -48,8 +48,10 @@ NICENESS = 5
 """Lower priority of a box, so that the server and the supervisor run first."""
 
 WATCH_SECONDS = 0.01
+WATCH_SECONDS_MAX = 0.2
 COST_MAX = 1 / 20
-"""Maximum share of its time that the supervisor watches. With many processes it looks less often."""
+"""Maximum share of a processor that the supervisor takes. With many processes it looks less often. Its own CPU time
+counts, so that a box which keeps all processors busy is looked at as often as any other."""
 
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 PIDS_RESERVED = 300
@@ -201,7 +203,7 @@ class Box:
     def wait(self) -> tuple[bytes, int]:
         """Wait until the box has ended or exceeds a limit. Return how it ended and the status of bubblewrap."""
         while not self._reap():
-            before = time.monotonic()
+            before = time.process_time()
             try:
                 exceeded = self._exceeded() if self._proc >= 0 else None
             except (OSError, ValueError, MemoryError):
@@ -209,8 +211,8 @@ class Box:
             if exceeded:
                 self._end()
                 return exceeded, signal.SIGKILL
-            seconds = max(WATCH_SECONDS, (time.monotonic() - before) / COST_MAX)
-            signal.sigtimedwait((signal.SIGCHLD,), seconds)
+            seconds = max(WATCH_SECONDS, (time.process_time() - before) / COST_MAX)
+            signal.sigtimedwait((signal.SIGCHLD,), min(seconds, WATCH_SECONDS_MAX))
         assert self._ended is not None
         return CHANGED if self._changed else self._ending(self._ended), self._ended
 
