@@ -57,6 +57,7 @@ from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
 from athena_core.services.workspaces.cleaning import WorkspaceCleaner
+from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.settings import Settings
 from athena_core.system.certificate import Certificate
 from athena_core.system.watchdog import Watchdog
@@ -87,6 +88,7 @@ class ControlPlane(NamedTuple):
     providers: Mapping[str, Provider]
     watchdog: Watchdog
     sandboxes: RunSandboxes
+    workspaces: Workspaces
     certificate: Certificate | None
     """The TLS certificate of this server; None without TLS."""
 

@@ -82,6 +82,8 @@ from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
 from athena_core.services.workspaces.cleaning import WorkspaceCleaner
 from athena_core.services.workspaces.places import WorkspacePlaces
+from athena_core.services.workspaces.usage import DiskUsage
+from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.settings import Settings, secrets_of
 from athena_core.system.certificate import Certificate
 from athena_core.system.watchdog import Watchdog
@@ -237,7 +239,7 @@ class Wiring:
             ModelCaller(self.providers, self.prices, self.clock, self.ids),
             self.providers,
             self.tools,
-            self.workspace,
+            self.workspaces,
             self.ids,
             self.clock,
             self.mask,
@@ -264,7 +266,7 @@ class Wiring:
             ModelChoice(self.providers, self.clock.monotonic, self.settings.default_provider),
             self.prices,
             self.mask,
-            self.workspace,
+            self.workspaces,
             self.compiler,
             self.waiters,
             self.runner,
@@ -280,6 +282,9 @@ class Wiring:
         self.workspace = open_workspace(settings)
         self.workspace_places = WorkspacePlaces(settings.workspaces_dir or directory / "workspaces")
         self.credentials.connect(self.log.problems, self.workspace.close)
+        own = self.workspace_places.directory
+        self.workspace_usage = DiskUsage(own, settings.workspaces_bytes_max)
+        self.workspaces = Workspaces(self.log, self.workspace, settings, self.ids, own, self.workspace_usage)
         (directory / "views").mkdir(exist_ok=True, mode=0o700)
         databases = SqliteDatabases()
         url = settings.database_url

@@ -252,6 +252,15 @@ class Repository(Git):
         output = await self.ask("cat-file", "blob", f"{commit}:{path}", bytes_max=bytes_max)
         return (output.data.decode(errors="replace"), output.cut) if output.status == 0 else ("", False)
 
+    async def regular_file(self, commit: str, path: str, bytes_max: int) -> bytes | None:
+        """Return a whole regular file as of a commit, None if there is none or it is larger."""
+        listed = await self.ask("--literal-pathspecs", "ls-tree", "-z", commit, "--", path)
+        head, _, name = listed.data.removesuffix(b"\0").partition(b"\t")
+        if listed.status != 0 or not head.startswith(b"100") or name != path.encode():
+            return None
+        output = await self.ask("cat-file", "blob", head.split()[-1].decode(), bytes_max=bytes_max)
+        return output.data if output.status == 0 and not output.cut else None
+
     async def record(self, path: str, message: str) -> None:
         """Commit one file of the worktree to the branch of ``HEAD``. Raise ConfigError.
 

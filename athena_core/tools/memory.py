@@ -62,9 +62,10 @@ class NoteExcerpt(NamedTuple):
 
 
 class MemoryTool:
-    """A tool that searches ``MEMORY.md`` and ``memory/**.md`` of the workspace as they are now, without an index.
+    """A tool that searches ``MEMORY.md`` and ``memory/**.md`` of the shared workspace as they are now.
 
-    Chunks of 40 lines (10 overlap) are ranked by how many of the words they contain, then by how often, ignoring case.
+    Chunks of 40 lines (10 overlap) are ranked by how many of the words they contain, then by how often, ignoring
+    case. There is no index.
     It only reads.
     """
 
@@ -90,9 +91,9 @@ def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         raise ToolRefused("memory search needs a query with at least one word. Add one and call it again.")
     found: list[NoteExcerpt] = []
     read, left_out = 0, 0
-    for parts in islice(notes_in(bench.workspace), FILES_MAX):
+    for parts in islice(notes_in(_notes(bench)), FILES_MAX):
         try:
-            data = bench.workspace.read(parts, min(FILE_BYTES_MAX, SEARCH_BYTES_MAX - read), TOO_LARGE)
+            data = _notes(bench).read(parts, min(FILE_BYTES_MAX, SEARCH_BYTES_MAX - read), TOO_LARGE)
         except FileNotFoundError:
             continue
         except (OSError, ToolRefused):
@@ -110,6 +111,10 @@ def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
     return ToolResult(
         content=content, truncated=left_out > 0, shown=tool_evidence(arguments.get("evidence"), content, workspace=True)
     )
+
+
+def _notes(bench: ToolContext) -> Workspace:
+    return bench.notes or bench.workspace
 
 
 def note_parts(path: str) -> Parts:
@@ -159,7 +164,7 @@ def _get(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         raise ToolRefused("memory get needs path. Add it and call it again.")
     parts = note_parts(arguments["path"])
     try:
-        data = bench.workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE)
+        data = _notes(bench).read(parts, FILE_BYTES_MAX, TOO_LARGE)
     except OSError as error:
         return ToolResult(content=f"{'/'.join(parts)}: {error.strerror or 'cannot be read'}", is_error=True)
     first = int(arguments.get("from_line", 1)) - 1

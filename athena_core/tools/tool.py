@@ -87,6 +87,7 @@ class ToolContext(Value):
 
     ``scoped`` is True if a scope restricts the run. ``credentials`` are the names of the profile's credentials, and
     ``carries`` the names of those that the call was recorded with. Commands run in ``box``; None: without a sandbox.
+    ``notes`` is the workspace with the notes, if they are not in ``workspace``.
     """
 
     workspace: Workspace
@@ -97,6 +98,7 @@ class ToolContext(Value):
     credentials: tuple[str, ...] = ()
     carries: tuple[str, ...] = ()
     box: CommandBox | None = None
+    notes: Workspace | None = None
 
 
 class Tool(Protocol):

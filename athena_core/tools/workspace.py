@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
-from typing import NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 import athena_core
 from athena_core.settings import Settings
@@ -69,6 +69,13 @@ class DirectoryEntry(NamedTuple):
     parts: Parts
     mode: int
     size: int
+
+
+class FileReader(Protocol):
+    """A place to read files from: a ``Workspace``, or files of a commit."""
+
+    def read(self, parts: Parts, bytes_max: int, remedy: str) -> bytes:
+        """Return a whole file. Raise PathRefused or OSError."""
 
 
 class PlacesInBox(NamedTuple):
@@ -393,6 +400,8 @@ def open_workspace(settings: Settings) -> Workspace:
     if settings.memory_sqlite_path:
         closed |= {Path(settings.memory_sqlite_path + suffix): STATE for suffix in DATABASE_SUFFIXES}
     closed[settings.state_dir] = STATE
+    if settings.workspaces_dir is not None:
+        closed[settings.workspaces_dir] = STATE
     code = [Path(sys.prefix), *(Path(athena_core.__file__).parents[1] / name for name in PACKAGES)]
     program = (settings.local_provider_cmd, *settings.local_provider_args)
     code += [Path(word) for word in program if Path(word).is_file()]

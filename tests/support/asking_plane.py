@@ -5,7 +5,7 @@ effect of a tool, before a commit, and while it waits for an answer.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ from athena_core.services.runs import admission
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.services.sandboxes import RunSandboxes
+from athena_core.services.workspaces.workspaces import RunWorkspace
 from athena_core.tools.tool import Tool, ToolResult
 from athena_core.tools.toolbox import toolbox
 from athena_core.tools.workspace import Workspace
@@ -260,6 +261,15 @@ class Compiler:
         return (), COMPLETED.context_meta
 
 
+class SharedWorkspace:
+    """Workspaces of runs that all work in the shared one."""
+
+    shared = Workspace(Path())
+
+    async def open(self, *_: Any) -> RunWorkspace:
+        return RunWorkspace(self.shared)
+
+
 class Recorder:
     """The record of one run under one lease, as ``LeaseRecorder`` keeps it. A commit is a point to stop at."""
 
@@ -280,19 +290,24 @@ class Recorder:
     async def reserve(self, wanted: Any) -> int | None:
         return None
 
-    async def pause(self, reached_: run.DayReached | None = None) -> bool:
+    async def commit(self, transaction: Any) -> Any:
+        raise NotImplementedError
+
+    async def pause(self, reached_: run.DayReached | None, last: tuple[run.RunStep, ...]) -> bool:
         await reached("commit")
         return admission.still_open(
-            self.apply(run.PauseRun(token=self._assignment.token, elapsed_ms=1, reached=reached_))
+            self.apply(run.PauseRun(token=self._assignment.token, elapsed_ms=1, reached=reached_, last=last))
         )
 
-    async def answers(self, asks: frozenset[str], hold_until_ms: int) -> tuple[run.RunAnswered, ...]:
+    async def answers(
+        self, asks: frozenset[str], hold_until_ms: int, last: Callable[[], Awaitable[tuple[run.RunStep, ...]]]
+    ) -> tuple[run.RunAnswered, ...]:
         while not self._answered(asks) and not self._executor.leaving and self._world.now < hold_until_ms:
             await reached("answer")
         found = self._answered(asks)
         if not found:
             await reached("commit")
-            park = run.PauseRun(token=self._assignment.token, elapsed_ms=1, asking=True)
+            park = run.PauseRun(token=self._assignment.token, elapsed_ms=1, asking=True, last=await last())
             if admission.still_open(self.apply(park)):
                 return ()
             found = self._answered(asks)
@@ -332,7 +347,7 @@ class Executor:
             cast(Any, Asker(self.plane)),
             {},
             Tools(self.plane, run_id),
-            Workspace(Path()),
+            cast(Any, SharedWorkspace()),
             self.plane.world._ids,
             cast(Any, self.plane),
             Mask(()),

@@ -16,7 +16,7 @@ from athena_core.services.context.history import HistoryCache, HistoryLimits
 from athena_core.settings import Settings
 from athena_core.tools.memory import FILE, FOLDER
 from athena_core.tools.refusal import PathRefused
-from athena_core.tools.workspace import Parts, Workspace, parts_of
+from athena_core.tools.workspace import FileReader, Parts, parts_of
 from athena_core.values import ContextMeta, ContextReference
 
 REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L([0-9]{1,9})(?:-L?([0-9]{1,9}))?)?")
@@ -36,13 +36,21 @@ class ResolvedReferences(Value):
 
 
 def resolve(
-    references: tuple[str, ...], workspace: Workspace, chars_max: int, salt: bytes, mask: Mask
+    references: tuple[str, ...],
+    files: FileReader,
+    chars_max: int,
+    salt: bytes,
+    mask: Mask,
+    notes: FileReader | None = None,
 ) -> ResolvedReferences:
-    """Read ``file:path#L1-L20`` and ``memory:path`` from the workspace, masked. Raise ConfigError on failure."""
+    """Read ``file:path#L1-L20`` from ``files``, and ``memory:path`` from ``notes`` if they are elsewhere; masked.
+
+    Raise ConfigError on failure.
+    """
     read: list[ContextReference] = []
     contents: list[str] = []
     for index, reference in enumerate(references):
-        content = _read(reference, f"contextRefs[{index}]", workspace, mask)
+        content = _read(reference, f"contextRefs[{index}]", files, notes or files, mask)
         digest = hashlib.sha256(salt + content.encode()).hexdigest()
         read.append(ContextReference(ref=reference, sha256=digest, chars=len(content)))
         contents.append(content)
@@ -68,9 +76,16 @@ def names_notes(reference: str) -> bool:
     return kind == "memory" or parts[:1] == (FOLDER,) or parts == (FILE,)
 
 
+def referenced_files(references: Iterable[str]) -> tuple[Parts, ...]:
+    """Return the paths of the references to files, without notes. Raise ConfigError."""
+    parsed = [_parse(reference, f"contextRefs[{index}]") for index, reference in enumerate(references)]
+    return tuple(reference.parts for reference in parsed if not reference.is_note)
+
+
 class ParsedReference(NamedTuple):
     """The path of a reference, and the lines that it names, counted from 1."""
 
+    is_note: bool
     place: str
     parts: Parts
     first: int | None
@@ -89,13 +104,15 @@ def _parse(reference: str, field: str) -> ParsedReference:
         parts = parts_of(place)
     except PathRefused as refusal:
         raise ConfigError.of(field, refusal.problem, "a path relative to the workspace, without '..'") from refusal
-    return ParsedReference(place, parts, None if first is None else int(first), None if last is None else int(last))
+    return ParsedReference(
+        kind == "memory", place, parts, None if first is None else int(first), None if last is None else int(last)
+    )
 
 
-def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
-    place, parts, first, last = _parse(reference, field)
+def _read(reference: str, field: str, files: FileReader, notes: FileReader, mask: Mask) -> str:
+    is_note, place, parts, first, last = _parse(reference, field)
     try:
-        text = workspace.read(parts, FILE_BYTES_MAX, "").decode()
+        text = (notes if is_note else files).read(parts, FILE_BYTES_MAX, "").decode()
     except PathRefused as refusal:
         raise ConfigError.of(field, refusal.problem, "another file of the workspace") from refusal
     except OSError as error:

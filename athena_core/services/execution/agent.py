@@ -11,9 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
+from athena_core.decider import A, Transaction
 from athena_core.definitions.profile import HarnessSpec, ToolPolicies
 from athena_core.domain import run
 from athena_core.errors import AskLimit, retry_with
+from athena_core.log.submission import Committed
 from athena_core.protocols import Passage
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import (
@@ -50,6 +52,7 @@ from athena_core.services.execution.requested_calls import (
     tool_result,
     without_asks,
 )
+from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.execution.verification import (
     VerificationResult,
     evidence_of,
@@ -59,10 +62,10 @@ from athena_core.services.execution.verification import (
     to_evidence,
 )
 from athena_core.services.runs.admission import BudgetRequest
-from athena_core.services.sandboxes import RunSandbox, RunSandboxes
+from athena_core.services.sandboxes import RunSandboxes
+from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolContext, ToolResult
-from athena_core.tools.workspace import Workspace
 from athena_core.values import ContextMeta, Reliability, unpinned
 
 TURNS_DEFAULT = 50
@@ -83,11 +86,19 @@ class RunRecorder(Protocol):
     async def reserve(self, wanted: BudgetRequest) -> int | None:
         """Reserve the cost of a call. Return how much it may cost, None for any sum. Raise BudgetReached."""
 
-    async def pause(self, reached: run.DayReached | None = None) -> bool:
-        """Pause the run because its own budget, or the daily one (``reached``), is spent."""
+    async def commit(self, transaction: Transaction[A]) -> Committed[A]:
+        """Commit something else for the run."""
 
-    async def answers(self, asks: frozenset[str], hold_until_ms: int) -> tuple[run.RunAnswered, ...]:
-        """Wait for answers to asks until a time. Return none if the run was parked then, or has ended."""
+    async def pause(self, reached: run.DayReached | None, last: tuple[run.RunStep, ...]) -> bool:
+        """Record ``last``, and pause the run because its own budget, or the daily one (``reached``), is spent."""
+
+    async def answers(
+        self, asks: frozenset[str], hold_until_ms: int, last: Callable[[], Awaitable[tuple[run.RunStep, ...]]]
+    ) -> tuple[run.RunAnswered, ...]:
+        """Wait for answers to asks until a time. Return none if the run was parked then, or has ended.
+
+        ``last`` returns the steps to record before the run is parked.
+        """
 
 
 class BudgetReached(Exception):
@@ -134,7 +145,7 @@ class Agent:
         asker: ModelCaller,
         providers: Mapping[str, Provider],
         tools: ToolRegistry,
-        workspace: Workspace,
+        workspaces: Workspaces,
         ids: Ids,
         clock: Clock,
         mask: Mask,
@@ -147,13 +158,13 @@ class Agent:
         self._asker = asker
         self._providers = providers
         self._tools = tools
-        self._workspace = workspace
+        self._workspaces = workspaces
         self._ids = ids
         self._mask = mask
         self._show = show
         self._search = search
         self._sandboxes = sandboxes
-        self._boxes: dict[str, RunSandbox] = {}
+        self._places: dict[str, RunPlace] = {}
         self._writing: dict[str, int] = {}
         self._requested = RequestedCalls(tools, mask, ids, clock, rules)
         self._in_vain: dict[str, tuple[int, list[CallCost]]] = {}
@@ -163,19 +174,20 @@ class Agent:
 
         Raise the errors of the provider and the context. The deadline is the caller's cancel scope.
         """
-        request = assignment.request
+        request, progress = assignment.request, assignment.progress
         profile = request.harness_profile_snapshot
         async with self._sandboxes.opened(profile, named=request.profile_named) as sandbox:
-            self._boxes[assignment.run_id] = sandbox
             if sandbox.refusal is not None:
                 failed = run_failed(sandbox.refusal.code, sandbox.refusal.message)
                 return RunEnd(sandbox.beginning(), failed)
-            first = sandbox.beginning()
+            workspace = await self._workspaces.open(assignment.run_id, request, progress.opened, recorder.commit)
+            place = self._places[assignment.run_id] = RunPlace(sandbox, workspace, progress, self._ids, self._mask)
+            first = place.beginning()
             if first and not await recorder.record(first):
                 return None
-            return await self._work(assignment, recorder, sandbox)
+            return await self._work(assignment, recorder, place)
 
-    async def _work(self, assignment: RunAssignment, recorder: RunRecorder, sandbox: RunSandbox) -> RunEnd | None:
+    async def _work(self, assignment: RunAssignment, recorder: RunRecorder, place: RunPlace) -> RunEnd | None:
         """Take steps until the run ends or pauses; see ``work``."""
         profile = assignment.request.harness_profile_snapshot
         turns_max = profile.policies.max_turns or TURNS_DEFAULT
@@ -183,19 +195,19 @@ class Agent:
         while True:
             match next_step(progress, turns_max):
                 case AskModel():
-                    asked = await self._turn(assignment, progress, recorder)
+                    asked = await self._turn(assignment, progress, recorder, place)
                     if not isinstance(asked, ModelTurn):
                         return asked
                     turn, steps = asked, asked.steps
                 case CallTool() as made:
-                    steps = await self._call(assignment, made, sandbox)
+                    steps = await self._call(assignment, made, place)
                 case AllowCall(ask=ask, arguments=arguments):
                     steps = self._requested.allowed(profile, ask, arguments)
                 case AnswerCall() as step:
                     result = ToolResult(content=step.content, is_error=step.is_error)
                     steps = (tool_result(step.call, result, interrupted=step.interrupted),)
                 case AwaitAnswers(asks=asks, hold_until_ms=hold_until_ms):
-                    answers = await recorder.answers(asks, hold_until_ms)
+                    answers = await recorder.answers(asks, hold_until_ms, place.changes)
                     if not answers:
                         return None
                     progress = after(progress, answers)
@@ -203,16 +215,16 @@ class Agent:
                 case CancelExpired():
                     return RunEnd((), run.RunCancelled(cause="requested"))
                 case PauseForBudget():
-                    await recorder.pause()
+                    await recorder.pause(None, await place.changes())
                     return None
                 case JudgeAnswer():
-                    return await self._end(assignment, progress, turn, (), sandbox)
+                    return await self._end(assignment, progress, turn, (), place)
                 case GiveUp() as given_up:
                     return RunEnd((), run_failed(given_up.code, given_up.message))
             progress = after(progress, steps)
             match next_step(progress, turns_max):
                 case JudgeAnswer() if not _runs_command(profile):
-                    return await self._end(assignment, progress, turn, steps, sandbox)
+                    return await self._end(assignment, progress, turn, steps, place)
                 case GiveUp() as given_up:
                     return RunEnd(without_asks(steps), run_failed(given_up.code, given_up.message))
             try:
@@ -222,7 +234,7 @@ class Agent:
                 return RunEnd(without_asks(steps), run_failed(full.code, full.message, retryable=full.retryable))
 
     async def _turn(
-        self, assignment: RunAssignment, progress: RunProgress, recorder: RunRecorder
+        self, assignment: RunAssignment, progress: RunProgress, recorder: RunRecorder, place: RunPlace
     ) -> ModelTurn | RunEnd | None:
         """Ask the model. Return the end of the run if the call failed, None if the daily budget paused the run."""
         recalled = await self._recall(assignment, progress)
@@ -231,8 +243,7 @@ class Agent:
             answered, context = await self._ask(assignment, progress, recorder)
         except BudgetReached as stop:
             steps = (*recalled, *self.cut_off(assignment))
-            if not steps or await recorder.record(steps):
-                await recorder.pause(stop.reached)
+            await recorder.pause(stop.reached, (*steps, *await place.changes()))
             return None
         except ProviderFailure as failure:
             steps = (*recalled, *self.cut_off(assignment))
@@ -256,14 +267,14 @@ class Agent:
         turn, calls = self._in_vain.pop(assignment.run_id, (0, []))
         return tuple(usage_recorded(call, turn, in_vain=True) for call in calls)
 
-    def cleaned(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
-        """Return the last record of the run's sandbox, to record with its end."""
-        sandbox = self._boxes.get(assignment.run_id)
-        return () if sandbox is None else sandbox.cleaned()
+    async def closing(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
+        """Return the last record of the run's place, to record with its end. Raise AthenaError."""
+        place = self._places.get(assignment.run_id)
+        return () if place is None else await place.closing()
 
     def leave(self, assignment: RunAssignment, *, ended: bool) -> None:
         """Forget a run, and withdraw its live text unless its end was recorded with all of it."""
-        self._boxes.pop(assignment.run_id, None)
+        self._places.pop(assignment.run_id, None)
         self._in_vain.pop(assignment.run_id, None)
         turn = self._writing.pop(assignment.run_id, None)
         if turn is not None and self._show is not None and not ended:
@@ -345,22 +356,22 @@ class Agent:
             usage_recorded(answered.paid, turn, attempts=attempts),
         )
 
-    async def _call(self, assignment: RunAssignment, step: CallTool, sandbox: RunSandbox) -> tuple[run.RunStep, ...]:
+    async def _call(self, assignment: RunAssignment, step: CallTool, place: RunPlace) -> tuple[run.RunStep, ...]:
         """Make a call. Its result or refusal goes back to the model."""
         profile, call = assignment.request.harness_profile_snapshot, step.call
         try:
             tool, arguments = self._tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
-            bench = self._bench(assignment.request, sandbox, call.credentials or ())
+            bench = self._bench(assignment.request, place, call.credentials or ())
             result = self._masked(await tool.call(arguments, bench))
-            sandbox.note(result)
+            place.sandbox.note(result)
         except ToolRefused as refusal:
             result = ToolResult(content=self._mask.hide(str(refusal)), is_error=True)
         done = tool_result(call, replace(result, content=step.preface + result.content))
         if result.shown is None:
-            return *sandbox.unrecorded(), done
+            return *place.sandbox.unrecorded(), done
         labels = policy_labels(profile)
         evidence = to_evidence(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
-        return *sandbox.unrecorded(), done, evidence
+        return *place.sandbox.unrecorded(), done, evidence
 
     async def _end(
         self,
@@ -368,15 +379,18 @@ class Agent:
         progress: RunProgress,
         turn: ModelTurn | None,
         last: tuple[run.RunStep, ...],
-        sandbox: RunSandbox,
+        place: RunPlace,
     ) -> RunEnd:
-        """Return the end of a run that has an answer, after verifying it against the profile."""
+        """Return the end of a run that has an answer, after verifying it against the profile.
+
+        The changes in its workspace, which ``closing`` returns, are evidence for that.
+        """
         request = assignment.request
         profile = request.harness_profile_snapshot
-        evidence = evidence_of(progress.events)
+        evidence = evidence_of((*progress.events, *await place.last_changes()))
         verdict = VerificationResult()
         if profile.verification_policies:
-            run_command = partial(self._run_command, request, sandbox)
+            run_command = partial(self._run_command, request, place)
             verdict = await judge(profile, progress.answer or "", evidence, run_command, self._ids, self._mask)
         answered, context = (None, None) if turn is None else (turn.answered, turn.context)
         ending = run.RunCompleted(
@@ -395,16 +409,16 @@ class Agent:
             ),
             context_meta=context or self._compile(assignment, progress)[1],
         )
-        return RunEnd((*last, *sandbox.unrecorded(), *verdict.evidence), ending, progress.answer or "")
+        return RunEnd((*last, *place.sandbox.unrecorded(), *verdict.evidence), ending, progress.answer or "")
 
     async def _run_command(
-        self, request: run.RunCreated, sandbox: RunSandbox, argv: tuple[str, ...], label: str
+        self, request: run.RunCreated, place: RunPlace, argv: tuple[str, ...], label: str
     ) -> ToolResult:
         """Run a command of a verification policy, within the profile's rules for the shell."""
         arguments = msgspec.json.encode({"command": argv, "evidence": label}).decode()
         tool, read = self._tools.read("shell", arguments, ("shell",))
-        result = self._masked(await tool.call(read, self._bench(request, sandbox)))
-        sandbox.note(result)
+        result = self._masked(await tool.call(read, self._bench(request, place)))
+        place.sandbox.note(result)
         return result
 
     def _masked(self, result: ToolResult) -> ToolResult:
@@ -412,17 +426,18 @@ class Agent:
         hide, shown = self._mask.hide, result.shown
         return replace(result, content=hide(result.content), shown=shown and masked(shown, self._mask))
 
-    def _bench(self, request: run.RunCreated, sandbox: RunSandbox, carries: tuple[str, ...] = ()) -> ToolContext:
+    def _bench(self, request: run.RunCreated, place: RunPlace, carries: tuple[str, ...] = ()) -> ToolContext:
         profile = request.harness_profile_snapshot
         return ToolContext(
-            workspace=self._workspace,
+            workspace=place.files,
+            notes=self._workspaces.shared,
             mask=self._mask,
             policies=profile.tool_policies or ToolPolicies(),
             allowed_egress=profile.allowed_egress or (),
             scoped=request.scope is not None,
             credentials=profile.config.credentials or (),
             carries=carries,
-            box=sandbox.box,
+            box=place.box,
         )
 
 

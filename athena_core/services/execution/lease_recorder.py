@@ -1,5 +1,7 @@
 """Records of executed runs: commits what an executor did, and retries while the log is unavailable."""
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 
 from athena_core import retry
@@ -34,14 +36,14 @@ class RunWriter:
     async def apply(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed[Event | None]:
         """Apply a command and return the answer of ``apply_command``. Retry while the log is unavailable."""
         capacity = self.capacity
-        return await self._submit(
+        return await self.submit(
             lambda reader, context: apply_command(reader, context, capacity, run_id, command), meta
         )
 
     async def ask(self, run_id: str, command: run.RecordStep, meta: Meta) -> Committed[Event | None]:
         """Record steps that ask a person; see ``apply``. Raise AskLimit."""
         capacity = self.capacity
-        return await self._submit(lambda reader, context: raise_asks(reader, context, capacity, run_id, command), meta)
+        return await self.submit(lambda reader, context: raise_asks(reader, context, capacity, run_id, command), meta)
 
     def answers(self, run_id: str) -> list[run.RunAnswered]:
         """Return the recorded answers to the asks of a run, with their text."""
@@ -56,7 +58,7 @@ class RunWriter:
         """
         waited, failures, capacity = 0.0, 0, self.capacity
         while True:
-            committed = await self._submit(
+            committed = await self.submit(
                 lambda reader, context: reserve(reader, context, capacity, run_id, token, wanted), meta
             )
             granted = committed.answer
@@ -71,7 +73,7 @@ class RunWriter:
             await anyio.sleep(delay)
             waited += delay
 
-    async def _submit(self, transaction: Transaction[A], meta: Meta) -> Committed[A]:
+    async def submit(self, transaction: Transaction[A], meta: Meta) -> Committed[A]:
         """Commit a transaction, and retry while the log is unavailable.
 
         Raise LeaseLost if the outcome is unknown, because a second attempt could record it twice. The next sweep leases
@@ -111,10 +113,16 @@ class LeaseRecorder:
         self._time.stand()  # before the commit, so that no timeout falls behind it
         return still_open((await self._writer.ask(self._assignment.run_id, command, self._meta)).answer)
 
-    async def answers(self, asks: frozenset[str], hold_until_ms: int) -> tuple[run.RunAnswered, ...]:
+    async def commit(self, transaction: Transaction[A]) -> Committed[A]:
+        """Commit something else for the run, even if its lease is lost. Raise LeaseLost if the outcome is unknown."""
+        return await self._writer.submit(transaction, self._meta)
+
+    async def answers(
+        self, asks: frozenset[str], hold_until_ms: int, last: Callable[[], Awaitable[tuple[run.RunStep, ...]]]
+    ) -> tuple[run.RunAnswered, ...]:
         """Wait for answers to asks until a time; then park the run. The run's time goes on with the last answer.
 
-        Return none if the run was parked or has ended. Raise LeaseLost.
+        ``last`` returns the steps to record before. Return none if the run was parked or has ended. Raise LeaseLost.
         """
         while True:
             self._held.woken.clear()
@@ -125,7 +133,8 @@ class LeaseRecorder:
             with anyio.move_on_after(left):
                 await self._held.woken.wait()
         if not found:
-            park = run.PauseRun(token=self._assignment.token, elapsed_ms=self._time.elapsed_ms, asking=True)
+            steps, elapsed_ms = await last(), self._time.elapsed_ms
+            park = run.PauseRun(token=self._assignment.token, elapsed_ms=elapsed_ms, asking=True, last=steps)
             if still_open((await self._apply(park)).answer):
                 return ()
             found = self._answered(asks)  # meanwhile, so there was nothing to wait for
@@ -144,9 +153,13 @@ class LeaseRecorder:
         """
         return await self._writer.reserve(self._assignment.run_id, self._assignment.token, wanted, self._meta)
 
-    async def pause(self, reached: run.DayReached | None = None) -> bool:
-        """Pause the run, for its own budget or the daily one; its time stops. Raise LeaseLost."""
-        pause = run.PauseRun(token=self._assignment.token, elapsed_ms=self._time.elapsed_ms, reached=reached)
+    async def pause(self, reached: run.DayReached | None, last: tuple[run.RunStep, ...]) -> bool:
+        """Record the last steps, and pause the run for its own budget or the daily one; its time stops.
+
+        Raise LeaseLost.
+        """
+        elapsed_ms = self._time.elapsed_ms
+        pause = run.PauseRun(token=self._assignment.token, elapsed_ms=elapsed_ms, reached=reached, last=last)
         return still_open((await self._apply(pause)).answer)
 
     async def end(self, done: RunEnd) -> Committed[Event | None]:

@@ -33,6 +33,9 @@ from athena_core.system.problems import described
 CANCEL_SECONDS_MAX = 5.0
 """How long an executor has to end a cancelled run before the run is ended without it."""
 
+CLOSE_SECONDS_MAX = 3.0
+"""How long it looks for the changes in the workspace of such a run."""
+
 LEAVE_SECONDS_MAX = 2.0
 """How long an executor that leaves tries to record the cost of a model call that it cut off."""
 
@@ -393,7 +396,8 @@ class Runner:
                 stopped = run.RunCancelled(cause="requested") if held.stopped else late
                 done = RunEnd(self._agent.cut_off(assignment), stopped)
             if done is not None and not self._leaving:
-                done = done._replace(last=(*done.last, *self._agent.cleaned(assignment)))
+                last, problem = await self._closing(assignment, held)
+                bug, done = bug or problem, done._replace(last=(*done.last, *last))
                 with suppress(LeaseLost):
                     committed = await recorder.end(done)
                     ended = committed.answer is not None
@@ -413,6 +417,22 @@ class Runner:
                 del self._held[assignment.run_id]
             self._due.set()
             self._rested.set()
+
+    async def _closing(
+        self, assignment: RunAssignment, held: LeasedRun
+    ) -> tuple[tuple[run.RunStep, ...], Exception | None]:
+        """Return what a run leaves to record with its end, and a bug that prevented it.
+
+        The changes in a workspace that is gone, or takes too long, are not recorded.
+        """
+        try:
+            with anyio.move_on_after(CLOSE_SECONDS_MAX if held.stopped else None):
+                return await self._agent.closing(assignment), None
+        except AthenaError:
+            return (), None
+        except Exception as error:
+            return (), error
+        return (), None
 
     async def _record_costs(self, assignment: RunAssignment, recorder: LeaseRecorder) -> None:
         """Record the cost of a call that this executor cuts off when it leaves. Another one will call again."""

@@ -28,7 +28,14 @@ from athena_core.providers.model_choice import ModelChoice
 from athena_core.providers.prices import FRAME_TOKENS, OUTPUT_TOKENS_LEAST, Prices
 from athena_core.services.access.access import Access, ScopeProof
 from athena_core.services.catalog import Catalog
-from athena_core.services.context.compiler import ContextCompiler, ResolvedReferences, names_notes, resolve
+from athena_core.services.context.compiler import (
+    FILE_BYTES_MAX,
+    ContextCompiler,
+    ResolvedReferences,
+    names_notes,
+    referenced_files,
+    resolve,
+)
 from athena_core.services.runs.admission import (
     Admission,
     RunLease,
@@ -51,8 +58,8 @@ from athena_core.services.runs.results import (
 )
 from athena_core.services.runs.retries import RetryBody, retried_request, retry_demands, with_model
 from athena_core.services.runs.waiting import RunWaiter, RunWaiters
+from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.settings import Settings
-from athena_core.tools.workspace import Workspace
 from athena_core.values import INTEGER_MAX, MICRO_USD, Cancelled, Identity, RunBody, TemplateUse
 
 WAIT_GRACE_SECONDS = 15.0
@@ -105,7 +112,7 @@ class Runs:
         models: ModelChoice,
         prices: Prices,
         mask: Mask,
-        workspace: Workspace,
+        workspaces: Workspaces,
         compiler: ContextCompiler,
         waiters: RunWaiters,
         executor: LocalExecutor,
@@ -123,7 +130,7 @@ class Runs:
         self._models = models
         self._prices = prices
         self._mask = mask
-        self._workspace = workspace
+        self._workspaces = workspaces
         self._reader = log.reader()
         self.compiler = compiler
         self._waiters = waiters
@@ -157,17 +164,25 @@ class Runs:
         _check(body)
         salt, settings = self._ids.salt(SALT_BYTES), self._settings
         text, references = self._text(body, references)
-        notes = who.scope is not None and any(map(names_notes, references or ()))
-        resolved = ResolvedReferences(salt=salt)
-        if references and not (notes and self._access.hides(who, "getMemory")):
-            resolved = resolve(references, self._workspace, self.compiler.chars_max, salt, self._mask)
         profile, provider, model = await self._model(body, retry)
+        if profile is None or profile.workspace != "workflow-run":
+            workflow_run_id = None
+        session_id = body.session_id or self._ids.new("ses")
+        notes = who.scope is not None and any(map(names_notes, references or ()))
+        personas = await to_thread.run_sync(self._personas, session_id) if joins(body, who) else frozenset[str]()
+        resolved = ResolvedReferences(salt=salt)
+        if references and not self._hidden(who, personas, notes=notes):
+            files = await self._workspaces.readable(
+                profile, session_id, workflow_run_id, referenced_files(references), FILE_BYTES_MAX
+            )
+            shared = self._workspaces.shared
+            resolved = resolve(references, files, self.compiler.chars_max, salt, self._mask, shared)
         text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS
         prepared = PreparedRun(
             run_id=self._ids.new("run"),
-            session_id=body.session_id or self._ids.new("ses"),
+            session_id=session_id,
             directive_id=body.directive_id or self._ids.new("dir"),
             who=who,
             capacity=self._executor.capacity,
@@ -186,12 +201,21 @@ class Runs:
             references=references,
             names_notes=notes,
             retry=retry,
-            workflow_run_id=workflow_run_id if profile is not None and profile.workspace == "workflow-run" else None,
+            workflow_run_id=workflow_run_id,
+            personas=personas,
         )
         if prepared.budget_micro_usd is not None and prepared.least_micro_usd is None:
             reason = f"unpriced-model: {provider} {model!r} has no known price, so budgetUsd cannot be enforced"
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")
-        return await self.with_personas(prepared)
+        return prepared
+
+    def _hidden(self, who: Identity, personas: frozenset[str], *, notes: bool) -> bool:
+        """Return True if the admission will refuse the run, so that no file must be read for it."""
+        if notes and self._access.hides(who, "getMemory"):
+            return True
+        allowed = None if who.scope is None else who.scope.personas
+        foreign = allowed is not None and not personas <= allowed
+        return foreign and self._access.hides(who, "createRun")
 
     async def with_personas(self, prepared: PreparedRun) -> PreparedRun:
         """Return the run with the personas of its session's earlier runs, if a scope needs them."""

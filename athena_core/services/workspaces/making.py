@@ -11,7 +11,8 @@ the shared workspace that is not closed, with its times. Links are copied as lin
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -119,13 +120,20 @@ async def _fill(source: Source, root: Workspace, making: Path, scratch: Path, ro
 # Clones
 
 
-async def _clone(root: Workspace, making: Path, scratch: Path, room: int | None) -> Made:
-    """Fill ``files`` from the repository at the top of the shared workspace. Raise ConfigError if there is none."""
+@asynccontextmanager
+async def source_of_clone(root: Workspace, scratch: Path) -> AsyncIterator[tuple[Repository, str]]:
+    """Open the repository at the top of the shared workspace. Yield it with its commit, or raise ConfigError."""
     top = root.root.resolve()
     async with Repository.open(top, top, SETTING, scratch) as repository:
         if repository.place.worktree != top:
             raise ConfigError.of(SETTING, "the shared workspace is not the top of a git repository")
-        commit, branch = await repository.commit("HEAD", SETTING), await repository.branch()
+        yield repository, await repository.commit("HEAD", SETTING)
+
+
+async def _clone(root: Workspace, making: Path, scratch: Path, room: int | None) -> Made:
+    """Fill ``files`` from the repository at the top of the shared workspace. Raise ConfigError if there is none."""
+    async with source_of_clone(root, scratch) as (repository, commit):
+        branch = await repository.branch()
         await _check_size(repository, commit, room)
         common = repository.place.common
         shallow, exclude = common / "shallow", common / "info" / "exclude"

@@ -22,7 +22,6 @@ from athena_core.providers.prices import Prices
 from athena_core.services.runs.runs import Runs
 from athena_core.services.runs.waiting import RunWaiters
 from athena_core.settings import load
-from athena_core.tools.workspace import open_workspace
 from athena_core.values import LOCAL, RunBody
 from tests.api.examples import EXAMPLES, PROFILE
 from tests.conftest import Serve
@@ -227,7 +226,7 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_in_progress(tmp_path: 
             ModelChoice(parts.providers, parts.clock.monotonic),
             Prices.load(),
             parts.mask,
-            open_workspace(settings),
+            parts.workspaces,
             parts.runs.compiler,
             RunWaiters(parts.tail),
             parts.runner,

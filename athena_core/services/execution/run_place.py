@@ -1,0 +1,84 @@
+"""The place where a run is executed: its workspace and the sandbox of its commands, and what they leave to record."""
+
+from msgspec.structs import replace
+
+from athena_core.clock import Ids
+from athena_core.domain import run
+from athena_core.domain.workspace import DIFF_LABEL
+from athena_core.providers.mask import Mask
+from athena_core.services.execution.progress import RunProgress
+from athena_core.services.execution.verification import to_evidence
+from athena_core.services.sandboxes import RunSandbox
+from athena_core.services.workspaces.workspaces import Changes, RunWorkspace
+from athena_core.text import clean
+from athena_core.tools.tool import CommandBox, ToolEvidence
+from athena_core.tools.workspace import Workspace
+
+
+class RunPlace:
+    """The workspace and the sandbox of a run under one lease."""
+
+    def __init__(
+        self, sandbox: RunSandbox, workspace: RunWorkspace, progress: RunProgress, ids: Ids, mask: Mask
+    ) -> None:
+        """``progress`` is what earlier executors of the run recorded."""
+        self.sandbox = sandbox
+        self._workspace = workspace
+        self._ids = ids
+        self._mask = mask
+        self._opened = progress.opened is not None
+        self._recorded = None if progress.changed is None else progress.changed.tree
+        self._last: tuple[run.RunStep, ...] | None = None
+
+    @property
+    def files(self) -> Workspace:
+        """The files that the tools work on."""
+        return self._workspace.files
+
+    @property
+    def box(self) -> CommandBox | None:
+        """The sandbox of the commands, None without one."""
+        box = self.sandbox.box
+        return box and replace(box, readonly=(*box.readonly, *self._workspace.readonly))
+
+    def beginning(self) -> tuple[run.RunStep, ...]:
+        """Return what to record before the first step."""
+        opened = () if self._opened or self._workspace.opened is None else (self._workspace.opened,)
+        return *self.sandbox.beginning(), *opened
+
+    async def changes(self) -> tuple[run.RunStep, ...]:
+        """Return the record of what the run has changed in its own workspace since the last such record."""
+        changes = await self._workspace.changes(self._recorded)
+        if changes is None or self._workspace.opened is None:
+            return ()
+        evidence = self._evidence(changes)
+        diff = changes.diff
+        changed = run.WorkspaceChanged(
+            workspace_id=self._workspace.opened.workspace_id,
+            tree=changes.tree,
+            files=diff.files_total,
+            binary_files=diff.binary_files,
+            added_lines=diff.added_lines,
+            removed_lines=diff.removed_lines,
+            truncated=diff.truncated or None,
+            evidence_id=None if evidence is None else evidence.evidence_id,
+        )
+        return (changed,) if evidence is None else (evidence, changed)
+
+    def _evidence(self, changes: Changes) -> run.EvidenceAttached | None:
+        diff = changes.diff
+        if not diff.files_total:
+            return None
+        hide = self._mask.hide_cut if diff.truncated else self._mask.hide
+        shown = ToolEvidence(label=DIFF_LABEL, type="text", content=hide(clean(diff.text)), workspace=True)
+        return to_evidence(self._ids, shown, "workspace", (DIFF_LABEL,))
+
+    async def last_changes(self) -> tuple[run.RunStep, ...]:
+        """Return the record of the changes for the end of the run. Later changes do not count."""
+        if self._last is None:
+            self._last = await self.changes()
+        return self._last
+
+    async def closing(self) -> tuple[run.RunStep, ...]:
+        """Return what to record with the end of the run, whatever ended it."""
+        return *self.sandbox.cleaned(), *await self.last_changes()

@@ -1,0 +1,239 @@
+"""Runs in the workspaces of their sessions and workflow runs, over HTTP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from athena_core.system.sandbox import probe
+from tests.support import repository
+from tests.support.api import Json, Refused
+from tests.support.asks import answer
+from tests.support.directed import DirectedModel, directed
+from tests.support.model import Profile, Step, call
+from tests.support.server import Server
+from tests.support.workflow_builder import Builder
+
+
+def sh(script: str) -> Step:
+    return call("shell", command=["/bin/sh", "-c", script])
+
+
+class Site(NamedTuple):
+    """A server whose shared workspace is a repository, and its model."""
+
+    server: Server
+    model: DirectedModel
+
+    def profile(self, workspace: str | None = "session", *, sandbox: str | None = None, **fields: Any) -> str:
+        body = Profile(**fields).body
+        body |= {} if workspace is None else {"workspace": workspace}
+        body |= {} if sandbox is None else {"sandbox": {"mode": sandbox}}
+        return str(self.server.api.post("/harness-profiles", body)["id"])
+
+    def run(self, name: str, *turns: Step, ending: str = "run.completed", **fields: Any) -> str:
+        """Run a script. Return the id of the run."""
+        said = self.model.script(name, *turns, "done")
+        run_id = str(self.server.api.start(said, **fields)["runId"])
+        assert self.server.api.await_ending(run_id) == ending
+        return run_id
+
+    def events(self, run_id: str) -> list[Json]:
+        return [one for one in self.server.api.events(runId=run_id) if one["type"].startswith("workspace.")]
+
+    def changed(self, run_id: str) -> Json:
+        """Return the last record of what a run has changed."""
+        return next(one["payload"] for one in reversed(self.events(run_id)) if one["type"] == "workspace.changed")
+
+    def diff(self, run_id: str) -> str:
+        """Return the recorded diff of a run."""
+        evidence = self.changed(run_id)["evidenceId"]
+        return str(self.server.api.get(f"/runs/{run_id}/evidence/{evidence}")["content"]["text"])
+
+    def files(self, run_id: str) -> Path:
+        """Return the directory in which a run worked."""
+        (opened,) = [one["payload"] for one in self.events(run_id) if one["type"] == "workspace.opened"]
+        return self.server.state_dir / "workspaces" / str(opened["workspaceId"]) / "files"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("workspaces")
+    repository.make(directory / "workspace")
+    with directed() as model, Server(directory, openai_base_url=model.url, **shared_store) as server:
+        yield Site(server, model)
+
+
+def test_two_sessions_change_one_file_at_once_and_neither_sees_the_other(site: Site) -> None:
+    profile = site.profile()
+    runs = {}
+    for name in ("ada", "bob"):
+        write = call("files", action="write", path="a.py", content=f"{name}\n")
+        runs[name] = site.run(f"{name} writes", write, harnessProfileId=profile, sessionId=f"two-{name}")
+    for name, run_id in runs.items():
+        assert (site.files(run_id) / "a.py").read_text() == f"{name}\n"
+        assert f"+{name}\n" in site.diff(run_id)
+        read = call("files", action="read", path="a.py")
+        later = site.run(f"{name} reads", read, harnessProfileId=profile, sessionId=f"two-{name}")
+        assert site.model.results(f"{name} reads")[-1] == f"{name}\n"
+        assert site.files(later) == site.files(run_id)
+        assert (site.changed(later)["files"], site.changed(later).get("evidenceId")) == (0, None)
+    assert (site.server.workspace / "a.py").read_text().startswith("def add")
+
+
+def test_a_run_in_the_shared_workspace_records_nothing_of_workspaces(site: Site) -> None:
+    for workspace in (None, "shared"):
+        write = call("files", action="write", path="shared.txt", content=f"{workspace}\n")
+        run_id = site.run(f"shared {workspace}", write, harnessProfileId=site.profile(workspace))
+        assert site.events(run_id) == []
+        assert site.server.api.items(f"/runs/{run_id}/evidence") == []
+        assert (site.server.workspace / "shared.txt").read_text() == f"{workspace}\n"
+
+
+COMMIT = "git add -A && git -c user.name=a -c user.email=a@b.c commit -qm Change && git log --format=%s"
+
+
+@pytest.mark.parametrize(
+    "sandbox",
+    [None, pytest.param("required", marks=pytest.mark.skipif(not probe().available, reason="no sandbox works here"))],
+)
+def test_an_agent_commits_in_its_clone_and_the_source_stays_as_it_is(site: Site, sandbox: str | None) -> None:
+    before = repository.git(site.server.workspace, "rev-parse", "HEAD")
+    script = f"commits {sandbox}"
+    run_id = site.run(
+        script,
+        sh(f"echo more >> README.md && {COMMIT} && git status --short && cat .git/config"),
+        harnessProfileId=site.profile(sandbox=sandbox),
+    )
+    said = site.model.results(script)[-1]
+    assert said.startswith("[exit status 0]\nChange\nBegin\n"), said
+    assert "remote" not in said
+    assert "+more\n" in site.diff(run_id)
+    assert ".git" not in site.diff(run_id).replace("diff --git", "")
+    assert repository.git(site.server.workspace, "rev-parse", "HEAD") == before
+    assert repository.git(site.server.workspace, "stash", "list") == ""
+
+
+@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+def test_a_command_in_a_sandbox_sees_nothing_of_other_workspaces(site: Site) -> None:
+    profile = site.profile(sandbox="required")
+    other = site.run("holds a secret", sh("echo canary > secret.txt"), harnessProfileId=profile)
+    there, shared = site.files(other), site.server.workspace
+    look = f"ls -A {there.parent.parent}; cat {there}/secret.txt; cat {shared}/README.md; ls -A {shared}"
+    lies = f"echo {there.parent}/git/objects > .git/objects/info/alternates; git status; ls -A {there.parent}/git"
+    name = "looks for it"
+    run_id = site.run(name, sh(look), sh(lies), sh(f"ls -A {there}"), harnessProfileId=profile)
+    said = "".join(site.model.results(name))
+    assert "canary" not in said and "Sums" not in said and "secret" not in said.replace(f"{there}/secret.txt", "")
+    assert site.files(run_id).parent.name in said
+    assert other not in said
+
+
+def test_a_verification_looks_into_the_workspace_of_its_run_and_the_diff_is_evidence(site: Site) -> None:
+    command = {"id": "c", "kind": "command", "label": "Made", "command": ["/bin/sh", "-c", "grep -q own made.txt"]}
+    diff = {"id": "d", "kind": "require-evidence", "label": "workspace-diff"}
+    profile = site.profile(verification=(command, diff))
+    made = site.run("makes a file", sh("echo own > made.txt"), harnessProfileId=profile)
+    verified = site.server.api.get(f"/runs/{made}")
+    assert verified["verificationStatus"] == "passed"
+    labels = [one["label"] for one in site.server.api.items(f"/runs/{made}/evidence")]
+    assert sorted(labels) == ["Made", "workspace-diff"]
+    lazy = site.run("does nothing", harnessProfileId=profile)
+    failures = site.server.api.get(f"/runs/{lazy}")["verificationFailures"]
+    assert [failure["policyId"] for failure in failures] == ["c", "d"]
+
+
+@pytest.mark.parametrize("ending", ["run.failed", "run.cancelled", "run.timed-out"])
+def test_the_changes_of_a_run_are_recorded_however_it_ends(site: Site, ending: str) -> None:
+    api, name = site.server.api, f"ends {ending}"
+    slow = sh("echo half > half.txt; sleep 60")
+    quick = sh("echo half > half.txt")
+    fields: Json = {"max_turns": 2} if ending == "run.failed" else {"timeout_ms": 1_500} if "timed" in ending else {}
+    said = site.model.script(name, *((quick, quick) if ending == "run.failed" else (slow, "done")))
+    run_id = api.start(said, harnessProfileId=site.profile(**fields))["runId"]
+    if ending == "run.cancelled":
+        api.await_event("tool.called", runId=run_id)
+        api.post(f"/runs/{run_id}/cancel")
+    assert api.await_ending(run_id) == ending
+    assert site.diff(run_id).endswith("+half\n")
+    assert (site.changed(run_id)["files"], site.changed(run_id)["addedLines"]) == (1, 1)
+    types = [one["type"] for one in api.events(runId=run_id)]
+    assert types[-3:] == ["evidence.attached", "workspace.changed", ending]
+
+
+def test_a_parked_run_that_is_cancelled_leaves_its_changes(site: Site) -> None:
+    api = site.server.api
+    said = site.model.script("parks", call("files", action="write", path="b.txt", content="b\n"), sh("true"), "done")
+    profile = site.profile(approval="ask", asks={"holdMs": 0})
+    run_id = api.start(said, harnessProfileId=profile)["runId"]
+    api.await_event("run.paused", runId=run_id)
+    assert site.diff(run_id).endswith("+b\n")
+    api.post(f"/runs/{run_id}/cancel")
+    assert api.await_ending(run_id) == "run.cancelled"
+    assert len(site.events(run_id)) == 2
+
+
+def test_a_parked_run_that_goes_on_records_what_it_changed_in_all(site: Site) -> None:
+    api = site.server.api
+    write = call("files", action="write", path="b.txt", content="b\n")
+    said = site.model.script("parks and goes on", write, sh("echo c > c.txt"), "done")
+    run_id = api.start(said, harnessProfileId=site.profile(approval="ask", asks={"holdMs": 0}))["runId"]
+    api.await_event("run.paused", runId=run_id)
+    answer(api, run_id)
+    assert api.await_ending(run_id) == "run.completed"
+    assert [one["type"] for one in site.events(run_id)] == ["workspace.opened"] + ["workspace.changed"] * 2
+    assert (site.changed(run_id)["files"], site.changed(run_id)["addedLines"]) == (2, 2)
+
+
+def test_steps_of_a_workflow_hand_files_on_and_no_other_run_gets_them(site: Site) -> None:
+    api, build = site.server.api, Builder(site.server.api)
+    profile = site.profile("workflow-run")
+    site.model.script("step one", sh("echo from one > handed.txt"), "done")
+    site.model.script("step two", call("files", action="read", path="handed.txt"), "done")
+    steps = [build.step(name, f"step {name}", harnessProfileId=profile) for name in ("one", "two")]
+    run = build.resume(build.workflow(steps, "one>two"))
+    assert run["status"] == "ok"
+    assert site.model.results("step two") == ["from one\n"]
+    one, two = (run["stepStates"][name]["runId"] for name in ("one", "two"))
+    assert site.files(one) == site.files(two)
+    assert (site.changed(one)["files"], site.changed(two)["files"]) == (1, 0)
+    created = api.events(types="workspace.created")[-1]
+    assert (created["payload"]["kind"], created["payload"]["owner"]) == ("workflow-run", run["id"])
+    forged = {"workflowId": "wf", "workflowRunId": run["id"], "workflowStepId": "one"}
+    foreign = site.run("step two", harnessProfileId=profile, metadata=forged)
+    assert site.files(foreign) != site.files(one)
+    again = api.post(f"/runs/{two}/retry", {}, respond_async=True)["runId"]
+    api.await_ending(again)
+    assert site.files(again) == site.files(one)
+
+
+def test_context_references_are_read_where_the_run_will_work(site: Site) -> None:
+    api, profile = site.server.api, site.profile()
+    shared = site.server.workspace
+    (shared / "uncommitted.txt").write_text("only here\n")
+    (shared / "MEMORY.md").write_text("a note\n")
+    said = site.model.script("refers", call("files", action="write", path="a.py", content="changed\n"), "done")
+    body = {"input": said, "contextRefs": ["file:a.py", "memory:MEMORY.md"]}
+    directive = api.post("/directives", body)["id"]
+    asked = {"harnessProfileId": profile, "sessionId": "refers", "directiveId": directive}
+    for expected in ("def add(a, b):", "changed"):
+        run_id = api.post("/runs", asked, respond_async=True)["runId"]
+        assert api.await_ending(run_id) == "run.completed"
+        system = [one["content"] for one in site.model.requests["refers"][-1]["messages"] if one["role"] == "system"]
+        assert any(f"Context file:a.py:\n{expected}" in text for text in system)
+        assert any("a note" in text for text in system)
+    missing = api.post("/directives", {"input": said, "contextRefs": ["file:uncommitted.txt"]})["id"]
+    with pytest.raises(Refused) as refused:
+        api.post("/runs", {"harnessProfileId": profile, "directiveId": missing})
+    assert refused.value.status == 400
+    api.post("/runs", {"harnessProfileId": site.profile(None), "directiveId": missing})
+
+
+def test_a_workspace_that_was_deleted_by_hand_fails_the_run(site: Site) -> None:
+    profile = site.profile()
+    first = site.run("is there", harnessProfileId=profile, sessionId="gone")
+    site.files(first).parent.rename(site.server.directory / "elsewhere")
+    second = site.run("is gone", harnessProfileId=profile, sessionId="gone", ending="run.failed")
+    assert site.server.api.get(f"/runs/{second}")["error"]["code"] == "WORKSPACE_MISSING"
+    assert site.events(second) == []
