@@ -65,7 +65,7 @@ class MemoryTool:
     """A tool that searches ``MEMORY.md`` and ``memory/**.md`` of the shared workspace as they are now.
 
     Chunks of 40 lines (10 overlap) are ranked by how many of the words they contain, then by how often, ignoring
-    case. There is no index.
+    case, without an index.
     It only reads.
     """
 

@@ -162,7 +162,7 @@ class Runs:
         workflow run of a step.
         """
         _check(body)
-        salt, settings = self._ids.salt(SALT_BYTES), self._settings
+        settings = self._settings
         text, references = self._text(body, references)
         profile, provider, model = await self._model(body, retry)
         if profile is None or profile.workspace != "workflow-run":
@@ -170,13 +170,8 @@ class Runs:
         session_id = body.session_id or self._ids.new("ses")
         notes = who.scope is not None and any(map(names_notes, references or ()))
         personas = await to_thread.run_sync(self._personas, session_id) if joins(body, who) else frozenset[str]()
-        resolved = ResolvedReferences(salt=salt)
-        if references and not self._hidden(who, personas, notes=notes):
-            files = await self._workspaces.readable(
-                profile, session_id, workflow_run_id, referenced_files(references), FILE_BYTES_MAX
-            )
-            shared = self._workspaces.shared
-            resolved = resolve(references, files, self.compiler.chars_max, salt, self._mask, shared)
+        shown = () if self._hidden(who, personas, notes=notes) else references or ()
+        resolved = await self._resolve(shown, profile, session_id, workflow_run_id)
         text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS
@@ -208,6 +203,17 @@ class Runs:
             reason = f"unpriced-model: {provider} {model!r} has no known price, so budgetUsd cannot be enforced"
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")
         return prepared
+
+    async def _resolve(
+        self, references: tuple[str, ...], profile: HarnessSpec | None, session_id: str, workflow_run_id: str | None
+    ) -> ResolvedReferences:
+        """Read context references where the run will work. Raise ConfigError."""
+        salt = self._ids.salt(SALT_BYTES)
+        if not references:
+            return ResolvedReferences(salt=salt)
+        paths = referenced_files(references)
+        files = await self._workspaces.readable(profile, session_id, workflow_run_id, paths, FILE_BYTES_MAX)
+        return resolve(references, files, self.compiler.chars_max, salt, self._mask, self._workspaces.shared)
 
     def _hidden(self, who: Identity, personas: frozenset[str], *, notes: bool) -> bool:
         """Return True if the admission will refuse the run, so that no file must be read for it."""

@@ -1,4 +1,4 @@
-"""The workspaces of runs: the shared one, and those of sessions and workflow runs, made for their first run."""
+"""The workspaces of runs: the shared one, and one for each session or workflow run, made for its first run."""
 
 import errno
 import os
@@ -95,7 +95,7 @@ class CommittedFiles:
 
 
 class Workspaces:
-    """Opens the workspaces of runs, and makes those of sessions and workflow runs."""
+    """Opens the workspaces of runs. It makes one for the first run of a session or workflow run."""
 
     def __init__(
         self, log: Log, shared: Workspace, settings: Settings, ids: Ids, directory: Path, usage: DiskUsage
@@ -201,8 +201,8 @@ class Workspaces:
     ) -> FileReader:
         """Return a reader of these files as the next run of a session or workflow run will find them.
 
-        Before its workspace is made, they come from the source of it. Raise WorkspaceMissing, or ConfigError if there
-        is no repository to clone.
+        Before its workspace is made, they come from the source of it. Raise WorkspaceMissing, or ConfigError without
+        a repository to clone.
         """
         owner = None if profile is None else workspace_owner(profile, session_id, workflow_run_id)
         if owner is None:

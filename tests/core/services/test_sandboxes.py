@@ -19,6 +19,7 @@ from athena_core.domain import run
 from athena_core.enums import SandboxMode
 from athena_core.errors import SandboxUnavailable
 from athena_core.services.execution.agent import Agent
+from athena_core.services.execution.progress import RunProgress
 from athena_core.services.sandboxes import RunSandbox, RunSandboxes, limits_of
 from athena_core.settings import load
 from athena_core.system.sandbox import DEFAULT_LIMITS, SandboxProbe
@@ -152,6 +153,7 @@ def test_a_refused_run_ends_before_its_first_step() -> None:
 
     class Assignment:
         run_id = "run_1"
+        progress = RunProgress()
 
         class request:
             harness_profile_snapshot = spec
