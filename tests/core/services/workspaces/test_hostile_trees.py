@@ -21,6 +21,7 @@ from athena_core.services.workspaces.usage import DiskUsage, measure, size_of
 from athena_core.tools.workspace import Workspace
 from tests.support.repository import make as make_repository
 
+
 class Place:
     """An empty workspace, its snapshots, and a program that leaves a mark when it runs."""
 
