@@ -4,9 +4,12 @@ A directive that stops the sandbox makes these tests fail if it is put into a un
 """
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -23,11 +26,20 @@ UNITS = ("athena@.service", "athena-worker@.service")
 SOCKET = Path("/run/postgresql/.s.PGSQL.5432")
 LOOKS = call("shell", command=["/bin/sh", "-c", "id; cat /etc/athena/roles; ls /var /etc; touch made; ls made"])
 PROBE = """import json
+import shlex
 from athena_core.system.sandbox import probe
 
 found = probe()
 print(json.dumps([found.available, f"{found.reason}. {found.remedy}"]))
 """
+REPOSITORY = """
+cd /srv/athena
+git init --quiet
+echo ours > notes
+git add notes
+git -c user.name=a -c user.email=a@example.org commit --quiet --message first
+"""
+CHANGES = call("shell", command=["/bin/sh", "-c", "cat notes; echo theirs > notes"])
 REFUSING = {
     "RestrictNamespaces=yes": "RestrictNamespaces=",
     **{f"RestrictNamespaces=~{kind}": "RestrictNamespaces=" for kind in ("user", "mnt", "pid", "net", "ipc", "uts")},
@@ -143,27 +155,39 @@ def test_the_remedy_names_several_directives_at_once(machine: Booted) -> None:
 
 
 class Plane:
-    """Two servers and two workers on one database."""
+    """Servers and workers of the machine."""
 
-    def __init__(self, machine: Booted, url: str, model: str) -> None:
-        """Edit the file of settings, as the page says."""
+    def __init__(self, machine: Booted, model: str, *names: str, without: tuple[str, ...], **settings: str) -> None:
+        """Edit the file of settings, as the page says, and name the units by free ports."""
         self.machine = machine
-        self.ports = (free_port(), free_port())
-        self.units = (*(f"athena@{port}" for port in self.ports), "athena-worker@1", "athena-worker@2")
-        settings = machine.path("/etc/athena/athena.env")
-        kept = [
-            line for line in settings.read_text().splitlines() if not line.startswith(("ATHENA_DATABASE", "PGPASS"))
-        ]
-        more = {"DATABASE_URL": url, "OPENAI_BASE_URL": model, "OPENAI_API_KEY": "key-of-the-test"}
-        settings.write_text("\n".join((*kept, *(f"ATHENA_{name}={value}" for name, value in more.items()), "")))
+        self.ports = [free_port() for name in names if name == "athena@"]
+        ports = iter(self.ports)
+        self.units = [f"{name}{next(ports)}" if name == "athena@" else name for name in names]
+        file = machine.path("/etc/athena/athena.env")
+        self._original = file.read_text()
+        kept = [line for line in self._original.splitlines() if not line.startswith(without)]
+        more = {"OPENAI_BASE_URL": model, "OPENAI_API_KEY": "key-of-the-test"} | settings
+        file.write_text("\n".join((*kept, *(f"ATHENA_{name}={value}" for name, value in more.items()), "")))
 
-    def api(self, port: int) -> Api:
-        secret = self.machine.path("/etc/athena/proxy-secret").read_text().strip()
-        return Api(f"http://127.0.0.1:{port}", {"x-athena-identity": "ada", "x-athena-proxy-secret": secret})
+    def __enter__(self) -> Self:
+        self.machine.run(f"systemctl enable --now {' '.join(self.units)}")
+        return self
+
+    def stop(self) -> None:
+        """Stop all units. Each must have run without a restart, end well and leave no process."""
+        self.machine.run(f"systemctl stop {' '.join(self.units)}")
+        states = self.machine.run(f"systemctl show --property=Result,NRestarts {' '.join(self.units)}")
+        assert {*states.split()} == {"NRestarts=0", "Result=success"}
+        assert self.machine.run("pgrep --uid athena", code=1) == ""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.machine.run(f"systemctl disable --now {' '.join(self.units)}", code=None)
+        self.machine.path("/etc/athena/athena.env").write_text(self._original)
 
     def ready(self, port: int) -> Api:
         """Return a client of a server once it is ready."""
-        api = self.api(port)
+        secret = self.machine.path("/etc/athena/proxy-secret").read_text().strip()
+        api = Api(f"http://127.0.0.1:{port}", {"x-athena-identity": "ada", "x-athena-proxy-secret": secret})
         for _ in soon():
             with suppress(httpx2.TransportError):
                 if httpx2.get(f"{api.url}/readyz").status_code == 200:
@@ -171,32 +195,46 @@ class Plane:
         raise AssertionError(self.machine.console())
 
 
-def test_the_page_starts_servers_and_workers_whose_commands_are_boxed(
-    machine: Booted, page: Page, cluster: Cluster
-) -> None:
+def create(api: Api, **fields: Any) -> str:
+    """Create a profile whose commands need the sandbox."""
+    return str(api.post("/harness-profiles", {**Profile().body, "sandbox": {"mode": "required"}, **fields})["id"])
+
+
+@pytest.mark.usefixtures("page")
+def test_the_page_starts_servers_and_workers_whose_commands_are_boxed(machine: Booted, cluster: Cluster) -> None:
+    names = ("athena@", "athena@", "athena-worker@1", "athena-worker@2")
     with acting([LOOKS, "done"]) as model, cluster.database() as url, ExitStack() as stack:
-        plane = Plane(machine, machine_url(url), model.url)
-        first, second = plane.ports
-        machine.run(f"systemctl enable --now athena@{first} athena@{second} athena-worker@1 athena-worker@2")
-        stack.callback(machine.run, f"systemctl stop {' '.join(plane.units)} || true")
+        without = ("ATHENA_DATABASE", "PGPASS")
+        started = Plane(machine, model.url, *names, without=without, DATABASE_URL=machine_url(url))
+        plane = stack.enter_context(started)
         api, other = (stack.enter_context(closing(plane.ready(port))) for port in plane.ports)
-        profile = api.post("/harness-profiles", {**Profile().body, "sandbox": {"mode": "required"}})["id"]
-        run = api.run("look", harnessProfileId=profile)["runId"]
+        run = api.run("look", harnessProfileId=create(api))["runId"]
         said = model.requests[-1]["messages"][-1]["content"]
         for words in ("uid=1000(athena)", "\nmade\n", "/etc/athena/roles: No such file or directory"):
             assert words in said
-        assert [event["sandbox"]["phase"] for event in api.events(runId=run, types="sandbox.lifecycle")] == [
-            "ready",
-            "cleaned",
-        ]
+        phases = [event["sandbox"]["phase"] for event in api.events(runId=run, types="sandbox.lifecycle")]
+        assert phases == ["ready", "cleaned"]
         assert other.get(f"/runs/{run}")["status"] == "completed"
-        for place in (f"server-{first}", f"server-{second}", "worker-1", "worker-2", "workspaces"):
+        for place in (*(f"server-{port}" for port in plane.ports), "worker-1", "worker-2", "workspaces"):
             assert machine.run(f"stat -c '%U %a' /var/lib/athena/{place}") == "athena 700\n"
         assert machine.run("stat -c '%U' /srv/athena/made") == "athena\n"
-        machine.run(f"systemctl stop {' '.join(plane.units)}")
-        states = machine.run(f"systemctl show --property=Result,NRestarts {' '.join(plane.units)}")
-        assert sorted(states.split()) == ["NRestarts=0"] * 4 + ["Result=success"] * 4
-        assert machine.run("pgrep --uid athena", code=1) == ""
+        plane.stop()
+
+
+@pytest.mark.usefixtures("page")
+def test_a_single_server_gives_a_session_a_workspace_of_its_own(machine: Booted) -> None:
+    without = ("ATHENA_DATABASE", "PGPASS", "ATHENA_EXECUTOR")
+    machine.run(f"runuser -u athena -- sh -euc {shlex.quote(REPOSITORY)}")
+    with acting([CHANGES, "done"]) as model, Plane(machine, model.url, "athena@", without=without) as plane:
+        with closing(plane.ready(plane.ports[0])) as api:
+            assert api.get("/capabilities")["sandbox"] == {"available": True}
+            run = api.run("change", harnessProfileId=create(api, workspace="session"))["runId"]
+            assert "[exit status 0]\nours\n" in model.requests[-1]["messages"][-1]["content"]
+            assert [file["path"] for file in api.get(f"/runs/{run}/diff")["files"]] == ["notes"]
+            assert (
+                machine.run("cat /var/lib/athena/workspaces/*/files/notes; cat /srv/athena/notes") == "theirs\nours\n"
+            )
+        plane.stop()
 
 
 def machine_url(url: str) -> str:
