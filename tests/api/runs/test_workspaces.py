@@ -40,7 +40,8 @@ class Site(NamedTuple):
         return run_id
 
     def events(self, run_id: str) -> list[Json]:
-        return [one for one in self.server.api.events(runId=run_id) if one["type"].startswith("workspace.")]
+        """Return what a run recorded of its workspace."""
+        return self.server.api.events(runId=run_id, types="workspace.opened,workspace.changed")
 
     def changed(self, run_id: str) -> Json:
         """Return the last record of what a run has changed."""
@@ -154,7 +155,7 @@ def test_the_changes_of_a_run_are_recorded_however_it_ends(site: Site, ending: s
     run_id = api.start(said, harnessProfileId=site.profile(**fields))["runId"]
     if ending == "run.cancelled":
         api.await_event("tool.called", runId=run_id)
-        api.post(f"/runs/{run_id}/cancel")
+        api.post(f"/run-control/by-run/{run_id}/cancel")
     assert api.await_ending(run_id) == ending
     assert site.diff(run_id).endswith("+half\n")
     assert (site.changed(run_id)["files"], site.changed(run_id)["addedLines"]) == (1, 1)
@@ -169,7 +170,7 @@ def test_a_parked_run_that_is_cancelled_leaves_its_changes(site: Site) -> None:
     run_id = api.start(said, harnessProfileId=profile)["runId"]
     api.await_event("run.paused", runId=run_id)
     assert site.diff(run_id).endswith("+b\n")
-    api.post(f"/runs/{run_id}/cancel")
+    api.post(f"/run-control/by-run/{run_id}/cancel")
     assert api.await_ending(run_id) == "run.cancelled"
     assert len(site.events(run_id)) == 2
 
