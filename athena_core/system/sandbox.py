@@ -188,11 +188,12 @@ class Sandbox:
         if shared.is_relative_to(workspace.resolve()):
             hidden |= self._places(shared)
         readonly = {place for path in self.readonly for place in self._places(path)} | set(_programs())
+        hidden |= _under_links(readonly, hidden)
         for path in readonly:
-            if _within(path, hidden):
+            if self._is_within(path, hidden):
                 raise SandboxRefused(f"{path} is closed to commands in the sandbox")
         reserved = self._reserved(workspace)
-        closed = {path for path in hidden | readonly if not any(parent in hidden for parent in path.parents)}
+        closed = {path for path in hidden | readonly if not self._is_below(path, hidden)}
         pinned = {
             place for path in closed | reserved.keys() for place in path.parents if path.is_relative_to(workspace)
         }
@@ -202,15 +203,24 @@ class Sandbox:
             if path in reserved:
                 yield reserved[path]
             elif path in hidden:
-                if _within(path, shown):
+                if self._is_within(path, shown):
                     yield _overmount(path)
-            elif _within(path, readonly):
+            elif self._is_within(path, readonly):
                 yield "--ro-bind", str(path), str(path)
             else:
                 yield "--bind", str(path), str(path)
         if self.proxy is not None:
             yield "--ro-bind", str(self.proxy), relay.SOCKET
             yield "--ro-bind", relay.__file__, relay.SCRIPT
+
+    def _is_within(self, path: Path, places: Set[Path]) -> bool:
+        return path in places or self._is_below(path, places)
+
+    def _is_below(self, path: Path, places: Set[Path]) -> bool:
+        """Return True if a path lies below one of the places. In the workspace only places in the workspace count."""
+        workspace = _absolute(self.workspace)
+        inside = path.is_relative_to(workspace)
+        return any(place in places and not (inside and place in workspace.parents) for place in path.parents)
 
     def _reserved(self, workspace: Path) -> dict[Path, tuple[str, ...]]:
         """Return the mounts over paths that do not exist: an empty directory, or an empty file that is read-only."""
@@ -238,9 +248,10 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _within(path: Path, places: Set[Path]) -> bool:
-    """Return True if a path is one of the places or lies below one."""
-    return path in places or any(parent in places for parent in path.parents)
+def _under_links(shown: Set[Path], hidden: Set[Path]) -> set[Path]:
+    """Return the paths of hidden places below shown links, which are bound as if they were directories."""
+    links = [(path, real) for path in shown if (real := path.resolve()) != path]
+    return {path / place.relative_to(real) for path, real in links for place in hidden if place.is_relative_to(real)}
 
 
 def _overmount(path: Path) -> tuple[str, ...]:

@@ -405,7 +405,8 @@ def open_workspace(settings: Settings) -> Workspace:
     code = [Path(sys.prefix), *(Path(athena_core.__file__).parents[1] / name for name in PACKAGES)]
     program = (settings.local_provider_cmd, *settings.local_provider_args)
     code += [Path(word) for word in program if Path(word).is_file()]
-    reserved = (*RESERVED, *_directory_in(settings.workspace_root, settings.state_dir))
+    directories = (settings.state_dir, settings.workspaces_dir) if settings.workspaces_dir else (settings.state_dir,)
+    reserved = (*RESERVED, *(name for path in directories for name in _directory_in(settings.workspace_root, path)))
     return Workspace(settings.workspace_root, closed, settings.workspace_closed, code, reserved)
 
 

@@ -99,6 +99,32 @@ def test_a_closed_path_cannot_be_bound_read_only(workspace: Path) -> None:
         Sandbox(workspace, readonly=(workspace / "state" / "x",), hidden=(workspace / "state",)).argv(("true",))
 
 
+def test_the_state_is_closed_below_read_only_paths_and_their_links(workspace: Path) -> None:
+    srv, state = workspace.parent / "srv", workspace.parent / "srv/athena/state"
+    state.mkdir(parents=True)
+    (srv / "athena/key").touch()
+    (workspace.parent / "link").symlink_to("srv")
+    (workspace.parent / "deep").symlink_to("srv/athena")
+    shown = tuple(workspace.parent / name for name in ("srv", "link", "deep"))
+    box = Sandbox(workspace, readonly=shown, hidden=(state, srv / "athena/key"))
+    words = box.argv(("true",))
+    empty = {words[at + 1] for at, word in enumerate(words) if word == "--tmpfs"}
+    null = {words[at + 2] for at, word in enumerate(words) if word == "--ro-bind" and words[at + 1] == os.devnull}
+    for place in ("srv/athena", "link/athena", "deep"):
+        assert f"{workspace.parent}/{place}/state" in empty
+        assert f"{workspace.parent}/{place}/key" in null
+
+
+def test_a_workspace_below_a_closed_directory_is_shown_with_its_own_rules(workspace: Path) -> None:
+    own = workspace / "state/workspaces/one/files"
+    (own / "sub").mkdir(parents=True)
+    (own / "sub/.env").touch()
+    box = Sandbox(own, hidden=(workspace / "state", own / "sub/.env"))
+    assert mounts(box) == {"": "bind", "/sub": "bind", "/sub/.env": "null"}
+    with pytest.raises(SandboxRefused, match="is closed"):
+        Sandbox(own, hidden=(workspace / "state",), readonly=(workspace / "state/workspaces",)).argv(("true",))
+
+
 def test_too_many_closed_paths_are_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandboxes, "MOUNTS_MAX", 3)
     for number in range(4):
@@ -336,6 +362,22 @@ async def test_a_box_over_a_limit_is_ended(tmp_path: Path, limits: dict[str, int
     _, child = await run(Sandbox(tmp_path, limits=SandboxLimits(**limits)), "sh", "-c", script)
     assert words in str(child.problem)
     assert child.ending() == child.problem
+
+
+@BOXED
+async def test_the_state_of_the_server_is_not_below_a_path_of_the_profile(tmp_path: Path) -> None:
+    own = tmp_path / "srv/state/workspaces/one/files"
+    own.mkdir(parents=True)
+    for name in ("srv/state/log.db", "srv/key", "srv/state/workspaces/one/snapshots"):
+        (tmp_path / name).write_text("canary")
+    (tmp_path / "srv/open").write_text("shown")
+    (tmp_path / "link").symlink_to("srv")
+    hidden = (tmp_path / "srv/state", tmp_path / "srv/key")
+    box = Sandbox(own, readonly=(tmp_path / "srv", tmp_path / "link"), hidden=hidden)
+    output, child = await run(box, "sh", "-c", f"cd {tmp_path}; grep -r . srv link; echo made > {own}/made")
+    assert child.problem is None, output
+    assert "canary" not in output and output.count("shown") == 2, output
+    assert (own / "made").read_text() == "made\n"
 
 
 @BOXED
