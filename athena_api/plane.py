@@ -56,6 +56,7 @@ from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
+from athena_core.services.workspaces.applying import Applies
 from athena_core.services.workspaces.cleaning import WorkspaceCleaner
 from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.settings import Settings
@@ -141,6 +142,7 @@ class ControlPlane(NamedTuple):
     templates: Templates
     token_records: TokenRecords
     workflows: Workflows
+    applies: Applies
     workspace_cleaner: WorkspaceCleaner
 
     # Background work

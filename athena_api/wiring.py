@@ -80,6 +80,7 @@ from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
+from athena_core.services.workspaces.applying import Applies
 from athena_core.services.workspaces.cleaning import WorkspaceCleaner
 from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.services.workspaces.usage import DiskUsage
@@ -377,6 +378,7 @@ class Wiring:
     def wire_workspaces(self) -> None:
         """Connect what happens to workspaces after runs: to apply their changes, keep and clean them."""
         settings = self.settings
+        self.applies = Applies(self.log, self.workspace_places, self.workspace)
         self.workspace_cleaner = WorkspaceCleaner(
             self.log,
             self.tail,

@@ -81,6 +81,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "tokens create": tokens.create_token,
     "workspaces keep": workspaces.keep_workspace,
     "runs diff": workspaces.diff,
+    "runs apply": workspaces.apply,
     "memory search": memory.search_memory,
     "memory get": memory.get_memory,
     "top": fleet.top,

@@ -7,6 +7,7 @@ from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
+from athena_core.services.workspaces.applying import ApplyResult
 from projections import (
     ask_rows,
     audit,
@@ -21,6 +22,7 @@ from projections import (
 )
 
 ALIASES: Mapping[str, Any] = {
+    "ApplyResult": ApplyResult,
     "ApproverRole": enums.ApproverRole,
     "AskKind": ask_rows.AskKind,
     "AskStatus": ask_rows.AskStatus,

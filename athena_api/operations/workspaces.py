@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.enums import WorkspaceKind
-from athena_core.errors import NotFound
+from athena_core.errors import NotFound, RunNotEnded
 from athena_core.event import Value
 from athena_core.protocols import Connection
+from athena_core.services.workspaces.applying import CHANGING, AppliedFile, ApplyBody, RunChanges
 from athena_core.services.workspaces.cleaning import KeepBody, LastUse
 from athena_core.services.workspaces.patches import FileChange, files_of
 from athena_core.values import ClientId
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from projections.engine.views import ViewsReader
 
 VIEWS = ("workspaces",)
+APPLY_VIEWS = ("runs", "workspaces")
 DIFF_VIEWS = ("runs", "evidence", "workspaces")
 USES_SECONDS_MAX = 5.0
 """How long the cleaning of unused workspaces waits for the read model."""
@@ -68,6 +70,16 @@ class RunDiff(Value):
     diff: str | None = None
     evidence_id: str | None = None
     redacted: bool | None = None
+
+
+class AppliedRun(Value):
+    """An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files."""
+
+    run_id: str
+    workspace_id: str
+    dry_run: bool
+    files_changed: int
+    files: tuple[AppliedFile, ...]
 
 
 class WorkspaceUses:
@@ -169,6 +181,43 @@ async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
     return Reply(data=diff, position=position)
 
 
+async def apply_run(plane: "ControlPlane", call: ApiCall[ApplyBody, NoQuery]) -> Reply:
+    """Write what a run changed in its own workspace into the shared one, all of it or nothing.
+
+    A file that changed in the shared workspace meanwhile is merged. If that is not possible, or a path is closed, the
+    answer is 409 with all such paths. A repeated apply writes only what is missing. With `dryRun`, nothing is written
+    and conflicts are results.
+    """
+    run_id, head = call.path["runId"], plane.reader.head()
+    found, position = await plane.read(
+        APPLY_VIEWS,
+        head,
+        lambda rows: (workspaces.changes_of(rows, run_id), runs.run_by_id(rows, run_id, call.who.scope)),
+    )
+    changes, run = found
+    existing(run, "run", run_id)
+    if changes is None:
+        raise _shared(run_id)
+    if changes.after is None:
+        raise RunNotEnded(f"Run {run_id} has not ended. Its changes are recorded at its end.")
+    wanted = RunChanges(run_id, changes.workspace_id, changes.before, changes.after)
+    if call.body.dry_run:
+        files = await plane.applies.plan(wanted)
+        return Reply(data=_applied(wanted, files, dry_run=True), position=position)
+    noted = bool(changes.applied)
+    done = await plane.applies.apply(wanted, call.who.subject, call.meta, call.key, noted=noted)
+    files = done.handover if isinstance(done.handover, tuple) else ()
+    data = replace(_applied(wanted, files), files_changed=done.answer.files)
+    return Reply(data=data, position=done.position, replayed=done.replayed)
+
+
+def _applied(changes: RunChanges, files: tuple[AppliedFile, ...], *, dry_run: bool = False) -> AppliedRun:
+    count = sum(file.result in CHANGING for file in files)
+    return AppliedRun(
+        run_id=changes.run_id, workspace_id=changes.workspace_id, dry_run=dry_run, files_changed=count, files=files
+    )
+
+
 def _shared(run_id: str) -> NotFound:
     return NotFound(f"Run {run_id} has no workspace of its own: its profile does not ask for one, or it has not begun.")
 
@@ -236,5 +285,13 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=DIFF_VIEWS,
         errors=("NOT_FOUND",),
         command="runs diff",
+    ),
+    row(
+        "runs.apply",
+        "POST /runs/:runId/apply",
+        apply_run,
+        answer=AppliedRun,
+        errors=("NOT_FOUND", "RUN_NOT_ENDED", "WORKSPACE_CONFLICT", "WORKSPACE_MISSING", "OVERLOADED"),
+        command="runs apply",
     ),
 )

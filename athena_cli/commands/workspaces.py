@@ -1,9 +1,11 @@
 """Commands that show what a run changed in its workspace, apply it, and keep workspaces."""
 
+import sys
 from typing import Annotated, Any
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, output_of, request, request_data
+from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -72,6 +74,40 @@ def draw_diff(text: str) -> None:
 def style_of(line: str) -> str:
     """Return the colour of a line of a diff."""
     return "bold" if line.startswith(HEADS) else STYLES.get(line[:1], "")
+
+
+def apply(
+    run: str,
+    /,
+    *,
+    yes: Annotated[bool, SWITCH] = False,
+    dry_run: Annotated[bool, SWITCH] = False,
+    connection: ConnectionOptions | None = None,
+) -> None:
+    """Write what a run changed in its own workspace into the shared one. On a terminal, show the diff, then ask.
+
+    Files that changed meanwhile are merged. If one cannot be, nothing is written.
+
+    Args:
+        run: Id of the run.
+        yes: Do not ask. Required if nobody can be asked, as in a pipe.
+        dry_run: Write nothing; show what would be done with each file.
+        connection: Connection options.
+    """
+    if dry_run:
+        request(connection, "applyRun", path={"runId": run}, body={"dryRun": True})
+        return
+    if not yes:
+        if not (sys.stdin.isatty() and render.on_terminal()):
+            raise Misused("athena runs apply needs --yes", "see athena runs diff, and --dry-run")
+
+        from msgspec import json
+
+        show_diff(json.decode(request_data(connection, "getRunDiff", path={"runId": run})))
+        if input("Apply? [y/N] ").strip().lower() not in {"y", "yes"}:
+            render.note("Nothing was written.")
+            return
+    request(connection, "applyRun", path={"runId": run}, body={})
 
 
 def keep_workspace(

@@ -83,6 +83,7 @@ EXAMPLES: Mapping[str, str] = {
     "run": "run 'Why did sales of pears rise?' --session pears",
     "runs active": "runs active",
     "runs cancel-requests": "runs cancel-requests",
+    "runs apply": "runs apply run_01M8XK",
     "runs diff": "runs diff run_01M8XK",
     "runs facets": "runs facets --session support",
     "runs get": "runs get run_01M8XK --wait 30",

@@ -206,6 +206,10 @@ class Workspace:
 
     def read(self, parts: Parts, bytes_max: int, remedy: str) -> bytes:
         """Return a whole regular file. ``remedy`` is for a file over the limit."""
+        return self.read_with_mode(parts, bytes_max, remedy)[0]
+
+    def read_with_mode(self, parts: Parts, bytes_max: int, remedy: str) -> tuple[bytes, int]:
+        """Return a whole regular file, and its mode."""
         name, known = _name(parts), self.identities()
         self.check(parts)
         with self._directory(parts[:-1], known) as above:
@@ -226,10 +230,22 @@ class Workspace:
             os.close(file)
         if not left:
             raise PathRefused(f"{name!r} is larger than {bytes_max} bytes", remedy)
-        return b"".join(pieces)
+        return b"".join(pieces), status.st_mode
 
-    def write(self, parts: Parts, data: bytes) -> None:
-        """Replace a whole file, and create its parents. A concurrent reader gets either the old or the new content."""
+    def target(self, parts: Parts) -> bytes | None:
+        """Return the target of a symbolic link, None for anything else."""
+        name, known = _name(parts), self.identities()
+        self.check(parts)
+        with self._directory(parts[:-1], known) as above:
+            if not stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+                return None
+            return os.fsencode(os.readlink(name, dir_fd=above))
+
+    def write(self, parts: Parts, data: bytes, *, executable: bool | None = None) -> None:
+        """Replace a whole file, and create its parents. A concurrent reader gets either the old or the new content.
+
+        It keeps its permissions; ``executable`` sets or clears those to execute it, for all who may read it.
+        """
         name, known = _name(parts), self.identities()
         self.check(parts, write=True)
         with self._directory(parts[:-1], known, make=True) as above:
@@ -244,6 +260,9 @@ class Workspace:
                     view = memoryview(data)
                     while view:
                         view = view[os.write(file, view) :]
+                    if executable is not None:
+                        mode = stat.S_IMODE(os.fstat(file).st_mode) if mode is None else mode
+                        mode = mode | (mode & 0o444) >> 2 if executable else mode & ~0o111
                     if mode is not None:
                         os.fchmod(file, mode)
                     os.fsync(file)

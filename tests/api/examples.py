@@ -324,6 +324,7 @@ EXAMPLES: dict[str, Example] = {
     "getWorkspace": Example("/workspaces/wsp_unknown", 404),
     "keepWorkspace": Example("/workspaces/wsp_unknown/keep", 404, body={"keep": True}),
     "cleanWorkspace": Example("/workspaces/wsp_unknown", 404),
+    "applyRun": Example("/runs/run_unknown/apply", 404, body={"dryRun": True}),
     "getRunDiff": Example("/runs/run_unknown/diff", 404),
     "getHalt": Example("/halt"),
     "startHalt": Example("/halt", body={"reason": "wrong prices", "cancelRunning": False}),  # lift it after the call
