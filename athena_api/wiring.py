@@ -354,7 +354,7 @@ class Wiring:
             settings,
             self.ids,
             self.mask,
-            self.workspace,
+            self.workspaces,
             self.catalog,
             self.sandboxes,
         )

@@ -42,6 +42,7 @@ WAYS = tuple(
 
 RECEIVE_PACK = f"git -c core.hooksPath={os.devnull} receive-pack"
 LINKED = frozenset({"objects", "refs", "reftable", "packed-refs", "logs", "shallow", "index"})
+STORE = re.compile(r"[0-9a-f]{2}|pack")
 LINKED_INFO = ("exclude", "sparse-checkout")
 SETTINGS = frozenset(
     {
@@ -143,21 +144,30 @@ class Repository(Git):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, directory: Path, root: Path, field: str, scratch: Path, *, boxed: bool = False
+        cls,
+        directory: Path,
+        root: Path,
+        field: str,
+        scratch: Path,
+        *,
+        boxed: bool = False,
+        objects: tuple[Path, ...] | None = None,
     ) -> AsyncIterator["Repository"]:
         """Open the repository of ``directory``; ``scratch`` is a directory that agents cannot open.
 
-        ``boxed``: git runs in a sandbox, with ``root`` read-only and nothing of ``scratch`` but its own. Raise
-        ConfigError if there is none with a worktree, or if it is not wholly inside ``root``.
+        ``boxed``: git runs in a sandbox, with ``root`` read-only and nothing of ``scratch`` but its own. ``objects``
+        are the alternates, instead of the ones that the repository names. Raise ConfigError if there is none with a
+        worktree, or if it is not wholly inside ``root``.
         """
         private = Path(await to_thread.run_sync(lambda: tempfile.mkdtemp(prefix="git-", dir=scratch)))
         try:
             try:
                 place = await to_thread.run_sync(_find, directory.resolve(), root.resolve(), field)
-                git = await to_thread.run_sync(_mirror, place, private)
+                git = await to_thread.run_sync(_mirror, place, private, objects)
             except OSError as error:
                 raise ConfigError.of(field, f"cannot be read: {error.strerror}") from error
-            sandbox = await to_thread.run_sync(_box, root, scratch, private) if boxed else None
+            box = (root, scratch, private, objects or ())
+            sandbox = await to_thread.run_sync(_box, *box) if boxed else None
             repository = cls(place, directory, field, git, sandbox)
             await repository._copy_settings(place, private)
             yield repository
@@ -291,12 +301,12 @@ class Repository(Git):
         self._expect(await self.ask(*WAYS, "push", "--quiet", *options, url, f"HEAD:{merge}"), "push")
 
 
-def _box(root: Path, scratch: Path, private: Path) -> Sandbox:
+def _box(root: Path, scratch: Path, private: Path, objects: tuple[Path, ...]) -> Sandbox:
     """Return the sandbox of git. Everything beside ``private`` in ``scratch`` is hidden, if ``root`` contains it."""
+    inside = scratch.resolve().is_relative_to(root.resolve())
+    beside = (entry for entry in scratch.resolve().iterdir() if entry.name != private.name)
     return Sandbox(
-        workspace=private.resolve(),
-        readonly=(root.resolve(),),
-        hidden=tuple(entry for entry in scratch.resolve().iterdir() if entry.name != private.name),
+        workspace=private.resolve(), readonly=(root.resolve(), *objects), hidden=tuple(beside) if inside else ()
     )
 
 
@@ -323,10 +333,12 @@ def _line(path: Path, prefix: str = "") -> str:
         return os.fsdecode(file.read(LINK_BYTES_MAX)).removeprefix(prefix).rstrip("\n")
 
 
-def _mirror(place: GitPaths, private: Path) -> Path:
+def _mirror(place: GitPaths, private: Path, objects: tuple[Path, ...] | None) -> Path:
     """Make git directories that link to a repository's. Return the one that replaces ``place.git``."""
     common, git = private / "common", private / "git"
     _link(place.common, common)
+    if objects is not None:
+        _link_objects(place.common / "objects", common / "objects", objects)
     (common / "config").touch()
     if place.git == place.common:
         return common
@@ -339,10 +351,21 @@ def _link(source: Path, target: Path) -> None:
     (target / "info").mkdir(parents=True)
     for entry in source.iterdir():
         if entry.name.endswith("HEAD") and entry.is_file():
-            (target / entry.name).write_bytes(entry.read_bytes()[:LINK_BYTES_MAX])  # git accepts no link for these
+            with entry.open("rb") as file:
+                (target / entry.name).write_bytes(file.read(LINK_BYTES_MAX))  # git accepts no link for these
         elif entry.name in LINKED or entry.name.startswith("sharedindex."):
             (target / entry.name).symlink_to(entry)
     if not (source / "index").exists():
         (target / "index").symlink_to(source / "index")  # the first commit creates it
     for name in LINKED_INFO:
         (target / "info" / name).symlink_to(source / "info" / name)
+
+
+def _link_objects(source: Path, target: Path, alternates: tuple[Path, ...]) -> None:
+    """Replace a link to objects by a directory that links to them, with alternates of ours."""
+    target.unlink()
+    (target / "info").mkdir(parents=True)
+    for entry in source.iterdir():
+        if STORE.fullmatch(entry.name):
+            (target / entry.name).symlink_to(entry)
+    (target / "info" / "alternates").write_bytes(b"".join(os.fsencode(path) + b"\n" for path in alternates))

@@ -1,10 +1,8 @@
 """The tool shell: runs commands of the profile in the workspace, without a shell."""
 
-import errno
 import os
 import re
 import shlex
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import anyio
 
 from athena_core.definitions.profile import ShellPolicy
 from athena_core.providers.mask import HELD_CHARS_MAX, Mask
+from athena_core.system.private_file import open_regular
 from athena_core.system.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
 from athena_core.system.sandbox import SandboxRefused
 from athena_core.text import clean
@@ -205,10 +204,8 @@ def _line_of(path: Path) -> str:
 
 def _beginning(path: Path) -> str:
     """Return the beginning of a regular file that an agent may have written. Raise OSError for anything else."""
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = open_regular(path, os.O_RDONLY)
     try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return os.read(file, SETTINGS_BYTES_MAX).decode()
     finally:
         os.close(file)

@@ -14,6 +14,8 @@ class DirectedModel:
     def __init__(self) -> None:
         self.url = ""
         self._scripts: dict[str, tuple[Step, ...]] = {}
+        self.otherwise: Step = "done"
+        """The answer to any other input. Its requests stand under an empty name."""
         self.requests: dict[str, list[dict[str, Any]]] = {}
 
     def script(self, name: str, *turns: Step) -> str:
@@ -31,6 +33,9 @@ class DirectedModel:
         messages = asked.body["messages"]
         last = max(number for number, message in enumerate(messages) if message["role"] == "user")
         name = messages[last]["content"]
+        if name not in self._scripts:
+            self.requests.setdefault("", []).append(asked.body)
+            return turn_of(self.otherwise, 1)
         self.requests[name].append(asked.body)
         number = sum(1 for message in messages[last:] if message["role"] == "assistant" and message.get("tool_calls"))
         script = self._scripts[name]

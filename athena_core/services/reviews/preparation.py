@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ from athena_core.services.reviews.result import ContextFile, ContextFileKind, Fi
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.runs import Runs
 from athena_core.services.sandboxes import RunSandboxes
+from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.settings import Settings
 from athena_core.system.git import Repository
 from athena_core.text import clean
@@ -72,7 +74,7 @@ class Preparation:
         files: ReviewFiles,
         settings: Settings,
         mask: Mask,
-        workspace: Workspace,
+        workspaces: Workspaces,
         catalog: Catalog,
         sandboxes: RunSandboxes,
     ) -> None:
@@ -82,9 +84,8 @@ class Preparation:
         self._personas = personas
         self._files = files
         self._mask = mask
-        self._root = settings.workspace_root
         self._state_dir = settings.state_dir
-        self._workspace = workspace
+        self._workspaces = workspaces
 
     async def prepare(self, body: PersonaRunBody, who: Identity) -> tuple[PreparedRun, review.PersonaRunStarted]:
         """Return the run that asks the model, and the event of the review; write its diff. Raise ConfigError."""
@@ -92,20 +93,18 @@ class Preparation:
         spec = definition.persona
         out_json = self._output_path(body.out_json_path or spec.output.write_json_file, "outJsonPath")
         out_markdown = self._output_path(body.out_markdown_path or spec.output.write_markdown_file, "outMarkdownPath")
-        directory = await to_thread.run_sync(self._directory, body.repo_path)
         named = body.provider is not None or body.model is not None
         profile = None if named else spec.harness_profile_id
-        boxed = await self._boxed(profile)
-        async with Repository.open(directory, self._root, "repoPath", self._state_dir, boxed=boxed) as repository:
+        async with self._repository(body, profile, who) as (repository, workspace):
             head = await repository.commit(body.head_ref, "headRef")
             base_ref, found_by, base = await self._base_commit(repository, body, definition)
             if spec.git.require_clean_worktree:
-                dirty = await repository.dirty(self._own_paths(body.repo_path))
+                dirty = await repository.dirty(self._own_paths(workspace, body.repo_path))
                 if dirty:
                     more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
                     remedy = "a clean worktree, or git.requireCleanWorktree false in the definition"
                     raise ConfigError.of("repoPath", f"the worktree is not clean: {dirty[0]}{more}", remedy)
-            place = await self._path_in_workspace(repository)
+            place = await _place_of(repository, workspace)
             prepared, diff = await self._gather(repository, place, definition, body.head_ref, base_ref, base, head)
         asked = RunBody(
             session_id=body.session_id,
@@ -138,45 +137,36 @@ class Preparation:
         await to_thread.run_sync(self._files.write, launch.run_id, {"diff.patch": diff})
         return launch, started
 
-    async def _boxed(self, profile_id: str | None) -> bool:
-        """Return True if git runs in a sandbox, as commands of the profile do. Raise SandboxUnavailable."""
+    @asynccontextmanager
+    async def _repository(
+        self, body: PersonaRunBody, profile_id: str | None, who: Identity
+    ) -> AsyncIterator[tuple[Repository, Workspace]]:
+        """Open the repository in the workspace of the run. Yield both. Raise ConfigError.
+
+        Git runs in a sandbox if commands of the profile do. Raise SandboxUnavailable.
+        """
         profile = None if profile_id is None else self._catalog.profile(profile_id, "harnessProfileId")[0]
-        return await self._sandboxes.boxes(profile)
+        session_id = body.session_id if await self._runs.may_join(body.session_id, who) else None
+        found = await self._workspaces.current(profile, session_id)
+        boxed = await self._sandboxes.boxes(profile)
+        directory = await to_thread.run_sync(_directory, found.files, body.repo_path)
+        objects = found.readonly if found.files.is_own else None
+        opening = Repository.open(
+            directory, found.files.root, "repoPath", self._state_dir, boxed=boxed, objects=objects
+        )
+        async with opening as repository:
+            yield repository, found.files
 
-    def _directory(self, path: str) -> Path:
-        """Return a directory of the workspace. Raise ConfigError."""
-        parts = self._workspace_parts(path, "repoPath")
-        try:
-            with self._workspace.directory(parts):
-                return self._root.joinpath(*parts)
-        except PathRefused as refusal:
-            raise ConfigError.of("repoPath", refusal.problem, "a repository in the workspace") from refusal
-        except OSError as error:
-            raise ConfigError.of("repoPath", f"{path!r} cannot be opened: {error.strerror}") from error
-
-    def _workspace_parts(self, path: str, field: str) -> Parts:
-        """Return the parts of a path in the workspace; ``repoPath`` may be absolute. Raise ConfigError."""
-        if field == "repoPath" and path.startswith("/"):
-            with_root = Path(path)
-            for root in (self._root, self._root.resolve()):
-                if with_root.is_relative_to(root):
-                    path = with_root.relative_to(root).as_posix()
-                    break
-        try:
-            return parts_of(path)
-        except PathRefused as refusal:
-            raise ConfigError.of(field, refusal.problem, "a path inside the workspace") from refusal
-
-    def _own_paths(self, repo_path: str) -> tuple[str, ...]:
+    def _own_paths(self, workspace: Workspace, repo_path: str) -> tuple[str, ...]:
         """Return our own paths in a repository, which never count as changes: the state directory."""
-        top = self._root.joinpath(*self._workspace_parts(repo_path, "repoPath")).resolve()
+        top = workspace.root.joinpath(*_parts_in(workspace, repo_path)).resolve()
         state = self._state_dir.resolve()
         return (".athena", *((state.relative_to(top).as_posix(),) if state.is_relative_to(top) else ()))
 
     def _output_path(self, path: str | None, field: str) -> str | None:
         if path is None:
             return None
-        return output_path(self._workspace, path, field)
+        return output_path(self._workspaces.shared, path, field)
 
     async def _base_commit(
         self, repository: Repository, body: PersonaRunBody, definition: LoadedPersona
@@ -266,14 +256,44 @@ class Preparation:
             snapshots.append(FileSnapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
         return snapshots
 
-    async def _path_in_workspace(self, repository: Repository) -> Parts:
-        """Return the path of the repository in the workspace."""
-        top = Path((await repository.ask("rev-parse", "--show-toplevel")).text)
-        return top.resolve().relative_to(self._root.resolve()).parts
-
     def _closed(self, place: Parts, path: str) -> tuple[Parts, str] | None:
         """Return the closed part of a file's path in the workspace and the reason, None if it is open."""
-        return self._workspace.closed((*place, *path.split("/")))
+        return self._workspaces.shared.closed((*place, *path.split("/")))
+
+
+# Places
+
+
+def _directory(workspace: Workspace, path: str) -> Path:
+    """Return a directory of a workspace. Raise ConfigError."""
+    parts = _parts_in(workspace, path)
+    try:
+        with workspace.directory(parts):
+            return workspace.root.joinpath(*parts)
+    except PathRefused as refusal:
+        raise ConfigError.of("repoPath", refusal.problem, "a repository in the workspace") from refusal
+    except OSError as error:
+        raise ConfigError.of("repoPath", f"{path!r} cannot be opened: {error.strerror}") from error
+
+
+def _parts_in(workspace: Workspace, path: str) -> Parts:
+    """Return the parts of ``repoPath`` in a workspace; it may be absolute. Raise ConfigError."""
+    if path.startswith("/"):
+        with_root = Path(path)
+        for root in (workspace.root, workspace.root.resolve()):
+            if with_root.is_relative_to(root):
+                path = with_root.relative_to(root).as_posix()
+                break
+    try:
+        return parts_of(path)
+    except PathRefused as refusal:
+        raise ConfigError.of("repoPath", refusal.problem, "a path inside the workspace") from refusal
+
+
+async def _place_of(repository: Repository, workspace: Workspace) -> Parts:
+    """Return the path of a repository in its workspace."""
+    top = Path((await repository.ask("rev-parse", "--show-toplevel")).text)
+    return top.resolve().relative_to(workspace.root.resolve()).parts
 
 
 # Prompts

@@ -29,9 +29,9 @@ from athena_core.services.runs.runs import Runs
 from athena_core.services.sandboxes import RunSandboxes
 from athena_core.services.states import committed
 from athena_core.services.waiters import OneShot, Waiters
+from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.settings import Settings
 from athena_core.text import clean
-from athena_core.tools.workspace import Workspace
 from athena_core.values import Identity, RunBody, unpinned
 
 BEGINNING_TYPES = frozenset({review.PersonaRunStarted.TYPE, review.PersonaRunRepairRequested.TYPE})
@@ -57,7 +57,7 @@ class Reviews:
         settings: Settings,
         ids: Ids,
         mask: Mask,
-        workspace: Workspace,
+        workspaces: Workspaces,
         catalog: Catalog,
         sandboxes: RunSandboxes,
     ) -> None:
@@ -67,8 +67,8 @@ class Reviews:
         self._access = access
         self._ids = ids
         self._mask = mask
-        self._files = ReviewFiles(settings.state_dir, workspace)
-        self._preparation = Preparation(runs, personas, self._files, settings, mask, workspace, catalog, sandboxes)
+        self._files = ReviewFiles(settings.state_dir, workspaces.shared)
+        self._preparation = Preparation(runs, personas, self._files, settings, mask, workspaces, catalog, sandboxes)
         self._following: dict[str, str] = {}
         self._waiters = Waiters[str, OneShot](OneShot)
         tail.subscribe(self._on_rows, ENDED_TYPES | {run.RunPaused.TYPE})

@@ -170,8 +170,9 @@ class Runs:
         session_id = body.session_id or self._ids.new("ses")
         notes = who.scope is not None and any(map(names_notes, references or ()))
         personas = await to_thread.run_sync(self._personas, session_id) if joins(body, who) else frozenset[str]()
-        shown = () if self._hidden(who, personas, notes=notes) else references or ()
-        resolved = await self._resolve(shown, profile, session_id, workflow_run_id)
+        refused = not self._joins(who, personas) or (notes and self._access.hides(who, "getMemory"))
+        read = () if refused else references or ()
+        resolved = await self._resolve(read, profile, session_id, workflow_run_id)
         text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS
@@ -215,13 +216,15 @@ class Runs:
         files = await self._workspaces.readable(profile, session_id, workflow_run_id, paths, FILE_BYTES_MAX)
         return resolve(references, files, self.compiler.chars_max, salt, self._mask, self._workspaces.shared)
 
-    def _hidden(self, who: Identity, personas: frozenset[str], *, notes: bool) -> bool:
-        """Return True if the admission will refuse the run, so that no file must be read for it."""
-        if notes and self._access.hides(who, "getMemory"):
+    async def may_join(self, session_id: str | None, who: Identity) -> bool:
+        """Return False if the admission will refuse a run in this session, so that nothing of it must be read."""
+        if session_id is None or who.scope is None or who.scope.personas is None:
             return True
+        return self._joins(who, await to_thread.run_sync(self._personas, session_id))
+
+    def _joins(self, who: Identity, personas: frozenset[str]) -> bool:
         allowed = None if who.scope is None else who.scope.personas
-        foreign = allowed is not None and not personas <= allowed
-        return foreign and self._access.hides(who, "createRun")
+        return allowed is None or personas <= allowed or not self._access.hides(who, "createRun")
 
     async def with_personas(self, prepared: PreparedRun) -> PreparedRun:
         """Return the run with the personas of its session's earlier runs, if a scope needs them."""

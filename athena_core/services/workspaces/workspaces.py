@@ -182,14 +182,17 @@ class Workspaces:
 
     # For context references and reviews
 
-    async def current(self, profile: HarnessSpec | None, session_id: str, workflow_run_id: str | None) -> Workspace:
-        """Return the workspace of the next run of a session or workflow run; as long as it has none, the shared one.
+    async def current(self, profile: HarnessSpec | None, session_id: str | None) -> RunWorkspace:
+        """Return the workspace of the next run of a session; as long as the session has none, the shared one.
 
-        Raise WorkspaceMissing.
+        It records nothing. Raise WorkspaceMissing.
         """
-        owner = None if profile is None else workspace_owner(profile, session_id, workflow_run_id)
+        owner = None if profile is None or session_id is None else workspace_owner(profile, session_id, None)
         workspace_id = None if owner is None else await self._id_of(owner)
-        return self.shared if workspace_id is None else await self._files(workspace_id)
+        if workspace_id is None:
+            return RunWorkspace(self.shared)
+        made = await to_thread.run_sync(read_made, self._directory / workspace_id)
+        return RunWorkspace(await self._files(workspace_id), made.objects)
 
     async def readable(
         self,

@@ -1,5 +1,6 @@
 """Runs in the workspaces of their sessions and workflow runs, over HTTP."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,10 +96,14 @@ def test_a_run_in_the_shared_workspace_records_nothing_of_workspaces(site: Site)
 COMMIT = "git add -A && git -c user.name=a -c user.email=a@b.c commit -qm Change && git log --format=%s"
 
 
-@pytest.mark.parametrize(
-    "sandbox",
-    [None, pytest.param("required", marks=pytest.mark.skipif(not probe().available, reason="no sandbox works here"))],
-)
+BOXED = pytest.param("required", marks=pytest.mark.skipif(not probe().available, reason="no sandbox works here"))
+
+
+def at(profile: str, session_id: str) -> Json:
+    return {"harnessProfileId": profile, "sessionId": session_id}
+
+
+@pytest.mark.parametrize("sandbox", [None, BOXED])
 def test_an_agent_commits_in_its_clone_and_the_source_stays_as_it_is(site: Site, sandbox: str | None) -> None:
     before = repository.git(site.server.workspace, "rev-parse", "HEAD")
     script = f"commits {sandbox}"
@@ -229,6 +234,24 @@ def test_context_references_are_read_where_the_run_will_work(site: Site) -> None
         api.post("/runs", {"harnessProfileId": profile, "directiveId": missing})
     assert refused.value.status == 400
     api.post("/runs", {"harnessProfileId": site.profile(None), "directiveId": missing})
+
+
+@pytest.mark.parametrize("sandbox", [None, BOXED])
+def test_a_review_looks_into_the_workspace_of_its_session(site: Site, sandbox: str | None) -> None:
+    profile, session_id = site.profile(sandbox=sandbox), f"reviewed-{sandbox}"
+    personas = site.server.workspace / "personas"
+    personas.mkdir(exist_ok=True)
+    (personas / "critic.json").write_text(json.dumps({"schemaVersion": 1, "id": "critic", "harnessProfileId": profile}))
+    made = site.run(f"is reviewed {sandbox}", sh(f"echo line >> README.md && {COMMIT}"), **at(profile, session_id))
+    body = {"name": "critic", "repoPath": ".", "headRef": "HEAD", "baseRef": "HEAD~1", "sessionId": session_id}
+    site.model.otherwise = json.dumps({"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": "ok", "findings": []})
+    answer = site.server.api.post("/personas/run", body)
+    assert answer["result"]["status"] == "ok"
+    assert "+line\n" in site.model.requests[""][-1]["messages"][-1]["content"]
+    head = repository.git(site.files(made), "rev-parse", "HEAD")
+    body = {**body, "sessionId": f"other-{sandbox}", "headRef": head}
+    with pytest.raises(Refused, match="no commit"):
+        site.server.api.post("/personas/run", body)
 
 
 def test_a_workspace_that_was_deleted_by_hand_fails_the_run(site: Site) -> None:
