@@ -189,23 +189,21 @@ async def apply_run(plane: "ControlPlane", call: ApiCall[ApplyBody, NoQuery]) ->
     and conflicts are results.
     """
     run_id, head = call.path["runId"], plane.reader.head()
-    found, position = await plane.read(
-        APPLY_VIEWS,
-        head,
-        lambda rows: (workspaces.changes_of(rows, run_id), runs.run_by_id(rows, run_id, call.who.scope)),
-    )
-    changes, run = found
-    existing(run, "run", run_id)
+
+    def read(rows: Connection) -> workspaces.RecordedChanges | None:
+        existing(runs.run_by_id(rows, run_id, call.who.scope), "run", run_id)
+        return workspaces.changes_of(rows, run_id)
+
+    changes, position = await plane.read(APPLY_VIEWS, head, read)
     if changes is None:
         raise _shared(run_id)
     if changes.after is None:
         raise RunNotEnded(f"Run {run_id} has not ended. Its changes are recorded at its end.")
-    wanted = RunChanges(run_id, changes.workspace_id, changes.before, changes.after)
+    wanted = RunChanges(run_id, changes.workspace_id, changes.before, changes.after, applied=bool(changes.applied))
     if call.body.dry_run:
         files = await plane.applies.plan(wanted)
         return Reply(data=_applied(wanted, files, dry_run=True), position=position)
-    noted = bool(changes.applied)
-    done = await plane.applies.apply(wanted, call.who.subject, call.meta, call.key, noted=noted)
+    done = await plane.applies.apply(wanted, call.who.subject, call.meta, call.key)
     files = done.handover if isinstance(done.handover, tuple) else ()
     data = replace(_applied(wanted, files), files_changed=done.answer.files)
     return Reply(data=data, position=done.position, replayed=done.replayed)

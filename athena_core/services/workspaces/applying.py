@@ -4,7 +4,8 @@ First everything is checked: for each file, the shared content is compared with 
 file that changed meanwhile is merged from these three. If any file conflicts, nothing is written.
 
 Then the files are written one by one. If that is interrupted, the same apply finishes it: a file that has the content
-already is left alone, also a merged one.
+already is left alone. To merge a file twice could repeat lines, so the hashes of merged files are stored before they
+are written, and a run that was applied before is merged only where its change is certainly missing.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from athena_core.services.workspaces.recording import FILE_BYTES_MAX
 from athena_core.services.workspaces.snapshots import ChangedFile, Snapshots, TreeDiff
 from athena_core.services.workspaces.staging import RecordedFile, stage
 from athena_core.services.workspaces.trees import delete_tree
+from athena_core.system import private_file
 from athena_core.system.git import Git
 from athena_core.tools.refusal import PathRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of
@@ -55,12 +57,16 @@ TURN_POLL_SECONDS = 0.05
 CONFLICTS_MAX = 100
 """Maximum number of conflicts in an error."""
 
+MERGED = "merged-"
+"""Prefix of the file with the hashes of the files that applies of a run merged, beside those of the workspace."""
+
 APPLYING = "apply-"
 """Prefix of the directory in which an apply prepares its files, beside those of the workspace."""
 
 EXECUTABLE = 0o111
 LINK_MODE = 0o120000
-CHANGED = "changed in the shared workspace, and cannot be merged"
+CHANGED = "it changed in the shared workspace too, and cannot be merged"
+APPLIED = "the run was applied before, and it changed in the shared workspace since then"
 
 
 class ApplyBody(Body):
@@ -90,6 +96,8 @@ class RunChanges(NamedTuple):
     workspace_id: str
     before: str
     after: str
+    applied: bool = False
+    """True if an earlier apply of the run is recorded."""
 
 
 class Content(NamedTuple):
@@ -133,35 +141,41 @@ class _UnboundKey(Exception):
 
 
 class Merge(NamedTuple):
-    """A file that must be merged: the plan, and copies of the shared content, of that before and after the run."""
+    """A file that must be merged: the plan, and copies of the shared content and of those before and after the run.
+
+    ``again``: it may have been merged before.
+    """
 
     plan: Plan
     ours: Path
     base: Path
     theirs: Path
+    again: bool
 
 
 class Applies:
     """Applies the changes of runs to the shared workspace, one after the other."""
 
-    def __init__(self, log: Log, places: WorkspacePlaces, shared: Workspace) -> None:
+    def __init__(
+        self, log: Log, places: WorkspacePlaces, shared: Workspace, *, turn_seconds: float = TURN_SECONDS_MAX
+    ) -> None:
+        """Write into ``shared``, at most ``turn_seconds`` after another apply began."""
         self._log = log
         self._places = places
         self._shared = shared
         self._turn = asyncio.Lock()
+        self._turn_seconds = turn_seconds
 
     async def plan(self, changes: RunChanges) -> tuple[AppliedFile, ...]:
         """Return what an apply would do. Raise WorkspaceMissing, WorkspaceConflict or Overloaded."""
         async with self._prepared(changes) as plans:
             return _shown(plans)
 
-    async def apply(
-        self, changes: RunChanges, by: str, meta: Meta, key: Key | None, *, noted: bool
-    ) -> Committed[AppliedCount]:
+    async def apply(self, changes: RunChanges, by: str, meta: Meta, key: Key | None) -> Committed[AppliedCount]:
         """Apply the changes of a run. The handover of the commit are the files, without one for a repeated key.
 
-        ``noted``: an earlier apply of the run is recorded, so one that finds nothing to do is not. Raise
-        WorkspaceConflict if any file conflicts; nothing is written then. Raise WorkspaceMissing or Overloaded.
+        A second apply that finds nothing to do is not recorded. Raise WorkspaceConflict if any file conflicts; nothing
+        is written then. Raise WorkspaceMissing or Overloaded.
         """
         async with self._turn, self._alone():
             if key is not None and (before := await self._known_by(key, meta)) is not None:
@@ -170,7 +184,7 @@ class Applies:
                 conflicts = [plan for plan in plans if plan.result == "conflict"]
                 if conflicts:
                     raise _refused(changes.run_id, conflicts)
-                await to_thread.run_sync(self._write, changes.run_id, plans)
+                await to_thread.run_sync(self._write, changes, plans)
             shown = _shown(plans)
             written = sum(plan.writes for plan in plans)
 
@@ -179,7 +193,7 @@ class Applies:
                 command = workspace.NoteApplied(
                     workspace_id=changes.workspace_id, run_id=changes.run_id, files=written, by=by
                 )
-                events = workspace.decide(command, state, context) if written or not noted else ()
+                events = workspace.decide(command, state, context) if written or not changes.applied else ()
                 return Outcome(
                     facts=facts_of(changes.workspace_id, events),
                     subject=changes.run_id,
@@ -208,7 +222,7 @@ class Applies:
         except OSError as error:
             raise WorkspaceConflict(f"The shared workspace cannot be opened: {error.strerror}.") from error
         try:
-            await _locked(root)
+            await _locked(root, self._turn_seconds)
             yield
         finally:
             os.close(root)
@@ -254,16 +268,19 @@ class Applies:
             if mode
         ]
         await stage(self._places.git(changes.workspace_id), wanted)
-        plans, merges = await to_thread.run_sync(self._compare, diff.files, scratch)
+        plans, merges = await to_thread.run_sync(self._compare, changes, diff.files, scratch)
         for merge in merges:
             await self._merge(merge, self._places.git(changes.workspace_id))
         return plans
 
     # The comparison, in a thread
 
-    def _compare(self, files: Sequence[ChangedFile], scratch: Path) -> tuple[list[Plan], list[Merge]]:
+    def _compare(
+        self, changes: RunChanges, files: Sequence[ChangedFile], scratch: Path
+    ) -> tuple[list[Plan], list[Merge]]:
         """Decide what is done with each file, except those that must be merged."""
         plans, merges = [], list[Merge]()
+        merged = self._merged_before(changes)
         for number, file in enumerate(files):
             plan = Plan(file.path, (), "already")
             plans.append(plan)
@@ -276,8 +293,10 @@ class Applies:
                 if file.is_link:
                     self._compare_link(file, plan, place)
                 elif self._decide(file, plan, place):
+                    if plan.now is not None and merged.get(plan.path) == plan.now.sha256.hex():
+                        continue
                     self._check_writable(plan.parts)
-                    merges.append(self._to_merge(plan, place))
+                    merges.append(self._to_merge(plan, place, again=changes.applied or plan.path in merged))
                 elif plan.writes:
                     self._check_writable(plan.parts)
             except _Conflict as error:
@@ -331,7 +350,7 @@ class Applies:
             plan.result = "written"
         return False
 
-    def _to_merge(self, plan: Plan, place: Path) -> Merge:
+    def _to_merge(self, plan: Plan, place: Path, *, again: bool) -> Merge:
         """Copy the shared content of a text file. Raise _Conflict for a binary or large one."""
         ours, base, theirs = (_copy(place, side) for side in ("now", "before", "after"))
         ours.write_bytes(self._shared.read(plan.parts, FILE_BYTES_MAX, ""))
@@ -341,7 +360,7 @@ class Applies:
                     raise _Conflict("it is binary, and changed in the shared workspace too")
             if copy.stat().st_size > MERGED_BYTES_MAX:
                 raise _Conflict("it is too large to be merged, and changed in the shared workspace too")
-        return Merge(plan, ours, base, theirs)
+        return Merge(plan, ours, base, theirs, again)
 
     def _now(self, parts: Parts) -> Content | None:
         """Return the shared content of a file; None if it does not exist. Raise _Conflict if it is no file."""
@@ -367,54 +386,91 @@ class Applies:
     # Merging
 
     async def _merge(self, merge: Merge, git: Path) -> None:
-        """Merge a file that changed on both sides.
-
-        The shared content may be the result of an earlier merge already. It is if the run's change
-        can be taken out of it, and merging it in again gives the same content.
-        """
+        """Merge a file that changed on both sides, unless the run's change may be in it already."""
         plan, merged = merge.plan, merge.ours.with_name(f"{merge.ours.name}-merged")
-        taken_out = merge.ours.with_name(f"{merge.ours.name}-without")
         try:
-            fits = await _merge_file(git, merge.ours, merge.base, merge.theirs, merged)
-            if not fits and await _merge_file(git, merge.ours, merge.theirs, merge.base, taken_out):
-                again = await _merge_file(git, taken_out, merge.base, merge.theirs, merged)
-                fits = again and merged.read_bytes() == merge.ours.read_bytes()
-            if not fits:
-                plan.result, plan.reason = "conflict", CHANGED
+            found = await self._find(merge, git, merged) if merge.again else "missing"
+            if found == "missing":
+                fits = await _merge_file(git, merge.ours, merge.base, merge.theirs, merged)
+                found = "missing" if fits else "unknown"
+            if found == "unknown":
+                plan.result, plan.reason = "conflict", APPLIED if merge.again else CHANGED
             elif merged.read_bytes() != merge.ours.read_bytes():
                 plan.result, plan.source = "merged", merged
-            elif plan.executable is not None:
-                plan.result = "written"
+            else:
+                plan.result = "written" if plan.executable is not None else "already"
         except OSError as error:
             plan.result, plan.reason = "conflict", f"it cannot be merged: {error.strerror}"
 
+    async def _find(self, merge: Merge, git: Path, merged: Path) -> Literal["missing", "there", "unknown"]:
+        """Look for the run's change in the shared content, by taking it out and putting it in again.
+
+        It is missing if taking it out changes nothing, and there if the result is the same again.
+        """
+        taken_out = merge.ours.with_name(f"{merge.ours.name}-without")
+        ours = merge.ours.read_bytes()
+        if not await _merge_file(git, merge.ours, merge.theirs, merge.base, taken_out):
+            return "unknown"
+        if taken_out.read_bytes() == ours:
+            return "missing"
+        again = await _merge_file(git, taken_out, merge.base, merge.theirs, merged)
+        return "there" if again and merged.read_bytes() == ours else "unknown"
+
     # Writing, in a thread
 
-    def _write(self, run_id: str, plans: Sequence[Plan]) -> None:
-        """Write all files: deletions first. Raise WorkspaceConflict if that is interrupted by the system."""
-        done, left = 0, [plan for plan in plans if plan.writes]
-        targets = {plan.parts for plan in left if plan.result != "deleted"}
-        for plan in sorted(left, key=lambda plan: plan.result != "deleted"):
+    def _write(self, changes: RunChanges, plans: Sequence[Plan]) -> None:
+        """Write all files: deletions first. Raise WorkspaceConflict if the system or another change interrupts that."""
+        try:
+            self._store_merged(changes, plans)
+        except OSError as error:
+            raise WorkspaceConflict(f"The apply cannot be prepared: {error.strerror}. Nothing was written.") from error
+        left = sorted((plan for plan in plans if plan.writes), key=lambda plan: plan.result != "deleted")
+        written = (plan.parts for plan in left if plan.result != "deleted")
+        needed = {parts[:end] for parts in written for end in range(len(parts))}
+        for done, plan in enumerate(left):
             try:
                 if self._now(plan.parts) != plan.now:
                     raise _Conflict("it changed while the run was applied")
                 if plan.result == "deleted":
                     self._shared.delete(plan.parts)
-                    self._delete_empty(plan.parts[:-1], targets)
+                    self._delete_empty(plan.parts[:-1], needed)
                 else:
                     data = self._new_content(plan)
                     self._shared.write(plan.parts, data, executable=plan.executable)
             except (OSError, PathRefused, _Conflict) as error:
-                raise _interrupted(run_id, plan, error, done, len(left)) from error
-            done += 1
+                raise _interrupted(changes.run_id, plan, error, done, len(left)) from error
+
+    def _merges_of(self, changes: RunChanges) -> Path:
+        return self._places.at(changes.workspace_id) / f"{MERGED}{changes.run_id}"
+
+    def _merged_before(self, changes: RunChanges) -> dict[str, str]:
+        """Return the hashes of the files that earlier applies of the run merged, or were about to, by path."""
+        try:
+            merged: dict[str, str] = msgspec.json.decode(self._merges_of(changes).read_bytes())
+        except FileNotFoundError:
+            return {}
+        return merged
+
+    def _store_merged(self, changes: RunChanges, plans: Sequence[Plan]) -> None:
+        """Store the hashes of merged files. Raise OSError."""
+        merged = {
+            plan.path: hashlib.sha256(plan.source.read_bytes()).hexdigest()
+            for plan in plans
+            if plan.result == "merged" and plan.source is not None
+        }
+        if merged:
+            path = self._merges_of(changes)
+            fresh = path.with_name(f"{path.name}.new")
+            private_file.write(fresh, msgspec.json.encode(self._merged_before(changes) | merged), sync=True)
+            fresh.replace(path)
 
     def _new_content(self, plan: Plan) -> bytes:
         return plan.source.read_bytes() if plan.source else self._shared.read(plan.parts, FILE_BYTES_MAX, "")
 
-    def _delete_empty(self, above: Parts, targets: set[Parts]) -> None:
-        """Delete the directories that a deletion left empty, as git does, unless files are about to be written there."""
+    def _delete_empty(self, above: Parts, needed: set[Parts]) -> None:
+        """Delete the directories that a deletion left empty, as git does, except those that are needed."""
         for end in range(len(above), 0, -1):
-            if any(parts[:end] == above[:end] for parts in targets):
+            if above[:end] in needed:
                 return
             try:
                 self._shared.delete(above[:end])
@@ -422,9 +478,9 @@ class Applies:
                 return
 
 
-async def _locked(directory: int) -> None:
-    """Lock a directory against other processes. Raise Overloaded after 60 s."""
-    for _ in range(round(TURN_SECONDS_MAX / TURN_POLL_SECONDS)):
+async def _locked(directory: int, seconds: float) -> None:
+    """Lock a directory against other processes. Raise Overloaded after some seconds."""
+    for _ in range(round(seconds / TURN_POLL_SECONDS)):
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -56,9 +56,8 @@ async def _copy(child: Child, file: RecordedFile, left: int) -> int:
         raise WorkspaceMissing(MISSING)
     size = int(words[2])
     if size > left:
-        raise WorkspaceConflict(
-            f"The changed files are larger than {STAGED_BYTES_MAX:,} bytes together. Copy them by hand."
-        )
+        problem = f"The changed files are larger than {STAGED_BYTES_MAX:,} bytes together. Copy them by hand."
+        raise WorkspaceConflict(problem)
     rest = size
     with file.copy.open("xb") as copy:
         while rest and (piece := await child.output.read(min(rest, CHUNK_BYTES))):

@@ -24,6 +24,7 @@ def _variant(value: Any, tag: str, kinds: dict[str, type[Model]]) -> Any:
 
 if TYPE_CHECKING:
     AnsweredAskStatus: TypeAlias = Literal["answered", "failed"] | str
+    ApplyResult: TypeAlias = Literal["already", "conflict", "deleted", "merged", "written"] | str
     ApprovalOnExpiry: TypeAlias = Literal["approve", "reject"] | str
     ApproverRole: TypeAlias = Literal["Admin", "Operator"] | str
     ArtifactKind: TypeAlias = Literal["run-result"] | str
@@ -232,6 +233,7 @@ if TYPE_CHECKING:
     WorkspaceStatus: TypeAlias = Literal["active", "cleaned"] | str
 else:  # a newer server may send others
     AnsweredAskStatus = str
+    ApplyResult = str
     ApprovalOnExpiry = str
     ApproverRole = str
     ArtifactKind = str
@@ -422,6 +424,17 @@ class AppliedChanges(Model, frozen=True, kw_only=True):
     """Number of files written or deleted."""
 
 
+class AppliedFile(Model, frozen=True, kw_only=True):
+    """A file of an apply: its path, what was done with it, and the reason of a conflict."""
+
+    path: str
+    """Path in the shared workspace."""
+    result: ApplyResult
+    """What was done, or in a dry run would be done."""
+    reason: str | None = None
+    """Why it conflicts; absent otherwise."""
+
+
 class AppliedRedriveFilter(Model, frozen=True, kw_only=True):
     """The filter of a redrive. Times are inclusive."""
 
@@ -439,6 +452,21 @@ class AppliedRedriveFilter(Model, frozen=True, kw_only=True):
     """Only what was created at this time or later."""
     created_before: datetime | None = None
     """Only what was created at this time or earlier."""
+
+
+class AppliedRun(Model, frozen=True, kw_only=True):
+    """An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files."""
+
+    run_id: str
+    """Id of the run."""
+    workspace_id: str
+    """Id of the workspace."""
+    dry_run: bool
+    """True if nothing was written."""
+    files_changed: int
+    """Number of files written or deleted."""
+    files: list[AppliedFile]
+    """Each file with its result; empty for a repeated key."""
 
 
 class Approval(Model, frozen=True, kw_only=True):

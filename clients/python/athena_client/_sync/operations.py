@@ -1004,6 +1004,35 @@ class Operations(Core):
         )
         return answer
 
+    def apply_run(
+        self, run_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None
+    ) -> models.AppliedRun:
+        """Write what a run changed in its own workspace into the shared one, all of it or nothing.
+
+        A file that changed in the shared workspace meanwhile is merged. If that is not possible, or a path is closed,
+        the answer is 409 with all such paths. A repeated apply writes only what is missing. With `dry_run`, nothing is
+        written and conflicts are results.
+
+        Args:
+            run_id: Id of the run.
+            dry_run: True to only report what would be done.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `RUN_NOT_ENDED`, `UNKNOWN_ERROR`, `WORKSPACE_CONFLICT`, `WORKSPACE_MISSING`, or an
+                error of every call.
+        """
+        answer: models.AppliedRun = self.request(
+            "POST",
+            "/runs/{runId}/apply",
+            models.AppliedRun,
+            parameters={"runId": run_id},
+            body={"dryRun": dry_run},
+            key=idempotency_key,
+        )
+        return answer
+
     def list_directives(
         self,
         *,

@@ -6,6 +6,7 @@ import type {
   ActiveRunPage,
   AnchorReceipt,
   AnsweredAsks,
+  AppliedRun,
   Ask,
   AskPage,
   AuditEntryPage,
@@ -115,6 +116,7 @@ export const getWorkspace: Operation<WorkspaceRecord> = { id: "getWorkspace", me
 export const keepWorkspace: Operation<WorkspaceRecord> = { id: "keepWorkspace", method: "POST", path: "/workspaces/:workspaceId/keep", command: "workspaces keep" };
 export const cleanWorkspace: Operation<WorkspaceRecord> = { id: "cleanWorkspace", method: "DELETE", path: "/workspaces/:workspaceId", command: "workspaces clean" };
 export const getRunDiff: Operation<RunDiff> = { id: "getRunDiff", method: "GET", path: "/runs/:runId/diff", command: "runs diff" };
+export const applyRun: Operation<AppliedRun> = { id: "applyRun", method: "POST", path: "/runs/:runId/apply", command: "runs apply" };
 export const listDirectives: Operation<DirectivePage> = { id: "listDirectives", method: "GET", path: "/directives", command: "directives list" };
 export const createDirective: Operation<Directive> = { id: "createDirective", method: "POST", path: "/directives", command: "directives create" };
 export const getDirective: Operation<Directive> = { id: "getDirective", method: "GET", path: "/directives/:directiveId", command: "directives get" };

@@ -152,6 +152,16 @@ export interface AppliedChanges {
   readonly files: number;
 }
 
+/** A file of an apply: its path, what was done with it, and the reason of a conflict. */
+export interface AppliedFile {
+  /** Path in the shared workspace. */
+  readonly path: string;
+  /** What was done, or in a dry run would be done. */
+  readonly result: ApplyResult | (string & {});
+  /** Why it conflicts; absent otherwise. */
+  readonly reason?: string | undefined;
+}
+
 /** The filter of a redrive. Times are inclusive. */
 export interface AppliedRedriveFilter {
   /** Only dead letters of this session. */
@@ -169,6 +179,28 @@ export interface AppliedRedriveFilter {
   /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
 }
+
+/** An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files. */
+export interface AppliedRun {
+  /** Id of the run. */
+  readonly runId: string;
+  /** Id of the workspace. */
+  readonly workspaceId: string;
+  /** True if nothing was written. */
+  readonly dryRun: boolean;
+  /** Number of files written or deleted. */
+  readonly filesChanged: number;
+  /** Each file with its result; empty for a repeated key. */
+  readonly files: readonly AppliedFile[];
+}
+
+/** How to apply the changes of a run. */
+export interface ApplyBody {
+  /** True to only report what would be done. */
+  readonly dryRun?: boolean | null | undefined;
+}
+
+export type ApplyResult = "already" | "conflict" | "deleted" | "merged" | "written";
 
 /**
  * A manual approval. Approvers need at least `role` and, if `approvers` is given, must be listed there.
