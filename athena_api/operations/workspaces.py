@@ -9,7 +9,7 @@ from athena_core.enums import WorkspaceKind
 from athena_core.errors import NotFound, RunNotEnded
 from athena_core.event import Value
 from athena_core.protocols import Connection
-from athena_core.services.workspaces.applying import CHANGING, AppliedFile, ApplyBody, RunChanges
+from athena_core.services.workspaces.applying import CHANGING, AppliedFile, ApplyBody, ChangesOfRun
 from athena_core.services.workspaces.cleaning import KeepBody, LastUse
 from athena_core.services.workspaces.patches import FileChange, files_of
 from athena_core.values import ClientId
@@ -185,7 +185,7 @@ async def apply_run(plane: "ControlPlane", call: ApiCall[ApplyBody, NoQuery]) ->
     """Write what a run changed in its own workspace into the shared one, all of it or nothing.
 
     A file that changed in the shared workspace meanwhile is merged. If that is not possible, or a path is closed, the
-    answer is 409 with all such paths. A repeated apply writes only what is missing. With `dryRun`, nothing is written
+    answer is 409 with all such paths. A repeated apply writes only the rest. With `dryRun`, nothing is written
     and conflicts are results.
     """
     run_id, head = call.path["runId"], plane.reader.head()
@@ -199,7 +199,7 @@ async def apply_run(plane: "ControlPlane", call: ApiCall[ApplyBody, NoQuery]) ->
         raise _shared(run_id)
     if changes.after is None:
         raise RunNotEnded(f"Run {run_id} has not ended. Its changes are recorded at its end.")
-    wanted = RunChanges(run_id, changes.workspace_id, changes.before, changes.after, applied=bool(changes.applied))
+    wanted = ChangesOfRun(run_id, changes.workspace_id, changes.before, changes.after, applied=bool(changes.applied))
     if call.body.dry_run:
         files = await plane.applies.plan(wanted)
         return Reply(data=_applied(wanted, files, dry_run=True), position=position)
@@ -209,7 +209,7 @@ async def apply_run(plane: "ControlPlane", call: ApiCall[ApplyBody, NoQuery]) ->
     return Reply(data=data, position=done.position, replayed=done.replayed)
 
 
-def _applied(changes: RunChanges, files: tuple[AppliedFile, ...], *, dry_run: bool = False) -> AppliedRun:
+def _applied(changes: ChangesOfRun, files: tuple[AppliedFile, ...], *, dry_run: bool = False) -> AppliedRun:
     count = sum(file.result in CHANGING for file in files)
     return AppliedRun(
         run_id=changes.run_id, workspace_id=changes.workspace_id, dry_run=dry_run, files_changed=count, files=files

@@ -90,7 +90,7 @@ def apply(
 
     Args:
         run: Id of the run.
-        yes: Do not ask. Required if nobody can be asked, as in a pipe.
+        yes: Do not ask. Required without a terminal.
         dry_run: Write nothing; show what would be done with each file.
         connection: Connection options.
     """

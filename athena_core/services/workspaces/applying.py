@@ -58,10 +58,10 @@ CONFLICTS_MAX = 100
 """Maximum number of conflicts in an error."""
 
 MERGED = "merged-"
-"""Prefix of the file with the hashes of the files that applies of a run merged, beside those of the workspace."""
+"""Prefix of the file with the hashes of the files that applies of a run merged, beside its files."""
 
 APPLYING = "apply-"
-"""Prefix of the directory in which an apply prepares its files, beside those of the workspace."""
+"""Prefix of the directory in which an apply prepares its files, beside the files of the workspace."""
 
 EXECUTABLE = 0o111
 LINK_MODE = 0o120000
@@ -70,7 +70,7 @@ APPLIED = "the run was applied before, and it changed in the shared workspace si
 
 
 class ApplyBody(Body):
-    """How to apply the changes of a run."""
+    """An apply of the changes of a run; with ``dry_run``, only a report."""
 
     dry_run: bool | None = None
 
@@ -89,7 +89,7 @@ class AppliedCount(Value):
     files: int
 
 
-class RunChanges(NamedTuple):
+class ChangesOfRun(NamedTuple):
     """The run whose changes are applied, its workspace, and the snapshots of it before and after the run."""
 
     run_id: str
@@ -113,7 +113,7 @@ class Content(NamedTuple):
 
 
 class Plan(msgspec.Struct):
-    """What is done with a file. ``now`` is its shared content, None if it does not exist.
+    """The treatment of a file. ``now`` is its shared content, None if it does not exist.
 
     ``source`` holds the new content, None for a deletion. ``executable`` is set if that changes.
     """
@@ -166,12 +166,12 @@ class Applies:
         self._turn = asyncio.Lock()
         self._turn_seconds = turn_seconds
 
-    async def plan(self, changes: RunChanges) -> tuple[AppliedFile, ...]:
+    async def plan(self, changes: ChangesOfRun) -> tuple[AppliedFile, ...]:
         """Return what an apply would do. Raise WorkspaceMissing, WorkspaceConflict or Overloaded."""
         async with self._prepared(changes) as plans:
             return _shown(plans)
 
-    async def apply(self, changes: RunChanges, by: str, meta: Meta, key: Key | None) -> Committed[AppliedCount]:
+    async def apply(self, changes: ChangesOfRun, by: str, meta: Meta, key: Key | None) -> Committed[AppliedCount]:
         """Apply the changes of a run. The handover of the commit are the files, without one for a repeated key.
 
         A second apply that finds nothing to do is not recorded. Raise WorkspaceConflict if any file conflicts; nothing
@@ -228,7 +228,7 @@ class Applies:
             os.close(root)
 
     @asynccontextmanager
-    async def _prepared(self, changes: RunChanges) -> AsyncIterator[list[Plan]]:
+    async def _prepared(self, changes: ChangesOfRun) -> AsyncIterator[list[Plan]]:
         """Yield the plans of all files, with their contents in a private directory."""
         if not await to_thread.run_sync(self._places.exists, changes.workspace_id):
             raise WorkspaceMissing(
@@ -256,7 +256,7 @@ class Applies:
                 with anyio.CancelScope(shield=True), suppress(OSError):
                     await delete_tree(scratch)
 
-    async def _plans(self, changes: RunChanges, diff: TreeDiff, scratch: Path) -> list[Plan]:
+    async def _plans(self, changes: ChangesOfRun, diff: TreeDiff, scratch: Path) -> list[Plan]:
         wanted = [
             RecordedFile(tree, file.path, scratch / f"{number}-{side}")
             for number, file in enumerate(diff.files)
@@ -276,9 +276,9 @@ class Applies:
     # The comparison, in a thread
 
     def _compare(
-        self, changes: RunChanges, files: Sequence[ChangedFile], scratch: Path
+        self, changes: ChangesOfRun, files: Sequence[ChangedFile], scratch: Path
     ) -> tuple[list[Plan], list[Merge]]:
-        """Decide what is done with each file, except those that must be merged."""
+        """Decide about each file. Return the plans, and the merges that complete them."""
         plans, merges = [], list[Merge]()
         merged = self._merged_before(changes)
         for number, file in enumerate(files):
@@ -308,7 +308,7 @@ class Applies:
         return plans, merges
 
     def _compare_link(self, file: ChangedFile, plan: Plan, place: Path) -> None:
-        """Accept a link that somebody made or deleted by hand. Raise _Conflict for any other."""
+        """Accept a link that was made or deleted by hand. Raise _Conflict for any other."""
         wanted = None if not file.mode_after else _copy(place, "after").read_bytes()
         try:
             target = self._shared.target(plan.parts)
@@ -363,7 +363,7 @@ class Applies:
         return Merge(plan, ours, base, theirs, again)
 
     def _now(self, parts: Parts) -> Content | None:
-        """Return the shared content of a file; None if it does not exist. Raise _Conflict if it is no file."""
+        """Return the shared content of a file; None if it does not exist. Raise _Conflict for anything but a file."""
         try:
             data, mode = self._shared.read_with_mode(parts, FILE_BYTES_MAX, "")
         except FileNotFoundError:
@@ -418,7 +418,7 @@ class Applies:
 
     # Writing, in a thread
 
-    def _write(self, changes: RunChanges, plans: Sequence[Plan]) -> None:
+    def _write(self, changes: ChangesOfRun, plans: Sequence[Plan]) -> None:
         """Write all files: deletions first. Raise WorkspaceConflict if the system or another change interrupts that."""
         try:
             self._store_merged(changes, plans)
@@ -440,10 +440,10 @@ class Applies:
             except (OSError, PathRefused, _Conflict) as error:
                 raise _interrupted(changes.run_id, plan, error, done, len(left)) from error
 
-    def _merges_of(self, changes: RunChanges) -> Path:
+    def _merges_of(self, changes: ChangesOfRun) -> Path:
         return self._places.at(changes.workspace_id) / f"{MERGED}{changes.run_id}"
 
-    def _merged_before(self, changes: RunChanges) -> dict[str, str]:
+    def _merged_before(self, changes: ChangesOfRun) -> dict[str, str]:
         """Return the hashes of the files that earlier applies of the run merged, or were about to, by path."""
         try:
             merged: dict[str, str] = msgspec.json.decode(self._merges_of(changes).read_bytes())
@@ -451,7 +451,7 @@ class Applies:
             return {}
         return merged
 
-    def _store_merged(self, changes: RunChanges, plans: Sequence[Plan]) -> None:
+    def _store_merged(self, changes: ChangesOfRun, plans: Sequence[Plan]) -> None:
         """Store the hashes of merged files. Raise OSError."""
         merged = {
             plan.path: hashlib.sha256(plan.source.read_bytes()).hexdigest()

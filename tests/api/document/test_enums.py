@@ -22,6 +22,7 @@ OPEN = {
     "Health.reason": "text for people",
     "SandboxCapabilities.reason": "text for people",
     "TextTrace.reason": "text for people",
+    "AppliedFile.reason": "text for people",
     "AppliedRedriveFilter.reason": "as the client sent it",
     "AppliedRedriveFilter.source": "as the client sent it",
 }

@@ -1016,8 +1016,8 @@ class AsyncOperations(AsyncCore):
         """Write what a run changed in its own workspace into the shared one, all of it or nothing.
 
         A file that changed in the shared workspace meanwhile is merged. If that is not possible, or a path is closed,
-        the answer is 409 with all such paths. A repeated apply writes only what is missing. With `dry_run`, nothing is
-        written and conflicts are results.
+        the answer is 409 with all such paths. A repeated apply writes only the rest. With `dry_run`, nothing is written
+        and conflicts are results.
 
         Args:
             run_id: Id of the run.

@@ -498,8 +498,8 @@ export class Operations extends Transport {
    * Write what a run changed in its own workspace into the shared one, all of it or nothing.
    *
    * A file that changed in the shared workspace meanwhile is merged. If that is not possible, or a path is closed, the
-   * answer is 409 with all such paths. A repeated apply writes only what is missing. With `dryRun`, nothing is written
-   * and conflicts are results.
+   * answer is 409 with all such paths. A repeated apply writes only the rest. With `dryRun`, nothing is written and
+   * conflicts are results.
    */
   async applyRun(runId: string, body: types.ApplyBody = {}, options: WriteOptions = {}): Promise<types.AppliedRun> {
     return (await this.request(rows.applyRun, { path: { runId }, body, ...options })).data;

@@ -194,7 +194,7 @@ export interface AppliedRun {
   readonly files: readonly AppliedFile[];
 }
 
-/** How to apply the changes of a run. */
+/** An apply of the changes of a run; with `dryRun`, only a report. */
 export interface ApplyBody {
   /** True to only report what would be done. */
   readonly dryRun?: boolean | null | undefined;

@@ -19,7 +19,7 @@ from athena_core.event import Meta
 from athena_core.log.engine import open_store
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
-from athena_core.services.workspaces.applying import APPLYING, AppliedCount, AppliedFile, Applies, RunChanges
+from athena_core.services.workspaces.applying import APPLYING, AppliedCount, AppliedFile, Applies, ChangesOfRun
 from athena_core.services.workspaces.making import make
 from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.services.workspaces.snapshots import Snapshots
@@ -55,10 +55,10 @@ class Desk:
         created = WorkspaceCreated(workspace_id=OWN, kind="session", owner="s", source="copy", run_id="run_1")
         await self.log.submit(lambda reader, context: Outcome(facts=facts_of(OWN, (created,))), META)
 
-    async def changes(self) -> RunChanges:
+    async def changes(self) -> ChangesOfRun:
         """End the run."""
         self.after = (await self.snapshots.take()).tree
-        return RunChanges("run_1", OWN, self.before, self.after)
+        return ChangesOfRun("run_1", OWN, self.before, self.after)
 
     async def plan(self) -> dict[str, str]:
         return {file.path: file.result for file in await self.applies.plan(await self.changes())}
@@ -308,7 +308,7 @@ async def test_applies_follow_each_other(desk: Desk) -> None:
     (desk.own / "a").write_text(TEXT.replace("line 1", "LINE 1"))
     one = await desk.changes()
     (desk.own / "a").write_text(TEXT.replace("line 7", "LINE 7"))
-    two = RunChanges("run_2", OWN, desk.before, (await desk.snapshots.take()).tree)
+    two = ChangesOfRun("run_2", OWN, desk.before, (await desk.snapshots.take()).tree)
     other = Applies(desk.log, desk.places, desk.root)  # as in another process
     await asyncio.gather(desk.applies.apply(one, "ada", META, None), other.apply(two, "bob", META, None))
     assert (desk.shared / "a").read_text() == TEXT.replace("line 1", "LINE 1").replace("line 7", "LINE 7")
