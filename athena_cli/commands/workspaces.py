@@ -14,13 +14,14 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
 HEADS = ("diff ", "index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new mode", "Binary files")
 
 
-def diff(run: str, /, *, connection: ConnectionOptions | None = None) -> None:
+def diff(run: str, /, *, raw: Annotated[bool, SWITCH] = False, connection: ConnectionOptions | None = None) -> None:
     """Show what a run changed in the workspace of its session or workflow run, as a unified diff.
 
-    In a pipe the text is unchanged, so that `athena runs diff RUN | git apply` works.
+    Secrets of the server are masked in it, and control characters are replaced.
 
     Args:
         run: Id of the run.
+        raw: Print the recorded text with its control characters, for `athena runs diff RUN --raw | git apply`.
         connection: Connection options.
     """
     data = request_data(connection, "getRunDiff", path={"runId": run})
@@ -30,35 +31,45 @@ def diff(run: str, /, *, connection: ConnectionOptions | None = None) -> None:
 
     from msgspec import json
 
-    show_diff(json.decode(data))
+    if raw and render.on_terminal():
+        raise Misused("--raw needs a pipe or a file, because the text may control a terminal")
+    show_diff(json.decode(data), raw=raw)
 
 
-def show_diff(record: dict[str, Any]) -> None:
-    """Print the diff of a record: in colours on a terminal, otherwise unchanged. Note what it lacks."""
+def show_diff(record: dict[str, Any], *, raw: bool = False) -> None:
+    """Print the diff of a record, in colours on a terminal. Note what it lacks."""
     text = record.get("diff") or ""
-    if render.on_terminal():
+    if raw:
+        render.write_text(text)
+    elif render.on_terminal():
         draw_diff(text)
     else:
-        render.write_text(text)
+        render.say(text, end="")
     for line in notes_of(record):
         render.note(line)
 
 
 def notes_of(record: dict[str, Any]) -> list[str]:
     """Return what a diff does not show, and when it was applied."""
-    notes = []
+    notes = hidden_in(record)
     if not record["recorded"]:
         notes.append("The run has not ended: its changes are recorded at its end.")
-    elif record.get("redacted"):
-        notes.append("The text of the diff was erased.")
     elif not record["filesTotal"]:
         notes.append("The run changed no files.")
-    if record["truncated"]:
-        notes.append(f"The diff is too large to be recorded whole: {record['filesTotal']:,} files changed.")
-    if record["binaryFiles"]:
-        notes.append(f"Binary files without a diff: {record['binaryFiles']:,}.")
     notes += [f"Applied at {one['at']} by {one['by']}." for one in record["applied"][:1]]
     return notes
+
+
+def hidden_in(record: dict[str, Any]) -> list[str]:
+    """Return the changes of a run that its diff does not show."""
+    hidden = []
+    if record.get("redacted"):
+        hidden.append("Not shown: the text of the diff was erased.")
+    if record["truncated"]:
+        hidden.append(f"Not shown whole: the diff of {record['filesTotal']:,} files is too large to be recorded.")
+    if record["binaryFiles"]:
+        hidden.append(f"Not shown: {record['binaryFiles']:,} binary files.")
+    return hidden
 
 
 def draw_diff(text: str) -> None:
@@ -86,7 +97,8 @@ def apply(
 ) -> None:
     """Write what a run changed in its own workspace into the shared one. On a terminal, show the diff, then ask.
 
-    Files that changed meanwhile are merged. If one cannot be, nothing is written.
+    Files that changed meanwhile are merged. If one cannot be, nothing is written. Secrets that the diff masks are
+    written as they are.
 
     Args:
         run: Id of the run.
@@ -103,8 +115,11 @@ def apply(
 
         from msgspec import json
 
-        show_diff(json.decode(request_data(connection, "getRunDiff", path={"runId": run})))
-        if input("Apply? [y/N] ").strip().lower() not in {"y", "yes"}:
+        record = json.decode(request_data(connection, "getRunDiff", path={"runId": run}))
+        show_diff(record)
+        if input(
+            "Apply also what is not shown? [y/N] " if hidden_in(record) else "Apply? [y/N] "
+        ).strip().lower() not in {"y", "yes"}:
             render.note("Nothing was written.")
             return
     request(connection, "applyRun", path={"runId": run}, body={})

@@ -233,7 +233,7 @@ class Applies:
         if not await to_thread.run_sync(self._places.exists, changes.workspace_id):
             raise WorkspaceMissing(
                 f"Workspace {changes.workspace_id} is cleaned, or its directory is not on this machine. Apply the"
-                f" recorded diff by hand: athena runs diff {changes.run_id} | git apply"
+                f" recorded diff by hand: athena runs diff {changes.run_id} --raw | git apply"
             )
         directory = self._places.at(changes.workspace_id)
         diff = await Snapshots(directory, self._shared).diff(changes.before, changes.after)
