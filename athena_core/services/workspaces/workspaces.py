@@ -123,30 +123,35 @@ class Workspaces:
         owner = run.own_workspace(request)
         if owner is None:
             return RunWorkspace(self.shared)
-        workspace_id = await self._find_or_make(run_id, owner, commit) if opened is None else opened.workspace_id
+        room = 0
+        if opened is None:
+            room = await self._usage.room()
+            workspace_id = await self._find_or_make(run_id, owner, commit, room)
+        else:
+            workspace_id = opened.workspace_id
         files = await self._files(workspace_id)
         made = await to_thread.run_sync(read_made, self._directory / workspace_id)
         snapshots = Snapshots(self._directory / workspace_id, files)
         if opened is None:
             try:
-                tree = (await snapshots.take()).tree
+                tree = (await snapshots.take(room)).tree
             except OSError as error:
                 raise _unusable(workspace_id, error) from error
             opened = run.WorkspaceOpened(workspace_id=workspace_id, tree=tree)
         return RunWorkspace(files, made.objects, snapshots, opened)
 
-    async def _find_or_make(self, run_id: str, owner: Owner, commit: Commit) -> str:
+    async def _find_or_make(self, run_id: str, owner: Owner, commit: Commit, room: int) -> str:
         place = workspace.place_of(*owner)
         lock = self._making.setdefault(place, anyio.Lock())
         async with lock:
-            return (await commit(_find(place))).answer or await self._make(run_id, owner, commit)
+            return (await commit(_find(place))).answer or await self._make(run_id, owner, commit, room)
 
-    async def _make(self, run_id: str, owner: Owner, commit: Commit) -> str:
+    async def _make(self, run_id: str, owner: Owner, commit: Commit, room: int) -> str:
         """Make the workspace of an owner. Return the id of the one that was recorded first, by any process."""
         workspace_id = self._ids.new("wsp")
         target = self._directory / workspace_id
         try:
-            made = await make(self._source, self.shared, target, self._scratch, await self._usage.room())
+            made = await make(self._source, self.shared, target, self._scratch, room)
         except OSError as error:
             raise _unusable(workspace_id, error) from error
         kind, name = owner
