@@ -4,17 +4,14 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.support.booted import OUT, Booted, lack
+from tests.support.booted import OUT, Booted, lack, url_there, with_database
 from tests.support.image import Image
 from tests.support.pages import blocks
 from tests.support.postgres import Cluster
 
-SOCKET = Path("/run/postgresql/.s.PGSQL.5432")
 ADDRESS = "172.17.0.2"
 """An address in the network of Docker, of which the page says that proxies are there."""
 
@@ -59,9 +56,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[Booted]:
-    place = Path(parse_qs(urlsplit(cluster.url).query).get("host", [""])[0])
-    files = {place / SOCKET.name: SOCKET} if place.is_absolute() else {}
-    with Booted(tmp_path_factory.mktemp("machine"), files) as found:
+    with with_database(tmp_path_factory.mktemp("machine"), cluster.url) as found:
         yield found
 
 
@@ -94,8 +89,7 @@ def test_the_programs_that_a_run_needs_are_there_and_nothing_to_build_with(image
 
 def test_the_containers_of_the_page_are_healthy_and_stop(machine: Booted, image: Image, cluster: Cluster) -> None:
     with cluster.database() as url:
-        place = parse_qs(urlsplit(url).query).get("host", [""])[0]
-        changed = {"ATHENA_DATABASE_URL": url.replace(place, str(SOCKET.parent)) if place.startswith("/") else url}
+        changed = {"ATHENA_DATABASE_URL": url_there(url)}
         (server, words), (worker, other_words) = containers()
         assert not words
         server |= changed | {"ATHENA_AUTH_PROXY_SECRET": SECRET}

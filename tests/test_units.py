@@ -5,25 +5,23 @@ A directive that stops the sandbox makes these tests fail if it is put into a un
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 
 from tests.support.api import Api, soon
-from tests.support.booted import OUT, PREFIX, Booted, lack
+from tests.support.booted import OUT, PREFIX, Booted, lack, url_there, with_database
 from tests.support.model import Profile, acting, call
 from tests.support.nginx import free_port
 from tests.support.pages import Page
 from tests.support.postgres import Cluster
 
+START_SECONDS = 60.0
 UNITS = ("athena@.service", "athena-worker@.service")
-SOCKET = Path("/run/postgresql/.s.PGSQL.5432")
 LOOKS = call("shell", command=["/bin/sh", "-c", "id; cat /etc/athena/roles; ls /var /etc; touch made; ls made"])
 PROBE = """import json
 import shlex
@@ -88,9 +86,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[Booted]:
-    place = Path(parse_qs(urlsplit(cluster.url).query).get("host", [""])[0])
-    files = {place / SOCKET.name: SOCKET} if place.is_absolute() else {}
-    with Booted(tmp_path_factory.mktemp("machine"), files) as found:
+    with with_database(tmp_path_factory.mktemp("machine"), cluster.url) as found:
         found.install()
         yield found
 
@@ -188,7 +184,7 @@ class Plane:
         """Return a client of a server once it is ready."""
         secret = self.machine.path("/etc/athena/proxy-secret").read_text().strip()
         api = Api(f"http://127.0.0.1:{port}", {"x-athena-identity": "ada", "x-athena-proxy-secret": secret})
-        for _ in soon():
+        for _ in soon(START_SECONDS):
             with suppress(httpx2.TransportError):
                 if httpx2.get(f"{api.url}/readyz").status_code == 200:
                     return api
@@ -205,7 +201,7 @@ def test_the_page_starts_servers_and_workers_whose_commands_are_boxed(machine: B
     names = ("athena@", "athena@", "athena-worker@1", "athena-worker@2")
     with acting([LOOKS, "done"]) as model, cluster.database() as url, ExitStack() as stack:
         without = ("ATHENA_DATABASE", "PGPASS")
-        started = Plane(machine, model.url, *names, without=without, DATABASE_URL=machine_url(url))
+        started = Plane(machine, model.url, *names, without=without, DATABASE_URL=url_there(url))
         plane = stack.enter_context(started)
         api, other = (stack.enter_context(closing(plane.ready(port))) for port in plane.ports)
         run = api.run("look", harnessProfileId=create(api))["runId"]
@@ -237,7 +233,24 @@ def test_a_single_server_gives_a_session_a_workspace_of_its_own(machine: Booted)
         plane.stop()
 
 
-def machine_url(url: str) -> str:
-    """Return the URL of a database in the machine."""
-    place = parse_qs(urlsplit(url).query).get("host", [""])[0]
-    return url.replace(place, str(SOCKET.parent)) if place.startswith("/") else url
+@pytest.mark.usefixtures("page")
+def test_a_server_that_is_killed_starts_again_and_leaves_no_command(machine: Booted) -> None:
+    without = ("ATHENA_DATABASE", "PGPASS", "ATHENA_EXECUTOR")
+    with acting([call("shell", command=["/bin/sh", "-c", "sleep 1234"]), "done"]) as model, ExitStack() as stack:
+        plane = stack.enter_context(Plane(machine, model.url, "athena@", without=without))
+        (unit,), (port,) = plane.units, plane.ports
+        api = stack.enter_context(closing(plane.ready(port)))
+        run = api.start("sleep", harnessProfileId=create(api))["runId"]
+        until(lambda: machine.run("pgrep --full --exact 'sleep 1234' || true"))
+        model.script = ["done"]
+        machine.run(f"systemctl kill --kill-whom=main --signal=KILL {unit}")
+        until(lambda: not machine.run("pgrep --full --exact 'sleep 1234' || true"))
+        until(lambda: machine.run(f"systemctl show --property=NRestarts {unit}") == "NRestarts=1\n")
+        again = stack.enter_context(closing(plane.ready(port)))
+        until(lambda: again.get(f"/runs/{run}")["status"] in {"completed", "failed"})
+
+
+def until(condition: Callable[[], Any]) -> None:
+    for _ in soon(START_SECONDS):
+        if condition():
+            return

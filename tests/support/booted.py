@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import parse_qs, urlsplit
 
 from tests.support.tree import ROOT
 
@@ -31,6 +32,7 @@ OUT = Path("/out")
 """A directory that this machine shares."""
 PASSED = re.compile(r"(PIP|SSL|HTTP|HTTPS|NO)_|.*_(proxy|PROXY)$")
 """The variables by which programs reach the registries of packages."""
+SOCKET = Path("/run/postgresql/.s.PGSQL.5432")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -206,3 +208,21 @@ class Booted:
                     place.rmdir()
                 except OSError:
                     time.sleep(PAUSE_SECONDS)
+
+
+def with_database(directory: Path, url: str) -> Booted:
+    """Return a machine that reaches a PostgreSQL server of this one, also if it listens on a Unix socket only."""
+    place = _place(url)
+    return Booted(directory, {Path(place) / SOCKET.name: SOCKET} if place else {})
+
+
+def url_there(url: str) -> str:
+    """Return the URL of a database for programs of the machine."""
+    place = _place(url)
+    return url.replace(place, str(SOCKET.parent)) if place else url
+
+
+def _place(url: str) -> str:
+    """Return the directory of the server's Unix socket, empty if there is none."""
+    host = parse_qs(urlsplit(url).query).get("host", [""])[0]
+    return host if host.startswith("/") else ""
