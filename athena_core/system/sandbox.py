@@ -33,11 +33,11 @@ MEBIBYTE = 1_048_576
 ETC = tuple(
     Path("/etc") / name
     for name in (
-        *("ld.so.cache", "localtime", "alternatives", "os-release", "ssl/certs", "ssl/openssl.cnf"),
-        *("pki/tls/certs", "pki/tls/openssl.cnf", "pki/ca-trust", "crypto-policies", "ca-certificates"),
+        *("localtime", "alternatives", "os-release", "ssl/certs"),
+        *("pki/tls/certs", "pki/ca-trust", "crypto-policies", "ca-certificates"),
     )
 )
-"""The files of /etc that programs need. Everything else of /etc is absent. Each one costs time: it is a mount."""
+"""The files of /etc that programs need, beside copies. Everything else of /etc is absent. Each one is a mount."""
 
 PROBE_SECONDS = 10
 PROBLEM_CHARS_MAX = 300
@@ -188,16 +188,14 @@ class Sandbox:
         if shared.is_relative_to(workspace.resolve()):
             hidden |= self._places(shared)
         readonly = {place for path in self.readonly for place in self._places(path)} | set(_programs())
-        hidden |= _under_links(readonly, hidden)
+        hidden |= _under_links({path for path in readonly if workspace not in path.parents}, hidden)
         for path in readonly:
             if self._is_within(path, hidden):
                 raise SandboxRefused(f"{path} is closed to commands in the sandbox")
         reserved = self._reserved(workspace)
         closed = {path for path in hidden | readonly if not self._is_below(path, hidden)}
-        pinned = {
-            place for path in closed | reserved.keys() for place in path.parents if path.is_relative_to(workspace)
-        }
-        pinned = {place for place in pinned if place.is_relative_to(workspace)}
+        inside = [path for path in closed | reserved.keys() if workspace in path.parents]
+        pinned = {place for path in inside for place in path.parents[: -len(workspace.parents) - 1]}
         shown = readonly | {workspace}
         for path in sorted(closed | pinned | {workspace, *reserved}, key=lambda place: len(place.parts)):
             if path in reserved:
@@ -236,10 +234,7 @@ class Sandbox:
     def _places(self, path: Path) -> set[Path]:
         """Return the paths in the box under which an existing path can be reached."""
         workspace, places = _absolute(self.workspace), {_absolute(path)}
-        try:
-            real, root = path.resolve(), workspace.resolve()
-        except OSError as error:  # a directory became a link meanwhile
-            raise SandboxRefused(f"{path} changed while the sandbox was built. Retry the command") from error
+        real, root = _resolved(path), _resolved(workspace)
         places |= {real} | ({workspace / real.relative_to(root)} if real.is_relative_to(root) else set())
         return {place for place in places if os.path.lexists(place)}
 
@@ -250,8 +245,18 @@ def _absolute(path: Path) -> Path:
 
 def _under_links(shown: Set[Path], hidden: Set[Path]) -> set[Path]:
     """Return the paths of hidden places below shown links, which are bound as if they were directories."""
-    links = [(path, real) for path in shown if (real := path.resolve()) != path]
-    return {path / place.relative_to(real) for path, real in links for place in hidden if place.is_relative_to(real)}
+    found = set[Path]()
+    for path in shown:
+        if (real := _resolved(path)) != path:
+            found |= {path / place.relative_to(real) for place in hidden if place.is_relative_to(real)}
+    return found
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except OSError as error:  # a directory became a link meanwhile
+        raise SandboxRefused(f"{path} changed while the sandbox was built. Retry the command") from error
 
 
 def _overmount(path: Path) -> tuple[str, ...]:
@@ -297,6 +302,9 @@ def _covered() -> tuple[str, ...]:
 def _usr() -> tuple[str, ...]:
     """Return the mounts of programs, libraries and their configuration. Links lead to places that are mounted."""
     words = ["--ro-bind", "/usr", "/usr"]
+    for number, copied in launch.COPIED.items():
+        if Path(copied).is_file():
+            words += ["--perms", "0444", "--file", str(number), copied]
     for path in (*map(Path, SYSTEM_LINKS), *ETC):
         target = path.resolve()
         if path.is_symlink() and target.is_relative_to("/usr"):

@@ -43,9 +43,10 @@ CLOSED_NAMES: Mapping[str, str] = {
 """Names that are closed everywhere, ignoring case, with the reason."""
 REPOSITORIES = frozenset((".git", ".hg", ".svn", ".jj"))
 """Closed names that commands in a sandbox may read, so that git works there, and change in an own workspace."""
-RESERVED = (".env", ".envrc", *(f"{name}/" for name in (PERSONAS, STATE_NAME, *sorted(REPOSITORIES))))
+RESERVED = (".env", *(f"{name}/" for name in (PERSONAS, STATE_NAME, ".git", ".hg", ".jj")))
 """Closed names that commands in a sandbox cannot make in the root of the shared workspace, because the server or
-programs of its operators would read settings or hooks there. Directories end with a slash."""
+programs of its operators would read settings or hooks there. Directories end with a slash. direnv asks before it reads
+a new ``.envrc``, and Subversion runs nothing that a ``.svn`` names."""
 REPLACEABLE = (
     "{!r} in the workspace is a symbolic link, which a command in a sandbox could replace. "
     "Have an operator replace the link by its target"

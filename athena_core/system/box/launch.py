@@ -36,6 +36,9 @@ FILES = {
     HOSTS: ("/etc/hosts", "127.0.0.1 localhost athena\n::1 localhost\n"),
     SWITCH: ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 }
+COPIED = {110: "/etc/ld.so.cache", 111: "/etc/ssl/openssl.cnf", 112: "/etc/pki/tls/openssl.cnf"}
+"""Descriptors of files of the machine that the box gets as copies, if the command line names them. A copy costs less
+than a mount."""
 OPTIONS: tuple[str, ...] = (
     *(word for number, (path, _) in FILES.items() for word in ("--perms", "0444", "--file", str(number), path)),
     *("--seccomp", str(SECCOMP), "--json-status-fd", str(STATUS), "--block-fd", str(BLOCK)),
@@ -54,11 +57,13 @@ COST_MAX = 1 / 20
 counts, so that a box which keeps all processors busy is looked at as often as any other."""
 
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
+OWN_PIDS_SINCE = (6, 14)
+"""The version of Linux since which a namespace has its own limit of pids."""
 PIDS_RESERVED = 300
 """The pids that the kernel gives out only once in a namespace."""
 
 KEYCTL_JOIN_SESSION_KEYRING = 1
-SETUP_SECONDS = 0.0005
+SETUP_SECONDS = 0.0002
 TMP = ("/tmp", "/dev/shm")
 EXIT_AT_SIGNAL = 128
 PAGE = resource.getpagesize()
@@ -97,6 +102,9 @@ class Box:
         sources = {number: _memory(data) for number, data in files.items()} | {STATUS: status, BLOCK: blocked}
         for number in range(sum(not path.endswith("/") for path in reserved)):
             sources[EMPTY + number] = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        sources |= {
+            number: os.open(path, os.O_RDONLY | os.O_CLOEXEC) for number, path in COPIED.items() if path in argv
+        }
         self.pid = os.posix_spawn(
             argv[0],
             argv,
@@ -113,7 +121,7 @@ class Box:
         self._first = self._first_process()
         self._proc = -1
         if self._first:
-            helper = self._inside(self._limit_pids) if os.getuid() == 0 else 0  # it works while the box is built
+            helper = self._inside(self._limit_pids) if os.getuid() == 0 and own_pids() else 0  # while the box is built
             self._proc = self._own_proc(self._first)
             self._open_tmp()
             _wait_for(helper)
@@ -178,7 +186,7 @@ class Box:
             return  # no such file, or a container that forbids it
 
     def _limit_pids(self) -> None:
-        """Limit the pids of the box, since Linux 6.14: for root, because RLIMIT_NPROC does not bind it."""
+        """Limit the pids of the box: for root, because RLIMIT_NPROC does not bind it."""
         with open("/proc/sys/kernel/pid_max", "w") as file:
             file.write(str(PIDS_RESERVED + self._processes + SPARE_PROCESSES))
 
@@ -304,6 +312,13 @@ class Box:
             return b""
         finally:
             os.close(number)
+
+
+def own_pids(release: str = "") -> bool:
+    """Return True if each namespace has a limit of pids of its own: otherwise it is the one of the machine."""
+    major, _, rest = (release or os.uname().release).partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    return major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) >= OWN_PIDS_SINCE
 
 
 def _wait_for(helper: int) -> None:

@@ -51,7 +51,7 @@ def matches(box: bytes, machine: bytes, own: bytes, real: bytes, root: Shown, nu
     nested = sorted((place, device, shown) for device, shown, place in ours if place.startswith(real + b"/"))
     devices = {device for device, _, _ in ours}
     bound = False
-    for device, shown, place in _mounts(box):
+    for device, shown, place in _mounts(b"\n".join([line for line in box.splitlines() if own in line])):
         if place != own and not place.startswith(own + b"/"):
             continue
         if (device, shown) == null or (device not in devices and (shown == b"/" or shown.startswith(EMPTY))):

@@ -105,12 +105,13 @@ def test_the_state_is_closed_below_read_only_paths_and_their_links(workspace: Pa
     (srv / "athena/key").touch()
     (workspace.parent / "link").symlink_to("srv")
     (workspace.parent / "deep").symlink_to("srv/athena")
-    shown = tuple(workspace.parent / name for name in ("srv", "link", "deep"))
+    (srv / "lib").symlink_to("athena")
+    shown = tuple(workspace.parent / name for name in ("srv", "link", "deep", "link/lib"))
     box = Sandbox(workspace, readonly=shown, hidden=(state, srv / "athena/key"))
     words = box.argv(("true",))
     empty = {words[at + 1] for at, word in enumerate(words) if word == "--tmpfs"}
     null = {words[at + 2] for at, word in enumerate(words) if word == "--ro-bind" and words[at + 1] == os.devnull}
-    for place in ("srv/athena", "link/athena", "deep"):
+    for place in ("srv/athena", "link/athena", "deep", "link/lib"):
         assert f"{workspace.parent}/{place}/state" in empty
         assert f"{workspace.parent}/{place}/key" in null
 
@@ -306,6 +307,21 @@ def test_system_calls_of_other_architectures_end_the_process() -> None:
 def test_a_machine_whose_calls_are_not_known_has_no_filter() -> None:
     with pytest.raises(ValueError, match="not in tuple"):
         syscalls.program("riscv64")
+
+
+@pytest.mark.parametrize(
+    ("release", "own"),
+    [
+        ("6.14.0", True),
+        ("6.18.44-fc-v595", True),
+        ("7.0-rc1", True),
+        ("6.1.0-31-amd64", False),
+        ("5.15", False),
+        ("x", False),
+    ],
+)
+def test_the_limit_of_pids_of_the_machine_is_left_alone(release: str, own: bool) -> None:
+    assert launch.own_pids(release) is own
 
 
 # Real boxes

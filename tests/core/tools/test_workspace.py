@@ -257,7 +257,7 @@ def test_files_that_would_configure_the_server_are_reserved(site: Site) -> None:
         path.unlink()
     places = site.workspace.places_in_box()
     assert set(places.reserved) == {
-        *(".env", ".jj/", ".svn/", "conf/roles", "index.sqlite-wal", "index.sqlite-shm", "index.sqlite-journal"),
+        *(".env", ".jj/", "conf/roles", "index.sqlite-wal", "index.sqlite-shm", "index.sqlite-journal"),
     }
     assert site.root / ".envrc" in places.hidden
     assert site.root / ".git" in places.readonly
