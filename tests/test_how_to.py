@@ -13,9 +13,10 @@ import psycopg
 import pytest
 
 from tests.conftest import Serve
-from tests.support import postgres, tree
+from tests.support import postgres, repository, tree
 from tests.support.api import Json, soon
 from tests.support.certificates import MISSING, OPENSSL, make_pair
+from tests.support.directed import directed
 from tests.support.keyed_api import keyed
 from tests.support.model import acting, call
 from tests.support.nginx import free_port
@@ -39,6 +40,7 @@ PAGES = {
     "docs/how-to/oauth2-proxy.md": "tests/test_deployment.py",
     "docs/how-to/nightly-run.md": "here",
     "docs/how-to/openai-anthropic.md": "here",
+    "docs/how-to/own-workspaces.md": "here",
     "docs/how-to/stop-everything.md": "here",
     "docs/how-to/two-machines.md": "here",
     "docs/how-to/upgrading.md": "here",
@@ -236,6 +238,36 @@ def test_nightly_run(serve: Serve, tmp_path: Path) -> None:
         read = shell.run(page.take("sh"))
         assert "Summarise the notes of today." in read
         assert server.api.get("/schedules/nightly")["pauseOnFailure"] is True
+
+
+@pytest.mark.heavy
+def test_own_workspaces(tmp_path: Path) -> None:
+    notes = "one\ntwo\nthree\nfour\nfive\n"
+    repository.make(tmp_path / "workspace")
+    repository.commit(tmp_path / "workspace", "Take notes", notes_md=notes)
+    with directed() as model, Page("docs/how-to/own-workspaces.md") as page:
+        shell = Shell(tmp_path, openai_api_key="k", openai_base_url=model.url, workspace_root="workspace")
+        for said, text in (
+            ("Add a title to notes.md", f"# Notes\n{notes}"),
+            ("Add a licence to notes.md", f"{notes}MIT\n"),
+        ):
+            model.script(said, call("files", action="write", path="notes.md", content=text), "Done.")
+        with served(shell, "athena api serve"):
+            (tmp_path / "coder.json").write_text(page.take("json"))
+            profile = json.loads(shell.run(page.take("sh")))["id"]
+            started = page.take("sh").replace(PROFILE, profile).splitlines()
+            one, two = (json.loads(shell.run(line))["runId"] for line in started)
+            assert (tmp_path / "workspace" / "notes.md").read_text() == notes
+            assert "+# Notes\n" in shell.run(page.take("sh").replace(RUN, one))
+            applied = page.take("sh").replace(RUN, one).replace("run_01M87B", two)
+            results = [json.loads(line)["files"][0]["result"] for line in shell.run(applied).splitlines()]
+            assert results == ["written", "written", "merged"]
+            assert (tmp_path / "workspace" / "notes.md").read_text() == f"# Notes\n{notes}MIT\n"
+            assert shell.run(page.take("sh")).count("workspace.applied") == 2
+            listed, keep, clean = page.take("sh").splitlines()
+            (titles,) = json.loads(shell.run(listed))["items"]
+            assert '"keep":true' in shell.run(keep.replace("wsp_01M87A", titles["workspaceId"]))
+            assert '"cleaned"' in shell.run(clean.replace("wsp_01M87B", titles["workspaceId"]))
 
 
 @pytest.mark.heavy

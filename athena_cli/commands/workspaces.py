@@ -117,9 +117,8 @@ def apply(
 
         record = json.decode(request_data(connection, "getRunDiff", path={"runId": run}))
         show_diff(record)
-        if input(
-            "Apply also what is not shown? [y/N] " if hidden_in(record) else "Apply? [y/N] "
-        ).strip().lower() not in {"y", "yes"}:
+        question = "Apply also what is not shown? [y/N] " if hidden_in(record) else "Apply? [y/N] "
+        if input(question).strip().lower() not in {"y", "yes"}:
             render.note("Nothing was written.")
             return
     request(connection, "applyRun", path={"runId": run}, body={})
