@@ -227,7 +227,7 @@ function baseOf(runId: string): Pick<ActionSpec<RunApplied>, "operation" | "labe
     operation: applyRun,
     label: LABEL,
     request: () => ({ path: { runId }, body: {} }),
-    done: ({ files }) => `Applied: ${summaryOf(files)}.`,
+    done: ({ files, filesChanged }) => `Applied: ${summaryOf(files) || `${count(filesChanged)} files`}.`, // a repeated key has no list
   };
 }
 
@@ -238,7 +238,7 @@ function applyAction(runId: string, { files }: RunApplied): ActionSpec<RunApplie
   return {
     ...baseOf(runId),
     question: conflicts
-      ? "Nothing can be applied: the shared workspace has other changes in the same places."
+      ? "Nothing can be applied, because of these files:"
       : open
         ? `In the shared workspace: ${summaryOf(files)}.`
         : "The shared workspace has all of these changes already.",
@@ -274,10 +274,12 @@ function Results({ files }: { files: readonly AppliedFile[] }): JSX.Element {
   const sorted = [...files].sort((one, other) => order.indexOf(one.result) - order.indexOf(other.result));
   return (
     <ul class="list results" tabIndex={0} aria-label="Files">
-      {sorted.slice(0, RESULTS_SHOWN).map(({ path, result }) => (
+      {sorted.slice(0, RESULTS_SHOWN).map(({ path, result, reason }) => (
         <li key={path}>
           <span class="when">{RESULTS[result] ?? result}</span>
-          <span class="mono path">{visibleLine(path)}</span>
+          <span class="path">
+            <span class="mono">{visibleLine(path)}</span> {reason && <span class="quiet">{visibleLine(reason)}</span>}
+          </span>
         </li>
       ))}
       {sorted.length > RESULTS_SHOWN && <li class="quiet">and {count(sorted.length - RESULTS_SHOWN)} more files</li>}

@@ -5,11 +5,13 @@ import type { Operation } from "@projectathena/client";
 export interface AppliedFile {
   readonly path: string;
   readonly result: string;
+  readonly reason?: string | undefined;
 }
 
 export interface RunApplied {
   readonly runId: string;
   readonly workspaceId: string;
+  readonly filesChanged: number;
   readonly files: readonly AppliedFile[];
 }
 
