@@ -1,8 +1,8 @@
 // The changes of a run in its own workspace: the diff, and the action that applies it to the shared workspace.
 
 import { useSignal } from "@preact/signals";
-import { AthenaError, type RunDiff, type RunDiffFile } from "@projectathena/client";
-import { getRunDiff } from "@projectathena/client/operations";
+import { type AppliedFile, type AppliedRun, AthenaError, type RunDiff, type RunDiffFile } from "@projectathena/client";
+import { applyRun, getRunDiff } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { type ActionSpec, openDialog } from "../components/actions";
@@ -10,9 +10,8 @@ import { Copy, Empty, ErrorMessage, Loaded, Panel, Time } from "../components/ui
 import { count, visible, visibleLine } from "../format";
 import { request } from "../server";
 import { isAllowed } from "../state/caller";
-import { type DiffLine, type FileDiff, openedWith, readDiff, shownAtFirst } from "../state/diff";
+import { type DiffLine, type FileDiff, openedAtFirst, openedWith, readDiff } from "../state/diff";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { type AppliedFile, applyRun, type RunApplied } from "../state/workspace_api";
 import { WorkspaceLine } from "./workspaces";
 
 const FILES_SHOWN = 50;
@@ -56,7 +55,7 @@ function Diff({ of }: { of: RunDiff }): JSX.Element {
   const first = useSignal(0);
   const opened = useSignal<readonly string[] | undefined>(undefined);
   const paths = useMemo(() => files.slice(0, FILES_SHOWN).map(({ path }) => path), [files]);
-  const open = opened.value ?? shownAtFirst(paths, linesOf, LINES_AT_FIRST);
+  const open = opened.value ?? openedAtFirst(paths, linesOf, LINES_AT_FIRST);
   const toggle = (path: string): void => {
     opened.value = open.includes(path) ? open.filter((other) => other !== path) : openedWith(open, path, linesOf, LINES_SHOWN_MAX);
   };
@@ -119,6 +118,8 @@ function Window(props: { of: readonly unknown[]; size: number; first: number; wh
   );
 }
 
+const LETTERS: Readonly<Record<string, string>> = { added: "A", modified: "M", deleted: "D", retyped: "T" };
+
 function File(props: { file: RunDiffFile; section: FileDiff | undefined; open: boolean; toggle: () => void }): JSX.Element {
   const { file, section, open, toggle } = props;
   const click = (event: Event): void => {
@@ -129,7 +130,7 @@ function File(props: { file: RunDiffFile; section: FileDiff | undefined; open: b
     <details open={open}>
       <summary onClick={click}>
         <b class={`letter ${file.change}`} role="img" aria-label={file.change} title={file.change}>
-          {file.change.charAt(0).toUpperCase()}
+          {LETTERS[file.change] ?? "?"}
         </b>
         <span class="mono path">{visibleLine(file.path)}</span>
         {file.binary ? <span class="quiet">binary</span> : <Counts added={file.added} removed={file.removed} />}
@@ -222,7 +223,7 @@ function Application({ diff }: { diff: RunDiff }): JSX.Element {
 
 const LABEL = "Apply changes";
 
-function baseOf(runId: string): Pick<ActionSpec<RunApplied>, "operation" | "label" | "request" | "done"> {
+function baseOf(runId: string): Pick<ActionSpec<AppliedRun>, "operation" | "label" | "request" | "done"> {
   return {
     operation: applyRun,
     label: LABEL,
@@ -232,7 +233,7 @@ function baseOf(runId: string): Pick<ActionSpec<RunApplied>, "operation" | "labe
 }
 
 /** Return the action that applies the changes, as its dry run showed them. */
-function applyAction(runId: string, { files }: RunApplied): ActionSpec<RunApplied> {
+function applyAction(runId: string, { files }: AppliedRun): ActionSpec<AppliedRun> {
   const conflicts = files.some(({ result }) => result === "conflict");
   const open = files.some(({ result }) => result !== "already");
   return {
@@ -248,7 +249,7 @@ function applyAction(runId: string, { files }: RunApplied): ActionSpec<RunApplie
 }
 
 /** Return the action of changes that cannot be applied: its dialog says why. */
-function refusedAction(runId: string, error: AthenaError): ActionSpec<RunApplied> {
+function refusedAction(runId: string, error: AthenaError): ActionSpec<AppliedRun> {
   return { ...baseOf(runId), question: "Nothing can be applied.", subject: () => <ErrorMessage error={error} />, blocked: true };
 }
 

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { openedWith, readDiff, shownAtFirst } from "./diff";
+import { openedAtFirst, openedWith, readDiff } from "./diff";
 
 const diffOf = (...lines: string[]): string => `${lines.join("\n")}\n`;
 
@@ -88,9 +88,8 @@ test("a million bytes of short lines are read", () => {
 test("files open while there is room, and the first ones close for the next", () => {
   const lines: Readonly<Record<string, number>> = { a: 100, b: 150, c: 100, d: 900, e: 0 };
   const linesOf = (file: string): number => lines[file] ?? 0;
-  deepEqual(shownAtFirst(["a", "b", "c", "d"], linesOf, 300), ["a", "b"]);
-  deepEqual(shownAtFirst(["d", "a"], linesOf, 300), []);
-  deepEqual(shownAtFirst(["a", "e"], linesOf, 300), ["a", "e"]);
+  deepEqual(openedAtFirst(["a", "b", "c", "d"], linesOf, 300), ["a", "b"]);
+  deepEqual(openedAtFirst(["d", "a", "e"], linesOf, 300), ["a", "e"]);
   deepEqual(openedWith(["a", "b"], "c", linesOf, 300), ["b", "c"]);
   deepEqual(openedWith(["a", "b"], "d", linesOf, 300), ["d"]);
   deepEqual(openedWith(["a"], "a", linesOf, 300), ["a"]);

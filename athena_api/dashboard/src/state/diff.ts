@@ -91,17 +91,14 @@ function unquoted(text: string): string {
   return new TextDecoder().decode(new Uint8Array(bytes));
 }
 
-/**
- * Return the files to show at first: from the beginning, while their lines fit. `linesOf` says how many lines a file
- * shows.
- */
-export function shownAtFirst<T>(files: readonly T[], linesOf: (file: T) => number, most: number): readonly T[] {
-  let sum = 0;
-  const end = files.findIndex((file) => {
-    sum += linesOf(file);
-    return sum > most;
+/** Return the files to open at first: all that fit, in their order. `linesOf` says how many lines a file shows. */
+export function openedAtFirst<T>(files: readonly T[], linesOf: (file: T) => number, most: number): readonly T[] {
+  let left = most;
+  return files.filter((file) => {
+    const fits = linesOf(file) <= left;
+    if (fits) left -= linesOf(file);
+    return fits;
   });
-  return end < 0 ? files : files.slice(0, end);
 }
 
 /** Return the opened files after another one: the ones opened first close until all lines fit, but never the last. */
