@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -62,20 +63,23 @@ class _MadeRecord(msgspec.Struct):
     objects: tuple[str, ...]
 
 
-async def make(source: Source, root: Workspace, target: Path, scratch: Path, room: int | None = None) -> Made:
+async def make(
+    source: Source, root: Workspace, target: Path, scratch: Path, salt: bytes, room: int | None = None
+) -> Made:
     """Make the workspace ``target`` from the shared workspace ``root``, with at most ``room`` bytes.
 
-    ``scratch`` is a directory that agents cannot open. Raise ConfigError if a clone is wanted without a
-    repository that has a commit, WorkspaceDiskFull, WorkspaceLimit, Overloaded after 600 s, or OSError.
+    ``scratch`` is a directory that agents cannot open, ``salt`` are random bytes. Raise ConfigError if a clone is
+    wanted without a repository that has a commit, WorkspaceDiskFull, WorkspaceLimit, Overloaded after 600 s, or
+    OSError.
     """
     making = target.parent / f"{MAKING_PREFIX}{target.name}-{os.getpid()}"
-    await to_thread.run_sync(_prepare, making)
+    await to_thread.run_sync(_prepare, making, salt)
     try:
         made = await _fill(source, root, making, scratch, room)
         await to_thread.run_sync(_finish, making, made, target)
     finally:
         with anyio.CancelScope(shield=True), suppress(OSError):
-            await in_thread("the deletion of a workspace", MAKE_SECONDS_MAX, lambda stop: delete(making, stop))
+            await in_thread("the deletion of a workspace", MAKE_SECONDS_MAX, partial(delete, making))
     return made
 
 
@@ -88,11 +92,11 @@ def read_made(target: Path) -> Made:
     return Made(found.source, found.commit, tuple(Path(path) for path in found.objects))
 
 
-def _prepare(making: Path) -> None:
+def _prepare(making: Path, salt: bytes) -> None:
     making.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     making.mkdir(mode=PRIVATE)
     (making / FILES).mkdir()
-    initialise(making / GIT)
+    initialise(making / GIT, salt)
 
 
 def _finish(making: Path, made: Made, target: Path) -> None:
@@ -108,8 +112,8 @@ async def _fill(source: Source, root: Workspace, making: Path, scratch: Path, ro
         except ConfigError:
             if source == "clone":
                 raise
-            await in_thread("the deletion of a workspace", MAKE_SECONDS_MAX, lambda stop: delete(making, stop))
-            await to_thread.run_sync(_prepare, making)
+            await in_thread("the deletion of a workspace", MAKE_SECONDS_MAX, partial(delete, making / FILES))
+            await to_thread.run_sync((making / FILES).mkdir)
     if source != "empty":
         copying = _Copying(root, making / FILES, room)
         await in_thread("copying the workspace", MAKE_SECONDS_MAX, copying.copy)

@@ -5,7 +5,6 @@ Objects are named by SHA-256, so that no two contents with one name can be made.
 
 import hashlib
 import os
-import secrets
 import struct
 import tempfile
 import zlib
@@ -43,13 +42,13 @@ SALT_NAME = "athena-salt"
 SALT_BYTES = 32
 
 
-def initialise(directory: Path) -> None:
-    """Make an empty bare repository, and the salt of its snapshots."""
+def initialise(directory: Path, salt: bytes) -> None:
+    """Make an empty bare repository. ``salt`` goes into the names of its snapshots."""
     for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
         (directory / folder).mkdir(parents=True)
     (directory / "HEAD").write_text("ref: refs/heads/main\n")
     (directory / "config").write_text(CONFIG)
-    (directory / SALT_NAME).write_bytes(secrets.token_bytes(SALT_BYTES))
+    (directory / SALT_NAME).write_bytes(salt)
 
 
 def salt_of(directory: Path) -> bytes:

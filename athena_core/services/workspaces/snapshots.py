@@ -15,6 +15,7 @@ to 1,000 of them. A directory that cannot be read counts as unchanged.
 Objects are stored in ``git``, a bare repository of SHA-256 that only Athena writes. git never sees the files.
 """
 
+import asyncio
 import re
 from itertools import islice
 from pathlib import Path
@@ -37,6 +38,10 @@ from athena_core.tools.workspace import Workspace
 
 FILES, GIT = "files", "git"
 TAKE_SECONDS_MAX = 300.0
+LIST_SECONDS_MAX = 60.0
+COMPARE_SECONDS_MAX = 10.0
+"""Maximum time for comparing lines. Files can be made that take hours."""
+
 LISTED_BYTES_MAX = 67_108_864
 TREE = re.compile(r"[0-9a-f]{64}")
 DIFF = ("diff-tree", "-r", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short")
@@ -126,10 +131,12 @@ class Snapshots:
         if listed is None:
             raise WorkspaceMissing(MISSING)
         changed = _changed(listed.data)
-        counted = await self._within("--numstat", "-z", before, after, bytes_max=LISTED_BYTES_MAX)
+        async with asyncio.TaskGroup() as tasks:
+            counting = tasks.create_task(self._within("--numstat", "-z", before, after, bytes_max=LISTED_BYTES_MAX))
+            writing = tasks.create_task(self._within("--patch", before, after, bytes_max=DIFF_BYTES_MAX))
+        counted, patch = counting.result(), writing.result()
         counts = _counts(counted.data) if counted else {}
-        patch = await self._within("--patch", before, after, bytes_max=DIFF_BYTES_MAX)
-        files = [_file(one, counts.get(one.path)) for one in changed]
+        files = [_file(one, counts.get(one.path, (0, 0))) for one in changed]
         text, cut = _text(patch, changed) if patch else ("", True)
         incomplete = listed.cut or counted is None or counted.cut or cut or len(files) > DIFF_FILES_MAX
         return TreeDiff(
@@ -152,17 +159,17 @@ class Snapshots:
     def _runner(self) -> Git:
         return Git(self._git, "workspace", {"GIT_DIR": str(self._git.absolute())})
 
-    async def _ask(self, *arguments: str, bytes_max: int) -> GitOutput | None:
+    async def _ask(self, *arguments: str, bytes_max: int, seconds_max: float = LIST_SECONDS_MAX) -> GitOutput | None:
         """Run a diff. Return None if git does not have the trees."""
         if not all(TREE.fullmatch(tree) for tree in arguments[-2:]) or not self._git.is_dir():
             return None
-        output = await self._runner().ask(*DIFF, *arguments, bytes_max=bytes_max)
+        output = await self._runner().ask(*DIFF, *arguments, bytes_max=bytes_max, seconds_max=seconds_max)
         return output if output.status == 0 else None
 
     async def _within(self, *arguments: str, bytes_max: int) -> GitOutput | None:
         """Run a diff. Return None if it takes too long, too."""
         try:
-            return await self._ask(*arguments, bytes_max=bytes_max)
+            return await self._ask(*arguments, bytes_max=bytes_max, seconds_max=COMPARE_SECONDS_MAX)
         except Overloaded:
             return None
 
@@ -202,7 +209,7 @@ def _counts(listed: bytes) -> dict[bytes, tuple[int, int] | None]:
 
 
 def _file(one: _Changed, count: tuple[int, int] | None) -> ChangedFile:
-    """Describe a changed file; ``count`` is None if it is binary, or was not counted."""
+    """Describe a changed file; ``count`` is None if it is binary."""
     recorded = LEFT_OUT_MODE not in (one.before, one.after)
     added, removed = count if count and recorded else (0, 0)
     path = readable(one.path)

@@ -21,6 +21,7 @@ from athena_core.event import Meta
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.services.workspaces.making import Source, make, read_made, source_of_clone
+from athena_core.services.workspaces.packs import SALT_BYTES
 from athena_core.services.workspaces.snapshots import FILES, GIT, Snapshots, TreeDiff
 from athena_core.services.workspaces.trees import delete_tree
 from athena_core.services.workspaces.usage import DiskUsage
@@ -151,7 +152,7 @@ class Workspaces:
         workspace_id = self._ids.new("wsp")
         target = self._directory / workspace_id
         try:
-            made = await make(self._source, self.shared, target, self._scratch, room)
+            made = await make(self._source, self.shared, target, self._scratch, self._ids.salt(SALT_BYTES), room)
         except OSError as error:
             raise _unusable(workspace_id, error) from error
         kind, name = owner

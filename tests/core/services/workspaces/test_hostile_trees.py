@@ -1,6 +1,7 @@
 """Tests of trees that attack the recorder: it runs nothing, reads nothing outside, ends, and records what changed."""
 
 import os
+import random
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -46,13 +47,16 @@ class Place:
         return {file.path: (await self.snapshots.blob(after, file.path) or b"").decode() for file in diff.files}
 
     async def empty(self) -> str:
-        return "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
+        """Return the snapshot of the workspace without files."""
+        empty = self.directory / "empty"
+        empty.mkdir(exist_ok=True)
+        return TreeRecorder(empty, self.git, Workspace(empty), None, Stop("the test", 60)).record().tree
 
 
 @pytest.fixture
 async def place(tmp_path: Path) -> Place:
     (tmp_path / "shared").mkdir()
-    await make("empty", Workspace(tmp_path / "shared"), tmp_path / "own" / "wsp_1", tmp_path)
+    await make("empty", Workspace(tmp_path / "shared"), tmp_path / "own" / "wsp_1", tmp_path, bytes(32))
     (tmp_path / "secret").write_text("canary-4711\n")
     return Place(tmp_path / "own" / "wsp_1", tmp_path / "secret")
 
@@ -256,7 +260,7 @@ def test_a_directory_without_permissions_counts_as_unchanged_and_is_deleted() ->
         (files / "listed").mkdir()
         for path in ("shut/a", "shut/in/b", "listed/c", "d"):
             (files / path).write_text(f"{path}\n")
-        initialise(place / "git")
+        initialise(place / "git", bytes(32))
         stop, rules = Stop("the test", 60), Workspace(files)
         before = TreeRecorder(files, place / "git", rules, None, stop).record()
         (files / "shut").chmod(0)
@@ -395,3 +399,15 @@ async def test_more_changed_files_than_listed_are_counted(place: Place) -> None:
     diff = await place.snapshots.diff(await place.empty(), await place.take())
     assert (len(diff.files), diff.files_total, diff.added_lines) == (DIFF_FILES_MAX, *[DIFF_FILES_MAX + 5] * 2)
     assert diff.truncated
+
+
+@pytest.mark.heavy
+async def test_files_whose_lines_take_too_long_to_compare_are_listed(place: Place) -> None:
+    trees = []
+    for seed in (1, 2):
+        chance = random.Random(seed)
+        (place.files / "a").write_text("".join(chance.choice("ab\n") for _ in range(8_000_000)))
+        trees.append(await place.take())
+    diff = await place.snapshots.diff(*trees)
+    assert diff.truncated
+    assert [(file.path, file.change, file.binary) for file in diff.files] == [("a", "modified", False)]

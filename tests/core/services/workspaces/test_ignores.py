@@ -59,7 +59,7 @@ def compare(place: Path, seed: int) -> None:
     files = place / "files"
     files.mkdir()
     plant(files, random.Random(seed))
-    initialise(place / "git")
+    initialise(place / "git", bytes(32))
     subprocess.run(("git", "init", "--quiet", files), check=True)
     options = ("ls-files", "--others", "--exclude-standard", "-z")
     listed = subprocess.run(("git", "-C", files, *options), check=True, capture_output=True).stdout

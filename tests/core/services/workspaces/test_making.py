@@ -28,7 +28,7 @@ class Bench:
         self.files = self.made / "files"
 
     async def make(self, source: Source = "auto", room: int | None = None, *closed: str) -> Made:
-        return await make(source, Workspace(self.shared, patterns=closed), self.made, self.state, room)
+        return await make(source, Workspace(self.shared, patterns=closed), self.made, self.state, bytes(32), room)
 
     def left_over(self) -> list[str]:
         return [path.name for place in (self.made.parent, self.state) if place.exists() for path in place.iterdir()]

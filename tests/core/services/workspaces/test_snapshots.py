@@ -26,7 +26,7 @@ class Place:
 @pytest.fixture
 async def place(tmp_path: Path) -> Place:
     (tmp_path / "shared").mkdir()
-    await make("empty", Workspace(tmp_path / "shared"), tmp_path / "own" / "wsp_1", tmp_path)
+    await make("empty", Workspace(tmp_path / "shared"), tmp_path / "own" / "wsp_1", tmp_path, b"s" * 32)
     return Place(tmp_path / "own" / "wsp_1")
 
 
@@ -74,7 +74,7 @@ async def test_nothing_changed_gives_the_same_tree_and_no_difference(place: Plac
 
 async def test_equal_contents_of_two_workspaces_have_different_names(place: Place, tmp_path: Path) -> None:
     """The names are public, so they must confirm no guess of a content that was erased."""
-    await make("empty", Workspace(tmp_path / "shared"), tmp_path / "own" / "wsp_2", tmp_path)
+    await make("empty", Workspace(tmp_path / "shared"), tmp_path / "own" / "wsp_2", tmp_path, bytes(range(32)))
     other = Place(tmp_path / "own" / "wsp_2")
     trees = []
     for one in (place, other):
