@@ -10,6 +10,7 @@ import uvloop
 
 from athena_core.system.process import Child, environment
 from athena_core.system.sandbox import Sandbox, probe
+from athena_core.tools.workspace import RESERVED
 from benchmarks.report import Ratio, Section
 from benchmarks.scenarios import Bench, Failed
 
@@ -30,7 +31,7 @@ def sandbox(bench: Bench) -> list[Section]:
         return [section]
     workspace = bench.place("sandbox")
     workspace.mkdir(parents=True, exist_ok=True)
-    box = Sandbox(workspace)
+    box = Sandbox(workspace, reserved=RESERVED)
     boxed, plain, twin = "in a sandbox", "without", "without, twin"
     section.measure(
         bench.rounds, {boxed: partial(_measure, box), plain: partial(_measure, None), twin: partial(_measure, None)}

@@ -23,8 +23,9 @@ ENDED, MEMORY, PROCESSES, CPU, FILE, DISK, TMP_FILES, NOT_STARTED, NOT_WATCHED, 
 )
 """The ways a box ends, as reported to the server: like its command, at a limit, or before the command started."""
 
-SECCOMP, PASSWD, GROUP, HOSTS, SWITCH, STATUS, BLOCK, EMPTY = range(20, 28)
-"""The descriptors that bubblewrap inherits. From ``EMPTY`` on there is one for each reserved file."""
+SECCOMP, PASSWD, GROUP, HOSTS, SWITCH, STATUS, BLOCK, EMPTY = range(150, 158)
+"""The descriptors that bubblewrap inherits. From ``EMPTY`` on there is one for each reserved file. The numbers are
+higher than those of the supervisor's own descriptors, which are moved there one after another."""
 
 SEPARATOR = "\x1f"
 """Between the limits and the reserved paths."""
@@ -36,7 +37,7 @@ FILES = {
     HOSTS: ("/etc/hosts", "127.0.0.1 localhost athena\n::1 localhost\n"),
     SWITCH: ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 }
-COPIED = {110: "/etc/ld.so.cache", 111: "/etc/ssl/openssl.cnf", 112: "/etc/pki/tls/openssl.cnf"}
+COPIED = {240: "/etc/ld.so.cache", 241: "/etc/ssl/openssl.cnf", 242: "/etc/pki/tls/openssl.cnf"}
 """Descriptors of files of the machine that the box gets as copies, if the command line names them. A copy costs less
 than a mount."""
 OPTIONS: tuple[str, ...] = (

@@ -138,6 +138,24 @@ async def run(work: Path, script: str) -> tuple[str, Child]:
 
 
 @BOXED
+async def test_each_of_many_reserved_files_is_empty(work: Path) -> None:
+    names = tuple(f"n{number}" for number in range(RESERVED_MAX))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(200)]  # the report of the supervisor gets a high number
+    try:
+        box = Sandbox(work, reserved=names)
+        script = "cat n*; touch n*; ls n* | wc -l; cat /etc/hostname /etc/passwd /etc/ld.so.cache | head -c 200"
+        child = await Child.start(("sh", "-c", script), environment(), fed=False, merged=True, sandbox=box)
+        output = await child.output.read()
+        await child.exited.wait()
+        await child.end()
+    finally:
+        for number in held:
+            os.close(number)
+    assert child.problem is None, output
+    assert output.count(b"cannot touch") == RESERVED_MAX and b"\n64\n" in output and b"athena:x:" in output
+
+
+@BOXED
 async def test_a_boxed_command_cannot_make_a_reserved_name(work: Path) -> None:
     output, child = await run(work, "; ".join(f"( {script} )" for script in MAKES))
     assert child.problem is None, output
