@@ -118,7 +118,7 @@ function Window(props: { of: readonly unknown[]; size: number; first: number; wh
   );
 }
 
-const LETTERS: Readonly<Record<string, string>> = { added: "A", modified: "M", deleted: "D", retyped: "T" };
+const MARKS: Readonly<Record<string, string>> = { added: "A", modified: "M", deleted: "D", retyped: "T" };
 
 function File(props: { file: RunDiffFile; section: FileDiff | undefined; open: boolean; toggle: () => void }): JSX.Element {
   const { file, section, open, toggle } = props;
@@ -130,7 +130,7 @@ function File(props: { file: RunDiffFile; section: FileDiff | undefined; open: b
     <details open={open}>
       <summary onClick={click}>
         <b class={`letter ${file.change}`} role="img" aria-label={file.change} title={file.change}>
-          {LETTERS[file.change] ?? "?"}
+          {MARKS[file.change] ?? "?"}
         </b>
         <span class="mono path">{visibleLine(file.path)}</span>
         {file.binary ? <span class="quiet">binary</span> : <Counts added={file.added} removed={file.removed} />}
