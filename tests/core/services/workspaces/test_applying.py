@@ -50,7 +50,7 @@ class Desk:
         self.shared.mkdir()
         for name, text in files.items():
             (self.shared / name).write_text(text)
-        await make("copy", self.root, self.places.at(OWN), self.directory)
+        await make("copy", self.root, self.places.at(OWN), self.directory, bytes(32))
         self.before = (await self.snapshots.take()).tree
         created = WorkspaceCreated(workspace_id=OWN, kind="session", owner="s", source="copy", run_id="run_1")
         await self.log.submit(lambda reader, context: Outcome(facts=facts_of(OWN, (created,))), META)
