@@ -96,7 +96,8 @@ def test_a_run_in_the_shared_workspace_records_nothing_of_workspaces(site: Site)
 COMMIT = "git add -A && git -c user.name=a -c user.email=a@b.c commit -qm Change && git log --format=%s"
 
 
-BOXED = pytest.param("required", marks=pytest.mark.skipif(not probe().available, reason="no sandbox works here"))
+NO_BOX = pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+BOXED = pytest.param("required", marks=(NO_BOX, pytest.mark.heavy))
 
 
 def at(profile: str, session_id: str) -> Json:
@@ -121,7 +122,8 @@ def test_an_agent_commits_in_its_clone_and_the_source_stays_as_it_is(site: Site,
     assert repository.git(site.server.workspace, "stash", "list") == ""
 
 
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@pytest.mark.heavy
+@NO_BOX
 def test_a_command_in_a_sandbox_sees_nothing_of_other_workspaces(site: Site) -> None:
     profile = site.profile(sandbox="required")
     other = site.run("holds a secret", sh("echo canary > secret.txt"), harnessProfileId=profile)
@@ -136,6 +138,7 @@ def test_a_command_in_a_sandbox_sees_nothing_of_other_workspaces(site: Site) -> 
     assert other not in said
 
 
+@pytest.mark.heavy
 def test_a_verification_looks_into_the_workspace_of_its_run_and_the_diff_is_evidence(site: Site) -> None:
     command = {"id": "c", "kind": "command", "label": "Made", "command": ["/bin/sh", "-c", "grep -q own made.txt"]}
     diff = {"id": "d", "kind": "require-evidence", "label": "workspace-diff"}
@@ -150,7 +153,9 @@ def test_a_verification_looks_into_the_workspace_of_its_run_and_the_diff_is_evid
     assert [failure["policyId"] for failure in failures] == ["c", "d"]
 
 
-@pytest.mark.parametrize("ending", ["run.failed", "run.cancelled", "run.timed-out"])
+@pytest.mark.parametrize(
+    "ending", ["run.failed", "run.cancelled", pytest.param("run.timed-out", marks=pytest.mark.heavy)]
+)
 def test_the_changes_of_a_run_are_recorded_however_it_ends(site: Site, ending: str) -> None:
     api, name = site.server.api, f"ends {ending}"
     slow = sh("echo half > half.txt; sleep 60")
@@ -180,6 +185,7 @@ def test_a_parked_run_that_is_cancelled_leaves_its_changes(site: Site) -> None:
     assert len(site.events(run_id)) == 2
 
 
+@pytest.mark.heavy
 def test_a_parked_run_that_goes_on_records_what_it_changed_in_all(site: Site) -> None:
     api = site.server.api
     write = call("files", action="write", path="b.txt", content="b\n")
@@ -214,6 +220,7 @@ def test_steps_of_a_workflow_hand_files_on_and_no_other_run_gets_them(site: Site
     assert site.files(again) == site.files(one)
 
 
+@pytest.mark.heavy
 def test_context_references_are_read_where_the_run_will_work(site: Site) -> None:
     api, profile = site.server.api, site.profile()
     shared = site.server.workspace
@@ -236,6 +243,7 @@ def test_context_references_are_read_where_the_run_will_work(site: Site) -> None
     api.post("/runs", {"harnessProfileId": site.profile(None), "directiveId": missing})
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("sandbox", [None, BOXED])
 def test_a_review_looks_into_the_workspace_of_its_session(site: Site, sandbox: str | None) -> None:
     profile, session_id = site.profile(sandbox=sandbox), f"reviewed-{sandbox}"
@@ -254,6 +262,7 @@ def test_a_review_looks_into_the_workspace_of_its_session(site: Site, sandbox: s
         site.server.api.post("/personas/run", body)
 
 
+@pytest.mark.heavy
 def test_a_workspace_that_was_deleted_by_hand_fails_the_run(site: Site) -> None:
     profile = site.profile()
     first = site.run("is there", harnessProfileId=profile, sessionId="gone")
