@@ -21,6 +21,10 @@ def sh(script: str) -> Step:
     return call("shell", command=["/bin/sh", "-c", script])
 
 
+def at(profile: str, session_id: str) -> Json:
+    return {"harnessProfileId": profile, "sessionId": session_id}
+
+
 class Site(NamedTuple):
     """A server whose shared workspace is a repository, and its model."""
 
@@ -67,17 +71,19 @@ def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str])
         yield Site(server, model)
 
 
-def test_two_sessions_change_one_file_at_once_and_neither_sees_the_other(site: Site) -> None:
-    profile = site.profile()
+def test_two_sessions_change_one_file_at_once_and_neither_sees_the_other(site: Site, tmp_path: Path) -> None:
+    api, profile = site.server.api, site.profile()
     runs = {}
-    for name in ("ada", "bob"):
-        write = call("files", action="write", path="a.py", content=f"{name}\n")
-        runs[name] = site.run(f"{name} writes", write, harnessProfileId=profile, sessionId=f"two-{name}")
+    for name, other in (("ada", "bob"), ("bob", "ada")):
+        meets = f"touch {tmp_path}/{name}; until test -e {tmp_path}/{other}; do sleep 0.02; done"
+        said = site.model.script(f"{name} writes", sh(f"echo {name} > a.py; {meets}; cat a.py"), "done")
+        runs[name] = api.start(said, **at(profile, f"two-{name}"))["runId"]
     for name, run_id in runs.items():
+        assert api.await_ending(run_id) == "run.completed"
+        assert site.model.results(f"{name} writes") == [f"[exit status 0]\n{name}\n"]
         assert (site.files(run_id) / "a.py").read_text() == f"{name}\n"
         assert f"+{name}\n" in site.diff(run_id)
-        read = call("files", action="read", path="a.py")
-        later = site.run(f"{name} reads", read, harnessProfileId=profile, sessionId=f"two-{name}")
+        later = site.run(f"{name} reads", call("files", action="read", path="a.py"), **at(profile, f"two-{name}"))
         assert site.model.results(f"{name} reads")[-1] == f"{name}\n"
         assert site.files(later) == site.files(run_id)
         assert (site.changed(later)["files"], site.changed(later).get("evidenceId")) == (0, None)
@@ -98,10 +104,6 @@ COMMIT = "git add -A && git -c user.name=a -c user.email=a@b.c commit -qm Change
 
 NO_BOX = pytest.mark.skipif(not probe().available, reason="no sandbox works here")
 BOXED = pytest.param("required", marks=(NO_BOX, pytest.mark.heavy))
-
-
-def at(profile: str, session_id: str) -> Json:
-    return {"harnessProfileId": profile, "sessionId": session_id}
 
 
 @pytest.mark.parametrize("sandbox", [None, BOXED])

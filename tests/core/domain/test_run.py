@@ -276,6 +276,19 @@ def test_an_end_releases_everything_but_the_turn_of_another_run() -> None:
         assert next(guard for guard in released if guard.kind == "turn").held == ("run_1",)
 
 
+def test_a_pause_records_the_last_steps_before_it_and_a_cancel_loses_none_of_its_changes() -> None:
+    opened = run.WorkspaceOpened(workspace_id="wsp_1", tree="0" * 64)
+    changed = run.WorkspaceChanged(
+        workspace_id="wsp_1", tree="1" * 64, files=0, binary_files=0, added_lines=0, removed_lines=0
+    )
+    begun = (BUDGETED, LEASED, STARTED, opened, DEAR, DEAR)
+    pause = replace(PAUSE, last=(changed,))
+    given(*begun).when(pause).then(changed, PAUSED)
+    cancel = run.RunCancelRequested(status="cancelled", run_id="run_1")
+    given(*begun, cancel).when(pause).then(changed, run.RunCancelled(cause="requested"))
+    given(BUDGETED, LEASED, STARTED, opened).when(pause).then_nothing()
+
+
 def test_an_admitted_run_occupies_its_own_workspace_until_its_end() -> None:
     def occupied(workspace: WorkspaceMode | None, workflow_run_id: str | None = None) -> list[Guard]:
         profile = replace(CREATED.harness_profile_snapshot, workspace=workspace)
