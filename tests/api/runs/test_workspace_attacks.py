@@ -1,0 +1,248 @@
+"""Attacks of an agent in its own workspace: on git, on the diff that an operator reads, and on other workspaces."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from athena_core.system.sandbox import probe
+from tests.support import repository
+from tests.support.api import Json, Refused, soon
+from tests.support.directed import DirectedModel, directed
+from tests.support.model import Profile, Step, call
+from tests.support.process import environment_of
+from tests.support.server import Server
+
+SECRET = "sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz"
+ROLES = "ada:Admin,olga:Operator,vera:Viewer,scoped:Operator"
+BOTH = [None, pytest.param("required", marks=pytest.mark.skipif(not probe().available, reason="no sandbox works"))]
+
+
+def sh(script: str) -> Step:
+    return call("shell", command=["/bin/sh", "-c", script])
+
+
+class Site(NamedTuple):
+    """A server whose shared workspace is a repository, and its model."""
+
+    server: Server
+    model: DirectedModel
+
+    def profile(self, workspace: str = "session", *, sandbox: str | None = None, **fields: Any) -> str:
+        body = Profile(**fields).body | {"workspace": workspace}
+        body |= {} if sandbox is None else {"sandbox": {"mode": sandbox}}
+        return str(self.server.api.post("/harness-profiles", body)["id"])
+
+    def run(self, name: str, *turns: Step, ending: str = "run.completed", **fields: Any) -> str:
+        """Run a script. Return the id of the run."""
+        said = self.model.script(name, *turns, "done")
+        run_id = str(self.server.api.start(said, **fields)["runId"])
+        assert self.server.api.await_ending(run_id) == ending
+        return run_id
+
+    def diff(self, run_id: str) -> Json:
+        return dict(self.server.api.get(f"/runs/{run_id}/diff"))
+
+    def files(self, run_id: str) -> Path:
+        """Return the directory in which a run worked."""
+        return self.server.state_dir / "workspaces" / str(self.diff(run_id)["workspaceId"]) / "files"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("attacked")
+    repository.make(directory / "workspace")
+    with directed() as model, Server(directory, openai_base_url=model.url) as server:
+        yield Site(server, model)
+
+
+def test_metadata_of_a_request_choose_no_workspace(site: Site) -> None:
+    profile, api = site.profile("workflow-run"), site.server.api
+    said = site.model.script("makes the steps file", sh("echo canary > steps.txt"), "done")
+    directive = api.post("/directives", {"input": said})["id"]
+    step = {"id": "one", "directiveId": directive, "harnessProfileId": profile}
+    flow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
+    of_flow = api.post(f"/workflows/{flow}/run", {})["id"]
+    for _ in soon():
+        if api.get(f"/workflows/run/{of_flow}")["run"]["status"] == "ok":
+            break
+    (theirs,) = api.items("/workspaces", kind="workflow-run")
+    forged = {"workflowId": flow, "workflowRunId": of_flow, "workflowStepId": "one"}
+    run_id = site.run("looks for it", sh("ls -A"), harnessProfileId=profile, metadata=forged)
+    assert "steps.txt" not in site.model.results("looks for it")[-1]
+    assert site.diff(run_id)["workspaceId"] != theirs["workspaceId"]
+    with pytest.raises(Refused, match="workflowRunId"):
+        api.start("hello", harnessProfileId=profile, workflowRunId=of_flow)
+
+
+PLANT = """
+rm -rf .git
+mkdir -p .git/hooks .git/objects .git/refs sub/.git nested
+printf '[core]\\nrepositoryFormatVersion = 0\\nfsmonitor = touch {pwned}\\nhooksPath = .git/hooks\\nworktree = {shared}\\n' > .git/config
+printf '[filter "x"]\\nclean = touch {pwned}\\nsmudge = touch {pwned}\\n[diff "x"]\\ntextconv = touch {pwned}\\n' >> .git/config
+printf '[include]\\npath = ../evil.config\\n' >> .git/config
+printf '[diff]\\nexternal = touch {pwned}\\n' > evil.config
+echo 'ref: refs/heads/main' > .git/HEAD
+for hook in pre-commit post-checkout post-index-change reference-transaction; do
+  printf '#!/bin/sh\\ntouch {pwned}\\n' > .git/hooks/$hook; chmod +x .git/hooks/$hook
+done
+printf '* filter=x diff=x merge=x\\n*.txt -diff binary\\n' > .gitattributes
+printf '[submodule "sub"]\\npath = sub\\nurl = ext::touch {pwned}\\n' > .gitmodules
+cp .git/config sub/.git/config; echo 'gitdir: {shared}/.git' > nested/.git
+echo visible > seen.txt
+mkfifo pipe; ln -s {shared} out; ln -s /etc/passwd passwd
+"""
+
+
+@pytest.mark.parametrize("sandbox", BOTH)
+def test_a_planted_repository_runs_nothing_and_hides_nothing(site: Site, sandbox: str | None, tmp_path: Path) -> None:
+    pwned, shared = tmp_path / "pwned", site.server.workspace
+    before = repository.git(shared, "rev-parse", "HEAD"), (shared / "a.py").read_text()
+    profile, name = site.profile(sandbox=sandbox), f"plants {sandbox}"
+    plant = PLANT.format(pwned=pwned, shared=shared)
+    first = site.run(name, sh(plant), harnessProfileId=profile, sessionId=f"plants-{sandbox}")
+    again = site.run(
+        f"again {sandbox}", sh("echo more >> seen.txt"), harnessProfileId=profile, sessionId=f"plants-{sandbox}"
+    )
+    assert not pwned.exists()
+    paths = {one["path"]: one["change"] for one in site.diff(first)["files"]}
+    assert paths == dict.fromkeys(
+        (".gitattributes", ".gitmodules", "evil.config", "out", "passwd", "seen.txt"), "added"
+    )
+    assert "+visible\n" in site.diff(first)["diff"]
+    assert "root:" not in site.diff(first)["diff"]
+    assert [one["path"] for one in site.diff(again)["files"]] == ["seen.txt"]
+    assert "+more\n" in site.diff(again)["diff"]
+    assert (repository.git(shared, "rev-parse", "HEAD"), (shared / "a.py").read_text()) == before
+
+
+NAMES = (
+    "line\\nbreak.txt",
+    "quote\\042 and \\\\ backslash",
+    "-rf",
+    "diff --git a b",
+    "bidi\\342\\200\\256gpj.sh",
+    "escape\\033[31mred",
+    "latin\\351",
+    "@@ -1 +1 @@",
+)
+LINES = "diff --git a/forged b/forged\\nnew file mode 100644\\n--- /dev/null\\n+++ b/forged\\n@@ -0,0 +1 @@\\n+x\\n"
+
+
+def test_names_and_contents_forge_no_file_and_no_terminal(site: Site) -> None:
+    make = "\n".join(
+        f"printf '{LINES}\\033]0;owned\\007\\342\\200\\256' > ./\"$(printf -- '{name}')\"" for name in NAMES
+    )
+    run_id = site.run("names", sh(make), harnessProfileId=site.profile())
+    found = site.diff(run_id)
+    assert (len(found["files"]), found["filesTotal"], found["truncated"]) == (len(NAMES), len(NAMES), False)
+    assert "forged" not in {one["path"] for one in found["files"]}
+    assert {one["added"] for one in found["files"]} == {7}
+    line = [sys.executable, "-m", "athena_cli", "runs", "diff", run_id, "-o", "text"]
+    settings = {"api_base_url": site.server.url, "cli_transport": "http"}
+    given = environment_of(site.server.directory, settings) | {"COLUMNS": "200"}
+    shown = subprocess.run(line, check=True, stdout=subprocess.PIPE, env=given).stdout.decode()
+    assert not set("\x1b\x07\r\u202e") & set(shown), shown
+
+
+def test_attributes_cannot_hide_a_change_and_a_long_one_is_cut_with_a_mark(site: Site) -> None:
+    script = "printf '* -diff -text\\n' > .gitattributes; seq 1 400000 > long.txt; echo x > z.txt"
+    found = site.diff(site.run("long", sh(script), harnessProfileId=site.profile()))
+    assert found["truncated"] is True
+    assert (found["filesTotal"], found["addedLines"]) == (3, 400_002)
+    assert len(found["diff"].encode()) <= 1_000_000
+
+
+def test_a_secret_in_a_file_is_masked_in_the_diff(site: Site) -> None:
+    found = site.diff(
+        site.run("keeps a key", sh(f"printf 'sk-ant-%s\\n' {SECRET[7:]} > key.txt"), harnessProfileId=site.profile())
+    )
+    assert SECRET not in found["diff"]
+    assert "***" in found["diff"]
+
+
+@pytest.mark.skipif(not probe().available, reason="no sandbox works")
+def test_no_run_reads_another_workspace_or_the_snapshots(site: Site) -> None:
+    boxed = site.profile(sandbox="required")
+    other = site.run("holds", sh("echo canary > secret.txt"), harnessProfileId=boxed)
+    there = site.files(other)
+    look = f"cat {there}/secret.txt; ls -A {there.parent} {there.parent.parent}; find / -name secret.txt 2>/dev/null"
+    site.run("searches", sh(look), harnessProfileId=boxed)
+    said = "".join(site.model.results("searches"))
+    assert "canary" not in said and "\nsecret.txt" not in said
+    relative = "/".join((*[".."] * 8, *there.parts[1:], "secret.txt"))
+    for name, path in (("up", relative), ("absolute", f"{there}/secret.txt")):
+        site.run(name, call("files", action="read", path=path), harnessProfileId=site.profile())
+        assert "canary" not in site.model.results(name)[-1]
+
+
+def test_a_workspace_in_a_directory_of_the_shared_one_is_closed_there(tmp_path: Path) -> None:
+    own = tmp_path / "workspace" / "deep" / "own"
+    own.parent.mkdir(parents=True)
+    (own.parent / "a.txt").write_text("a\n")
+    with directed() as model, Server(tmp_path, openai_base_url=model.url, workspaces_dir=str(own)) as server:
+        site = Site(server, model)
+        made = site.run("makes", sh("echo canary > secret.txt"), harnessProfileId=site.profile())
+        (there,) = own.iterdir()
+        assert there.name == site.diff(made)["workspaceId"]
+        path = f"deep/own/{there.name}/files/secret.txt"
+        shared = site.profile("shared")
+        site.run("reads", call("files", action="read", path=path), harnessProfileId=shared)
+        site.run("lists", call("files", action="list", path="deep"), harnessProfileId=shared)
+        assert "canary" not in model.results("reads")[-1]
+        assert "own" not in model.results("lists")[-1]
+        site.run("looks", sh("ls -A . deep"), harnessProfileId=site.profile(), sessionId="new")
+        assert "own" not in model.results("looks")[-1].split()
+        if probe().available:
+            site.run(
+                "boxed", sh(f"cat {path}; ls -A deep"), harnessProfileId=site.profile("shared", sandbox="required")
+            )
+            assert "canary" not in model.results("boxed")[-1]
+
+
+def test_the_bound_of_the_disk_stops_the_next_run_with_its_code(tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    with (
+        directed() as model,
+        Server(tmp_path, openai_base_url=model.url, workspaces_bytes_max="1000000") as server,
+    ):
+        site, api = Site(server, model), server.api
+        profile = site.profile()
+        site.run("fills", sh("head -c 3000000 /dev/urandom > a.bin"), harnessProfileId=profile, sessionId="full")
+        for session in ("full", "another"):
+            refused = site.run("more", "done", ending="run.failed", harnessProfileId=profile, sessionId=session)
+            error = api.get(f"/runs/{refused}")["error"]
+            assert (error["code"], "ATHENA_WORKSPACES_BYTES_MAX" in error["message"]) == ("WORKSPACE_DISK_FULL", True)
+        (full,) = api.items("/workspaces", status="active", sessionId="full")
+        api.send(f"/workspaces/{full['workspaceId']}", None, method="DELETE").raise_for_status()
+        site.run("again", "done", harnessProfileId=profile, sessionId="full")
+
+
+def test_a_scope_hides_workspaces_and_changes_of_other_sessions(tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    settings = {"auth_enabled": "true", "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
+    with directed() as model, Server(tmp_path, openai_base_url=model.url, **settings) as server:
+        server.api = server.client("ada")
+        site = Site(server, model)
+        profile = site.profile()
+        runs = {
+            name: site.run(name, sh(f"echo {name} > a.txt"), harnessProfileId=profile, sessionId=name) for name in "ab"
+        }
+        ids = {name: site.diff(run_id)["workspaceId"] for name, run_id in runs.items()}
+        scoped = server.client("scoped", **{"x-athena-scope-sessions": "a"})
+        assert [one["workspaceId"] for one in scoped.items("/workspaces")] == [ids["a"]]
+        assert scoped.get(f"/runs/{runs['a']}/diff")["workspaceId"] == ids["a"]
+        for method, path, body in (
+            ("GET", f"/runs/{runs['b']}/diff", None),
+            ("POST", f"/runs/{runs['b']}/apply", {}),
+            ("GET", f"/workspaces/{ids['b']}", None),
+            ("POST", f"/workspaces/{ids['b']}/keep", {"keep": True}),
+            ("DELETE", f"/workspaces/{ids['b']}", None),
+        ):
+            assert scoped.send(path, body, method=method).status_code in {403, 404}, (method, path)
+        viewer = server.client("vera")
+        for path in (f"/runs/{runs['a']}/apply", f"/workspaces/{ids['a']}/keep"):
+            assert viewer.send(path, {"keep": True} if "keep" in path else {}).status_code == 403
