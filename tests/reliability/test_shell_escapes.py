@@ -20,7 +20,7 @@ from tests.reliability.escapes.bomb import DESCENDANTS
 from tests.reliability.escapes.corpus import FAMILIES
 from tests.support.api import Api
 from tests.support.boxed import SharedPipe, paths, python_of
-from tests.support.model import Model, Profile, acting, call
+from tests.support.model import Model, Profile, Step, acting, call
 from tests.support.users import USERS
 
 ROOT = Path(__file__).parents[2]
@@ -75,14 +75,21 @@ class BoxingServer:
         self.api = self._stack.enter_context(closing(Api(f"http://127.0.0.1:{self.port}")))
         body = Profile(commands=COMMANDS).body | {"sandbox": {"mode": "required"}}
         self.profile = self.api.post("/harness-profiles", body)["id"]
+        self.own = self.api.post("/harness-profiles", body | {"workspace": "session"})["id"]
+        self.last_run = ""
+        self._turns: dict[str | None, list[Step]] = {}
 
-    def run(self, *commands: tuple[str, ...]) -> list[str]:
-        """Let a run execute commands. Return their outputs."""
+    def run(self, *commands: tuple[str, ...], session: str | None = None) -> list[str]:
+        """Let a run execute commands, with ``session`` in the workspace of a session. Return their outputs."""
         self.model.forget()
-        self.model.script = [*(call("shell", command=list(words)) for words in commands), "done"]
-        self.api.post("/runs", {"input": f"look for {CANARY}", "harnessProfileId": self.profile})
+        turns = self._turns.get(session, [])
+        self.model.script = [*turns, *(call("shell", command=list(words)) for words in commands), "done"]
+        if session:  # the conversation goes on
+            self._turns[session] = list(self.model.script[:-1])
+        place = {"harnessProfileId": self.own, "sessionId": session} if session else {"harnessProfileId": self.profile}
+        self.last_run = self.api.post("/runs", {"input": f"look for {CANARY}", **place})["runId"]
         messages = self.model.requests[-1]["messages"]
-        return [str(message["content"]) for message in messages if message["role"] == "tool"]
+        return [str(message["content"]) for message in messages if message["role"] == "tool"][-len(commands) :]
 
     def close(self) -> None:
         """End it and delete its files."""
@@ -125,6 +132,76 @@ def test_closed_files_stay_closed_when_their_directories_are_moved(server: Boxin
     assert (server.workspace / "conf/a.key").read_text() == CANARY
     assert (server.workspace / "secret.txt").read_text() == CANARY
     assert server.api.get("/capabilities")["supportsSandbox"] is True
+
+
+def own_files(server: BoxingServer) -> Path:
+    """Return the directory in which the last run worked."""
+    (opened,) = server.api.events(runId=server.last_run, types="workspace.opened")
+    return server.state / "workspaces" / str(opened["payload"]["workspaceId"]) / "files"
+
+
+def test_no_run_reads_the_workspace_of_another_session(server: BoxingServer) -> None:
+    (said,) = server.run(("sh", "-c", f"echo {CANARY} > mine.txt; cat mine.txt"), session="victim")
+    victim = own_files(server)
+    assert CANARY in said and (victim / "mine.txt").read_text() == f"{CANARY}\n"
+    looks = (
+        *(f"cat {victim}/mine.txt", f"ls -A {victim} {victim.parent} {victim.parents[1]}", f"ls -AR {server.state}"),
+        *(
+            "cat ../../*/files/mine.txt; ls -A ../.. ../../..",
+            "find / -xdev -name mine.txt",
+            f"ls -A {server.workspace}",
+        ),
+        *(f"ln -s {victim} peer; cat peer/mine.txt", f"ln {victim}/mine.txt mine; cat mine", f"rm -rf {victim}"),
+        *(f"cat {server.workspace}/secret.txt {server.workspace}/.env", f"grep -rl mine {victim.parent}/git"),
+        f"git init -q .; echo {victim.parent}/git/objects > .git/objects/info/alternates; git fsck; git rev-list --all",
+        "for place in /proc/[0-9]*; do cat $place/root/proc/mounts; ls $place/cwd/; done",
+        "ls -l /proc/self/fd /proc/1/fd; cat /proc/1/environ",
+    )
+    for session in ("attacker", None):
+        outputs = server.run(*(("sh", "-c", f"{look}; true") for look in looks), session=session)
+        assert len(outputs) == len(looks)
+        for look, output in zip(looks, outputs, strict=True):
+            assert CANARY not in output, (look, output)
+    assert (victim / "mine.txt").read_text() == f"{CANARY}\n"
+
+
+HOOKS = ("pre-commit", "post-checkout", "post-index-change", "post-commit", "reference-transaction", "pre-applypatch")
+PLANTS = """
+git init -q .; mkdir -p .git/hooks sub; mark='touch {marker}'
+for hook in {hooks}; do printf '#!/bin/sh\n%s\n' "$mark" > .git/hooks/$hook; chmod 755 .git/hooks/$hook; done
+cat > .git/config <<END
+[core]
+\tfsmonitor = "$mark; true"
+\tsshCommand = "$mark"
+[filter "x"]
+\tclean = "$mark; cat"
+\tsmudge = "$mark; cat"
+\trequired = true
+[diff "x"]
+\ttextconv = "$mark; cat"
+\tcommand = "$mark; true"
+[merge "x"]
+\tdriver = "$mark; true"
+END
+echo '* filter=x diff=x merge=x' | tee .gitattributes .git/info/attributes
+cp -r .git sub/.git; printf 'gitdir: .git\n' > sub/link; echo changed > made.txt
+"""
+
+
+def test_git_of_the_server_runs_nothing_that_is_planted_in_an_own_workspace(server: BoxingServer) -> None:
+    marker = server.other / "marker"
+    plants = PLANTS.format(marker=marker, hooks=" ".join(HOOKS))
+    server.run(("sh", "-c", plants), session="planter")
+    planted, files = server.last_run, own_files(server)
+    (said,) = server.run(("sh", "-c", "echo again >> made.txt; rm -rf sub; cat made.txt"), session="planter")
+    assert "changed\nagain\n" in said
+    for run_id in (planted, server.last_run):
+        assert "made.txt" in server.api.get(f"/runs/{run_id}/diff")["diff"]
+    server.api.post(f"/runs/{planted}/apply", {"dryRun": True})
+    assert not marker.exists()
+    subprocess.run(("git", "-c", "safe.directory=*", "-C", files, "status"), check=True, stdout=subprocess.DEVNULL)
+    assert marker.exists(), "what was planted works in a git that reads it"
+    marker.unlink()
 
 
 def test_nothing_is_left_of_a_server_that_is_killed(server: BoxingServer) -> None:
