@@ -81,9 +81,20 @@ def test_metadata_of_a_request_choose_no_workspace(site: Site) -> None:
 PLANT = """
 rm -rf .git
 mkdir -p .git/hooks .git/objects .git/refs sub/.git nested
-printf '[core]\\nrepositoryFormatVersion = 0\\nfsmonitor = touch {pwned}\\nhooksPath = .git/hooks\\nworktree = {shared}\\n' > .git/config
-printf '[filter "x"]\\nclean = touch {pwned}\\nsmudge = touch {pwned}\\n[diff "x"]\\ntextconv = touch {pwned}\\n' >> .git/config
-printf '[include]\\npath = ../evil.config\\n' >> .git/config
+cat > .git/config <<END
+[core]
+repositoryFormatVersion = 0
+fsmonitor = touch {pwned}
+hooksPath = .git/hooks
+worktree = {shared}
+[filter "x"]
+clean = touch {pwned}
+smudge = touch {pwned}
+[diff "x"]
+textconv = touch {pwned}
+[include]
+path = ../evil.config
+END
 printf '[diff]\\nexternal = touch {pwned}\\n' > evil.config
 echo 'ref: refs/heads/main' > .git/HEAD
 for hook in pre-commit post-checkout post-index-change reference-transaction; do
