@@ -146,7 +146,7 @@ class Story:
         async def redact():
             meta = Meta(actor="ada", correlation="c")
             text = redaction.text_of_run(plane.reader, plane.log.codec, run_id)
-            await plane.workspace_cleaner.erase(text.workspaces, "ada", meta)
+            await plane.workspace_cleaner.erase(text.workspaces, meta)
             await redaction.redact(plane.log, plane.reader, text, "asked", meta)
 
         self.plane.call(redact)

@@ -152,8 +152,8 @@ def test_names_and_contents_forge_no_file_and_no_terminal(site: Site) -> None:
     assert (len(found["files"]), found["filesTotal"], found["truncated"]) == (len(NAMES), len(NAMES), False)
     assert "forged" not in {one["path"] for one in found["files"]}
     assert {one["added"] for one in found["files"]} == {7}
-    line = [sys.executable, "-m", "athena_cli", "runs", "diff", run_id, "-o", "text"]
-    settings = {"api_base_url": site.server.url, "cli_transport": "http"}
+    line = [sys.executable, "-m", "athena_cli", "runs", "diff", run_id, "-o", "table"]
+    settings = {"api_base_url": site.server.url, "cli_transport": "auto"}
     given = environment_of(site.server.directory, settings) | {"COLUMNS": "200"}
     shown = subprocess.run(line, check=True, stdout=subprocess.PIPE, env=given).stdout.decode()
     assert not set("\x1b\x07\r\u202e") & set(shown), shown
