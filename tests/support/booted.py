@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -81,12 +82,24 @@ exec env -i PATH={PATH} container=athena LANG=C.UTF-8 {SYSTEMD} --system --unit=
 """
 
 
+@cache
 def lack() -> str | None:
-    """Return the lack that prevents a machine of its own, None if nothing is."""
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    """Return the lack that prevents a machine of its own, None if nothing is missing."""
+    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+        return f"not installed: {', '.join(missing)}"
+    if not SYSTEMD.exists():
+        return "not installed: systemd"
     if os.getuid() != 0:
         return "only root starts systemd"
-    return f"not installed: {', '.join(missing)}" if missing or not SYSTEMD.exists() else None
+    tried = subprocess.run(
+        ["unshare", "--mount", "--pid", "--cgroup", "--fork", "true"], capture_output=True, check=False
+    )
+    if tried.returncode != 0:
+        return f"no namespaces: {tried.stderr.decode(errors='replace').strip()}"
+    try:
+        return None if os.access(_cgroups(), os.W_OK) else "the control groups are read-only"
+    except LookupError as error:
+        return str(error)
 
 
 def _cgroups() -> Path:
