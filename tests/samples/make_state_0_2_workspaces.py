@@ -42,7 +42,7 @@ TYPES = {
     *("workspace.cleaned", "sandbox.lifecycle"),
 }
 GUARDS = {"workspace", "workspace-run"}
-ENDED = {"completed", "failed", "cancelled"}
+ENDED = {"completed", "ok", "failed", "cancelled"}
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main")
 AT = {"GIT_AUTHOR_DATE": "2026-03-01T00:00:00Z", "GIT_COMMITTER_DATE": "2026-03-01T00:00:00Z"}
 
