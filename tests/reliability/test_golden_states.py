@@ -50,6 +50,9 @@ with_asks = pytest.mark.parametrize(
 with_tokens = pytest.mark.parametrize(
     "state", [state for state in STATES if name_of(state).endswith("tokens")], ids=name_of
 )
+with_workspaces = pytest.mark.parametrize(
+    "state", [state for state in STATES if name_of(state).endswith("workspaces")], ids=name_of
+)
 
 
 class Command:
@@ -463,6 +466,42 @@ def test_tokens_and_sessions_continue_as_they_were(state: GoldenState, opened: O
     with opened.serving(opened.at_its_last_row(), auth_api_token=texts["settings"] + "-2", **settings):
         assert asked("apiSession") == ("", "AUTH_TOKEN_INVALID"), "its parent is another token now"
         assert asked("erased")[0] == "ci"
+    assert command("verify")["ok"]
+    assert command("replay", "--verify")["outcome"] == "equal"
+
+
+@with_workspaces
+@pytest.mark.parametrize("store", BOTH)
+def test_workspaces_continue_as_they_were(state: GoldenState, opened: Opened, command: Command) -> None:
+    left, shared = opened.expected.open, opened.directory / "workspace"
+    own = opened.state_dir / "workspaces"
+    with opened.serving(opened.at_its_last_row(), scheduler="off"):
+        ada, olga = opened.ada, opened.olga
+        assert ended(opened, "held") == "completed", "it was taken over, in the workspace of its session"
+        places = {one["workspaceId"]: one for one in ada.get("/workspaces?limit=500")["items"]}
+        assert places[left["keptWorkspace"]]["keep"] is True
+        active = {one for one, place in places.items() if place["status"] == "active"}
+        assert {path.name for path in own.iterdir()} == active
+        (one,) = opened.expected.keyed
+        again = Caller(opened, one["who"]).send(one["method"], one["path"], one["body"], idempotency_key=one["key"])
+        assert (again.headers["idempotency-replayed"], again.status_code) == ("true", one["status"])
+
+        assert (shared / "app.py").read_text().splitlines()[1] == "print('two')"
+        found = olga.post(f"/runs/{left['edited']}/apply")["files"]
+        assert {one["path"]: one["result"] for one in found} == {"app.py": "written", "docs/plan.md": "deleted"}
+        assert (shared / "app.py").read_text().splitlines()[1] == "print('zwei')"
+        assert os.access(shared / "app.py", os.X_OK)
+        assert ada.get(f"/runs/{left['applied']}/diff")["applied"][0]["by"] == "olga"
+        assert ada.get(f"/runs/{left['erased']}/diff")["redacted"] is True
+
+        workspace = ada.get(f"/runs/{left['parked']}/diff")["workspaceId"]
+        ask = ask_of(opened, left["parked"])
+        olga.post(f"/asks/{ask['id']}/answer", {"subjectHash": ask["subjectHash"], "optionId": "allow"})
+        assert ended(opened, "parked") == "completed"
+        assert (own / workspace / "files" / "parked.txt").read_text() == "parked\n"
+        assert "+parked\n" in ada.get(f"/runs/{left['parked']}/diff")["diff"]
+        ada.send("DELETE", f"/workspaces/{workspace}").raise_for_status()
+        assert not (own / workspace).exists()
     assert command("verify")["ok"]
     assert command("replay", "--verify")["outcome"] == "equal"
 
