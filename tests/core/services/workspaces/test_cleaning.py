@@ -1,0 +1,133 @@
+"""Cleaning: by age and on request, never under a run, and the removal of directories on this machine."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from athena_core.clock import CountingIds, FixedClock
+from athena_core.decider import Outcome, facts_of
+from athena_core.domain import DECIDERS
+from athena_core.domain.workflow_run import WorkflowRunCreated
+from athena_core.domain.workspace import WORKSPACE_GUARD, WorkspaceCreated
+from athena_core.enums import WorkspaceKind
+from athena_core.errors import NotFound, WorkspaceBusy
+from athena_core.event import Meta
+from athena_core.log.engine import open_store
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Log
+from athena_core.services.workspaces.cleaning import (
+    BUSY_MS,
+    HOUR_MS,
+    LOOK_MS,
+    NEXT,
+    KeepBody,
+    LastUse,
+    WorkspaceCleaner,
+)
+from athena_core.services.workspaces.places import WorkspacePlaces
+from tests.support.event_samples import CODEC
+
+META = Meta(actor="ada", correlation="00000000-0000-4000-8000-000000000000")
+
+
+class Corner:
+    """A log with workspaces, and the service that cleans them."""
+
+    def __init__(self, directory: Path, log: Log, clock: FixedClock, keep_hours: int = 2) -> None:
+        self.log = log
+        self.clock = clock
+        self.places = WorkspacePlaces(directory / "own")
+        self.used: list[LastUse] = []
+        self.cleaner = WorkspaceCleaner(log, Tail(log), self.places, self, clock, CountingIds(), keep_hours=keep_hours)
+
+    async def unkept(self) -> Sequence[LastUse]:
+        left = self.left()
+        return sorted((use for use in self.used if use.workspace_id in left), key=lambda use: use.at)
+
+    async def add(self, number: int, *, hours: float = 0.0, runs: int = 1, kind: WorkspaceKind = "session") -> str:
+        """Add a workspace that was used some hours ago, with its directory."""
+        workspace_id = f"wsp_{number}"
+        created = WorkspaceCreated(
+            workspace_id=workspace_id, kind=kind, owner=f"owner_{number}", source="empty", run_id="run_1"
+        )
+        await self.log.submit(lambda reader, context: Outcome(facts=facts_of(workspace_id, (created,))), META)
+        self.places.files(workspace_id).mkdir(parents=True)
+        self.places.git(workspace_id).mkdir()
+        self.used.append(LastUse(workspace_id, self.clock.now() - round(hours * HOUR_MS), runs))
+        return workspace_id
+
+    def left(self) -> list[str]:
+        return [str(value[0]) for value in dict(self.log.guards.of(WORKSPACE_GUARD)).values()]
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[Log]:
+    ids = CountingIds()
+    (tmp_path / "state").mkdir()
+    log = Log(open_store(tmp_path / "state", None, ids), CODEC, DECIDERS, clock=FixedClock(), ids=ids, key_hours=24)
+    log.start()
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def corner(tmp_path: Path, log: Log) -> Corner:
+    return Corner(tmp_path, log, FixedClock())
+
+
+async def test_an_unused_workspace_is_cleaned_and_a_used_one_is_looked_at_in_time(corner: Corner) -> None:
+    old, young = await corner.add(1, hours=2), await corner.add(2, hours=1.5)
+    assert await corner.cleaner.act(NEXT) == HOUR_MS / 2 / 1000
+    assert corner.left() == [young]
+    assert await corner.cleaner.remove_cleaned()
+    assert corner.places.ids() == [young]
+    assert not corner.places.exists(old)
+
+
+async def test_a_workspace_without_a_run_has_an_hour(corner: Corner, tmp_path: Path, log: Log) -> None:
+    at_once = Corner(tmp_path, log, corner.clock, keep_hours=0)
+    fresh, used = await at_once.add(1, hours=0.5, runs=0), await at_once.add(2)
+    await at_once.cleaner.act(NEXT)
+    assert at_once.left() == [fresh]
+    assert used not in at_once.left()
+
+
+async def test_without_workspaces_nothing_is_planned(corner: Corner) -> None:
+    assert await corner.cleaner.act(NEXT) is None
+    assert list(corner.cleaner.concerned(())) == [NEXT]
+    await corner.add(1)
+    assert await corner.cleaner.act(NEXT) == LOOK_MS / 1000
+    assert list(corner.cleaner.concerned(())) == []
+
+
+async def test_an_open_workflow_run_keeps_its_workspace(corner: Corner) -> None:
+    workspace_id = await corner.add(1, hours=9, kind="workflow-run")
+    guard = WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
+    await corner.log.submit(lambda reader, context: Outcome(facts=facts_of("owner_1", (guard,))), META)
+    assert await corner.cleaner.act(NEXT) == BUSY_MS / 1000
+    with pytest.raises(WorkspaceBusy, match="Workflow run owner_1"):
+        await corner.cleaner.clean(workspace_id, "ada", META, None)
+    assert corner.left() == [workspace_id]
+
+
+async def test_a_kept_workspace_is_cleaned_only_on_request(corner: Corner) -> None:
+    workspace_id = await corner.add(1, hours=9)
+    await corner.cleaner.keep(workspace_id, KeepBody(keep=True), "ada", META, None)
+    await corner.cleaner.act(NEXT)
+    assert corner.left() == [workspace_id]
+    await corner.cleaner.clean(workspace_id, "ada", META, None)
+    await corner.cleaner.clean(workspace_id, "ada", META, None)
+    assert corner.left() == []
+    assert corner.places.ids() == []
+    with pytest.raises(NotFound):
+        await corner.cleaner.clean("wsp_none", "ada", META, None)
+    with pytest.raises(NotFound):
+        await corner.cleaner.keep("run_1", KeepBody(keep=True), "ada", META, None)
+
+
+async def test_directories_of_other_logs_stay(corner: Corner) -> None:
+    for name in ("wsp_other", "notes", ".making-wsp_9"):
+        (corner.places.directory / name).mkdir(parents=True)
+    assert await corner.cleaner.remove_cleaned()
+    assert sorted(path.name for path in corner.places.directory.iterdir()) == [".making-wsp_9", "notes", "wsp_other"]
