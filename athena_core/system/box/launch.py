@@ -24,8 +24,8 @@ ENDED, MEMORY, PROCESSES, CPU, FILE, DISK, TMP_FILES, NOT_STARTED, NOT_WATCHED, 
 """The ways a box ends, as reported to the server: like its command, at a limit, or before the command started."""
 
 SECCOMP, PASSWD, GROUP, HOSTS, SWITCH, STATUS, BLOCK, EMPTY = range(150, 158)
-"""The descriptors that bubblewrap inherits. From ``EMPTY`` on there is one for each reserved file. The numbers are
-higher than those of the supervisor's own descriptors, which are moved there one after another."""
+"""The descriptors that bubblewrap inherits. From ``EMPTY`` on there is one for each reserved file. The supervisor moves
+its own descriptors there one after another, so its own numbers are lower."""
 
 SEPARATOR = "\x1f"
 """Between the limits and the reserved paths."""
