@@ -49,7 +49,7 @@ class Corner:
         """Add a workspace that was used some hours ago, with its directory."""
         workspace_id = f"wsp_{number}"
         created = WorkspaceCreated(
-            workspace_id=workspace_id, kind=kind, owner=f"owner_{number}", source="empty", run_id="run_1"
+            workspace_id=workspace_id, kind=kind, owner=f"wfr_{number}", source="empty", run_id="run_1"
         )
         await self.log.submit(lambda reader, context: Outcome(facts=facts_of(workspace_id, (created,))), META)
         self.places.files(workspace_id).mkdir(parents=True)
@@ -104,9 +104,9 @@ async def test_without_workspaces_nothing_is_planned(corner: Corner) -> None:
 async def test_an_open_workflow_run_keeps_its_workspace(corner: Corner) -> None:
     workspace_id = await corner.add(1, hours=9, kind="workflow-run")
     guard = WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
-    await corner.log.submit(lambda reader, context: Outcome(facts=facts_of("owner_1", (guard,))), META)
+    await corner.log.submit(lambda reader, context: Outcome(facts=facts_of("wfr_1", (guard,))), META)
     assert await corner.cleaner.act(NEXT) == BUSY_MS / 1000
-    with pytest.raises(WorkspaceBusy, match="Workflow run owner_1"):
+    with pytest.raises(WorkspaceBusy, match="Workflow run wfr_1"):
         await corner.cleaner.clean(workspace_id, "ada", META, None)
     assert corner.left() == [workspace_id]
 
