@@ -16,6 +16,7 @@ Objects are stored in ``git``, a bare repository of SHA-256 that only Athena wri
 """
 
 import asyncio
+import errno
 import re
 from itertools import islice
 from pathlib import Path
@@ -31,13 +32,16 @@ from athena_core.services.workspaces.recording import (
     TreeRecorder,
     readable,
 )
-from athena_core.services.workspaces.trees import in_thread
+from athena_core.services.workspaces.trees import Stop, in_thread
 from athena_core.system.git import Git, GitOutput
 from athena_core.text import clean, one_line
 from athena_core.tools.workspace import Workspace
 
 FILES, GIT = "files", "git"
 TAKE_SECONDS_MAX = 300.0
+TRIES_MAX = 5
+"""How often a snapshot is begun if another run moves directories meanwhile."""
+
 LIST_SECONDS_MAX = 60.0
 COMPARE_SECONDS_MAX = 10.0
 """Maximum time for comparing lines. Files can be made that take hours."""
@@ -116,9 +120,17 @@ class Snapshots:
         if not (self._files.is_dir() and self._git.is_dir()):
             raise WorkspaceMissing(MISSING)
         arguments = (self._files, self._git, self._workspace, room)
-        return await in_thread(
-            "recording a workspace", TAKE_SECONDS_MAX, lambda stop: TreeRecorder(*arguments, stop).record()
-        )
+
+        def record(stop: Stop) -> Snapshot:
+            for tries in range(TRIES_MAX, 0, -1):
+                try:
+                    return TreeRecorder(*arguments, stop).record()
+                except OSError as error:
+                    if error.errno != errno.ESTALE or tries == 1:
+                        raise
+            raise AssertionError
+
+        return await in_thread("recording a workspace", TAKE_SECONDS_MAX, record)
 
     async def diff(self, before: str, after: str) -> TreeDiff:
         """Return the difference of two snapshots. Hostile content can make it ``truncated``, but not fail.

@@ -293,6 +293,38 @@ def as_ordinary_user(place: Path) -> Iterator[Path]:
         os.seteuid(0)
 
 
+@pytest.mark.parametrize("times", [1, 4, 5])
+async def test_a_directory_that_is_moved_away_while_it_is_read_leads_nowhere(place: Place, times: int) -> None:
+    (place.files / "a" / "b").mkdir(parents=True)
+    (place.files / "a" / "b" / "c").touch()
+    mover = Mover(place, times)
+    snapshots = Snapshots(place.directory, mover)
+    if times == 5:
+        with pytest.raises(OSError, match="moved"):
+            await snapshots.take()
+    else:
+        assert (await snapshots.take()).files == 1
+        assert mover.left == 0
+
+
+class Mover(Workspace):
+    """The rules of a workspace. Asked about ``c``, it moves the directory of it outside, and a new one to its place."""
+
+    def __init__(self, place: Place, times: int) -> None:
+        super().__init__(place.files)
+        self._place = place
+        self.left = times
+
+    def why_closed(self, parts: tuple[str, ...]) -> str | None:
+        if parts[-1] == "c" and self.left:
+            self.left -= 1
+            inner = self._place.files / "a" / "b"
+            inner.rename(self._place.directory / f"moved{self.left}")
+            inner.mkdir()
+            (inner / "c").touch()
+        return super().why_closed(parts)
+
+
 async def test_a_directory_becomes_a_file_and_a_file_a_directory(place: Place) -> None:
     (place.files / "a").mkdir()
     (place.files / "a" / "x").write_text("x\n")
