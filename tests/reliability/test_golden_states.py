@@ -25,6 +25,7 @@ from athena_core.errors import ConfigError
 from athena_core.log.engine import open_archive, register_executor
 from athena_core.log.port import FORMAT
 from athena_core.settings import load
+from athena_core.system.sandbox import probe
 from tests.scale import sized
 from tests.support import postgres
 from tests.support.api import Json, soon
@@ -500,6 +501,10 @@ def test_workspaces_continue_as_they_were(state: GoldenState, opened: Opened, co
         assert ended(opened, "parked") == "completed"
         assert (own / workspace / "files" / "parked.txt").read_text() == "parked\n"
         assert "+parked\n" in ada.get(f"/runs/{left['parked']}/diff")["diff"]
+        if probe().available:  # its source lies elsewhere now, and its own repository is broken
+            said = {"input": "always", "harnessProfileId": left["boxed"], "sessionId": "edited"}
+            assert olga.post("/runs", said)["output"] == "all done"
+            assert (own / left["workspace"] / "files" / "effects.txt").read_text() == "always\n"
         ada.send("DELETE", f"/workspaces/{workspace}").raise_for_status()
         assert not (own / workspace).exists()
     assert command("verify")["ok"]
