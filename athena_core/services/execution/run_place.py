@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.domain.workspace import DIFF_LABEL
+from athena_core.errors import AthenaError
 from athena_core.providers.mask import Mask
 from athena_core.services.execution.progress import RunProgress
 from athena_core.services.execution.verification import to_evidence
@@ -74,9 +75,16 @@ class RunPlace:
         return to_evidence(self._ids, shown, "workspace", (DIFF_LABEL,))
 
     async def last_changes(self) -> tuple[run.RunStep, ...]:
-        """Return the record of the changes for the end of the run. Later changes do not count."""
+        """Return the record of the changes for the end of the run. Later changes do not count.
+
+        Raise AthenaError the first time if there can be none.
+        """
         if self._last is None:
-            self._last = await self.changes()
+            try:
+                self._last = await self.changes()
+            except AthenaError:
+                self._last = ()
+                raise
         return self._last
 
     async def closing(self) -> tuple[run.RunStep, ...]:

@@ -171,8 +171,7 @@ class Runs:
         notes = who.scope is not None and any(map(names_notes, references or ()))
         personas = await to_thread.run_sync(self._personas, session_id) if joins(body, who) else frozenset[str]()
         refused = not self._joins(who, personas) or (notes and self._access.hides(who, "getMemory"))
-        read = () if refused else references or ()
-        resolved = await self._resolve(read, profile, session_id, workflow_run_id)
+        resolved = await self._resolve(() if refused else references or (), profile, session_id, workflow_run_id)
         text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS

@@ -1,4 +1,4 @@
-"""What runs changed in their workspaces, over HTTP and on the command line: shown, applied, kept and cleaned."""
+"""Changes of runs in their workspaces, over HTTP and on the command line: shown, applied, kept and cleaned."""
 
 import json
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.runs.test_workspaces import Site, sh
 from tests.support import repository
 from tests.support.api import Refused, opened
 from tests.support.directed import directed
 from tests.support.model import call
+from tests.support.own_workspaces import Site, sh
 from tests.support.pages import Shell
 from tests.support.server import Server
 

@@ -10,16 +10,13 @@ from tests.conftest import Serve
 from tests.support import repository
 from tests.support.api import Json
 from tests.support.directed import DirectedModel, directed
-from tests.support.model import Profile, Step, call
+from tests.support.model import Profile
+from tests.support.own_workspaces import sh
 from tests.support.server import Server
 from tests.support.worker import Worker
 from tests.support.workflow_builder import Builder, settled
 
 pytestmark = pytest.mark.heavy
-
-
-def sh(script: str) -> Step:
-    return call("shell", command=["/bin/sh", "-c", script])
 
 
 def profile(server: Server, workspace: str) -> str:
