@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -257,3 +258,43 @@ def test_a_scope_hides_workspaces_and_changes_of_other_sessions(tmp_path: Path) 
         viewer = server.client("vera")
         for path in (f"/runs/{runs['a']}/apply", f"/workspaces/{ids['a']}/keep"):
             assert viewer.send(path, {"keep": True} if "keep" in path else {}).status_code == 403
+
+
+def test_an_apply_leaves_the_shared_workspace_only_through_the_gate(site: Site, tmp_path: Path) -> None:
+    shared, outside = site.server.workspace, tmp_path / "outside"
+    outside.mkdir()
+    (shared / "led").symlink_to(outside)
+    (shared / "taken").mkdir()
+    before = sorted(path.relative_to(shared) for path in shared.rglob("*") if ".git" not in path.parts)
+    script = """
+    mkdir -p led personas sub/.git/hooks; echo x > led/x; echo x > personas/x.md; echo x > .env; echo x > taken
+    echo x > sub/.git/hooks/pre-commit; ln -s /etc/passwd link
+    echo fine > fine.txt; printf x > "$(printf 'latin\\351')"
+    """
+    run_id = site.run("leaves", sh(script), harnessProfileId=site.profile())
+    for body in ({}, {"dryRun": True}):
+        answer = site.server.api.send(f"/runs/{run_id}/apply", body)
+        found = answer.json()
+        files = found["data"]["files"] if "dryRun" in body else found["error"]["details"]["files"]
+        conflicts = {one["path"] for one in files if one["result"] == "conflict"}
+        assert answer.status_code == (200 if "dryRun" in body else 409)
+        assert conflicts == {"led/x", "personas", ".env", "taken", "link", "latin\\xe9"}, files
+    assert sorted(path.relative_to(shared) for path in shared.rglob("*") if ".git" not in path.parts) == before
+    assert list(outside.iterdir()) == []
+    (shared / "led").unlink()
+    (shared / "taken").rmdir()
+
+
+def test_applies_of_two_runs_at_once_lose_no_change(site: Site) -> None:
+    shared, profile = site.server.workspace, site.profile()
+    (shared / "list.txt").write_text("".join(f"{number}\n" for number in range(20)))
+    repository.git(shared, "add", "-A")
+    repository.git(shared, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "List")
+    runs = [
+        site.run(f"edits {line}", sh(f"sed -i '{line}s/$/ changed/' list.txt"), harnessProfileId=profile)
+        for line in (1, 10, 20)
+    ]
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda run_id: site.server.api.send(f"/runs/{run_id}/apply", {}), runs * 2))
+    assert [answer.status_code for answer in answers] == [200] * 6, [answer.text for answer in answers]
+    assert (shared / "list.txt").read_text().count("changed\n") == 3
