@@ -117,7 +117,7 @@ def apply(
 
         record = json.decode(request_data(connection, "getRunDiff", path={"runId": run}))
         show_diff(record)
-        question = "Apply also what is not shown? [y/N] " if hidden_in(record) else "Apply? [y/N] "
+        question = "Apply the hidden changes too? [y/N] " if hidden_in(record) else "Apply? [y/N] "
         if input(question).strip().lower() not in {"y", "yes"}:
             render.note("Nothing was written.")
             return

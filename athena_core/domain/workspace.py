@@ -37,7 +37,7 @@ class WorkspaceCreated(Event):
     """
 
     TYPE: ClassVar[str] = "workspace.created"
-    SHOWS: ClassVar[Shows] = Shows()
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workspace_id: str
     kind: WorkspaceKind
     owner: str
@@ -55,7 +55,7 @@ class WorkspaceRetained(Event):
     """An identity decided whether the workspace is kept: not cleaned because it is unused."""
 
     TYPE: ClassVar[str] = "workspace.retained"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workspace_id: str
     keep: bool
     by: str
@@ -65,7 +65,7 @@ class WorkspaceApplied(Event):
     """An identity wrote the changes of a run into the shared workspace; ``files`` is the number of files written."""
 
     TYPE: ClassVar[str] = "workspace.applied"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workspace_id: str
     run_id: str
     files: int
@@ -76,7 +76,7 @@ class WorkspaceCleaned(Event):
     """The workspace is deleted: on request, because it was unused for too long, or with the text of its owner."""
 
     TYPE: ClassVar[str] = "workspace.cleaned"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workspace_id: str
     kind: WorkspaceKind
     owner: str
