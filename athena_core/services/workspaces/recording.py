@@ -96,6 +96,7 @@ class TreeRecorder:
         stop: Stop,
         *,
         files_max: int = FILES_MAX,
+        settled_ns: int = SETTLED_NS,
     ) -> None:
         """Record ``files`` into the repository ``directory``, writing at most ``room`` bytes."""
         self._files = files
@@ -105,6 +106,7 @@ class TreeRecorder:
         self._room = room
         self._stop = stop
         self._files_max = files_max
+        self._settle_ns = settled_ns
         cache = _cached(directory)
         self._before = {file.path: file for file in cache.files} if cache else _tracked(directory)
         self._above = {path[:at] for path in self._before for at in _slashes(path)}
@@ -121,7 +123,7 @@ class TreeRecorder:
         """Record the tree. Raise WorkspaceLimit, WorkspaceDiskFull, Overloaded or OSError."""
         try:
             with Pack(self._directory) as self._pack:
-                self._settled_ns = self._pack.began_ns - SETTLED_NS
+                self._settled_ns = self._pack.began_ns - self._settle_ns
                 for entry in walk(self._files, self._stop):
                     self._entry(entry)
                 trees = self._trees()

@@ -9,13 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from athena_core.domain.workspace import DIFF_BYTES_MAX, DIFF_FILES_MAX
 from athena_core.errors import WorkspaceDiskFull, WorkspaceLimit, WorkspaceMissing
 from athena_core.services.workspaces.making import make
 from athena_core.services.workspaces.packs import initialise
-from athena_core.services.workspaces.recording import CACHE_NAME, FILE_BYTES_MAX, LEFT_OUT_MAX, LeftOut, TreeRecorder
+from athena_core.services.workspaces.recording import (
+    CACHE_NAME,
+    FILE_BYTES_MAX,
+    LEFT_OUT_MAX,
+    LeftOut,
+    SnapshotCache,
+    TreeRecorder,
+)
 from athena_core.services.workspaces.snapshots import Snapshots
 from athena_core.services.workspaces.trees import Stop, delete, delete_tree
 from athena_core.services.workspaces.usage import DiskUsage, measure, size_of
@@ -110,11 +118,17 @@ async def test_a_file_that_becomes_too_large_is_named_and_not_taken_for_deleted(
     (place.files / "data").write_text("small\n")
     before = await place.take()
     os.truncate(place.files / "data", size)
+    (place.files / "z").write_text("z\n")
     snapshot = await place.snapshots.take()
     assert snapshot.left_out == (LeftOut("data", "too-large"),)
     diff = await place.snapshots.diff(before, snapshot.tree)
-    assert [(file.path, file.change, file.recorded) for file in diff.files] == [("data", "retyped", False)]
+    assert [(file.path, file.change, file.recorded) for file in diff.files] == [
+        ("data", "retyped", False),
+        ("z", "added", True),
+    ]
     assert "deleted" not in diff.text
+    assert "Subproject" not in diff.text
+    assert diff.text.endswith("+z\n")
     assert "[data changed" in diff.text
     os.utime(place.files / "data", ns=(1, 1))
     assert (await place.snapshots.diff(snapshot.tree, await place.take())).files_total == 1
@@ -348,6 +362,27 @@ async def test_a_change_that_hides_its_time_is_seen(place: Place) -> None:
     (place.files / "a").write_text("two\n")
     os.utime(place.files / "a", ns=(1, 1))
     assert await place.take() != before
+
+
+async def test_a_change_that_hides_its_time_is_seen_in_a_settled_file(place: Place) -> None:
+    """A program can set the time of a change of the content, but not of the inode."""
+    path, rules, stop = place.files / "a", Workspace(place.files), Stop("the test", 60)
+    path.write_text("one\n")
+    os.utime(path, ns=(1, 1))
+    changed = path.stat().st_ctime_ns
+    before = TreeRecorder(place.files, place.git, rules, None, stop, settled_ns=-(10**18)).record()
+    while path.stat().st_ctime_ns == changed:
+        path.write_text("two\n")
+        os.utime(path, ns=(1, 1))
+    assert TreeRecorder(place.files, place.git, rules, None, stop).record().tree != before.tree
+
+
+async def test_a_file_that_changed_just_before_a_snapshot_is_read_again_in_the_next(place: Place) -> None:
+    (place.files / "fresh").write_text("one\n")
+    await place.take()
+    (cached,) = msgspec.msgpack.decode((place.git / CACHE_NAME).read_bytes(), type=SnapshotCache).files
+    assert cached.path == b"fresh"
+    assert cached.stamp == ()
 
 
 async def test_a_broken_cache_is_not_used(place: Place) -> None:
