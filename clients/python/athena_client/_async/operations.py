@@ -193,8 +193,8 @@ class AsyncOperations(AsyncCore):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every
-                call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `WORKSPACE_DISK_FULL`,
+                `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -279,7 +279,8 @@ class AsyncOperations(AsyncCore):
             AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`,
                 `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`,
-                `UNKNOWN_ERROR`, or an error of every call.
+                `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error
+                of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -1399,8 +1400,8 @@ class AsyncOperations(AsyncCore):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
-                error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
+                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -1542,8 +1543,8 @@ class AsyncOperations(AsyncCore):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
-                error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
+                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.DrainResult | models.WorkDrain = await self.request(
             "POST",
