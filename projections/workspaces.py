@@ -127,7 +127,8 @@ def workspace_applied(rows: Rows, recorded: Recorded[WorkspaceApplied]) -> None:
 def workspace_opened(rows: Rows, recorded: Recorded[WorkspaceOpened]) -> None:
     event = recorded.event
     known = rows.get(RUN, recorded.stream) is not None
-    rows.put(RUN, WorkspaceRunRow(recorded.stream, event.workspace_id, event.tree))
+    if not known:
+        rows.append(RUN, WorkspaceRunRow(recorded.stream, event.workspace_id, event.tree))
     row = _change(rows, event.workspace_id)
     if row is not None:
         row.last_used_at = recorded.at

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 VIEWS = ("workspaces",)
 APPLY_VIEWS = ("runs", "workspaces")
 DIFF_VIEWS = ("runs", "evidence", "workspaces")
+OPEN = frozenset(("queued", "running", "paused"))
+"""The statuses of runs that have not ended."""
+
 USES_SECONDS_MAX = 5.0
 """How long the cleaning of unused workspaces waits for the read model."""
 
@@ -51,8 +54,8 @@ class RunDiffFile(Value):
 class RunDiff(Value):
     """The changes of a run in its workspace.
 
-    ``recorded`` is false until the run has ended. ``diff`` is a unified diff, absent if nothing changed or if its text
-    was erased. With ``truncated``, the diff lacks some of the changes. ``files`` are those in the diff, and
+    ``recorded`` is false until the run ends or pauses, and if it crashed. ``diff`` is a unified diff, absent if nothing
+    changed or if its text was erased. With ``truncated``, the diff lacks some of the changes. ``files`` are those in the diff, and
     ``filesTotal`` counts all. ``applied`` lists the newest applies of the run's changes to the shared workspace.
     """
 
@@ -190,15 +193,17 @@ async def apply_run(plane: "ControlPlane", call: ApiCall[ApplyBody, NoQuery]) ->
     """
     run_id, head = call.path["runId"], plane.reader.head()
 
-    def read(rows: Connection) -> workspaces.RecordedChanges | None:
-        existing(runs.run_by_id(rows, run_id, call.who.scope), "run", run_id)
-        return workspaces.changes_of(rows, run_id)
+    def read(rows: Connection) -> tuple[runs.Run, workspaces.RecordedChanges | None]:
+        run = existing(runs.run_by_id(rows, run_id, call.who.scope), "run", run_id)
+        return run, workspaces.changes_of(rows, run_id)
 
-    changes, position = await plane.read(APPLY_VIEWS, head, read)
+    (run, changes), position = await plane.read(APPLY_VIEWS, head, read)
     if changes is None:
         raise _shared(run_id)
-    if changes.after is None:
+    if run.status in OPEN:
         raise RunNotEnded(f"Run {run_id} has not ended. Its changes are recorded at its end.")
+    if changes.after is None:
+        raise NotFound(f"Run {run_id} recorded no changes, because it crashed. Look into {changes.workspace_id}.")
     wanted = ChangesOfRun(run_id, changes.workspace_id, changes.before, changes.after, applied=bool(changes.applied))
     if call.body.dry_run:
         files = await plane.applies.plan(wanted)

@@ -53,7 +53,7 @@ def notes_of(record: dict[str, Any]) -> list[str]:
     """Return what a diff does not show, and when it was applied."""
     notes = hidden_in(record)
     if not record["recorded"]:
-        notes.append("The run has not ended: its changes are recorded at its end.")
+        notes.append("The run recorded no changes: it has not ended, or it crashed.")
     elif not record["filesTotal"]:
         notes.append("The run changed no files.")
     notes += [f"Applied at {one['at']} by {one['by']}." for one in record["applied"][:1]]

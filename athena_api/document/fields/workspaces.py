@@ -27,7 +27,7 @@ FIELDS: Mapping[str, str] = {
     "RunDiff.evidenceId": "Evidence with the diff; absent if nothing changed.",
     "RunDiff.files": "Changed files in the diff.",
     "RunDiff.filesTotal": "Number of changed files.",
-    "RunDiff.recorded": "False until the run has ended.",
+    "RunDiff.recorded": "False until the run ends or pauses, and if it crashed.",
     "RunDiff.removedLines": "Number of removed lines.",
     "RunDiff.truncated": "True if the diff is cut.",
     "RunDiff.workspaceStatus": "Status of the workspace.",

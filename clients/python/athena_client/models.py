@@ -2892,9 +2892,9 @@ class RunChanges(Model, frozen=True, kw_only=True):
 class RunDiff(Model, frozen=True, kw_only=True):
     """The changes of a run in its workspace.
 
-    `recorded` is false until the run has ended. `diff` is a unified diff, absent if nothing changed or if its text was
-    erased. With `truncated`, the diff lacks some of the changes. `files` are those in the diff, and `files_total`
-    counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
+    `recorded` is false until the run ends or pauses, and if it crashed. `diff` is a unified diff, absent if nothing
+    changed or if its text was erased. With `truncated`, the diff lacks some of the changes. `files` are those in the
+    diff, and `files_total` counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
     """
 
     run_id: str
@@ -2904,7 +2904,7 @@ class RunDiff(Model, frozen=True, kw_only=True):
     workspace_status: WorkspaceStatus
     """Status of the workspace."""
     recorded: bool
-    """False until the run has ended."""
+    """False until the run ends or pauses, and if it crashed."""
     files: list[RunDiffFile]
     """Changed files in the diff."""
     files_total: int

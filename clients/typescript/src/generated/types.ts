@@ -3102,9 +3102,9 @@ export interface RunChanges {
 /**
  * The changes of a run in its workspace.
  *
- * `recorded` is false until the run has ended. `diff` is a unified diff, absent if nothing changed or if its text was
- * erased. With `truncated`, the diff lacks some of the changes. `files` are those in the diff, and `filesTotal` counts
- * all. `applied` lists the newest applies of the run's changes to the shared workspace.
+ * `recorded` is false until the run ends or pauses, and if it crashed. `diff` is a unified diff, absent if nothing
+ * changed or if its text was erased. With `truncated`, the diff lacks some of the changes. `files` are those in the
+ * diff, and `filesTotal` counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
  */
 export interface RunDiff {
   /** Id of the run. */
@@ -3113,7 +3113,7 @@ export interface RunDiff {
   readonly workspaceId: string;
   /** Status of the workspace. */
   readonly workspaceStatus: WorkspaceStatus | (string & {});
-  /** False until the run has ended. */
+  /** False until the run ends or pauses, and if it crashed. */
   readonly recorded: boolean;
   /** Changed files in the diff. */
   readonly files: readonly RunDiffFile[];
