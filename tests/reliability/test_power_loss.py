@@ -27,7 +27,7 @@ from tests.reliability.program import attempt, settle, unstarted_log
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 
-IMAGES = sized(100, 1_000, 20_000)
+IMAGES = sized(100, 500, 20_000)
 IMAGES_OF_ONE_HISTORY = 1_000
 CONTROL_IMAGES = sized(40, 200, 1_000)
 CLIENTS = 8

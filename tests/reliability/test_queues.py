@@ -23,9 +23,9 @@ from tests.support.api import Api, Refused, soon
 from tests.support.records import CODEC, wired
 from tests.support.server import Server
 
-ROUNDS = sized(3, 50, 500)
+ROUNDS = sized(3, 20, 500)
 CALLERS = 20
-KILLS = sized(2, 20, 200)
+KILLS = sized(2, 10, 200)
 KILLS_OF_ONE_LOG = 20
 DRAIN_SECONDS_MAX = 0.4
 SESSIONS = 6

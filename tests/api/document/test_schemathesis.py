@@ -18,7 +18,7 @@ from tests.support.server import NO_FLOOD
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 PHASES = sized("fuzzing", "examples,coverage,fuzzing,stateful", "examples,coverage,fuzzing,stateful")
 WHO = ["ada", "vera"]
-EXAMPLES = {None: sized(2, 15, 500), "ada": sized(2, 15, 500), "vera": sized(2, 8, 500)}
+EXAMPLES = {None: sized(2, 8, 500), "ada": sized(2, 8, 500), "vera": sized(2, 4, 500)}
 """Of each operation; a Viewer is refused most of what others may."""
 
 COUNTED = re.compile(r"Tested: |[0-9,]+ generated")
