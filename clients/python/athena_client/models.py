@@ -2893,8 +2893,8 @@ class RunDiff(Model, frozen=True, kw_only=True):
     """The changes of a run in its workspace.
 
     `recorded` is false until the run ends or pauses, and if it crashed. `diff` is a unified diff, absent if nothing
-    changed or if its text was erased. With `truncated`, the diff lacks some of the changes. `files` are those in the
-    diff, and `files_total` counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
+    changed or if its text was erased. With `truncated`, the diff lacks some changes. `files` are those in the diff, and
+    `files_total` counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
     """
 
     run_id: str

@@ -3103,8 +3103,8 @@ export interface RunChanges {
  * The changes of a run in its workspace.
  *
  * `recorded` is false until the run ends or pauses, and if it crashed. `diff` is a unified diff, absent if nothing
- * changed or if its text was erased. With `truncated`, the diff lacks some of the changes. `files` are those in the
- * diff, and `filesTotal` counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
+ * changed or if its text was erased. With `truncated`, the diff lacks some changes. `files` are those in the diff, and
+ * `filesTotal` counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
  */
 export interface RunDiff {
   /** Id of the run. */
