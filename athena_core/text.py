@@ -56,3 +56,8 @@ def escape_json(data: bytes) -> bytes:
 
 def _escaped(found: re.Match[bytes]) -> bytes:
     return b"\\u%04x" % ord(found[0].decode())
+
+
+def took_longer(timeout: str) -> str:
+    """Return the end of the sentence "the run …" for a run that timed out."""
+    return f"took longer than {timeout}"

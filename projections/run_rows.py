@@ -31,7 +31,7 @@ from athena_core.domain.run import (
 from athena_core.domain.template import RunTemplateRun
 from athena_core.enums import PauseReason, RequeueReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.event import Event, Recorded, Value
-from athena_core.text import ERASED, or_erased, preview
+from athena_core.text import ERASED, or_erased, preview, took_longer
 from athena_core.values import PREVIEW_CHARS, Usage
 from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_json
 
@@ -404,7 +404,7 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
 @RUNS.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     row = _finish(rows, recorded, "timed-out")
-    kind, message = errors.RunTimeout, f"the run took longer than {recorded.event.timeout_ms} ms"
+    kind, message = errors.RunTimeout, f"the run {took_longer(f'{recorded.event.timeout_ms} ms')}"
     row.error_code, row.error = kind.code, _error(kind.code, message, retryable=kind.retryable)
 
 

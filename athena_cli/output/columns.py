@@ -323,7 +323,7 @@ TABLES: Mapping[str, ListTable] = {
             Column("of", lambda record: short(first_of(record, ("sessionId", "workflowRunId")))),
             word("source", "source", rank=4),
             word("status", "status"),
-            Column("kept", lambda record: "yes" if record["keep"] else "no", 3),
+            Column("kept", lambda record: "yes" if record.get("keep") else "no", 3),
             number("runs", "runs", rank=1),
             ago("used", "lastUsedAt"),
             ago("age", "createdAt", rank=5),

@@ -37,7 +37,7 @@ from athena_core.domain.run import (
 from athena_core.enums import PauseReason, RequeueReason, RunStatus, WaitReason
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
-from athena_core.text import or_erased
+from athena_core.text import or_erased, took_longer
 from athena_core.values import MICRO_USD, RefusedPlan, RefusedRequest, Scope
 
 CAUSES_MAX = 1_000
@@ -522,7 +522,7 @@ def _ended(event: Event, note: str | None) -> str:
             forced = "; forced, because its executor did not stop in time" if event.forced else ""
             return CANCELLED[event.cause] + reason + forced
         case RunTimedOut():
-            return f"stopped: it took longer than {duration(event.timeout_ms)}"
+            return f"stopped: it {took_longer(duration(event.timeout_ms))}"
         case RunCrashed():
             return f"crashed: {event.executor} was lost in attempt {event.attempt}, and no attempts are left"
     return "ended"

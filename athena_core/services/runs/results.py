@@ -23,7 +23,7 @@ from athena_core.errors import (
 from athena_core.event import Event, Recorded, Value
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
-from athena_core.text import or_erased
+from athena_core.text import or_erased, took_longer
 from athena_core.values import ContextMeta, Reliability, TemplateUse, Usage, VerificationFailure
 
 
@@ -162,7 +162,7 @@ def _run_error(run_id: str, ending: Event, note: str | None) -> AthenaError:
     details = {"runId": run_id}
     match ending:
         case run.RunTimedOut():
-            return RunTimeout(f"run {run_id} took longer than {ending.timeout_ms} ms", details)
+            return RunTimeout(f"run {run_id} {took_longer(f'{ending.timeout_ms} ms')}", details)
         case run.RunCancelled(cause="session-busy"):
             return SessionLockTimeout(
                 "the session stayed busy with another run, so the run was withdrawn; retry later", details

@@ -16,10 +16,10 @@ from athena_core.clock import SystemClock
 from athena_core.settings import load
 from athena_core.values import Identity, Role, RunBody
 from tests.conftest import Serve
-from tests.support.api import Json
 from tests.support.gate import Gates
 from tests.support.records import META
 from tests.support.server import Server
+from tests.support.wire import ask, connect
 
 LONG = 60  # seconds that no test waits
 
@@ -82,23 +82,17 @@ def test_a_server_that_stops_answers_all_waits(serve: Serve, gates: Gates) -> No
     gate = gates["left"]
     run_id = server.api.start(gate.order)["runId"]
     gate.arrival()
-    with ThreadPoolExecutor(1) as pool:
-        api = server.client()
-        begun = threading.Event()
-
-        def wait() -> Json:
-            begun.set()
-            answer: Json = api.get(f"/runs/{run_id}", wait=LONG)
-            return answer
-
-        waiting = pool.submit(wait)
-        begun.wait()
-        server.api.get("/admin/health")  # another connection: the request above is very likely there by now
+    with connect(server.url) as waiting:
+        waiting.sendall(f"GET /api/v1/runs/{run_id}?wait={LONG} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        ask(server.url, "GET", b"/api/v1/admin/health")  # a later connection, so the request above has been read
         server.signal(signal.SIGTERM)
-        try:
-            assert waiting.result()["runId"] == run_id
-        finally:
-            server.wait()
+        received = b""
+        while piece := waiting.recv(65_536):
+            received += piece
+        server.wait()
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert msgspec.json.decode(body)["data"]["runId"] == run_id
 
 
 # In this process

@@ -27,6 +27,7 @@ from athena_core.services.execution import live_relay, runner
 from athena_core.services.execution.liveness import ProcessInfo, ProcessStatus
 from athena_core.services.proof import anchors
 from athena_core.services.schedules import timer
+from athena_core.services.workspaces import cleaning
 from athena_core.settings import load
 from athena_core.system.problems import LOOPS
 from athena_core.values import LOCAL, RunBody
@@ -125,11 +126,12 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     faults.into("runner.take-over", runner, "take_over")
     faults.into("schedules.alarm", parts.timer._due, "pop_due")
     faults.into("views", Projector, "step")
+    faults.into("workspaces.removal", parts.workspace_cleaner, "remove_directories", OSError)
     for module, name in (
         *((log_module, "WATCH_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),
         *((reactors, "LEADER_SECONDS"), (refusal_limits, "WINDOW_SECONDS"), (live_relay, "GATHER_SECONDS")),
         *((live_relay, "TROUBLE_SECONDS"), (runner, "SWEEP_SECONDS"), (timer, "LOOK_SECONDS")),
-        *((updater, "TROUBLE_SECONDS"), (updater, "CHECK_SECONDS")),
+        *((updater, "TROUBLE_SECONDS"), (updater, "CHECK_SECONDS"), (cleaning, "REMOVAL_SECONDS")),
     ):
         monkeypatch.setattr(module, name, SOON_SECONDS)
     monkeypatch.setattr(runner, "SWEEPS_BETWEEN_LOOKS", 1)
@@ -180,6 +182,7 @@ async def stir(parts: ControlPlane) -> None:
     parts.runner._want(KEY)
     await parts.runner._take_over(KEY, 1, "dead")
     parts.timer._alarm.set(parts.clock.now(), again=True)
+    parts.workspace_cleaner._wake.set()
 
 
 async def run(parts: ControlPlane) -> str:
