@@ -6,7 +6,8 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from tests.support.api import soon
@@ -32,10 +33,18 @@ http {{
 """
 
 
+PORTS = range(10_000, 32_000)
+"""Below the ports that the system gives to clients and to servers without a port of their own."""
+
+_taken = count()
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
+    """Return a port that no other test is given meanwhile: each process begins elsewhere."""
+    while True:
+        port = PORTS[(os.getpid() * 101 + next(_taken)) % len(PORTS)]
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def location(port: int, content: str) -> str:

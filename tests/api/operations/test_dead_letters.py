@@ -264,4 +264,5 @@ def test_a_redrive_is_one_at_a_time_for_a_filter_and_can_be_stopped(agents: Serv
     assert api.send(f"/a2a/dlq/redrive/{started['id']}", method="DELETE").json()["data"] == stopped
     assert api.send("/a2a/dlq/redrive/rdr_unknown", method="DELETE").status_code == 404
     again = api.post("/a2a/dlq/redrive", body | {"ratePerSecond": 500})
-    assert job(api, again["id"], "completed")["requeued"] == 3 - stopped["done"]
+    requeued = job(api, again["id"], "completed")["requeued"]
+    assert 3 - stopped["done"] <= requeued <= 3, "what was requeued before may have failed again meanwhile"
