@@ -8,7 +8,7 @@ import pytest
 
 from athena_core.system.sandbox import probe
 from tests.support import repository
-from tests.support.api import Json, Refused
+from tests.support.api import Json, Refused, soon
 from tests.support.asks import answer
 from tests.support.directed import directed
 from tests.support.model import call
@@ -116,11 +116,15 @@ def test_the_changes_of_a_run_are_recorded_however_it_ends(site: Site, ending: s
     api, name = site.server.api, f"ends {ending}"
     slow = sh("echo half > half.txt; sleep 60")
     quick = sh("echo half > half.txt")
-    fields: Json = {"max_turns": 2} if ending == "run.failed" else {"timeout_ms": 1_500} if "timed" in ending else {}
+    fields: Json = {"max_turns": 2} if ending == "run.failed" else {"timeout_ms": 5_000} if "timed" in ending else {}
     said = site.model.script(name, *((quick, quick) if ending == "run.failed" else (slow, "done")))
     run_id = api.start(said, harnessProfileId=site.profile(**fields))["runId"]
     if ending == "run.cancelled":
         api.await_event("tool.called", runId=run_id)
+        written = site.files(run_id) / "half.txt"
+        for _ in soon():
+            if written.exists() and written.read_text():
+                break
         api.post(f"/run-control/by-run/{run_id}/cancel")
     assert api.await_ending(run_id) == ending
     assert site.diff(run_id).endswith("+half\n")

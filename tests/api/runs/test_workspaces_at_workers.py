@@ -60,7 +60,7 @@ def test_a_run_that_another_worker_takes_over_records_all_that_it_changed(
     directory = server.state_dir / "workspaces"
     (opened,) = payloads(server, "workspace.opened", runId=run_id)
     half = directory / opened["workspaceId"] / "files" / "half.txt"
-    while not half.exists():
+    while not (half.exists() and half.read_text()):
         api.head()
     next(worker for worker in workers if worker.told["id"] == lease["executor"]).kill()
     assert api.await_ending(run_id) == "run.completed"
