@@ -310,6 +310,7 @@ def test_a_cancel_reaches_a_run_of_another_process(terminal: Terminal) -> None:
         assert tail.read_until(lambda event: event["type"] == "run.cancelled")
 
 
+@pytest.mark.heavy
 def test_a_paused_run_is_resumed_over_both(terminal: Terminal) -> None:
     with acting([call("files", action="list", path="."), "all done"]) as model:
         terminal.settings["openai_base_url"] = model.url

@@ -98,6 +98,7 @@ def test_a_workspace_is_listed_kept_and_cleaned(site: Site) -> None:
     assert len(api.get("/workspaces", sessionId="clean")["items"]) == 2
 
 
+@pytest.mark.heavy
 def test_the_command_line_shows_and_applies(site: Site, tmp_path: Path) -> None:
     write = call("files", action="write", path="cli.txt", content="a\x1b[31mb\n")
     run_id = site.run("cli", write, harnessProfileId=site.profile(), sessionId="cli")
