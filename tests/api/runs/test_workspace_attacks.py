@@ -5,15 +5,15 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
 from athena_core.system.sandbox import probe
 from tests.support import repository
 from tests.support.api import Json, Refused, soon
-from tests.support.directed import DirectedModel, directed
-from tests.support.model import Profile, Step, call
+from tests.support.directed import directed
+from tests.support.model import call
+from tests.support.own_workspaces import Site, sh
 from tests.support.process import environment_of
 from tests.support.server import Server
 
@@ -22,34 +22,8 @@ ROLES = "ada:Admin,olga:Operator,vera:Viewer,scoped:Operator"
 BOTH = [None, pytest.param("required", marks=pytest.mark.skipif(not probe().available, reason="no sandbox works"))]
 
 
-def sh(script: str) -> Step:
-    return call("shell", command=["/bin/sh", "-c", script])
-
-
-class Site(NamedTuple):
-    """A server whose shared workspace is a repository, and its model."""
-
-    server: Server
-    model: DirectedModel
-
-    def profile(self, workspace: str = "session", *, sandbox: str | None = None, **fields: Any) -> str:
-        body = Profile(**fields).body | {"workspace": workspace}
-        body |= {} if sandbox is None else {"sandbox": {"mode": sandbox}}
-        return str(self.server.api.post("/harness-profiles", body)["id"])
-
-    def run(self, name: str, *turns: Step, ending: str = "run.completed", **fields: Any) -> str:
-        """Run a script. Return the id of the run."""
-        said = self.model.script(name, *turns, "done")
-        run_id = str(self.server.api.start(said, **fields)["runId"])
-        assert self.server.api.await_ending(run_id) == ending
-        return run_id
-
-    def diff(self, run_id: str) -> Json:
-        return dict(self.server.api.get(f"/runs/{run_id}/diff"))
-
-    def files(self, run_id: str) -> Path:
-        """Return the directory in which a run worked."""
-        return self.server.state_dir / "workspaces" / str(self.diff(run_id)["workspaceId"]) / "files"
+def diff_of(site: Site, run_id: str) -> Json:
+    return dict(site.server.api.get(f"/runs/{run_id}/diff"))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +48,7 @@ def test_metadata_of_a_request_choose_no_workspace(site: Site) -> None:
     forged = {"workflowId": flow, "workflowRunId": of_flow, "workflowStepId": "one"}
     run_id = site.run("looks for it", sh("ls -A"), harnessProfileId=profile, metadata=forged)
     assert "steps.txt" not in site.model.results("looks for it")[-1]
-    assert site.diff(run_id)["workspaceId"] != theirs["workspaceId"]
+    assert diff_of(site, run_id)["workspaceId"] != theirs["workspaceId"]
     with pytest.raises(Refused, match="workflowRunId"):
         api.start("hello", harnessProfileId=profile, workflowRunId=of_flow)
 
@@ -120,14 +94,14 @@ def test_a_planted_repository_runs_nothing_and_hides_nothing(site: Site, sandbox
         f"again {sandbox}", sh("echo more >> seen.txt"), harnessProfileId=profile, sessionId=f"plants-{sandbox}"
     )
     assert not pwned.exists()
-    paths = {one["path"]: one["change"] for one in site.diff(first)["files"]}
+    paths = {one["path"]: one["change"] for one in diff_of(site, first)["files"]}
     assert paths == dict.fromkeys(
         (".gitattributes", ".gitmodules", "evil.config", "out", "passwd", "seen.txt"), "added"
     )
-    assert "+visible\n" in site.diff(first)["diff"]
-    assert "root:" not in site.diff(first)["diff"]
-    assert [one["path"] for one in site.diff(again)["files"]] == ["seen.txt"]
-    assert "+more\n" in site.diff(again)["diff"]
+    assert "+visible\n" in diff_of(site, first)["diff"]
+    assert "root:" not in diff_of(site, first)["diff"]
+    assert [one["path"] for one in diff_of(site, again)["files"]] == ["seen.txt"]
+    assert "+more\n" in diff_of(site, again)["diff"]
     assert (repository.git(shared, "rev-parse", "HEAD"), (shared / "a.py").read_text()) == before
 
 
@@ -149,7 +123,7 @@ def test_names_and_contents_forge_no_file_and_no_terminal(site: Site) -> None:
         f"printf '{LINES}\\033]0;owned\\007\\342\\200\\256' > ./\"$(printf -- '{name}')\"" for name in NAMES
     )
     run_id = site.run("names", sh(make), harnessProfileId=site.profile())
-    found = site.diff(run_id)
+    found = diff_of(site, run_id)
     assert (len(found["files"]), found["filesTotal"], found["truncated"]) == (len(NAMES), len(NAMES), False)
     assert "forged" not in {one["path"] for one in found["files"]}
     assert {one["added"] for one in found["files"]} == {7}
@@ -162,15 +136,16 @@ def test_names_and_contents_forge_no_file_and_no_terminal(site: Site) -> None:
 
 def test_attributes_cannot_hide_a_change_and_a_long_one_is_cut_with_a_mark(site: Site) -> None:
     script = "printf '* -diff -text\\n' > .gitattributes; seq 1 400000 > long.txt; echo x > z.txt"
-    found = site.diff(site.run("long", sh(script), harnessProfileId=site.profile()))
+    found = diff_of(site, site.run("long", sh(script), harnessProfileId=site.profile()))
     assert found["truncated"] is True
     assert (found["filesTotal"], found["addedLines"]) == (3, 400_002)
     assert len(found["diff"].encode()) <= 1_000_000
 
 
 def test_a_secret_in_a_file_is_masked_in_the_diff(site: Site) -> None:
-    found = site.diff(
-        site.run("keeps a key", sh(f"printf 'sk-ant-%s\\n' {SECRET[7:]} > key.txt"), harnessProfileId=site.profile())
+    found = diff_of(
+        site,
+        site.run("keeps a key", sh(f"printf 'sk-ant-%s\\n' {SECRET[7:]} > key.txt"), harnessProfileId=site.profile()),
     )
     assert SECRET not in found["diff"]
     assert "***" in found["diff"]
@@ -199,7 +174,7 @@ def test_a_workspace_in_a_directory_of_the_shared_one_is_closed_there(tmp_path: 
         site = Site(server, model)
         made = site.run("makes", sh("echo canary > secret.txt"), harnessProfileId=site.profile())
         (there,) = own.iterdir()
-        assert there.name == site.diff(made)["workspaceId"]
+        assert there.name == diff_of(site, made)["workspaceId"]
         path = f"deep/own/{there.name}/files/secret.txt"
         shared = site.profile("shared")
         site.run("reads", call("files", action="read", path=path), harnessProfileId=shared)
@@ -243,7 +218,7 @@ def test_a_scope_hides_workspaces_and_changes_of_other_sessions(tmp_path: Path) 
         runs = {
             name: site.run(name, sh(f"echo {name} > a.txt"), harnessProfileId=profile, sessionId=name) for name in "ab"
         }
-        ids = {name: site.diff(run_id)["workspaceId"] for name, run_id in runs.items()}
+        ids = {name: diff_of(site, run_id)["workspaceId"] for name, run_id in runs.items()}
         scoped = server.client("scoped", **{"x-athena-scope-sessions": "a"})
         assert [one["workspaceId"] for one in scoped.items("/workspaces")] == [ids["a"]]
         assert scoped.get(f"/runs/{runs['a']}/diff")["workspaceId"] == ids["a"]
