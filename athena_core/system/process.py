@@ -14,6 +14,7 @@ import anyio
 from anyio import to_thread
 
 from athena_core.system import supervisor
+from athena_core.system.line_reader import LineReader
 from athena_core.system.sandbox import Sandbox, SandboxRefused
 from athena_core.text import clean
 
@@ -105,7 +106,10 @@ class Child(asyncio.SubprocessProtocol):
         """Take the pipe that the supervisor reports on. ``end`` closes it."""
         self._sandbox = sandbox
         self.output = asyncio.StreamReader(limit=CHUNK_BYTES)
+        self._lines = LineReader(self.output)
         self.exited = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._complaints = b""
         self._report = report
         self._reported = b""
@@ -217,8 +221,18 @@ class Child(asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Handle the end of a pipe."""
+        if fd == 0:
+            self._writable.set()
         if fd == 1:
             self.output.feed_eof()
+
+    def pause_writing(self) -> None:
+        """Handle a full standard input: the command does not read."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Handle a standard input that has room again."""
+        self._writable.set()
 
     def process_exited(self) -> None:
         """Handle the end of the command. Its descendants are dead, unless its supervisor was killed."""
@@ -258,6 +272,21 @@ class Child(asyncio.SubprocessProtocol):
             return  # the command ended before it read its input; its exit status is enough
         stdin.write(data)
         stdin.write_eof()
+
+    async def read_line(self, bytes_max: int) -> bytes | None:
+        """Return the next line of output without its end, None at the end. Raise LineTooLong. Use it or ``output``."""
+        return await self._lines.read(bytes_max)
+
+    async def write(self, data: bytes) -> None:
+        """Write to standard input and leave it open. Wait while more than the buffer of the pipe is unread.
+
+        The data is lost if the command closed its input or ended; the end of its output is enough.
+        """
+        stdin = cast(asyncio.WriteTransport | None, self._transport.get_pipe_transport(0))
+        if stdin is None or stdin.is_closing():
+            return
+        stdin.write(data)
+        await self._writable.wait()
 
     @property
     def problem(self) -> str | None:
