@@ -22,6 +22,7 @@ from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
 from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
+from athena_core.agents.known import read_agents
 from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
 from athena_core.domain import DECIDERS, EVENTS
@@ -144,6 +145,7 @@ class Wiring:
         self.ids = ids
         self.mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
         self.credentials = Credentials(settings.credentials_file, self.mask, monotonic=clock.monotonic)
+        self.agents = read_agents(settings.agents)
         self.providers = providers_of(settings, self.mask, serves)
         self.names = frozenset(self.providers)
         self.destinations = destinations_of(settings.anchor_to)

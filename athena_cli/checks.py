@@ -23,6 +23,7 @@ from athena_cli.output.values import distance
 from athena_cli.transport import tls_context
 from athena_cli.words.sentences import MESSAGES, REMEDIES
 from athena_client.wire import certificate_fault
+from athena_core.agents.known import read_agents
 from athena_core.clock import SystemClock, iso
 from athena_core.credentials.credentials_file import read_definitions
 from athena_core.credentials.sources import FileSource, SecretUnavailable, VariableSource, read_once
@@ -71,6 +72,7 @@ def examine() -> list[CheckResult]:
         ]
     findings += _settings(settings)
     findings += check_credentials(settings.credentials_file)
+    findings += check_agents(settings.agents)
     findings.append(check_sandbox(probe(), required=settings.runtime_isolation_standard_require_sandbox))
     findings += _directory(settings.state_dir)
     findings += _server(settings)
@@ -136,6 +138,22 @@ def check_sandbox(found: SandboxProbe, *, required: bool) -> CheckResult:
     return CheckResult(
         check="sandbox", status=status, says=f"no sandbox works here: {found.reason}", remedy=found.remedy
     )
+
+
+def check_agents(path: Path | None) -> Iterator[CheckResult]:
+    """Check the file of agents, and that each program is installed. Start none of them."""
+    try:
+        agents = read_agents(path)
+    except ConfigError as error:
+        remedy = "correct the file: docs/reference/agents.md"
+        yield CheckResult(check="agents", status="wrong", says=error.message, remedy=remedy)
+        return
+    for name, agent in agents.items():
+        lacks = agent.missing()
+        says = "; ".join(lacks) or f"{agent.argv[0]} is installed"
+        status: CheckStatus = "notice" if lacks else "ok"
+        install = "install it, or correct argv, env.PATH or readOnly in the file" if lacks else None
+        yield CheckResult(check=f"agent {name}", status=status, says=printable(says), remedy=install)
 
 
 def check_credentials(path: Path | None) -> Iterator[CheckResult]:

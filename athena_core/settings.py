@@ -338,6 +338,9 @@ class Settings:
         parse_path_or_none,
         "TOML file with the credentials that tools add to requests (credentials.md). Read again on SIGHUP.",
     )
+    agents = Setting(
+        "", parse_path_or_none, "TOML or JSON file with the outside agents that are registered (agents.md)."
+    )
     runtime_isolation_standard_require_sandbox = Setting(
         "false",
         parse_switch,
@@ -393,7 +396,7 @@ class Settings:
         return Settings({**self.__dict__, **values}, self.files)
 
 
-CLOSED = ("credentials_file", "tls_key_file")
+CLOSED = ("agents", "credentials_file", "tls_key_file")
 """Settings that name files which tools may not reach, beside ``.env`` and the files of secret settings."""
 
 SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from athena_core.system.line_reader import LineTooLong
+from athena_core.system.process import LineTooLong
 from athena_core.text import preview
 
 LINE_BYTES_MAX = 16 << 20

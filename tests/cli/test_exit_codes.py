@@ -35,6 +35,7 @@ AT_THE_START = {
     "ATHENA_PROVIDER_FALLBACK_ORDER": "mock,nobody",
     "ATHENA_AUTH_ROLE_MAP_FILE": "/dev/null/roles",
     "ATHENA_CREDENTIALS_FILE": "/dev/null/credentials",
+    "ATHENA_AGENTS": "/dev/null/agents",
 }
 """Values that can be read, and are wrong on this machine."""
 

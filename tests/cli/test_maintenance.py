@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from athena_cli.checks import check_credentials, check_sandbox
+from athena_cli.checks import check_agents, check_credentials, check_sandbox
 from athena_core.event import Position
 from athena_core.system.sandbox import SandboxProbe
 from tests.cli.conftest import Here
@@ -278,6 +278,23 @@ def test_the_doctor_reads_each_credential_and_shows_none(tmp_path: Path) -> None
     (refused,) = check_credentials(path)
     assert refused.status == "wrong"
     assert tuple(check_credentials(None)) == ()
+
+
+def test_the_doctor_looks_for_the_programs_of_agents(tmp_path: Path) -> None:
+    agents = {
+        "here": {"template": "codex", "argv": ["sh"]},
+        "gone": {"template": "codex", "argv": ["no-such-agent"], "readOnly": ["/no/such/place"]},
+    }
+    path = tmp_path / "agents.json"
+    path.write_text(json.dumps({"agents": agents}))
+    here, gone = check_agents(path)
+    assert (here.check, here.status, here.says) == ("agent here", "ok", "sh is installed")
+    assert (gone.check, gone.status) == ("agent gone", "notice")
+    assert gone.says == "the program no-such-agent is not installed; /no/such/place does not exist"
+    path.write_text("{")
+    (refused,) = check_agents(path)
+    assert refused.status == "wrong"
+    assert tuple(check_agents(None)) == ()
 
 
 def test_doctor_says_why_no_sandbox_works() -> None:

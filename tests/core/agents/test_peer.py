@@ -23,7 +23,7 @@ from athena_core.agents.peer import (
     RequestTimedOut,
     TooManyRequests,
 )
-from athena_core.system.line_reader import LineReader
+from athena_core.system.process import LineReader
 
 SECONDS = 20.0
 

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from athena_core.system import supervisor
-from athena_core.system.process import CannotStart, Child, environment
+from athena_core.system.process import CannotStart, Child, LineTooLong, environment
 from tests.support.witness import Knock, Witness
 
 ROOT = Path(__file__).parents[3]
@@ -26,6 +26,7 @@ PROGRAM = """
 import asyncio, subprocess, sys
 import uvloop
 from athena_core.system import supervisor
+from athena_core.system.process import LineTooLong
 from athena_core.system.process import Child, environment
 
 async def run():
@@ -209,3 +210,37 @@ async def test_a_command_may_trace_no_process() -> None:
     await child.end()
     assert len(sets) == 5
     assert not [value for value in sets if value >> supervisor.CAP_SYS_PTRACE & 1]
+
+
+@LOOPS
+def test_an_open_input_is_written_and_the_lines_of_the_output_are_read(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def talk() -> None:
+        child = await Child.start(("/bin/cat",), environment())
+        for line in (b"one", b"", b"x" * 300_000):
+            await child.write(line + b"\n")
+            assert await child.read_line(300_000) == line
+        await child.write(b"y" * 301 + b"\nrest\n")
+        with pytest.raises(LineTooLong):
+            await child.read_line(300)
+        await child.end()
+        await child.write(b"lost\n")
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(talk())
+
+
+@LOOPS
+def test_writing_waits_while_a_command_reads_nothing(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def talk() -> None:
+        child = await Child.start(("/bin/sh", "-c", "kill -STOP $$; wc -c"), environment())
+        await child.write(b"x")  # fits into the buffer
+        writing = asyncio.create_task(child.write(b"x" * 1_000_000))
+        await asyncio.wait((writing,), timeout=0.05)
+        assert not writing.done()
+        await child.end()
+        await writing  # its end lets the writer go
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(talk())

@@ -1,0 +1,266 @@
+"""The agents that the operator registered: how each is started, and the templates of the four that are known.
+
+A client names an agent. The program, its arguments and its environment stand in the operator's file only.
+"""
+
+import json
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
+
+from athena_core.errors import ConfigError
+from athena_core.system import private_file
+from athena_core.system.dotenv import check_writers
+from athena_core.system.private_file import open_regular
+from athena_core.system.process import LANG, PATH
+from athena_core.text import one_line
+from athena_core.values import CLIENT_ID_CHARS_MAX, NAME
+
+AgentWire: TypeAlias = Literal["openai-chat", "openai-responses", "anthropic", "gemini"]
+"""The API that an agent asks models with."""
+AgentResume: TypeAlias = Literal["exact", "idle", "none"]
+"""Whether an agent takes up a session of a killed process: always, if it was idle, or never."""
+
+TEMPLATES = Path(__file__).with_name("templates.toml")
+FILE_BYTES_MAX = 262_144
+AGENTS_MAX = 50
+WORDS_MAX = 64
+ENTRIES_MAX = 100
+TEXT_CHARS_MAX = 65_536
+MODE_CHARS_MAX = 100
+PATH_CHARS_MAX = 500
+MEMBERS = ("template", "argv", "wire", "env", "files", "resume", "mode", "boxedMode", "readOnly")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
+PLACEHOLDERS = ("gateway", "key", "model", "home")
+UNSAFE = re.compile(r"[\"'`\\{}$]")
+"""Characters that would end a quoted value of a template, or begin a placeholder."""
+NEVER_BOUND = tuple(map(Path, ("/", "/proc", "/dev", "/sys")))
+
+
+class AgentLaunch(NamedTuple):
+    """The start of an agent for one run. ``files`` are relative to the home directory."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    home: Path
+    files: Mapping[str, str]
+
+    def write_files(self) -> None:
+        """Write the files into the home directory, readable by the owner only. Raise OSError. Blocks."""
+        for name, content in self.files.items():
+            path = self.home / name
+            private_file.make_directory(path.parent, self.home)
+            private_file.write(path, content.encode())
+
+
+class KnownAgent(NamedTuple):
+    """A registered agent. ``argv``, ``env`` and ``files`` are templates."""
+
+    name: str
+    argv: tuple[str, ...]
+    wire: AgentWire
+    env: Mapping[str, str]
+    files: Mapping[str, str]
+    resume: AgentResume
+    mode: str | None
+    """The mode that Athena orders if the profile names none."""
+    boxed_mode: str | None
+    """The mode in a sandbox, if it is another one."""
+    read_only: tuple[Path, ...]
+    """Directories and files outside of the system's that the agent needs in its sandbox."""
+
+    def missing(self) -> list[str]:
+        """Return what this machine lacks for the agent: its program, and paths of ``read_only``. Blocks."""
+        program = shutil.which(self.argv[0], path=self.env.get("PATH", PATH))
+        lacks = [] if program else [f"the program {self.argv[0]} is not installed"]
+        return lacks + [f"{path} does not exist" for path in self.read_only if not path.exists()]
+
+    def launch(self, gateway: str, key: str, model: str, home: Path) -> AgentLaunch:
+        """Return the start of the agent with the values of a run. Raise ConfigError if a value cannot be quoted."""
+        values = {"gateway": gateway, "key": key, "model": model, "home": str(home)}
+        for name, value in values.items():
+            if not value.isprintable() or UNSAFE.search(value):
+                raise ConfigError.of(name, "quotes, backslashes, '`', '$' and braces are not allowed for an agent")
+
+        def fill(text: str) -> str:
+            return PLACEHOLDER.sub(lambda found: values[found[1]], text)
+
+        environment = {"PATH": PATH, "LANG": LANG, **{name: fill(text) for name, text in self.env.items()}}
+        files = {name: fill(text) for name, text in self.files.items()}
+        return AgentLaunch(tuple(map(fill, self.argv)), environment | {"HOME": str(home)}, home, files)
+
+
+class _Fault(Exception):
+    """A mistake in the file: the path of the member and a sentence."""
+
+    def __init__(self, place: str, sentence: str) -> None:
+        super().__init__(f"{place}: {sentence}" if place else sentence)
+
+
+def read_agents(path: Path | None) -> Mapping[str, KnownAgent]:
+    """Read the operator's file: JSON if its name ends with ``.json``, else TOML. Without a path no agent is known.
+
+    Raise ConfigError with one line that names the member. Blocks.
+    """
+    if path is None:
+        return {}
+    shown = one_line(str(path))
+    try:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+            check_writers(path, os.fstat(file.fileno()), os.geteuid())
+            data = file.read(FILE_BYTES_MAX + 1)
+        return _parse(data, as_json=path.suffix == ".json")
+    except OSError as error:
+        raise ConfigError(f"ATHENA_AGENTS: {shown} cannot be read: {error.strerror}") from None
+    except _Fault as fault:
+        raise ConfigError(f"ATHENA_AGENTS: {shown}: {fault}") from None
+    except ConfigError as error:
+        raise ConfigError(f"ATHENA_AGENTS: {one_line(error.message)}") from None
+
+
+@cache
+def templates() -> Mapping[str, Mapping[str, Any]]:
+    """Return the entries of the shipped templates."""
+    entries: dict[str, Mapping[str, Any]] = tomllib.loads(TEMPLATES.read_text("utf-8"))["agents"]
+    return entries
+
+
+def _parse(data: bytes, *, as_json: bool) -> Mapping[str, KnownAgent]:
+    if len(data) > FILE_BYTES_MAX:
+        raise _Fault("", f"the file is larger than {FILE_BYTES_MAX} bytes. Remove some entries.")
+    try:
+        document = json.loads(data) if as_json else tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if as_json else "TOML"
+        raise _Fault("", f"not valid {kind} ({one_line(str(error))[:200]}). Correct the file.") from None
+    _check_members(_table(document, ""), "", ("agents",))
+    entries = _table(document.get("agents", {}), "agents")
+    if len(entries) > AGENTS_MAX:
+        raise _Fault("agents", f"more than {AGENTS_MAX} entries. Remove some.")
+    return {name: _agent(name, entry) for name, entry in entries.items()}
+
+
+def _agent(name: str, value: Any) -> KnownAgent:
+    if len(name) > CLIENT_ID_CHARS_MAX or not NAME.fullmatch(name):
+        allowed = f"letters, digits, '.', '_' and '-', at most {CLIENT_ID_CHARS_MAX}"
+        raise _Fault("agents", f"the name {one_line(name)[:60]!r} has other characters than {allowed}, or is too long.")
+    place = f"agents.{name}"
+    given = _table(value, place)
+    _check_members(given, place, MEMBERS)
+    base: Mapping[str, Any] = {}
+    if "template" in given:
+        base = templates()[_one_of(given["template"], f"{place}.template", templates())]
+    table = {**base, **given}
+    for member in ("argv", "wire", "resume"):
+        if member not in table:
+            raise _Fault(place, f"{member} is missing. Add it, or template.")
+    env, files = (
+        {**base.get(member, {}), **_table(given.get(member, {}), f"{place}.{member}")} for member in ("env", "files")
+    )
+    return KnownAgent(
+        name=name,
+        argv=_argv(table["argv"], f"{place}.argv"),
+        wire=cast(AgentWire, _one_of(table["wire"], f"{place}.wire", get_args(AgentWire))),
+        env=_env(env, f"{place}.env"),
+        files=_files(files, f"{place}.files"),
+        resume=cast(AgentResume, _one_of(table["resume"], f"{place}.resume", get_args(AgentResume))),
+        mode=_mode(table, "mode", place),
+        boxed_mode=_mode(table, "boxedMode", place),
+        read_only=_read_only(table.get("readOnly", []), f"{place}.readOnly"),
+    )
+
+
+def _argv(value: Any, place: str) -> tuple[str, ...]:
+    words = _list(value, place, WORDS_MAX)
+    if not words:
+        raise _Fault(place, "expected the program and its arguments.")
+    argv = tuple(_text(word, f"{place}[{number}]") for number, word in enumerate(words))
+    if "/" in argv[0] and not argv[0].startswith("/"):
+        raise _Fault(f"{place}[0]", "expected an absolute path, or a name that is found in PATH.")
+    for number, word in enumerate(argv):
+        if "{key}" in word:
+            remedy = "Put it into env or files."
+            raise _Fault(f"{place}[{number}]", f"{{key}} is not allowed, because other users can read it. {remedy}")
+    return argv
+
+
+def _env(table: Mapping[str, Any], place: str) -> dict[str, str]:
+    if len(table) > ENTRIES_MAX:
+        raise _Fault(place, f"more than {ENTRIES_MAX} variables. Remove some.")
+    for name in table:
+        if not VARIABLE.fullmatch(name) or name == "HOME" or name.startswith("ATHENA_"):
+            shown = one_line(name)[:60]
+            raise _Fault(place, f"{shown!r} is not allowed: not a variable's name, or HOME, or it starts with ATHENA_.")
+    return {name: _text(text, f"{place}.{name}", multiline=True) for name, text in table.items()}
+
+
+def _files(table: Mapping[str, Any], place: str) -> dict[str, str]:
+    if len(table) > ENTRIES_MAX:
+        raise _Fault(place, f"more than {ENTRIES_MAX} files. Remove some.")
+    for name in table:
+        parts = name.split("/")
+        if not name.isprintable() or len(name) > PATH_CHARS_MAX or any(part in {"", ".", ".."} for part in parts):
+            shown = one_line(name)[:60]
+            raise _Fault(place, f"{shown!r} is not a path below the home directory, as '.config/agent.toml'.")
+    return {name: _text(text, f"{place}.{name}", multiline=True) for name, text in table.items()}
+
+
+def _mode(table: Mapping[str, Any], member: str, place: str) -> str | None:
+    if member not in table:
+        return None
+    mode = _text(table[member], f"{place}.{member}")
+    if len(mode) > MODE_CHARS_MAX:
+        raise _Fault(f"{place}.{member}", f"longer than {MODE_CHARS_MAX} characters.")
+    return mode
+
+
+def _read_only(value: Any, place: str) -> tuple[Path, ...]:
+    paths = tuple(Path(_text(word, f"{place}[{number}]")) for number, word in enumerate(_list(value, place, WORDS_MAX)))
+    for number, path in enumerate(paths):
+        if not path.is_absolute() or ".." in path.parts or path in NEVER_BOUND:
+            shown = ", ".join(map(str, NEVER_BOUND))
+            raise _Fault(f"{place}[{number}]", f"expected an absolute path without '..', other than {shown}.")
+    return paths
+
+
+def _table(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _Fault(place, "expected a table.")
+    return value
+
+
+def _list(value: Any, place: str, entries_max: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > entries_max:
+        raise _Fault(place, f"expected a list of at most {entries_max} texts.")
+    return value
+
+
+def _text(value: Any, place: str, *, multiline: bool = False) -> str:
+    """Return a text whose placeholders are known."""
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_CHARS_MAX:
+        raise _Fault(place, f"expected text of 1 to {TEXT_CHARS_MAX} characters.")
+    if not (re.sub(r"[\n\t]", "", value) if multiline else value).isprintable():
+        raise _Fault(place, "the text has control characters. Remove them.")
+    for name in PLACEHOLDER.findall(value):
+        if name not in PLACEHOLDERS:
+            known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
+            raise _Fault(place, f"unknown placeholder {{{name[:40]}}}. Known are {known}.")
+    return value
+
+
+def _one_of(value: Any, place: str, choices: Collection[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise _Fault(place, f"expected one of {', '.join(choices)}.")
+    return value
+
+
+def _check_members(table: Mapping[str, Any], place: str, known: Collection[str]) -> None:
+    for name in table:
+        if name not in known:
+            raise _Fault(place, f"unknown member {one_line(name)[:60]!r}. Known are {', '.join(known)}.")
