@@ -4,7 +4,7 @@ Agents differ, and change weekly. Unknown members and updates are ignored, optio
 statuses are open words. What decides something (ids, options, the kind of an update) must have its shape.
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 from msgspec import Raw
@@ -117,6 +117,16 @@ class ToolCallUpdate(AcpMessage):
     raw_output: Any = None
     content: list[dict[str, Any]] | None = None
     locations: list[dict[str, Any]] | None = None
+    meta: dict[str, Any] | None = msgspec.field(name="_meta", default=None)
+
+    @property
+    def terminal_text(self) -> str:
+        """The next output of the terminal of the call, which some agents report here only. Its beginning may lack."""
+        for member in ("terminal_output_delta", "terminal_output"):
+            found = (self.meta or {}).get(member)
+            if isinstance(found, dict) and isinstance(found.get("data"), str):
+                return cast(str, found["data"])
+        return ""
 
 
 class PermissionOption(AcpMessage):

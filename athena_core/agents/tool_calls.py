@@ -11,6 +11,8 @@ from athena_core.agents.peer import ProtocolBroken
 
 CALLS_MAX = 10_000
 """Maximum number of calls in a turn."""
+TERMINAL_CHARS_MAX = 65_536
+"""Maximum number of characters that are kept of the output of a terminal."""
 
 
 class FileChange(NamedTuple):
@@ -33,6 +35,8 @@ class AgentToolCall:
     raw_input: Any = None
     raw_output: Any = None
     content: list[dict[str, Any]] = field(default_factory=list)
+    terminal_text: str = ""
+    """The end of the output of its terminal."""
 
     @property
     def ended(self) -> bool:
@@ -45,15 +49,15 @@ class AgentToolCall:
 
         The status ``in_progress`` does not show it: some agents send it before they ask for the permission.
         """
-        return self.ended or self.raw_output is not None
+        return self.ended or self.raw_output is not None or bool(self.terminal_text)
 
     @property
     def output(self) -> str:
-        """The text of the result: its content, else the raw output."""
+        """The text of the result: its content, else the raw output, else the output of its terminal."""
         pieces = [text_of_block(item["content"]) for item in self.content if isinstance(item.get("content"), dict)]
         text = "\n".join(filter(None, pieces))
         if text or self.raw_output is None:
-            return text
+            return text or self.terminal_text
         return self.raw_output if isinstance(self.raw_output, str) else msgspec.json.encode(self.raw_output).decode()
 
     @property
@@ -93,6 +97,7 @@ class ToolCalls:
             call.raw_output = update.raw_output
         if update.content is not None:
             call.content = update.content
+        call.terminal_text = (call.terminal_text + update.terminal_text)[-TERMINAL_CHARS_MAX:]
         return call
 
     def ask(self, request: PermissionRequest) -> AgentToolCall:

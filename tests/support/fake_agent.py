@@ -63,6 +63,7 @@ SWITCHES = {
     "mode-deaf": "accepts an ordered mode and reports another one",
     "mode-refused": "answers session/set_mode with an error",
     "mode-drift": "leaves the ordered mode after the first call",
+    "terminal": "reports the output of a command as the text of a terminal only",
     "wrong-usage": "reports the usage of its last model call only",
     "old-protocol": "speaks version 2",
     # What it should not send
@@ -645,6 +646,12 @@ class Agent:
         content.append({"type": "content", "content": {"type": "text", "text": result}})
         if self._cancelled.is_set():
             status = "failed"
+        if self.on("terminal"):
+            for piece in (result[:3], result[3:]):
+                output = {"terminal_output_delta": {"terminal_id": number, "data": piece}}
+                self._update(session, sessionUpdate="tool_call_update", toolCallId=number, _meta=output)
+            self._update(session, sessionUpdate="tool_call_update", toolCallId=number, status=status)
+            return result
         done: Json = {"toolCallId": number, "status": status, "rawOutput": {"output": result}, "content": content}
         self._update(session, sessionUpdate="tool_call_update", **done)
         if self._cancelled.is_set():

@@ -45,6 +45,17 @@ async def test_a_harmless_habit_changes_nothing(tmp_path: Path, switch: str) -> 
     assert list(call.changes) == [FileChange("out.txt", None, "hi\n")]
 
 
+async def test_the_output_of_a_terminal_is_a_result(tmp_path: Path) -> None:
+    async with (
+        agent_model(shell("echo said"), "Done.") as model,
+        fake_agent(tmp_path / "home", model, "terminal", "never-asks") as agent,
+    ):
+        await agent.begin(tmp_path)
+        await agent.prompt()
+    (call,) = agent.calls
+    assert (call.output, call.ran, call.raw_output) == ("said\n", True, None)
+
+
 @pytest.mark.parametrize(
     ("switches", "reason", "asked"),
     [((), "end_turn", 2), (("reject-ends",), "end_turn", 1), (("reject-cancels",), "cancelled", 1)],
