@@ -97,6 +97,8 @@ class ToolCalls:
             call.raw_output = update.raw_output
         if update.content is not None:
             call.content = update.content
+        elif update.raw_output is not None:  # what stood there before is a description of the call
+            call.content = [item for item in call.content if item.get("type") == "diff"]
         call.terminal_text = (call.terminal_text + update.terminal_text)[-TERMINAL_CHARS_MAX:]
         return call
 

@@ -178,6 +178,12 @@ WIRES: Mapping[str, Wire] = {
     "/messages": ANTHROPIC,
     ":streamgeneratecontent": GEMINI,
 }
+JSON_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+GEMINI_ROUTE = {
+    "candidates": [{"content": {"role": "model", "parts": [{"text": "{}"}]}, "finishReason": "STOP"}],
+    "usageMetadata": {"promptTokenCount": TOKENS[0], "candidatesTokenCount": TOKENS[1]},
+}
+"""The answer of the model that Gemini asks which model to use."""
 TITLES = ("Give this conversation a title", "Suggest what to ask next")
 """Beginnings of the fake agent's requests that belong to no turn."""
 
@@ -203,10 +209,13 @@ class AgentModel:
         """Return the answer to a request."""
         self.asked.append(asked)
         path = asked.path.partition("?")[0]
+        if path.endswith(":generatecontent"):
+            self.answered += 1
+            return says(JSON_HEAD, json.dumps(GEMINI_ROUTE).encode())
         wire = next(wire for ending, wire in WIRES.items() if path.endswith(ending))
         number = wire.turns(asked.body)
         step = self.script[min(number, len(self.script) - 1)]
-        if any(title in asked.raw for title in TITLES):
+        if not asked.body.get("tools") or any(title in asked.raw for title in TITLES):
             step = "A title"
         if isinstance(step, Refuses):
             return refuses(step.status, json.dumps(step.body).encode(), "content-type: application/json")

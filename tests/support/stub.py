@@ -65,7 +65,7 @@ class Stub:
             writer.close()
 
     async def _behaviour(self, head: str, reader: asyncio.StreamReader) -> Behaviour:
-        if head.startswith("get "):
+        if head.startswith(("get ", "head ")):
             self.listed += 1
             return self.lists
         size = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))

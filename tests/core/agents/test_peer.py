@@ -261,7 +261,9 @@ async def test_the_end_of_the_output_cancels_open_requests() -> None:
         talk.ends.close()
         with pytest.raises(PeerEnded, match="output-closed"):
             await request
-    assert (talk.methods.cancelled, talk.methods.order) == (1, ["wait"])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (talk.methods.cancelled, talk.methods.order) == (1, ["wait"])
 
 
 async def test_leaving_stops_the_conversation() -> None:

@@ -82,6 +82,14 @@ def test_the_output_is_text(members: dict[str, Any], output: str) -> None:
     assert merged(update(**members)).output == output
 
 
+def test_a_description_before_the_call_is_no_output() -> None:
+    described = {"type": "content", "content": {"type": "text", "text": "run it"}}
+    diff = {"type": "diff", "path": "/a", "oldText": None, "newText": "x"}
+    call = merged(update(content=[described, diff]), update(status="completed", rawOutput="(no output)"))
+    assert call.output == "(no output)"
+    assert len(list(call.changes)) == 1
+
+
 def test_changes_of_files_are_found() -> None:
     diff = {"type": "diff", "path": "/a", "oldText": None, "newText": "x", "_meta": {"kind": "add"}}
     call = merged(update(content=[diff, {**diff, "oldText": "w"}, {**diff, "newText": 1}, {"type": "diff"}]))
