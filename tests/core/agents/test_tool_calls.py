@@ -82,7 +82,7 @@ def test_the_output_is_text(members: dict[str, Any], output: str) -> None:
     assert merged(update(**members)).output == output
 
 
-def test_a_description_before_the_call_is_no_output() -> None:
+def test_a_description_before_the_call_is_not_its_output() -> None:
     described = {"type": "content", "content": {"type": "text", "text": "run it"}}
     diff = {"type": "diff", "path": "/a", "oldText": None, "newText": "x"}
     call = merged(update(content=[described, diff]), update(status="completed", rawOutput="(no output)"))
