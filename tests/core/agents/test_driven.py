@@ -1,6 +1,7 @@
 """Tests of the client of the Agent Client Protocol with a real process: the fake agent, well-behaved and not."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from athena_core.agents.peer import EndState, PeerEnded, PeerLimits, RequestFail
 from athena_core.agents.tool_calls import FileChange
 from tests.support.agent_driver import SOON, fake_agent
 from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, Refuses, Step, agent_model, shell
+from tests.support.fake_agent import SWITCHES
 from tests.support.witness import Witness
 
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
@@ -207,9 +209,19 @@ async def test_a_session_is_taken_up_after_a_kill(tmp_path: Path, switches: tupl
 
 
 async def test_a_session_that_the_agent_forgot_is_begun_again(tmp_path: Path) -> None:
-    async with agent_model("Done.") as model, fake_agent(tmp_path / "home", model) as agent:
-        assert await agent.begin(tmp_path, "gone") == "new"
-        assert agent.client.session_id != "gone"
+    async with agent_model("Done.") as model:
+        async with fake_agent(tmp_path / "home", model, "forgets") as agent:
+            await agent.begin(tmp_path)
+            await agent.prompt()
+            previous = agent.client.session_id
+        async with fake_agent(tmp_path / "home", model, "memory=1") as agent:
+            assert await agent.begin(tmp_path, previous) == "new"
+            assert agent.client.session_id != previous
+
+
+def test_each_switch_of_the_fake_agent_is_tried() -> None:
+    text = Path(__file__).read_text("utf-8")
+    assert [switch for switch in SWITCHES if not re.search(f"[\"']{switch}\\b", text)] == []
 
 
 @pytest.mark.parametrize(
