@@ -18,6 +18,7 @@ from athena_core.system.process import LineTooLong
 from athena_core.text import preview
 
 LINE_BYTES_MAX = 16 << 20
+OPENINGS_MAX = 500_000
 DETAIL_CHARS_MAX = 300
 ID_CHARS_MAX = 1_000
 PARSE_ERRORS = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
@@ -108,6 +109,8 @@ class PeerLimits(NamedTuple):
     """The limits of a conversation."""
 
     line_bytes: int = LINE_BYTES_MAX
+    openings: int = OPENINGS_MAX
+    """Maximum number of braces and brackets that open in a line: each object takes time of the event loop."""
     requests: int = 32
     """Maximum number of open requests of this end."""
     accepted: int = 32
@@ -310,6 +313,8 @@ class Peer:
             self._fail(failure)
 
     async def _take(self, line: bytes) -> None:
+        if len(line) > self._limits.openings < line.count(b"{") + line.count(b"["):
+            raise ProtocolBroken("invalid-message", f"It sent a line with more than {self._limits.openings} objects.")
         try:
             message = _MESSAGE.decode(line)
         except msgspec.ValidationError:

@@ -214,6 +214,7 @@ CASES: dict[str, tuple[bytes, str]] = {
     "unasked": (b'{"jsonrpc": "2.0", "id": 4711, "result": 1}\n', "unknown-answer"),
     "other's id": (b'{"jsonrpc": "2.0", "id": "0", "result": 1}\n', "unknown-answer"),
     "handler": (b'{"jsonrpc": "2.0", "id": 1, "method": "broken"}\n', "invalid-message"),
+    "objects": (b'{"jsonrpc": "2.0", "method": "m", "params": [' + b"[]," * 500_000 + b"1]}\n", "invalid-message"),
     "long": (b" " * 2_000_001 + b"\n", "line-too-long"),
 }
 
@@ -226,6 +227,14 @@ async def test_broken_traffic_ends_the_conversation(data: bytes, state: str) -> 
         assert state in END_STATES
         with pytest.raises(PeerEnded, match=state):
             await talk.peer.request("m", None, seconds=SECONDS)
+
+
+async def test_a_long_text_may_hold_braces() -> None:
+    async with talking(PeerLimits(openings=1_000)) as talk:
+        talk.ends.send(id=1, method="echo", params="{" * 998)
+        assert (await talk.ends.written.get())["result"] == {"params": "{" * 998}
+        talk.ends.send(id=2, method="echo", params="{" * 1_000)
+        assert await talk.ended() == "invalid-message"
 
 
 async def test_an_answer_without_a_result_ends_its_request() -> None:
