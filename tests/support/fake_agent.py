@@ -73,7 +73,7 @@ SWITCHES = {
     "bad-update": "sends a tool call without an id",
     "bad-json": "sends a line that is not JSON",
     "not-rpc": "sends JSON that is no message",
-    "deep-json": "sends JSON that is nested a million times",
+    "deep-json": "sends JSON that is nested 100,000 times",
     "bad-utf8": "sends bytes that are no UTF-8",
     "huge-line": "sends a line of this many bytes",
     "endless-line": "sends a line without an end",
@@ -731,7 +731,7 @@ class Agent:
         for switch, line in (
             ("bad-json", b"Loading the model ...\n"),
             ("not-rpc", b'[{"jsonrpc": "2.0", "method": "session/update"}]\n'),
-            ("deep-json", b'{"jsonrpc": "2.0", "method": "x", "params": ' + b"[" * 1_000_000 + b"\n"),
+            ("deep-json", b'{"jsonrpc": "2.0", "method": "x", "params": ' + b"[" * 100_000 + b"\n"),
             ("bad-utf8", b'{"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "\xff"}}\n'),
             ("unasked-answer", b'{"jsonrpc": "2.0", "id": 4711, "result": {}}\n'),
             ("half-line", b'{"jsonrpc": "2.0", "method": "session/upd'),
