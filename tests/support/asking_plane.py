@@ -39,8 +39,9 @@ from athena_core.services.asks.answers import AnswerBody, Answers
 from athena_core.services.asks.expiry import expire
 from athena_core.services.asks.raising import raise_asks
 from athena_core.services.asks.rules import PermissionRules
-from athena_core.services.execution.agent import Agent, RunEnd
+from athena_core.services.execution.agent import Agent
 from athena_core.services.execution.model_call import CallCost, ModelAnswer
+from athena_core.services.execution.performer import RunEnd
 from athena_core.services.execution.progress import RunAssignment, assignment_of
 from athena_core.services.execution.requested_calls import has_asks
 from athena_core.services.halts import Halts

@@ -14,8 +14,8 @@ from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.services.asks.raising import raise_asks
-from athena_core.services.execution.agent import BudgetReached, RunEnd
 from athena_core.services.execution.leased_run import LeasedRun, RunTime
+from athena_core.services.execution.performer import BudgetReached, RunEnd
 from athena_core.services.execution.progress import RunAssignment
 from athena_core.services.execution.requested_calls import has_asks
 from athena_core.services.runs.admission import BudgetRequest, apply_command, reserve, still_open
@@ -93,7 +93,7 @@ class RunWriter:
 
 
 class LeaseRecorder:
-    """The record of one run under one lease (``agent.RunRecorder``)."""
+    """The record of one run under one lease (``performer.RunRecorder``)."""
 
     def __init__(
         self, writer: RunWriter, assignment: RunAssignment, meta: Meta, clock: Clock, held: LeasedRun, time: RunTime

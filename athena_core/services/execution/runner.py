@@ -19,10 +19,10 @@ from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.catalog import Catalog
-from athena_core.services.execution.agent import Agent, RunEnd, run_failed
 from athena_core.services.execution.lease_recorder import LeaseRecorder, RunWriter
 from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus, claim_rank
+from athena_core.services.execution.performer import Performer, RunEnd, run_failed
 from athena_core.services.execution.progress import RunAssignment, RunProgress, assignment_of, open_asks
 from athena_core.services.runs.admission import RunLease, abandon, claim, still_open, take_over
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun
@@ -76,7 +76,7 @@ class Runner:
         tail: Tail,
         waiters: RunWaiters,
         catalog: Catalog,
-        agent: Agent,
+        performer: Performer,
         executors: Executors,
         clock: Clock,
         ids: Ids,
@@ -88,7 +88,7 @@ class Runner:
         self._problems = log.problems
         self._waiters = waiters
         self._catalog = catalog
-        self._agent = agent
+        self._performer = performer
         self.executors = executors
         self._clock = clock
         self.about = about
@@ -378,23 +378,23 @@ class Runner:
         try:
             with held.scope:
                 try:
-                    done = await self._agent.work(assignment, recorder)
+                    done = await self._performer.work(assignment, recorder)
                 except (LeaseLost, StoreUnreachable):  # another executor, or this one later, continues it
                     return
                 except AthenaError as error:
                     bug = error if isinstance(error, InternalError) else None
                     failed = run_failed(error.code, error.message, retryable=error.retryable)
-                    done = RunEnd(self._agent.cut_off(assignment), failed)
+                    done = RunEnd(self._performer.cut_off(assignment), failed)
                 except Exception as error:  # a bug of ours must not strand the run
                     bug = error
-                    done = RunEnd(self._agent.cut_off(assignment), run_failed(InternalError.code, described(error)))
+                    done = RunEnd(self._performer.cut_off(assignment), run_failed(InternalError.code, described(error)))
             held.working = False
             if self._leaving:
                 await self._record_costs(assignment, recorder)
             elif held.scope.cancelled_caught:
                 late = run.RunTimedOut(timeout_ms=request.timeout_ms)
                 stopped = run.RunCancelled(cause="requested") if held.stopped else late
-                done = RunEnd(self._agent.cut_off(assignment), stopped)
+                done = RunEnd(self._performer.cut_off(assignment), stopped)
             if done is not None and not self._leaving:
                 last, problem = await self._closing(assignment, held)
                 bug, done = bug or problem, done._replace(last=(*done.last, *last))
@@ -411,7 +411,7 @@ class Runner:
                 self._problems.report(RUN, bug)
             elif ended:
                 self._problems.recovered(RUN)
-            self._agent.leave(assignment, ended=ended)
+            self._performer.leave(assignment, ended=ended)
             held.over.set()
             if self._held.get(assignment.run_id) is held:
                 del self._held[assignment.run_id]
@@ -427,7 +427,7 @@ class Runner:
         """
         try:
             with anyio.move_on_after(CLOSE_SECONDS_MAX if held.stopped else None):
-                return await self._agent.closing(assignment), None
+                return await self._performer.closing(assignment), None
         except AthenaError:
             return (), None
         except Exception as error:
@@ -436,7 +436,7 @@ class Runner:
 
     async def _record_costs(self, assignment: RunAssignment, recorder: LeaseRecorder) -> None:
         """Record the cost of a call that this executor cuts off when it leaves. Another one will call again."""
-        steps = self._agent.paid_in_vain(assignment)
+        steps = self._performer.paid_in_vain(assignment)
         if steps:
             with anyio.move_on_after(LEAVE_SECONDS_MAX), suppress(LeaseLost):
                 await recorder.record(steps)

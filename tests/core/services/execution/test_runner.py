@@ -204,7 +204,7 @@ async def test_a_bug_in_a_run_is_one_error_in_the_answer_the_record_and_the_even
         raise RuntimeError("it quotes what the model wrote")
 
     async with plane_at_work(tmp_path) as parts:
-        monkeypatch.setattr(parts.runner._agent, "work", work)
+        monkeypatch.setattr(parts.runner._performer, "work", work)
         committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
         run_id = committed.subject or ""
         with pytest.raises(InternalError) as answered:
@@ -234,7 +234,7 @@ async def test_a_bug_that_a_run_does_not_survive_ends_its_model(
 
     with pytest.raises(ExceptionGroup) as raised:
         async with plane_at_work(tmp_path) as parts:
-            monkeypatch.setattr(parts.runner._agent, "leave", broken)
+            monkeypatch.setattr(parts.runner._performer, "leave", broken)
             await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False)
             await anyio.sleep(PATIENCE_SECONDS)
     assert raised.group_contains(RuntimeError, match="a bug")
