@@ -14,6 +14,7 @@ from athena_api.single_flight import SingleFlight
 from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
+from athena_core.agents.registered import RegisteredAgents
 from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
 from athena_core.errors import CursorAhead, NotCaughtUp
@@ -82,6 +83,7 @@ class ControlPlane(NamedTuple):
     settings: Settings
     mask: Mask
     credentials: Credentials
+    agents: RegisteredAgents
     clock: Clock
     ids: Ids
     operations: tuple[str, ...]

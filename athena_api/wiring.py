@@ -22,7 +22,7 @@ from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
 from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
-from athena_core.agents.known import read_agents
+from athena_core.agents.registered import RegisteredAgents
 from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
 from athena_core.domain import DECIDERS, EVENTS
@@ -145,7 +145,7 @@ class Wiring:
         self.ids = ids
         self.mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
         self.credentials = Credentials(settings.credentials_file, self.mask, monotonic=clock.monotonic)
-        self.agents = read_agents(settings.agents)
+        self.agents = RegisteredAgents(settings.agents)
         self.providers = providers_of(settings, self.mask, serves)
         self.names = frozenset(self.providers)
         self.destinations = destinations_of(settings.anchor_to)
@@ -177,8 +177,14 @@ class Wiring:
         self.tail = Tail(self.log)
         self.live = LiveText(self.tail, self.log.signal)
         self.reader = self.log.reader()
-        knows = self.credentials.configured or settings.executor == "inline"
-        self.catalog = Catalog(self.log, self.ids, self.names, lambda: self.credentials.names if knows else None)
+        executes = settings.executor == "inline"
+        self.catalog = Catalog(
+            self.log,
+            self.ids,
+            self.names,
+            lambda: self.credentials.names if self.credentials.configured or executes else None,
+            lambda: self.agents.names if self.agents.configured or executes else None,
+        )
         self.permission_rules = PermissionRules(self.log)
 
     def wire_access(self) -> None:

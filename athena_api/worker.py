@@ -58,9 +58,10 @@ async def _work(parts: ControlPlane, ready: Callable[[ControlPlane], object], le
     reloads = set[asyncio.Task[None]]()
 
     def reload() -> None:
-        task = loop.create_task(parts.credentials.reload())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
+        for reads in (parts.credentials.reload(), parts.agents.reload(parts.log.problems)):
+            task = loop.create_task(reads)
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     async with worker_lifespan(parts):

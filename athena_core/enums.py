@@ -47,6 +47,8 @@ AskExpiry: TypeAlias = Literal["deny", "cancel"]
 """What an ask without an answer causes: the call is refused, or the run is cancelled."""
 AnswerCause: TypeAlias = Literal["person", "rule", "expiry", "run-ended"]
 Approval: TypeAlias = Literal["allow", "ask", "deny"]
+AgentToolKind: TypeAlias = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "other"]
+"""The kind of a tool call of an outside agent, as the agent says."""
 RuleScope: TypeAlias = Literal["run", "session", "profile"]
 """Where a permission rule is in force: in one run, one session, or all runs of one harness profile."""
 

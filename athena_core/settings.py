@@ -339,7 +339,9 @@ class Settings:
         "TOML file with the credentials that tools add to requests (credentials.md). Read again on SIGHUP.",
     )
     agents = Setting(
-        "", parse_path_or_none, "TOML or JSON file with the outside agents that are registered (agents.md)."
+        "",
+        parse_path_or_none,
+        "TOML or JSON file with the outside agents that are registered (agents.md). Read again on SIGHUP.",
     )
     runtime_isolation_standard_require_sandbox = Setting(
         "false",

@@ -98,6 +98,7 @@ class Capabilities(Value):
     limits: LimitCapabilities
     demo: bool | None = None
     credentials: tuple[str, ...] | None = None
+    agents: tuple[str, ...] | None = None
     sandbox: SandboxCapabilities | None = None
 
 
@@ -317,6 +318,7 @@ def capabilities_of(plane: "ControlPlane", role: Role, sandbox: SandboxProbe | N
             refusals_per_day_in_all=settings.refusals_per_day_in_all,
         ),
         credentials=tuple(sorted(plane.credentials.names)) if named else None,
+        agents=tuple(sorted(plane.agents.names)) if plane.agents.configured else None,
         sandbox=_shown_sandbox(sandbox) if creates and sandbox is not None else None,
         demo=settings.demo or None,
     )

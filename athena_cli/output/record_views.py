@@ -514,6 +514,7 @@ VIEWS: Mapping[str, View] = {
             whole("name", "displayName"),
             whole("version", "version"),
             whole("model", "config.provider", "config.model"),
+            whole("outside agent", "agent.name"),
             joined("tools", "config.tools"),
             joined("credentials", "config.credentials"),
             Column("shell", allowed_commands),
@@ -596,5 +597,4 @@ SAME: Mapping[str, tuple[str, ...]] = {
 
 def view_of(operation_id: str | None) -> View | None:
     """Return the view of an operation's answer, if it has one."""
-    shown = next((name for name, others in SAME.items() if operation_id in others), operation_id)
-    return VIEWS.get(shown or "")
+    return VIEWS.get(next((name for name, others in SAME.items() if operation_id in others), operation_id) or "")

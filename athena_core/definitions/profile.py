@@ -5,6 +5,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 
 from athena_core.enums import (
+    AgentToolKind,
     Approval,
     ApproverRole,
     AskExpiry,
@@ -39,6 +40,11 @@ READ_ONLY_MAX = 32
 """Maximum number of paths that a profile adds to the sandbox of its commands."""
 PATH_CHARS_MAX = 1_024
 """Maximum length of such a path."""
+
+AGENT_MODELS_MAX = 32
+"""Maximum number of models that a profile maps for an outside agent."""
+MODE_CHARS_MAX = 100
+"""Maximum length of a mode of an outside agent."""
 
 
 class HarnessConfig(Body):
@@ -210,6 +216,34 @@ class SandboxPolicy(Body):
     read_only: Annotated[tuple[ReadOnlyPath, ...], msgspec.Meta(max_length=READ_ONLY_MAX)] | None = None
 
 
+class AgentMatch(Body):
+    """Tool calls of this kind, or commands that begin with these words; without a field, all calls."""
+
+    kind: AgentToolKind | None = None
+    command: Words | None = None
+
+
+class AgentRule(Body):
+    """The approval of the tool calls that match."""
+
+    match: AgentMatch
+    approval: Approval
+
+
+class AgentPolicy(Body):
+    """The outside agent that works on the runs of the profile, and its rights.
+
+    ``mode`` is ordered after each opening of a session. ``models`` maps the models that the agent asks for to the ones
+    that serve it; without it only ``config.model`` does. The first of ``permissions`` that matches a call decides, else
+    a person is asked.
+    """
+
+    name: ClientId
+    mode: Annotated[str, msgspec.Meta(min_length=1, max_length=MODE_CHARS_MAX)] | None = None
+    models: Annotated[dict[Label, Label], msgspec.Meta(min_length=1, max_length=AGENT_MODELS_MAX)] | None = None
+    permissions: Annotated[tuple[AgentRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+
+
 class HarnessSpec(Body):
     """A harness profile as a client writes it."""
 
@@ -225,6 +259,7 @@ class HarnessSpec(Body):
     asks: AskPolicy | None = None
     sandbox: SandboxPolicy | None = None
     workspace: WorkspaceMode | None = None
+    agent: AgentPolicy | None = None
 
 
 def workspace_owner(

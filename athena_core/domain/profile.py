@@ -9,6 +9,9 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.definitions.profile import (
+    AgentMatch,
+    AgentPolicy,
+    AgentRule,
     Egress,
     FilesMatch,
     FilesPolicy,
@@ -99,17 +102,23 @@ class CreateProfile(Value):
 
 
 def normalise_profile(
-    spec: HarnessSpec, providers: frozenset[str], schema_fault: SchemaFault, credentials: frozenset[str] | None = None
+    spec: HarnessSpec,
+    providers: frozenset[str],
+    schema_fault: SchemaFault,
+    credentials: frozenset[str] | None = None,
+    agents: frozenset[str] | None = None,
 ) -> HarnessSpec:
-    """Return the profile with unique tools and credentials and lower-case hosts. Raise ConfigError.
+    """Return the profile with unique tools and credentials, lower-case hosts, and the defaults of an outside agent.
 
-    ``credentials`` are the names that exist; None if another process knows them.
+    ``credentials`` and ``agents`` are the names that exist; None if another process knows them. Raise ConfigError.
     """
     if spec.config.provider not in providers:
         known = ", ".join(sorted(providers))
         raise ConfigError.of(
             "config.provider", f"no provider {spec.config.provider!r} is registered", f"use one of {known}"
         )
+    if spec.agent is not None:
+        spec = _with_agent(spec, spec.agent, agents)
     egress = _normal_egress(spec.allowed_egress or ())
     policies = spec.verification_policies or ()
     seen: set[str] = set()
@@ -126,6 +135,27 @@ def normalise_profile(
         _check_sandbox(spec.sandbox, egress)
     config = replace(spec.config, tools=tools, credentials=_normal_credentials(spec.config, credentials))
     return replace(spec, config=config, allowed_egress=egress or None, verification_policies=policies or None)
+
+
+def _with_agent(spec: HarnessSpec, agent: AgentPolicy, known: frozenset[str] | None) -> HarnessSpec:
+    """Return the profile with the sandbox and the workspace of its outside agent. Raise ConfigError."""
+    if known is not None and agent.name not in known:
+        remedy = f"use one of {', '.join(sorted(known))}" if known else "set ATHENA_AGENTS on the server"
+        raise ConfigError.of("agent.name", f"no agent {agent.name!r} is registered", remedy)
+    if agent.mode is not None and not agent.mode.isprintable():
+        raise ConfigError.of("agent.mode", "has control characters", "remove them")
+    for index, rule in enumerate(agent.permissions or ()):
+        field, kind = f"agent.permissions[{index}]", rule.match.kind
+        if rule.match.command is not None and kind not in {None, "execute"}:
+            remedy = "use kind 'execute', or leave command out"
+            raise ConfigError.of(f"{field}.match.command", f"calls of kind {kind!r} have no command", remedy)
+        _check_rule(rule, field)
+    return replace(
+        spec,
+        agent=replace(agent, models=agent.models or None, permissions=agent.permissions or None),
+        sandbox=spec.sandbox or SandboxPolicy(mode="required"),
+        workspace=spec.workspace or "session",
+    )
 
 
 def _normal_credentials(config: HarnessConfig, known: frozenset[str] | None) -> tuple[str, ...] | None:
@@ -184,10 +214,10 @@ def _check_tools(policies: ToolPolicies, tools: tuple[str, ...], verifies: bool)
                 _check_rule(rule, f"{field}.rules[{index}]")
 
 
-def _check_rule(rule: ShellRule | HttpRule | FilesRule, field: str) -> None:
+def _check_rule(rule: ShellRule | HttpRule | FilesRule | AgentRule, field: str) -> None:
     """Check that an approval rule can match, and that it allows no program that runs other programs."""
     match rule.match:
-        case ShellMatch(command=command):
+        case ShellMatch(command=command) | AgentMatch(command=tuple(command)):
             program = PurePosixPath(command[0]).name
             if rule.approval == "allow" and RUNS_ANYTHING.fullmatch(program):
                 remedy = "remove the rule: a person may remember an exact call when it asks"

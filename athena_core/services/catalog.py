@@ -25,13 +25,18 @@ class Catalog:
         ids: Ids,
         providers: frozenset[str],
         credentials: Callable[[], frozenset[str] | None] = lambda: None,
+        agents: Callable[[], frozenset[str] | None] = lambda: None,
     ) -> None:
-        """Connect the parts. ``credentials`` returns the names that exist, None if another process knows them."""
+        """Connect the parts.
+
+        ``credentials`` and ``agents`` return the names that exist, None if another process knows them.
+        """
         self._log = log
         self._ids = ids
         self._reader = log.reader()
         self._providers = providers
         self._credentials = credentials
+        self._agents = agents
 
     async def create_directive(self, spec: directive.DirectiveSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a directive; the subject of the commit is its id."""
@@ -42,7 +47,7 @@ class Catalog:
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the commit is its id. Raise ConfigError."""
-        normal = profile.normalise_profile(spec, self._providers, schema.check, self._credentials())
+        normal = profile.normalise_profile(spec, self._providers, schema.check, self._credentials(), self._agents())
         profile_id = self._ids.new("hp")
         command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
         create = transact(profile, profile_id, command, subject=profile_id)

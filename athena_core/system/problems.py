@@ -15,6 +15,7 @@ from athena_core.errors import AthenaError
 from athena_core.event import Value
 
 LOOPS: Mapping[str, str] = {
+    "agents": "reads the file of outside agents again on SIGHUP; the old agents stay in use",
     "anchors.send": "sends anchors of the log to the destinations in `ATHENA_ANCHOR_TO`",
     "credentials": "reads the credentials file and its secrets; the last good ones stay in use",
     "log.anchor": "writes the head of the log to a file, so that a truncated log is noticed",

@@ -15,6 +15,7 @@ FIELDS: Mapping[str, str] = {
     "bodyBytesMax": "Largest request body, in bytes.",
     "bodyTimeoutMs": "Longest time to receive a body, in milliseconds.",
     "contextCharsMax": "Largest context, in characters.",
+    "Capabilities.agents": "Outside agents that are registered; absent without a file.",
     "Capabilities.credentials": "Names in the credentials file, for Operators and Admins; absent without a file.",
     "demo": "True on the server of `athena demo`; absent otherwise.",
     "durability": "When a write is acknowledged: after `fsync`.",

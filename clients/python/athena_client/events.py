@@ -336,6 +336,8 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     """Sandbox of the commands of its runs; absent: none."""
     workspace: models.HarnessSpecWorkspace | None = None
     """Where its runs work; absent: in the shared workspace."""
+    agent: models.AgentPolicy | None = None
+    """Outside agent that works on its runs; absent: the loop of Athena."""
 
 
 class LetterItem(Model, frozen=True, kw_only=True):

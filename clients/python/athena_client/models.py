@@ -23,6 +23,10 @@ def _variant(value: Any, tag: str, kinds: dict[str, type[Model]]) -> Any:
 
 
 if TYPE_CHECKING:
+    AgentMatchKind: TypeAlias = (
+        Literal["delete", "edit", "execute", "fetch", "move", "other", "read", "search", "think"] | str
+    )
+    AgentRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     AnsweredAskStatus: TypeAlias = Literal["answered", "failed"] | str
     ApplyResult: TypeAlias = Literal["already", "conflict", "deleted", "merged", "written"] | str
     ApprovalOnExpiry: TypeAlias = Literal["approve", "reject"] | str
@@ -232,6 +236,8 @@ if TYPE_CHECKING:
     WorkspaceRecordSource: TypeAlias = Literal["clone", "copy", "empty"] | str
     WorkspaceStatus: TypeAlias = Literal["active", "cleaned"] | str
 else:  # a newer server may send others
+    AgentMatchKind = str
+    AgentRuleApproval = str
     AnsweredAskStatus = str
     ApplyResult = str
     ApprovalOnExpiry = str
@@ -363,6 +369,42 @@ class ActiveRun(Model, frozen=True, kw_only=True):
     """Id of the run."""
     trace_id: str
     """Trace id of the request that caused it."""
+
+
+class AgentMatch(Model, frozen=True, kw_only=True):
+    """Tool calls of this kind, or commands that begin with these words; without a field, all calls."""
+
+    kind: AgentMatchKind | None = None
+    """Kind of the call, as the agent says; absent: any."""
+    command: list[str] | None = None
+    """First words of the command; absent: any call."""
+
+
+class AgentPolicy(Model, frozen=True, kw_only=True):
+    """The outside agent that works on the runs of the profile, and its rights.
+
+    `mode` is ordered after each opening of a session. `models` maps the models that the agent asks for to the ones that
+    serve it; without it only `config.model` does. The first of `permissions` that matches a call decides, else a person
+    is asked.
+    """
+
+    name: str
+    """A registered agent."""
+    mode: str | None = None
+    """Mode of its sessions; absent: the mode of the operator's file."""
+    models: dict[str, str] | None = None
+    """Models that it may ask for, and the models that serve them; absent: only the model of `config`."""
+    permissions: list[AgentRule] | None = None
+    """Approval of its tool calls; the first rule that matches decides, else a person."""
+
+
+class AgentRule(Model, frozen=True, kw_only=True):
+    """The approval of the tool calls that match."""
+
+    match: AgentMatch
+    """Calls that the rule is about."""
+    approval: AgentRuleApproval
+    """`allow`, `ask` a person before a call, or `deny`."""
 
 
 class AnchorReceipt(Model, frozen=True, kw_only=True):
@@ -876,6 +918,8 @@ class Capabilities(Model, frozen=True, kw_only=True):
     """True on the server of `athena demo`; absent otherwise."""
     credentials: list[str] | None = None
     """Names in the credentials file, for Operators and Admins; absent without a file."""
+    agents: list[str] | None = None
+    """Outside agents that are registered; absent without a file."""
     sandbox: SandboxCapabilities | None = None
     """Whether a sandbox works, for Operators and Admins; absent if the server executes no runs."""
 
@@ -1776,6 +1820,8 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
     """Sandbox of the commands of its runs; absent: none."""
     workspace: HarnessProfileWorkspace | None = None
     """Where its runs work; absent: in the shared workspace."""
+    agent: AgentPolicy | None = None
+    """Outside agent that works on its runs; absent: the loop of Athena."""
     id: str
     """Id."""
     created_at: datetime

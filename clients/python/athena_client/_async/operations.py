@@ -1160,6 +1160,7 @@ class AsyncOperations(AsyncCore):
         asks: models.AskPolicy | Mapping[str, Any] | None = None,
         sandbox: models.SandboxPolicy | Mapping[str, Any] | None = None,
         workspace: Literal["session", "shared", "workflow-run"] | None = None,
+        agent: models.AgentPolicy | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> models.HarnessProfile:
         """Create a harness profile.
@@ -1175,6 +1176,7 @@ class AsyncOperations(AsyncCore):
             asks: How its runs ask a person; absent: the defaults.
             sandbox: Sandbox of the commands of its runs; absent: none.
             workspace: Where its runs work; absent: in the shared workspace.
+            agent: Outside agent that works on its runs; absent: the loop of Athena.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1196,6 +1198,7 @@ class AsyncOperations(AsyncCore):
                 "asks": asks,
                 "sandbox": sandbox,
                 "workspace": workspace,
+                "agent": agent,
             },
             key=idempotency_key,
         )

@@ -30,6 +30,44 @@ export interface ActiveRunPage {
   readonly nextCursor?: string | undefined;
 }
 
+/** Tool calls of this kind, or commands that begin with these words; without a field, all calls. */
+export interface AgentMatch {
+  /** Kind of the call, as the agent says; absent: any. */
+  readonly kind?: AgentMatchKind | (string & {}) | undefined;
+  /** First words of the command; absent: any call. */
+  readonly command?: readonly string[] | undefined;
+}
+
+export type AgentMatchKind = "delete" | "edit" | "execute" | "fetch" | "move" | "other" | "read" | "search" | "think";
+
+/**
+ * The outside agent that works on the runs of the profile, and its rights.
+ *
+ * `mode` is ordered after each opening of a session. `models` maps the models that the agent asks for to the ones that
+ * serve it; without it only `config.model` does. The first of `permissions` that matches a call decides, else a person
+ * is asked.
+ */
+export interface AgentPolicy {
+  /** A registered agent. */
+  readonly name: string;
+  /** Mode of its sessions; absent: the mode of the operator's file. */
+  readonly mode?: string | undefined;
+  /** Models that it may ask for, and the models that serve them; absent: only the model of `config`. */
+  readonly models?: Readonly<Record<string, string>> | undefined;
+  /** Approval of its tool calls; the first rule that matches decides, else a person. */
+  readonly permissions?: readonly AgentRule[] | undefined;
+}
+
+/** The approval of the tool calls that match. */
+export interface AgentRule {
+  /** Calls that the rule is about. */
+  readonly match: AgentMatch;
+  /** `allow`, `ask` a person before a call, or `deny`. */
+  readonly approval: AgentRuleApproval | (string & {});
+}
+
+export type AgentRuleApproval = "allow" | "ask" | "deny";
+
 /** An anchor of another log: its id, a position, the chain value there in hex, and the time it was taken. */
 export interface AnchorBody {
   /** Id of the log. */
@@ -688,6 +726,8 @@ export interface Capabilities {
   readonly demo?: boolean | undefined;
   /** Names in the credentials file, for Operators and Admins; absent without a file. */
   readonly credentials?: readonly string[] | undefined;
+  /** Outside agents that are registered; absent without a file. */
+  readonly agents?: readonly string[] | undefined;
   /** Whether a sandbox works, for Operators and Admins; absent if the server executes no runs. */
   readonly sandbox?: SandboxCapabilities | undefined;
 }
@@ -1725,6 +1765,8 @@ export interface HarnessProfile {
   readonly sandbox?: SandboxPolicy | undefined;
   /** Where its runs work; absent: in the shared workspace. */
   readonly workspace?: HarnessProfileWorkspace | (string & {}) | undefined;
+  /** Outside agent that works on its runs; absent: the loop of Athena. */
+  readonly agent?: AgentPolicy | undefined;
   /** Id. */
   readonly id: string;
   /** When it was created. */
@@ -1763,6 +1805,8 @@ export interface HarnessSpec {
   readonly sandbox?: SandboxPolicy | undefined;
   /** Where its runs work; absent: in the shared workspace. */
   readonly workspace?: HarnessSpecWorkspace | (string & {}) | undefined;
+  /** Outside agent that works on its runs; absent: the loop of Athena. */
+  readonly agent?: AgentPolicy | undefined;
 }
 
 export type HarnessSpecWorkspace = "session" | "shared" | "workflow-run";
