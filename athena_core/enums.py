@@ -49,6 +49,10 @@ AnswerCause: TypeAlias = Literal["person", "rule", "expiry", "run-ended"]
 Approval: TypeAlias = Literal["allow", "ask", "deny"]
 AgentToolKind: TypeAlias = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "other"]
 """The kind of a tool call of an outside agent, as the agent says."""
+CallOrigin: TypeAlias = Literal["agent"]
+"""Who makes a tool call, if it is not the loop of Athena: an outside agent."""
+AgentSessionStart: TypeAlias = Literal["new", "resumed", "replayed"]
+"""How a session of an outside agent began: fresh, where it ended, or with the recorded conversation."""
 RuleScope: TypeAlias = Literal["run", "session", "profile"]
 """Where a permission rule is in force: in one run, one session, or all runs of one harness profile."""
 
@@ -65,7 +69,7 @@ RejectionReason: TypeAlias = Literal[
 PolicyEngine: TypeAlias = Literal["athena", "kyverno"]
 PolicyRuleType: TypeAlias = Literal["concurrency", "validate", "mutate", "generate"]
 FailureAction: TypeAlias = Literal["audit", "enforce"]
-LimitScope: TypeAlias = Literal["session", "provider", "harness-profile"]
+LimitScope: TypeAlias = Literal["session", "provider", "harness-profile", "agent"]
 LimitStrategy: TypeAlias = Literal["reject", "enqueue"]
 AuthzMode: TypeAlias = Literal["off", "observe", "soft-enforce", "enforce"]
 

@@ -163,6 +163,9 @@ PUBLIC_FIELDS: dict[str, str] = {
 NAMES = frozenset(
     (
         "actor",
+        "agent",
+        "agentSessionId",
+        "agentVersion",
         "approvers",
         "by",
         "changes",
@@ -287,7 +290,7 @@ PLAIN = frozenset(
 """Fields with ids, codes, hashes and times that Athena generates."""
 ERRORS_HEAD = f"""# Error codes
 
-Generated from `athena_core/errors.py` and `athena_api/` by `{COMMAND}`; do not edit.
+Generated from `athena_core/errors/` and `athena_api/` by `{COMMAND}`; do not edit.
 
 Every error is `{{"ok": false, "error": {{"code", "message", "retryable", "retryWith"?, "traceId", "details"?}}}}`.
 Programs rely on the code; the message is for people and may change. The `details` of `CONFIG_ERROR` are `[{{field,

@@ -22,6 +22,8 @@ from projections import (
 )
 
 ALIASES: Mapping[str, Any] = {
+    "AgentSessionStart": enums.AgentSessionStart,
+    "AgentToolKind": enums.AgentToolKind,
     "ApplyResult": ApplyResult,
     "ApproverRole": enums.ApproverRole,
     "AskKind": ask_rows.AskKind,

@@ -102,6 +102,17 @@ class ResumeBody(Body):
     budget_usd: Dollars | None = None
 
 
+AGENT_ERRORS = (
+    "AGENT_UNAVAILABLE",
+    "AGENT_GONE",
+    "AGENT_SILENT",
+    "AGENT_BROKEN",
+    "AGENT_MODE_CHANGED",
+    "AGENT_REFUSED",
+    "ASK_REJECTED",
+)
+"""Error codes of a run that an outside agent worked on."""
+
 RUN_ERRORS = (
     "PROVIDER_NOT_FOUND",
     "RUN_TIMEOUT",
@@ -119,6 +130,7 @@ RUN_ERRORS = (
     "WORKSPACE_MISSING",
     "TURN_LIMIT",
     "STUCK",
+    *AGENT_ERRORS,
 )
 """Error codes of a run that failed, for a caller that waits for it."""
 

@@ -28,7 +28,8 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "token.created": ("identity", "role", "tokenId"),
     "token.revoked": ("cause", "by", "tokenId"),
     "authn.failed": ("code", "count", "tokenId"),
-    "tool.called": ("toolName", "refused", "credentials"),
+    "agent.attached": ("agent", "agentVersion", "how", "mode"),
+    "tool.called": ("toolName", "kind", "asked", "refused", "credentials"),
     "sandbox.lifecycle": ("sandbox.phase", "sandbox.reason"),
     "workspace.created": ("kind", "owner", "source", "workspaceId"),
     "workspace.opened": ("workspaceId",),
@@ -179,6 +180,8 @@ def _at(payload: Any, path: str) -> Any:
 def _part(name: str, value: Any) -> str:
     if name == "credentials" and isinstance(value, list):
         return f"credentials {', '.join(map(str, value))}"
+    if name == "asked":
+        return "not asked" if value is False else ""
     if value is None or value == "" or isinstance(value, dict | list):
         return ""
     if name.endswith("MicroUsd"):

@@ -29,7 +29,7 @@ RUN_ATTEMPTS_DEFAULT = 3
 
 
 class KeyLimit(Body):
-    """A limit of concurrent runs of one session, provider or harness profile; without ``key`` a limit for each of them.
+    """A limit of concurrent runs of one session, provider, harness profile or agent; without ``key`` one for each.
 
     Runs above ``max`` are refused or queued. A limit with a key replaces the general one. A run counts at every
     provider that it may call, including its fallbacks.
@@ -116,6 +116,7 @@ class PolicyUpdated(Event):
     """The policy was replaced as a whole."""
 
     TYPE: ClassVar[str] = "policy.updated"
+    SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     schema_version: int
     updated_at: str
@@ -153,7 +154,7 @@ class PolicyState(Value):
         return max(round(dollars * MICRO_USD), 1) if dollars else None
 
     def limit(self, place: str) -> KeyLimit | None:
-        """Return the limit for a limit key: ``provider:openai``, ``harness-profile:hp_1`` or a session id."""
+        """Return the limit for a limit key: ``provider:openai``, ``harness-profile:hp_1``, ``agent:a`` or a session."""
         scope, colon, key = place.partition(":")
         if not colon:
             scope, key = "session", place
@@ -227,8 +228,13 @@ def check_budget(policy: Policy, place: str) -> None:
         raise ConfigError.of(f"{place}costBudgetDailyUsd", "0 would lift the limit", remedy)
 
 
-def check_limits(limits: tuple[KeyLimit, ...], place: str, providers: frozenset[str]) -> None:
-    """Raise ConfigError if limits repeat each other or can never apply. ``place`` is the prefix of their field."""
+def check_limits(
+    limits: tuple[KeyLimit, ...], place: str, providers: frozenset[str], agents: frozenset[str] | None = None
+) -> None:
+    """Raise ConfigError if limits repeat each other or can never apply. ``place`` is the prefix of their field.
+
+    ``agents`` are the registered agents; None if another process knows them.
+    """
     seen: set[tuple[str, str | None]] = set()
     for index, limit in enumerate(limits):
         field = f"{place}limits[{index}]"
@@ -244,6 +250,9 @@ def check_limits(limits: tuple[KeyLimit, ...], place: str, providers: frozenset[
         if limit.scope == "provider" and limit.key not in providers:
             known = ", ".join(sorted(providers))
             raise ConfigError.of(f"{field}.key", f"no provider {limit.key!r} is registered", f"use one of {known}")
+        if limit.scope == "agent" and agents is not None and limit.key not in agents:
+            remedy = f"use one of {', '.join(sorted(agents))}" if agents else "set ATHENA_AGENTS on the server"
+            raise ConfigError.of(f"{field}.key", f"no agent {limit.key!r} is registered", remedy)
 
 
 def decide(command: PutPolicy, state: PolicyState, context: Context) -> tuple[Event, ...]:

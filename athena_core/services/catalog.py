@@ -36,7 +36,8 @@ class Catalog:
         self._reader = log.reader()
         self._providers = providers
         self._credentials = credentials
-        self._agents = agents
+        self.agents = agents
+        """Returns the names of the registered agents; None if another process knows them."""
 
     async def create_directive(self, spec: directive.DirectiveSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a directive; the subject of the commit is its id."""
@@ -47,7 +48,7 @@ class Catalog:
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the commit is its id. Raise ConfigError."""
-        normal = profile.normalise_profile(spec, self._providers, schema.check, self._credentials(), self._agents())
+        normal = profile.normalise_profile(spec, self._providers, schema.check, self._credentials(), self.agents())
         profile_id = self._ids.new("hp")
         command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
         create = transact(profile, profile_id, command, subject=profile_id)

@@ -70,7 +70,7 @@ class Policies:
 
     def check(self, limits: tuple[policy.KeyLimit, ...], place: str) -> None:
         """Check that limits do not repeat each other and name only existing things. Raise ConfigError."""
-        policy.check_limits(limits, place, self._providers)
+        policy.check_limits(limits, place, self._providers, self._catalog.agents())
         for index, limit in enumerate(limits):
             if limit.scope == "harness-profile" and limit.key is not None:
                 self._catalog.profile(limit.key, f"{place}limits[{index}].key")

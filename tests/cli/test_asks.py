@@ -148,3 +148,11 @@ def test_a_call_in_a_timeline_names_the_credentials_that_it_carried() -> None:
     assert list(entry_lines(entry)) == ["> http https://api.example.org/"]
     event = {"type": "tool.called", "payload": {"toolName": "http", "credentials": ["github", "jira"]}}
     assert summary_of(event) == "http · credentials github, jira"
+
+
+def test_a_call_of_an_outside_agent_has_its_kind_and_says_if_nobody_was_asked() -> None:
+    payload = {"origin": "agent", "kind": "execute", "asked": False}
+    assert summary_of({"type": "tool.called", "payload": payload}) == "execute · not asked"
+    assert summary_of({"type": "tool.called", "payload": {**payload, "asked": True}}) == "execute"
+    attached = {"agent": "codex", "agentVersion": "2.6.0", "how": "new", "mode": "ask", "agentSessionId": "1"}
+    assert summary_of({"type": "agent.attached", "payload": attached}) == "codex · 2.6.0 · new · ask"

@@ -9,6 +9,7 @@ from athena_core.clock import iso
 from athena_core.decider import Context
 from athena_core.domain.run.events import (
     ENDING_TYPES,
+    AgentAttached,
     BudgetReserved,
     CancelCause,
     EvidenceAttached,
@@ -269,6 +270,7 @@ def _resume(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
         harness_profile_id=request.harness_profile_id if request.profile_named else None,
         provider=request.provider,
         fallbacks=request.fallbacks,
+        agent=request.agent,
     )
     return (resumed,)
 
@@ -323,6 +325,7 @@ def _requeue(command: RequeueRun, state: RunState) -> tuple[Event, ...]:
         harness_profile_id=request.harness_profile_id if request.profile_named else None,
         provider=request.provider,
         fallbacks=request.fallbacks,
+        agent=request.agent,
     )
     return (requeued,)
 
@@ -390,7 +393,7 @@ def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Ru
             steps, end = command.last, () if paused is None else (paused,)
     if state.cancel is None:
         return (*steps, *end)
-    unmade = {step.tool_call_id for step in steps if isinstance(step, ToolCalled | RunAsked)}
+    unmade = {step.tool_call_id for step in steps if isinstance(step, ToolCalled | RunAsked) and not _began(step)}
     kept = (_despite_cancel(step, unmade) for step in steps)
     return (*(step for step in kept if step is not None), _cancelled(state.cancel))
 
@@ -411,17 +414,25 @@ def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
     return RunPaused(reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget)
 
 
+def _began(step: ToolCalled | RunAsked) -> bool:
+    """Return True if the step records a call that an outside agent began before it was recorded."""
+    return isinstance(step, ToolCalled) and step.origin is not None and not step.asked
+
+
 def _despite_cancel(step: RunStep, unmade: Collection[str | None]) -> RunStep | None:
     """Return what a cancelled run keeps of a step: work, costs, and model output as a partial answer.
 
-    Calls are not kept, nor the results of calls that are ``unmade``.
+    Calls are not kept, nor the results of calls that are ``unmade``. A call that an outside agent began without a
+    permission is work that was done.
     """
     match step:
+        case ToolCalled() if step.tool_call_id not in unmade:
+            return step
         case TranscriptAppended(kind="tool-result", tool_call_id=call) if call in unmade:
             return None
         case UsageRecorded() | EvidenceAttached() | SandboxLifecycle() | TranscriptAppended(kind="tool-result"):
             return step
-        case WorkspaceOpened() | WorkspaceChanged():
+        case WorkspaceOpened() | WorkspaceChanged() | AgentAttached():
             return step
         case TranscriptAppended(role="assistant") if step.chars:
             return replace(step, partial=True)

@@ -3,33 +3,28 @@
 from typing import Annotated, ClassVar, Literal
 
 from athena_core.definitions.profile import HarnessSpec
+from athena_core.domain.run.parts import AskOption, PolicyOrigin, RunRejection, SandboxReport
 from athena_core.enums import (
+    AgentSessionStart,
+    AgentToolKind,
     AnswerCause,
     ApproverRole,
     AskExpiry,
-    AskOptionKind,
     AskOrigin,
+    CallOrigin,
     EvidenceSource,
     EvidenceType,
-    FailureAction,
-    IsolationProfile,
     PauseReason,
-    PolicyEngine,
-    PolicyRuleType,
-    PolicyType,
-    RejectionReason,
     RequeueReason,
     RunAskKind,
     RunEndStatus,
-    SandboxNetwork,
-    SandboxPhase,
     TranscriptKind,
     TranscriptRole,
     VerificationStatus,
     WaitReason,
 )
 from athena_core.errors import RetryWith
-from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Shows, Text
 from athena_core.values import (
     ContextMeta,
     ContextReference,
@@ -86,13 +81,23 @@ class RunRequest(Event):
     def places(self) -> tuple[str, ...]:
         """The limit keys at which the run counts while it holds a slot."""
         profile_id = self.harness_profile_id if self.profile_named else None
-        return limit_keys(self.session_id, profile_id, self.provider, self.fallbacks)
+        return limit_keys(self.session_id, profile_id, self.provider, self.fallbacks, self.agent)
+
+    @property
+    def agent(self) -> str | None:
+        """The outside agent that works on the run; None if the loop does."""
+        policy = self.harness_profile_snapshot.agent
+        return None if policy is None else policy.name
 
 
 def limit_keys(
-    session_id: str, profile_id: str | None, provider: str | None, fallbacks: tuple[str, ...] | None
+    session_id: str,
+    profile_id: str | None,
+    provider: str | None,
+    fallbacks: tuple[str, ...] | None,
+    agent: str | None = None,
 ) -> tuple[str, ...]:
-    """Return the limit keys of a run: its session, its named profile, and every provider that it may call.
+    """Return the limit keys of a run: its session, its named profile, every provider that it may call, and its agent.
 
     The key of a session is its id alone, which contains no colon.
     """
@@ -102,6 +107,8 @@ def limit_keys(
     if provider is not None:
         places.append(f"provider:{provider}")
     places += [f"provider:{name}" for name in fallbacks or () if name != provider]
+    if agent is not None:
+        places.append(f"agent:{agent}")
     return tuple(places)
 
 
@@ -181,15 +188,41 @@ class MemoryRecalled(Event):
     snippets: Annotated[tuple[str, ...] | None, TEXT] = None
 
 
+class AgentAttached(Event):
+    """An outside agent took up the run: in a session of its own that is new, or that it resumed.
+
+    ``replayed``: its old session could not be resumed, so a new one was given the recorded conversation. ``mode`` is
+    the mode that Athena ordered, ``model`` the model that the agent was given.
+    """
+
+    TYPE: ClassVar[str] = "agent.attached"
+    SHOWS: ClassVar[Shows] = Shows(
+        views="the page of the run folds it from the run's events",
+        explain=True,
+        simulate=FREES_NOTHING,
+        console=True,
+    )
+    agent: str
+    agent_version: str
+    protocol_version: int
+    agent_session_id: str
+    how: AgentSessionStart
+    model: str
+    mode: str | None = None
+
+
 class ToolCalled(Event):
     """A model requested a tool call. It is recorded before the call. ``refused`` is set if the call will not be made.
 
     If the tool does not exist, the model's text is in ``unknown_name``. ``ask_id`` is the ask that allowed the call.
     ``credentials`` are the names of the credentials that the call carries.
+
+    ``origin``: an outside agent makes the call. It is recorded after the agent asked (``asked``), or else once the
+    agent shows that it began. ``kind`` is the agent's word for it.
     """
 
     TYPE: ClassVar[str] = "tool.called"
-    SCHEMA: ClassVar[int] = 3
+    SCHEMA: ClassVar[int] = 4
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
     turn: int
     tool_call_id: str
@@ -199,6 +232,9 @@ class ToolCalled(Event):
     refused: Literal["unknown-tool", "bad-arguments", "denied", "too-many-asks"] | None = None
     ask_id: str | None = None
     credentials: tuple[str, ...] | None = None
+    origin: CallOrigin | None = None
+    kind: AgentToolKind | None = None
+    asked: bool | None = None
     unknown_name: Text = None
     arguments: Text = None
 
@@ -226,24 +262,6 @@ class EvidenceAttached(Event):
     free_label: Text = None
     content: Text = None
     content_salt: Text = None
-
-
-class SandboxReport(Value):
-    """The envelope member ``sandbox``: a phase of the sandbox of a run.
-
-    ``backend`` is the contract's word for any sandbox, ``provider`` the program. ``reason`` is the code of the problem
-    of a phase without a sandbox: ``not-supported`` (by the machine), ``not-installed`` or ``failed``.
-    ``latency_ms_startup`` is the time that the first command took to start.
-    """
-
-    schema_version: int
-    backend: Literal["agent-sandbox"]
-    phase: SandboxPhase
-    provider: Literal["bwrap"]
-    isolation_profile: IsolationProfile
-    network: SandboxNetwork
-    latency_ms_startup: int | None = None
-    reason: str | None = None
 
 
 class SandboxLifecycle(Event):
@@ -327,19 +345,13 @@ class BudgetReserved(Event):
     reserved_micro_usd: int
 
 
-class AskOption(Value):
-    """A possible answer to an ask. Its name is text of the ask."""
-
-    id: str
-    kind: AskOptionKind
-
-
 class RunAsked(Event):
     """The run asks a person and waits. Its time stands until no ask is open.
 
     ``subject_sha256`` is the hash of the salt and the subject of the decision. ``chars`` is the length of the call's
     arguments. After ``hold_until_ms`` the run is parked. ``on_expiry`` is the consequence of no answer in time.
-    ``credentials`` are the names of the credentials that the call would carry.
+    ``credentials`` are the names of the credentials that the call would carry. ``tool_kind`` is an outside agent's word
+    for the call.
     """
 
     TYPE: ClassVar[str] = "run.asked"
@@ -356,6 +368,7 @@ class RunAsked(Event):
     hold_until_ms: int
     tool_call_id: str | None = None
     tool_name: str | None = None
+    tool_kind: AgentToolKind | None = None
     role: ApproverRole | None = None
     approvers: tuple[str, ...] | None = None
     not_requester: bool | None = None
@@ -398,6 +411,7 @@ class RunRequeued(Event):
     harness_profile_id: str | None = None
     provider: str | None = None
     fallbacks: tuple[str, ...] | None = None
+    agent: str | None = None
 
 
 class RunPaused(Event):
@@ -420,7 +434,7 @@ class RunResumed(Event):
     """A paused run was resumed and holds a slot again. Without ``budget_micro_usd`` it has no budget any more.
 
     ``requested_by`` is the executor that will lease it. The run counts again at its profile (if it named one) and
-    at its providers.
+    at its providers and its outside agent.
     """
 
     TYPE: ClassVar[str] = "run.resumed"
@@ -431,6 +445,7 @@ class RunResumed(Event):
     harness_profile_id: str | None = None
     provider: str | None = None
     fallbacks: tuple[str, ...] | None = None
+    agent: str | None = None
 
 
 class RunCancelRequested(Event):
@@ -502,43 +517,6 @@ class RunCrashed(Event):
     attempt: int
 
 
-class RejectedRunDetails(Value):
-    """The session and persona of a refused run."""
-
-    session_id: str
-    persona_name: str | None = None
-
-
-class RunRejection(Value):
-    """The audit record of a refusal.
-
-    With type ``COST`` it has the sums of the UTC day, and ``limit``, a number of runs, is 0.
-    """
-
-    schema_version: int
-    timestamp: str
-    policy_type: PolicyType
-    limit: int
-    rejected_run_details: RejectedRunDetails
-    reason: RejectionReason
-    active_runs: int
-    policy: "PolicyOrigin | None" = None
-    spent_micro_usd: int | None = None
-    budget_micro_usd: int | None = None
-
-
-class PolicyOrigin(Value):
-    """The rule that refused a run, and its engine."""
-
-    schema_version: int
-    engine: PolicyEngine
-    rule_type: PolicyRuleType
-    policy_name: str | None = None
-    rule_name: str | None = None
-    failure_action: FailureAction | None = None
-    message: str | None = None
-
-
 class PolicyConcurrencyRejected(Event):
     """A run was refused because too many runs were active."""
 
@@ -587,6 +565,7 @@ STATUS_OF_ENDING: dict[str, RunEndStatus] = {
 }
 RunStep = (
     MemoryRecalled
+    | AgentAttached
     | TranscriptAppended
     | ToolCalled
     | EvidenceAttached

@@ -12,6 +12,7 @@ from athena_core.domain.run.events import (
     ENDINGS,
     STATUS_OF_ENDING,
     WITHDRAWN_CAUSES,
+    AgentAttached,
     BudgetReserved,
     EvidenceAttached,
     MemoryRecalled,
@@ -236,7 +237,7 @@ def _resumed_guards(recorded: Recorded[RunResumed]) -> tuple[Guard, ...]:
 def _places_again(recorded: Recorded[RunRequeued] | Recorded[RunResumed]) -> tuple[str | int, ...]:
     """Return the position of an event and the limit keys of its run."""
     event = recorded.event
-    keys = limit_keys(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+    keys = limit_keys(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks, event.agent)
     return (recorded.position, *keys)
 
 
@@ -278,6 +279,7 @@ DECIDER: Decider[RunState] = Decider(
         RunLeased,
         RunStarted,
         MemoryRecalled,
+        AgentAttached,
         TranscriptAppended,
         ToolCalled,
         EvidenceAttached,

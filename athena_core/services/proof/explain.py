@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from athena_core.clock import iso
 from athena_core.domain.run import (
     STATUS_OF_ENDING,
+    AgentAttached,
     EvidenceAttached,
     PolicyRejected,
     RunAnswered,
@@ -34,7 +35,7 @@ from athena_core.domain.run import (
     WorkspaceChanged,
     WorkspaceOpened,
 )
-from athena_core.enums import PauseReason, RequeueReason, RunStatus, WaitReason
+from athena_core.enums import AgentSessionStart, PauseReason, RequeueReason, RunStatus, WaitReason
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
 from athena_core.text import or_erased, took_longer
@@ -64,6 +65,11 @@ REFUSED = {
     "bad-arguments": ", with invalid arguments",
     "denied": ", which its harness profile denies",
     "too-many-asks": ", while too many asks were open",
+}
+STARTS: dict[AgentSessionStart, str] = {
+    "new": "a new session",
+    "resumed": "its earlier session",
+    "replayed": "a new session with the recorded conversation",
 }
 SANDBOX = {
     "ready": "started the first command in a sandbox",
@@ -296,6 +302,8 @@ class Timeline:
                 return self._admitted(one, event)
             case RunLeased():
                 return self._leased(one, event)
+            case AgentAttached():
+                return Sentence(_attached(event))
             case TranscriptAppended():
                 return Sentence(self._transcript(event), self._turn or None)
             case ToolCalled():
@@ -303,7 +311,9 @@ class Timeline:
                 self._pending[event.tool_call_id] = event, one.at
                 refused = REFUSED[event.refused] if event.tool_name else ""
                 allowed = f", as {event.ask_id} allowed" if event.ask_id else ""
-                return Sentence(f"the model called {_tool(event)}{refused}{allowed}", event.turn)
+                who = "the agent" if event.origin else "the model"
+                alone = ", without asking" if event.asked is False else ""
+                return Sentence(f"{who} called {_tool(event)}{refused}{allowed}{alone}", event.turn)
             case RunAsked():
                 self._turn = event.turn
                 self._asks[event.ask_id] = event, one.at
@@ -397,10 +407,11 @@ class Timeline:
 
     def _transcript(self, event: TranscriptAppended) -> str:
         if event.kind == "tool-result":
-            self._pending.pop(event.tool_call_id or "", None)
+            called, _ = self._pending.pop(event.tool_call_id or "", (None, 0))
+            subject = _tool(called if called is not None and called.origin is not None else event)
             how = "failed" if event.is_error else "returned a result"
             unknown = ": it was interrupted, and its effect is unknown" if event.interrupted else ""
-            return f"{_tool(event)} {how}{unknown} ({event.chars} characters)"
+            return f"{subject} {how}{unknown} ({event.chars} characters)"
         who = {"user": "the user sent", "assistant": "the model wrote"}.get(event.role, "the run received")
         cut = ", a partial answer" if event.partial else ", cut off by the budget" if event.interrupted else ""
         return f"{who} {event.chars} characters{cut}"
@@ -424,7 +435,8 @@ def _requested(one: Recorded[Event], event: RunQueued | RunCreated) -> str:
 
 def _tool(event: ToolCalled | TranscriptAppended | RunAsked) -> str:
     if event.tool_name is None:
-        return "a tool that does not exist"
+        kind = event.kind if isinstance(event, ToolCalled) else None
+        return "a tool that does not exist" if kind is None else f"its own tool of kind {kind}"
     carried = None if isinstance(event, TranscriptAppended) else event.credentials
     noun = "credential" if carried and len(carried) == 1 else "credentials"
     return f"the tool {event.tool_name}" + (f" with {noun} {', '.join(carried)}" if carried else "")
@@ -445,6 +457,11 @@ def _turn(line: QueuePlace | None, reason: WaitReason | RequeueReason, since: in
 def _asked(event: RunAsked) -> str:
     """Return the subject of an ask. What was asked is erasable text."""
     return f"may it call {_tool(event)}?" if event.kind == "tool-permission" else f"a {event.kind}"
+
+
+def _attached(event: AgentAttached) -> str:
+    mode = f", in the mode {event.mode}" if event.mode else ""
+    return f"the agent {event.agent} {event.agent_version} took up the run in {STARTS[event.how]}{mode}"
 
 
 def _spent(event: RunPaused) -> str:

@@ -182,7 +182,9 @@ class RunTransaction:
 def _places(fact: Fact) -> tuple[str, ...]:
     event = fact.event
     if isinstance(event, run.RunResumed):
-        return run.limit_keys(fact.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+        return run.limit_keys(
+            fact.session_id or "", event.harness_profile_id, event.provider, event.fallbacks, event.agent
+        )
     return event.places if isinstance(event, run.RunRequest) else ()
 
 

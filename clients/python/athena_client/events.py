@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     A2aMessageFailedPayloadStatus: TypeAlias = Literal["failed"] | str
     A2aMessageSentPayloadStatus: TypeAlias = Literal["sent"] | str
     A2aMessageStartedPayloadStatus: TypeAlias = Literal["started"] | str
+    AgentSessionStart: TypeAlias = Literal["new", "replayed", "resumed"] | str
     AskOptionKind: TypeAlias = Literal["allow_once", "reject_once"] | str
     AuthnFailedCode: TypeAlias = Literal["AUTH_TOKEN_EXPIRED", "AUTH_TOKEN_INVALID", "RATE_LIMITED"] | str
     AuthzDeniedDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
         | str
     )
     TokenRevokedCause: TypeAlias = Literal["expiry", "requested", "superseded"] | str
+    ToolCalledPayloadOrigin: TypeAlias = Literal["agent"] | str
     ToolCalledRefused: TypeAlias = Literal["bad-arguments", "denied", "too-many-asks", "unknown-tool"] | str
     TranscriptAppendedKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
     WorkDrainedPayloadStatus: TypeAlias = Literal["ok"] | str
@@ -92,6 +94,7 @@ else:  # a newer server may send others
     A2aMessageFailedPayloadStatus = str
     A2aMessageSentPayloadStatus = str
     A2aMessageStartedPayloadStatus = str
+    AgentSessionStart = str
     AskOptionKind = str
     AuthnFailedCode = str
     AuthzDeniedDenyReason = str
@@ -119,6 +122,7 @@ else:  # a newer server may send others
     ScheduleRunTriggeredStatus = str
     ScheduleSlotsMissedReason = str
     TokenRevokedCause = str
+    ToolCalledPayloadOrigin = str
     ToolCalledRefused = str
     TranscriptAppendedKind = str
     WorkDrainedPayloadStatus = str
@@ -138,6 +142,7 @@ if TYPE_CHECKING:
             "run.leased",
             "run.started",
             "memory.recalled",
+            "agent.attached",
             "transcript.appended",
             "tool.called",
             "evidence.attached",
@@ -704,6 +709,32 @@ class MemoryRecalled(EventRecord, frozen=True, kw_only=True):
     payload: MemoryRecalledPayload
 
 
+class AgentAttachedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `agent.attached`."""
+
+    agent: str
+    """Outside agent that works on its runs; absent: the loop of Athena."""
+    agent_version: str
+    protocol_version: int
+    agent_session_id: str
+    how: AgentSessionStart
+    model: str
+    """Name of the model."""
+    mode: str | None = None
+    """`followup`: a run of its own. `collect`: consecutive items share one run."""
+
+
+class AgentAttached(EventRecord, frozen=True, kw_only=True):
+    """An outside agent took up the run: in a session of its own that is new, or that it resumed.
+
+    `replayed`: its old session could not be resumed, so a new one was given the recorded conversation. `mode` is the
+    mode that Athena ordered, `model` the model that the agent was given.
+    """
+
+    type: Literal["agent.attached"]
+    payload: AgentAttachedPayload
+
+
 class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
     """The payload of `transcript.appended`."""
 
@@ -756,6 +787,10 @@ class ToolCalledPayload(Model, frozen=True, kw_only=True):
     ask_id: str | None = None
     """Id of the ask."""
     credentials: list[str] | None = None
+    origin: ToolCalledPayloadOrigin | None = None
+    kind: models.AgentToolKind | None = None
+    """Kind of the content."""
+    asked: bool | None = None
 
 
 class ToolCalled(EventRecord, frozen=True, kw_only=True):
@@ -763,6 +798,9 @@ class ToolCalled(EventRecord, frozen=True, kw_only=True):
 
     If the tool does not exist, the model's text is in `unknown_name`. `ask_id` is the ask that allowed the call.
     `credentials` are the names of the credentials that the call carries.
+
+    `origin`: an outside agent makes the call. It is recorded after the agent asked (`asked`), or else once the agent
+    shows that it began. `kind` is the agent's word for it.
     """
 
     type: Literal["tool.called"]
@@ -941,6 +979,7 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     """Id of the tool call; absent without one."""
     tool_name: str | None = None
     """Name of the tool; absent without one."""
+    tool_kind: models.AgentToolKind | None = None
     role: models.ApproverRole | None = None
     """Who wrote it."""
     approvers: list[str] | None = None
@@ -955,7 +994,8 @@ class RunAsked(EventRecord, frozen=True, kw_only=True):
 
     `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
     arguments. After `hold_until_ms` the run is parked. `on_expiry` is the consequence of no answer in time.
-    `credentials` are the names of the credentials that the call would carry.
+    `credentials` are the names of the credentials that the call would carry. `tool_kind` is an outside agent's word for
+    the call.
     """
 
     type: Literal["run.asked"]
@@ -1023,6 +1063,8 @@ class RunRequeuedPayload(Model, frozen=True, kw_only=True):
     """Name of the provider."""
     fallbacks: list[str] | None = None
     """Fallback models, as `provider/model`."""
+    agent: str | None = None
+    """Outside agent that works on its runs; absent: the loop of Athena."""
 
 
 class RunRequeued(EventRecord, frozen=True, kw_only=True):
@@ -1045,13 +1087,15 @@ class RunResumedPayload(Model, frozen=True, kw_only=True):
     """Name of the provider."""
     fallbacks: list[str] | None = None
     """Fallback models, as `provider/model`."""
+    agent: str | None = None
+    """Outside agent that works on its runs; absent: the loop of Athena."""
 
 
 class RunResumed(EventRecord, frozen=True, kw_only=True):
     """A paused run was resumed and holds a slot again. Without `budget_micro_usd` it has no budget any more.
 
     `requested_by` is the executor that will lease it. The run counts again at its profile (if it named one) and at its
-    providers.
+    providers and its outside agent.
     """
 
     type: Literal["run.resumed"]
@@ -3059,6 +3103,7 @@ Event: TypeAlias = (
     | RunLeased
     | RunStarted
     | MemoryRecalled
+    | AgentAttached
     | TranscriptAppended
     | ToolCalled
     | EvidenceAttached
@@ -3177,6 +3222,7 @@ CLASSES: dict[str, type[Event]] = {
     "run.leased": RunLeased,
     "run.started": RunStarted,
     "memory.recalled": MemoryRecalled,
+    "agent.attached": AgentAttached,
     "transcript.appended": TranscriptAppended,
     "tool.called": ToolCalled,
     "evidence.attached": EvidenceAttached,

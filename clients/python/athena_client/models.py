@@ -23,10 +23,10 @@ def _variant(value: Any, tag: str, kinds: dict[str, type[Model]]) -> Any:
 
 
 if TYPE_CHECKING:
-    AgentMatchKind: TypeAlias = (
+    AgentRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
+    AgentToolKind: TypeAlias = (
         Literal["delete", "edit", "execute", "fetch", "move", "other", "read", "search", "think"] | str
     )
-    AgentRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     AnsweredAskStatus: TypeAlias = Literal["answered", "failed"] | str
     ApplyResult: TypeAlias = Literal["already", "conflict", "deleted", "merged", "written"] | str
     ApprovalOnExpiry: TypeAlias = Literal["approve", "reject"] | str
@@ -124,7 +124,7 @@ if TYPE_CHECKING:
     HttpPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     HttpRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     JsonContentKind: TypeAlias = Literal["json"] | str
-    LimitScope: TypeAlias = Literal["harness-profile", "provider", "session"] | str
+    LimitScope: TypeAlias = Literal["agent", "harness-profile", "provider", "session"] | str
     LimitStrategy: TypeAlias = Literal["enqueue", "reject"] | str
     MergeGate: TypeAlias = Literal["fail", "pass"] | str
     MessageStatus: TypeAlias = Literal["completed", "failed", "sent", "started"] | str
@@ -236,8 +236,8 @@ if TYPE_CHECKING:
     WorkspaceRecordSource: TypeAlias = Literal["clone", "copy", "empty"] | str
     WorkspaceStatus: TypeAlias = Literal["active", "cleaned"] | str
 else:  # a newer server may send others
-    AgentMatchKind = str
     AgentRuleApproval = str
+    AgentToolKind = str
     AnsweredAskStatus = str
     ApplyResult = str
     ApprovalOnExpiry = str
@@ -374,7 +374,7 @@ class ActiveRun(Model, frozen=True, kw_only=True):
 class AgentMatch(Model, frozen=True, kw_only=True):
     """Tool calls of this kind, or commands that begin with these words; without a field, all calls."""
 
-    kind: AgentMatchKind | None = None
+    kind: AgentToolKind | None = None
     """Kind of the call, as the agent says; absent: any."""
     command: list[str] | None = None
     """First words of the command; absent: any call."""
@@ -1967,9 +1967,7 @@ class KeptAnchor(Model, frozen=True, kw_only=True):
 
 
 class KeyLimit(Model, frozen=True, kw_only=True):
-    """A limit of concurrent runs of one session, provider or harness profile.
-
-    Without `key` a limit for each of them.
+    """A limit of concurrent runs of one session, provider, harness profile or agent; without `key` one for each.
 
     Runs above `max` are refused or queued. A limit with a key replaces the general one. A run counts at every provider
     that it may call, including its fallbacks.

@@ -214,3 +214,18 @@ def test_a_policy_is_replaced_as_a_whole_and_remembers_what_was_before() -> None
     (updated,) = given.when(replace(put, policy=second)).then_types(policy.PolicyUpdated)
     assert isinstance(updated, policy.PolicyUpdated)
     assert (updated.before, updated.after) == (first, second)
+
+
+def test_a_limit_of_an_agent_names_a_registered_one_where_that_is_known() -> None:
+    limit = policy.KeyLimit(scope="agent", max=1, strategy="enqueue", key="codex")
+    for known in (None, frozenset({"codex"})):
+        policy.check_limits((limit, replace(limit, key=None)), "", PROVIDERS, known)
+    for known, remedy in ((frozenset({"b", "a"}), "use one of a, b"), (frozenset[str](), "set ATHENA_AGENTS")):
+        with pytest.raises(ConfigError, match=r"limits\[0\].key: no agent 'codex' is registered") as refused:
+            policy.check_limits((limit,), "", PROVIDERS, known)
+        assert remedy in str(refused.value.details)
+    state = policy.evolve(
+        policy.PolicyState(),
+        policy.PolicyUpdated(schema_version=1, updated_at="", after=policy.Policy(schema_version=1, limits=(limit,))),
+    )
+    assert (state.limit("agent:codex"), state.limit("agent:mine"), state.limit("codex")) == (limit, None, None)

@@ -11,6 +11,7 @@ from athena_core.enums import WorkspaceMode
 from athena_core.errors import LeaseLost
 from athena_core.event import Event, Guard
 from tests.core.domain.given import Given
+from tests.support.events.agent import AGENT_CALLED, ATTACHED, CREATED_FOR_AGENT
 from tests.support.events.ask import PARKED, PERMISSION, REQUEUED, answered, asked, without_a_choice
 from tests.support.events.run import (
     ASKED,
@@ -265,6 +266,22 @@ def test_a_run_counts_at_its_session_at_a_profile_that_it_named_and_at_every_pro
         (resumed,) = given(*paused).when(run.ResumeRun(executor="exe_2")).decision()
         _, slot = run.DECIDER.guards(recorded(resumed))
         assert slot.value == (5, *first.places)
+
+
+def test_a_run_of_an_agent_counts_at_it_also_when_it_is_resumed() -> None:
+    assert CREATED_FOR_AGENT.places == ("s", "provider:mock", "agent:codex")
+    parked = (replace(CREATED_FOR_AGENT, budget_micro_usd=1_000), LEASED, STARTED, DEAR, PAUSED)
+    (resumed,) = given(*parked).when(run.ResumeRun(executor="exe_2")).decision()
+    _, slot = run.DECIDER.guards(recorded(resumed))
+    assert slot.value == (5, "s", "provider:mock", "agent:codex")
+
+
+def test_a_cancel_keeps_the_calls_that_an_agent_had_begun_and_no_others() -> None:
+    begun = (CREATED_FOR_AGENT, LEASED, STARTED, ASKED)
+    allowed = replace(AGENT_CALLED, tool_call_id="call_2", asked=True)
+    steps = (ATTACHED, AGENT_CALLED, RESULT, allowed, replace(RESULT, tool_call_id="call_2"))
+    kept = (ATTACHED, AGENT_CALLED, RESULT, run.RunCancelled(cause="requested"))
+    given(*begun).when(run.RecordStep(token=1, steps=steps)).then(*kept)
 
 
 def test_an_end_releases_everything_but_the_turn_of_another_run() -> None:

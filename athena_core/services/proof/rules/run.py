@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from athena_core.definitions.profile import AgentPolicy
 from athena_core.domain import plane, run, template
 from athena_core.enums import RuleScope
 from athena_core.event import Event, Unknown
@@ -45,6 +46,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("leased", "run.crashed"): "ended",
     ("started", "run.leased"): "leased",
     ("started", "memory.recalled"): "started",
+    ("started", "agent.attached"): "started",
     ("started", "transcript.appended"): "started",
     ("started", "usage.recorded"): "started",
     ("started", "tool.called"): "started",
@@ -101,6 +103,10 @@ class OpenRun:
         self.budget: int | None = None
         self.cancelled = False
         self.paused: str | None = None
+        self.agent: AgentPolicy | None = None
+        """The outside agent that its profile names."""
+        self.attached = False
+        """True once the agent took up the run in this lease."""
 
 
 NEW = OpenRun("new")
@@ -244,6 +250,24 @@ class RunRules(RuleSet):
                 return f"{row.stream} has the usage of turn {event.turn} after turn {state.turn}"
         return None
 
+    @rule(run.AgentAttached, run.ToolCalled)
+    def agents(self, row: Row, event: run.AgentAttached | run.ToolCalled) -> str | None:
+        """The agent of the profile takes up a run, in the mode of the profile, before it makes the run's calls."""
+        state = self.open.get(row.stream, NEW)
+        named = None if state.agent is None else state.agent.name
+        match event:
+            case run.AgentAttached() if event.agent != named:
+                return f"{row.stream} was taken up by the agent {event.agent}; its profile names {named}"
+            case run.AgentAttached() if state.agent and state.agent.mode not in {None, event.mode}:
+                return f"{row.stream} was taken up in the mode {event.mode}; its profile names {state.agent.mode}"
+            case run.ToolCalled() if (event.origin is None) != (named is None):
+                return f"the call {event.tool_call_id} of {row.stream} has origin {event.origin}; its agent is {named}"
+            case run.ToolCalled(origin=str()) if not state.attached:
+                return f"the call {event.tool_call_id} of {row.stream} was made before an agent took up the run"
+            case run.ToolCalled(origin=str()) if event.kind is None or event.asked is None or event.repeatable:
+                return f"the call {event.tool_call_id} of {row.stream} lacks what is recorded of calls of an agent"
+        return None
+
     def _due(self, row: Row, event: run.TranscriptAppended, state: OpenRun) -> bool:
         """Return True if a call was made, or asked for and then not made, and has no result yet.
 
@@ -376,6 +400,7 @@ class RunRules(RuleSet):
                 event.budget_micro_usd,
                 event.places,
             )
+            state.agent = event.harness_profile_snapshot.agent
             self._occupy(row.stream, state)
             self._turns[event.session_id] = row.stream
 
@@ -385,6 +410,13 @@ class RunRules(RuleSet):
         state = self.open.get(row.stream)
         if state is not None:
             state.executor, state.token, state.attempt = event.executor, event.token, event.attempt
+            state.attached = False
+
+    @follow(run.AgentAttached)
+    def attach(self, row: Row, event: run.AgentAttached) -> None:
+        """Record that the agent took up the run."""
+        if row.stream in self.open:
+            self.open[row.stream].attached = True
 
     @follow(run.TranscriptAppended, run.ToolCalled)
     def say(self, row: Row, event: run.TranscriptAppended | run.ToolCalled) -> None:

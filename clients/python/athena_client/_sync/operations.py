@@ -187,10 +187,11 @@ class Operations(Core):
             respond_async: Answer at once with the record so far, not after the end.
 
         Raises:
-            AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
-                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `WORKSPACE_DISK_FULL`,
-                `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
+            AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
+                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`,
+                `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`,
+                `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -272,11 +273,12 @@ class Operations(Core):
             respond_async: Answer at once with the record so far, not after the end.
 
         Raises:
-            AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
-                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`,
-                `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`,
-                `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error
-                of every call.
+            AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
+                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
+                `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
+                `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`, `RUN_TIMEOUT`,
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -1395,10 +1397,11 @@ class Operations(Core):
             respond_async: Answer at once with the record so far, not after the end.
 
         Raises:
-            AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
-                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
-                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
+            AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
+                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
+                `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
+                `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -1538,10 +1541,11 @@ class Operations(Core):
             respond_async: Answer at once with the record so far, not after the end.
 
         Raises:
-            AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
-                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
-                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
+            AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
+                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`,
+                `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`,
+                `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.DrainResult | models.WorkDrain = self.request(
             "POST",

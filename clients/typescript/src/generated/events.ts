@@ -1,6 +1,7 @@
 // Generated from the table of operations by `python -m docs.generate`; do not edit.
 
 import type {
+  AgentToolKind,
   ApproverRole,
   CatchUp,
   ContextMeta,
@@ -40,6 +41,8 @@ import type {
 
 /** What all events have in common. */
 export type EventBase = Omit<EventRecord, "type" | "payload">;
+
+export type AgentSessionStart = "new" | "replayed" | "resumed";
 
 /** A possible answer to an ask. Its name is text of the ask. */
 export interface AskOption {
@@ -471,6 +474,28 @@ export interface MemoryRecalledEvent extends EventBase {
 }
 
 /**
+ * An outside agent took up the run: in a session of its own that is new, or that it resumed.
+ *
+ * `replayed`: its old session could not be resumed, so a new one was given the recorded conversation. `mode` is the
+ * mode that Athena ordered, `model` the model that the agent was given.
+ */
+export interface AgentAttachedEvent extends EventBase {
+  readonly type: "agent.attached";
+  readonly payload: {
+    /** Outside agent that works on its runs; absent: the loop of Athena. */
+    readonly agent: string;
+    readonly agentVersion: string;
+    readonly protocolVersion: number;
+    readonly agentSessionId: string;
+    readonly how: AgentSessionStart | (string & {});
+    /** Name of the model. */
+    readonly model: string;
+    /** `followup`: a run of its own. `collect`: consecutive items share one run. */
+    readonly mode?: string | undefined;
+  };
+}
+
+/**
  * An entry was added to the transcript of the run's session.
  *
  * Model output is `truncated` if a token limit cut it, and also `interrupted` if the run's budget did; then it is not
@@ -506,6 +531,9 @@ export interface TranscriptAppendedEvent extends EventBase {
  *
  * If the tool does not exist, the model's text is in `unknownName`. `askId` is the ask that allowed the call.
  * `credentials` are the names of the credentials that the call carries.
+ *
+ * `origin`: an outside agent makes the call. It is recorded after the agent asked (`asked`), or else once the agent
+ * shows that it began. `kind` is the agent's word for it.
  */
 export interface ToolCalledEvent extends EventBase {
   readonly type: "tool.called";
@@ -524,6 +552,10 @@ export interface ToolCalledEvent extends EventBase {
     /** Id of the ask. */
     readonly askId?: string | undefined;
     readonly credentials?: readonly string[] | undefined;
+    readonly origin?: "agent" | undefined;
+    /** Kind of the content. */
+    readonly kind?: AgentToolKind | (string & {}) | undefined;
+    readonly asked?: boolean | undefined;
   };
 }
 
@@ -657,7 +689,7 @@ export interface BudgetReservedEvent extends EventBase {
  *
  * `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
  * arguments. After `holdUntilMs` the run is parked. `onExpiry` is the consequence of no answer in time. `credentials`
- * are the names of the credentials that the call would carry.
+ * are the names of the credentials that the call would carry. `toolKind` is an outside agent's word for the call.
  */
 export interface RunAskedEvent extends EventBase {
   readonly type: "run.asked";
@@ -681,6 +713,7 @@ export interface RunAskedEvent extends EventBase {
     readonly toolCallId?: string | undefined;
     /** Name of the tool; absent without one. */
     readonly toolName?: string | undefined;
+    readonly toolKind?: AgentToolKind | (string & {}) | undefined;
     /** Who wrote it. */
     readonly role?: ApproverRole | (string & {}) | undefined;
     /** Identities that may decide; absent: all with the role. */
@@ -745,6 +778,8 @@ export interface RunRequeuedEvent extends EventBase {
     readonly provider?: string | undefined;
     /** Fallback models, as `provider/model`. */
     readonly fallbacks?: readonly string[] | undefined;
+    /** Outside agent that works on its runs; absent: the loop of Athena. */
+    readonly agent?: string | undefined;
   };
 }
 
@@ -752,7 +787,7 @@ export interface RunRequeuedEvent extends EventBase {
  * A paused run was resumed and holds a slot again. Without `budgetMicroUsd` it has no budget any more.
  *
  * `requestedBy` is the executor that will lease it. The run counts again at its profile (if it named one) and at its
- * providers.
+ * providers and its outside agent.
  */
 export interface RunResumedEvent extends EventBase {
   readonly type: "run.resumed";
@@ -767,6 +802,8 @@ export interface RunResumedEvent extends EventBase {
     readonly provider?: string | undefined;
     /** Fallback models, as `provider/model`. */
     readonly fallbacks?: readonly string[] | undefined;
+    /** Outside agent that works on its runs; absent: the loop of Athena. */
+    readonly agent?: string | undefined;
   };
 }
 
@@ -2305,6 +2342,7 @@ export type KnownEvent =
   | RunLeasedEvent
   | RunStartedEvent
   | MemoryRecalledEvent
+  | AgentAttachedEvent
   | TranscriptAppendedEvent
   | ToolCalledEvent
   | EvidenceAttachedEvent
@@ -2420,6 +2458,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "run.leased",
   "run.started",
   "memory.recalled",
+  "agent.attached",
   "transcript.appended",
   "tool.called",
   "evidence.attached",

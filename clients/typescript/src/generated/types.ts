@@ -33,12 +33,10 @@ export interface ActiveRunPage {
 /** Tool calls of this kind, or commands that begin with these words; without a field, all calls. */
 export interface AgentMatch {
   /** Kind of the call, as the agent says; absent: any. */
-  readonly kind?: AgentMatchKind | (string & {}) | undefined;
+  readonly kind?: AgentToolKind | (string & {}) | undefined;
   /** First words of the command; absent: any call. */
   readonly command?: readonly string[] | undefined;
 }
-
-export type AgentMatchKind = "delete" | "edit" | "execute" | "fetch" | "move" | "other" | "read" | "search" | "think";
 
 /**
  * The outside agent that works on the runs of the profile, and its rights.
@@ -67,6 +65,8 @@ export interface AgentRule {
 }
 
 export type AgentRuleApproval = "allow" | "ask" | "deny";
+
+export type AgentToolKind = "delete" | "edit" | "execute" | "fetch" | "move" | "other" | "read" | "search" | "think";
 
 /** An anchor of another log: its id, a position, the chain value there in hex, and the time it was taken. */
 export interface AnchorBody {
@@ -1212,7 +1212,7 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORKSPACE_BUSY" | "WORKSPACE_CONFLICT" | "WORKSPACE_DISK_FULL" | "WORKSPACE_LIMIT" | "WORKSPACE_MISSING" | "WORK_QUEUE_FULL";
+export type ErrorCode = "AGENT_BROKEN" | "AGENT_GONE" | "AGENT_MODE_CHANGED" | "AGENT_REFUSED" | "AGENT_SILENT" | "AGENT_UNAVAILABLE" | "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "ASK_REJECTED" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORKSPACE_BUSY" | "WORKSPACE_CONFLICT" | "WORKSPACE_DISK_FULL" | "WORKSPACE_LIMIT" | "WORKSPACE_MISSING" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -1969,7 +1969,7 @@ export interface KeptAnchorPage {
 }
 
 /**
- * A limit of concurrent runs of one session, provider or harness profile; without `key` a limit for each of them.
+ * A limit of concurrent runs of one session, provider, harness profile or agent; without `key` one for each.
  *
  * Runs above `max` are refused or queued. A limit with a key replaces the general one. A run counts at every provider
  * that it may call, including its fallbacks.
@@ -2037,7 +2037,7 @@ export interface LimitCapabilities {
   readonly requestsPerSecond?: number | undefined;
 }
 
-export type LimitScope = "harness-profile" | "provider" | "session";
+export type LimitScope = "agent" | "harness-profile" | "provider" | "session";
 
 export type LimitStrategy = "enqueue" | "reject";
 

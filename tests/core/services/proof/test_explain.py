@@ -30,6 +30,7 @@ from athena_core.services.proof.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED,
 from athena_core.values import Usage, VerificationFailure
 from projections.engine.cursor import event_id
 from tests.projections.history import BEGINNING, CODEC, CONTEXT, LOG_ID, MOVES, RELIABILITY, History
+from tests.support.events.agent import AGENT_CALLED, ATTACHED
 
 ERASABLE = ("what was asked", "hello", "a secret")
 
@@ -215,6 +216,25 @@ def test_turns_are_explained_with_their_tools_usage_and_evidence() -> None:
         "completed, but not verified: tests: exit code 1",
     ]
     assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 1, 2, 2, None]
+
+
+def test_the_agent_of_a_run_and_its_calls_are_explained_without_its_words() -> None:
+    history = History()
+    run_id = history.request("one")
+    history.start(run_id)
+    first = replace(AGENT_CALLED, tool_call_id="1")
+    asked = replace(AGENT_CALLED, tool_call_id="2", tool_name="codex:execute", asked=True, ask_id="ask_1")
+    again = replace(ATTACHED, how="replayed", mode=None)
+    history.in_run(run_id, ATTACHED, first, result(None, "1"), asked, again)
+    found = told(history, run_id)
+    assert sentences(found)[3:] == [
+        "the agent codex 2.6.0 took up the run in a new session, in the mode ask",
+        "the agent called its own tool of kind execute, without asking",
+        "its own tool of kind execute returned a result (8 characters)",
+        "the agent called the tool codex:execute, as ask_1 allowed",
+        "the agent codex 2.6.0 took up the run in a new session with the recorded conversation",
+    ]
+    assert waits(found).says == "the tool codex:execute"
 
 
 def test_the_workspace_and_the_changes_in_it_are_explained_without_names_of_files() -> None:

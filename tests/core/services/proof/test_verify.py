@@ -28,6 +28,8 @@ from athena_core.services.proof.witnesses import ComparedAnchors, Witness, Witne
 from athena_core.values import Usage
 from tests.core.domain.given import NOW
 from tests.projections.history import FIRST_OF_SCHEDULES, MOVES, History
+from tests.support.agent_breaches import AGENT_BREACHES
+from tests.support.agent_breaches import legal as legal_agents
 from tests.support.ask_breaches import ASK_BREACHES
 from tests.support.events import dead_letter as letter
 from tests.support.events import queue
@@ -1208,6 +1210,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     *ASK_BREACHES,
     *TOKEN_BREACHES,
     *WORKSPACE_BREACHES,
+    *AGENT_BREACHES,
 )
 
 
@@ -1227,7 +1230,7 @@ def test_a_breach_is_found(
     assert f"[{rule}]" in str(report.violations[0])
 
 
-@pytest.mark.parametrize("legal", [legal_tokens, legal_workspaces])
+@pytest.mark.parametrize("legal", [legal_tokens, legal_workspaces, legal_agents])
 def test_what_a_plane_writes_breaks_no_rule_of(legal: Callable[[Forge], None], forge: Forge) -> None:
     legal(forge)
     assert forge.report().violations == ()
