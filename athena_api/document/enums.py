@@ -22,7 +22,6 @@ from projections import (
 )
 
 ALIASES: Mapping[str, Any] = {
-    "AgentSessionStart": enums.AgentSessionStart,
     "AgentToolKind": enums.AgentToolKind,
     "ApplyResult": ApplyResult,
     "ApproverRole": enums.ApproverRole,

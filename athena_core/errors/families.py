@@ -1,4 +1,4 @@
-"""The families of errors. Each has an HTTP status in the API, and none here."""
+"""The families of errors: what they have in common, without HTTP statuses."""
 
 from typing import ClassVar, Literal, TypeAlias
 

@@ -150,7 +150,7 @@ def test_a_call_in_a_timeline_names_the_credentials_that_it_carried() -> None:
     assert summary_of(event) == "http · credentials github, jira"
 
 
-def test_a_call_of_an_outside_agent_has_its_kind_and_says_if_nobody_was_asked() -> None:
+def test_a_call_of_an_outside_agent_has_its_kind_and_says_if_it_did_not_ask() -> None:
     payload = {"origin": "agent", "kind": "execute", "asked": False}
     assert summary_of({"type": "tool.called", "payload": payload}) == "execute · not asked"
     assert summary_of({"type": "tool.called", "payload": {**payload, "asked": True}}) == "execute"

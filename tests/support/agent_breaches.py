@@ -66,5 +66,5 @@ AGENT_BREACHES: tuple[Breach, ...] = (
     (called_before_the_agent_was_back, "agents", 7, "before an agent took up the run"),
     (called_by_an_agent_of_no_profile, "agents", 4, "has origin agent; its agent is None"),
     (called_by_the_loop, "agents", 5, "has origin None; its agent is codex"),
-    (called_as_repeatable, "agents", 5, "lacks what is recorded of calls of an agent"),
+    (called_as_repeatable, "agents", 5, "of an agent has no kind, or may be repeated"),
 )

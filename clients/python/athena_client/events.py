@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     A2aMessageFailedPayloadStatus: TypeAlias = Literal["failed"] | str
     A2aMessageSentPayloadStatus: TypeAlias = Literal["sent"] | str
     A2aMessageStartedPayloadStatus: TypeAlias = Literal["started"] | str
-    AgentSessionStart: TypeAlias = Literal["new", "replayed", "resumed"] | str
+    AgentAttachedHow: TypeAlias = Literal["new", "replayed", "resumed"] | str
     AskOptionKind: TypeAlias = Literal["allow_once", "reject_once"] | str
     AuthnFailedCode: TypeAlias = Literal["AUTH_TOKEN_EXPIRED", "AUTH_TOKEN_INVALID", "RATE_LIMITED"] | str
     AuthzDeniedDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
@@ -94,7 +94,7 @@ else:  # a newer server may send others
     A2aMessageFailedPayloadStatus = str
     A2aMessageSentPayloadStatus = str
     A2aMessageStartedPayloadStatus = str
-    AgentSessionStart = str
+    AgentAttachedHow = str
     AskOptionKind = str
     AuthnFailedCode = str
     AuthzDeniedDenyReason = str
@@ -717,7 +717,7 @@ class AgentAttachedPayload(Model, frozen=True, kw_only=True):
     agent_version: str
     protocol_version: int
     agent_session_id: str
-    how: AgentSessionStart
+    how: AgentAttachedHow
     model: str
     """Name of the model."""
     mode: str | None = None

@@ -265,7 +265,7 @@ class RunRules(RuleSet):
             case run.ToolCalled(origin=str()) if not state.attached:
                 return f"the call {event.tool_call_id} of {row.stream} was made before an agent took up the run"
             case run.ToolCalled(origin=str()) if event.kind is None or event.asked is None or event.repeatable:
-                return f"the call {event.tool_call_id} of {row.stream} lacks what is recorded of calls of an agent"
+                return f"the call {event.tool_call_id} of {row.stream} of an agent has no kind, or may be repeated"
         return None
 
     def _due(self, row: Row, event: run.TranscriptAppended, state: OpenRun) -> bool:

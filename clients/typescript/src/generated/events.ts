@@ -42,7 +42,7 @@ import type {
 /** What all events have in common. */
 export type EventBase = Omit<EventRecord, "type" | "payload">;
 
-export type AgentSessionStart = "new" | "replayed" | "resumed";
+export type AgentAttachedHow = "new" | "replayed" | "resumed";
 
 /** A possible answer to an ask. Its name is text of the ask. */
 export interface AskOption {
@@ -487,7 +487,7 @@ export interface AgentAttachedEvent extends EventBase {
     readonly agentVersion: string;
     readonly protocolVersion: number;
     readonly agentSessionId: string;
-    readonly how: AgentSessionStart | (string & {});
+    readonly how: AgentAttachedHow | (string & {});
     /** Name of the model. */
     readonly model: string;
     /** `followup`: a run of its own. `collect`: consecutive items share one run. */
