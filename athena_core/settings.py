@@ -144,6 +144,12 @@ class Settings:
     anthropic_base_url = Setting(
         "https://api.anthropic.com", parse_url, "Base URL of a server with Anthropic's Messages API."
     )
+    gemini_api_key = Setting(
+        "", parse_key, "API key of provider `gemini`, which serves outside agents only.", secret=True
+    )
+    gemini_base_url = Setting(
+        "https://generativelanguage.googleapis.com", parse_url, "Base URL of a server with Gemini's API."
+    )
     http_provider_url = Setting("", parse_url_or_none, "URL of provider `http`. If empty, the provider does not exist.")
     http_provider_api_key = Setting("", parse_key, "API key of provider `http`.", secret=True)
     http_provider_timeout_ms = Setting("20000", parse_count, "Read timeout of provider `http`, in milliseconds.")
@@ -476,7 +482,9 @@ def _passwords(url: str) -> Iterator[str]:
         yield base64.b64encode(f"{unquote(parts.username or '')}:{plain}".encode()).decode()
 
 
-VENDOR_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "OLLAMA_HOST")
+VENDOR_VARIABLES = (
+    "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "OLLAMA_HOST"
+)  # fmt: skip
 """Variables of other tools that name model servers and their keys."""
 
 

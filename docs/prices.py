@@ -11,7 +11,8 @@ from genai_prices.data import providers
 
 from athena_core.providers.prices import PICO_PER_MICRO, TABLE, ModelPrices, PriceTable, TokenRates
 
-PROVIDERS = ("anthropic", "openai")
+PROVIDERS = {"anthropic": ("anthropic", ""), "gemini": ("google", "gemini"), "openai": ("openai", "")}
+"""The priced providers, with their names in genai-prices and the beginning of their models' names there."""
 
 
 def table() -> PriceTable:
@@ -19,7 +20,10 @@ def table() -> PriceTable:
     known = {provider.id: provider for provider in providers}
     return PriceTable(
         version=f"genai-prices {genai_prices.__version__}",
-        models={name: tuple(model for one in known[name].models if (model := _model(one))) for name in PROVIDERS},
+        models={
+            name: tuple(model for one in known[source].models if one.id.startswith(begins) and (model := _model(one)))
+            for name, (source, begins) in PROVIDERS.items()
+        },
     )
 
 
@@ -74,10 +78,14 @@ def _pattern(clause: object) -> str:
             return f"^{re.escape(clause.equals.lower())}$"
         case theirs.ClauseStartsWith():
             return f"^{re.escape(clause.starts_with.lower())}"
+        case theirs.ClauseEndsWith():
+            return f"{re.escape(clause.ends_with.lower())}$"
         case theirs.ClauseContains():
             return re.escape(clause.contains.lower())
         case theirs.ClauseRegex():
             return f"(?:{clause.regex})"
+        case theirs.ClauseAnd():
+            return "^" + "".join(f"(?=.*?(?:{_pattern(one)}))" for one in clause.and_)
         case theirs.ClauseOr():
             return "|".join(_pattern(one) for one in clause.or_)
         case _:

@@ -66,9 +66,9 @@ class AnthropicProvider(Vendor):
                         case "message_start":
                             message = table(event.get("message"))
                             request_id = request_id or text(message.get("id"))
-                            counts |= _counts(message)
+                            counts |= counts_of(message)
                             if counts:  # input is paid from here on; the first output count is only a placeholder
-                                yield UsageReport(usage=_usage(counts | {"output_tokens": None}))
+                                yield UsageReport(usage=usage_of(counts | {"output_tokens": None}))
                         case "content_block_start":
                             if delta := _block_start(event):
                                 yield delta
@@ -76,9 +76,9 @@ class AnthropicProvider(Vendor):
                             if delta := _block_delta(event):
                                 yield delta
                         case "message_delta":
-                            counts |= _counts(event)
+                            counts |= counts_of(event)
                             finish = text(table(event.get("delta")).get("stop_reason")) or finish
-                            yield UsageReport(usage=_usage(counts))
+                            yield UsageReport(usage=usage_of(counts))
                         case "message_stop":
                             break
                         case "error":
@@ -189,12 +189,12 @@ def _block_delta(event: Mapping[str, Any]) -> Delta | None:
             return None  # thinking, signatures, citations: not shown
 
 
-def _counts(event: Mapping[str, Any]) -> dict[str, Any]:
+def counts_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the counts of an event. They replace earlier ones."""
     return {name: count for name, count in table(event.get("usage")).items() if count is not None}
 
 
-def _usage(counts: Mapping[str, Any]) -> Usage:
+def usage_of(counts: Mapping[str, Any]) -> Usage:
     """Convert the counts. Anthropic's input count excludes cache reads and writes; ours includes both."""
     plain = token_count(counts.get("input_tokens"))
     cached = token_count(counts.get("cache_read_input_tokens"))

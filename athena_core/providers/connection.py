@@ -47,6 +47,10 @@ class ConnectionBroken(ProviderFailure):
     """The connection failed. The part of the answer received before is valid."""
 
 
+class ServerSilent(ConnectionBroken):
+    """The server sent nothing for too long."""
+
+
 class ProviderResponse:
     """The response to a call, while it is read."""
 
@@ -117,7 +121,7 @@ class ProviderClient:
     @asynccontextmanager
     async def post(self, body: bytes) -> AsyncIterator[ProviderResponse]:
         """Send a request and yield its response. Raise ProviderFailure, or ConnectionBroken for a network failure."""
-        with self._translated():
+        with translated(self._provider):
             async with self._client.stream("POST", self._url, content=body) as response:
                 if response.status_code != 200:
                     await self._refuse(response)
@@ -128,7 +132,7 @@ class ProviderClient:
         """Return the names in a list of models, within time and size limits. Raise ProviderFailure."""
         body = bytearray()
         try:
-            with self._translated():
+            with translated(self._provider):
                 async with asyncio.timeout(self._list_seconds), self._client.stream("GET", url) as response:
                     if response.status_code != 200:
                         await self._refuse(response)
@@ -172,23 +176,6 @@ class ProviderClient:
             raise self.failure("a chunk of the stream is not a JSON object", worth_retrying=True)
         return found
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Replace exceptions of the library, whose texts may quote headers."""
-        try:
-            yield
-        except httpx2.SSEError:
-            problem = "the answer is not an event stream, or has an event larger than 1 MiB"
-            raise self.failure(problem, worth_retrying=False) from None
-        except httpx2.UnsupportedProtocol:
-            raise self.failure(
-                "the base URL does not start with http:// or https://; correct it in the settings", worth_retrying=False
-            ) from None
-        except httpx2.HTTPError as error:
-            raise ConnectionBroken(f"{self._provider}: {_words(error)}", worth_retrying=True) from None
-        except httpx2.InvalidURL:
-            raise self.failure("the base URL is malformed; correct it in the settings", worth_retrying=False) from None
-
     async def _refuse(self, response: httpx2.Response) -> NoReturn:
         """Raise the failure for a status other than 200."""
         body = bytearray()
@@ -205,6 +192,72 @@ class ProviderClient:
         passing = status in PASSING and not _lasting(error)
         wait = _wait(response.headers) if passing else None
         raise self.failure(f"HTTP {status}{self.excerpt(error)}", worth_retrying=passing, wait_seconds=wait)
+
+
+class RawAnswer:
+    """The answer of a server with any status, as bytes. Names of headers are in lower case."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        """Take a response that was not read yet."""
+        self._response = response
+        self.status = response.status_code
+        self.headers = [(name.lower(), value) for name, value in response.headers.raw]
+        self.media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def header(self, name: str) -> str:
+        """Return the value of a header; empty if it is absent."""
+        value: str = self._response.headers.get(name, "")
+        return value
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Compressed ones are not decompressed."""
+        return self._response.aiter_raw()
+
+
+class RawClient:
+    """A client of one server that sends prepared requests and changes no byte of their answers."""
+
+    def __init__(self, provider: str, *, silence_seconds: float) -> None:
+        """Prepare the client without a request. ``silence_seconds`` is the read timeout."""
+        self._provider = provider
+        self._client = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    @asynccontextmanager
+    async def post(self, url: str, headers: list[tuple[bytes, bytes]], body: bytes) -> AsyncIterator[RawAnswer]:
+        """Send a request and yield its answer. Raise ProviderFailure, or ConnectionBroken for a network failure."""
+        with translated(self._provider):
+            async with self._client.stream("POST", url, headers=headers, content=body) as response:
+                yield RawAnswer(response)
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._client.aclose()
+
+
+@contextmanager
+def translated(provider: str) -> Iterator[None]:
+    """Replace exceptions of the library, whose texts may quote headers."""
+    try:
+        yield
+    except httpx2.SSEError:
+        problem = "the answer is not an event stream, or has an event larger than 1 MiB"
+        raise ProviderFailure(f"{provider}: {problem}", worth_retrying=False) from None
+    except httpx2.UnsupportedProtocol:
+        problem = "the base URL does not start with http:// or https://; correct it in the settings"
+        raise ProviderFailure(f"{provider}: {problem}", worth_retrying=False) from None
+    except httpx2.HTTPError as error:
+        silent = isinstance(error, httpx2.ReadTimeout)
+        raise (ServerSilent if silent else ConnectionBroken)(
+            f"{provider}: {_words(error)}", worth_retrying=True
+        ) from None
+    except httpx2.InvalidURL:
+        problem = "the base URL is malformed; correct it in the settings"
+        raise ProviderFailure(f"{provider}: {problem}", worth_retrying=False) from None
 
 
 def decoded(data: str | bytes) -> object:

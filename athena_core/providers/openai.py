@@ -60,7 +60,7 @@ class OpenAIProvider(Vendor):
                         yield calls.delta(call)
                     finish = text(choice.get("finish_reason")) or finish
                     if counts := chunk.get("usage"):
-                        yield UsageReport(usage=_usage(table(counts)))
+                        yield UsageReport(usage=usage_of(table(counts)))
         except ConnectionBroken:
             if finish is None:  # after the finish only usage is missing; the answer is complete, and was paid
                 raise
@@ -139,7 +139,8 @@ def _message(message: ModelMessage) -> dict[str, Any]:
     return {"role": message.role, "content": content or None, "tool_calls": calls}
 
 
-def _usage(counts: Mapping[str, Any]) -> Usage:
+def usage_of(counts: Mapping[str, Any]) -> Usage:
+    """Return the usage that the chat completions API reports."""
     taken = table(counts.get("prompt_tokens_details"))
     return Usage(
         input_tokens=token_count(counts.get("prompt_tokens")),

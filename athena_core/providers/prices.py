@@ -24,6 +24,12 @@ COMPACT_DATE = re.compile(r"-(20\d\d)(\d\d)(\d\d)$")
 OUTPUT_TOKENS_LEAST = 256
 """Minimum number of output tokens that the remaining daily budget must pay for, or a call is not started."""
 
+OUTPUT_TOKENS_RESERVED = 8_192
+"""The most output tokens of a call under a daily budget; their cost is reserved."""
+
+BYTES_PER_TOKEN = 4
+"""The assumption with which tokens are estimated."""
+
 FRAME_TOKENS = 1_024
 """Allowance for tokens that a vendor adds to a request: roles, and the description of the tools."""
 
@@ -51,6 +57,26 @@ class PriceTable(Value):
 
     version: str
     models: dict[str, tuple[ModelPrices, ...]]
+
+
+class CallCost(Value):
+    """The usage and cost of a call.
+
+    ``usage`` has input, output and total tokens; counts that the provider did not report are ``estimated`` from the
+    size of the texts. Without a known price ``unpriced`` is true and the cost is None. ``price_version`` is None for
+    free providers. ``partial`` is the text of a call that was cut off.
+    """
+
+    provider: str
+    model: str
+    usage: Usage
+    estimated: bool
+    cost_micro_usd: int | None
+    unpriced: bool
+    price_version: str | None
+    request_id: str | None
+    first_token_ms: int | None = None
+    partial: str = ""
 
 
 class Prices:

@@ -2,22 +2,19 @@
 
 import asyncio
 import errno
-import os
 import re
 import resource
-import shutil
 import socket
-import tempfile
 from collections.abc import Coroutine
 from contextlib import suppress
 from ipaddress import IPv6Address
-from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, NamedTuple, Self
 
 import anyio
 
 from athena_core.definitions.profile import Egress
+from athena_core.system.box.private_socket import PrivateSocket
 from athena_core.text import clean
 from athena_core.tools.destination import (
     ADDRESSES_TRIED_MAX,
@@ -35,14 +32,8 @@ from athena_core.tools.destination import (
 )
 from athena_core.tools.refusal import ToolRefused
 
-SHORT_PLACE, PREFIX, NAME = "/tmp", "athena-", "egress"  # noqa: S108 - a private directory is made there
-PLACE_BYTES_MAX = 107 - len(f"/{PREFIX}12345678/12345678/{NAME}")
-"""Maximum size of the path of the temporary directory: the path of a socket has at most 107 bytes."""
-SOCKET_MODE = 0o600
-UNLISTED_MODE = 0o100
-"""Mode of the directory: a box that shows it read-only cannot find the sockets of other runs."""
-OWNED_MODE = 0o700
-BACKLOG = 128
+NAME = "egress"
+"""Name of the socket's file."""
 CHUNK_BYTES = 65_536
 HEAD_END = b"\r\n\r\n"
 HEAD_BYTES_MAX = 16_384
@@ -203,18 +194,8 @@ class EgressProxy:
 
     async def __aenter__(self) -> Self:
         """Listen. Raise OSError."""
-        self._directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_place()))
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self.socket = Path(tempfile.mkdtemp(prefix="", dir=self._directory)) / NAME
-            self._listener.bind(str(self.socket))
-            self.socket.chmod(SOCKET_MODE)
-            self._directory.chmod(UNLISTED_MODE)
-            self._listener.listen(BACKLOG)
-        except BaseException:
-            self._remove()
-            raise
-        self._listener.setblocking(False)
+        self._private = PrivateSocket(NAME)
+        self._listener, self.socket = self._private.listener, self._private.path
         self._resume()
         return self
 
@@ -230,13 +211,7 @@ class EgressProxy:
             with anyio.CancelScope(shield=True):
                 await asyncio.gather(*self._connections, return_exceptions=True)
         finally:
-            self._remove()
-
-    def _remove(self) -> None:
-        self._listener.close()
-        with suppress(OSError):
-            self._directory.chmod(OWNED_MODE)
-        shutil.rmtree(self._directory, ignore_errors=True)
+            self._private.remove()
 
     def _resume(self) -> None:
         """Accept connections unless the limit is reached. Further ones wait in the backlog of the socket."""
@@ -423,9 +398,3 @@ async def _refuse(client: socket.socket, refused: EgressRefused) -> None:
         client.shutdown(socket.SHUT_WR)
         while await loop.sock_recv(client, CHUNK_BYTES):
             pass
-
-
-def _place() -> str:
-    """Return the temporary directory, or a shorter one if the path of a socket there would be too long."""
-    place = tempfile.gettempdir()
-    return place if len(os.fsencode(place)) <= PLACE_BYTES_MAX else SHORT_PLACE

@@ -34,13 +34,14 @@ from athena_core.errors import AthenaError, LeaseLost
 from athena_core.event import Fact, Meta, Position, Recorded
 from athena_core.protocols import Row
 from athena_core.providers.mask import Mask
+from athena_core.providers.prices import CallCost
 from athena_core.providers.provider import ModelCompletion
 from athena_core.services.asks.answers import AnswerBody, Answers
 from athena_core.services.asks.expiry import expire
 from athena_core.services.asks.raising import raise_asks
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.agent import Agent
-from athena_core.services.execution.model_call import CallCost, ModelAnswer
+from athena_core.services.execution.model_call import ModelAnswer
 from athena_core.services.execution.performer import RunEnd
 from athena_core.services.execution.progress import RunAssignment, assignment_of
 from athena_core.services.execution.requested_calls import has_asks

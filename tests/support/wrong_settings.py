@@ -28,6 +28,8 @@ WRONG = {
     "ATHENA_OPENAI_API_KEY": ["two words", "sk-\u00e9", "sk\x7f"],
     "ATHENA_ANTHROPIC_API_KEY": ["schl\u00fcssel"],
     "ATHENA_ANTHROPIC_BASE_URL": ["127.0.0.1"],
+    "ATHENA_GEMINI_API_KEY": ["two words"],
+    "ATHENA_GEMINI_BASE_URL": ["generativelanguage.googleapis.com"],
     "ATHENA_HTTP_PROVIDER_URL": ["127.0.0.1", "file:///somewhere"],
     "ATHENA_HTTP_PROVIDER_API_KEY": ["tab\tand tab"],
     "ATHENA_OPENAI_BASE_URL": ["localhost:8080", "ftp://x", "http://host:99999"],

@@ -15,6 +15,7 @@ from athena_core.domain import run
 from athena_core.errors import AskLimit
 from athena_core.protocols import Passage
 from athena_core.providers.mask import Mask
+from athena_core.providers.prices import CallCost
 from athena_core.providers.provider import (
     CUT,
     ModelCompletion,
@@ -27,7 +28,7 @@ from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.context.conversation import to_messages
 from athena_core.services.execution.completion import RunCompletion, runs_command
-from athena_core.services.execution.model_call import CallCost, ModelAnswer, ModelCaller, route
+from athena_core.services.execution.model_call import ModelAnswer, ModelCaller, route
 from athena_core.services.execution.performer import (
     BudgetReached,
     RunEnd,

@@ -11,7 +11,15 @@ from msgspec.structs import astuple, replace
 from athena_core import retry
 from athena_core.clock import Clock, Ids
 from athena_core.event import Value
-from athena_core.providers.prices import FRAME_TOKENS, FREE, OUTPUT_TOKENS_LEAST, Prices
+from athena_core.providers.prices import (
+    BYTES_PER_TOKEN,
+    FRAME_TOKENS,
+    FREE,
+    OUTPUT_TOKENS_LEAST,
+    OUTPUT_TOKENS_RESERVED,
+    CallCost,
+    Prices,
+)
 from athena_core.providers.provider import (
     CUT,
     CompletionBuilder,
@@ -30,34 +38,10 @@ RETRY_AFTER_SECONDS_MAX = 60.0
 Beyond it, or beyond the deadline, the next provider is asked at once.
 """
 
-BYTES_PER_TOKEN = 4
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-OUTPUT_TOKENS_RESERVED = 8_192
-"""The most output tokens of a call under a daily budget; their cost is reserved."""
 
 OnText = Callable[[str | None], None]
 """Receives every piece of text as it arrives. None withdraws the text of this turn, which begins again."""
-
-
-class CallCost(Value):
-    """The usage and cost of a call.
-
-    ``usage`` has input, output and total tokens; counts that the provider did not report are ``estimated`` from the
-    size of the texts. Without a known price ``unpriced`` is true and the cost is None. ``price_version`` is None for
-    free providers. ``partial`` is the text of a call that was cut off.
-    """
-
-    provider: str
-    model: str
-    usage: Usage
-    estimated: bool
-    cost_micro_usd: int | None
-    unpriced: bool
-    price_version: str | None
-    request_id: str | None
-    first_token_ms: int | None = None
-    partial: str = ""
 
 
 class ModelAnswer(Value):

@@ -7,7 +7,7 @@ from athena_core.decider import A, Transaction
 from athena_core.domain import run
 from athena_core.errors import retry_with
 from athena_core.log.submission import Committed
-from athena_core.services.execution.model_call import CallCost
+from athena_core.providers.prices import CallCost
 from athena_core.services.execution.progress import RunAssignment
 from athena_core.services.runs.admission import BudgetRequest
 

@@ -35,6 +35,10 @@ def test_the_table_is_what_its_source_says() -> None:
         ("anthropic", "claude-3-5-haiku-20241022"),
         ("anthropic", "claude-sonnet-4-5-20250929"),
         ("anthropic", "claude-opus-4-6"),
+        ("gemini", "gemini-2.5-flash"),
+        ("gemini", "gemini-2.5-flash-lite"),
+        ("gemini", "gemini-2.5-pro"),
+        ("gemini", "gemini-3-pro-preview"),
     ],
 )
 @pytest.mark.parametrize("taken", [0, 1_000, 250_000])
@@ -42,7 +46,8 @@ def test_a_price_equals_its_source(provider: str, model: str, taken: int) -> Non
     usage = TheirUsage(input_tokens=taken, cache_read_tokens=taken // 4, output_tokens=777)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = calc_price(usage, model_ref=model, provider_id=provider).total_price
+        source = {"gemini": "google"}.get(provider, provider)
+        theirs = calc_price(usage, model_ref=model, provider_id=source).total_price
     ours = PRICES.cost(provider, model, Usage(input_tokens=taken, cached_input_tokens=taken // 4, output_tokens=777))
     assert ours == (theirs * 1_000_000).to_integral_value(ROUND_CEILING)
     assert PRICES.knows(provider, model)

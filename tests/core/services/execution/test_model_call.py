@@ -8,7 +8,7 @@ import pytest
 
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.providers.mock import MockProvider
-from athena_core.providers.prices import ModelPrices, Prices, PriceTable, TokenRates
+from athena_core.providers.prices import CallCost, ModelPrices, Prices, PriceTable, TokenRates
 from athena_core.providers.provider import (
     Delta,
     Finished,
@@ -20,7 +20,7 @@ from athena_core.providers.provider import (
     ToolCallDelta,
     UsageReport,
 )
-from athena_core.services.execution.model_call import RETRY_AFTER_SECONDS_MAX, CallCost, ModelAnswer, ModelCaller, route
+from athena_core.services.execution.model_call import RETRY_AFTER_SECONDS_MAX, ModelAnswer, ModelCaller, route
 from athena_core.values import ToolCall, ToolSpec, Usage
 
 HI = ModelRequest(model="", messages=(ModelMessage(role="user", content="hi there"),))
