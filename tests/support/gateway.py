@@ -161,14 +161,18 @@ class Client:
             self.writer.write(piece)
             await self.writer.drain()
 
-    async def rest(self) -> Reply:
-        """Read an answer to its end."""
+    async def left(self) -> bytes:
+        """Return all bytes that still come, and close."""
         data = b""
         with suppress(ConnectionError):
             while piece := await self.reader.read(65_536):
                 data += piece
         self.writer.close()
-        return reply_of(data)
+        return data
+
+    async def rest(self) -> Reply:
+        """Read an answer to its end, and close."""
+        return reply_of(await self.left())
 
 
 def reply_of(data: bytes) -> Reply:

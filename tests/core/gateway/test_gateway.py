@@ -63,16 +63,18 @@ async def test_pieces_pass_before_the_answer_ends(wire: AgentWire) -> None:
 
     async def behave(stub: Stub, writer: asyncio.StreamWriter) -> None:
         first, *others = one.streamed.pieces
-        writer.write(head(one.streamed.kind) + first[:5])
+        writer.write(head(one.streamed.kind) + first)
         await more.wait()
-        writer.writelines((first[5:], *others))
+        writer.writelines(others)
 
     async with gateway(wire, behave) as world:
         client = await world.begin()
         await client.reader.readuntil(b"\r\n\r\n")
-        assert await client.reader.readexactly(10) == b"5\r\n" + one.streamed.body[:5] + b"\r\n"
+        first = one.streamed.pieces[0]
+        chunk = b"%x\r\n%b\r\n" % (len(first), first)
+        assert await client.reader.readexactly(len(chunk)) == chunk
         more.set()
-        rest = await client.reader.read()
+        rest = await client.left()
     assert rest.endswith(b"\r\n0\r\n\r\n")
     assert world.ledger.last.outcome == "answered"
 
@@ -347,7 +349,7 @@ async def test_leaving_cuts_calls_off_and_records_them(wire: AgentWire, begun: b
         await world.vendor.asked.wait()
         if begun:
             await client.reader.readuntil(b"xxx")
-    rest = await client.reader.read()
+    rest = await client.left()
     await world.vendor.left.wait()
     assert not rest.endswith(b"0\r\n\r\n")
     [ended] = world.ledger.ends
@@ -365,8 +367,7 @@ async def test_leaving_waits_until_the_ledger_has_recorded() -> None:
 
         async def leave() -> None:
             async with gateway("openai-chat", answers(one.streamed), ledger=ledger) as world:
-                await world.begin()
-                await world.vendor.left.wait()
+                await (await world.begin()).left()
 
         leaving = tasks.create_task(leave())
         for _ in range(20):
@@ -455,7 +456,7 @@ async def test_a_gateway_that_was_stopped_refuses_further_calls_only() -> None:
         world.gateway.stop("The run was cancelled.")
         reply = await world.ask()
         more.set()
-        await client.reader.read()
+        await client.left()
     assert (reply.status, reply.error["code"], reply.error["message"]) == (
         400,
         "athena_stopped",
