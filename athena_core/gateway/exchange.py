@@ -67,9 +67,11 @@ class GatewayExchange:
         self._bodies = bodies
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
-        self._fed = self._held = 0
+        self._fed = self._held = self._head_bytes = 0
         self._head_read = self._complete = self._more = False
         self._chunked = False
+        self._refused: Refusal | None = None
+        """The limit that the body broke, which may arrive with the head."""
 
     # The request
 
@@ -90,11 +92,13 @@ class GatewayExchange:
             self._writer.write(CONTINUE)
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                while not self._complete:
+                while not self._complete and self._refused is None:
                     await self._feed()
         except TimeoutError:
             seconds = f"{self._limits.body_seconds:g}"
             raise Refusal("athena_body_time", f"The body did not arrive within {seconds} s. Send it at once.") from None
+        if self._refused is not None:
+            raise self._refused
         if self._more:
             raise Refusal("athena_request", "A connection carries one request. Open one for each.")
         body, self.body = bytes(self.body), bytearray()
@@ -130,7 +134,12 @@ class GatewayExchange:
         if not self._head_read and self._fed > self._limits.head_bytes_max:
             raise self._head_too_large()
         if self._fed > self._limits.head_bytes_max + 2 * self._limits.body_bytes_max:  # chunks of one byte
-            raise self._body_too_large()
+            self._refused = self._body_too_large()
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self._limits.head_bytes_max or len(self.headers) > self._limits.headers_max:
+            raise self._head_too_large()
 
     def _head_too_large(self) -> Refusal:
         limits = f"{self._limits.head_bytes_max} bytes or {self._limits.headers_max} headers"
@@ -147,14 +156,14 @@ class GatewayExchange:
         """Take a part of the target."""
         if not self._complete:
             self._url += url
+            self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. Trailers are ignored."""
         if self._head_read:
             return
         self.headers.append((name.lower(), value))
-        if len(self.headers) > self._limits.headers_max:
-            raise self._head_too_large()
+        self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         """Take the end of the head."""
@@ -165,13 +174,17 @@ class GatewayExchange:
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        if self._complete:
+        if self._complete or self._refused is not None:
             return
-        if len(self.body) + len(body) > self._limits.body_bytes_max:
-            raise self._body_too_large()
-        self._bodies.take(len(body))
-        self._held += len(body)
-        self.body += body
+        try:
+            if len(self.body) + len(body) > self._limits.body_bytes_max:
+                raise self._body_too_large()
+            self._bodies.take(len(body))
+        except Refusal as refusal:
+            self._refused = refusal
+        else:
+            self._held += len(body)
+            self.body += body
 
     def on_message_complete(self) -> None:
         """Take the end of the request."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Annotated, Any, NoReturn
 
 import httpx2
@@ -220,8 +221,13 @@ class RawClient:
     def __init__(self, provider: str, *, silence_seconds: float) -> None:
         """Prepare the client without a request. ``silence_seconds`` is the read timeout."""
         self._provider = provider
-        self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
+        self._silence_seconds = silence_seconds
+
+    @cached_property
+    def _client(self) -> httpx2.AsyncClient:
+        """The client of the library. It reads the certificates of the system, which takes 20 ms."""
+        return httpx2.AsyncClient(
+            timeout=httpx2.Timeout(self._silence_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
             follow_redirects=False,
             trust_env=False,
@@ -236,7 +242,8 @@ class RawClient:
 
     async def close(self) -> None:
         """Close idle connections."""
-        await self._client.aclose()
+        if "_client" in self.__dict__:
+            await self._client.aclose()
 
 
 @contextmanager
