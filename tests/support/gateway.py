@@ -96,7 +96,8 @@ class Vendor:
             self.asked.set()
             acting = asyncio.ensure_future(self.behaviour(Stub(lambda asked: self.behaviour), writer))
             acting.add_done_callback(lambda _: writer.close())
-            await reader.read()
+            with suppress(ConnectionError):
+                await reader.read()
             self.left.set()
             acting.cancel()
             await asyncio.gather(acting, return_exceptions=True)
