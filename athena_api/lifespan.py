@@ -64,6 +64,7 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
         thread.join(UPDATER_JOIN_SECONDS)
         for provider in parts.providers.values():
             await provider.close()
+        await parts.gateways.close()
         parts.close()
 
 
@@ -87,6 +88,7 @@ async def worker_lifespan(parts: ControlPlane) -> AsyncIterator[None]:
     finally:
         for provider in parts.providers.values():
             await provider.close()
+        await parts.gateways.close()
         parts.close()
 
 

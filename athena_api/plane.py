@@ -38,6 +38,7 @@ from athena_core.services.clock_jumps import ClockJumps
 from athena_core.services.erasure.erasure import AGAIN, Erasure, TextTrace
 from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
+from athena_core.services.execution.outside.gateways import Gateways
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
 from athena_core.services.memory import Memory
@@ -89,6 +90,7 @@ class ControlPlane(NamedTuple):
     operations: tuple[str, ...]
     """The ids of the operations, in the order of the table."""
     providers: Mapping[str, Provider]
+    gateways: Gateways
     watchdog: Watchdog
     sandboxes: RunSandboxes
     workspaces: Workspaces

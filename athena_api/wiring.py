@@ -27,6 +27,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
 from athena_core.domain import DECIDERS, EVENTS
 from athena_core.errors import ConfigError
+from athena_core.gateway.upstream import ModelServer, model_servers
 from athena_core.log.codec import Codec
 from athena_core.log.engine import open_generations, open_leader_lock, open_store, register_executor
 from athena_core.log.port import FORMAT
@@ -55,10 +56,16 @@ from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.context.history import ERASING_TYPES
 from athena_core.services.erasure.erasure import Erasure
 from athena_core.services.execution.agent import Agent
+from athena_core.services.execution.completion import RunCompletion
 from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
 from athena_core.services.execution.liveness import FROZEN_SECONDS, Executors, ProcessInfo, ProcessKind, ProcessStatus
 from athena_core.services.execution.model_call import ModelCaller
+from athena_core.services.execution.outside.agent_process import AgentTiming
+from athena_core.services.execution.outside.agent_run import AgentParts
+from athena_core.services.execution.outside.gateways import Gateways
+from athena_core.services.execution.outside.outside_agent import OutsideAgent
+from athena_core.services.execution.performer import Performers
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
 from athena_core.services.memory import Memory, NoteFiles
@@ -154,6 +161,7 @@ class Wiring:
         cert, key = settings.tls_cert_file, settings.tls_key_file
         self.certificate = Certificate(cert, key) if serving and cert is not None and key is not None else None
         self.prices = Prices.load()
+        self.gateways = Gateways(servers_of(settings), self.prices, clock, ids)
         self.answer_cache = AnswerCache()
         self.answers_in_flight = ByteBudget(settings.answers_in_flight_bytes_max)
         self.large_reads = anyio.CapacityLimiter(LARGE_READS_MAX)
@@ -259,9 +267,27 @@ class Wiring:
         )
         executors = Executors(registry, self.clock, frozen_seconds)
         self.waiters = RunWaiters(self.tail)
+        performers = Performers(agent, self._outside_agent())
         self.runner = Runner(
-            self.log, self.tail, self.waiters, self.catalog, agent, executors, self.clock, self.ids, about=about
+            self.log, self.tail, self.waiters, self.catalog, performers, executors, self.clock, self.ids, about=about
         )
+
+    def _outside_agent(self) -> OutsideAgent:
+        """Return the performer of the runs of outside agents."""
+        parts = AgentParts(
+            known=self.agents.find,
+            gateway=self.gateways.of_run,
+            state=self.settings.state_dir,
+            compiler=self.compiler,
+            completion=RunCompletion(self.tools, self.workspaces, self.ids, self.mask),
+            rules=self.permission_rules,
+            mask=self.mask,
+            clock=self.clock,
+            ids=self.ids,
+            show=self.live.append,
+            timing=AgentTiming(),
+        )
+        return OutsideAgent(parts, self.workspaces, self.sandboxes)
 
     def wire_runs(self) -> None:
         """Connect the admission of runs, templates, policies and the halt."""
@@ -478,6 +504,18 @@ def providers_of(settings: Settings, mask: Mask, serves: tuple[str, ...]) -> Map
             if name not in providers:
                 raise ConfigError(f"{place}: {name!r} is not one of {known}")
     return providers
+
+
+def servers_of(settings: Settings) -> Mapping[str, ModelServer]:
+    """Return the servers of models that outside agents ask through their gateways."""
+    return model_servers(
+        openai_api_key=settings.openai_api_key,
+        openai_base_url=settings.openai_base_url,
+        anthropic_api_key=settings.anthropic_api_key,
+        anthropic_base_url=settings.anthropic_base_url,
+        gemini_api_key=settings.gemini_api_key,
+        gemini_base_url=settings.gemini_base_url,
+    )
 
 
 def refuse_older(parts: ControlPlane, *, looks: int) -> None:

@@ -55,14 +55,20 @@ def to_messages(events: Iterable[Event]) -> list[ModelMessage]:
                 messages.append(ModelMessage(role=event.role, content=content))
                 turn = None
             case ToolCalled(arguments=str(arguments), ask_id=None) | RunAsked(arguments=str(arguments)):
-                name = event.tool_name or (event.unknown_name if isinstance(event, ToolCalled) else None) or ""
-                call = ToolCall(id=event.tool_call_id or "", name=name, arguments=arguments)
+                call = ToolCall(id=event.tool_call_id or "", name=_tool_name(event), arguments=arguments)
                 if messages and messages[-1].role == "assistant" and turn in {None, event.turn}:
                     messages[-1] = replace(messages[-1], calls=(*messages[-1].calls, call))
                 else:
                     messages.append(ModelMessage(role="assistant", content="", calls=(call,)))
                 turn = event.turn
     return messages
+
+
+def _tool_name(event: ToolCalled | RunAsked) -> str:
+    """Return the name of the tool of a call for a model. A call of an outside agent is named by its kind."""
+    if isinstance(event, RunAsked):
+        return event.tool_kind or event.tool_name or ""
+    return event.tool_name or event.kind or event.unknown_name or ""
 
 
 def paired(messages: Sequence[ModelMessage], seen: set[str]) -> list[ModelMessage]:

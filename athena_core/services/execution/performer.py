@@ -81,6 +81,37 @@ class Performer(Protocol):
         """Forget a run, and withdraw its live text unless its end was recorded with all of it."""
 
 
+class Performers:
+    """The performers of this executor. The profile of a run chooses: its outside agent, or the loop."""
+
+    def __init__(self, loop: Performer, outside: Performer) -> None:
+        self._loop = loop
+        self._outside = outside
+
+    def _of(self, assignment: RunAssignment) -> Performer:
+        return self._loop if assignment.request.harness_profile_snapshot.agent is None else self._outside
+
+    async def work(self, assignment: RunAssignment, recorder: RunRecorder) -> RunEnd | None:
+        """Execute a run; see ``Performer``."""
+        return await self._of(assignment).work(assignment, recorder)
+
+    def cut_off(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
+        """Return what a stopped run leaves to record; see ``Performer``."""
+        return self._of(assignment).cut_off(assignment)
+
+    def paid_in_vain(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
+        """Return unrecorded costs; see ``Performer``."""
+        return self._of(assignment).paid_in_vain(assignment)
+
+    async def closing(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
+        """Return the last record of the run's place; see ``Performer``."""
+        return await self._of(assignment).closing(assignment)
+
+    def leave(self, assignment: RunAssignment, *, ended: bool) -> None:
+        """Forget a run; see ``Performer``."""
+        self._of(assignment).leave(assignment, ended=ended)
+
+
 def usage_recorded(
     call: CallCost, turn: int, *, attempts: int | None = None, in_vain: bool = False
 ) -> run.UsageRecorded:

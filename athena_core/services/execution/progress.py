@@ -53,6 +53,8 @@ class RunProgress(Value):
     opened: run.WorkspaceOpened | None = None
     changed: run.WorkspaceChanged | None = None
     """The last recorded change of the own workspace."""
+    attached: run.AgentAttached | None = None
+    """The last session of the outside agent of the run."""
 
 
 def evolve(progress: RunProgress, event: Event) -> RunProgress:
@@ -106,6 +108,8 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
             return replace(progress, opened=event)
         case run.WorkspaceChanged():
             return replace(progress, changed=event)
+        case run.AgentAttached():
+            return replace(progress, attached=event)
         case _:
             return progress
 

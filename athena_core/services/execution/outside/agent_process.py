@@ -1,0 +1,175 @@
+"""The process of an outside agent: started in the workspace of the run, with a home and a model gateway of its own."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, TypeAlias
+
+import anyio
+from anyio import to_thread
+
+from athena_core.agents.acp import AcpClient, AcpDeadlines, AgentHandler, ModeRefused, Opening
+from athena_core.agents.known import AgentLaunch, AgentWire, KnownAgent
+from athena_core.agents.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
+from athena_core.errors import AgentModeChanged, AgentSilent, AgentUnavailable
+from athena_core.providers.mask import Mask
+from athena_core.services.execution.outside.run_ledger import RunLedger
+from athena_core.services.execution.run_place import RunPlace
+from athena_core.system import private_file
+from athena_core.system.process import CannotStart, Child
+from athena_core.system.sandbox import Sandbox, SandboxRefused
+from athena_core.text import preview
+from athena_core.tools.tool import ToolResult
+
+PROMPT_SECONDS_MAX = 30 * 86_400.0
+"""Deadline of a prompt. The timeout of the run ends it before, but its time stands while it asks a person."""
+PROBLEM_CHARS_MAX = 300
+HOMES = "agents"
+"""Directory of the homes in the state directory."""
+
+
+class AgentTiming(NamedTuple):
+    """Times of a conversation with an agent, in seconds."""
+
+    silence_seconds: float = 600.0
+    """How long an agent may send nothing while neither a call nor a model call is open."""
+    cancel_seconds: float = 2.0
+    """How long a cancelled agent may take to end its turn before its process is killed."""
+    deadlines: AcpDeadlines = AcpDeadlines()
+
+
+class RunGateway(Protocol):
+    """The model gateway of one run. It listens while it is entered."""
+
+    key: str
+    socket: Path | None
+    url: str
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+OpenGateway: TypeAlias = Callable[[AgentWire, str, RunLedger, Mapping[str, str], bool], RunGateway]
+"""Makes a gateway: the wire, the provider that is paid, the ledger, the models, and whether the agent has a box.
+
+Raises AgentUnavailable if there is none for the wire and the provider.
+"""
+
+
+class AgentEnded(Exception):
+    """The process of the agent ended. The message is how."""
+
+
+def home_of(state: Path, session_id: str) -> Path:
+    """Return the home directory of the agents of a session."""
+    return state / HOMES / hashlib.sha256(session_id.encode()).hexdigest()[:32] / "home"
+
+
+class AgentProcess:
+    """The process of an agent and the conversation with it. ``end`` it in any case."""
+
+    def __init__(self, known: KnownAgent, place: RunPlace, home: Path, mask: Mask, timing: AgentTiming) -> None:
+        self._known = known
+        self._place = place
+        self._home = home
+        self._mask = mask
+        self._timing = timing
+        self._stack = AsyncExitStack()
+        self._child: Child | None = None
+        self._prompting: asyncio.Task[str] | None = None
+        self.client: AcpClient | None = None
+
+    async def start(self, gateway: RunGateway, model: str, handler: AgentHandler) -> AcpClient:
+        """Start the process and agree on the protocol. Raise AgentUnavailable, AgentEnded, AgentSilent, PeerEnded."""
+        missing = await to_thread.run_sync(self._known.missing)
+        if missing:
+            raise AgentUnavailable(f"agent {self._known.name!r} cannot be started: {'; '.join(missing)}")
+        try:
+            await self._stack.enter_async_context(gateway)
+            launch = self._known.launch(gateway.url, gateway.key, model, self._home)
+            await to_thread.run_sync(_prepare, launch)
+            since = anyio.current_time()
+            sandbox: Sandbox | None = None
+            if self._place.box is not None:
+                raise AgentUnavailable("outside agents do not run in a sandbox yet. Set sandbox.mode to off.")
+            directory = self._place.files.root.absolute()
+            self._child = await Child.start(launch.argv, launch.environment, directory=directory, sandbox=sandbox)
+        except (CannotStart, SandboxRefused, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise AgentUnavailable(f"agent {self._known.name!r} cannot be started: {reason}") from error
+        if sandbox is not None:
+            self._place.sandbox.note(ToolResult(content="", boxed_ms=round((anyio.current_time() - since) * 1_000)))
+        self.client = AcpClient(self._child, handler, deadlines=self._timing.deadlines)
+        await self.client.__aenter__()
+        try:
+            await self.client.initialize()
+        except RequestTimedOut as error:
+            raise AgentSilent(f"the agent gave {error}") from error
+        except RequestFailed as error:
+            raise AgentUnavailable(self._hidden(f"the agent refused to start: {error.message}")) from error
+        return self.client
+
+    async def open(self, client: AcpClient, previous: str | None, mode: str | None) -> Opening:
+        """Open a session in the workspace and order its mode. Raise AgentUnavailable, AgentSilent, AgentModeChanged."""
+        try:
+            opening = await client.open(self._place.files.root.absolute(), previous)
+        except RequestTimedOut as error:
+            raise AgentSilent(f"the agent gave {error}") from error
+        except RequestFailed as error:
+            raise AgentUnavailable(self._hidden(f"the agent opened no session: {error.message}")) from error
+        if mode is not None:
+            try:
+                await client.order_mode(mode)
+            except ModeRefused as error:
+                raise AgentModeChanged(self._hidden(str(error))) from error
+        return opening
+
+    def prompt(self, client: AcpClient, text: str) -> asyncio.Task[str]:
+        """Send a prompt. The task returns the reason why the turn ended; ``end`` waits for it."""
+        silence = self._timing.silence_seconds
+        work = client.prompt(text, seconds=PROMPT_SECONDS_MAX, silence_seconds=silence)
+        self._prompting = asyncio.create_task(work)
+        return self._prompting
+
+    def ending(self, ended: Ending) -> str:
+        """Return how the process ended, without secrets."""
+        if self._child is not None and self._child.exited.is_set():
+            return self._child.ending(self._mask.hide)
+        return ended.detail
+
+    async def end(self) -> None:
+        """Cancel the open turn, then kill the process and all that it started, and close its gateway.
+
+        It takes at most some seconds, also in a cancelled scope.
+        """
+        with anyio.CancelScope(shield=True):
+            client, prompting = self.client, self._prompting
+            if client is not None and prompting is not None and not prompting.done():
+                with anyio.move_on_after(self._timing.cancel_seconds), suppress(PeerEnded):
+                    await client.cancel()
+                    await asyncio.wait((prompting,))
+            if client is not None:
+                await client.__aexit__(None, None, None)
+            if self._child is not None:
+                await self._child.end()
+            if prompting is not None:
+                prompting.cancel()
+                await asyncio.gather(prompting, return_exceptions=True)
+            self.client = self._prompting = None
+            with suppress(Exception):  # the ledger keeps what broke it
+                await self._stack.aclose()
+
+    def _hidden(self, text: str) -> str:
+        return preview(self._mask.hide(text), PROBLEM_CHARS_MAX)
+
+
+def _prepare(launch: AgentLaunch) -> None:
+    """Make the home of an agent and write its files. Raise OSError. Blocks."""
+    private_file.make_directory(launch.home, launch.home.parent.parent.parent)
+    launch.write_files()

@@ -1,0 +1,371 @@
+"""The work on one run with an outside agent, under one lease: from what was recorded to the end or a pause of the run.
+
+The log is the truth, and the agent's own memory a cache. A process that ended is started again, takes its session up,
+and is asked to go on. Calls that it had open are recorded as interrupted.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+
+from athena_core.agents.acp import AcpClient, Answers, Choice
+from athena_core.agents.acp_messages import (
+    PROTOCOL_VERSION,
+    FormQuestion,
+    PermissionRequest,
+    SessionUpdate,
+    TextChunk,
+    ThoughtChunk,
+    ToolCallUpdate,
+)
+from athena_core.agents.known import KnownAgent
+from athena_core.agents.peer import EndState, PeerEnded, RequestFailed
+from athena_core.clock import Clock, Ids
+from athena_core.domain import run
+from athena_core.errors import (
+    AgentBroken,
+    AgentGone,
+    AgentModeChanged,
+    AgentRefused,
+    AgentSilent,
+    AskRejected,
+    AthenaError,
+    ProviderError,
+    TurnLimit,
+)
+from athena_core.providers.mask import Mask
+from athena_core.services.asks.rules import PermissionRules
+from athena_core.services.context.compiler import ContextCompiler
+from athena_core.services.execution.agent import compile_context
+from athena_core.services.execution.completion import RunCompletion, runs_command
+from athena_core.services.execution.outside.agent_process import (
+    PROBLEM_CHARS_MAX,
+    AgentProcess,
+    AgentTiming,
+    OpenGateway,
+    home_of,
+)
+from athena_core.services.execution.outside.agent_transcript import AgentTranscript, CallWithoutPermission, RunOver
+from athena_core.services.execution.outside.call_records import unmade_result
+from athena_core.services.execution.outside.permissions import (
+    NOT_MADE,
+    ExpiredAsk,
+    Permissions,
+    allows,
+    refusal,
+)
+from athena_core.services.execution.outside.prompts import first_prompt, go_on_prompt, replay_prompt
+from athena_core.services.execution.outside.run_ledger import RunLedger
+from athena_core.services.execution.performer import RunEnd, RunRecorder, ShowText, run_failed
+from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, open_asks, spent
+from athena_core.services.execution.run_place import RunPlace
+from athena_core.text import preview
+
+RESTARTS_MAX = 3
+"""How often the process of an agent is started again under one lease."""
+SESSION_ID_CHARS_MAX = 200
+VERSION_CHARS_MAX = 100
+WATCHES = 4
+"""Looks for signs of life within the limit of silence."""
+
+BROKEN: Mapping[EndState, type[AthenaError]] = {
+    "silent": AgentSilent,
+    "input-blocked": AgentSilent,
+    "mode-changed": AgentModeChanged,
+}
+"""The error of a conversation that ended; AgentBroken for other states, except ``output-closed``."""
+
+
+class AgentParts(NamedTuple):
+    """The parts that all runs of this executor share. ``known`` finds a registered agent."""
+
+    known: Callable[[str], KnownAgent | None]
+    gateway: OpenGateway
+    state: Path
+    compiler: ContextCompiler
+    completion: RunCompletion
+    rules: PermissionRules
+    mask: Mask
+    clock: Clock
+    ids: Ids
+    show: ShowText | None
+    timing: AgentTiming
+
+
+class Paused(Exception):
+    """The run was paused, parked or ended by something else."""
+
+
+class ProcessEnded(Exception):
+    """The process of the agent ended in a turn, or before it. The message is how."""
+
+
+class StartAgain(Exception):
+    """The process was ended to park the run, but an answer was there before."""
+
+
+class AgentRun:
+    """The work on one run. It is the handler of the agent's session."""
+
+    def __init__(
+        self, parts: AgentParts, assignment: RunAssignment, recorder: RunRecorder, place: RunPlace, known: KnownAgent
+    ) -> None:
+        policy = assignment.request.harness_profile_snapshot.agent
+        assert policy is not None, "the profile names an outside agent"
+        self._parts = parts
+        self._assignment = assignment
+        self._request = assignment.request
+        self._recorder = recorder
+        self._place = place
+        self._known = known
+        self._policy = policy
+        self.transcript = AgentTranscript(assignment, recorder, parts.mask, parts.ids, parts.show)
+        self._permissions = Permissions(
+            assignment, policy, self.transcript, recorder, parts.rules, parts.mask, parts.clock, parts.ids
+        )
+        calls_max = self._request.harness_profile_snapshot.policies.max_turns
+        self._ledger = RunLedger(self.transcript, recorder, calls_max)
+
+    async def work(self) -> RunEnd | None:
+        """Work to the end of the run. Return None if it was paused, or ended by something else."""
+        try:
+            return await self._settle() or await self._converse()
+        except ExpiredAsk:
+            return RunEnd(self.transcript.left_over(), run.RunCancelled(cause="requested"))
+        except CallWithoutPermission as error:
+            return self._failed(AgentBroken(f"the agent broke the rules: {error}"))
+        except (Paused, RunOver):
+            return None
+
+    # Before the agent
+
+    async def _settle(self) -> RunEnd | None:
+        """Finish what an earlier process left: an answer to verify, asks to wait for, calls without a result."""
+        transcript = self.transcript
+        if transcript.progress.answer is not None:
+            return await self._judge(())
+        while waits := open_asks(transcript.progress):
+            hold_until_ms = 0 if transcript.progress.parks else min(ask.hold_until_ms for ask in waits)
+            asks = frozenset(ask.ask_id for ask in waits)
+            answers = await self._recorder.answers(asks, hold_until_ms, self._place.changes)
+            if not answers:
+                raise Paused
+            transcript.note(answers)
+        answers_of = {answer.ask_id: answer for answer in transcript.progress.answers}
+        steps: list[run.RunStep] = []
+        for call in transcript.progress.pending:
+            if isinstance(call, run.ToolCalled):
+                steps.append(unmade_result(call.tool_call_id, INTERRUPTED, interrupted=True))
+            elif not allows(call, answers_of[call.ask_id]):
+                steps.append(refusal(call, answers_of[call.ask_id]))
+        await transcript.record(*steps)
+        if spent(transcript.progress, ()):
+            await self._recorder.pause(None, await self._place.changes())
+            raise Paused
+        return None
+
+    # The agent
+
+    async def _converse(self) -> RunEnd:
+        """Let the agent take its turn. Its process is started again if it ends."""
+        restarts = 0
+        while True:
+            try:
+                reason = await self._live()
+            except ProcessEnded as ended:
+                restarts += 1
+                if restarts > RESTARTS_MAX:
+                    return self._failed(AgentGone(f"the agent's process ended {restarts} times: {ended}"))
+                await self.transcript.record(*self.transcript.words(partial=True), *self.transcript.interrupted())
+            except StartAgain:
+                pass
+            except PeerEnded as stop:
+                error = BROKEN.get(stop.ending.state, AgentBroken)
+                return self._failed(error(f"the conversation with the agent ended: {stop.ending.detail}"))
+            except RequestFailed as failed:
+                problem = self._ledger.failure or f"the agent reports: {failed.message}"
+                return self._failed(ProviderError(self._hidden(problem)), retryable=True)
+            else:
+                return await self._ended(reason)
+            ended_before = await self._settle()
+            if ended_before is not None:
+                return ended_before
+
+    async def _live(self) -> str:
+        """Start the process, and prompt it. Return the reason why its turn ended. The process is gone afterwards."""
+        parts, request = self._parts, self._request
+        process = AgentProcess(
+            self._known, self._place, home_of(parts.state, request.session_id), parts.mask, parts.timing
+        )
+        models = {request.model: request.model, **(self._policy.models or {})}
+        boxed = self._place.box is not None
+        gateway = parts.gateway(self._known.wire, request.provider, self._ledger, models, boxed)
+        self.transcript.begin_process()
+        try:
+            client = await process.start(gateway, request.model, self)
+            self._ledger.alive = client.peer.note_activity
+            prompt = await self._attach(process, client)
+            return await self._turn(process, client, prompt)
+        except PeerEnded as stop:
+            if stop.ending.state != "output-closed":
+                raise
+            await process.end()
+            raise ProcessEnded(process.ending(stop.ending)) from None
+        except asyncio.CancelledError:
+            self.transcript.closed = True
+            raise
+        finally:
+            await process.end()
+            self._permissions.forget_process()
+            if self._ledger.broken is not None:
+                raise self._ledger.broken
+
+    async def _attach(self, process: AgentProcess, client: AcpClient) -> str:
+        """Open the agent's session and record that. Return the prompt."""
+        transcript, known = self.transcript, self._known
+        attached = transcript.progress.attached
+        previous = attached.agent_session_id if attached and attached.agent == known.name else None
+        mode = self._policy.mode or (known.boxed_mode if self._place.box is not None else None) or known.mode
+        opening = await process.open(client, previous, mode)
+        session_id = client.session_id or ""
+        if not session_id.isprintable() or len(session_id) > SESSION_ID_CHARS_MAX:
+            raise AgentBroken(f"the id of the agent's session is not text of {SESSION_ID_CHARS_MAX} characters at most")
+        replayed = previous is not None and opening == "new"
+        await transcript.record(
+            run.AgentAttached(
+                agent=known.name,
+                agent_version=self._hidden(f"{client.info.name} {client.info.version}".strip())[:VERSION_CHARS_MAX],
+                protocol_version=PROTOCOL_VERSION,
+                agent_session_id=session_id,
+                how="replayed" if replayed else "new" if previous is None else "resumed",
+                model=self._request.model,
+                mode=mode,
+            )
+        )
+        if previous is not None and not replayed:
+            return go_on_prompt(self._assignment.text, transcript.progress)
+        messages, _ = compile_context(self._parts.compiler, self._assignment, transcript.progress)
+        return replay_prompt(messages, transcript.progress) if replayed else first_prompt(messages)
+
+    async def _turn(self, process: AgentProcess, client: AcpClient, prompt: str) -> str:
+        """Prompt the agent. Meanwhile hand it answers to its asks, and stop it once a budget is reached."""
+        prompting = process.prompt(client, prompt)
+        serving = asyncio.create_task(self._permissions.serve(partial(self._before_parking, process)))
+        stopping = asyncio.create_task(self._ledger.stopped.wait())
+        watch = self._parts.timing.silence_seconds / WATCHES
+        try:
+            while not any(one.done() for one in (prompting, serving, stopping)):
+                await asyncio.wait((prompting, serving, stopping), timeout=watch, return_when=asyncio.FIRST_COMPLETED)
+                if self.transcript.busy or self._ledger.busy:
+                    client.peer.note_activity()
+            if self._permissions.parking or serving.done():
+                await asyncio.wait((serving,))
+                raise StartAgain if serving.result() else Paused
+            if self._ledger.stopped.is_set():
+                await process.end()
+                await self._stop()
+            return prompting.result()
+        finally:
+            serving.cancel()
+            stopping.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(serving, stopping, return_exceptions=True)
+
+    async def _before_parking(self, process: AgentProcess) -> tuple[run.RunStep, ...]:
+        """End the process of a run that will be parked. Return what it leaves to record."""
+        await process.end()
+        transcript = self.transcript
+        steps = (*transcript.words(partial=True), *transcript.interrupted(), *transcript.unpaid())
+        return *steps, *await self._place.changes()
+
+    async def _stop(self) -> None:
+        """Pause the run of an agent that a budget stopped, or fail it at its limit of calls. Raise in any case."""
+        transcript, ledger = self.transcript, self._ledger
+        if ledger.broken is not None:
+            raise ledger.broken
+        if ledger.exhausted:
+            raise TurnLimit(f"the agent gave no answer within {transcript.progress.calls} model calls (maxTurns)")
+        words = transcript.words(partial=True)
+        steps = (*transcript.interrupted(), *transcript.unpaid())
+        if ledger.spent and not spent(transcript.progress, steps):  # the rest of it buys no call
+            said = words[0].content if words and isinstance(words[0], run.TranscriptAppended) else None
+            text = said or ""
+            cut = run.TranscriptAppended(
+                role="assistant", kind="message", chars=len(text), interrupted=True, content=text
+            )
+            words = (cut,)
+        await self._recorder.pause(ledger.reached, (*words, *steps, *await self._place.changes()))
+        raise Paused
+
+    # After the agent
+
+    async def _ended(self, reason: str) -> RunEnd:
+        """Return the end of a run whose agent ended its turn."""
+        transcript, failure = self.transcript, self._ledger.failure
+        if failure is not None:
+            return self._failed(ProviderError(self._hidden(failure)), retryable=True)
+        if transcript.rejected or (reason == "cancelled" and transcript.refusals):
+            return self._failed(AskRejected("the agent stopped after a call was refused"))
+        if reason != "end_turn":
+            return self._failed(_stopped(reason))
+        pending = transcript.progress.pending
+        unused = [unmade_result(ask.tool_call_id or "", NOT_MADE) for ask in pending if isinstance(ask, run.RunAsked)]
+        steps = (*transcript.interrupted(), *unused, *transcript.answer())
+        if runs_command(self._request.harness_profile_snapshot):
+            await transcript.record(*steps)
+            steps = ()
+        transcript.note(steps)
+        return await self._judge(steps)
+
+    async def _judge(self, last: tuple[run.RunStep, ...]) -> RunEnd:
+        transcript = self.transcript
+        _, context = compile_context(self._parts.compiler, self._assignment, transcript.progress)
+        return await self._parts.completion.end(self._request, transcript.progress, self._place, last, context)
+
+    def _failed(self, error: AthenaError, *, retryable: bool | None = None) -> RunEnd:
+        again = error.retryable if retryable is None else retryable
+        return RunEnd(self.transcript.left_over(), run_failed(error.code, error.message, retryable=again))
+
+    def _hidden(self, text: str) -> str:
+        return preview(self._parts.mask.hide(text), PROBLEM_CHARS_MAX)
+
+    # The handler of the agent's session
+
+    async def updated(self, update: SessionUpdate) -> None:
+        """Record what the agent says and does. Reasoning, plans and its own figures are not recorded."""
+        match update:
+            case ThoughtChunk():
+                pass
+            case TextChunk():
+                self.transcript.say(update)
+            case ToolCallUpdate():
+                await self.transcript.updated(update)
+
+    async def permission(self, request: PermissionRequest) -> Choice:
+        """Decide about a call of the agent."""
+        return await self._permissions.decide(request)
+
+    async def question(self, question: FormQuestion) -> Answers:
+        """Decline: questions are not offered to the agent."""
+
+        async def decline() -> None:
+            return None
+
+        return decline
+
+
+def _stopped(reason: str) -> AthenaError:
+    """Return the error of a turn that ended without an answer."""
+    match reason:
+        case "max_tokens" | "max_turn_requests":
+            return TurnLimit(f"the agent reached a limit of its own ({reason})")
+        case "refusal":
+            return AgentRefused("the agent refused to go on")
+        case "cancelled":
+            return AgentBroken("the agent cancelled its turn, which Athena had not asked for")
+        case _:
+            return AgentBroken("the agent ended its turn for a reason that the protocol does not know")

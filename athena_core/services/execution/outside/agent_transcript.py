@@ -1,0 +1,266 @@
+"""The transcript of an outside agent: its words and calls in their order, recorded under the lease of the run.
+
+Words are recorded before the next call, and at the end of a turn. A call is recorded before its permission is given. If
+the agent asked for none, it is recorded at the first sign that it began.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from athena_core.agents.acp_messages import PermissionRequest, TextChunk, ToolCallUpdate
+from athena_core.agents.tool_calls import AgentToolCall, ToolCalls
+from athena_core.clock import Ids
+from athena_core.domain import run
+from athena_core.providers.mask import Mask, StreamMask
+from athena_core.services.execution.outside.call_records import call_result, tool_called, unmade_result
+from athena_core.services.execution.performer import RunRecorder, ShowText
+from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
+from athena_core.text import clean
+
+TEXT_CHARS_MAX = 1_000_000
+"""Maximum number of characters that an agent may say between two calls; more is dropped."""
+CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class RunOver(Exception):
+    """The run has ended or is paused, so nothing can be recorded any more."""
+
+
+class CallWithoutPermission(Exception):
+    """The agent made a call that it was not allowed to make."""
+
+
+@dataclass
+class TranscriptCall:
+    """A call of the agent, and the state of its record."""
+
+    call: AgentToolCall
+    id: str
+    """Its id in the log."""
+    recorded: bool = False
+    finished: bool = False
+    waits: bool = False
+    """True while its permission is open."""
+
+    @property
+    def open(self) -> bool:
+        """True if the record has the call and no result of it."""
+        return self.recorded and not self.finished
+
+
+class AgentTranscript:
+    """The record of a run that an outside agent executes. ``progress`` includes what was recorded here."""
+
+    def __init__(
+        self, assignment: RunAssignment, recorder: RunRecorder, mask: Mask, ids: Ids, show: ShowText | None
+    ) -> None:
+        self.progress = assignment.progress
+        self.turn = assignment.progress.turns + 1
+        self.closed = False
+        """True once the run is being stopped: nothing is recorded, and ``left_over`` returns the rest."""
+        self.rejected = False
+        """True if the last event of the turn is a refused call."""
+        self.refusals = 0
+        """Refused calls of the living process."""
+        self._assignment = assignment
+        self._recorder = recorder
+        self._mask = mask
+        self._ids = ids
+        self._show = show
+        self._lock = asyncio.Lock()
+        self._calls = ToolCalls()
+        self._entries: dict[str, TranscriptCall] = {}
+        self._chunks: list[tuple[str, bool]] = []
+        self._chars = 0
+        self._stream = StreamMask(mask)
+        self._turn_ended = False
+        self._shown = False
+        self._unpaid: list[run.UsageRecorded] = []
+        self._taken = {
+            event.tool_call_id for event in self.progress.events if isinstance(event, run.ToolCalled | run.RunAsked)
+        }
+        """The ids of the calls of the run."""
+
+    # The record
+
+    async def record(self, *steps: run.RunStep) -> None:
+        """Record steps in one commit. Raise RunOver, LeaseLost, or AskLimit for steps that ask."""
+        if not steps:
+            return
+        async with self._lock:
+            if self.closed:
+                raise RunOver
+            if not await self._recorder.record(steps):
+                raise RunOver
+            self.note(step for step in steps if not isinstance(step, run.RunAnswered))  # its rule may be revoked
+
+    def note(self, steps: Iterable[run.RunStep]) -> None:
+        """Follow steps that were recorded."""
+        self.progress = after(self.progress, steps)
+
+    async def pay(self, usage: run.UsageRecorded) -> None:
+        """Record the usage of a model call, or keep it for ``left_over`` if the run is being stopped."""
+        self._unpaid.append(usage)
+        async with self._lock:
+            if self.closed or not self._unpaid:
+                return
+            steps, self._unpaid = tuple(self._unpaid), []
+            if not await self._recorder.record(steps):
+                raise RunOver
+            self.note(steps)
+
+    def unpaid(self) -> tuple[run.RunStep, ...]:
+        """Return the usage that is not recorded, once."""
+        steps, self._unpaid = tuple(self._unpaid), []
+        return steps
+
+    def left_over(self) -> tuple[run.RunStep, ...]:
+        """Return the rest of the record of a stopped run, once: partial words, results of open calls, and usage."""
+        self.closed = True
+        return *self.words(partial=True), *self.interrupted(), *self.unpaid()
+
+    # Words
+
+    def say(self, chunk: TextChunk) -> None:
+        """Take a piece of the answer, and show it to those who watch."""
+        text = clean(chunk.text)[: max(TEXT_CHARS_MAX - self._chars, 0)]
+        if not text:
+            return
+        self._begin()
+        self._chars += len(text)
+        self._chunks.append((text, chunk.message_id is not None))
+        self.rejected = False
+        self._shows(self._stream.more(text))
+
+    def words(self, *, partial: bool = False) -> tuple[run.RunStep, ...]:
+        """Return the record of what was said since the last one, once.
+
+        Pieces without a message id are notices of the agent's program, if others have one.
+        """
+        chunks, self._chunks, self._chars = self._chunks, [], 0
+        self._shows(self._stream.rest())
+        self._stream = StreamMask(self._mask)
+        named = any(has_id for _, has_id in chunks)
+        text = self._mask.hide("".join(piece for piece, has_id in chunks if has_id or not named))
+        if not text.strip():
+            return ()
+        self._turn_ended = True
+        return (
+            run.TranscriptAppended(
+                role="assistant", kind="message", chars=len(text), partial=partial or None, content=text
+            ),
+        )
+
+    def answer(self) -> tuple[run.RunStep, ...]:
+        """Return the record of the answer, which is the words after the last call; an empty one without any."""
+        empty = run.TranscriptAppended(role="assistant", kind="message", chars=0, content="")
+        return self.words() or (empty,)
+
+    def withdraw(self) -> None:
+        """Withdraw the shown text of the open turn."""
+        if self._shown and self._show is not None:
+            request = self._assignment.request
+            self._show(request.session_id, self._assignment.run_id, self.turn, None)
+        self._shown = False
+
+    def _shows(self, text: str) -> None:
+        if text and self._show is not None:
+            self._shown = True
+            self._show(self._assignment.request.session_id, self._assignment.run_id, self.turn, text)
+
+    def _begin(self) -> None:
+        """Begin a turn, if the last one is recorded."""
+        if self._turn_ended:
+            self.turn += 1
+            self._turn_ended = self._shown = False
+
+    # Calls
+
+    def begin_process(self) -> None:
+        """Forget the calls of an earlier process of the agent: another one may use their ids again."""
+        self._calls, self._entries = ToolCalls(), {}
+        self.rejected, self.refusals = False, 0
+
+    @property
+    def busy(self) -> bool:
+        """True while a call is open that began."""
+        entries = self._entries.values()
+        return any(entry.open or (entry.call.status == "in_progress" and not entry.finished) for entry in entries)
+
+    async def updated(self, update: ToolCallUpdate) -> None:
+        """Record what an update says about a call. Raise CallWithoutPermission, and as ``record``."""
+        entry = self.entry(self._calls.update(update))
+        call = entry.call
+        if self.closed:  # ``left_over`` reads it
+            return
+        if entry.waits and call.status == "completed":
+            raise CallWithoutPermission("It made a call before its permission was given.")
+        if entry.finished:
+            if not entry.recorded and call.status == "completed":
+                raise CallWithoutPermission("It made a call that was refused.")
+            return
+        steps: tuple[run.RunStep, ...] = ()
+        if not entry.recorded and not entry.waits and call.ran:
+            steps = (*self.words(), self.called(entry))
+        if entry.recorded and call.ended:
+            steps = (*steps, self.finished(entry, call_result(call, self._mask, entry.id)))
+        await self.record(*steps)
+
+    def ask(self, request: PermissionRequest) -> TranscriptCall:
+        """Return the entry of the call that a permission is asked for."""
+        return self.entry(self._calls.ask(request))
+
+    def entry(self, call: AgentToolCall) -> TranscriptCall:
+        """Return the entry of a call."""
+        entry = self._entries.get(call.id)
+        if entry is None:
+            fits = CALL_ID.fullmatch(call.id) and call.id not in self._taken
+            call_id = call.id if fits else self._ids.new("call")
+            self._taken.add(call_id)
+            entry = self._entries[call.id] = TranscriptCall(call, call_id)
+        return entry
+
+    def called(self, entry: TranscriptCall, *, ask_id: str | None = None) -> run.ToolCalled:
+        """Return the record of a call that begins, and note it."""
+        self._begin()
+        entry.recorded, entry.waits = True, False
+        self.rejected = False
+        return tool_called(entry.call, self._mask, turn=self.turn, call_id=entry.id, ask_id=ask_id)
+
+    def finished(self, entry: TranscriptCall, result: run.TranscriptAppended) -> run.TranscriptAppended:
+        """Note the result of a call, and return it."""
+        entry.finished, entry.waits = True, False
+        self._turn_ended = True
+        return result
+
+    def refused(self, entry: TranscriptCall, why: str, *, too_long: bool = False) -> tuple[run.RunStep, ...]:
+        """Return the record of a call that is refused without a person, with its result."""
+        self._begin()
+        called = tool_called(entry.call, self._mask, turn=self.turn, call_id=entry.id, refused=True, too_long=too_long)
+        result = self.finished(entry, unmade_result(entry.id, why))
+        self.reject()
+        return called, result
+
+    def reject(self) -> None:
+        """Note that a call was refused. The agent may end its turn because of that."""
+        self.rejected, self.refusals = True, self.refusals + 1
+
+    def interrupted(self) -> tuple[run.RunStep, ...]:
+        """Return the results of open calls of a process that was ended, once.
+
+        A call that ended meanwhile has its own. One that may have begun, and was not recorded, is recorded with it.
+        """
+        steps: list[run.RunStep] = []
+        for entry in self._entries.values():
+            call = entry.call
+            if entry.finished or entry.waits:
+                continue
+            if not entry.recorded:
+                if call.status != "in_progress":
+                    continue
+                steps.append(self.called(entry))
+            result = call_result(call, self._mask, entry.id) if call.ended else None
+            steps.append(self.finished(entry, result or unmade_result(entry.id, INTERRUPTED, interrupted=True)))
+        return tuple(steps)

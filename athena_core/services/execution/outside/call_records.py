@@ -1,0 +1,121 @@
+"""The records of an outside agent's tool calls: what an agent says about a call becomes events.
+
+What an agent says is text. Only its kind, one of nine words, and an id of Athena's form are public.
+"""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from athena_core.agents.tool_calls import AgentToolCall, FileChange
+from athena_core.definitions.agent_permissions import tool_kind
+from athena_core.domain import run
+from athena_core.providers.mask import Mask
+from athena_core.services.context.conversation import cut, cut_calls
+from athena_core.text import clean, preview
+from athena_core.values import ToolCall
+
+ARGUMENTS_CHARS_MAX = 1_000_000
+"""Maximum length of the arguments of a call that a person may allow. Longer ones are cut in the record."""
+RESULT_CHARS_MAX = 100_000
+"""Maximum length of the recorded result of a call."""
+TITLE_CHARS_MAX = 200
+DIFF_LINES_MAX = 2_000
+"""Maximum number of lines of a file whose change is shown as a diff: the comparison takes time of the event loop."""
+CHANGING_KINDS = frozenset(("edit", "delete", "move", "execute", "other"))
+"""Kinds of calls after which the workspace may be another one."""
+
+
+def tool_of(agent: str, call: AgentToolCall) -> str:
+    """Return the name of the tool of a call for asks and permission rules: the agent and the kind of the call."""
+    return f"{agent}:{tool_kind(call.kind)}"
+
+
+def title_of(call: AgentToolCall, mask: Mask) -> str:
+    """Return the title of a call on one line, without secrets."""
+    return mask.hide(preview(call.title, TITLE_CHARS_MAX)) or tool_kind(call.kind)
+
+
+def arguments_of(call: AgentToolCall, mask: Mask) -> str:
+    """Return the input of a call as canonical JSON without secrets.
+
+    Without one, it is what the agent shows of the call: its title and its content.
+    """
+    value: Any = call.raw_input
+    if value is None:
+        value = {"title": call.title, "content": call.content}
+    return clean(msgspec.json.encode(mask.hide_in(value), order="deterministic").decode())
+
+
+def tool_called(
+    call: AgentToolCall,
+    mask: Mask,
+    *,
+    turn: int,
+    call_id: str,
+    refused: bool = False,
+    too_long: bool = False,
+    ask_id: str | None = None,
+) -> run.ToolCalled:
+    """Return the record of a call that begins, began without a permission, or is refused."""
+    text = arguments_of(call, mask)
+    (cut_call,) = cut_calls((ToolCall(id=call_id, name="", arguments=text),), ARGUMENTS_CHARS_MAX)
+    return run.ToolCalled(
+        turn=turn,
+        tool_call_id=call_id,
+        chars=len(text),
+        repeatable=False,
+        refused=("bad-arguments" if too_long else "denied") if refused else None,
+        ask_id=ask_id,
+        origin="agent",
+        kind=tool_kind(call.kind),
+        asked=call.asked,
+        unknown_name=title_of(call, mask),
+        arguments=cut_call.arguments,
+    )
+
+
+def call_result(call: AgentToolCall, mask: Mask, call_id: str) -> run.TranscriptAppended:
+    """Return the result of a call that ended: its output, and the changes of files that it reports."""
+    whole = clean(mask.hide("\n".join((call.output, *_diffs(call)))).strip("\n"))
+    content = cut(whole, RESULT_CHARS_MAX)
+    return run.TranscriptAppended(
+        role="tool",
+        kind="tool-result",
+        chars=len(content),
+        tool_call_id=call_id,
+        is_error=call.status == "failed" or None,
+        truncated=len(whole) > len(content) or None,
+        changed=tool_kind(call.kind) in CHANGING_KINDS or None,
+        content=content,
+    )
+
+
+def unmade_result(call_id: str, why: str, *, interrupted: bool = False) -> run.TranscriptAppended:
+    """Return the result of a call that was not made, or was interrupted."""
+    return run.TranscriptAppended(
+        role="tool",
+        kind="tool-result",
+        chars=len(why),
+        tool_call_id=call_id,
+        is_error=True,
+        changed=interrupted or None,
+        interrupted=interrupted or None,
+        content=why,
+    )
+
+
+def _diffs(call: AgentToolCall) -> Iterator[str]:
+    """Yield the changes of files that a call reports, as unified diffs."""
+    for change in call.changes:
+        before, after = (change.before or "").splitlines(), change.after.splitlines()
+        if max(len(before), len(after)) > DIFF_LINES_MAX:
+            yield f"{change.path}: {len(before)} lines before, {len(after)} after"
+        else:
+            yield "\n".join(difflib.unified_diff(before, after, _old(change), change.path, lineterm=""))
+
+
+def _old(change: FileChange) -> str:
+    return "/dev/null" if change.before is None else change.path

@@ -1,0 +1,286 @@
+"""Permissions of an outside agent's calls: the profile decides first, then permission rules, then a person.
+
+An answer is about the exact call: the kind and the input that were shown. It is used once. The agent gets it while the
+run is held; after that the run is parked, and the answer is used once the agent asks for the same call again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import anyio
+
+from athena_core.agents.acp import Choice
+from athena_core.agents.acp_messages import PermissionRequest
+from athena_core.clock import Clock, Ids
+from athena_core.definitions.agent_permissions import approval_of_call, tool_kind
+from athena_core.definitions.profile import AgentPolicy, AskPolicy
+from athena_core.domain import run
+from athena_core.log.codec import SALT_BYTES
+from athena_core.providers.mask import Mask
+from athena_core.services.asks.rules import PermissionRules
+from athena_core.services.execution.outside.agent_transcript import AgentTranscript, TranscriptCall
+from athena_core.services.execution.outside.call_records import (
+    ARGUMENTS_CHARS_MAX,
+    arguments_of,
+    title_of,
+    tool_of,
+    unmade_result,
+)
+from athena_core.services.execution.performer import RunRecorder
+from athena_core.services.execution.progress import REFUSED, UNANSWERED, RunAssignment, open_asks
+from athena_core.services.execution.requested_calls import (
+    ASKS_MAX,
+    EXPIRES_AFTER_MS,
+    HOLD_MS,
+    PERMISSION_NAMES,
+    PERMISSION_OPTIONS,
+)
+from athena_core.tools.approval import call_sha256
+
+DENIED = "The profile denies this call. It was not made."
+NO_OPTION = "This call was not made: the agent offers no permission for one call only."
+TOO_LONG = f"This call was not made: its input has more than {ARGUMENTS_CHARS_MAX} characters."
+TOO_MANY = f"This call was not made: a run may ask a person at most {ASKS_MAX} things at a time."
+BeforeParking: TypeAlias = Callable[[], Awaitable[tuple[run.RunStep, ...]]]
+NOT_MADE = "The call was allowed, but the agent did not make it."
+
+
+@dataclass
+class OpenPermission:
+    """A permission that the agent waits for, and its ask."""
+
+    ask: run.RunAsked
+    entry: TranscriptCall
+    allow: str
+    """The id of the option that allows the call once."""
+    reject: str | None
+    chosen: asyncio.Future[str | None]
+
+
+class ExpiredAsk(Exception):
+    """An ask expired that cancels its run."""
+
+
+class Permissions:
+    """The permissions of a run under one lease. ``serve`` waits for answers while the agent works."""
+
+    def __init__(
+        self,
+        assignment: RunAssignment,
+        policy: AgentPolicy,
+        transcript: AgentTranscript,
+        recorder: RunRecorder,
+        rules: PermissionRules,
+        mask: Mask,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._assignment = assignment
+        self._policy = policy
+        self._transcript = transcript
+        self._recorder = recorder
+        self._rules = rules
+        self._mask = mask
+        self._clock = clock
+        self._ids = ids
+        self._open: dict[str, OpenPermission] = {}
+        self._raised = asyncio.Event()
+        self._waiting: anyio.CancelScope | None = None
+        self.parking = False
+
+    # The agent asks
+
+    async def decide(self, request: PermissionRequest) -> Choice:
+        """Decide about a call, or raise an ask. Return the wait for the chosen option of the agent.
+
+        Raise RunOver, LeaseLost, AskLimit.
+        """
+        entry = self._transcript.ask(request)
+        allow, reject = request.option("allow_once"), request.option("reject_once")
+        reject_id = None if reject is None else reject.option_id
+        call = entry.call
+        arguments = arguments_of(call, self._mask)
+        approval = approval_of_call(self._policy.permissions, tool_kind(call.kind), call.raw_input)
+        why = None
+        if approval == "deny":
+            why = DENIED
+        elif allow is None:
+            why = NO_OPTION
+        elif len(arguments) > ARGUMENTS_CHARS_MAX:
+            why = TOO_LONG
+        elif approval == "ask" and len(open_asks(self._transcript.progress)) >= ASKS_MAX:
+            why = TOO_MANY
+        if why is not None or allow is None or entry.recorded or entry.finished or entry.waits:
+            if not (entry.recorded or entry.finished or entry.waits):
+                refused = self._transcript.refused(entry, why or DENIED, too_long=why == TOO_LONG)
+                await self._transcript.record(*self._transcript.words(), *refused)
+            return _always(reject_id)
+        if approval == "allow":
+            await self._transcript.record(*self._transcript.words(), self._transcript.called(entry))
+            return _always(allow.option_id)
+        return await self._ask(entry, arguments, allow.option_id, reject_id)
+
+    async def _ask(self, entry: TranscriptCall, arguments: str, allow: str, reject: str | None) -> Choice:
+        """Use an answer that was given before, or wait for one."""
+        transcript, tool = self._transcript, tool_of(self._policy.name, entry.call)
+        known = next((ask for ask in self._asks() if (ask.tool_name, ask.arguments) == (tool, arguments)), None)
+        if known is not None and self._allowed(known):
+            await self._begin(entry, known)
+            return _always(allow)
+        entry.waits = True
+        if known is None:
+            known = self._raise(entry, tool, arguments)
+            rule_id = await self._rules.match(self._assignment.run_id, self._assignment.request, tool, arguments)
+            if rule_id is not None:
+                answered = run.RunAnswered(
+                    ask_id=known.ask_id,
+                    subject_sha256=known.subject_sha256,
+                    cause="rule",
+                    option_id=known.options[0].id,
+                    rule_id=rule_id,
+                )
+                await transcript.record(*transcript.words(), known, answered)
+            else:
+                await transcript.record(*transcript.words(), known)
+        chosen: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._open[known.ask_id] = OpenPermission(known, entry, allow, reject, chosen)
+        self._raised.set()
+        if self._waiting is not None and not self.parking:
+            self._waiting.cancel()  # wait for this one, too
+
+        async def wait() -> str | None:
+            return await chosen
+
+        return wait
+
+    def _raise(self, entry: TranscriptCall, tool: str, arguments: str) -> run.RunAsked:
+        profile = self._assignment.request.harness_profile_snapshot
+        policy, now, salt = profile.asks or AskPolicy(), self._clock.now(), self._ids.salt(SALT_BYTES).hex()
+        expires_at_ms = now + (policy.expires_after_ms or EXPIRES_AFTER_MS)
+        hold_ms = HOLD_MS if policy.hold_ms is None else policy.hold_ms
+        return run.RunAsked(
+            ask_id=self._ids.new("ask"),
+            kind="tool-permission",
+            origin="agent",
+            turn=self._transcript.turn,
+            chars=len(arguments),
+            options=PERMISSION_OPTIONS,
+            subject_sha256=call_sha256(salt, tool, arguments),
+            expires_at_ms=expires_at_ms,
+            on_expiry=policy.on_expiry or "deny",
+            hold_until_ms=min(now + hold_ms, expires_at_ms),
+            tool_call_id=entry.id,
+            tool_name=tool,
+            role=policy.role,
+            approvers=policy.approvers,
+            not_requester=policy.not_requester,
+            title=title_of(entry.call, self._mask),
+            arguments=arguments,
+            option_names=PERMISSION_NAMES,
+            subject_salt=salt,
+        )
+
+    def _asks(self) -> list[run.RunAsked]:
+        """Return the asks that no open request has: without an answer, or allowed and not used."""
+        requested = {ask_id for ask_id, one in self._open.items() if not one.chosen.done()}
+        pending = self._transcript.progress.pending
+        return [call for call in pending if isinstance(call, run.RunAsked) and call.ask_id not in requested]
+
+    def _answer(self, ask: run.RunAsked) -> run.RunAnswered | None:
+        answers = self._transcript.progress.answers
+        return next((answer for answer in answers if answer.ask_id == ask.ask_id), None)
+
+    def _allowed(self, ask: run.RunAsked) -> bool:
+        answer = self._answer(ask)
+        return answer is not None and allows(ask, answer)
+
+    async def _begin(self, entry: TranscriptCall, ask: run.RunAsked) -> None:
+        """Record a call that a person or a rule allowed, under the id that the ask has."""
+        entry.id = ask.tool_call_id or entry.id
+        await self._transcript.record(*self._transcript.words(), self._transcript.called(entry, ask_id=ask.ask_id))
+
+    # The answers
+
+    async def serve(self, before_parking: BeforeParking) -> bool:
+        """Hand answers to the agent. Return False once the run is parked or over, True if it may go on after all.
+
+        ``before_parking`` ends the process of the agent and returns the steps to record before the run is parked. Raise
+        ExpiredAsk, RunOver, LeaseLost.
+        """
+        while True:
+            waits = {ask_id: one for ask_id, one in self._open.items() if self._answer(one.ask) is None}
+            for one in [one for ask_id, one in self._open.items() if ask_id not in waits]:
+                await self._hand_over(one)
+            if not waits:
+                self._raised.clear()
+                await self._raised.wait()
+                continue
+            hold_until_ms = min(one.ask.hold_until_ms for one in waits.values())
+            found: tuple[run.RunAnswered, ...] = ()
+            with anyio.CancelScope() as self._waiting:
+
+                async def last() -> tuple[run.RunStep, ...]:
+                    self.parking = True
+                    return await before_parking()
+
+                found = await self._recorder.answers(frozenset(waits), hold_until_ms, last)
+            cancelled, self._waiting = self._waiting.cancelled_caught, None
+            if cancelled:
+                continue
+            self._transcript.note(found)
+            if not found or self.parking:
+                return bool(found)
+
+    async def _hand_over(self, permission: OpenPermission) -> None:
+        """Record the decision about a call, then hand it to the agent. Raise ExpiredAsk, RunOver, LeaseLost."""
+        ask, entry = permission.ask, permission.entry
+        answer = self._answer(ask)
+        assert answer is not None, "an ask is decided before"
+        del self._open[ask.ask_id]
+        entry.waits = False
+        if allows(ask, answer):
+            if permission.chosen.done():  # the agent withdrew its request: the answer counts for the next one
+                return
+            await self._begin(entry, ask)
+            _choose(permission.chosen, permission.allow)
+            return
+        result = self._transcript.finished(entry, refusal(ask, answer))
+        await self._transcript.record(result)
+        self._transcript.reject()
+        _choose(permission.chosen, permission.reject)
+
+    def forget_process(self) -> None:
+        """Forget the requests of a process that ended. Their asks stay open."""
+        for permission in self._open.values():
+            permission.chosen.cancel()
+        self._open.clear()
+        self.parking = False
+
+
+def allows(ask: run.RunAsked, answer: run.RunAnswered) -> bool:
+    """Return True if an answer allows the call of an ask."""
+    return any(option.id == answer.option_id and option.kind == "allow_once" for option in ask.options)
+
+
+def refusal(ask: run.RunAsked, answer: run.RunAnswered) -> run.TranscriptAppended:
+    """Return the result of a call that was not allowed. Raise ExpiredAsk if that cancels the run."""
+    if answer.cause == "expiry":
+        if ask.on_expiry == "cancel":
+            raise ExpiredAsk
+        return unmade_result(ask.tool_call_id or "", f"{UNANSWERED} The call was not made.")
+    note = "" if answer.note is None else f" The person wrote: {answer.note}"
+    return unmade_result(ask.tool_call_id or "", REFUSED + note)
+
+
+def _choose(chosen: asyncio.Future[str | None], option: str | None) -> None:
+    if not chosen.done():
+        chosen.set_result(option)
+
+
+def _always(option: str | None) -> Choice:
+    async def choose() -> str | None:
+        return option
+
+    return choose

@@ -1,0 +1,187 @@
+"""Runs that an outside agent executes, over HTTP, with the fake agent and a scripted model."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, Refuses, Step, shell
+from tests.support.api import Json, soon
+from tests.support.outside_agents import AgentSite, agent_site
+
+ALLOW_ALL = ({"match": {}, "approval": "allow"},)
+EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
+SLEEP = shell("echo begun > begun.txt; sleep 1000")
+ODD = {
+    "bad-json": "AGENT_BROKEN",
+    "not-rpc": "AGENT_BROKEN",
+    "bad-update": "AGENT_BROKEN",
+    "unasked-answer": "AGENT_BROKEN",
+    "mode-drift": "AGENT_MODE_CHANGED",
+    "mode-refused": "AGENT_MODE_CHANGED",
+    "old-protocol": "AGENT_BROKEN",
+    "die": "AGENT_GONE",
+    "end-turn-after-failure": "PROVIDER_ERROR",
+}
+AGENTS = {
+    "fake": (),
+    "silent": ("never-asks",),
+    "forgets": ("forgets", "never-asks"),
+    "no-resume": ("no-resume",),
+    **{name: (name,) for name in ODD},
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
+    with agent_site(tmp_path_factory.mktemp("agents"), AGENTS, **shared_store) as found:
+        yield found
+
+
+def test_an_agent_changes_a_file_and_answers(site: AgentSite) -> None:
+    verifies: Json = {
+        "verificationPolicies": [{"id": "c", "kind": "command", "label": "Made", "command": ["/bin/cat", "out.txt"]}],
+        "toolPolicies": {"shell": {"commands": [["/bin/cat"]]}},
+    }
+    profile = site.profile(permissions=ALLOW_ALL, **verifies)
+    run_id = site.start("makes a file", EDIT, shell("cat out.txt"), "It is done.", profile=profile)
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert (site.files(run_id) / "out.txt").read_text() == "hi\n"
+    assert site.types(run_id) == [
+        *("run.created", "run.leased", "run.started", "transcript.appended", "workspace.created", "workspace.opened"),
+        *("agent.attached", "usage.recorded", "tool.called", "transcript.appended"),
+        *("usage.recorded", "tool.called", "transcript.appended", "usage.recorded", "transcript.appended"),
+        *("evidence.attached", "evidence.attached", "workspace.changed", "run.completed"),
+    ]
+    record = site.server.api.get(f"/runs/{run_id}")
+    assert (record["output"], record["verificationStatus"], record["evidenceCount"]) == ("It is done.", "passed", 2)
+    assert record["usage"] == {"inputTokens": 3 * TOKENS[0], "outputTokens": 3 * TOKENS[1], "totalTokens": 81}
+    (attached,) = site.payloads(run_id, "agent.attached")
+    session = attached.pop("agentSessionId")
+    assert session.startswith("fake-")
+    assert attached == {
+        "agent": "fake",
+        "agentVersion": "fake 1.0",
+        "protocolVersion": 1,
+        "how": "new",
+        "mode": "default",
+        "model": "gpt-4o-mini",
+    }
+    edit, cat = site.payloads(run_id, "tool.called")
+    assert (edit["origin"], edit["kind"], edit["asked"], edit["repeatable"]) == ("agent", "edit", True, False)
+    assert (cat["kind"], cat["toolCallId"]) == ("execute", "call_1")
+    assert site.processes() == []
+
+
+def test_the_transcript_has_the_words_calls_and_results_of_the_agent(site: AgentSite) -> None:
+    run_id = site.start("shows its work", EDIT, "Done now.", profile=site.profile(permissions=ALLOW_ALL))
+    site.server.api.await_ending(run_id)
+    session = site.server.api.get(f"/runs/{run_id}")["sessionId"]
+    entries = site.server.api.items(f"/sessions/{session}/transcript")
+    assert [(entry["role"], entry["kind"]) for entry in entries if entry["kind"] == "message"] == [
+        ("user", "message"),
+        ("assistant", "message"),
+    ]
+    (result,) = [entry for entry in entries if entry["kind"] == "tool-result"]
+    assert result["content"] == "written\n--- /dev/null\n+++ out.txt\n@@ -0,0 +1 @@\n+hi"
+    later = site.start("looks back", "I see.", profile=site.profile(permissions=ALLOW_ALL), sessionId=session)
+    assert site.server.api.await_ending(later) == "run.completed"
+    prompt = str(site.model.asked[-1].body["messages"][0]["content"])
+    assert prompt.startswith("Recorded before") and "shows its work" in prompt and prompt.endswith("looks back")
+
+
+def test_an_agent_that_never_asks_is_recorded_at_the_first_sign_of_a_call(site: AgentSite) -> None:
+    run_id = site.start("asks nothing", EDIT, "Done.", profile=site.profile("silent"))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    (called,) = site.payloads(run_id, "tool.called")
+    assert called["asked"] is False
+    assert site.payloads(run_id, "run.asked") == []
+
+
+def test_a_denied_call_is_not_made(site: AgentSite) -> None:
+    rules = ({"match": {"kind": "edit"}, "approval": "deny"}, *ALLOW_ALL)
+    run_id = site.start("may not edit", EDIT, shell("true"), "Not done.", profile=site.profile(permissions=rules))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert not (site.files(run_id) / "out.txt").exists()
+    denied, made = site.payloads(run_id, "tool.called")
+    assert (denied["refused"], "refused" in made) == ("denied", False)
+
+
+# How it ends
+
+
+def test_a_cancelled_run_leaves_no_process_and_its_open_call_is_interrupted(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("never ends", SLEEP, "Done.", profile=site.profile(permissions=ALLOW_ALL))
+    api.await_event("tool.called", runId=run_id)
+    begun = site.files(run_id) / "begun.txt"
+    for _ in soon():
+        if begun.exists():
+            break
+    api.post(f"/run-control/by-run/{run_id}/cancel")
+    assert api.await_ending(run_id) == "run.cancelled"
+    assert site.processes() == []
+    (result,) = [one for one in site.payloads(run_id, "transcript.appended") if one["kind"] == "tool-result"]
+    assert result["isError"]
+    assert site.types(run_id)[-3:] == ["evidence.attached", "workspace.changed", "run.cancelled"]
+
+
+def test_a_cancel_while_the_model_answers_keeps_its_words(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("hangs", Hangs("Half an answer"), profile=site.profile())
+    for _ in soon():
+        if site.model.models["hangs"].hung.is_set():
+            break
+    api.post(f"/run-control/by-run/{run_id}/cancel")
+    assert api.await_ending(run_id) == "run.cancelled"
+    assert site.processes() == []
+    (usage,) = site.payloads(run_id, "usage.recorded")
+    assert usage["failed"] and usage["estimated"]
+
+
+def test_a_run_that_takes_too_long_times_out(site: AgentSite) -> None:
+    profile = site.profile(permissions=ALLOW_ALL, policies={"timeoutMs": 1_000})
+    run_id = site.start("takes too long", SLEEP, profile=profile)
+    assert site.server.api.await_ending(run_id) == "run.timed-out"
+    assert site.processes() == []
+
+
+@pytest.mark.parametrize("agent", sorted(ODD))
+def test_an_agent_that_misbehaves_fails_its_run(site: AgentSite, agent: str) -> None:
+    task = f"misbehaves by {agent}"
+    steps: tuple[Step, ...] = (Refuses(),) if agent == "end-turn-after-failure" else (EDIT, "Done.")
+    run_id = site.start(task, *steps, profile=site.profile(agent, permissions=ALLOW_ALL))
+    assert site.server.api.await_ending(run_id) == "run.failed"
+    assert site.failure(run_id)[0] == ODD[agent]
+    assert site.processes() == []
+
+
+def test_an_answer_that_is_cut_off_fails_the_run(site: AgentSite) -> None:
+    run_id = site.start("is cut", Cuts("Half"), profile=site.profile())
+    assert site.server.api.await_ending(run_id) == "run.failed"
+    assert site.failure(run_id)[0] == "PROVIDER_ERROR"
+
+
+@pytest.mark.parametrize(("agent", "how"), [("fake", "resumed"), ("no-resume", "resumed"), ("forgets", "replayed")])
+def test_an_agent_that_was_killed_is_started_again_and_goes_on(site: AgentSite, agent: str, how: str) -> None:
+    api, task = site.server.api, f"is killed as {agent}"
+    run_id = site.start(task, SLEEP, "Done after all.", profile=site.profile(agent, permissions=ALLOW_ALL))
+    begun = None
+    for _ in soon():
+        opened = site.payloads(run_id, "workspace.opened")
+        begun = site.files(run_id) / "begun.txt" if opened else None
+        if begun is not None and begun.exists():
+            break
+    if agent == "forgets":
+        site.model.script(task, "Done after all.")
+    for pid in site.processes():
+        os.kill(pid, signal.SIGKILL)
+    assert api.await_ending(run_id) == "run.completed"
+    assert api.get(f"/runs/{run_id}")["output"] == "Done after all."
+    assert [one["how"] for one in site.payloads(run_id, "agent.attached")] == ["new", how]
+    (result,) = [one for one in site.payloads(run_id, "transcript.appended") if one["kind"] == "tool-result"]
+    assert result["interrupted"]
+    prompt = str(site.model.asked[-1].body["messages"][-1]["content"])
+    assert "outcome is unknown" in prompt and "sleep 1000" in prompt
+    assert site.processes() == []

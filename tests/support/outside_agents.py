@@ -1,0 +1,119 @@
+"""A server whose runs fake agents execute, by scripts of a model that the input of each run chooses."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.support.agent_model import AgentModel, Step
+from tests.support.api import Json
+from tests.support.fake_agent import SWITCHES
+from tests.support.server import Server
+from tests.support.stub import Asked, Behaviour, standing
+
+FAKE_AGENT = Path(__file__).with_name("fake_agent.py")
+
+
+class DirectedAgentModel:
+    """A model with one script for each task. The task stands in the prompt of the agent."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, AgentModel] = {}
+        self.asked: list[Asked] = []
+
+    def script(self, task: str, *turns: Step) -> str:
+        """Set the turns for a task. Return it."""
+        self.models[task] = AgentModel(turns)
+        return task
+
+    def choose(self, asked: Asked) -> Behaviour:
+        self.asked.append(asked)
+        text = json.dumps(asked.body)
+        return next(model for task, model in self.models.items() if f"{task}" in text).choose(asked)
+
+
+def agents_file(directory: Path, agents: Mapping[str, Sequence[str]]) -> Path:
+    """Write a file of agents: each is the fake agent with some switches. Return its path."""
+    lines = []
+    for name, switches in agents.items():
+        assert all(switch.partition("=")[0] in SWITCHES for switch in switches)
+        lines += [
+            f"[agents.{name}]",
+            f"argv = {json.dumps([sys.executable, '-I', '-S', str(FAKE_AGENT), *switches])}",
+            'wire = "openai-chat"',
+            'resume = "exact"',
+            'mode = "default"',
+            f"[agents.{name}.env]",
+            'FAKE_URL = "{gateway}/v1"',
+            'FAKE_KEY = "{key}"',
+            'FAKE_MODEL = "{model}"',
+        ]
+    path = directory / "agents.toml"
+    path.write_text("\n".join(lines))
+    path.chmod(0o600)
+    return path
+
+
+class AgentSite(NamedTuple):
+    """A server with fake agents, and the model that they ask."""
+
+    server: Server
+    model: DirectedAgentModel
+
+    def profile(self, agent: str = "fake", permissions: Sequence[Json] = (), **fields: Any) -> str:
+        """Create a profile. Return its id. Without ``permissions`` a person is asked."""
+        chosen: Json = {"name": agent} | ({"permissions": list(permissions)} if permissions else {})
+        body: Json = {
+            "displayName": "Outside agent",
+            "version": "v1",
+            "config": {"provider": "openai", "model": "gpt-4o-mini", "tools": ["evidence"]},
+            "policies": {"timeoutMs": 60_000, "retryLimit": 1, "budgetUsd": 0} | fields.pop("policies", {}),
+            "sandbox": {"mode": "off"},
+            "agent": chosen,
+        }
+        return str(self.server.api.post("/harness-profiles", body | fields)["id"])
+
+    def start(self, task: str, *turns: Step, profile: str, **fields: Any) -> str:
+        """Start a run whose input is the task. Return its id."""
+        said = self.model.script(task, *turns)
+        return str(self.server.api.start(said, harnessProfileId=profile, **fields)["runId"])
+
+    def payloads(self, run_id: str, *types: str) -> list[Json]:
+        """Return the payloads of a run's events."""
+        return [event["payload"] for event in self.server.api.events(runId=run_id, types=",".join(types))]
+
+    def types(self, run_id: str) -> list[str]:
+        return list(self.server.api.types(runId=run_id))
+
+    def files(self, run_id: str) -> Path:
+        """Return the directory in which a run worked."""
+        (opened,) = self.payloads(run_id, "workspace.opened")
+        return self.server.state_dir / "workspaces" / str(opened["workspaceId"]) / "files"
+
+    def processes(self) -> list[int]:
+        """Return the processes that agents of the server, or their tools, left."""
+        mark = f"HOME={self.server.state_dir}/agents/".encode()
+        found = []
+        for place in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if mark in place.read_bytes():
+                    found.append(int(place.parent.name))
+        return found
+
+    def failure(self, run_id: str) -> tuple[str, str]:
+        """Return the code and the message of a failed run."""
+        error = self.server.api.get(f"/runs/{run_id}")["error"]
+        return error["code"], error["message"]
+
+
+@contextmanager
+def agent_site(directory: Path, agents: Mapping[str, Sequence[str]], **settings: str) -> Iterator[AgentSite]:
+    """Serve a plane whose agents ask a scripted model."""
+    model = DirectedAgentModel()
+    with (
+        standing(model.choose) as stub,
+        Server(directory, openai_base_url=stub.url, agents=str(agents_file(directory, agents)), **settings) as server,
+    ):
+        yield AgentSite(server, model)
