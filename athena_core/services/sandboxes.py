@@ -160,9 +160,9 @@ def limits_of(settings: Settings) -> SandboxLimits:
 
 
 def runs_commands(profile: HarnessSpec) -> bool:
-    """Return True if runs of a profile may start commands."""
+    """Return True if runs of a profile may start commands, or an outside agent."""
     verifies = any(policy.kind == "command" for policy in profile.verification_policies or ())
-    return verifies or "shell" in profile.config.tools
+    return verifies or profile.agent is not None or "shell" in profile.config.tools
 
 
 def unavailable(found: SandboxProbe) -> SandboxUnavailable:

@@ -51,6 +51,11 @@ MOUNT_BYTES_MAX = 1_000_000
 RESERVED_MAX = 64
 
 
+AGENT_CPU_FACTOR, AGENT_MEMORY_FACTOR, AGENT_PROCESSES_FACTOR = 24, 2, 4
+"""How much more than a command the box of an outside agent may take: it lives as long as the run."""
+AGENT_WATCH_MS = 100
+
+
 class SandboxRefused(Exception):
     """The box cannot be built as described. The message is the reason."""
 
@@ -74,6 +79,18 @@ class SandboxLimits(NamedTuple):
     """Maximum growth of that file system during the command. What other programs write there counts, too."""
     disk_files: int = 250_000
     """Maximum number of new files there, on file systems that count them."""
+    watch_ms: int = 10
+    """Milliseconds between two looks at the box, unless a look takes long. A box that lives long needs fewer."""
+
+    def for_agent(self) -> "SandboxLimits":
+        """Return the limits of a box that holds an outside agent and all the tools that it starts during a run."""
+        return self._replace(
+            cpu_seconds=self.cpu_seconds * AGENT_CPU_FACTOR,
+            memory_bytes=self.memory_bytes * AGENT_MEMORY_FACTOR,
+            processes=self.processes * AGENT_PROCESSES_FACTOR,
+            tmp_bytes=self.tmp_bytes * AGENT_MEMORY_FACTOR,
+            watch_ms=AGENT_WATCH_MS,
+        )
 
 
 DEFAULT_LIMITS = SandboxLimits()
@@ -89,6 +106,8 @@ class Sandbox:
     workspace. Paths in ``hidden`` are overmounted by something empty; paths that do not exist are left out. Paths in
     ``reserved`` do not exist, and the command cannot make them: they are relative to the workspace, and end with a
     slash where a directory is meant. ``proxy`` is the socket of the egress proxy, None if the box has no network.
+    ``gateway`` is the socket of the model gateway of an outside agent, None for other commands. ``home`` is a directory
+    of the machine that the box may write to, as its home; None for a home that ends with the box.
     """
 
     workspace: Path
@@ -97,6 +116,8 @@ class Sandbox:
     reserved: tuple[str, ...] = ()
     proxy: Path | None = None
     limits: SandboxLimits = DEFAULT_LIMITS
+    gateway: Path | None = None
+    home: Path | None = None
 
     def argv(self, command: tuple[str, ...], directory: Path | None = None) -> tuple[str, ...]:
         """Return the command line of bubblewrap for a command in a directory of the box. Raise SandboxRefused.
@@ -109,7 +130,8 @@ class Sandbox:
         variables = {"HOME": HOME, "TMPDIR": "/tmp"}
         if self.proxy is not None:
             variables |= relay.variables()
-            command = (sys.executable, "-I", "-S", relay.SCRIPT, relay.SOCKET, str(relay.PORT), *command)
+        if lanes := [f"{port}={place}" for port, _, place in self._lanes()]:
+            command = (sys.executable, "-I", "-S", relay.SCRIPT, ",".join(lanes), *command)
         return (
             program,
             *_namespaces(),
@@ -129,10 +151,10 @@ class Sandbox:
         limits = self.limits
         numbers = (
             *(limits.cpu_seconds, limits.memory_bytes, limits.processes, limits.file_bytes),
-            *(limits.disk_free_bytes, limits.tmp_files, limits.disk_bytes, limits.disk_files),
+            *(limits.disk_free_bytes, limits.tmp_files, limits.disk_bytes, limits.disk_files, limits.watch_ms),
         )
         watched = ",".join((*map(str, numbers), str(self.workspace)))
-        return launch.SEPARATOR.join((watched, *self.reserved))
+        return launch.SEPARATOR.join((watched, str(self.home or ""), *self.reserved))
 
     def problem(self, code: bytes) -> str | None:
         """Return the reason for the end of a box in words, None if it ended like its command."""
@@ -207,9 +229,18 @@ class Sandbox:
                 yield "--ro-bind", str(path), str(path)
             else:
                 yield "--bind", str(path), str(path)
-        if self.proxy is not None:
-            yield "--ro-bind", str(self.proxy), relay.SOCKET
+        if self.home is not None:
+            yield "--bind", str(_own_directory(self.home)), HOME
+        if lanes := list(self._lanes()):
+            yield from (("--ro-bind", str(path), place) for _, path, place in lanes)
             yield "--ro-bind", relay.__file__, relay.SCRIPT
+
+    def _lanes(self) -> Iterator[tuple[int, Path, str]]:
+        """Yield the port, the socket on the machine and the socket in the box of what the relay leads to."""
+        if self.proxy is not None:
+            yield relay.PORT, self.proxy, relay.SOCKET
+        if self.gateway is not None:
+            yield relay.GATEWAY_PORT, self.gateway, relay.GATEWAY_SOCKET
 
     def _is_within(self, path: Path, places: Set[Path]) -> bool:
         return path in places or self._is_below(path, places)
@@ -237,6 +268,13 @@ class Sandbox:
         real, root = _resolved(path), _resolved(workspace)
         places |= {real} | ({workspace / real.relative_to(root)} if real.is_relative_to(root) else set())
         return {place for place in places if os.path.lexists(place)}
+
+
+def _own_directory(path: Path) -> Path:
+    """Return a directory that may be bound as a home. Raise SandboxRefused for a link or anything else."""
+    if path.is_symlink() or not path.is_dir() or launch.SEPARATOR in str(path):
+        raise SandboxRefused(f"the home of the agent is not a directory: {path}")
+    return path
 
 
 def _absolute(path: Path) -> Path:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from msgspec.structs import replace
+
 from athena_core.definitions.profile import Egress, ToolPolicies
 from athena_core.enums import EvidenceType
 from athena_core.event import Value
@@ -60,11 +62,26 @@ class BadArguments(ToolRefused):
 
 
 class CommandBox(Value):
-    """The sandbox of a run's commands: paths to read beside the system and the workspace, and the proxy's socket."""
+    """The sandbox of a run's commands: paths to read beside the system and the workspace, and the proxy's socket.
+
+    The box of an outside agent also has its ``home`` on the machine, and the socket of its model ``gateway``.
+    """
 
     readonly: tuple[Path, ...] = ()
     proxy: Path | None = None
     limits: SandboxLimits = DEFAULT_LIMITS
+    gateway: Path | None = None
+    home: Path | None = None
+
+    def for_agent(self, home: Path, gateway: Path, readonly: tuple[Path, ...]) -> "CommandBox":
+        """Return the box of an outside agent, with what the agent needs to read. It lives as long as the run."""
+        return replace(
+            self,
+            readonly=(*self.readonly, *readonly),
+            limits=self.limits.for_agent(),
+            gateway=gateway,
+            home=home,
+        )
 
     def around(self, workspace: Workspace) -> Sandbox:
         """Return the sandbox of the next command: what the workspace closes now is hidden. It blocks.
@@ -79,6 +96,8 @@ class CommandBox(Value):
             reserved=places.reserved,
             proxy=self.proxy,
             limits=self.limits,
+            gateway=self.gateway,
+            home=self.home,
         )
 
 

@@ -51,7 +51,6 @@ SPARE_SECONDS = 2
 NICENESS = 5
 """Lower priority of a box, so that the server and the supervisor run first."""
 
-WATCH_SECONDS = 0.01
 WATCH_SECONDS_MAX = 0.2
 COST_MAX = 1 / 20
 """Maximum share of a processor that the supervisor takes. With many processes it looks less often. Its own CPU time
@@ -80,14 +79,16 @@ class Box:
         """Start bubblewrap and let the command begin once its limits hold. Raise OSError.
 
         ``limits``: CPU seconds, bytes of memory, processes, bytes of a file, free bytes of the disk, files in /tmp, new
-        bytes and files on the disk, and the workspace, separated by commas; then the reserved paths (see
-        ``Placeholders``), each after a separator. What must be done after the end of the box is added to ``cleaning``.
+        bytes and files on the disk, milliseconds between two looks, and the workspace, separated by commas; then the
+        home (empty if the box has none on the machine) and the reserved paths (see ``Placeholders``), each after a
+        separator. What must be done after the end of the box is added to ``cleaning``.
         """
-        limits, *reserved = limits.split(SEPARATOR)
-        *numbers, self._directory = limits.split(",", 8)
-        self._cpu, self._memory, self._processes, self._file, *disk = map(int, numbers)
+        limits, home, *reserved = limits.split(SEPARATOR)
+        *numbers, self._directory = limits.split(",", 9)
+        self._cpu, self._memory, self._processes, self._file, *disk, watch = map(int, numbers)
+        self._watch_seconds = watch / 1_000
         self._disk_free, self._tmp_files, self._disk_bytes, self._disk_files = disk
-        self._disk = os.statvfs(self._directory)
+        self._disks = {os.stat(path).st_dev: (path, os.statvfs(path)) for path in (self._directory, home) if path}
         placeholders = Placeholders(self._directory, reserved)
         cleaning.append(placeholders.remove)
         placeholders.place()
@@ -220,7 +221,7 @@ class Box:
             if exceeded:
                 self._end()
                 return exceeded, signal.SIGKILL
-            seconds = max(WATCH_SECONDS, (time.process_time() - before) / COST_MAX)
+            seconds = max(self._watch_seconds, (time.process_time() - before) / COST_MAX)
             signal.sigtimedwait((signal.SIGCHLD,), min(seconds, WATCH_SECONDS_MAX))
         assert self._ended is not None
         return CHANGED if self._changed else self._ending(self._ended), self._ended
@@ -279,14 +280,19 @@ class Box:
         return self._disk_exceeded()
 
     def _disk_exceeded(self) -> bytes | None:
-        """Return the limit of the workspace's file system that is exceeded now. Files of others count, too."""
-        disk, before = os.statvfs(self._directory), self._disk
-        if disk.f_bavail * disk.f_frsize < self._disk_free:
-            return DISK
-        if (before.f_bfree - disk.f_bfree) * disk.f_frsize > self._disk_bytes:
-            return GROWTH
-        made = disk.f_files - disk.f_ffree - (before.f_files - before.f_ffree)
-        return FILES_MADE if made > self._disk_files else None
+        """Return the limit of a file system that the box may fill, if it is exceeded now. Files of others count, too.
+
+        The file systems are the ones of the workspace and of the home.
+        """
+        for path, before in self._disks.values():
+            disk = os.statvfs(path)
+            if disk.f_bavail * disk.f_frsize < self._disk_free:
+                return DISK
+            if (before.f_bfree - disk.f_bfree) * disk.f_frsize > self._disk_bytes:
+                return GROWTH
+            if disk.f_files - disk.f_ffree - (before.f_files - before.f_ffree) > self._disk_files:
+                return FILES_MADE
+        return None
 
     def _shared_out(self, names: list[str]) -> int:
         """Return the bytes of memory of processes. Pages that several of them share are counted once."""

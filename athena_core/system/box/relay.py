@@ -1,7 +1,7 @@
-"""The relay of a box: passes connections on loopback to the socket of the egress proxy, and runs the command.
+"""The relay of a box: passes connections on loopback to the egress proxy and the model gateway, and runs the command.
 
 Run by path inside of the box, without site-packages and with few imports. Programs know proxies only as TCP addresses,
-and the box has a network of its own with nothing but loopback. The relay checks nothing: the proxy does, outside.
+and the box has a network of its own with nothing but loopback. The relay checks nothing: who listens outside does.
 """
 
 import _signal as signal  # type: ignore[import-not-found]  # the modules signal and socket would take 8 ms more
@@ -10,13 +10,19 @@ import os
 import sys
 import time
 
+TYPE_CHECKING = False  # the module typing would take 3 ms
+if TYPE_CHECKING:
+    import socket
+
 SCRIPT = "/run/athena/relay.py"
 """Path of this file in the box."""
 SOCKET = "/run/athena/egress.sock"
 """Path of the proxy's socket in the box."""
-HOST, PORT = "127.0.0.1", 3128
+GATEWAY_SOCKET = "/run/athena/gateway.sock"
+"""Path of the gateway's socket in the box."""
+HOST, PORT, GATEWAY_PORT = "127.0.0.1", 3128, 3129
 CONNECTIONS_MAX = 16
-"""Maximum number of connections at once. Further ones wait."""
+"""Maximum number of connections to one socket at once. Further ones wait."""
 BACKLOG = 128
 ACCEPT_PAUSE_SECONDS = 0.1
 CHUNK_BYTES = 65_536
@@ -33,19 +39,23 @@ def variables() -> dict[str, str]:
     return named | {name.lower(): value for name, value in named.items()}
 
 
-def main(path: str, port: int, argv: list[str]) -> None:
-    """Start the command, serve until it has ended, and end like it.
+def main(lanes: str, argv: list[str]) -> None:
+    """Start the command, serve until it has ended, and end like it. ``lanes``: ports with sockets, as ``1=/a,2=/b``.
 
     The relay is the parent of the command, so that the box is empty once both have ended: the kernel takes long to end
     a box with a process in it.
     """
+    listeners: dict[_socket.socket, str] = {}
     try:
-        listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
-        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(BACKLOG)
+        for lane in lanes.split(","):
+            port, _, path = lane.partition("=")
+            listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+            listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            listener.bind((HOST, int(port)))
+            listener.listen(BACKLOG)
+            listeners[listener] = path
     except OSError as error:
-        _end(NOTHING_STARTED, f"the relay to the egress proxy did not start: {error.strerror}")
+        _end(NOTHING_STARTED, f"the relay of the sandbox did not start: {error.strerror}")
     try:
         pid = os.posix_spawnp(
             argv[0], argv, os.environ, setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ), setsigmask=()
@@ -54,8 +64,8 @@ def main(path: str, port: int, argv: list[str]) -> None:
         _end(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE, f"{argv[0]}: {error.strerror}")
     try:
         command = os.pidfd_open(pid)
-        _close_others(listener.fileno(), command)
-        _Lanes(listener.detach(), path).serve(command)
+        _close_others(*(listener.fileno() for listener in listeners), command)
+        _Lanes({listener.detach(): path for listener, path in listeners.items()}).serve(command)
     finally:
         _end_as(os.waitpid(pid, 0)[1])
 
@@ -91,13 +101,17 @@ def _close_others(*kept: int) -> None:
 class _Lanes:
     """The connections of the relay. Memory is bounded: a socket is not read while its peer has bytes to take."""
 
-    def __init__(self, listening: int, path: str) -> None:
+    def __init__(self, listening: dict[int, str]) -> None:
+        """Take the listening descriptors, each with the socket that its connections lead to."""
         import socket  # noqa: PLC0415 - the command does not wait for this import
 
-        self._path = path
         self._connector = socket.socket
-        self._listener = socket.socket(fileno=listening)
-        self._listener.setblocking(False)
+        self._listeners: dict[socket.socket, str] = {}
+        for number, path in listening.items():
+            listener = socket.socket(fileno=number)
+            listener.setblocking(False)
+            self._listeners[listener] = path
+        self._accepted: dict[socket.socket, set[_socket.socket]] = {one: set() for one in self._listeners}
         self._peers: dict[_socket.socket, _socket.socket] = {}
         self._waiting: dict[_socket.socket, bytes] = {}
         self._ended: set[_socket.socket] = set()
@@ -107,9 +121,9 @@ class _Lanes:
         import select  # noqa: PLC0415
 
         while True:
-            full = len(self._peers) >= 2 * CONNECTIONS_MAX
+            free = [one for one, accepted in self._accepted.items() if len(accepted) < CONNECTIONS_MAX]
             read = [one for one, peer in self._peers.items() if one not in self._ended and peer not in self._waiting]
-            watched: list[_socket.socket | int] = [command, *read, *([] if full else [self._listener])]
+            watched: list[_socket.socket | int] = [command, *read, *free]
             readable, writable, _ = select.select(watched, list(self._waiting), ())
             for act, ready in ((self._write, writable), (self._read, readable)):
                 for one in ready:
@@ -122,9 +136,9 @@ class _Lanes:
                     except OSError:
                         self._close(one)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: "socket.socket") -> None:
         try:
-            inner, _ = self._listener.accept()
+            inner, _ = listener.accept()
         except BlockingIOError:
             return
         except OSError:  # no descriptors are left: the connection stays, and would be tried again at once
@@ -135,8 +149,9 @@ class _Lanes:
             one.setblocking(False)
             self._peers[one] = other
         try:
-            outer.connect(self._path)
-        except OSError:  # the proxy has ended, or too many wait for it
+            self._accepted[listener].add(inner)
+            outer.connect(self._listeners[listener])
+        except OSError:  # it has ended, or too many wait for it
             self._close(inner)
 
     def _close(self, one: _socket.socket) -> None:
@@ -145,11 +160,13 @@ class _Lanes:
                 del self._peers[end]
                 self._waiting.pop(end, None)
                 self._ended.discard(end)
+                for accepted in self._accepted.values():
+                    accepted.discard(end)
                 end.close()
 
     def _read(self, source: _socket.socket) -> None:
-        if source is self._listener:
-            self._accept()
+        if source in self._listeners:
+            self._accept(source)
         elif source in self._peers:
             sink = self._peers[source]
             if piece := source.recv(CHUNK_BYTES):
@@ -170,4 +187,4 @@ class _Lanes:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
+    main(sys.argv[1], sys.argv[2:])

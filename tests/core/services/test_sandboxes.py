@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.definitions.profile import (
+    AgentPolicy,
     Egress,
     HarnessConfig,
     HarnessPolicies,
@@ -20,7 +21,7 @@ from athena_core.enums import SandboxMode
 from athena_core.errors import SandboxUnavailable
 from athena_core.services.execution.agent import Agent
 from athena_core.services.execution.progress import RunProgress
-from athena_core.services.sandboxes import RunSandbox, RunSandboxes, limits_of
+from athena_core.services.sandboxes import RunSandbox, RunSandboxes, limits_of, runs_commands
 from athena_core.settings import load
 from athena_core.system.sandbox import DEFAULT_LIMITS, SandboxProbe
 from athena_core.tools.tool import CommandBox, ToolResult
@@ -172,6 +173,20 @@ def test_a_refused_run_ends_before_its_first_step() -> None:
     assert end is not None and isinstance(end.ending, run.RunFailed)
     assert (end.ending.code, end.ending.retryable) == ("SANDBOX_UNAVAILABLE", False)
     assert [step.TYPE for step in end.last] == ["sandbox.lifecycle"]
+
+
+def test_the_box_of_an_agent_has_its_paths_and_wider_limits() -> None:
+    box = CommandBox(readonly=(Path("/opt/a"),), proxy=Path("/run/p"))
+    made = box.for_agent(Path("/state/home"), Path("/run/g"), (Path("/opt/agent"),))
+    assert (made.readonly, made.proxy) == ((Path("/opt/a"), Path("/opt/agent")), Path("/run/p"))
+    assert (made.home, made.gateway, made.limits) == (Path("/state/home"), Path("/run/g"), DEFAULT_LIMITS.for_agent())
+
+
+def test_runs_of_an_agent_have_a_sandbox_although_they_have_no_tool_that_runs_commands() -> None:
+    spec = profile("preferred")
+    plain = replace(spec, config=replace(spec.config, tools=("none",)), verification_policies=None)
+    assert not runs_commands(plain)
+    assert runs_commands(replace(plain, agent=AgentPolicy(name="codex")))
 
 
 def test_the_limits_are_the_ones_of_the_settings(tmp_path: Path) -> None:

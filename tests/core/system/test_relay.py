@@ -31,7 +31,7 @@ class Relay:
             self.port = unused.getsockname()[1]
 
     def argv(self, *command: str) -> list[str]:
-        return [*PYTHON, relay.__file__, self.path, str(self.port), *command]
+        return [*PYTHON, relay.__file__, f"{self.port}={self.path}", *command]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(self.argv(*command), capture_output=True, check=False, timeout=TIMEOUT, input=b"in")
@@ -139,6 +139,23 @@ def test_a_slow_reader_holds_its_own_connection_only(relayed: Relay) -> None:
                     outer.send(b"x" * 65_536)
             other.sendall(b"hello")
             assert other_outer.recv(5) == b"hello"
+
+
+def test_each_port_leads_to_its_own_socket_and_has_its_own_limit(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    first, second = Relay(tmp_path), Relay(tmp_path / "b")
+    lanes = ",".join(f"{one.port}={one.path}" for one in (first, second))
+    command = [*PYTHON, relay.__file__, lanes, "/bin/sh", "-c", "echo up; read x"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"up\n"
+        ends = [end for _ in range(relay.CONNECTIONS_MAX) for end in first.pair()]
+        inner, outer = second.pair()
+        inner.sendall(b"x")
+        assert outer.recv(1) == b"x"
+        running.kill()
+    for end in (inner, outer, *ends, first.proxy, second.proxy):
+        end.close()
 
 
 def test_connections_beyond_the_limit_wait(relayed: Relay) -> None:

@@ -1,7 +1,9 @@
 """Tests of the sandbox: its command line, its limits in words, the remedies, and small commands in a real box."""
 
+import asyncio
 import os
 import struct
+import sys
 import tempfile
 from pathlib import Path
 
@@ -146,7 +148,7 @@ def test_the_size_of_closed_paths_is_bounded(workspace: Path, monkeypatch: pytes
 
 def test_a_box_with_a_proxy_starts_the_relay(workspace: Path) -> None:
     words = Sandbox(workspace, proxy=Path("/run/x.sock")).argv(("curl", "x"))
-    assert words[-4:] == (relay.SOCKET, str(relay.PORT), "curl", "x")
+    assert words[-3:] == (f"{relay.PORT}={relay.SOCKET}", "curl", "x")
     assert words[words.index("HTTPS_PROXY") + 1] == f"http://127.0.0.1:{relay.PORT}"
 
 
@@ -352,6 +354,75 @@ async def test_a_boxed_command_sees_its_workspace_and_little_else(tmp_path: Path
     assert "canary" not in output
     assert output.split()[-1] == "athena"
     assert (tmp_path / "made").read_text() == "new\n"
+
+
+ASKS = """
+import os, socket, sys
+for port in map(int, sys.argv[1:]):
+    with socket.socket() as asked:
+        try:
+            asked.connect(("127.0.0.1", port))
+            print(port, asked.recv(100).decode())
+        except OSError as error:
+            print(port, type(error).__name__)
+home = os.environ["HOME"]
+print(home, sorted(os.listdir(home)), sorted(os.listdir("/run/athena")), os.environ.get("HTTP_PROXY"))
+open(f"{home}/kept", "w").write("session")
+"""
+"""Ask the ports of the relay, and write to the home."""
+
+
+@BOXED
+async def test_the_box_of_an_agent_has_a_home_that_stays_and_the_gateway_and_nothing_else(tmp_path: Path) -> None:
+    place, other = tmp_path / "agents/one/home", tmp_path / "agents/two/home"
+    for home in (place, other, tmp_path / "work"):
+        home.mkdir(parents=True)
+    (other / "secret").write_text("canary")
+    with tempfile.TemporaryDirectory() as short:  # the path of a socket has at most 107 bytes
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"a model")
+            writer.close()
+
+        async with await asyncio.start_unix_server(answer, f"{short}/g"):
+            box = Sandbox(tmp_path / "work", home=place, gateway=Path(short, "g"))
+            command = (sys.executable, "-I", "-c", ASKS, str(relay.GATEWAY_PORT), str(relay.PORT))
+            for found in ([], ["kept"]):
+                output, child = await run(box, *command)
+                assert child.problem is None, output
+                assert output.splitlines() == [
+                    f"{relay.GATEWAY_PORT} a model",
+                    f"{relay.PORT} ConnectionRefusedError",
+                    f"/tmp/home {found} ['gateway.sock', 'relay.py'] None",
+                ]
+    assert (place / "kept").read_text() == "session"
+    script = f"cat {other}/secret; cat {place}/kept; ls {tmp_path}"
+    output, _ = await run(Sandbox(tmp_path / "work"), "sh", "-c", script)
+    assert "canary" not in output and "session" not in output
+    assert output.splitlines()[-1] == "work"
+
+
+@BOXED
+async def test_the_files_in_the_home_of_an_agent_count(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as home:  # another file system than the workspace's
+        limits = SandboxLimits(disk_bytes=4 * MEBIBYTE, disk_free_bytes=0)
+        box = Sandbox(tmp_path, home=Path(home), limits=limits)
+        _, child = await run(box, "sh", "-c", f"cd $HOME; {FILLS}")
+    assert "grew by more than" in str(child.problem)
+
+
+def test_a_home_that_is_a_link_is_refused(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").symlink_to("/etc")
+    for home in (tmp_path / "home", tmp_path / "absent"):
+        with pytest.raises(SandboxRefused, match="home of the agent is not a directory"):
+            Sandbox(workspace, home=home).argv(("true",))
+
+
+def test_the_box_of_an_agent_may_take_more_than_a_command_and_is_looked_at_less_often() -> None:
+    limits = SandboxLimits(cpu_seconds=10, memory_bytes=100, processes=8, tmp_bytes=50).for_agent()
+    assert (limits.cpu_seconds, limits.memory_bytes, limits.processes, limits.tmp_bytes) == (240, 200, 32, 100)
+    assert limits.watch_ms == 100
+    assert limits.disk_bytes == DEFAULT_LIMITS.disk_bytes
 
 
 @BOXED
