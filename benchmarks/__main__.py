@@ -17,6 +17,7 @@ from benchmarks.beside import BESIDE
 from benchmarks.boxes import BOXES
 from benchmarks.fanout import FANOUTS
 from benchmarks.footprint import FOOTPRINTS
+from benchmarks.gateways import GATEWAYS
 from benchmarks.identity import IDENTITIES
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
@@ -41,6 +42,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **QUEUES,
     **ASKS,
     **BOXES,
+    **GATEWAYS,
     **SCHEDULES,
     **MEMORY,
     **FOOTPRINTS,

@@ -89,7 +89,7 @@ class GatewayExchange:
     async def read_body(self) -> bytes:
         """Read the body. Raise Refusal, or OSError if the client hung up."""
         if not self._complete and self.header(b"expect").lower() == b"100-continue":
-            self._writer.write(CONTINUE)
+            self._put(CONTINUE)
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 while not self._complete and self._refused is None:
@@ -201,18 +201,25 @@ class GatewayExchange:
             framing.append((b"transfer-encoding", b"chunked"))
         lines = [b"%b: %b\r\n" % pair for pair in (*headers, *framing, (b"connection", b"close"))]
         phrase = PHRASES.get(status, "Unknown").encode()
-        self._writer.write(b"HTTP/1.1 %d %b\r\n" % (status, phrase) + b"".join(lines) + b"\r\n")
+        self._put(b"HTTP/1.1 %d %b\r\n" % (status, phrase) + b"".join(lines) + b"\r\n")
 
     async def write(self, piece: bytes) -> None:
-        """Write a piece of the body, and wait while the client does not take it."""
+        """Write a piece of the body, and wait while the client does not take it. Raise OSError if it hung up."""
+        if self._writer.is_closing():
+            raise ConnectionAbortedError
         if piece:
-            self._writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
+            self._put(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
             await self._writer.drain()
 
     def finish(self) -> None:
         """Write the end of the body. Without it a client knows that the answer was cut off."""
         if self._chunked:
-            self._writer.write(LAST_CHUNK)
+            self._put(LAST_CHUNK)
+
+    def _put(self, data: bytes) -> None:
+        """Write bytes unless the connection is closed, for which uvloop has an error of its own."""
+        if not self._writer.is_closing():
+            self._writer.write(data)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error unless an answer has begun, and discard what the client still sends."""
@@ -223,10 +230,10 @@ class GatewayExchange:
         if refusal.status == 429:
             headers.append((b"retry-after", b"1"))
         self.begin(refusal.status, headers, len(body))
-        self._writer.write(body)
+        self._put(body)
         with suppress(OSError, TimeoutError):
             await self._writer.drain()
-            if not self._complete:
+            if not self._complete and not self._writer.is_closing():
                 self._writer.write_eof()
                 async with asyncio.timeout(REFUSAL_SECONDS):
                     while await self._reader.read(READ_BYTES):
