@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from athena_core.system.sandbox import probe
 from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, Refuses, Step, shell
 from tests.support.api import Json, soon
 from tests.support.outside_agents import AgentSite, agent_site
@@ -184,4 +185,27 @@ def test_an_agent_that_was_killed_is_started_again_and_goes_on(site: AgentSite, 
     assert result["interrupted"]
     prompt = str(site.model.asked[-1].body["messages"][-1]["content"])
     assert "outcome is unknown" in prompt and "sleep 1000" in prompt
+    assert site.processes() == []
+
+
+# In a sandbox
+
+
+@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+def test_an_agent_in_a_sandbox_reaches_its_model_and_its_workspace_only(site: AgentSite) -> None:
+    look = shell(f"ls -A {site.server.state_dir}; ls -A $HOME; echo $HOME; echo made > made.txt")
+    profile = site.profile(permissions=ALLOW_ALL, sandbox={"mode": "required"})
+    run_id = site.start("looks around", look, "Seen.", profile=profile)
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert (site.files(run_id) / "made.txt").read_text() == "made\n"
+    session = site.server.api.get(f"/runs/{run_id}")["sessionId"]
+    (result,) = [
+        one for one in site.server.api.items(f"/sessions/{session}/transcript") if one["kind"] == "tool-result"
+    ]
+    assert "/tmp/home" in result["content"] and "log.db" not in result["content"]
+    assert [one["sandbox"]["phase"] for one in site.server.api.events(runId=run_id) if "sandbox" in one] == [
+        "ready",
+        "cleaned",
+    ]
+    assert len(site.payloads(run_id, "usage.recorded")) == 2
     assert site.processes() == []

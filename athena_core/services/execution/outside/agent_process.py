@@ -19,10 +19,12 @@ from athena_core.providers.mask import Mask
 from athena_core.services.execution.outside.run_ledger import RunLedger
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.system import private_file
+from athena_core.system.box import relay
 from athena_core.system.process import CannotStart, Child
-from athena_core.system.sandbox import Sandbox, SandboxRefused
+from athena_core.system.sandbox import HOME as BOX_HOME
+from athena_core.system.sandbox import SandboxRefused
 from athena_core.text import preview
-from athena_core.tools.tool import ToolResult
+from athena_core.tools.tool import CommandBox, ToolResult
 
 PROMPT_SECONDS_MAX = 30 * 86_400.0
 """Deadline of a prompt. The timeout of the run ends it before, but its time stands while it asks a person."""
@@ -92,12 +94,10 @@ class AgentProcess:
             raise AgentUnavailable(f"agent {self._known.name!r} cannot be started: {'; '.join(missing)}")
         try:
             await self._stack.enter_async_context(gateway)
-            launch = self._known.launch(gateway.url, gateway.key, model, self._home)
-            await to_thread.run_sync(_prepare, launch)
+            launch, box = self._launch(gateway, model)
+            await to_thread.run_sync(_prepare, launch._replace(home=self._home))
             since = anyio.current_time()
-            sandbox: Sandbox | None = None
-            if self._place.box is not None:
-                raise AgentUnavailable("outside agents do not run in a sandbox yet. Set sandbox.mode to off.")
+            sandbox = None if box is None else await to_thread.run_sync(box.around, self._place.files)
             directory = self._place.files.root.absolute()
             self._child = await Child.start(launch.argv, launch.environment, directory=directory, sandbox=sandbox)
         except (CannotStart, SandboxRefused, OSError) as error:
@@ -114,6 +114,17 @@ class AgentProcess:
         except RequestFailed as error:
             raise AgentUnavailable(self._hidden(f"the agent refused to start: {error.message}")) from error
         return self.client
+
+    def _launch(self, gateway: RunGateway, model: str) -> tuple[AgentLaunch, CommandBox | None]:
+        """Return the start of the agent, and its box. In a box it has another home and endpoint than outside."""
+        box = self._place.box
+        if box is None:
+            return self._known.launch(gateway.url, gateway.key, model, self._home), None
+        if gateway.socket is None:
+            raise AgentUnavailable("the model gateway of the agent has no socket for its sandbox")
+        endpoint = f"http://{relay.HOST}:{relay.GATEWAY_PORT}"
+        launch = self._known.launch(endpoint, gateway.key, model, Path(BOX_HOME))
+        return launch, box.for_agent(self._home, gateway.socket, self._known.read_only)
 
     async def open(self, client: AcpClient, previous: str | None, mode: str | None) -> Opening:
         """Open a session in the workspace and order its mode. Raise AgentUnavailable, AgentSilent, AgentModeChanged."""

@@ -1,0 +1,233 @@
+"""Permissions of an outside agent's calls over HTTP: a person decides, while the run is held or parked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.agent_model import Calls, shell
+from tests.support.api import Json, Refused, soon
+from tests.support.asks import answer
+from tests.support.outside_agents import AgentSite, agent_site
+
+EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
+PARKS: Json = {"asks": {"holdMs": 0}}
+AGENTS = {
+    "fake": (),
+    "ends": ("reject-ends",),
+    "cancels": ("reject-cancels",),
+    "only-always": ("only-always",),
+    "withdraws": ("withdraws",),
+    "abandons": ("abandons",),
+    "many": ("asks-many=3",),
+    "dies": ("die=ask",),
+    "forgets": ("forgets",),
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
+    with agent_site(tmp_path_factory.mktemp("agents"), AGENTS, **shared_store) as found:
+        yield found
+
+
+def order(site: AgentSite, run_id: str) -> list[str]:
+    """Return the types of a run's events about its calls."""
+    wanted = ("run.asked", "run.answered", "tool.called", "run.paused", "run.resumed", "agent.attached")
+    return [kind for kind in site.types(run_id) if kind in wanted]
+
+
+def test_an_allowed_call_is_recorded_after_the_answer_and_made(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("asks first", EDIT, "Done.", profile=site.profile())
+    api.await_event("run.asked", runId=run_id)
+    record = api.get(f"/runs/{run_id}")
+    assert (record["status"], record["waiting"]["reason"], record["waiting"]["parked"]) == ("running", "ask", False)
+    (asked,) = site.payloads(run_id, "run.asked")
+    assert (asked["origin"], asked["toolKind"], asked["toolName"]) == ("agent", "edit", "fake:edit")
+    shown = api.get(f"/asks/{asked['askId']}")
+    assert (shown["question"], shown["editable"]) == ("Allow edit: out.txt", False)
+    assert shown["arguments"] == '{"path":"out.txt","text":"hi\\n"}'
+    assert not (site.files(run_id) / "out.txt").exists()
+    with pytest.raises(Refused, match="ASK_NOT_EDITABLE"):
+        answer(api, run_id, editedArguments={"path": "other.txt", "text": ""})
+    answer(api, run_id)
+    assert api.await_ending(run_id) == "run.completed"
+    assert order(site, run_id) == ["agent.attached", "run.asked", "run.answered", "tool.called"]
+    (called,) = site.payloads(run_id, "tool.called")
+    assert (called["askId"], called["toolCallId"]) == (asked["askId"], asked["toolCallId"])
+    assert (site.files(run_id) / "out.txt").read_text() == "hi\n"
+
+
+@pytest.mark.parametrize(
+    ("agent", "ending"), [("fake", "run.completed"), ("ends", "run.failed"), ("cancels", "run.failed")]
+)
+def test_a_refused_call_is_not_made(site: AgentSite, agent: str, ending: str) -> None:
+    api = site.server.api
+    run_id = site.start(f"is refused as {agent}", EDIT, "Not done.", profile=site.profile(agent))
+    api.await_event("run.asked", runId=run_id)
+    answer(api, run_id, "deny", note="not this file")
+    assert api.await_ending(run_id) == ending
+    assert order(site, run_id) == ["agent.attached", "run.asked", "run.answered"]
+    assert not (site.files(run_id) / "out.txt").exists()
+    session = api.get(f"/runs/{run_id}")["sessionId"]
+    (result,) = [one for one in api.items(f"/sessions/{session}/transcript") if one["kind"] == "tool-result"]
+    assert result["content"].endswith("The person wrote: not this file")
+    if ending == "run.failed":
+        assert site.failure(run_id)[0] == "ASK_REJECTED"
+
+
+@pytest.mark.parametrize("agent", ["fake", "forgets"])
+def test_a_parked_run_uses_its_answer_once_the_agent_asks_again(site: AgentSite, agent: str) -> None:
+    api = site.server.api
+    task = f"parks as {agent}"
+    run_id = site.start(task, EDIT, "Done.", profile=site.profile(agent, **PARKS))
+    api.await_event("run.paused", runId=run_id)
+    assert site.processes() == []
+    record = api.get(f"/runs/{run_id}")
+    assert (record["status"], record["waiting"]["parked"]) == ("paused", True)
+    if agent == "fake":  # it remembers the interrupted turn, so the next one stands at another place of the script
+        site.model.script(task, "", EDIT, "Done.")
+    answer(api, run_id)
+    assert api.await_ending(run_id) == "run.completed"
+    assert order(site, run_id) == [
+        *("agent.attached", "run.asked", "run.paused", "run.answered", "run.resumed"),
+        *("agent.attached", "tool.called"),
+    ]
+    assert (site.files(run_id) / "out.txt").read_text() == "hi\n"
+    how = [one["how"] for one in site.payloads(run_id, "agent.attached")]
+    assert how == ["new", "resumed" if agent == "fake" else "replayed"]
+
+
+def test_an_allowed_call_that_is_not_made_again_is_recorded_as_such(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("changes its mind", EDIT, "Never mind.", profile=site.profile(**PARKS))
+    api.await_event("run.paused", runId=run_id)
+    answer(api, run_id)
+    assert api.await_ending(run_id) == "run.completed"
+    assert "tool.called" not in site.types(run_id)
+    session = api.get(f"/runs/{run_id}")["sessionId"]
+    (result,) = [one for one in api.items(f"/sessions/{session}/transcript") if one["kind"] == "tool-result"]
+    assert result["content"] == "The call was allowed, but the agent did not make it."
+
+
+def test_an_answer_is_used_for_one_call_only(site: AgentSite) -> None:
+    api = site.server.api
+    task = "asks twice"
+    run_id = site.start(task, EDIT, EDIT, "Done.", profile=site.profile())
+    first = api.await_event("run.asked", runId=run_id)["payload"]
+    body = {"subjectHash": first["subjectSha256"], "optionId": "allow"}
+    api.post(f"/asks/{first['askId']}/answer", body)
+    for _ in soon():
+        asks = site.payloads(run_id, "run.asked")
+        if len(asks) == 2:
+            break
+    body = {"subjectHash": asks[1]["subjectSha256"], "optionId": "allow"}
+    api.post(f"/asks/{asks[1]['askId']}/answer", body)
+    assert api.await_ending(run_id) == "run.completed"
+    assert order(site, run_id)[1:] == ["run.asked", "run.answered", "tool.called"] * 2
+
+
+def test_a_remembered_call_is_not_asked_again(site: AgentSite) -> None:
+    api = site.server.api
+    profile = site.profile()
+    first = site.start("remembers", EDIT, "Done.", profile=profile, sessionId="remembers")
+    api.await_event("run.asked", runId=first)
+    answer(api, first, remember="session")
+    assert api.await_ending(first) == "run.completed"
+    other = site.start("remembers still", EDIT, "Done.", profile=profile, sessionId="remembers")
+    assert api.await_ending(other) == "run.completed"
+    (answered,) = site.payloads(other, "run.answered")
+    assert answered["cause"] == "rule"
+    assert order(site, other) == ["agent.attached", "run.asked", "run.answered", "tool.called"]
+
+
+@pytest.mark.parametrize(("on_expiry", "ending"), [("deny", "run.completed"), ("cancel", "run.cancelled")])
+def test_an_ask_that_expires_is_decided_by_the_profile(site: AgentSite, on_expiry: str, ending: str) -> None:
+    asks: Json = {"expiresAfterMs": 1_000, "onExpiry": on_expiry}
+    run_id = site.start(f"expires {on_expiry}", EDIT, "Not done.", profile=site.profile(asks=asks))
+    assert site.server.api.await_ending(run_id) == ending
+    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["expiry"]
+    assert not (site.files(run_id) / "out.txt").exists()
+    assert site.processes() == []
+
+
+def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite) -> None:
+    run_id = site.start("always only", EDIT, "Not done.", profile=site.profile("only-always"))
+    site.server.api.await_ending(run_id)
+    (called,) = site.payloads(run_id, "tool.called")
+    assert called["refused"] == "denied"
+    assert not (site.files(run_id) / "out.txt").exists()
+
+
+def test_several_asks_are_answered_in_any_order(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("asks for three", shell("true"), "Done.", profile=site.profile("many"))
+    for _ in soon():
+        asks = site.payloads(run_id, "run.asked")
+        if len(asks) == 3:
+            break
+    for ask in reversed(asks):
+        api.post(f"/asks/{ask['askId']}/answer", {"subjectHash": ask["subjectSha256"], "optionId": "allow"})
+    assert api.await_ending(run_id) == "run.completed"
+    assert len({ask["toolCallId"] for ask in asks}) == 3
+
+
+def test_an_ask_that_the_agent_withdraws_stays_open_until_the_run_ends(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("withdraws", EDIT, "Not done.", profile=site.profile("withdraws", asks={"holdMs": 600_000}))
+    assert api.await_ending(run_id) == "run.completed"
+    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
+    assert not (site.files(run_id) / "out.txt").exists()
+
+
+def test_an_agent_that_ends_its_turn_with_an_open_ask_ends_the_ask(site: AgentSite) -> None:
+    run_id = site.start("abandons", EDIT, profile=site.profile("abandons"))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
+
+
+def test_a_cancel_with_an_open_ask_leaves_nothing(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("is cancelled while it asks", EDIT, "Done.", profile=site.profile())
+    api.await_event("run.asked", runId=run_id)
+    api.post(f"/run-control/by-run/{run_id}/cancel")
+    assert api.await_ending(run_id) == "run.cancelled"
+    assert site.processes() == []
+    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
+
+
+def test_an_agent_that_dies_while_it_asks_is_started_after_the_answer(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("dies asking", EDIT, "Done.", profile=site.profile("dies"))
+    api.await_event("run.asked", runId=run_id)
+    for _ in soon():
+        if not site.processes():
+            break
+    answer(api, run_id)
+    assert api.await_ending(run_id) == "run.completed"
+    assert order(site, run_id)[:3] == ["agent.attached", "run.asked", "run.answered"]
+
+
+@pytest.mark.heavy
+def test_a_server_that_was_killed_parks_the_run_and_uses_the_answer(
+    tmp_path: Path, shared_store: dict[str, str]
+) -> None:
+    with agent_site(tmp_path, {"fake": ()}, **shared_store) as site:
+        task = "outlives its server"
+        run_id = site.start(task, EDIT, "Done.", profile=site.profile())
+        site.server.api.await_event("run.asked", runId=run_id)
+        site.server.kill()
+        for _ in soon():
+            if not site.processes():
+                break
+        site.model.script(task, "", EDIT, "Done.")
+        site.server.start()
+        api = site.server.api
+        api.await_event("run.paused", runId=run_id)
+        answer(api, run_id)
+        assert api.await_ending(run_id) == "run.completed"
+        assert order(site, run_id) == [
+            *("agent.attached", "run.asked", "run.paused", "run.answered", "run.resumed"),
+            *("agent.attached", "tool.called"),
+        ]
