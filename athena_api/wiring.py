@@ -22,6 +22,7 @@ from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
 from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
+from athena_core.agents.homes import AgentHomes
 from athena_core.agents.registered import RegisteredAgents
 from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
@@ -90,7 +91,7 @@ from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
 from athena_core.services.workspaces.applying import Applies
 from athena_core.services.workspaces.cleaning import WorkspaceCleaner
-from athena_core.services.workspaces.places import WorkspacePlaces
+from athena_core.services.workspaces.places import WorkspacePlaces, delete_directory
 from athena_core.services.workspaces.usage import DiskUsage
 from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.settings import Settings, secrets_of
@@ -153,6 +154,7 @@ class Wiring:
         self.mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
         self.credentials = Credentials(settings.credentials_file, self.mask, monotonic=clock.monotonic)
         self.agents = RegisteredAgents(settings.agents)
+        self.agent_homes = AgentHomes(settings.state_dir, delete_directory)
         self.providers = providers_of(settings, self.mask, serves)
         self.names = frozenset(self.providers)
         self.destinations = destinations_of(settings.anchor_to)
@@ -417,6 +419,7 @@ class Wiring:
             self.log,
             self.tail,
             self.workspace_places,
+            self.agent_homes,
             WorkspaceUses(self.views_reader, self.reader),
             self.clock,
             self.ids,
@@ -469,6 +472,7 @@ class Wiring:
                 "inputs of workflows": self.workflow_stepper.forget,
             },
             self.clock,
+            self.agent_homes,
             self.workspace_cleaner.remove_directories,
         )
         self.tail.subscribe(self.erasure.forget, ERASING_TYPES)

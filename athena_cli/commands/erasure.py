@@ -96,7 +96,9 @@ def _erase(
             if position is None:
                 for workspace_id in text.workspaces:
                     render.note(f"The workspace {workspace_id} is deleted with the text")
-                beside = await plane.workspace_cleaner.erase(text.workspaces, meta)
+                for session_id in text.agent_sessions:
+                    render.note(f"The home of the agents of session {session_id} is deleted with the text")
+                beside = await plane.workspace_cleaner.erase(text.workspaces, meta, text.agent_sessions)
             else:
                 beside = redaction.workspaces_left(text)
             done, copies = await redaction.redact(plane.log, plane.reader, text, reason, meta)

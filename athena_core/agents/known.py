@@ -52,11 +52,16 @@ class AgentLaunch(NamedTuple):
     files: Mapping[str, str]
 
     def write_files(self) -> None:
-        """Write the files into the home directory, readable by the owner only. Raise OSError. Blocks."""
+        """Write the files into the home directory, readable by the owner only. Raise OSError. Blocks.
+
+        No link is followed, because the agent may have left one there in an earlier run.
+        """
+        self.write_files_into(self.home)
+
+    def write_files_into(self, home: Path) -> None:
+        """Write the files into a directory that the agent will have as its home, as ``write_files`` does."""
         for name, content in self.files.items():
-            path = self.home / name
-            private_file.make_directory(path.parent, self.home)
-            private_file.write(path, content.encode())
+            private_file.write_below(home, name, content.encode())
 
 
 class KnownAgent(NamedTuple):

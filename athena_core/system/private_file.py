@@ -13,6 +13,8 @@ FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 OTHERS = 0o077
 FILES = ("*.anchor*", "*.lock", "log-*.db*", "log.db*", "log.turnstile", "snapshots.db*")
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FRESH_NAME = ".athena-new"
 DIRECTORIES = ("api", "executors", "memory", "persona-runs", "views")
 
 _log = logging.getLogger(__name__)
@@ -36,6 +38,42 @@ def write(path: Path, content: bytes, *, sync: bool = False) -> None:
         if sync:
             file.flush()
             os.fsync(file.fileno())
+
+
+def write_below(root: Path, name: str, content: bytes) -> None:
+    """Write a private file below a directory that a program may have filled, without following a link there.
+
+    What lies in the place of a directory of ``name`` is replaced, unless it is a directory. Raise OSError.
+    """
+    *above, last = name.split("/")
+    here = os.open(root, DIRECTORY)
+    try:
+        for part in above:
+            there = _enter(here, part)
+            os.close(here)
+            here = there
+        with suppress(FileNotFoundError):
+            os.unlink(FRESH_NAME, dir_fd=here)
+        fresh = os.open(FRESH_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE, dir_fd=here)
+        with os.fdopen(fresh, "wb") as file:
+            file.write(content)
+        os.replace(FRESH_NAME, last, src_dir_fd=here, dst_dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _enter(here: int, name: str) -> int:
+    """Open a directory in an open one, and make it if it is none."""
+    try:
+        return os.open(name, DIRECTORY, dir_fd=here)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
+            raise
+        os.unlink(name, dir_fd=here)
+    os.mkdir(name, DIRECTORY_MODE, dir_fd=here)
+    return os.open(name, DIRECTORY, dir_fd=here)
 
 
 def open_regular(path: Path, flags: int) -> int:

@@ -10,10 +10,12 @@ from typing import NamedTuple, TypeAlias
 
 from anyio import to_thread
 
+from athena_core.agents.homes import FOLDER, AgentHome, AgentHomes
 from athena_core.clock import Clock
 from athena_core.domain import plane, review
 from athena_core.errors import AthenaError
 from athena_core.event import Position, Value
+from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.log.tools.backup import open_log_file
 from athena_core.log.writer import Log
@@ -24,6 +26,8 @@ from athena_core.system.problems import described
 PAGE_ROWS = 500
 RETRY_SECONDS = 0.05
 AGAIN = "repeat the command once that has ended"
+TURN = "turn"
+"""The guard kind of sessions with an admitted run."""
 REST_PARTS = 10
 """The pause after a pass over the files, as a multiple of its duration."""
 
@@ -47,12 +51,14 @@ class Erasure:
         recall: MemorySearch,
         caches: Mapping[str, Callable[[], None]],
         clock: Clock,
+        homes: AgentHomes,
         remove_workspaces: Callable[[], None] = lambda: None,
     ) -> None:
         """Connect the parts; ``caches`` maps names in the registry to functions that empty caches of this process.
 
         ``remove_workspaces`` deletes the directories of cleaned workspaces on this machine.
         """
+        self.homes = homes
         self._clock = clock
         self.directory = directory
         self.log = log
@@ -191,6 +197,34 @@ def _workspaces(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     return iter(())
 
 
+def erased_homes(homes: AgentHomes, reader: StoreReader, codec: Codec) -> Iterator[AgentHome]:
+    """Yield the homes on this machine that may hold text which was erased after they were made."""
+    entries = list(homes.entries())
+    position, head = min((home.position for home in entries), default=0), reader.head()
+    erased: dict[str | None, Position] = {}
+    while entries and (rows := reader.of_types((plane.PayloadRedacted.TYPE,), position, head, PAGE_ROWS)):
+        for row in rows:
+            event = codec.decode(row, text=False).event
+            target = reader.row(event.target) if isinstance(event, plane.PayloadRedacted) else None
+            if target is not None:
+                erased[target.session_id] = row.position
+        position = rows[-1].position
+    yield from (home for home in entries if erased.get(home.session_id, 0) > home.position)
+
+
+def _homes(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
+    """Delete the homes of agents whose session had text that was erased, unless a run of it is admitted."""
+    erasure.homes.remove_rests()
+    with closing(erasure.log.reader()) as reader:
+        sessions = {session_id for _, session_id, _ in reader.guards(TURN)}
+        for home in erased_homes(erasure.homes, reader, erasure.log.codec):
+            if home.session_id in sessions:
+                reason = f"a run of session {home.session_id} uses the home of its agent"
+                yield TextTrace(place="agents", reason=reason, remedy=AGAIN)
+            else:
+                erasure.homes.remove(home.session_id)
+
+
 def _copies(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     """Find logs that ``athena restore`` set aside and that hold text erased since."""
     for path in (*matching(erasure.directory, "log-*.db"), *matching(erasure.directory, "*.part")):
@@ -250,6 +284,7 @@ PLACES = (
     StoragePlace("inputs of workflows", (), _cache("inputs of workflows")),
     StoragePlace("reviews", (f"{review.FOLDER}/*/*",), _reviews),
     StoragePlace("workspaces", ("workspaces/**/*",), _workspaces),
+    StoragePlace("agents", (f"{FOLDER}/**/*",), _homes),
     StoragePlace("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
     StoragePlace("anchors", ("*.anchor", "*.anchor.*")),
     StoragePlace("locks", ("log.lock", "log.turnstile", "reactor.lock", "executors/*.lock", "views/*.lock")),

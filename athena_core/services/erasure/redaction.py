@@ -63,12 +63,14 @@ class ErasableText(NamedTuple):
     """The text to erase: the rows, the parts in public payloads that cannot be erased, and earlier erasures.
 
     ``workspaces`` are the ids of workspaces that may hold it: those that the runs worked in, if they are not cleaned.
+    ``agent_sessions`` are the sessions whose outside agents may hold it in their home.
     """
 
     rows: tuple[Row, ...]
     public: tuple[TextTrace, ...]
     erased: frozenset[Position]
     workspaces: tuple[str, ...] = ()
+    agent_sessions: tuple[str, ...] = ()
 
     @property
     def positions(self) -> list[Position]:
@@ -81,10 +83,11 @@ def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> ErasableText:
     rows = reader.stream(run_id)
     if not rows or not run.DECIDER.owns(run_id):
         raise NotFound(f"no run {run_id!r} exists")
-    workspaces = _workspaces(reader, codec, rows)
+    workspaces, sessions = _workspaces(reader, codec, rows), _agent_sessions(rows)
     rows += [*_shadow_directives(reader, codec, rows), *reader.stream(review.PREFIX + run_id)]
     rows += _permission_rules(reader, run_id, rows[0].position)
-    return _erasable([*rows, *_repeated_errors(reader, codec, rows)])._replace(workspaces=workspaces)
+    text = _erasable([*rows, *_repeated_errors(reader, codec, rows)])
+    return text._replace(workspaces=workspaces, agent_sessions=sessions)
 
 
 def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> ErasableText:
@@ -93,7 +96,8 @@ def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> Erasa
     if not rows:
         raise NotFound(f"no session {session_id!r} exists")
     text = _erasable([*rows, *_shadow_directives(reader, codec, rows), *_repeated_errors(reader, codec, rows)])
-    return text._replace(workspaces=_workspaces(reader, codec, rows, workspace.place_of("session", session_id)))
+    workspaces = _workspaces(reader, codec, rows, workspace.place_of("session", session_id))
+    return text._replace(workspaces=workspaces, agent_sessions=_agent_sessions(rows))
 
 
 def text_of_event(reader: StoreReader, codec: Codec, position: Position) -> ErasableText:
@@ -111,6 +115,12 @@ def _workspaces(reader: StoreReader, codec: Codec, rows: Iterable[Row], place: s
     events = (codec.decode(row, text=False).event for row in rows if row.type == run.WorkspaceOpened.TYPE)
     opened = {event.workspace_id for event in events if isinstance(event, run.WorkspaceOpened)}
     return tuple(sorted(name for owner, name in active.items() if name in opened or owner == place))
+
+
+def _agent_sessions(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return the sessions in which an outside agent took up one of the runs of these rows."""
+    found = {row.session_id for row in rows if row.type == run.AgentAttached.TYPE}
+    return tuple(sorted(session_id for session_id in found if session_id is not None))
 
 
 def _shadow_directives(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:

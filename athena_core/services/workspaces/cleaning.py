@@ -6,15 +6,18 @@ it, at once and again at its next start, because another host may have recorded 
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import closing
 from typing import NamedTuple, Protocol
 
+import anyio
 from anyio import to_thread
 
+from athena_core.agents.homes import AgentHomes
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import workspace
+from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import WORKSPACE_RUN, WorkspaceChanged
 from athena_core.domain.workspace import WORKSPACE_GUARD, WorkspaceCleaned, WorkspaceCreated, WorkspaceRetained
 from athena_core.enums import WorkspaceEnd
@@ -25,7 +28,7 @@ from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.erasure.erasure import TextTrace
+from athena_core.services.erasure.erasure import TURN, TextTrace, erased_homes
 from athena_core.services.states import committed
 from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.services.workspaces.usage import size_of
@@ -105,13 +108,18 @@ class WorkspaceCleaner:
         log: Log,
         tail: Tail,
         places: WorkspacePlaces,
+        homes: AgentHomes,
         uses: LastUses,
         clock: Clock,
         ids: Ids,
         *,
         keep_hours: int,
     ) -> None:
-        """Clean what was unused for ``keep_hours``; with 0, once its runs have ended."""
+        """Clean what was unused for ``keep_hours``; with 0, once its runs have ended.
+
+        The homes of outside agents are removed with the workspaces of their sessions, or at the same age.
+        """
+        self._homes = homes
         self._log = log
         self._places = places
         self._uses = uses
@@ -123,7 +131,7 @@ class WorkspaceCleaner:
         self._wake = asyncio.Event()
         changes = {WorkspaceCreated.TYPE, WorkspaceRetained.TYPE}
         self.types = frozenset(changes if keep_hours else changes | {WorkspaceChanged.TYPE})
-        tail.subscribe(self._on_cleaned, frozenset((WorkspaceCleaned.TYPE,)))
+        tail.subscribe(self._on_removals, frozenset((WorkspaceCleaned.TYPE, PayloadRedacted.TYPE)))
 
     async def keep(self, workspace_id: str, body: KeepBody, by: str, meta: Meta, key: Key | None) -> Committed:
         """Set whether a workspace is kept; the subject of the commit is its id. Raise NotFound.
@@ -154,21 +162,33 @@ class WorkspaceCleaner:
         await self.remove_cleaned()
         return done
 
-    async def erase(self, workspace_ids: Sequence[str], meta: Meta) -> tuple[TextTrace, ...]:
+    async def erase(
+        self, workspace_ids: Sequence[str], meta: Meta, agent_sessions: Sequence[str] = ()
+    ) -> tuple[TextTrace, ...]:
         """Clean all of these workspaces or none, because a text that they may hold is erased; remove their directories.
 
-        Return those that are not on this machine. Raise WorkspaceBusy.
+        The homes of the agents of ``agent_sessions`` are removed too. Return the workspaces that are not on this
+        machine. Raise WorkspaceBusy while a run uses one of them, or a home.
         """
-        if not workspace_ids:
+        if not workspace_ids and not agent_sessions:
             return ()
 
         def clean(reader: Reader, context: Context) -> Outcome:
+            turns = reader.guards(TURN)
+            for session_id in agent_sessions:
+                if (turn := turns.get(session_id)) is not None:
+                    raise WorkspaceBusy(
+                        f"Run {turn[0]} uses the home of the agents of session {session_id}. Wait for its end, or"
+                        " cancel it."
+                    )
             facts = (fact for name in workspace_ids for fact in cleaned(reader, context, name, "erasure", meta.actor))
             return Outcome(facts=tuple(facts))
 
         here = set(await to_thread.run_sync(self._places.ids))
         await self._log.submit(clean, meta)
         await self.remove_cleaned()
+        for session_id in agent_sessions:
+            await to_thread.run_sync(self._homes.remove, session_id)
         return tuple(
             TextTrace(place=name, reason=ELSEWHERE, remedy=ON_ANOTHER_MACHINE)
             for name in workspace_ids
@@ -190,21 +210,22 @@ class WorkspaceCleaner:
 
     # Removal of directories
 
-    def _on_cleaned(self, rows: Sequence[Row]) -> None:
+    def _on_removals(self, rows: Sequence[Row]) -> None:
         self._wake.set()
 
     async def serve(self) -> None:
-        """Remove the directories of cleaned workspaces until cancelled."""
+        """Remove the directories of cleaned workspaces, and homes of agents, until cancelled."""
         self._wake.set()
         while True:
-            await self._wake.wait()
+            with anyio.move_on_after(LOOK_MS / 1_000):
+                await self._wake.wait()
             self._wake.clear()
             if not await self.remove_cleaned():
                 await asyncio.sleep(REMOVAL_SECONDS)
                 self._wake.set()
 
     async def remove_cleaned(self) -> bool:
-        """Remove the directories of cleaned workspaces on this machine. Return False if that failed."""
+        """Remove the directories of cleaned workspaces, and homes, on this machine. Return False if that failed."""
         try:
             await to_thread.run_sync(self.remove_directories)
         except OSError as error:
@@ -216,15 +237,36 @@ class WorkspaceCleaner:
     def remove_directories(self) -> None:
         """Remove the directories of cleaned workspaces on this machine, and what was made a day ago for nothing.
 
-        It blocks. Raise OSError.
+        Also remove the homes of agents that are not needed. It blocks. Raise OSError.
         """
         with self._removing, closing(self._log.reader()) as reader:
             self._places.remove_rests(self._clock.now())
-            active = {str(value[0]) for _, _, value in reader.guards(WORKSPACE_GUARD)}
+            active = {place: str(value[0]) for _, place, value in reader.guards(WORKSPACE_GUARD)}
+            left = set[str]()
             for workspace_id in self._places.ids():
-                # An unknown one is being made, or belongs to another log.
-                if workspace_id not in active and committed(self._log, reader, workspace.DECIDER, workspace_id).cleaned:
+                if workspace_id in active.values():
+                    continue
+                state = committed(self._log, reader, workspace.DECIDER, workspace_id)
+                if state.cleaned:  # an unknown one is being made, or belongs to another log
+                    left |= {state.created.owner} if state.created and state.created.kind == "session" else set()
                     self._places.remove(workspace_id)
+            self._remove_homes(reader, frozenset(active), left)
+
+    def _remove_homes(self, reader: StoreReader, active: frozenset[str], left: Set[str]) -> None:
+        """Remove the homes that were unused for too long, of ``left`` sessions, or with text that was erased.
+
+        The home of a session with an admitted run stays, and so does one with an ``active`` workspace until the text is
+        erased.
+        """
+        self._homes.remove_rests()
+        erased = {home.session_id for home in erased_homes(self._homes, reader, self._log.codec)}
+        entries, until = list(self._homes.entries()), self._clock.now() - self._keep_ms
+        turns = {session_id for _, session_id, _ in reader.guards(TURN)}  # after the last look at their use
+        for home in entries:
+            kept = workspace.place_of("session", home.session_id) in active
+            over = home.session_id in left or (not kept and home.used_at <= until)
+            if home.session_id not in turns and (over or home.session_id in erased):
+                self._homes.remove(home.session_id)
 
     # Reactor
 

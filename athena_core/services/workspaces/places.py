@@ -68,10 +68,10 @@ class WorkspacePlaces:
             raise ValueError(workspace_id)
         begun = self.directory / f"{DELETED}{workspace_id}"
         if begun.is_dir():  # an earlier removal was interrupted
-            _delete(begun)
+            delete_directory(begun)
         with suppress(FileNotFoundError):
             self.at(workspace_id).rename(begun)
-            _delete(begun)
+            delete_directory(begun)
 
     def remove_rests(self, now: int) -> None:
         """Finish removals that were interrupted, and remove what was being made a day ago. Raise OSError.
@@ -81,15 +81,18 @@ class WorkspacePlaces:
         for name in list(self._names()):
             place = self.directory / name
             if name.startswith(DELETED) or (name.startswith(MAKING) and _changed_at(place, now) < now - ABANDONED_MS):
-                _delete(place)
+                delete_directory(place)
 
     def _names(self) -> Iterator[str]:
         with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
             yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
-def _delete(path: Path) -> None:
-    """Delete a directory, also while another process deletes it. Raise OSError, also after ten minutes."""
+def delete_directory(path: Path) -> None:
+    """Delete a directory, also while another process deletes it, whatever agents left in it.
+
+    Raise OSError, also after ten minutes.
+    """
     stop = Stop("the deletion of a workspace", DELETE_SECONDS_MAX)
     try:
         while not _deleted(path, stop):

@@ -18,7 +18,7 @@ class Passes(Erasure):
     def __init__(self) -> None:
         self.time = FixedClock()
         nothing = cast("Any", None)
-        super().__init__(Path("/nowhere"), nothing, nothing, nothing, nothing, self.time)
+        super().__init__(Path("/nowhere"), nothing, nothing, nothing, nothing, self.time, nothing)
         self.passes = 0
         self.leaves: list[TextTrace] = []
         self.began, self.go_on = threading.Event(), threading.Event()

@@ -1,13 +1,20 @@
 """Cleaning: by age and on request, never under a run, and the removal of directories on this machine."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
+from athena_core.agents.homes import AgentHomes
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.decider import Outcome, facts_of
 from athena_core.domain import DECIDERS
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.run import RunCancelled
 from athena_core.domain.workflow_run import WorkflowRunCreated
 from athena_core.domain.workspace import WORKSPACE_GUARD, WorkspaceCreated
 from athena_core.enums import WorkspaceKind
@@ -16,6 +23,7 @@ from athena_core.event import Meta
 from athena_core.log.engine import open_store
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
+from athena_core.services.erasure.erasure import PLACES, Erasure
 from athena_core.services.workspaces.cleaning import (
     BUSY_MS,
     HOUR_MS,
@@ -25,8 +33,9 @@ from athena_core.services.workspaces.cleaning import (
     LastUse,
     WorkspaceCleaner,
 )
-from athena_core.services.workspaces.places import WorkspacePlaces
+from athena_core.services.workspaces.places import WorkspacePlaces, delete_directory
 from tests.support.event_samples import CODEC
+from tests.support.events.agent import CREATED_FOR_AGENT
 
 META = Meta(actor="ada", correlation="00000000-0000-4000-8000-000000000000")
 
@@ -39,7 +48,10 @@ class Corner:
         self.clock = clock
         self.places = WorkspacePlaces(directory / "own")
         self.used: list[LastUse] = []
-        self.cleaner = WorkspaceCleaner(log, Tail(log), self.places, self, clock, CountingIds(), keep_hours=keep_hours)
+        self.homes = AgentHomes(directory / "state", delete_directory)
+        self.cleaner = WorkspaceCleaner(
+            log, Tail(log), self.places, self.homes, self, clock, CountingIds(), keep_hours=keep_hours
+        )
 
     async def unkept(self) -> Sequence[LastUse]:
         left = self.left()
@@ -56,6 +68,24 @@ class Corner:
         self.places.git(workspace_id).mkdir()
         self.used.append(LastUse(workspace_id, self.clock.now() - round(hours * HOUR_MS), runs))
         return workspace_id
+
+    async def home(self, session_id: str, *, hours: float = 0.0) -> None:
+        """Add the home of the agents of a session, used some hours ago."""
+        home = self.homes.make(session_id, self.log.signal.position)
+        (home / "note").write_text("what it was told")
+        used = self.clock.now() / 1_000 - hours * 3_600
+        os.utime(home.parent / "owner.json", (used, used))
+
+    def left_homes(self) -> set[str]:
+        return {home.session_id for home in self.homes.entries()}
+
+    async def admit(self, run_id: str, session_id: str) -> None:
+        created = replace(CREATED_FOR_AGENT, session_id=session_id)
+        facts = facts_of(run_id, (created,), session_id=session_id, run_id=run_id)
+        await self.commit(Outcome(facts=facts))
+
+    async def commit(self, outcome: Outcome[None]) -> None:
+        await self.log.submit(lambda reader, context: outcome, META)
 
     def left(self) -> list[str]:
         return [str(value[0]) for value in dict(self.log.guards.of(WORKSPACE_GUARD)).values()]
@@ -131,3 +161,62 @@ async def test_directories_of_other_logs_stay(corner: Corner) -> None:
         (corner.places.directory / name).mkdir(parents=True)
     assert await corner.cleaner.remove_cleaned()
     assert sorted(path.name for path in corner.places.directory.iterdir()) == [".making-wsp_9", "notes", "wsp_other"]
+
+
+async def test_the_home_of_an_agent_is_removed_at_the_age_of_workspaces_unless_it_is_needed(corner: Corner) -> None:
+    for session_id, hours in (("old", 3), ("new", 1), ("wfr_1", 3), ("open", 3)):
+        await corner.home(session_id, hours=hours)
+    await corner.add(1, hours=0)
+    await corner.admit("run_1", "open")
+    corner.cleaner.remove_directories()
+    assert corner.left_homes() == {"new", "wfr_1", "open"}  # wfr_1 has a workspace
+
+
+async def test_the_home_of_an_agent_is_removed_with_the_workspace_of_its_session(corner: Corner) -> None:
+    workspace_id = await corner.add(1)
+    for session_id in ("wfr_1", "other"):
+        await corner.home(session_id)
+    await corner.cleaner.clean(workspace_id, "ada", META, None)
+    assert corner.left_homes() == {"other"}
+
+
+async def test_the_homes_of_erased_text_are_removed_while_no_run_is_admitted(corner: Corner) -> None:
+    for session_id in ("one", "two"):
+        await corner.home(session_id)
+    assert await corner.cleaner.erase((), META, ("one", "absent")) == ()
+    assert corner.left_homes() == {"two"}
+    await corner.admit("run_1", "two")
+    with pytest.raises(WorkspaceBusy, match="Run run_1 uses the home of the agents of session two"):
+        await corner.cleaner.erase((), META, ("one", "two"))
+    assert corner.left_homes() == {"two"}
+
+
+async def test_a_home_is_removed_wherever_it_is_once_a_text_of_its_session_is_erased(corner: Corner) -> None:
+    await corner.home("before")
+    for run_id, session_id in (("run_1", "before"), ("run_2", "after")):
+        await corner.admit(run_id, session_id)
+        cancelled = facts_of(run_id, (RunCancelled(cause="requested"),), session_id=session_id, run_id=run_id)
+        await corner.commit(Outcome(facts=cancelled))
+    for position in (1, 3):
+        erased = facts_of("plane", (PayloadRedacted(target=position),))
+        await corner.commit(Outcome(facts=erased, erase=(position,)))
+    await corner.home("after")
+    await corner.home("third")
+    corner.cleaner.remove_directories()
+    assert corner.left_homes() == {"after", "third"}
+
+
+async def test_the_eraser_of_homes_names_the_sessions_whose_runs_are_admitted(corner: Corner) -> None:
+    (place,) = (one for one in PLACES if one.name == "agents")
+    assert place.erase is not None
+    erasure = cast("Erasure", SimpleNamespace(homes=corner.homes, log=corner.log))
+    for session_id in ("one", "two"):
+        await corner.home(session_id)
+        await corner.admit(f"run_{session_id}", session_id)
+        erased = facts_of("plane", (PayloadRedacted(target=corner.log.signal.position),))
+        await corner.commit(Outcome(facts=erased, erase=(corner.log.signal.position,)))
+    ended = facts_of("run_one", (RunCancelled(cause="requested"),), session_id="one", run_id="run_one")
+    await corner.commit(Outcome(facts=ended))
+    (left,) = place.erase(erasure, 1.0)
+    assert "a run of session two uses the home" in left.reason
+    assert corner.left_homes() == {"two"}
