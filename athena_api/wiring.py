@@ -279,7 +279,7 @@ class Wiring:
         parts = AgentParts(
             known=self.agents.find,
             gateway=self.gateways.of_run,
-            state=self.settings.state_dir,
+            homes=self.agent_homes,
             compiler=self.compiler,
             completion=RunCompletion(self.tools, self.workspaces, self.ids, self.mask),
             rules=self.permission_rules,

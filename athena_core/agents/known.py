@@ -56,12 +56,8 @@ class AgentLaunch(NamedTuple):
 
         No link is followed, because the agent may have left one there in an earlier run.
         """
-        self.write_files_into(self.home)
-
-    def write_files_into(self, home: Path) -> None:
-        """Write the files into a directory that the agent will have as its home, as ``write_files`` does."""
         for name, content in self.files.items():
-            private_file.write_below(home, name, content.encode())
+            private_file.write_below(self.home, name, content.encode())
 
 
 class KnownAgent(NamedTuple):

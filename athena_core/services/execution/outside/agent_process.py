@@ -1,7 +1,6 @@
 """The process of an outside agent: started in the workspace of the run, with a home and a model gateway of its own."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -18,7 +17,6 @@ from athena_core.errors import AgentModeChanged, AgentSilent, AgentUnavailable
 from athena_core.providers.mask import Mask
 from athena_core.services.execution.outside.run_ledger import RunLedger
 from athena_core.services.execution.run_place import RunPlace
-from athena_core.system import private_file
 from athena_core.system.box import relay
 from athena_core.system.process import CannotStart, Child
 from athena_core.system.sandbox import HOME as BOX_HOME
@@ -29,8 +27,6 @@ from athena_core.tools.tool import CommandBox, ToolResult
 PROMPT_SECONDS_MAX = 30 * 86_400.0
 """Deadline of a prompt. The timeout of the run ends it before, but its time stands while it asks a person."""
 PROBLEM_CHARS_MAX = 300
-HOMES = "agents"
-"""Directory of the homes in the state directory."""
 
 
 class AgentTiming(NamedTuple):
@@ -68,18 +64,15 @@ class AgentEnded(Exception):
     """The process of the agent ended. The message is how."""
 
 
-def home_of(state: Path, session_id: str) -> Path:
-    """Return the home directory of the agents of a session."""
-    return state / HOMES / hashlib.sha256(session_id.encode()).hexdigest()[:32] / "home"
-
-
 class AgentProcess:
     """The process of an agent and the conversation with it. ``end`` it in any case."""
 
-    def __init__(self, known: KnownAgent, place: RunPlace, home: Path, mask: Mask, timing: AgentTiming) -> None:
+    def __init__(
+        self, known: KnownAgent, place: RunPlace, make_home: Callable[[], Path], mask: Mask, timing: AgentTiming
+    ) -> None:
         self._known = known
         self._place = place
-        self._home = home
+        self._make_home = make_home
         self._mask = mask
         self._timing = timing
         self._stack = AsyncExitStack()
@@ -94,8 +87,9 @@ class AgentProcess:
             raise AgentUnavailable(f"agent {self._known.name!r} cannot be started: {'; '.join(missing)}")
         try:
             await self._stack.enter_async_context(gateway)
-            launch, box = self._launch(gateway, model)
-            await to_thread.run_sync(_prepare, launch._replace(home=self._home))
+            home = await to_thread.run_sync(self._make_home)
+            launch, box = self._launch(gateway, model, home)
+            await to_thread.run_sync(launch._replace(home=home).write_files)
             since = anyio.current_time()
             sandbox = None if box is None else await to_thread.run_sync(box.around, self._place.files)
             directory = self._place.files.root.absolute()
@@ -115,16 +109,16 @@ class AgentProcess:
             raise AgentUnavailable(self._hidden(f"the agent refused to start: {error.message}")) from error
         return self.client
 
-    def _launch(self, gateway: RunGateway, model: str) -> tuple[AgentLaunch, CommandBox | None]:
+    def _launch(self, gateway: RunGateway, model: str, home: Path) -> tuple[AgentLaunch, CommandBox | None]:
         """Return the start of the agent, and its box. In a box it has another home and endpoint than outside."""
         box = self._place.box
         if box is None:
-            return self._known.launch(gateway.url, gateway.key, model, self._home), None
+            return self._known.launch(gateway.url, gateway.key, model, home), None
         if gateway.socket is None:
             raise AgentUnavailable("the model gateway of the agent has no socket for its sandbox")
         endpoint = f"http://{relay.HOST}:{relay.GATEWAY_PORT}"
         launch = self._known.launch(endpoint, gateway.key, model, Path(BOX_HOME))
-        return launch, box.for_agent(self._home, gateway.socket, self._known.read_only)
+        return launch, box.for_agent(home, gateway.socket, self._known.read_only)
 
     async def open(self, client: AcpClient, previous: str | None, mode: str | None) -> Opening:
         """Open a session in the workspace and order its mode. Raise AgentUnavailable, AgentSilent, AgentModeChanged."""
@@ -178,9 +172,3 @@ class AgentProcess:
 
     def _hidden(self, text: str) -> str:
         return preview(self._mask.hide(text), PROBLEM_CHARS_MAX)
-
-
-def _prepare(launch: AgentLaunch) -> None:
-    """Make the home of an agent and write its files. Raise OSError. Blocks."""
-    private_file.make_directory(launch.home, launch.home.parent.parent.parent)
-    launch.write_files()

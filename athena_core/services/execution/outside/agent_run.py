@@ -7,7 +7,6 @@ and is asked to go on. Calls that it had open are recorded as interrupted.
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import anyio
@@ -22,6 +21,7 @@ from athena_core.agents.acp_messages import (
     ThoughtChunk,
     ToolCallUpdate,
 )
+from athena_core.agents.homes import AgentHomes
 from athena_core.agents.known import KnownAgent
 from athena_core.agents.peer import EndState, PeerEnded, RequestFailed
 from athena_core.clock import Clock, Ids
@@ -47,7 +47,6 @@ from athena_core.services.execution.outside.agent_process import (
     AgentProcess,
     AgentTiming,
     OpenGateway,
-    home_of,
 )
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, CallWithoutPermission, RunOver
 from athena_core.services.execution.outside.call_records import unmade_result
@@ -85,7 +84,7 @@ class AgentParts(NamedTuple):
 
     known: Callable[[str], KnownAgent | None]
     gateway: OpenGateway
-    state: Path
+    homes: AgentHomes
     compiler: ContextCompiler
     completion: RunCompletion
     rules: PermissionRules
@@ -199,7 +198,11 @@ class AgentRun:
         """Start the process, and prompt it. Return the reason why its turn ended. The process is gone afterwards."""
         parts, request = self._parts, self._request
         process = AgentProcess(
-            self._known, self._place, home_of(parts.state, request.session_id), parts.mask, parts.timing
+            self._known,
+            self._place,
+            partial(parts.homes.make, request.session_id, self._assignment.position),
+            parts.mask,
+            parts.timing,
         )
         models = {request.model: request.model, **(self._policy.models or {})}
         boxed = self._place.box is not None
