@@ -359,6 +359,7 @@ class RefusedPlan(Value):
     least_micro_usd: int | None = None
     timeout_ms: int | None = None
     parent_run_id: str | None = None
+    agent: str | None = None
 
 
 class RefusedRequest(Value):

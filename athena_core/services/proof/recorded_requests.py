@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
+from athena_core.definitions.profile import AgentPolicy
 from athena_core.domain import EVENTS, run, template, workflow_run
 from athena_core.domain.profile import DECIDER as PROFILE
 from athena_core.enums import SessionStrategy
@@ -164,13 +165,16 @@ def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> Recorded
     rejection, profile = refusal.rejection, refusal.harness_profile_id or ""
     provider, plan = refusal.provider or "", refusal.plan
     model = plan.model if plan is not None else ""
+    snapshot = shadow_profile(provider, model, 1)[1]
+    if plan is not None and plan.agent is not None:
+        snapshot = replace(snapshot, agent=AgentPolicy(name=plan.agent))
     pinned = run.RunCreated(
         session_id=rejection.rejected_run_details.session_id,
         directive_id=refusal.directive_id or "",
         harness_profile_id=profile,
         provider=provider,
         model=model,
-        harness_profile_snapshot=shadow_profile(provider, model, 1)[1],
+        harness_profile_snapshot=snapshot,
         profile_named=PROFILE.owns(profile),
         timeout_ms=1,
         requested_by=plan.requested_by if plan is not None else "",

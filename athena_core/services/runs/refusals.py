@@ -129,6 +129,7 @@ def _plan(prepared: PreparedRun, request: run.RunCreated) -> RefusedPlan:
         least_micro_usd=prepared.least_micro_usd,
         timeout_ms=request.timeout_ms,
         parent_run_id=request.parent_run_id,
+        agent=request.agent,
     )
 
 

@@ -2609,6 +2609,8 @@ class RefusedPlan(Model, frozen=True, kw_only=True):
     """Timeout in milliseconds."""
     parent_run_id: str | None = None
     """The run that started it; absent without one."""
+    agent: str | None = None
+    """Outside agent that works on its runs; absent: the loop of Athena."""
 
 
 class RefusedRequest(Model, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ def test_a_home_knows_its_last_use(homes: AgentHomes) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"{" * 5_000])
-def test_a_directory_without_an_owner_is_no_home(homes: AgentHomes, content: bytes) -> None:
+def test_a_directory_without_an_owner_is_not_taken_for_a_home(homes: AgentHomes, content: bytes) -> None:
     owner = homes.make("one", 7).parent / "owner.json"
     owner.write_bytes(content)
     assert list(homes.entries()) == []

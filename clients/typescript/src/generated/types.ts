@@ -2753,6 +2753,8 @@ export interface RefusedPlan {
   readonly timeoutMs?: number | undefined;
   /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
+  /** Outside agent that works on its runs; absent: the loop of Athena. */
+  readonly agent?: string | undefined;
 }
 
 /**

@@ -10,18 +10,23 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.decider import Reader
+from athena_core.definitions.profile import AgentPolicy
 from athena_core.domain import policy, run
 from athena_core.event import Position
+from athena_core.log.codec import Encoded
 from athena_core.protocols import Row
 from athena_core.services.proof.recorded_requests import (
     STRATEGY_REASON,
     HistoryReader,
     RecordedRequest,
     RequestHistory,
+    RunCourse,
 )
 from athena_core.services.proof.simulate import NOT_SIMULATED, Simulation, simulate
 from athena_core.services.proof.simulator import RunEstimates, Simulator
 from tests.scale import sized
+from tests.support.event_samples import row_of, samples
+from tests.support.events.agent import AGENT_SPEC
 from tests.support.simulated_plane import CODEC, Plane, World, asked, step
 
 DAY_MS = 86_400_000
@@ -93,6 +98,32 @@ def test_a_limit_by_key_refuses_or_lets_wait() -> None:
     assert refused.newly_rejected.runs == 1
     waiting = under(runs, ("provider", 1, "enqueue", "mock"))
     assert (waiting.newly_rejected.runs, waiting.waited) == (0, 2)  # the second, and the fourth behind it
+
+
+def test_a_limit_of_an_agent_counts_its_runs_and_no_others() -> None:
+    agents = [
+        replace(asked(n, n), pinned=of_agent(asked(n, n).pinned, name)) for n, name in ((1, "a"), (2, "a"), (3, "b"))
+    ]
+    found = under([*agents, asked(4, 4)], ("agent", 1, "reject", "a"))
+    assert names(found.newly_rejected.by_reason) == ["policy.limits agent:a"]
+    assert found.newly_rejected.runs == 1
+
+
+def of_agent(pinned: run.RunCreated, name: str) -> run.RunCreated:
+    return replace(pinned, harness_profile_snapshot=replace(AGENT_SPEC, agent=AgentPolicy(name=name)))
+
+
+def test_a_refused_run_of_an_agent_counts_at_it() -> None:
+    sample = next(one for one in samples() if one.type == run.PolicyRejected.TYPE and one.fields.get("plan"))
+    row = row_of(Encoded(sample.type, sample.schema_version, sample.data.encode(), None, None))
+    recorded = CODEC.decode(row)
+    assert isinstance(recorded.event, run.PolicyRejected) and recorded.event.plan is not None
+    event = replace(recorded.event, plan=replace(recorded.event.plan, agent="codex"))
+    course = RunCourse(row)
+    course.take(replace(recorded, event=event))
+    request = course.request(0)
+    assert request is not None
+    assert "agent:codex" in request.pinned.places
 
 
 def test_a_waiting_run_is_admitted_in_turn_when_every_limit_is_free() -> None:
