@@ -367,7 +367,9 @@ async def test_leaving_waits_until_the_ledger_has_recorded() -> None:
 
         async def leave() -> None:
             async with gateway("openai-chat", answers(one.streamed), ledger=ledger) as world:
-                await (await world.begin()).left()
+                client = await world.begin()
+                await client.reader.readuntil(b"\r\n0\r\n\r\n")
+                client.writer.close()
 
         leaving = tasks.create_task(leave())
         for _ in range(20):

@@ -83,7 +83,7 @@ HEADERS = [f"x-{number}: 1" for number in range(100)]
         pytest.param([START + b"x: " + b"y" * 70_000 + b"\r\n\r\n"], id="one header"),
         pytest.param([START] + [b"x: " + b"y" * 1_000 + b"\r\n"] * 70, id="without an end"),
         pytest.param([request(CHAT.target, b"{}", *HEADERS)], id="many headers"),
-        pytest.param([b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\n"], id="target"),
+        pytest.param([b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"], id="target"),
     ],
 )
 async def test_a_large_head_is_refused(parts: list[bytes]) -> None:

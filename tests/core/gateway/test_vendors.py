@@ -251,6 +251,19 @@ def test_odd_counts_are_estimated_or_bounded(number: str) -> None:
         ),
         pytest.param("anthropic", ANTHROPIC.streamed.pieces[:-2], (2_125, 5), id="cut before the output was counted"),
         pytest.param("gemini", GEMINI.streamed.pieces[:-1], (1_500, 22), id="cut after chunks with usage"),
+        pytest.param(
+            "gemini",
+            [
+                event(
+                    {
+                        "candidates": [{"content": {"parts": [{"text": "x" * 400}]}}],
+                        "usageMetadata": {"candidatesTokenCount": 9},
+                    }
+                )
+            ],
+            (25, 100),
+            id="cut after a chunk that counts less than it says",
+        ),
         pytest.param("openai-responses", RESPONSES.streamed.pieces[:-1], (25, 5), id="cut before the usage"),
         pytest.param(
             "openai-responses", RESPONSES.streamed.pieces[4:5], (25, 26), id="an item without deltas is counted"
