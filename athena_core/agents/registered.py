@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 
 from athena_core.agents.known import KnownAgent, read_agents
-from athena_core.errors import ConfigError
+from athena_core.errors import AgentUnavailable, ConfigError
 from athena_core.system.problems import Problems
 
 LOOP = "agents"
@@ -42,6 +42,6 @@ class RegisteredAgents:
             try:
                 self._entries = await asyncio.to_thread(read_agents, self._path)
             except ConfigError as error:
-                problems.report(LOOP, error)
+                problems.report(LOOP, AgentUnavailable(error.message))  # without its traceback
                 return
             problems.recovered(LOOP)
