@@ -195,7 +195,8 @@ class AsyncOperations(AsyncCore):
                 `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`,
                 `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`,
                 `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every call.
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`,
+                `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -281,8 +282,8 @@ class AsyncOperations(AsyncCore):
                 `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
                 `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
                 `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
-                error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
+                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -1407,7 +1408,8 @@ class AsyncOperations(AsyncCore):
                 `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
                 `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
                 `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`,
+                `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -1551,7 +1553,8 @@ class AsyncOperations(AsyncCore):
                 `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`,
                 `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`,
                 `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`,
+                `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.DrainResult | models.WorkDrain = await self.request(
             "POST",

@@ -191,7 +191,8 @@ class Operations(Core):
                 `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`,
                 `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`,
                 `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every call.
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`,
+                `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -277,8 +278,8 @@ class Operations(Core):
                 `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
                 `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
                 `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
-                error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
+                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -1401,7 +1402,8 @@ class Operations(Core):
                 `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
                 `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
                 `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`,
+                `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -1545,7 +1547,8 @@ class Operations(Core):
                 `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`,
                 `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`,
                 `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`,
+                `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.DrainResult | models.WorkDrain = self.request(
             "POST",
