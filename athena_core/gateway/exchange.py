@@ -230,7 +230,8 @@ class GatewayExchange:
         if refusal.status == 429:
             headers.append((b"retry-after", b"1"))
         self.begin(refusal.status, headers, len(body))
-        self._put(body)
+        if self.method != b"HEAD":
+            self._put(body)
         with suppress(OSError, TimeoutError):
             await self._writer.drain()
             if not self._complete and not self._writer.is_closing():

@@ -68,6 +68,14 @@ async def test_everything_but_model_calls_is_unknown(wire: AgentWire, method: st
     assert world.ledger.ends == []
 
 
+async def test_an_error_for_head_has_no_body() -> None:
+    async with chat() as world:
+        client = await world.begin(target="/", method="HEAD", body=b"")
+        sent = await client.left()
+    assert sent.startswith(b"HTTP/1.1 404 ")
+    assert sent.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize("asked", VENDORS)
 @ALL
 async def test_a_wire_knows_no_calls_of_another(wire: AgentWire, asked: AgentWire) -> None:
