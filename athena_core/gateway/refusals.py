@@ -46,7 +46,8 @@ RETRIED = re.compile(
     r"exhausted|overloaded|rate.?limit|too many|try again|retry|unavailable|timed? ?out", re.IGNORECASE
 )
 """Words for which agents repeat a call, even after a status that is final."""
-BUDGET = "The budget is used up. Athena stops this work."
+BUDGET, OTHER = "The budget is used up. Athena stops this work.", "Athena refused this call."
+"""Sentences in place of those with such words."""
 
 
 class CallBudgetReached(Exception):
@@ -65,7 +66,9 @@ class Refusal(Exception):
         self.code: RefusalCode = code
         self.status = STATUSES.get(code, 400)
         message = clean(message)[:MEMBER_CHARS_MAX]
-        self.message = BUDGET if self.status == 400 and RETRIED.search(message) else message
+        if self.status == 400 and RETRIED.search(message):
+            message = BUDGET if code == "athena_budget" else OTHER
+        self.message = message
         super().__init__(self.message)
 
     def body(self) -> bytes:

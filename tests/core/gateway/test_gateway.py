@@ -14,7 +14,7 @@ from athena_core.agents.known import AgentWire
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.gateway.answers import complete_usage
 from athena_core.gateway.gateway import Gateway
-from athena_core.gateway.refusals import BUDGET, CallBudgetReached, Refusal
+from athena_core.gateway.refusals import BUDGET, OTHER, CallBudgetReached, Refusal
 from athena_core.gateway.upstream import model_servers
 from athena_core.gateway.wires import WIRES
 from athena_core.providers.prices import FRAME_TOKENS
@@ -234,7 +234,8 @@ async def test_a_budget_refuses_this_call_and_all_later_ones_in_the_shape_that_s
 
 @pytest.mark.parametrize("words", ["RESOURCE_EXHAUSTED", "Rate limit reached", "Overloaded", "please try again"])
 def test_a_refusal_has_no_words_for_which_agents_repeat_a_call(words: str) -> None:
-    assert json.loads(Refusal("athena_budget", words).body())["error"]["message"] == BUDGET
+    said = [json.loads(Refusal(code, words).body())["error"]["message"] for code in ("athena_budget", "athena_stopped")]
+    assert said == [BUDGET, OTHER]
 
 
 def _deltas(wire: AgentWire, text: str) -> bytes:
