@@ -20,6 +20,7 @@ class DirectedAgentModel:
     """A model with one script for each task. The task stands in the prompt of the agent."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.models: dict[str, AgentModel] = {}
         self.asked: list[Asked] = []
 
@@ -117,4 +118,5 @@ def agent_site(directory: Path, agents: Mapping[str, Sequence[str]], **settings:
         standing(model.choose) as stub,
         Server(directory, openai_base_url=stub.url, agents=str(agents_file(directory, agents)), **settings) as server,
     ):
+        model.url = stub.url
         yield AgentSite(server, model)

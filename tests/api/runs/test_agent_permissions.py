@@ -59,6 +59,7 @@ def test_an_allowed_call_is_recorded_after_the_answer_and_made(site: AgentSite) 
     assert (site.files(run_id) / "out.txt").read_text() == "hi\n"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("agent", "ending"), [("fake", "run.completed"), ("ends", "run.failed"), ("cancels", "run.failed")]
 )
@@ -77,6 +78,7 @@ def test_a_refused_call_is_not_made(site: AgentSite, agent: str, ending: str) ->
         assert site.failure(run_id)[0] == "ASK_REJECTED"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("agent", ["fake", "forgets"])
 def test_a_parked_run_uses_its_answer_once_the_agent_asks_again(site: AgentSite, agent: str) -> None:
     api = site.server.api
@@ -99,6 +101,7 @@ def test_a_parked_run_uses_its_answer_once_the_agent_asks_again(site: AgentSite,
     assert how == ["new", "resumed" if agent == "fake" else "replayed"]
 
 
+@pytest.mark.heavy
 def test_an_allowed_call_that_is_not_made_again_is_recorded_as_such(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("changes its mind", EDIT, "Never mind.", profile=site.profile(**PARKS))
@@ -111,6 +114,7 @@ def test_an_allowed_call_that_is_not_made_again_is_recorded_as_such(site: AgentS
     assert result["content"] == "The call was allowed, but the agent did not make it."
 
 
+@pytest.mark.heavy
 def test_an_answer_is_used_for_one_call_only(site: AgentSite) -> None:
     api = site.server.api
     task = "asks twice"
@@ -128,6 +132,7 @@ def test_an_answer_is_used_for_one_call_only(site: AgentSite) -> None:
     assert order(site, run_id)[1:] == ["run.asked", "run.answered", "tool.called"] * 2
 
 
+@pytest.mark.heavy
 def test_a_remembered_call_is_not_asked_again(site: AgentSite) -> None:
     api = site.server.api
     profile = site.profile()
@@ -142,6 +147,7 @@ def test_a_remembered_call_is_not_asked_again(site: AgentSite) -> None:
     assert order(site, other) == ["agent.attached", "run.asked", "run.answered", "tool.called"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("on_expiry", "ending"), [("deny", "run.completed"), ("cancel", "run.cancelled")])
 def test_an_ask_that_expires_is_decided_by_the_profile(site: AgentSite, on_expiry: str, ending: str) -> None:
     asks: Json = {"expiresAfterMs": 1_000, "onExpiry": on_expiry}
@@ -152,6 +158,7 @@ def test_an_ask_that_expires_is_decided_by_the_profile(site: AgentSite, on_expir
     assert site.processes() == []
 
 
+@pytest.mark.heavy
 def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite) -> None:
     run_id = site.start("always only", EDIT, "Not done.", profile=site.profile("only-always"))
     site.server.api.await_ending(run_id)
@@ -160,6 +167,7 @@ def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite
     assert not (site.files(run_id) / "out.txt").exists()
 
 
+@pytest.mark.heavy
 def test_several_asks_are_answered_in_any_order(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("asks for three", shell("true"), "Done.", profile=site.profile("many"))
@@ -173,6 +181,7 @@ def test_several_asks_are_answered_in_any_order(site: AgentSite) -> None:
     assert len({ask["toolCallId"] for ask in asks}) == 3
 
 
+@pytest.mark.heavy
 def test_an_ask_that_the_agent_withdraws_stays_open_until_the_run_ends(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("withdraws", EDIT, "Not done.", profile=site.profile("withdraws", asks={"holdMs": 600_000}))
@@ -181,12 +190,14 @@ def test_an_ask_that_the_agent_withdraws_stays_open_until_the_run_ends(site: Age
     assert not (site.files(run_id) / "out.txt").exists()
 
 
+@pytest.mark.heavy
 def test_an_agent_that_ends_its_turn_with_an_open_ask_ends_the_ask(site: AgentSite) -> None:
     run_id = site.start("abandons", EDIT, profile=site.profile("abandons"))
     assert site.server.api.await_ending(run_id) == "run.completed"
     assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
 
 
+@pytest.mark.heavy
 def test_a_cancel_with_an_open_ask_leaves_nothing(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("is cancelled while it asks", EDIT, "Done.", profile=site.profile())
@@ -197,6 +208,7 @@ def test_a_cancel_with_an_open_ask_leaves_nothing(site: AgentSite) -> None:
     assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
 
 
+@pytest.mark.heavy
 def test_an_agent_that_dies_while_it_asks_is_started_after_the_answer(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("dies asking", EDIT, "Done.", profile=site.profile("dies"))

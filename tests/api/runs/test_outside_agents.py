@@ -92,6 +92,7 @@ def test_the_transcript_has_the_words_calls_and_results_of_the_agent(site: Agent
     assert prompt.startswith("Recorded before") and "shows its work" in prompt and prompt.endswith("looks back")
 
 
+@pytest.mark.heavy
 def test_an_agent_that_never_asks_is_recorded_at_the_first_sign_of_a_call(site: AgentSite) -> None:
     run_id = site.start("asks nothing", EDIT, "Done.", profile=site.profile("silent"))
     assert site.server.api.await_ending(run_id) == "run.completed"
@@ -112,6 +113,7 @@ def test_a_denied_call_is_not_made(site: AgentSite) -> None:
 # How it ends
 
 
+@pytest.mark.heavy
 def test_a_cancelled_run_leaves_no_process_and_its_open_call_is_interrupted(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("never ends", SLEEP, "Done.", profile=site.profile(permissions=ALLOW_ALL))
@@ -128,6 +130,7 @@ def test_a_cancelled_run_leaves_no_process_and_its_open_call_is_interrupted(site
     assert site.types(run_id)[-3:] == ["evidence.attached", "workspace.changed", "run.cancelled"]
 
 
+@pytest.mark.heavy
 def test_a_cancel_while_the_model_answers_keeps_its_words(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("hangs", Hangs("Half an answer"), profile=site.profile())
@@ -141,6 +144,7 @@ def test_a_cancel_while_the_model_answers_keeps_its_words(site: AgentSite) -> No
     assert usage["failed"] and usage["estimated"]
 
 
+@pytest.mark.heavy
 def test_a_run_that_takes_too_long_times_out(site: AgentSite) -> None:
     profile = site.profile(permissions=ALLOW_ALL, policies={"timeoutMs": 1_000})
     run_id = site.start("takes too long", SLEEP, profile=profile)
@@ -148,6 +152,7 @@ def test_a_run_that_takes_too_long_times_out(site: AgentSite) -> None:
     assert site.processes() == []
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("agent", sorted(ODD))
 def test_an_agent_that_misbehaves_fails_its_run(site: AgentSite, agent: str) -> None:
     task = f"misbehaves by {agent}"
@@ -158,12 +163,14 @@ def test_an_agent_that_misbehaves_fails_its_run(site: AgentSite, agent: str) -> 
     assert site.processes() == []
 
 
+@pytest.mark.heavy
 def test_an_answer_that_is_cut_off_fails_the_run(site: AgentSite) -> None:
     run_id = site.start("is cut", Cuts("Half"), profile=site.profile())
     assert site.server.api.await_ending(run_id) == "run.failed"
     assert site.failure(run_id)[0] == "PROVIDER_ERROR"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("agent", "how"), [("fake", "resumed"), ("no-resume", "resumed"), ("forgets", "replayed")])
 def test_an_agent_that_was_killed_is_started_again_and_goes_on(site: AgentSite, agent: str, how: str) -> None:
     api, task = site.server.api, f"is killed as {agent}"
@@ -191,6 +198,7 @@ def test_an_agent_that_was_killed_is_started_again_and_goes_on(site: AgentSite, 
 # In a sandbox
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not probe().available, reason="no sandbox works here")
 def test_an_agent_in_a_sandbox_reaches_its_model_and_its_workspace_only(site: AgentSite) -> None:
     look = shell(f"ls -A {site.server.state_dir}; ls -A $HOME; echo $HOME; echo made > made.txt")

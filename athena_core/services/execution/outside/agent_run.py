@@ -212,7 +212,7 @@ class AgentRun:
             client = await process.start(gateway, request.model, self)
             self._ledger.alive = client.peer.note_activity
             prompt = await self._attach(process, client)
-            return await self._turn(process, client, prompt)
+            reason = await self._turn(process, client, prompt)
         except PeerEnded as stop:
             if stop.ending.state != "output-closed":
                 raise
@@ -224,8 +224,9 @@ class AgentRun:
         finally:
             await process.end()
             self._permissions.forget_process()
-            if self._ledger.broken is not None:
-                raise self._ledger.broken
+        if self._ledger.broken is not None:
+            raise self._ledger.broken
+        return reason
 
     async def _attach(self, process: AgentProcess, client: AcpClient) -> str:
         """Open the agent's session and record that. Return the prompt."""
@@ -301,7 +302,8 @@ class AgentRun:
                 role="assistant", kind="message", chars=len(text), interrupted=True, content=text
             )
             words = (cut,)
-        await self._recorder.pause(ledger.reached, (*words, *steps, *await self._place.changes()))
+        await transcript.record(*words, *steps)  # before the pause, which reads that the budget cut the words off
+        await self._recorder.pause(ledger.reached, await self._place.changes())
         raise Paused
 
     # After the agent

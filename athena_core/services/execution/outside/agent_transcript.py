@@ -21,6 +21,7 @@ from athena_core.text import clean
 
 TEXT_CHARS_MAX = 1_000_000
 """Maximum number of characters that an agent may say between two calls; more is dropped."""
+ASKED_AGAIN = "The agent asked for a permission again before this call ended."
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -211,6 +212,15 @@ class AgentTranscript:
     def ask(self, request: PermissionRequest) -> TranscriptCall:
         """Return the entry of the call that a permission is asked for."""
         return self.entry(self._calls.ask(request))
+
+    def asked_again(self, entry: TranscriptCall) -> tuple[run.RunStep, ...]:
+        """Let a call begin anew whose permission is asked again after it began or ended. Return what to record."""
+        if not (entry.recorded or entry.finished):
+            return ()
+        steps = (self.finished(entry, unmade_result(entry.id, ASKED_AGAIN)),) if entry.open else ()
+        entry.id = self._ids.new("call")
+        entry.recorded = entry.finished = False
+        return steps
 
     def entry(self, call: AgentToolCall) -> TranscriptCall:
         """Return the entry of a call."""

@@ -98,6 +98,7 @@ class Permissions:
         Raise RunOver, LeaseLost, AskLimit.
         """
         entry = self._transcript.ask(request)
+        await self._transcript.record(*self._transcript.asked_again(entry))
         allow, reject = request.option("allow_once"), request.option("reject_once")
         reject_id = None if reject is None else reject.option_id
         call = entry.call
@@ -112,10 +113,11 @@ class Permissions:
             why = TOO_LONG
         elif approval == "ask" and len(open_asks(self._transcript.progress)) >= ASKS_MAX:
             why = TOO_MANY
-        if why is not None or allow is None or entry.recorded or entry.finished or entry.waits:
-            if not (entry.recorded or entry.finished or entry.waits):
-                refused = self._transcript.refused(entry, why or DENIED, too_long=why == TOO_LONG)
-                await self._transcript.record(*self._transcript.words(), *refused)
+        if entry.waits:
+            return _always(reject_id)
+        if why is not None or allow is None:
+            refused = self._transcript.refused(entry, why or DENIED, too_long=why == TOO_LONG)
+            await self._transcript.record(*self._transcript.words(), *refused)
             return _always(reject_id)
         if approval == "allow":
             await self._transcript.record(*self._transcript.words(), self._transcript.called(entry))
