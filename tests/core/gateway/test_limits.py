@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -28,6 +29,12 @@ async def refused(reply: Reply, world: World, status: int, code: str) -> None:
     assert reply.whole
     assert reply.headers["connection"] == "close"
     assert (world.vendor.heads, world.ledger.reserved) == ([], [])
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until the gateway has noticed something."""
+    while not holds():
+        await asyncio.sleep(0.001)
 
 
 def chat(limits: GatewayLimits | None = None) -> AbstractAsyncContextManager[World]:
@@ -132,15 +139,13 @@ async def test_all_bodies_together_are_limited_and_given_back() -> None:
     async with chat(GatewayLimits(bodies_bytes_max=8_000)) as world:
         held = await world.connect()
         await held.send(request(CHAT.target, body)[:-1])
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await until(lambda: world.gateway._bodies._held > 0)
         reply = await world.ask(body=body)
         await refused(reply, world, 429, "athena_bodies")
         assert reply.headers["retry-after"] == "1"
         held.writer.close()
-        await world.ledger.recorded.wait()
-        while len(world.ledger.ends) < 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: world.gateway._bodies._held == 0)
+        assert len(world.ledger.ends) == 2
         for _ in range(3):
             assert (await world.ask(body=body)).status == 200
 
@@ -167,9 +172,7 @@ async def test_calls_at_once_are_limited() -> None:
         reply = await world.ask()
         assert (reply.status, reply.error["code"], reply.headers["retry-after"]) == (429, "athena_calls", "1")
         open_calls[0].writer.close()
-        await world.ledger.recorded.wait()
-        while len(world.ledger.ends) < 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: world.gateway._calls < 2)
         again = await world.begin()
         assert b" 200 " in await again.reader.readuntil(b"\r\n\r\n")
     for client in (*open_calls, again):
@@ -179,14 +182,10 @@ async def test_calls_at_once_are_limited() -> None:
 async def test_connections_at_once_are_limited() -> None:
     async with chat(GatewayLimits(connections_max=3)) as world:
         idle = [await world.connect() for _ in range(3)]
-        for _ in range(20):
-            await asyncio.sleep(0.001)
         reply = await world.ask()
         await refused(reply, world, 429, "athena_connections")
         idle[0].writer.close()
-        await idle[0].writer.wait_closed()
-        for _ in range(20):
-            await asyncio.sleep(0.001)
+        await until(lambda: len(world.gateway._connections) < 3)
         assert (await world.ask()).status == 200
     for client in idle:
         client.writer.close()
