@@ -210,16 +210,16 @@ RUBBISH = [
 
 
 @pytest.mark.parametrize("data", RUBBISH, ids=lambda data: repr(data[:30]))
-@pytest.mark.parametrize("kind", ["text/event-stream", "application/json", "", "image/png"])
-@ALL
-def test_rubbish_breaks_no_reader(wire: AgentWire, data: bytes, kind: str) -> None:
-    answer = WIRES[wire].answer(kind, lambda _: None)
-    for piece in (b"data: ", data, b"\n\n") if kind == "text/event-stream" else (data,):
-        answer.feed(piece)
-    answer.close()
-    usage, estimated = complete_usage(answer, 100)
-    assert tokens(usage)[0] == 25
-    assert estimated
+def test_rubbish_breaks_no_reader(data: bytes) -> None:
+    for wire in WIRES.values():
+        for kind in ("text/event-stream", "application/json", "", "image/png"):
+            answer = wire.answer(kind, lambda _: None)
+            for piece in (b"data: ", data, b"\n\n") if kind == "text/event-stream" else (data,):
+                answer.feed(piece)
+            answer.close()
+            usage, estimated = complete_usage(answer, 100)
+            assert tokens(usage)[0] == 25
+            assert estimated
 
 
 NUMBERS = ["NaN", "Infinity", "-7", "1e400", str(10**30), '"many"', "null", "[]", "2.0"]
