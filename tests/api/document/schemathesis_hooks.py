@@ -29,8 +29,13 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 
 def known(limits: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the limits with keys of things that exist, each thing once."""
-    named = [limit | {"key": KNOWN[limit["scope"]]} if "key" in limit else limit for limit in limits]
+    """Return the limits with keys of things that exist, each thing once. The server has no agents."""
+    named = [
+        limit | {"key": KNOWN[limit["scope"]]}
+        if "key" in limit and limit["scope"] in KNOWN
+        else {name: value for name, value in limit.items() if name != "key"}
+        for limit in limits
+    ]
     return list({(limit["scope"], limit.get("key")): limit for limit in named}.values())
 
 
