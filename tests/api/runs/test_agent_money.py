@@ -15,7 +15,7 @@ AGENTS = {
     "pretends": ("end-turn-after-failure", "retries=1"),
 }
 LEFT_MICRO_USD = 600
-"""What is left of the daily budget: some calls of the model, but not sixty."""
+"""The rest of the daily budget: some calls of the model, but not sixty."""
 STEPS = (shell("echo one >> made.txt"), shell("echo two >> made.txt"), "All done.")
 
 
