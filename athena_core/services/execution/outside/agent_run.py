@@ -128,6 +128,8 @@ class AgentRun:
         )
         calls_max = self._request.harness_profile_snapshot.policies.max_turns
         self._ledger = RunLedger(self.transcript, recorder, calls_max)
+        self._failure: str | None = None
+        """The problem of the last model call of the turn."""
 
     async def work(self) -> RunEnd | None:
         """Work to the end of the run. Return None if it was paused, or ended by something else."""
@@ -186,7 +188,7 @@ class AgentRun:
                 error = BROKEN.get(stop.ending.state, AgentBroken)
                 return self._failed(error(f"the conversation with the agent ended: {stop.ending.detail}"))
             except RequestFailed as failed:
-                problem = self._ledger.failure or f"the agent reports: {failed.message}"
+                problem = self._failure or f"the agent reports: {failed.message}"
                 return self._failed(ProviderError(self._hidden(problem)), retryable=True)
             else:
                 return await self._ended(reason)
@@ -272,6 +274,8 @@ class AgentRun:
             if self._ledger.stopped.is_set():
                 await process.end()
                 await self._stop()
+            await self._ledger.settled()
+            self._failure = self._ledger.failure  # calls after the turn decide nothing
             return prompting.result()
         finally:
             serving.cancel()
@@ -310,7 +314,7 @@ class AgentRun:
 
     async def _ended(self, reason: str) -> RunEnd:
         """Return the end of a run whose agent ended its turn."""
-        transcript, failure = self.transcript, self._ledger.failure
+        transcript, failure = self.transcript, self._failure
         if failure is not None:
             return self._failed(ProviderError(self._hidden(failure)), retryable=True)
         if transcript.rejected or (reason == "cancelled" and transcript.refusals):
