@@ -32,7 +32,8 @@ class DirectedAgentModel:
     def choose(self, asked: Asked) -> Behaviour:
         self.asked.append(asked)
         text = json.dumps(asked.body)
-        return next(model for task, model in self.models.items() if f"{task}" in text).choose(asked)
+        model = next((model for task, model in self.models.items() if task in text), None)
+        return (model or AgentModel(("A suggestion",))).choose(asked)
 
 
 def agents_file(directory: Path, agents: Mapping[str, Sequence[str]]) -> Path:

@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str])
 @pytest.mark.heavy
 def test_calls_beside_the_answer_are_metered_too(site: AgentSite) -> None:
     run_id = site.start("is titled", "Done.", profile=site.profile("titles"))
-    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert site.server.api.await_ending(run_id) == "run.completed", site.failure(run_id)
     usages = site.payloads(run_id, "usage.recorded")
     assert len(usages) >= 2
     record = site.server.api.get(f"/runs/{run_id}")

@@ -274,7 +274,6 @@ class AgentRun:
             if self._ledger.stopped.is_set():
                 await process.end()
                 await self._stop()
-            await self._ledger.settled()
             self._failure = self._ledger.failure  # calls after the turn decide nothing
             return prompting.result()
         finally:

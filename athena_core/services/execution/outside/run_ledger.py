@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-import anyio
-
 from athena_core.domain import run
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
@@ -13,8 +11,6 @@ from athena_core.services.execution.performer import BudgetReached, RunRecorder,
 from athena_core.services.runs.admission import BudgetRequest
 
 OWN_BUDGET = "The budget of the run is spent."
-SETTLE_SECONDS = 1.0
-"""How long the end of a turn waits for the ends of its model calls."""
 TURNS = "The run has made as many model calls as its profile allows (maxTurns)."
 
 
@@ -40,20 +36,11 @@ class RunLedger:
         self._recorder = recorder
         self._calls_max = calls_max
         self._open: dict[int, int] = {}
-        self._ended = asyncio.Event()
 
     @property
     def busy(self) -> bool:
         """True while a call is open."""
         return bool(self._open)
-
-    async def settled(self) -> None:
-        """Wait until the calls that are open now have ended, or for SETTLE_SECONDS: an agent may be faster than that."""
-        calls = set(self._open)
-        with anyio.move_on_after(SETTLE_SECONDS):
-            while calls & self._open.keys():
-                self._ended.clear()
-                await self._ended.wait()
 
     async def reserve(self, call: int, provider: str, model: str, least: int, most: int | None) -> int | None:
         """Reserve the cost of a call. Return how much it may cost, None for any sum. Raise the gateway's error."""
@@ -88,7 +75,6 @@ class RunLedger:
         """Record what a call cost. The last call that ended decides whether the turn may count as answered."""
         self.alive()
         self._open.pop(ended.call, None)
-        self._ended.set()
         if ended.outcome == "answered":
             self.failure = None
         elif ended.outcome != "cut":
