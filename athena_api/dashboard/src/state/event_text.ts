@@ -51,8 +51,7 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "policy.rejected": (event) => `rejected: ${words((event.payload.rejection as { reason: string }).reason)}`,
   "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
   "agent.attached": (event) => `${text(event, "agent")} ${text(event, "agentVersion")} took up the run: ${text(event, "how")}`,
-  "tool.called": (event) =>
-    `called ${text(event, "toolName") || "a tool"}${event.payload.asked === false ? ", not asked" : ""}${credentials(event)}`,
+  "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}${event.payload.asked === false ? ", not asked" : ""}${credentials(event)}`,
   "sandbox.lifecycle": (event) => `sandbox: ${words(String(event.sandbox?.phase))}`,
   "workspace.created": (event) => `new workspace of the ${words(text(event, "kind"))}`,
   "workspace.opened": () => "works in its own workspace",
