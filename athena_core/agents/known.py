@@ -32,9 +32,10 @@ AGENTS_MAX = 50
 WORDS_MAX = 64
 ENTRIES_MAX = 100
 TEXT_CHARS_MAX = 65_536
-MODE_CHARS_MAX = 100
+NAME_CHARS_MAX = 100
+"""Maximum length of a mode and of a model."""
 PATH_CHARS_MAX = 500
-MEMBERS = ("template", "argv", "wire", "env", "files", "resume", "mode", "boxedMode", "readOnly")
+MEMBERS = ("template", "argv", "wire", "env", "files", "resume", "mode", "boxedMode", "model", "readOnly")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 PLACEHOLDERS = ("gateway", "key", "model", "home")
@@ -73,6 +74,8 @@ class KnownAgent(NamedTuple):
     """The mode that Athena orders if the profile names none."""
     boxed_mode: str | None
     """The mode in a sandbox, if it is another one."""
+    model: str | None
+    """The model of profiles that ``athena run --agent`` makes without ``--model``."""
     read_only: tuple[Path, ...]
     """Directories and files outside of the system's that the agent needs in its sandbox."""
 
@@ -171,8 +174,9 @@ def _agent(name: str, value: Any) -> KnownAgent:
         env=_env(env, f"{place}.env"),
         files=_files(files, f"{place}.files"),
         resume=cast(AgentResume, _one_of(table["resume"], f"{place}.resume", get_args(AgentResume))),
-        mode=_mode(table, "mode", place),
-        boxed_mode=_mode(table, "boxedMode", place),
+        mode=_name(table, "mode", place),
+        boxed_mode=_name(table, "boxedMode", place),
+        model=_name(table, "model", place),
         read_only=_read_only(table.get("readOnly", []), f"{place}.readOnly"),
     )
 
@@ -212,13 +216,13 @@ def _files(table: Mapping[str, Any], place: str) -> dict[str, str]:
     return {name: _text(text, f"{place}.{name}", multiline=True) for name, text in table.items()}
 
 
-def _mode(table: Mapping[str, Any], member: str, place: str) -> str | None:
+def _name(table: Mapping[str, Any], member: str, place: str) -> str | None:
     if member not in table:
         return None
-    mode = _text(table[member], f"{place}.{member}")
-    if len(mode) > MODE_CHARS_MAX:
-        raise _Fault(f"{place}.{member}", f"longer than {MODE_CHARS_MAX} characters.")
-    return mode
+    name = _text(table[member], f"{place}.{member}")
+    if len(name) > NAME_CHARS_MAX:
+        raise _Fault(f"{place}.{member}", f"longer than {NAME_CHARS_MAX} characters.")
+    return name
 
 
 def _read_only(value: Any, place: str) -> tuple[Path, ...]:

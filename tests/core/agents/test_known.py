@@ -42,6 +42,7 @@ def test_a_template_is_taken_and_changed(tmp_path: Path) -> None:
         template = "codex"
         argv = ["/opt/codex/codex-acp"]
         readOnly = ["/opt/codex"]
+        model = "gpt-5-mini"
         [agents.coder.env]
         RUST_LOG = "info"
         CODEX_GATEWAY_KEY = "x{key}"
@@ -50,9 +51,9 @@ def test_a_template_is_taken_and_changed(tmp_path: Path) -> None:
     path.chmod(0o600)
     (coder,) = read_agents(path).values()
     assert (coder.name, coder.argv, coder.read_only) == ("coder", ("/opt/codex/codex-acp",), (Path("/opt/codex"),))
-    assert (coder.wire, coder.resume, coder.mode, coder.boxed_mode) == (
+    assert (coder.wire, coder.resume, coder.mode, coder.boxed_mode, coder.model) == (
         *("openai-responses", "exact"),
-        *("workspace-write", "agent-full-access"),
+        *("workspace-write", "agent-full-access", "gpt-5-mini"),
     )
     assert coder.env == {"CODEX_GATEWAY_KEY": "x{key}", "RUST_LOG": "info"}
     assert list(coder.files) == [".codex/config.toml"]
