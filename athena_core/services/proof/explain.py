@@ -67,9 +67,9 @@ REFUSED = {
     "too-many-asks": ", while too many asks were open",
 }
 STARTS: dict[AgentSessionStart, str] = {
-    "new": "a new session",
-    "resumed": "its earlier session",
-    "replayed": "a new session with the recorded conversation",
+    "new": "opened a new session",
+    "resumed": "resumed its session",
+    "replayed": "opened a new session, with the recorded conversation as its input",
 }
 SANDBOX = {
     "ready": "started the first command in a sandbox",
@@ -288,8 +288,9 @@ class Timeline:
                 tool_name=call.tool_name,
                 tool_call_id=call.tool_call_id,
             )
-        model = f"{self.request.provider}/{self.request.model}"
-        return CurrentWait(reason="model", since=iso(last.at), says=f"the model {model}", turn=self._turn + 1)
+        who = f"the agent {self.request.agent} and its model" if self.request.agent else "the model"
+        model = f"{who} {self.request.provider}/{self.request.model}"
+        return CurrentWait(reason="model", since=iso(last.at), says=model, turn=self._turn + 1)
 
     def _sentence(self, one: Recorded[Event]) -> Sentence | None:
         """Return the sentence for an event, None if it adds nothing."""
@@ -309,11 +310,11 @@ class Timeline:
             case ToolCalled():
                 self._turn = event.turn
                 self._pending[event.tool_call_id] = event, one.at
-                refused = REFUSED[event.refused] if event.tool_name else ""
+                refused = REFUSED[event.refused] if event.tool_name or event.origin else ""
                 allowed = f", as {event.ask_id} allowed" if event.ask_id else ""
-                who = "the agent" if event.origin else "the model"
-                alone = ", without asking" if event.asked is False else ""
-                return Sentence(f"{who} called {_tool(event)}{refused}{allowed}{alone}", event.turn)
+                alone = ", without asking" if event.asked is False and event.refused is None else ""
+                who = "the agent made" if event.origin else "the model called"
+                return Sentence(f"{who} {_tool(event)}{refused}{allowed}{alone}", event.turn)
             case RunAsked():
                 self._turn = event.turn
                 self._asks[event.ask_id] = event, one.at
@@ -408,11 +409,13 @@ class Timeline:
     def _transcript(self, event: TranscriptAppended) -> str:
         if event.kind == "tool-result":
             called, _ = self._pending.pop(event.tool_call_id or "", (None, 0))
-            subject = _tool(called if called is not None and called.origin is not None else event)
+            own = called is not None and called.origin is not None
+            subject = f"the call of kind {called.kind}" if called is not None and own else _tool(event)
             how = "failed" if event.is_error else "returned a result"
             unknown = ": it was interrupted, and its effect is unknown" if event.interrupted else ""
             return f"{subject} {how}{unknown} ({event.chars} characters)"
-        who = {"user": "the user sent", "assistant": "the model wrote"}.get(event.role, "the run received")
+        writer = "agent" if self.request is not None and self.request.agent else "model"
+        who = {"user": "the user sent", "assistant": f"the {writer} wrote"}.get(event.role, "the run received")
         cut = ", a partial answer" if event.partial else ", cut off by the budget" if event.interrupted else ""
         return f"{who} {event.chars} characters{cut}"
 
@@ -434,9 +437,10 @@ def _requested(one: Recorded[Event], event: RunQueued | RunCreated) -> str:
 
 
 def _tool(event: ToolCalled | TranscriptAppended | RunAsked) -> str:
+    if isinstance(event, ToolCalled) and event.origin is not None:
+        return f"a call of kind {event.kind}"
     if event.tool_name is None:
-        kind = event.kind if isinstance(event, ToolCalled) else None
-        return "a tool that does not exist" if kind is None else f"its own tool of kind {kind}"
+        return "a tool that does not exist"
     carried = None if isinstance(event, TranscriptAppended) else event.credentials
     noun = "credential" if carried and len(carried) == 1 else "credentials"
     return f"the tool {event.tool_name}" + (f" with {noun} {', '.join(carried)}" if carried else "")
@@ -456,12 +460,14 @@ def _turn(line: QueuePlace | None, reason: WaitReason | RequeueReason, since: in
 
 def _asked(event: RunAsked) -> str:
     """Return the subject of an ask. What was asked is erasable text."""
+    if event.tool_kind is not None:
+        return f"may the agent make a call of kind {event.tool_kind}?"
     return f"may it call {_tool(event)}?" if event.kind == "tool-permission" else f"a {event.kind}"
 
 
 def _attached(event: AgentAttached) -> str:
-    mode = f", in the mode {event.mode}" if event.mode else ""
-    return f"the agent {event.agent} {event.agent_version} took up the run in {STARTS[event.how]}{mode}"
+    mode = f", in mode {event.mode}" if event.mode else ""
+    return f"the agent {event.agent} ({event.agent_version}) {STARTS[event.how]}{mode}"
 
 
 def _spent(event: RunPaused) -> str:

@@ -225,16 +225,18 @@ def test_the_agent_of_a_run_and_its_calls_are_explained_without_its_words() -> N
     first = replace(AGENT_CALLED, tool_call_id="1")
     asked = replace(AGENT_CALLED, tool_call_id="2", tool_name="codex:execute", asked=True, ask_id="ask_1")
     again = replace(ATTACHED, how="replayed", mode=None)
-    history.in_run(run_id, ATTACHED, first, result(None, "1"), asked, again)
+    denied = replace(asked, tool_call_id="3", ask_id=None, refused="denied")
+    history.in_run(run_id, ATTACHED, first, result(None, "1"), asked, denied, again)
     found = told(history, run_id)
     assert sentences(found)[3:] == [
-        "the agent codex 2.6.0 took up the run in a new session, in the mode ask",
-        "the agent called its own tool of kind execute, without asking",
-        "its own tool of kind execute returned a result (8 characters)",
-        "the agent called the tool codex:execute, as ask_1 allowed",
-        "the agent codex 2.6.0 took up the run in a new session with the recorded conversation",
+        "the agent codex (2.6.0) opened a new session, in mode ask",
+        "the agent made a call of kind execute, without asking",
+        "the call of kind execute returned a result (8 characters)",
+        "the agent made a call of kind execute, as ask_1 allowed",
+        "the agent made a call of kind execute, which its harness profile denies",
+        "the agent codex (2.6.0) opened a new session, with the recorded conversation as its input",
     ]
-    assert waits(found).says == "the tool codex:execute"
+    assert waits(found).says == "a call of kind execute"
 
 
 def test_the_workspace_and_the_changes_in_it_are_explained_without_names_of_files() -> None:
