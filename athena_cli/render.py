@@ -106,7 +106,7 @@ def ids_in(data: bytes, operation_id: str | None) -> Iterator[str]:
 def rows_of(document: Any, operation_id: str | None) -> list[Any] | None:
     """Return the records of a response that is a list; None for any other."""
     from athena_cli.output.columns import TABLES
-    from athena_cli.output.record_views import VIEWS
+    from athena_cli.output.views.record_views import VIEWS
 
     if operation_id in VIEWS or (operation_id is not None and operation_id not in TABLES):
         return None

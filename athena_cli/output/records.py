@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from athena_cli.output.column import Column, Record, at, text_of
 from athena_cli.output.columns import generic, shown_member
-from athena_cli.output.record_views import View, view_of
 from athena_cli.output.tables import GAP, fitted, table_lines
 from athena_cli.output.values import COLOURS, TIME, date_time, line, plain
+from athena_cli.output.views.record_views import view_of
+from athena_cli.output.views.view import View
 from athena_core.text import printable
 
 if TYPE_CHECKING:

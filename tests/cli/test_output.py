@@ -9,9 +9,9 @@ from athena_api.operations import OPERATIONS
 from athena_cli.exit_codes import Misused
 from athena_cli.output.columns import TABLES
 from athena_cli.output.options import since_time
-from athena_cli.output.record_views import SAME, VIEWS
 from athena_cli.output.tables import STREAMED, columns_of, fitted, streamed_line, table_lines
 from athena_cli.output.values import age, distance, duration, money, short, size
+from athena_cli.output.views.record_views import SAME, VIEWS
 
 SESSION = "a-session-with-quite-a-long-name"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
