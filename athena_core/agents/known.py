@@ -35,7 +35,7 @@ TEXT_CHARS_MAX = 65_536
 NAME_CHARS_MAX = 100
 """Maximum length of a mode and of a model."""
 PATH_CHARS_MAX = 500
-MEMBERS = ("template", "argv", "wire", "env", "files", "resume", "mode", "boxedMode", "model", "readOnly")
+MEMBERS = ("template", "argv", "wire", "env", "files", "resume", "mode", "boxedMode", "model", "messageIds", "readOnly")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 PLACEHOLDERS = ("gateway", "key", "model", "home")
@@ -76,6 +76,8 @@ class KnownAgent(NamedTuple):
     """The mode in a sandbox, if it is another one."""
     model: str | None
     """The model of profiles that ``athena run --agent`` makes without ``--model``."""
+    message_ids: bool
+    """True if its words carry the ids of their messages. Words without one are notices of its program."""
     read_only: tuple[Path, ...]
     """Directories and files outside of the system's that the agent needs in its sandbox."""
 
@@ -177,6 +179,7 @@ def _agent(name: str, value: Any) -> KnownAgent:
         mode=_name(table, "mode", place),
         boxed_mode=_name(table, "boxedMode", place),
         model=_name(table, "model", place),
+        message_ids=_flag(table, "messageIds", place),
         read_only=_read_only(table.get("readOnly", []), f"{place}.readOnly"),
     )
 
@@ -223,6 +226,13 @@ def _name(table: Mapping[str, Any], member: str, place: str) -> str | None:
     if len(name) > NAME_CHARS_MAX:
         raise _Fault(f"{place}.{member}", f"longer than {NAME_CHARS_MAX} characters.")
     return name
+
+
+def _flag(table: Mapping[str, Any], member: str, place: str) -> bool:
+    value = table.get(member, False)
+    if not isinstance(value, bool):
+        raise _Fault(f"{place}.{member}", "expected true or false.")
+    return value
 
 
 def _read_only(value: Any, place: str) -> tuple[Path, ...]:

@@ -47,6 +47,7 @@ def agents_file(directory: Path, agents: Mapping[str, Sequence[str]]) -> Path:
             'wire = "openai-chat"',
             'resume = "exact"',
             'mode = "default"',
+            f"messageIds = {json.dumps('end-turn-after-failure' in switches)}",
             f"readOnly = {json.dumps([str(FAKE_AGENT)])}",
             f"[agents.{name}.env]",
             'FAKE_URL = "{gateway}/v1"',

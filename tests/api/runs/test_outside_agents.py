@@ -161,6 +161,8 @@ def test_an_agent_that_misbehaves_fails_its_run(site: AgentSite, agent: str) -> 
     assert site.server.api.await_ending(run_id) == "run.failed"
     assert site.failure(run_id)[0] == ODD[agent]
     assert site.processes() == []
+    said = [one for one in site.payloads(run_id, "transcript.appended") if one["role"] == "assistant"]
+    assert said == []  # the failure among the words has no message id
 
 
 @pytest.mark.heavy

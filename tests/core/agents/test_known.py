@@ -55,6 +55,7 @@ def test_a_template_is_taken_and_changed(tmp_path: Path) -> None:
         *("openai-responses", "exact"),
         *("workspace-write", "agent-full-access", "gpt-5-mini"),
     )
+    assert coder.message_ids
     assert coder.env == {"CODEX_GATEWAY_KEY": "x{key}", "RUST_LOG": "info"}
     assert list(coder.files) == [".codex/config.toml"]
 
@@ -126,6 +127,7 @@ def test_other_braces_stay(tmp_path: Path) -> None:
         ({**WHOLE, "files": {f"{n}": "x" for n in range(101)}}, "agents.a0.files: more than 100 files."),
         ({**WHOLE, "mode": ""}, "agents.a0.mode: expected text of 1 to 65536 characters."),
         ({**WHOLE, "mode": "m" * 101}, "agents.a0.mode: longer than 100 characters."),
+        ({**WHOLE, "messageIds": 1}, "agents.a0.messageIds: expected true or false."),
         ({**WHOLE, "readOnly": ["opt"]}, "agents.a0.readOnly[0]: expected an absolute path without '..'"),
         ({**WHOLE, "readOnly": ["/opt/../etc"]}, "agents.a0.readOnly[0]: expected an absolute path without '..'"),
         ({**WHOLE, "readOnly": ["/"]}, "agents.a0.readOnly[0]: expected an absolute path without '..', other than /"),

@@ -122,7 +122,9 @@ class AgentRun:
         self._place = place
         self._known = known
         self._policy = policy
-        self.transcript = AgentTranscript(assignment, recorder, parts.mask, parts.ids, parts.show)
+        self.transcript = AgentTranscript(
+            assignment, recorder, parts.mask, parts.ids, parts.show, message_ids=known.message_ids
+        )
         self._permissions = Permissions(
             assignment, policy, self.transcript, recorder, parts.rules, parts.mask, parts.clock, parts.ids
         )

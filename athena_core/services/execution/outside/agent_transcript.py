@@ -55,8 +55,16 @@ class AgentTranscript:
     """The record of a run that an outside agent executes. ``progress`` includes what was recorded here."""
 
     def __init__(
-        self, assignment: RunAssignment, recorder: RunRecorder, mask: Mask, ids: Ids, show: ShowText | None
+        self,
+        assignment: RunAssignment,
+        recorder: RunRecorder,
+        mask: Mask,
+        ids: Ids,
+        show: ShowText | None,
+        *,
+        message_ids: bool,
     ) -> None:
+        """Words without a message id are left out if the agent has ``message_ids``: they are notices of its program."""
         self.progress = assignment.progress
         self.turn = assignment.progress.turns + 1
         self.closed = False
@@ -70,10 +78,11 @@ class AgentTranscript:
         self._mask = mask
         self._ids = ids
         self._show = show
+        self._message_ids = message_ids
         self._lock = asyncio.Lock()
         self._calls = ToolCalls()
         self._entries: dict[str, TranscriptCall] = {}
-        self._chunks: list[tuple[str, bool]] = []
+        self._chunks: list[str] = []
         self._chars = 0
         self._stream = StreamMask(mask)
         self._turn_ended = False
@@ -126,25 +135,23 @@ class AgentTranscript:
 
     def say(self, chunk: TextChunk) -> None:
         """Take a piece of the answer, and show it to those who watch."""
+        if self._message_ids and chunk.message_id is None:
+            return
         text = clean(chunk.text)[: max(TEXT_CHARS_MAX - self._chars, 0)]
         if not text:
             return
         self._begin()
         self._chars += len(text)
-        self._chunks.append((text, chunk.message_id is not None))
+        self._chunks.append(text)
         self.rejected = False
         self._shows(self._stream.more(text))
 
     def words(self, *, partial: bool = False) -> tuple[run.RunStep, ...]:
-        """Return the record of what was said since the last one, once.
-
-        Pieces without a message id are notices of the agent's program, if others have one.
-        """
+        """Return the record of what was said since the last one, once."""
         chunks, self._chunks, self._chars = self._chunks, [], 0
         self._shows(self._stream.rest())
         self._stream = StreamMask(self._mask)
-        named = any(has_id for _, has_id in chunks)
-        text = self._mask.hide("".join(piece for piece, has_id in chunks if has_id or not named))
+        text = self._mask.hide("".join(chunks))
         if not text.strip():
             return ()
         self._turn_ended = True
