@@ -8,15 +8,15 @@ import re
 import select
 import signal
 import struct
-import subprocess
-import sys
 import termios
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, TextIO
 
 from tests.support.api import soon
+from tests.support.forked import Command
 from tests.support.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,19 +44,14 @@ class Running:
     """A running command."""
 
     def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], directory: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "athena_cli", *arguments],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self.stdout = self._process.stdout
-        self.stderr = self._process.stderr
+        out, theirs = os.pipe()
+        err, complaints = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        self._process = Command(arguments, environment, directory, (nothing, theirs, complaints))
+        for stream in (nothing, theirs, complaints):
+            os.close(stream)
+        self.stdout = os.fdopen(out)
+        self.stderr = os.fdopen(err)
         self.lines: list[str] = []
 
     def line(self) -> str:
@@ -91,9 +86,18 @@ class Running:
         """Send a signal, if one is given, and wait for the end."""
         if number is not None:
             self._process.send_signal(number)
-        out, err = self._process.communicate(timeout=PATIENCE_SECONDS)
+        complaints: list[str] = []
+        reader = Thread(target=lambda: complaints.append(_rest(self.stderr)))
+        reader.start()
+        out = _rest(self.stdout)
+        reader.join()
         self.lines += out.splitlines()
-        return Result(self._process.returncode, out, err)
+        return Result(self.wait(), out, complaints[0])
+
+
+def _rest(stream: TextIO) -> str:
+    """Read the rest of a stream, unless it was closed."""
+    return "" if stream.closed else stream.read()
 
 
 class Screen:
@@ -102,11 +106,8 @@ class Screen:
     def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], directory: Path) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-        command = [sys.executable, "-m", "athena_cli", *arguments]
         given = {**environment, "TERM": "xterm", "NO_COLOR": "1"}
-        self._process = subprocess.Popen(
-            command, cwd=directory, env=given, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-        )
+        self._process = Command(arguments, given, directory, (theirs, theirs, theirs), new_session=True)
         os.close(theirs)
         self.text = ""
 
@@ -178,10 +179,7 @@ class Terminal:
         """Return the output on a screen of 200 columns."""
         ours, theirs = pty.openpty()
         environment = {**self.environment(settings), "COLUMNS": "200", "TERM": "xterm", "NO_COLOR": "1"}
-        command = [sys.executable, "-m", "athena_cli", *arguments]
-        process = subprocess.Popen(
-            command, cwd=self.directory, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
-        )
+        process = Command(arguments, environment, self.directory, (theirs, theirs, theirs))
         os.close(theirs)
         shown = b""
         with suppress(OSError):  # the other end is closed

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FORKS = multiprocessing.get_context("forkserver")
 """Processes are forked from one that has imported everything and does nothing else: a start takes a tenth."""
-FORKS.set_forkserver_preload([serving.__name__])
+FORKS.set_forkserver_preload([serving.__name__, "tests.support.preloaded"])
 
 TROUBLE = re.compile(r'^Traceback |"traceback":"', re.MULTILINE)
 """The beginning of a report of a bug by uvicorn or the access log; a path of a test may hold the word as well."""

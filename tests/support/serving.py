@@ -3,9 +3,12 @@
 It prints the port.
 """
 
+import io
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from athena_api.app import build
@@ -44,6 +47,38 @@ def begin_work(directory: str, environment: Mapping[str, str], log_path: str, ou
     """Run ``athena worker`` with these flags in a forked process as an executed one would."""
     become(directory, environment, log_path, out)
     sys.exit(cli(["worker", *words]))
+
+
+def begin_command(
+    directory: str,
+    environment: Mapping[str, str],
+    streams: Sequence[Connection],
+    umask: int,
+    new_session: bool,
+    *words: str,
+) -> None:
+    """Run ``athena`` in a forked process as an executed one would, on the streams 0 to 2."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream.fileno(), number)
+        stream.close()
+    if new_session:
+        os.setsid()
+    os.umask(umask)
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False))  # noqa: PTH123, SIM115
+    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), line_buffering=os.isatty(1))  # noqa: PTH123, SIM115
+    raw = open(2, "wb", closefd=False)  # noqa: PTH123, SIM115
+    sys.stderr = io.TextIOWrapper(raw, errors="backslashreplace", line_buffering=True)
+    sys.argv[:] = ["athena", *words]
+    if "COVERAGE_PROCESS_START" in environment:
+        from tests.support.lines_run import measure_server  # noqa: PLC0415 - most commands are not measured
+
+        measure_server(environment)
+    sys.exit(cli())
 
 
 def become(directory: str, environment: Mapping[str, str], log_path: str, out: Connection) -> None:
