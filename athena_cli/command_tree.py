@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from athena_cli.commands import (
+    agents,
     anchors,
     asks,
     backups,
@@ -28,6 +29,7 @@ from athena_cli.commands import (
 )
 
 GROUPS: Mapping[str, str] = {
+    "agents": "Outside agents: list them, and check what they do.",
     "anchors": "Anchors of other logs, stored in this one.",
     "api": "Run the server; write its OpenAPI document.",
     "asks": "What agents and workflows ask people: list it. Answer with `athena answer`.",
@@ -79,6 +81,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "workflows approve": workflow_approvals.approve,
     "workflows reject": workflow_approvals.reject,
     "tokens create": tokens.create_token,
+    "agents check": agents.check_agent,
     "workspaces keep": workspaces.keep_workspace,
     "runs diff": workspaces.diff,
     "runs apply": workspaces.apply,

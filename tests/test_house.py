@@ -354,7 +354,10 @@ def the_command_line_has_one_writer(sources: Sources) -> Iterator[Breach]:
 
 
 NOUNS = {  # of the glossary, with their plurals
-    **{noun: f"{noun}s" for noun in ("anchor", "ask", "backup", "bundle", "dead_letter", "directive", "event", "id")},
+    **{
+        noun: f"{noun}s"
+        for noun in ("agent", "anchor", "ask", "backup", "bundle", "dead_letter", "directive", "event", "id")
+    },
     **{
         noun: f"{noun}s"
         for noun in (

@@ -17,7 +17,18 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         *("verify", "anchor", "anchors", "export", "redact"),
     ),
     "Operate": (
-        *("api", "worker", "doctor", "health", "capabilities", "dead-letters", "redrives", "backup", "restore"),
+        *(
+            "api",
+            "worker",
+            "doctor",
+            "agents",
+            "health",
+            "capabilities",
+            "dead-letters",
+            "redrives",
+            "backup",
+            "restore",
+        ),
         *("move", "replay", "digests", "clock", "help"),
     ),
 }

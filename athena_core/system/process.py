@@ -327,6 +327,11 @@ class Child(asyncio.SubprocessProtocol):
         return self._sandbox.problem(code) if self._sandbox and code else None
 
     @property
+    def pid(self) -> int:
+        """The number of the direct child: the supervisor, on Linux."""
+        return self._pid
+
+    @property
     def status(self) -> int | None:
         """The exit status; a negative number is the signal that ended the command."""
         return self._transport.get_returncode()

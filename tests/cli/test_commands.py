@@ -20,6 +20,7 @@ from tests.cli.worlds import World, shape, worlds
 from tests.scale import sized
 
 HERE = {
+    "agents check": "starts a server of its own",
     "anchor": "reads the log itself, whose head it vouches for",
     "api contracts": "writes what the table says; there is nothing to ask",
     "api serve": "is the server",
@@ -304,6 +305,7 @@ STORY = (
     Case("init", "--provider mock"),
     Case("api serve", "--port 0", settings={"state_dir": "$dir/third"}, lines=1),
     Case("demo", "--port 65536", code=2, says="is not a port"),
+    Case("agents check", "nobody", code=5, says="no template"),
     Case("worker", "--concurrency 2", settings={"state_dir": "$dir/third"}, lines=1),
 )
 

@@ -341,7 +341,7 @@ async def test_calls_of_the_model_outside_of_a_turn_count(tmp_path: Path) -> Non
         assert await agent.prompt() == "end_turn"
         while model.answered < 4:
             await asyncio.sleep(0.005)
-        assert model.tokens == (4 * TOKENS[0], 4 * TOKENS[1])
+        assert model.spent == (4 * TOKENS[0], 4 * TOKENS[1])
         assert agent.client.peer.ending is None
 
 

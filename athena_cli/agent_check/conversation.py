@@ -1,0 +1,252 @@
+"""One process of an agent and a conversation with it, as runs have them, with everything that it says noted."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from athena_cli.agent_check.model_server import ScriptedServer
+from athena_cli.agent_check.processes import Process, memory_of, tree_of
+from athena_core.agents.acp import AcpClient, AcpDeadlines, Answers, Choice
+from athena_core.agents.acp_messages import (
+    FormQuestion,
+    PermissionRequest,
+    SessionUpdate,
+    TextChunk,
+    ThoughtChunk,
+    ToolCallUpdate,
+)
+from athena_core.agents.known import KnownAgent
+from athena_core.agents.tool_calls import ToolCalls
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.gateway.gateway import ANY_MODEL, Gateway
+from athena_core.gateway.ledger import EndedCall
+from athena_core.gateway.refusals import CallBudgetReached
+from athena_core.gateway.upstream import model_servers
+from athena_core.providers.prices import Prices
+from athena_core.services.execution.outside.gateways import SERVES
+from athena_core.system.box import relay
+from athena_core.system.process import Child
+from athena_core.system.sandbox import HOME as BOX_HOME
+from athena_core.tools.tool import CommandBox
+from athena_core.tools.workspace import Workspace
+
+THINKING_SECONDS = 0.1
+"""How long the person of the check takes to answer."""
+MESSAGES_MAX = 100_000
+USAGE = ("inputTokens", "outputTokens")
+
+
+class CallNotice(NamedTuple):
+    """A message about a tool call. ``begun``: the command had begun by then."""
+
+    call_id: str
+    kind: str
+    status: str | None
+    begun: bool
+
+
+class CheckLedger:
+    """The ledger of the gateway (``gateway.ledger.Ledger``): it counts, and refuses if it is set to."""
+
+    def __init__(self) -> None:
+        self.refuses = False
+        self.refused = 0
+        self.ended_calls: list[EndedCall] = []
+
+    async def reserve(self, call: int, provider: str, model: str, least: int, most: int | None) -> int | None:
+        """Allow any sum, or refuse."""
+        if self.refuses:
+            self.refused += 1
+            raise CallBudgetReached("The check allows no further model call.")
+        return None
+
+    async def ended(self, ended: EndedCall) -> None:
+        """Note the end of a call."""
+        self.ended_calls.append(ended)
+
+    def live(self, call: int, text: str) -> None:
+        """Show nothing."""
+
+
+class TappedPipes:
+    """The pipes of an agent. Answers to requests are noted as they are."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self.answers: list[Mapping[str, Any]] = []
+
+    async def read_line(self, bytes_max: int) -> bytes | None:
+        """Return the next line."""
+        line = await self._child.read_line(bytes_max)
+        if line and b'"stopReason"' in line and len(self.answers) < MESSAGES_MAX:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                return line
+            if isinstance(message, dict) and isinstance(message.get("result"), dict):
+                self.answers.append(message["result"])
+        return line
+
+    async def write(self, data: bytes) -> None:
+        """Write to the agent."""
+        await self._child.write(data)
+
+
+class Conversation:
+    """A process and its session. Enter it to start the process; it and all that it started are gone at the end."""
+
+    def __init__(
+        self,
+        known: KnownAgent,
+        model: str,
+        server: ScriptedServer,
+        workspace: Path,
+        home: Path,
+        *,
+        boxed: bool,
+        deadlines: AcpDeadlines,
+    ) -> None:
+        self._known = known
+        self._model = model
+        self._workspace = workspace
+        self._home = home
+        self._boxed = boxed
+        self._deadlines = deadlines
+        self._stack = AsyncExitStack()
+        self._url = server.url
+        self.ledger = CheckLedger()
+        self.answer: str | None = "allow_once"
+        """The kind of the option that the person chooses; None: none."""
+        self.marker: Path | None = None
+        """The file that the command of the prompt makes first."""
+        self.notices: list[CallNotice] = []
+        self.asked: list[PermissionRequest] = []
+        self.texts: list[str] = []
+        self.calls = ToolCalls()
+        self.withdrawn = 0
+        self.cancelling = False
+        self.waiting = asyncio.Event()
+        """Set once a permission is left open."""
+
+    async def __aenter__(self) -> Self:
+        """Start the process. Raise CannotStart, SandboxRefused, OSError."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        url = self._url
+        servers = model_servers(openai_base_url=url, anthropic_base_url=url, gemini_base_url=url)
+        for server in servers.values():
+            self._stack.push_async_callback(server.close)
+        gateway = Gateway(
+            self._known.wire,
+            servers[SERVES[self._known.wire]],
+            self.ledger,
+            {ANY_MODEL: self._model},
+            prices=Prices.load(),
+            clock=SystemClock(),
+            ids=SystemIds(),
+            boxed=self._boxed,
+        )
+        await self._stack.enter_async_context(gateway)
+        self._home.mkdir(mode=0o700, exist_ok=True)
+        self._workspace.mkdir(exist_ok=True)
+        sandbox = None
+        if gateway.socket is not None:
+            endpoint, home = f"http://{relay.HOST}:{relay.GATEWAY_PORT}", Path(BOX_HOME)
+            launch = self._known.launch(endpoint, gateway.key, self._model, home)
+            box = CommandBox().for_agent(self._home, gateway.socket, self._known.read_only)
+            sandbox = box.around(Workspace(self._workspace))
+        else:
+            launch = self._known.launch(gateway.url, gateway.key, self._model, self._home)
+        launch._replace(home=self._home).write_files()
+        self.child = await Child.start(launch.argv, launch.environment, directory=self._workspace, sandbox=sandbox)
+        self._stack.push_async_callback(self.child.end)
+        self.pipes = TappedPipes(self.child)
+        self.client = AcpClient(self.pipes, self, deadlines=self._deadlines)
+        await self._stack.enter_async_context(self.client)
+
+    @property
+    def processes(self) -> list[Process]:
+        """The processes of the agent, without Athena's own."""
+        return [one for one in self.tree if not one.own]
+
+    @property
+    def tree(self) -> list[Process]:
+        """All processes of the conversation, with Athena's own."""
+        return tree_of(self.child.pid)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the agent's processes."""
+        return memory_of(self.processes)
+
+    @property
+    def own_usage(self) -> tuple[int, int] | None:
+        """The tokens that the agent itself reported for its last turn; None if it reported none."""
+        usage = (self.pipes.answers[-1] if self.pipes.answers else {}).get("usage")
+        if not isinstance(usage, dict) or not all(isinstance(usage.get(member), int) for member in USAGE):
+            return None
+        return usage["inputTokens"], usage["outputTokens"]
+
+    # The handler of the session
+
+    async def updated(self, update: SessionUpdate) -> None:
+        """Note an update."""
+        if isinstance(update, ToolCallUpdate):
+            self.calls.update(update)
+            self._note(update.tool_call_id, "update", update.status)
+        elif isinstance(update, TextChunk) and not isinstance(update, ThoughtChunk):
+            self.texts.append(update.text)
+
+    async def permission(self, request: PermissionRequest) -> Choice:
+        """Note a request for a permission, and answer it as a person would."""
+        self.asked.append(request)
+        self.calls.ask(request)
+        self._note(request.tool_call.tool_call_id, "permission", None)
+        answer = self.answer
+
+        async def choose() -> str | None:
+            try:
+                if answer is None:
+                    self.waiting.set()
+                    await asyncio.Event().wait()
+                await asyncio.sleep(THINKING_SECONDS)
+            except asyncio.CancelledError:
+                self.withdrawn += not self.cancelling
+                raise
+            option = next((option for option in request.options if option.kind == answer), None)
+            return option.option_id if option else None
+
+        return choose
+
+    async def question(self, question: FormQuestion) -> Answers:
+        """Decline a question."""
+
+        async def decline() -> dict[str, Any] | None:
+            return None
+
+        return decline
+
+    def _note(self, call_id: str, kind: str, status: str | None) -> None:
+        begun = self.marker is not None and self.marker.exists()
+        self.notices.append(CallNotice(call_id, kind, status, begun))
+
+    def forget(self) -> None:
+        """Forget what was noted, before the next prompt."""
+        self.notices, self.asked, self.texts, self.calls = [], [], [], ToolCalls()
+        self.withdrawn, self.cancelling, self.marker = 0, False, None
+        self.waiting.clear()

@@ -1,0 +1,382 @@
+"""The interview: a conversation with an agent without runs, which shows what the program does without Athena's runs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from athena_cli.agent_check.conversation import CallNotice, Conversation
+from athena_cli.agent_check.model import AgentModel, Script, Shell, Step, Writes
+from athena_cli.agent_check.model_server import ScriptedServer
+from athena_cli.agent_check.processes import Process, kill_agent
+from athena_core.agents.acp import AcpDeadlines, ModeRefused, Opening
+from athena_core.agents.acp_messages import PROTOCOL_VERSION
+from athena_core.agents.known import KnownAgent
+from athena_core.agents.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
+from athena_core.system.process import CannotStart
+from athena_core.system.sandbox import SandboxRefused
+
+SAID = "All is done."
+BEGUN = "begun"
+LOOKS = f"echo first; : > {BEGUN}; sleep 0.4; echo last"
+EDITED = "edited.txt"
+POLL_SECONDS = 0.02
+ENDING = frozenset(("refuse",))
+"""Stages after which the gateway refuses every call."""
+
+
+class Pace(NamedTuple):
+    """Deadlines of the check, in seconds."""
+
+    start: float = 60.0
+    resume: float = 20.0
+    prompt: float = 45.0
+    silence: float = 30.0
+    cancel: float = 10.0
+    quiet: float = 0.6
+    """How long an agent is watched after a turn."""
+    row: float = 90.0
+
+
+class AgentTurn(NamedTuple):
+    """A turn of the agent. ``refused_calls`` are model calls that the gateway refused."""
+
+    reason: str
+    """The reason for its end; ``error`` if the agent answered with an error."""
+    problem: str
+    text: str
+    seconds: float
+    model_calls: int
+    refused_calls: int
+    asked: int
+
+
+class CallSeen(NamedTuple):
+    """A call of the agent: its kind, whether its output is whole, and whether that stands in its result."""
+
+    kind: str
+    whole: bool
+    in_result: bool
+
+
+@dataclass
+class Interview:
+    """The findings of an interview. Those that it did not reach are None."""
+
+    name: str = ""
+    version: str = ""
+    protocol_version: int | None = None
+    start_seconds: float | None = None
+    """From the start of the process to its first session."""
+    first_mode: str | None = None
+    mode: str | None = None
+    broken: dict[str, Ending] = field(default_factory=dict)
+    """The unexpected ends of the conversation, by stage."""
+    memory_bytes: int | None = None
+    look: AgentTurn | None = None
+    notices: Sequence[CallNotice] = ()
+    permissions: Sequence[Sequence[str]] = ()
+    """The kinds of the options of each request for a permission."""
+    calls: Sequence[CallSeen] = ()
+    withdrawn: int = 0
+    side_calls: int = 0
+    """Model calls of the turn that were not for the turn."""
+    spent: tuple[int, int] = (0, 0)
+    own_usage: tuple[int, int] | None = None
+    edited: bool = False
+    late_words: int = 0
+    late_calls: int = 0
+    left: Sequence[Process] = ()
+    """Processes that the turn left."""
+    uninvited: int = 0
+    strangers: int = 0
+    rejected: AgentTurn | None = None
+    rejected_made: bool = False
+    cancelled: AgentTurn | None = None
+    cancelled_left: bool = False
+    usable: bool | None = None
+    """Whether the session goes on after a cancelled turn."""
+    ask_cancelled: AgentTurn | None = None
+    refused: AgentTurn | None = None
+    taken_up: Opening | None = None
+    taken_up_seconds: float = 0.0
+    replayed: Opening | None = None
+    problems: list[str] = field(default_factory=list)
+    """What the scripted model could not do with its requests."""
+
+    @property
+    def answered(self) -> bool:
+        """True if the agent did what its model asked for, to the end."""
+        return self.look is not None and self.look.reason == "end_turn" and SAID in self.look.text
+
+
+class Unanswered(Exception):
+    """The agent did not do in time what it was asked to. The message is a sentence."""
+
+
+class Interviewer:
+    """Interviews one agent, in a sandbox or without one."""
+
+    def __init__(self, known: KnownAgent, model: str, directory: Path, pace: Pace, *, boxed: bool) -> None:
+        """``directory`` is empty, and gets the workspace and the home of the agent."""
+        self._known = known
+        self._model_name = model
+        self._workspace = directory / "workspaces" / "check" / "files"
+        self._home = directory / "home"
+        self._pace = pace
+        self._boxed = boxed
+        self._model = AgentModel((SAID,), escalates=not boxed)
+        self._server = ScriptedServer(self._model.answer)
+        self._session: str | None = None
+        self.found = Interview()
+
+    @property
+    def _mode(self) -> str | None:
+        return (self._known.boxed_mode if self._boxed else None) or self._known.mode
+
+    async def hold(self) -> Interview:
+        """Hold the interview. Return what it found, also if the agent broke it off."""
+        self._workspace.mkdir(parents=True)
+        async with self._server:
+            await self._converse()
+            if self._session is not None:
+                await self._stage("resume", self._take_up())
+                await self._stage("load", self._replay())
+            self.found.problems = list(dict.fromkeys(self._server.problems))
+        return self.found
+
+    async def _converse(self) -> None:
+        """Go through the stages of a session. A stage that breaks the conversation off costs a new process."""
+        found, asks = self.found, [("reject", self._reject), ("ask-cancel", self._cancel_ask)]
+        rest = [("cancel", self._cancel), ("refuse", self._refuse), ("kill", self._kill)]
+        todo: list[tuple[str, Callable[[Conversation], Awaitable[None]]]] = [("look", self._look)]
+        while todo:
+            async with AsyncExitStack() as stack:
+                one = await self._opened(stack)
+                while one is not None and todo:
+                    name, act = todo.pop(0)
+                    going_on = await self._stage(name, act(one))
+                    found.uninvited += one.client.ignored.pop("method", 0)
+                    found.strangers += one.client.ignored.pop("session", 0)
+                    if name == "look" and going_on and found.answered:
+                        todo = [*(asks if found.permissions else ()), *rest]
+                    if not going_on or name in ENDING:
+                        break
+                if one is None:
+                    return
+
+    async def _stage(self, name: str, work: Awaitable[None]) -> bool:
+        """Return True if a stage went through. What broke it is noted."""
+        found = self.found
+        try:
+            await work
+        except PeerEnded as ended:
+            found.broken[name] = ended.ending
+        except (RequestFailed, RequestTimedOut, Unanswered, CannotStart, SandboxRefused, OSError) as problem:
+            found.broken[name] = Ending("silent", str(problem))
+        return name not in found.broken
+
+    @asynccontextmanager
+    async def _process(self) -> AsyncIterator[Conversation]:
+        pace = self._pace
+        deadlines = AcpDeadlines(pace.start, pace.start, pace.resume, pace.cancel)
+        conversation = Conversation(
+            self._known,
+            self._model_name,
+            self._server,
+            self._workspace,
+            self._home,
+            boxed=self._boxed,
+            deadlines=deadlines,
+        )
+        async with conversation:
+            await conversation.client.initialize()
+            yield conversation
+
+    async def _opened(self, stack: AsyncExitStack) -> Conversation | None:
+        """Start a process and a session in the ordered mode. Return None if that fails."""
+        found, opened = self.found, list[Conversation]()
+
+        async def start() -> None:
+            began = time.monotonic()
+            one = await stack.enter_async_context(self._process())
+            await one.client.open(self._workspace)
+            one.client.ignored.pop("session", None)  # an update before the answer that names the session
+            found.start_seconds = found.start_seconds or time.monotonic() - began
+            found.name, found.version = one.client.info.name, one.client.info.version
+            found.protocol_version, found.first_mode = PROTOCOL_VERSION, one.client.mode
+            opened.append(one)
+
+        async def order() -> None:
+            if self._mode is None:
+                raise Unanswered("The file of agents names no mode for it.")
+            try:
+                await opened[0].client.order_mode(self._mode)
+            except ModeRefused as problem:
+                raise Unanswered(str(problem)) from problem
+            found.mode = self._mode
+
+        return opened[0] if await self._stage("start", start()) and await self._stage("mode", order()) else None
+
+    # The stages
+
+    async def _look(self, one: Conversation) -> None:
+        """Let it run a command and write a file, and look closely."""
+        found, model = self.found, self._model
+        before = {process.pid for process in one.processes}
+        counted = len(model.asked)
+        steps = (Shell(LOOKS), Writes(EDITED, "hi\n"), SAID)
+        spent = model.spent
+        try:
+            found.look = await self._prompt(one, "run the steps of the check", *steps)
+        finally:
+            found.notices, found.withdrawn = one.notices, one.withdrawn
+            found.permissions = [[option.kind for option in asked.options] for asked in one.asked]
+        found.own_usage = one.own_usage
+        found.spent = model.spent[0] - spent[0], model.spent[1] - spent[1]
+        found.side_calls = len(model.asked) - counted - model.turned
+        with suppress(OSError):
+            found.edited = (self._workspace / EDITED).read_text() == "hi\n"
+        found.calls = [
+            CallSeen(call.kind, "first" in call.output and "last" in call.output, call.output != call.terminal_text)
+            for call in one.calls
+        ]
+        found.memory_bytes = one.memory_bytes
+        words, calls = len(one.texts) + len(one.notices), len(model.asked)
+        await asyncio.sleep(self._pace.quiet)
+        found.late_words = len(one.texts) + len(one.notices) - words
+        found.late_calls = len(model.asked) - calls
+        found.left = [process for process in one.processes if process.pid not in before]
+        if one.client.peer.ending is not None:
+            raise PeerEnded(one.client.peer.ending)
+
+    async def _reject(self, one: Conversation) -> None:
+        found = self.found
+        one.answer = "reject_once"
+        found.rejected = await self._prompt(one, "run a command that is rejected", Shell(": > rejected"), SAID)
+        found.rejected_made = (self._workspace / "rejected").exists()
+        one.answer = "allow_once"
+
+    async def _cancel(self, one: Conversation) -> None:
+        found = self.found
+        begun = self._workspace / "waits"
+        steps = (Shell(": > waits; sleep 100"), SAID)
+        found.cancelled = await self._cancelled(one, "run a command that waits", steps, begun.exists)
+        if found.cancelled.reason == "none":
+            raise Unanswered("It did not end a cancelled turn.")
+        found.cancelled_left = any(b"sleep\x00100" in process.command for process in one.processes)
+        again = await self._prompt(one, "answer after a cancelled turn", SAID)
+        found.usable = again.reason == "end_turn" and SAID in again.text
+
+    async def _cancel_ask(self, one: Conversation) -> None:
+        one.answer = None
+        steps = (Shell(": > never"), SAID)
+        turn = await self._cancelled(one, "run a command that gets no answer", steps, one.waiting.is_set)
+        self.found.ask_cancelled = turn
+        one.answer = "allow_once"
+        if turn.reason == "none":
+            raise Unanswered("It did not end a turn that was cancelled with an open permission.")
+
+    async def _refuse(self, one: Conversation) -> None:
+        one.ledger.refuses = True
+        self.found.refused = await self._prompt(one, "answer although the budget is spent", SAID)
+        one.ledger.refuses = False
+
+    async def _kill(self, one: Conversation) -> None:
+        """Kill the agent in a call."""
+        self._session, begun = one.client.session_id, self._workspace / "killed"
+        steps = (Shell(": > killed; sleep 100"), SAID)
+        prompting = asyncio.create_task(self._prompt(one, "run a command that is killed", *steps))
+        try:
+            await self._until(begun.exists, prompting)
+            kill_agent(one.tree)
+            await prompting
+        except PeerEnded as ended:
+            if ended.ending.state != "output-closed":
+                raise
+        finally:
+            prompting.cancel()
+
+    # The next processes
+
+    async def _take_up(self) -> None:
+        """Take the session up in a new process."""
+        began = time.monotonic()
+        async with self._process() as one:
+            one.client.capabilities.load_session = False
+            self.found.taken_up = await one.client.open(self._workspace, self._session)
+            self.found.taken_up_seconds = time.monotonic() - began
+
+    async def _replay(self) -> None:
+        """Load the session in a new process."""
+        async with self._process() as one:
+            one.client.capabilities.session_capabilities = None
+            self.found.replayed = await one.client.open(self._workspace, self._session)
+
+    # Prompts
+
+    async def _prompt(self, one: Conversation, text: str, *steps: Step) -> AgentTurn:
+        """Let it take a turn. Raise PeerEnded, RequestTimedOut."""
+        one.forget()
+        one.marker = self._workspace / BEGUN
+        model, began = self._model, time.monotonic()
+        model.script = from_here(steps)
+        asked, refused = len(model.asked), one.ledger.refused
+        reason, problem = "error", ""
+        try:
+            reason = await one.client.prompt(text, seconds=self._pace.prompt, silence_seconds=self._pace.silence)
+        except RequestFailed as failed:
+            problem = failed.message
+        return AgentTurn(
+            reason,
+            problem,
+            "".join(one.texts),
+            time.monotonic() - began,
+            len(model.asked) - asked,
+            one.ledger.refused - refused,
+            len(one.asked),
+        )
+
+    async def _cancelled(
+        self, one: Conversation, text: str, steps: Sequence[Step], ready: Callable[[], bool]
+    ) -> AgentTurn:
+        """Cancel a turn once it is ready. The reason is ``none`` if it did not end in time."""
+        prompting = asyncio.create_task(self._prompt(one, text, *steps))
+        try:
+            await self._until(ready, prompting)
+            began, one.cancelling = time.monotonic(), True
+            await one.client.cancel()
+            await asyncio.wait((prompting,), timeout=self._pace.cancel)
+            seconds = time.monotonic() - began
+            if not prompting.done():
+                return AgentTurn("none", "", "", seconds, 0, 0, 0)
+            return prompting.result()._replace(seconds=seconds)
+        finally:
+            prompting.cancel()
+            await asyncio.gather(prompting, return_exceptions=True)
+
+    async def _until(self, ready: Callable[[], bool], prompting: "asyncio.Task[AgentTurn]") -> None:
+        """Wait until something is the case. Raise Unanswered, or what the prompt raises."""
+        until = time.monotonic() + self._pace.prompt
+        while not ready():
+            if prompting.done():
+                prompting.result()
+                raise Unanswered("It ended the turn before it did what its model asked for.")
+            if time.monotonic() >= until:
+                raise Unanswered("It did not do in time what its model asked for.")
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def from_here(steps: Sequence[Step]) -> Script:
+    """Return a script whose first step answers the first request, however many turns the session has."""
+    first: list[int] = []
+
+    def script(turns: int) -> Step:
+        if not first:
+            first.append(turns)
+        return steps[min(max(turns - first[0], 0), len(steps) - 1)]
+
+    return script
