@@ -83,7 +83,7 @@ def wrongs(info: inspect.Type, path: tuple[str | int, ...], *, required: bool) -
         if kind not in fitting and (required or kind != "null"):
             yield Wrong(path, value)
     if literal:
-        yield from (Wrong(path, value) for value in ("other", "V1 ", "\u202e"))
+        yield from (Wrong(path, value) for value in ("another", "V1 ", "\u202e"))
     match info:
         case inspect.StrType():
             yield from wrong_texts(info, path, required=required)
