@@ -7,20 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from athena_core.clock import SystemClock
-from athena_core.services.proof.verify import VerifyReport, verify
 from tests.reliability.program import environment
 from tests.support.api import PATIENCE_SECONDS
 from tests.support.process import ROOT
-from tests.support.records import CODEC, wired
-
-
-def verified(state_dir: Path) -> VerifyReport:
-    with wired(state_dir) as parts:
-        meta = {"log_id": parts.log.log_id, "format": "1"}
-        *_, last = verify(parts.reader, CODEC, SystemClock(), meta=meta, keys=parts.reader.keys())
-    assert last.report is not None
-    return last.report
 
 
 def started(state_dir: Path) -> subprocess.CompletedProcess[str]:

@@ -18,12 +18,11 @@ from athena_core.domain import run
 from athena_core.event import Event, Meta
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
-from tests.reliability.commands import verified
 from tests.reliability.history import events_of, killed_after
 from tests.reliability.seed import fresh_seed
 from tests.scale import SCALE, sized
 from tests.support.model import Model, Profile, acting, call
-from tests.support.records import judge
+from tests.support.records import judge, verified
 from tests.support.server import Server
 
 SCRIPT = (

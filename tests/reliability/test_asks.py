@@ -8,13 +8,12 @@ import pytest
 
 from athena_core.domain import run
 from athena_core.event import Event
-from tests.reliability.commands import verified
 from tests.reliability.history import await_events, events_of, killed_after
 from tests.scale import sized
 from tests.support.api import Json, Refused
 from tests.support.asks import answer
 from tests.support.model import Model, Profile, acting, call
-from tests.support.records import judge
+from tests.support.records import judge, verified
 from tests.support.server import Server
 
 SCRIPT = (call("shell", command=["/bin/sh", "-c", "echo done >> effects.txt; sleep 0.05"]), "all done")

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.reliability.commands import verified
 from tests.reliability.history import opened
 from tests.scale import sized
 from tests.support.api import soon
 from tests.support.gate import Gates
-from tests.support.records import judge
+from tests.support.records import judge, verified
 from tests.support.server import Server
 from tests.support.workflow_builder import Builder, attempts, settled, statuses
 

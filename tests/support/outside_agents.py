@@ -7,9 +7,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from athena_core.agents.homes import AgentHomes
 from tests.support.agent_model import AgentModel, Step
 from tests.support.api import Json
 from tests.support.fake_agent import SWITCHES
+from tests.support.records import verified
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, standing
 
@@ -96,14 +98,28 @@ class AgentSite(NamedTuple):
         (opened,) = self.payloads(run_id, "workspace.opened")
         return self.server.state_dir / "workspaces" / str(opened["workspaceId"]) / "files"
 
-    def processes(self) -> list[int]:
-        """Return the processes that agents of the server, or their tools, left."""
-        mark = f"HOME={self.server.state_dir}/agents/".encode()
+    def processes(self, session_id: str | None = None) -> list[int]:
+        """Return the processes that agents of the server, or of a session, and their tools left.
+
+        Outside of a sandbox the environment names the home, inside of it a mount.
+        """
+        homes = AgentHomes(self.server.state_dir, lambda path: None)
+        home = str(homes.directory if session_id is None else homes.at(session_id)).encode()
         found = []
-        for place in Path("/proc").glob("[0-9]*/environ"):
+        for place in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                if mark in place.read_bytes():
-                    found.append(int(place.parent.name))
+                if b"HOME=" + home in (place / "environ").read_bytes() or home in (place / "mountinfo").read_bytes():
+                    found.append(int(place.name))
+        return found
+
+    def agents(self) -> list[int]:
+        """Return the processes of the agents themselves."""
+        program = b"\0".join(word.encode() for word in (sys.executable, "-I", "-S", str(FAKE_AGENT)))
+        found = []
+        for pid in self.processes():
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(program):
+                    found.append(pid)
         return found
 
     def failure(self, run_id: str) -> tuple[str, str]:
@@ -114,7 +130,7 @@ class AgentSite(NamedTuple):
 
 @contextmanager
 def agent_site(directory: Path, agents: Mapping[str, Sequence[str]], **settings: str) -> Iterator[AgentSite]:
-    """Serve a plane whose agents ask a scripted model."""
+    """Serve a plane whose agents ask a scripted model. Its log obeys the rules of ``athena verify`` afterwards."""
     model = DirectedAgentModel()
     with (
         standing(model.choose) as stub,
@@ -122,3 +138,5 @@ def agent_site(directory: Path, agents: Mapping[str, Sequence[str]], **settings:
     ):
         model.url = stub.url
         yield AgentSite(server, model)
+    report = verified(server.state_dir, server.database_url)
+    assert report.ok, report.violations

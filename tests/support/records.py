@@ -17,6 +17,7 @@ from athena_core.log.engine import open_store
 from athena_core.log.guards import Guards
 from athena_core.log.writer import Log
 from athena_core.protocols import LogReader, Row
+from athena_core.services.proof import verify as proof
 from athena_core.settings import load
 from projections.engine import replay
 
@@ -71,6 +72,15 @@ def judge(state_dir: Path, url: str = "") -> None:
         if parts.views.generations.current() is not None:  # a server may stop before it has made any
             unequal = [verdict for verdict in replay.verify(parts.views) if not verdict.equal]
             assert not unequal, unequal
+
+
+def verified(state_dir: Path, url: str = "") -> proof.VerifyReport:
+    """Return the report about the log of a stopped plane, on files or in a database."""
+    with wired(state_dir, url) as parts:
+        meta = {"log_id": parts.log.log_id, "format": "1"}
+        *_, last = proof.verify(parts.reader, CODEC, SystemClock(), meta=meta, keys=parts.reader.keys())
+    assert last.report is not None
+    return last.report
 
 
 def all_rows(reader: LogReader) -> list[Row]:

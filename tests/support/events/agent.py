@@ -4,6 +4,8 @@ from msgspec.structs import replace
 
 from athena_core.definitions.profile import AgentPolicy, SandboxPolicy
 from athena_core.domain import run
+from athena_core.tools.approval import call_sha256
+from tests.support.events.ask import SALT, answered, asked
 from tests.support.events.run import CREATED, SPEC
 
 AGENT_SPEC = replace(
@@ -33,3 +35,13 @@ AGENT_CALLED = run.ToolCalled(
     unknown_name="Running a command",
     arguments="{}",
 )
+AGENT_ASKED = asked(
+    origin="agent",
+    tool_name="codex:execute",
+    tool_kind="execute",
+    arguments="{}",
+    chars=2,
+    subject_sha256=call_sha256(SALT, "codex:execute", "{}"),
+)
+AGENT_ALLOWED = replace(answered(), subject_sha256=AGENT_ASKED.subject_sha256)
+AGENT_PERMITTED = replace(AGENT_CALLED, ask_id="ask_1", asked=True)

@@ -14,8 +14,9 @@ from athena_core.agents.tool_calls import AgentToolCall, ToolCalls
 from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.providers.mask import Mask, StreamMask
+from athena_core.providers.prices import CallCost
 from athena_core.services.execution.outside.call_records import call_result, tool_called, unmade_result
-from athena_core.services.execution.performer import RunRecorder, ShowText
+from athena_core.services.execution.performer import RunRecorder, ShowText, usage_recorded
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
 from athena_core.text import clean
 
@@ -87,7 +88,7 @@ class AgentTranscript:
         self._stream = StreamMask(mask)
         self._turn_ended = False
         self._shown = False
-        self._unpaid: list[run.UsageRecorded] = []
+        self._unpaid: list[tuple[CallCost, bool]] = []
         self._taken = {
             event.tool_call_id for event in self.progress.events if isinstance(event, run.ToolCalled | run.RunAsked)
         }
@@ -110,21 +111,28 @@ class AgentTranscript:
         """Follow steps that were recorded."""
         self.progress = after(self.progress, steps)
 
-    async def pay(self, usage: run.UsageRecorded) -> None:
-        """Record the usage of a model call, or keep it for ``left_over`` if the run is being stopped."""
-        self._unpaid.append(usage)
+    async def pay(self, cost: CallCost, *, in_vain: bool) -> None:
+        """Record the usage of a model call, or keep it for ``left_over`` if the run is being stopped.
+
+        Its turn is the number of the answered call.
+        """
+        self._unpaid.append((cost, in_vain))
         async with self._lock:
             if self.closed or not self._unpaid:
                 return
-            steps, self._unpaid = tuple(self._unpaid), []
+            steps = self.unpaid()
             if not await self._recorder.record(steps):
                 raise RunOver
             self.note(steps)
 
     def unpaid(self) -> tuple[run.RunStep, ...]:
         """Return the usage that is not recorded, once."""
-        steps, self._unpaid = tuple(self._unpaid), []
-        return steps
+        costs, self._unpaid = self._unpaid, []
+        steps, turn = list[run.RunStep](), self.progress.calls + 1
+        for cost, in_vain in costs:
+            steps.append(usage_recorded(cost, turn, in_vain=in_vain))
+            turn += not in_vain
+        return tuple(steps)
 
     def left_over(self) -> tuple[run.RunStep, ...]:
         """Return the rest of the record of a stopped run, once: partial words, results of open calls, and usage."""

@@ -7,7 +7,7 @@ from athena_core.domain import run
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript
-from athena_core.services.execution.performer import BudgetReached, RunRecorder, usage_recorded
+from athena_core.services.execution.performer import BudgetReached, RunRecorder
 from athena_core.services.runs.admission import BudgetRequest
 
 OWN_BUDGET = "The budget of the run is spent."
@@ -82,8 +82,7 @@ class RunLedger:
         if ended.cost is None:
             return
         try:
-            vain = ended.outcome != "answered"
-            await self._transcript.pay(usage_recorded(ended.cost, self._transcript.turn, in_vain=vain))
+            await self._transcript.pay(ended.cost, in_vain=ended.outcome != "answered")
         except Exception as error:
             raise self._break(error) from None
 

@@ -131,7 +131,7 @@ class AskRules(RuleSet):
             return f"{named} was made, but no answer to {event.ask_id} allowed it"
         if event.ask_id in asks.made:
             return f"{named} was made twice for {event.ask_id}"
-        if (event.tool_call_id, event.tool_name) != (ask.call, ask.tool):
+        if event.tool_call_id != ask.call or not _is_tool(event, ask.tool):
             return f"{named} was made for {event.ask_id}, which is about another call"
         if event.refused is None and event.credentials != ask.credentials:
             return f"{named} was made with other credentials than {event.ask_id} named"
@@ -244,6 +244,13 @@ def _forged(sha256: str, salt: str | None, tool: str | None, arguments: str | No
         return call_sha256(salt, tool or "", arguments) != sha256
     except ValueError:  # the salt is not hexadecimal
         return True
+
+
+def _is_tool(event: run.ToolCalled, tool: str | None) -> bool:
+    """Return True if a call is one of the tool that was asked for. The tool of an outside agent ends with its kind."""
+    if event.origin == "agent":
+        return event.tool_name is None and (tool or "").endswith(f":{event.kind}")
+    return event.tool_name == tool
 
 
 def _digest(text: str | None) -> bytes | None:
