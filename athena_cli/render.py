@@ -183,6 +183,12 @@ def note(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+def write_errors(text: str) -> None:
+    """Write text to standard error as it is, and flush. Its words must be printable."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
 def on_terminal() -> bool:
     """Return True if standard output is a terminal."""
     return sys.stdout.isatty()

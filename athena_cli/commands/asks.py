@@ -71,11 +71,11 @@ def answer(
         None if span is None else _span(span),
     )
     found = call(connection, lambda transport: _read_ask(transport, ask))
-    decision = _by_option(found, given) if option is not None else _by_dialog(found, given)
+    decision = _by_option(found, given) if option is not None else decide_by_dialog(found, given)
     if decision is None:
         render.note("Nothing was decided.")
         return
-    body = _body(decision, subject_hash or found["subjectHash"])
+    body = request_body(decision, subject_hash or found["subjectHash"])
     data = call(connection, lambda transport: transport.request("answerAsk", path={"askId": found["id"]}, body=body))
     if talks:
         _confirm(data)
@@ -102,7 +102,7 @@ def _by_option(ask: dict[str, Any], given: Decision) -> Decision:
     return given._replace(option_id=meant)
 
 
-def _by_dialog(ask: dict[str, Any], given: Decision) -> Decision | None:
+def decide_by_dialog(ask: dict[str, Any], given: Decision) -> Decision | None:
     """Show an ask and let the person decide. What the options of the command say holds for the decision too."""
     from athena_cli.output.ask_text import ask_lines
 
@@ -119,7 +119,8 @@ def _by_dialog(ask: dict[str, Any], given: Decision) -> Decision | None:
     return decided._replace(**kept)
 
 
-def _body(decision: Decision, subject_hash: str) -> dict[str, Any]:
+def request_body(decision: Decision, subject_hash: str) -> dict[str, Any]:
+    """Return the body of the request that records a decision."""
     members = {
         "subjectHash": subject_hash,
         "optionId": decision.option_id,

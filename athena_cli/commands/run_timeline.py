@@ -4,10 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
+from athena_cli.commands.agent_activity import ActivityPrinter
+from athena_cli.commands.run_asks import RunAsks
 from athena_cli.exit_codes import Failed
 from athena_cli.output.shapes import run_problem, waiting_note
 
 if TYPE_CHECKING:
+    import asyncio
+
     from athena_cli.transport import Transport
 
 Record = dict[str, Any]
@@ -27,6 +31,10 @@ def check_ended(record: Record) -> None:
         raise Failed(wrong, printed=True)
 
 
+def _open_asks(record: Record) -> list[str]:
+    return list((record.get("waiting") or {}).get("asks") or ())
+
+
 class RunFollower:
     """Prints a run while it is written, and remembers what it has printed.
 
@@ -42,6 +50,10 @@ class RunFollower:
         self._note: Callable[[str], None] = render.say if whole else render.note
         self._seen: set[str] = set()
         self._written = 0
+        self._unrecorded = ""
+        """Text that was printed while it was written, since the last recorded message."""
+        self._activity = ActivityPrinter(self._note)
+        self._asks = RunAsks(transport, self._end_turn, talks=output is None)
 
     async def follow(self) -> Record:
         """Print until the run has ended or is paused. Return its record."""
@@ -50,7 +62,8 @@ class RunFollower:
 
         record = await self._read_record()
         session, start = {"sessionId": record["sessionId"]}, await self._start()
-        ended = asyncio.create_task(self._wait_for_end(record))
+        asking = asyncio.create_task(self._asks.follow(self._run_id, start))
+        ended = asyncio.create_task(self._wait_for_end(record, asking))
 
         async def stream() -> None:
             items = self._transport.follow(
@@ -59,9 +72,10 @@ class RunFollower:
             async with aclosing(items):
                 async for item in items:
                     if item.record is not None:
-                        self._print_item(item.record, passing=item.cursor is None)
+                        async with self._asks.terminal:
+                            self._print_item(item.record, passing=item.cursor is None)
 
-        following, asking = asyncio.create_task(stream()), asyncio.create_task(self._print_asks(start))
+        following = asyncio.create_task(stream())
         try:
             await asyncio.wait((ended, following), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:  # Ctrl-C
@@ -94,31 +108,14 @@ class RunFollower:
         self._run_id = record["runId"]
         return record
 
-    async def _wait_for_end(self, record: Record) -> Record:
-        while record["status"] in OPEN:
-            record = await self._read_record(wait=str(WAIT_SECONDS))
-        return record
-
-    async def _print_asks(self, after: str | None) -> None:
-        """Print each ask of the run once it is open, with the command that answers it."""
-        from contextlib import aclosing
-
-        import msgspec
-
-        from athena_cli.output.event_text import what_of
-        from athena_cli.output.timeline import cut
-
-        query = {"runId": self._run_id, "types": "run.asked"}
-        items = self._transport.follow("streamEvents", query=query, cursor=after, lost=lambda reason: None)
-        async with aclosing(items):
-            async for item in items:
-                if item.record is None:
-                    continue
-                ask_id = msgspec.json.decode(item.record)["payload"]["askId"]
-                ask = msgspec.json.decode(await self._transport.request("getAsk", path={"askId": ask_id}))
-                if ask["status"] == "open":
-                    self._end_turn()
-                    render.note(f"Waiting for an answer: {cut(what_of(ask))}\n  athena answer {ask_id}")
+    async def _wait_for_end(self, record: Record, asking: "asyncio.Task[None]") -> Record:
+        while True:
+            if record["status"] in OPEN:
+                record = await self._read_record(wait=str(WAIT_SECONDS))
+            elif record["status"] == "paused" and await self._asks.answered(_open_asks(record), asking):
+                record = await self._read_record()
+            else:
+                return record
 
     async def _start(self) -> str | None:
         """Return the cursor of the run's first event, after which its entries are."""
@@ -150,23 +147,31 @@ class RunFollower:
         if not passing:
             self._print_entry(shown)
         elif shown["runId"] == self._run_id and self._output != "jsonl":
-            if shown.get("reset"):
+            if (activity := shown.get("activity")) is not None:
+                self._activity.show(activity, in_text=self._written > 0)
+            elif shown.get("reset"):
                 self._end_turn()
+                self._unrecorded = ""
             elif shown.get("text") and shown["offset"] + len(shown["text"]) > self._written:
-                self._print_text(shown["text"][max(self._written - shown["offset"], 0) :])
+                text = shown["text"][max(self._written - shown["offset"], 0) :]
+                self._unrecorded += text
+                self._print_text(text)
 
     def _print_entry(self, entry: Mapping[str, Any]) -> None:
         """Print a recorded entry, without the text that was printed while it was written."""
         if entry.get("runId") != self._run_id or entry["id"] in self._seen:
             return
         self._seen.add(entry["id"])
+        self._activity.clear()
         if self._output == "jsonl":
             import msgspec
 
             render.write(msgspec.json.encode(entry))
         elif entry["role"] == "assistant" and entry.get("kind", "message") == "message":
-            self._print_text((entry.get("content") or "")[self._written :])
+            content, printed = entry.get("content") or "", self._unrecorded
+            self._print_text(content[len(printed) if content.startswith(printed) else self._written :])
             self._end_turn()
+            self._unrecorded = ""
             if entry.get("partial"):
                 self._note("  (partial: the run ended here)")
         elif self._whole or entry.get("kind") != "ask":  # an open one is printed with the command that answers it
@@ -177,11 +182,13 @@ class RunFollower:
                 self._note(text)
 
     def _print_text(self, text: str) -> None:
+        self._activity.clear()
         render.say(text, end="")
         self._written += len(text)
 
     def _end_turn(self) -> None:
         """End the line of the model's text, if there is any."""
+        self._activity.clear()
         if self._written:
             render.say("")
         self._written = 0

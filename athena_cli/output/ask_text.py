@@ -4,6 +4,7 @@ Everything that an agent wrote stands behind a bar, in lines no wider than the t
 written out. So it cannot look like a line of Athena.
 """
 
+import difflib
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,22 @@ Record = Mapping[str, Any]
 
 BAR, MORE = "│ ", "┆ "
 INDENT = "  "
+KINDS: Mapping[str, str] = {
+    "read": "Read a file",
+    "edit": "Change a file",
+    "delete": "Delete a file",
+    "move": "Move a file",
+    "search": "Search",
+    "execute": "Run a command",
+    "think": "Think",
+    "fetch": "Fetch from the network",
+    "other": "Make a call",
+}
+"""Calls of outside agents, by the kind that the agent gives."""
+COMMANDS = ("command", "cmd")
+"""Names that outside agents give to a command."""
+SHELLS = frozenset(("sh", "bash", "dash", "zsh"))
+COMPARED_LINES_MAX = 2_000
 TAB = "⇥   "
 CELLS_MIN = 20
 NAME_CHARS = 100
@@ -90,7 +107,8 @@ def option_names(ask: Record) -> str:
 def _head(ask: Record) -> Iterator[str]:
     """Yield who asks, and how long it waits."""
     run = ask.get("runId") or ask.get("workflowRunId") or ""
-    who = _name_of(ask.get("agentName") or ("workflow" if ask.get("workflowRunId") else "agent"))
+    agent = agent_of(str(ask.get("toolName") or ""))
+    who = _name_of(agent or ask.get("agentName") or ("workflow" if ask.get("workflowRunId") else "agent"))
     at = f", step {_name_of(ask['stepId'])}" if ask.get("stepId") else ""
     session = f", session {_name_of(ask['sessionId'])}" if ask.get("sessionId") else ""
     yield f"{ask['id']} ({ask['kind']})"
@@ -124,7 +142,8 @@ def call_lines(tool: str, arguments: str | None, width: int) -> Iterator[str]:
         yield from block(arguments, width)
         return
     rest = dict(named)
-    yield from {"shell": _shell, "http": _http, "files": _files}.get(tool, _other)(tool, rest, width)
+    by_agent = _agent_call if agent_of(tool) else _other
+    yield from {"shell": _shell, "http": _http, "files": _files}.get(tool, by_agent)(tool, rest, width)
     for name, value in rest.items():
         yield from _field(name, value, width)
 
@@ -193,6 +212,55 @@ def _files(tool: str, rest: dict[str, Any], width: int) -> Iterator[str]:
         del rest["content"]
         yield f"The new content ({counted(len(content), 'character')}):"
         yield from block(content, width)
+
+
+def agent_of(tool: str) -> str:
+    """Return the outside agent that makes the calls of a tool, such as ``codex`` of ``codex:execute``; "" if none."""
+    agent, colon, kind = tool.partition(":")
+    return agent if colon and kind in KINDS else ""
+
+
+def _agent_call(tool: str, rest: dict[str, Any], width: int) -> Iterator[str]:
+    agent, _, kind = tool.partition(":")
+    yield f"{KINDS[kind]}, by the agent {_name_of(agent)}:"
+    for name in COMMANDS:
+        command = rest.get(name)
+        words = isinstance(command, list) and all(isinstance(word, str) for word in command)
+        if isinstance(command, str) or words:
+            del rest[name]
+            yield from block(command if isinstance(command, str) else shlex.join(command or ()), width)
+            break
+    for part in rest.pop("content") if _are_changes(rest.get("content")) else ():
+        old, new = (part.get("oldText") or ""), part["newText"]
+        before = "/dev/null" if part.get("oldText") is None else str(part.get("path"))
+        diff = difflib.unified_diff(old.splitlines(), new.splitlines(), before, str(part.get("path")), lineterm="")
+        yield from block("\n".join(diff), width)
+
+
+def _are_changes(content: Any) -> bool:
+    """Return True for a list of changes of files that are short enough to be compared."""
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        return False
+    texts = [part.get(name) or "" for part in content for name in ("oldText", "newText")]
+    return (
+        bool(content)
+        and all(part.get("type") == "diff" and isinstance(part.get("newText"), str) for part in content)
+        and all(isinstance(text, str) and text.count("\n") < COMPARED_LINES_MAX for text in texts)
+    )
+
+
+def shell_text(command: str | list[Any]) -> str:
+    """Return a command in short: the script of ``sh -c``, else its words."""
+    if isinstance(command, str):
+        return command
+    words = [str(word) for word in command]
+    if (
+        len(words) == len(("sh", "-c", "script"))
+        and words[0].rpartition("/")[2] in SHELLS
+        and words[1] in {"-c", "-lc"}
+    ):
+        return words[2]
+    return shlex.join(words)
 
 
 def _other(tool: str, rest: dict[str, Any], width: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from athena_cli.output.ask_text import visible
+from athena_cli.output.ask_text import COMMANDS, agent_of, shell_text, visible
 from athena_cli.output.values import line, money, short
 
 MEMBERS: Mapping[str, tuple[str, ...]] = {
@@ -60,6 +60,9 @@ USUAL = ("id", "stepId", "status", "reason", "code", "displayName", "model", "up
 UNNAMED = ("command", "method", "url", "action", "path")
 """Arguments of tool calls that stand first, without their names."""
 
+AGENT_ARGUMENTS = (*COMMANDS, "file_path", "filePath", "abs_path", "path", "url", "pattern", "query")
+"""Names that outside agents give to the argument that says most."""
+
 UNITS: Mapping[str, str] = {
     "chars": " characters",
     "inputTokens": " tokens in",
@@ -75,16 +78,46 @@ def call_text(arguments: str) -> str:
     return line(_call_words(arguments))
 
 
+def transcript_call(entry: Mapping[str, Any]) -> str:
+    """Return a recorded call in one line: the tool and its arguments, or the kind and the title of an agent's call."""
+    absent = "(redacted)" if entry.get("redacted") else "tool"
+    name, content = str(entry.get("toolName") or absent), entry.get("content") or ""
+    about = entry.get("metadata") or {}
+    kind = about.get("kind")
+    if kind is None:
+        return line(f"{name} {call_text(content)}")
+    alone = " (not asked)" if about.get("asked") == "false" else ""
+    return line(f"{kind} {visible(' '.join(name.split()))}{_beside(name, content)}{alone}")
+
+
+def _beside(title: str, arguments: str) -> str:
+    """Return the command, the file or the address of an agent's call, unless its title has it."""
+    named = _named(arguments)
+    for name in AGENT_ARGUMENTS:
+        if isinstance(value := (named or {}).get(name), str | list):
+            shown = " ".join(shell_text(value).split())
+            return "" if shown in " ".join(title.split()) else f": {visible(shown)}"
+    return ""
+
+
+def _named(arguments: str) -> dict[str, Any] | None:
+    """Return the arguments of a call by name; None if they have no names."""
+    import msgspec
+
+    try:
+        named = msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return named if isinstance(named, dict) else None
+
+
 def _call_words(arguments: str) -> str:
     import shlex
 
     import msgspec
 
-    try:
-        named = msgspec.json.decode(arguments)
-    except (msgspec.DecodeError, ValueError):
-        return arguments
-    if not isinstance(named, dict):
+    named = _named(arguments)
+    if named is None:
         return arguments
     words = []
     for name, value in {**{name: named[name] for name in UNNAMED if name in named}, **named}.items():
@@ -98,7 +131,14 @@ def _call_words(arguments: str) -> str:
 
 def call_line(record: Mapping[str, Any]) -> str:
     """Return the call that a record names in one line, with its control characters written out."""
-    return visible(" ".join(f"{record.get('toolName') or ''} {_call_words(record.get('arguments') or '')}".split()))
+    tool, arguments = str(record.get("toolName") or ""), record.get("arguments") or ""
+    if agent_of(tool):
+        tool, named = tool.replace(":", " "), _named(arguments) or {}
+        command = next((named[name] for name in COMMANDS if isinstance(named.get(name), str | list)), None)
+        arguments = _call_words(arguments) if command is None else shell_text(command)
+    else:
+        arguments = _call_words(arguments)
+    return visible(" ".join(f"{tool} {arguments}".split()))
 
 
 def what_of(ask: Mapping[str, Any]) -> str:
@@ -145,11 +185,11 @@ def message_of(entry: Mapping[str, Any]) -> str:
     """Return the text of an entry of a transcript in one line; of a tool call its arguments."""
     if entry.get("redacted"):
         return "(redacted)"
-    kind, name, content = entry.get("kind"), entry.get("toolName") or "", entry.get("content") or ""
+    kind, content = entry.get("kind"), entry.get("content") or ""
     if kind in ASKED:
         return ASKED[kind](entry)
     if kind == "tool-call":
-        return line(f"{name} {call_text(content)}")
+        return transcript_call(entry)
     failed = "error: " if entry.get("isError") else ""
     return failed + (result_text(content) if entry.get("role") == "tool" else line(content))
 

@@ -126,6 +126,11 @@ class Screen:
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
+    def echoes(self) -> bool:
+        """Return True if the terminal shows what is typed, line by line."""
+        flags = termios.tcgetattr(self._ours)[3]
+        return bool(flags & termios.ECHO and flags & termios.ICANON)
+
     def end(self, number: signal.Signals | None = None) -> int:
         """Send a signal, if one is given, read the rest and return the exit code."""
         if number is not None and self._process.poll() is None:

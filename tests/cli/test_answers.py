@@ -1,6 +1,7 @@
 """Answers to asks from the command line: in the dialog on a terminal, by the options of a script, and who was first."""
 
 import json
+import signal
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -277,10 +278,9 @@ def test_a_script_answers_by_options_and_hears_who_was_first(desk: Desk) -> None
 
 def test_the_inbox_is_a_table_and_the_command_of_a_run_says_what_it_waits_for(desk: Desk) -> None:
     screen = desk.terminal.screen("run", "touch", "--profile", desk.profile)
-    screen.read_until("Waiting for an answer: shell touch made ")
-    shown = screen.read_until("athena answer ask_")
+    shown = screen.read_until(ALLOW)
     (ask,) = desk.api.items("/asks")
-    assert f"athena answer {ask['id']}" in screen.read_until(ask["id"]), shown
+    assert f"{ask['id']} (tool-permission)\n" in shown
     inbox = desk.terminal.seen("asks")
     assert desk.terminal.seen("asks", "-q") == desk.terminal.seen("asks", "list", "-q")
     assert "tool-permission" in inbox
@@ -297,3 +297,31 @@ def test_the_inbox_is_a_table_and_the_command_of_a_run_says_what_it_waits_for(de
         "asks: shell touch made 'ok<U+001B>[2J<U+202E>txt.exe'\r\nanswer: allow (local)\r\n> shell touch made" in told
     )
     assert "answer     allow (local)" in desk.terminal.seen("sessions", "transcript", ask["sessionId"])
+
+
+def test_who_started_a_run_on_a_terminal_answers_there(desk: Desk) -> None:
+    held = desk.api.post("/harness-profiles", PROFILE | {"asks": {"holdMs": 0}})["id"]
+    screen = desk.terminal.screen("run", "touch", "--profile", held)
+    screen.read_until(ALLOW)
+    (ask,) = desk.api.items("/asks", status="open")
+    for _ in soon():
+        if desk.api.get(f"/runs/{ask['runId']}")["status"] == "paused":
+            break
+    screen.type("y\n")
+    assert screen.end() == 0, screen.text
+    assert "done\n[completed" in screen.plain
+    left = desk.terminal.screen("run", "touch", "--profile", held)
+    left.read_until(ALLOW)
+    left.type("\n")
+    assert left.end() == 0, left.text
+    (ask,) = desk.api.items("/asks", status="open")
+    assert f"Nothing was decided. Answer it later with: athena answer {ask['id']}\n" in left.plain
+    desk.terminal.run("answer", ask["id"], "no")
+
+
+def test_ctrl_c_in_a_question_cancels_the_run_and_leaves_the_terminal_in_order(desk: Desk) -> None:
+    screen = desk.terminal.screen("run", "touch", "--profile", desk.profile)
+    screen.read_until(ALLOW)
+    assert screen.end(signal.SIGINT) == 130, screen.text
+    assert screen.echoes()
+    assert "[cancelled" in screen.plain

@@ -156,3 +156,76 @@ def test_a_call_of_an_outside_agent_has_its_kind_and_says_if_it_did_not_ask() ->
     assert summary_of({"type": "tool.called", "payload": {**payload, "asked": True}}) == "execute"
     attached = {"agent": "codex", "agentVersion": "2.6.0", "how": "new", "mode": "ask", "agentSessionId": "1"}
     assert summary_of({"type": "agent.attached", "payload": attached}) == "codex · 2.6.0 · new · ask"
+
+
+# Calls of outside agents
+
+
+def test_a_call_of_an_outside_agent_is_shown_with_its_kind_and_the_exact_command() -> None:
+    assert shown("codex:execute", {"command": ["bash", "-lc", "rm -r out"], "cwd": "/w"}) == [
+        "Run a command, by the agent codex:",
+        "  │ bash -lc 'rm -r out'",
+        "  │ cwd: /w",
+    ]
+    assert shown("claude:execute", {"command": "ls\nrm -r out", "description": "List"}) == [
+        "Run a command, by the agent claude:",
+        "  │ ls",
+        "  │ rm -r out",
+        "  │ description: List",
+    ]
+    assert shown("claude:edit", {"file_path": "a", "old_string": "x"})[0] == "Change a file, by the agent claude:"
+    assert shown("odd:execute", {"command": [1, "x"]}) == [
+        "Run a command, by the agent odd:",
+        "  │ command:",
+        "  │   [",
+        "  │     1,",
+        '  │     "x"',
+        "  │   ]",
+    ]
+    assert next(ask_lines({**ASK, "toolName": "codex:execute", "arguments": "{}"}, 80)).startswith("ask_")
+    assert "asked by codex, run run_" in "\n".join(ask_lines({**ASK, "toolName": "codex:execute"}, 80))
+    assert shown("git/x:y", {"a": 1})[0] == "Call the tool git/x:y:", "not the tool of an agent"
+
+
+def test_changes_that_an_agent_shows_are_compared() -> None:
+    change = {"type": "diff", "path": "a.txt", "oldText": "one\ntwo\n", "newText": "one\n2\x1b[2J\n"}
+    made = {"type": "diff", "path": "b.txt", "oldText": None, "newText": "b\n"}
+    assert shown("gemini:edit", {"title": "Two files", "content": [change, made]}) == [
+        "Change a file, by the agent gemini:",
+        *("  │ --- a.txt", "  │ +++ a.txt", "  │ @@ -1,2 +1,2 @@", "  │  one", "  │ -two", "  │ +2<U+001B>[2J"),
+        *("  │ --- /dev/null", "  │ +++ b.txt", "  │ @@ -0,0 +1 @@", "  │ +b"),
+        "  │ title: Two files",
+    ]
+    for odd in ([], [{"type": "diff"}], [{"type": "diff", "newText": 1}], ["x"], [{**made, "newText": "a\n" * 3_000}]):
+        lines = shown("gemini:edit", {"content": odd})
+        assert "content:" in "\n".join(lines), "it is shown as it is"
+
+
+def test_a_call_of_an_outside_agent_is_one_line_of_a_timeline() -> None:
+    def told(title: str, arguments: Any, **about: str) -> list[str]:
+        entry = {"role": "assistant", "kind": "tool-call", "toolName": title, "content": json.dumps(arguments)}
+        return list(entry_lines({**entry, "metadata": {"kind": "execute"} | about}))
+
+    assert told("ls -l", {"command": ["bash", "-lc", "ls  -l"]}) == ["> execute ls -l"]
+    assert told("Shell", {"command": "ls\n-l"}) == ["> execute Shell: ls -l"]
+    assert told("Edit", {"file_path": "a.txt", "old_string": "x"}, kind="edit") == ["> edit Edit: a.txt"]
+    assert told("Think", {}, kind="think", asked="false") == ["> think Think (not asked)"]
+    assert told(HOSTILE, {"command": HOSTILE})[0].isprintable()
+    assert told("x" * 500, {})[0].endswith("…")
+    (redacted,) = entry_lines(
+        {"role": "assistant", "kind": "tool-call", "redacted": True, "metadata": {"kind": "edit"}},
+    )
+    assert redacted == "> edit (redacted)"
+
+
+def test_the_changes_of_a_call_are_lines_up_to_a_limit() -> None:
+    diff = "--- /dev/null\n+++ out.txt\n@@ -0,0 +1 @@\n+hi\x1b[2J\tyou"
+    entry = {"role": "tool", "kind": "tool-result", "content": f"written\n{diff}"}
+    assert list(entry_lines(entry)) == [
+        "  written",
+        *("    --- /dev/null", "    +++ out.txt", "    @@ -0,0 +1 @@", "    +hi<U+001B>[2J you"),
+    ]
+    assert list(entry_lines({**entry, "content": diff}))[0] == "    --- /dev/null"
+    long = list(entry_lines({**entry, "content": diff + "\n+more" * 1_000}))
+    assert (len(long), long[-1]) == (31, "    … 974 more lines")
+    assert list(entry_lines({**entry, "content": "--- a\n+++ b"})) == ["  --- a +++ b"], "no diff"
