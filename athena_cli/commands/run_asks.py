@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class RunAsks:
+class FollowedAsks:
     """The asks of a run. ``terminal`` is held while a person decides: nothing else may be printed."""
 
     def __init__(self, transport: "Transport", before: Callable[[], None], *, talks: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
 from athena_cli.commands.agent_activity import ActivityPrinter
-from athena_cli.commands.run_asks import RunAsks
+from athena_cli.commands.run_asks import FollowedAsks
 from athena_cli.exit_codes import Failed
 from athena_cli.output.shapes import run_problem, waiting_note
 
@@ -53,7 +53,7 @@ class RunFollower:
         self._unrecorded = ""
         """Text that was printed while it was written, since the last recorded message."""
         self._activity = ActivityPrinter(self._note)
-        self._asks = RunAsks(transport, self._end_turn, talks=output is None)
+        self._asks = FollowedAsks(transport, self._end_turn, talks=output is None)
 
     async def follow(self) -> Record:
         """Print until the run has ended or is paused. Return its record."""

@@ -127,7 +127,7 @@ class Screen:
         os.write(self._ours, text.encode())
 
     def echoes(self) -> bool:
-        """Return True if the terminal shows what is typed, line by line."""
+        """Return True if the terminal echoes what a person types, and passes it on line by line."""
         flags = termios.tcgetattr(self._ours)[3]
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 

@@ -28,7 +28,7 @@ class Shown:
 
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A terminal; what is written on its last line."""
+    """A terminal, with the writes to its last line."""
     written: list[str] = []
     monkeypatch.setattr(render, "errors_on_terminal", lambda: True)
     monkeypatch.setattr(render, "write_errors", written.append)

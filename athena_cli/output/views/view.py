@@ -1,4 +1,4 @@
-"""The parts of a view: what is shown of one record, and in which order."""
+"""The parts of a view, which shows one record: fields, texts, lists and commands, in their order."""
 
 from collections.abc import Callable
 from typing import NamedTuple
