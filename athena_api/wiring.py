@@ -287,6 +287,7 @@ class Wiring:
             clock=self.clock,
             ids=self.ids,
             show=self.live.append,
+            show_activity=self.live.show,
             timing=AgentTiming(),
         )
         return OutsideAgent(parts, self.workspaces, self.sandboxes)

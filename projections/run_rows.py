@@ -83,6 +83,7 @@ class RunRow(msgspec.Struct, gc=False):
     redacted: bool | None = None
     partial: bool | None = None
     agent_name: str | None = None
+    agent: str | None = None
     child_count: int = 0
     retry_of: str | None = None
     retries: int = 0
@@ -194,7 +195,7 @@ WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("positio
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
 HALT = Table("run_halt", HaltRow, key=("row",))
-RUNS = Projection("runs", version=13, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
+RUNS = Projection("runs", version=14, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -504,6 +505,7 @@ def _row(
         retry_of=event.retry_of,
         budget_micro_usd=event.budget_micro_usd,
         agent_name=event.harness_profile_snapshot.display_name if event.profile_named else None,
+        agent=None if (agent := event.harness_profile_snapshot.agent) is None else agent.name,
     )
 
 

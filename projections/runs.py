@@ -138,6 +138,7 @@ class Run(Value, kw_only=False):
     output_chars: int | None = None
     redacted: bool | None = None
     agent_name: str | None = None
+    agent: str | None = None
     duration_ms: int | None = None
     child_count: int | None = None
     retry_of: str | None = None

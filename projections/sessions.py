@@ -85,7 +85,7 @@ class TranscriptEntryRow(msgspec.Struct, gc=False):
 SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),), cached=True)
 SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",), cached=True)
 ENTRY = Table("session_entry", TranscriptEntryRow, key=("position",), indexes=(("session_id", "position"),))
-SESSIONS = Projection("sessions", version=5, tables=(SESSION, SESSION_RUN, ENTRY))
+SESSIONS = Projection("sessions", version=6, tables=(SESSION, SESSION_RUN, ENTRY))
 
 REMARKS = ("sanitized", "truncated", "changed", "interrupted")
 """Flags of an entry that are shown in its metadata. A refused call also has the reason of the refusal."""
@@ -157,6 +157,8 @@ def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
     remarks: list[str] = [event.refused] if event.refused and event.ask_id is None else []
     remarks += [f"askId={event.ask_id}"] if event.ask_id else []
     remarks += _carried(event)
+    if event.origin == "agent":
+        remarks += ["origin=agent", f"kind={event.kind}", *(["asked=false"] if event.asked is False else ())]
     _append(rows, recorded, "assistant", "tool-call", event.arguments, " ".join(remarks) or None)
 
 

@@ -64,6 +64,7 @@ SWITCHES = {
     "mode-refused": "answers session/set_mode with an error",
     "mode-drift": "leaves the ordered mode after the first call",
     "terminal": "reports the output of a command as the text of a terminal only",
+    "shows-work": "shows its reasoning and a plan, and of each call the change of a file, or output while it runs",
     "wrong-usage": "reports the usage of its last model call only",
     "old-protocol": "speaks version 2",
     # What it should not send
@@ -627,6 +628,8 @@ class Agent:
         given = json.loads(arguments or "{}")
         title, kind = given.get("command") or given.get("path") or name, "execute" if name == "shell" else "edit"
         call: Json = {"toolCallId": number, "title": title, "kind": kind, "status": "pending", "rawInput": given}
+        shown = self._show_work(session, name, given) if self.on("shows-work") else []
+        call["content"] = shown
         if not self.on("no-tool-call"):
             status = "in_progress" if self.on("early-progress") else "pending"
             self._update(session, **{**call, "sessionUpdate": "tool_call", "status": status})
@@ -635,7 +638,9 @@ class Agent:
             if refusal:
                 self._update(session, sessionUpdate="tool_call_update", toolCallId=number, status="failed")
                 return refusal
-        self._update(session, sessionUpdate="tool_call_update", toolCallId=number, status="in_progress")
+        so_far = {"content": [{"type": "content", "content": {"type": "text", "text": "begun"}}]} if shown else {}
+        begun = {"toolCallId": number, "status": "in_progress", **(so_far if name == "shell" else {})}
+        self._update(session, sessionUpdate="tool_call_update", **begun)
         content: list[Json] = []
         if name == "shell":
             result, status = self._run(given["command"])
@@ -660,6 +665,19 @@ class Agent:
             self._drifted, session.mode = True, "auto"
             self._update(session, sessionUpdate="current_mode_update", currentModeId="auto")
         return result
+
+    def _show_work(self, session: Session, name: str, given: Json) -> list[Json]:
+        """Show reasoning and a plan. Return the content of the call."""
+        for piece in ("I should do ", "this first."):
+            self._update(session, sessionUpdate="agent_thought_chunk", content={"type": "text", "text": piece})
+        entries = [
+            {"content": "Change the file", "priority": "high", "status": "in_progress"},
+            {"content": "Run the tests", "priority": "medium", "status": "pending"},
+        ]
+        self._update(session, sessionUpdate="plan", entries=entries)
+        if name != "edit":
+            return [{"type": "content", "content": {"type": "text", "text": "What it will do"}}]
+        return [{"type": "diff", "path": given["path"], "oldText": None, "newText": given["text"]}]
 
     def _ask(self, session: Session, call: Json) -> str:
         """Ask for the permission of a call. Return the refusal for the model, empty if it is allowed."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 FIELDS: Mapping[str, str] = {
     "agentName": "Display name of its profile; absent without one.",
+    "Run.agent": "Outside agent of its profile; absent without one.",
     "childCount": "Number of runs that name it as their parent; absent without any.",
     "durationMs": "Milliseconds from start to end; absent before the end.",
     "listRuns.parentRunId": "Only children of this run.",
@@ -159,7 +160,18 @@ FIELDS: Mapping[str, str] = {
     "Session.provider": "Provider of the last run; absent before one.",
     "TranscriptEntry.content": "Text; null once redacted.",
     "TranscriptEntry.metadata": "Facts about the entry, such as `truncated`.",
-    "TranscriptDelta.text": "Text to append; absent with `reset`.",
+    "TranscriptDelta.text": "Text to append; absent with `reset` and `activity`.",
+    "activity": "Replaces the activity before; absent if unchanged.",
+    "AgentActivity.calls": "Newest calls that have not ended, oldest first; absent without one.",
+    "AgentActivity.plan": "Steps of its plan; absent without one.",
+    "AgentActivity.thoughts": "End of its newest reasoning; absent without one.",
+    "OpenCall.diff": "Changes of files that it shows, as a unified diff; absent without one.",
+    "OpenCall.kind": "Kind of the call.",
+    "OpenCall.output": "End of its output so far; absent without one.",
+    "OpenCall.status": "`pending` until it begins.",
+    "OpenCall.title": "Title of the call.",
+    "PlanStep.status": "Progress of the step.",
+    "PlanStep.text": "The step.",
     # Evidence
     "artifactRef": "Name of the output or evidence.",
     "base64": "Bytes in base64.",

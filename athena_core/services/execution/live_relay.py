@@ -10,7 +10,13 @@ import anyio
 import msgspec
 
 from athena_core.log.port import Channel
-from athena_core.services.execution.live_text import LiveText, OpenTurn, RemoteText
+from athena_core.services.execution.live_text import (
+    ACTIVITY_CHARS_MAX,
+    LiveText,
+    OpenTurn,
+    RemoteText,
+    ShownActivity,
+)
 from athena_core.system.problems import Problems
 
 GATHER_SECONDS = 0.1
@@ -45,6 +51,7 @@ class LiveRelay:
         self._channel = channel
         self._pending: dict[str, None] = {}
         self._sent: dict[str, SentTurn] = {}
+        self._sent_activities: dict[str, ShownActivity] = {}
         self._due = anyio.Event()
 
     async def serve(self) -> None:
@@ -85,7 +92,31 @@ class LiveRelay:
                     self._problems.recovered("relay.send")
 
     def pieces(self, session_id: str) -> Iterator[RemoteText]:
-        """Yield the unsent text of a session."""
+        """Yield the unsent text and activity of a session."""
+        yield from self._text(session_id)
+        yield from self._activity(session_id)
+
+    def _activity(self, session_id: str) -> Iterator[RemoteText]:
+        sent, now = self._sent_activities.pop(session_id, None), self._live.activity(session_id)
+        if now is not None:
+            self._sent_activities[session_id] = now
+        if sent is now:
+            return
+        text = "" if now is None else msgspec.json.encode(now.activity).decode()
+        shown = now or sent
+        if shown is None or len(text) > ACTIVITY_CHARS_MAX:
+            return
+        for start in range(0, max(len(text), 1), PIECE_CHARS_MAX):
+            yield RemoteText(
+                run_id=shown.run_id,
+                turn=shown.turn,
+                born=shown.born,
+                offset=start,
+                text=text[start : start + PIECE_CHARS_MAX],
+                activity_chars=len(text),
+            )
+
+    def _text(self, session_id: str) -> Iterator[RemoteText]:
         turn, sent = self._live.writing(session_id), self._sent.pop(session_id, None)
         if sent is not None and sent.turn is not turn and not sent.turn.recorded:
             yield RemoteText(run_id=sent.turn.run_id, turn=sent.turn.number, born=sent.turn.born)

@@ -1,12 +1,16 @@
 """Live text: what models are writing right now, for subscribers; nothing of it is recorded.
 
 A subscriber is a cursor into its session's open turn, not a queue. A slow one gets more text at a time; a very slow one
-misses the oldest text. Every subscriber gets the finished entry from the log. Everything runs on the event loop.
+misses the oldest text. Of an agent's activity it gets the newest only. Every subscriber gets the finished entry from
+the log. Everything runs on the event loop.
 """
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
 
 from athena_core.domain import run
 from athena_core.event import Position, Value
@@ -15,6 +19,8 @@ from athena_core.protocols import Row
 from athena_core.system.signal import Signal
 
 LIVE_CHARS_MAX = 65_536
+ACTIVITY_CHARS_MAX = 65_536
+"""Maximum length of an activity as JSON, when another process sends it."""
 CLOSED_MAX = 1_000
 """How many runs keep the position of their last closed turn, to recognize late text."""
 
@@ -31,11 +37,47 @@ SETTLING_TYPES = frozenset({run.RunPaused.TYPE, *run.ENDING_TYPES})
 """The events after which a run writes nothing, at least until it is resumed."""
 
 
+PlanStepStatus: TypeAlias = Literal["pending", "in_progress", "completed"]
+
+
+class PlanStep(Value):
+    """A step of an agent's plan."""
+
+    text: str
+    status: PlanStepStatus
+
+
+class OpenCall(Value):
+    """A tool call of an agent that has not ended. It is ``pending`` until it begins; a person may be asked meanwhile.
+
+    ``output`` is the end of the output so far, ``diff`` the changes of files that the agent shows.
+    """
+
+    tool_call_id: str
+    title: str
+    kind: str
+    status: Literal["pending", "in_progress"]
+    output: str | None = None
+    diff: str | None = None
+
+
+class AgentActivity(Value):
+    """What an outside agent shows beside its words now; nothing of it is recorded. An empty one shows nothing.
+
+    ``thoughts`` is the end of its newest reasoning.
+    """
+
+    thoughts: str | None = None
+    plan: tuple[PlanStep, ...] | None = None
+    calls: tuple[OpenCall, ...] | None = None
+
+
 class TranscriptDelta(Value):
     """The text since the last delta, from character ``offset`` of its turn on.
 
-    A ``reset`` has no text: the client discards what it showed of the turn. After the last entry of a run that ended
-    or is paused, one delta without text is ``settled``; its turn is 0.
+    A ``reset`` has no text: the client discards what it showed of the turn. An ``activity`` has no text either: it
+    replaces the one before. After the last entry of a run that ended or is paused, one delta without text is
+    ``settled``; its turn is 0.
     """
 
     run_id: str
@@ -44,12 +86,14 @@ class TranscriptDelta(Value):
     text: str | None = None
     reset: bool = False
     settled: bool = False
+    activity: AgentActivity | None = None
 
 
 class RemoteText(Value):
     """Text that a model wrote in another process, from an offset on; without text the turn is withdrawn.
 
-    ``born`` is the position up to which everything was recorded before the turn began.
+    ``born`` is the position up to which everything was recorded before the turn began. If ``activity_chars`` is set,
+    the text is a part of an activity as JSON of this length; a length of 0 withdraws the activity.
     """
 
     run_id: str
@@ -57,6 +101,17 @@ class RemoteText(Value):
     born: Position
     offset: int = 0
     text: str | None = None
+    activity_chars: int | None = None
+
+
+class ShownActivity:
+    """The newest activity of a run, and the turn and position at which it was shown."""
+
+    def __init__(self, run_id: str, turn: int, born: Position, activity: AgentActivity) -> None:
+        self.run_id = run_id
+        self.turn = turn
+        self.born = born
+        self.activity = activity
 
 
 class OpenTurn:
@@ -108,6 +163,8 @@ class LiveText:
         self._tail = tail
         self._signal = signal
         self._turns: dict[str, OpenTurn] = {}
+        self._activities: dict[str, ShownActivity] = {}
+        self._arriving: dict[str, tuple[RemoteText, str]] = {}
         self._closed: OrderedDict[str, Position] = OrderedDict()
         self._subscribers: dict[str, list[LiveSubscriber]] = {}
         self._forward: Callable[[str], object] | None = None
@@ -134,6 +191,22 @@ class LiveText:
                     writing.recorded = writing.number < turn
                 writing = self._turns[session_id] = OpenTurn(run_id, turn, self._signal.position)
             writing.add(text)
+        self._changed(session_id)
+
+    def show(self, session_id: str, run_id: str, turn: int, activity: AgentActivity | None) -> None:
+        """Show what an agent does beside its words, instead of what was shown before. None withdraws it."""
+        if activity is not None:
+            self._activities[session_id] = ShownActivity(run_id, turn, self._signal.position, activity)
+        else:
+            self._end_activity(session_id, run_id)
+        self._changed(session_id)
+
+    def _end_activity(self, session_id: str, run_id: str) -> None:
+        shown = self._activities.get(session_id)
+        if shown is not None and shown.run_id == run_id:
+            del self._activities[session_id]
+
+    def _changed(self, session_id: str) -> None:
         if self._forward is not None:
             self._forward(session_id)
         self._wake(session_id)
@@ -143,6 +216,9 @@ class LiveText:
 
         Text that arrives after its turn was closed is ignored. After a gap the turn starts again with the new text.
         """
+        if heard.activity_chars is not None:
+            self._show_remote(session_id, heard, heard.activity_chars)
+            return
         if self._closed.get(heard.run_id, 0) > heard.born:
             return
         writing = self._turns.get(session_id)
@@ -157,6 +233,24 @@ class LiveText:
                 writing = self._turns[session_id] = OpenTurn(heard.run_id, heard.turn, heard.born)
                 writing.end = heard.offset
             writing.add(heard.text)
+        self._wake(session_id)
+
+    def _show_remote(self, session_id: str, heard: "RemoteText", chars: int) -> None:
+        """Collect the pieces of an activity of another process, and show it once it is whole."""
+        begun, text = self._arriving.pop(session_id, (heard, ""))
+        same = (begun.run_id, begun.turn, begun.activity_chars) == (heard.run_id, heard.turn, chars)
+        text = text if same and len(text) == heard.offset else ""
+        if chars > ACTIVITY_CHARS_MAX or len(text) != heard.offset or self._closed.get(heard.run_id, 0) > heard.born:
+            return
+        text += heard.text or ""
+        if len(text) < chars:
+            self._arriving[session_id] = (heard, text)
+            return
+        if chars:
+            activity = msgspec.json.decode(text, type=AgentActivity)
+            self._activities[session_id] = ShownActivity(heard.run_id, heard.turn, heard.born, activity)
+        else:
+            self._end_activity(session_id, heard.run_id)
         self._wake(session_id)
 
     def _wake(self, session_id: str) -> None:
@@ -176,6 +270,10 @@ class LiveText:
         """Return the open turn of a session."""
         return self._turns.get(session_id)
 
+    def activity(self, session_id: str) -> ShownActivity | None:
+        """Return what an agent shows beside its words in a session."""
+        return self._activities.get(session_id)
+
     def leave(self, subscriber: "LiveSubscriber") -> None:
         """Remove a subscriber."""
         subscribers = self._subscribers[subscriber.session_id]
@@ -191,6 +289,11 @@ class LiveText:
             if settled:
                 for subscriber in self._subscribers.get(session_id, ()):
                     subscriber.settle(run_id)
+            if settled or row.type in ABANDONING_TYPES:
+                shown = self._activities.get(session_id)
+                if shown is not None and shown.run_id == run_id and shown.born < position:
+                    del self._activities[session_id]
+                self._arriving.pop(session_id, None)
             if not entry and row.type not in ABANDONING_TYPES:
                 continue
             closed[run_id] = position
@@ -217,6 +320,7 @@ class LiveSubscriber:
         self._live = live
         self._shown: OpenTurn | None = None
         self._offset = 0
+        self._activity: ShownActivity | None = None
         self._settled: tuple[str, ...] = ()
         self._news = asyncio.Event()
 
@@ -240,10 +344,26 @@ class LiveSubscriber:
         await self._news.wait()
 
     def take(self) -> list[TranscriptDelta]:
-        """Return the text since the last call, and the settled runs; first show the entries that are ``due``."""
+        """Return the text and activity since the last call, and the settled runs.
+
+        First show the entries that are ``due``.
+        """
         self._news.clear()
-        deltas = [*self._text(), *(TranscriptDelta(run_id=run_id, turn=0, settled=True) for run_id in self._settled)]
+        settled = (TranscriptDelta(run_id=run_id, turn=0, settled=True) for run_id in self._settled)
+        deltas = [*self._text(), *self._shown_activity(), *settled]
         self._settled = ()
+        return deltas
+
+    def _shown_activity(self) -> list[TranscriptDelta]:
+        shown, now = self._activity, self._live.activity(self.session_id)
+        deltas: list[TranscriptDelta] = []
+        if shown is now:
+            return deltas
+        if shown is not None and (now is None or now.run_id != shown.run_id):
+            deltas.append(TranscriptDelta(run_id=shown.run_id, turn=shown.turn, activity=AgentActivity()))
+        if now is not None:
+            deltas.append(TranscriptDelta(run_id=now.run_id, turn=now.turn, activity=now.activity))
+        self._activity = now
         return deltas
 
     def _text(self) -> list[TranscriptDelta]:

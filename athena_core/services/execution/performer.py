@@ -8,6 +8,7 @@ from athena_core.domain import run
 from athena_core.errors import retry_with
 from athena_core.log.submission import Committed
 from athena_core.providers.prices import CallCost
+from athena_core.services.execution.live_text import AgentActivity
 from athena_core.services.execution.progress import RunAssignment
 from athena_core.services.runs.admission import BudgetRequest
 
@@ -57,6 +58,8 @@ class RunEnd(NamedTuple):
 
 ShowText = Callable[[str, str, int, str | None], None]
 """Shows text while a model writes it: session, run, turn, text. A text of None withdraws the turn."""
+ShowActivity = Callable[[str, str, int, AgentActivity | None], None]
+"""Shows what an outside agent does beside its words: session, run, turn, activity. None withdraws it."""
 
 
 class Performer(Protocol):

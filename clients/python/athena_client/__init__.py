@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from athena_client._sync.core import Core, Pages, Stream
     from athena_client._sync.runs import RunHandle
     from athena_client.errors import AthenaError, InvalidAnswer, Unreachable
-    from athena_client.run_text import Message, RunEnd, RunPart, TextDelta, TextReset, ToolCall, ToolResult
+    from athena_client.run_text import Activity, Message, RunEnd, RunPart, TextDelta, TextReset, ToolCall, ToolResult
     from athena_client.wire import VERSION as __version__
     from athena_client.wire import Answer, Page, StreamItem
 
@@ -35,6 +35,7 @@ HOMES = {
     "AthenaError": "errors",
     "InvalidAnswer": "errors",
     "Unreachable": "errors",
+    "Activity": "run_text",
     "Message": "run_text",
     "RunEnd": "run_text",
     "RunPart": "run_text",
@@ -49,6 +50,7 @@ HOMES = {
 """The module of each name. It is imported at first use, so that a program loads only the half that it needs."""
 
 __all__ = [
+    "Activity",
     "Answer",
     "AsyncAthena",
     "AsyncCore",

@@ -128,6 +128,7 @@ if TYPE_CHECKING:
     LimitStrategy: TypeAlias = Literal["enqueue", "reject"] | str
     MergeGate: TypeAlias = Literal["fail", "pass"] | str
     MessageStatus: TypeAlias = Literal["completed", "failed", "sent", "started"] | str
+    OpenCallStatus: TypeAlias = Literal["in_progress", "pending"] | str
     OverlapPolicy: TypeAlias = (
         Literal["allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"]
         | str
@@ -138,6 +139,7 @@ if TYPE_CHECKING:
     PersonaRunDetailsStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     PersonaRunStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     PersonaStdout: TypeAlias = Literal["json", "md", "none", "summary"] | str
+    PlanStepStatus: TypeAlias = Literal["completed", "in_progress", "pending"] | str
     PolicyEngine: TypeAlias = Literal["athena", "kyverno"] | str
     PolicyRuleType: TypeAlias = Literal["concurrency", "generate", "mutate", "validate"] | str
     PolicyType: TypeAlias = Literal["CONCURRENCY", "COST"] | str
@@ -292,6 +294,7 @@ else:  # a newer server may send others
     LimitStrategy = str
     MergeGate = str
     MessageStatus = str
+    OpenCallStatus = str
     OverlapPolicy = str
     PauseCause = str
     PauseReason = str
@@ -299,6 +302,7 @@ else:  # a newer server may send others
     PersonaRunDetailsStatus = str
     PersonaRunStatus = str
     PersonaStdout = str
+    PlanStepStatus = str
     PolicyEngine = str
     PolicyRuleType = str
     PolicyType = str
@@ -369,6 +373,20 @@ class ActiveRun(Model, frozen=True, kw_only=True):
     """Id of the run."""
     trace_id: str
     """Trace id of the request that caused it."""
+
+
+class AgentActivity(Model, frozen=True, kw_only=True):
+    """What an outside agent shows beside its words now; nothing of it is recorded. An empty one shows nothing.
+
+    `thoughts` is the end of its newest reasoning.
+    """
+
+    thoughts: str | None = None
+    """End of its newest reasoning; absent without one."""
+    plan: list[PlanStep] | None = None
+    """Steps of its plan; absent without one."""
+    calls: list[OpenCall] | None = None
+    """Newest calls that have not ended, oldest first; absent without one."""
 
 
 class AgentMatch(Model, frozen=True, kw_only=True):
@@ -2148,6 +2166,26 @@ class NoteText(Model, frozen=True, kw_only=True):
     """Last line, from 1."""
 
 
+class OpenCall(Model, frozen=True, kw_only=True):
+    """A tool call of an agent that has not ended. It is `pending` until it begins; a person may be asked meanwhile.
+
+    `output` is the end of the output so far, `diff` the changes of files that the agent shows.
+    """
+
+    tool_call_id: str
+    """Id of the tool call; absent without one."""
+    title: str
+    """Title of the call."""
+    kind: str
+    """Kind of the call."""
+    status: OpenCallStatus
+    """`pending` until it begins."""
+    output: str | None = None
+    """End of its output so far; absent without one."""
+    diff: str | None = None
+    """Changes of files that it shows, as a unified diff; absent without one."""
+
+
 class OperationalSummary(Model, frozen=True, kw_only=True):
     """Active runs now, and failures and rejections in the last 24 hours."""
 
@@ -2377,6 +2415,15 @@ class PersonaSpend(Model, frozen=True, kw_only=True):
     """Input and output tokens; absent if unknown."""
     persona_name: str
     """Name of the persona."""
+
+
+class PlanStep(Model, frozen=True, kw_only=True):
+    """A step of an agent's plan."""
+
+    text: str
+    """The step."""
+    status: PlanStepStatus
+    """Progress of the step."""
 
 
 class PolicyDocument(Model, frozen=True, kw_only=True):
@@ -2912,6 +2959,8 @@ class Run(Model, frozen=True, kw_only=True):
     """True if the content was erased; else absent."""
     agent_name: str | None = None
     """Display name of its profile; absent without one."""
+    agent: str | None = None
+    """Outside agent of its profile; absent without one."""
     duration_ms: int | None = None
     """Milliseconds from start to end; absent before the end."""
     child_count: int | None = None
@@ -3742,8 +3791,9 @@ class ToolPolicy(Model, frozen=True, kw_only=True):
 class TranscriptDelta(Model, frozen=True, kw_only=True):
     """The text since the last delta, from character `offset` of its turn on.
 
-    A `reset` has no text: the client discards what it showed of the turn. After the last entry of a run that ended or
-    is paused, one delta without text is `settled`; its turn is 0.
+    A `reset` has no text: the client discards what it showed of the turn. An `activity` has no text either: it replaces
+    the one before. After the last entry of a run that ended or is paused, one delta without text is `settled`; its turn
+    is 0.
     """
 
     run_id: str
@@ -3753,11 +3803,13 @@ class TranscriptDelta(Model, frozen=True, kw_only=True):
     offset: int | None = None
     """First character of this text in its turn."""
     text: str | None = None
-    """Text to append; absent with `reset`."""
+    """Text to append; absent with `reset` and `activity`."""
     reset: bool = False
     """True: discard the text of this turn."""
     settled: bool = False
     """True if the log has all text of the turn."""
+    activity: AgentActivity | None = None
+    """Replaces the activity before; absent if unchanged."""
 
 
 class TranscriptEntry(Model, frozen=True, kw_only=True):

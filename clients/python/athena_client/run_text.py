@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-from athena_client.models import Run, TranscriptDelta, TranscriptEntry
+from athena_client.models import AgentActivity, Run, TranscriptDelta, TranscriptEntry
 
 
 class TextDelta(NamedTuple):
@@ -43,13 +43,22 @@ class ToolResult(NamedTuple):
     entry: TranscriptEntry
 
 
+class Activity(NamedTuple):
+    """An outside agent shows its reasoning, its plan or its open calls. It replaces the activity before.
+
+    It is live only. An activity without members shows nothing any more.
+    """
+
+    activity: AgentActivity
+
+
 class RunEnd(NamedTuple):
     """The run has ended or is paused. It is the last part."""
 
     run: Run
 
 
-RunPart: TypeAlias = TextDelta | TextReset | Message | ToolCall | ToolResult | RunEnd
+RunPart: TypeAlias = TextDelta | TextReset | Message | ToolCall | ToolResult | Activity | RunEnd
 
 
 class RunText:
@@ -68,6 +77,9 @@ class RunText:
     def take_delta(self, delta: TranscriptDelta) -> Iterator[RunPart]:
         """Yield the parts that live text adds."""
         if delta.run_id != self._run_id or delta.settled:
+            return
+        if delta.activity is not None:
+            yield Activity(delta.activity)
             return
         if (delta.reset or delta.turn != self._turn) and self._text:
             yield from self._reset()

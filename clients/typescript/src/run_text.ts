@@ -1,6 +1,6 @@
 // The parts of a run: text, messages, tool calls, and the end.
 
-import type { Run, TranscriptDelta, TranscriptEntry } from "./generated/types.js";
+import type { AgentActivity, Run, TranscriptDelta, TranscriptEntry } from "./generated/types.js";
 
 /**
  * A part of a run.
@@ -11,6 +11,8 @@ import type { Run, TranscriptDelta, TranscriptEntry } from "./generated/types.js
  *   off before the model had finished.
  * - `tool-call`: `arguments` is JSON as the model wrote it; null if it was redacted.
  * - `tool-result`: `content` is null if it was redacted.
+ * - `activity`: an outside agent shows its reasoning, its plan or its open calls. It replaces the activity before, and is
+ *   live only.
  * - `end` is the last part: the run has ended or is paused.
  */
 export type RunPart =
@@ -30,6 +32,7 @@ export type RunPart =
       readonly isError: boolean;
       readonly entry: TranscriptEntry;
     }
+  | { readonly type: "activity"; readonly activity: AgentActivity }
   | { readonly type: "end"; readonly run: Run };
 
 /**
@@ -46,6 +49,10 @@ export class RunText {
   /** Yield the parts that live text adds. */
   *delta(delta: TranscriptDelta): Generator<RunPart> {
     if (delta.runId !== this.runId || delta.settled) return;
+    if (delta.activity) {
+      yield { type: "activity", activity: delta.activity };
+      return;
+    }
     if (delta.reset || delta.turn !== this.turn) yield* this.reset();
     this.turn = delta.turn;
     const offset = delta.offset ?? 0;

@@ -56,6 +56,11 @@ test("text of a failed call is withdrawn", () => {
   ]);
 });
 
+test("an activity takes no text back", () => {
+  const shown: TranscriptDelta = { runId: RUN, turn: 1, activity: { thoughts: "Perhaps" } };
+  assert.deepEqual(short(parts(live(2, 0, "Hel"), shown, live(2, 3, "lo"))), ["text Hel", "activity", "text lo"]);
+});
+
 test("tools come as calls and results, other runs not at all", () => {
   const call = said("a", "{}", { role: "tool", kind: "tool-call", toolName: "files" });
   const result = said("b", "no", { role: "tool", kind: "tool-result", toolName: "files", isError: true });

@@ -1,14 +1,17 @@
 """Runs that an outside agent executes, over HTTP, with the fake agent and a scripted model."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
+from itertools import takewhile
 
 import pytest
 
 from athena_core.system.sandbox import probe
 from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, Refuses, Step, shell
 from tests.support.api import Json, soon
+from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, agent_site
 
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
@@ -30,6 +33,7 @@ AGENTS = {
     "silent": ("never-asks",),
     "forgets": ("forgets", "never-asks"),
     "no-resume": ("no-resume",),
+    "open": ("shows-work",),
     **{name: (name,) for name in ODD},
 }
 
@@ -108,6 +112,34 @@ def test_a_denied_call_is_not_made(site: AgentSite) -> None:
     assert not (site.files(run_id) / "out.txt").exists()
     denied, made = site.payloads(run_id, "tool.called")
     assert (denied["refused"], "refused" in made) == ("denied", False)
+
+
+def test_reasoning_the_plan_and_open_calls_are_live_and_not_recorded(site: AgentSite) -> None:
+    api = site.server.api
+    rules = ({"match": {"kind": "execute"}, "approval": "allow"},)
+    run_id = site.start("shows its plan", EDIT, SLEEP, profile=site.profile("open", rules), sessionId="live")
+    with api.stream("/sessions/live/transcript/stream") as frames:
+        shown = (frame.data["data"] for frame in frames if frame.event == "transcript.delta")
+        before = next(one["activity"] for one in shown if one.get("activity", {}).get("calls"))
+        assert before["thoughts"] == "I should do this first."
+        assert before["plan"] == [
+            {"text": "Change the file", "status": "in_progress"},
+            {"text": "Run the tests", "status": "pending"},
+        ]
+        (edit,) = before["calls"]
+        assert edit.pop("toolCallId")
+        diff = "--- /dev/null\n+++ out.txt\n@@ -0,0 +1 @@\n+hi"
+        assert edit == {"title": "out.txt", "kind": "edit", "status": "pending", "diff": diff}
+        api.await_event("run.asked", runId=run_id)
+        answer(api, run_id)
+        begun = (one["activity"]["calls"][0] for one in shown if one.get("activity", {}).get("calls"))
+        sleep = next(call for call in begun if call.get("output") == "begun")
+        assert (sleep["kind"], sleep["status"]) == ("execute", "in_progress")
+        api.post(f"/run-control/by-run/{run_id}/cancel")
+        rest = list(takewhile(lambda one: not one.get("settled"), shown))
+    assert rest[-1] == {"runId": run_id, "turn": rest[-1]["turn"], "activity": {}}
+    assert "this first" not in json.dumps(api.events(runId=run_id))
+    assert "activity" not in json.dumps(api.events(runId=run_id))
 
 
 # How it ends

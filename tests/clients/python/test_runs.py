@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_client import (
+    Activity,
     AsyncAthena,
     Athena,
     AthenaError,
@@ -21,7 +22,7 @@ from athena_client import (
     ToolCall,
     ToolResult,
 )
-from athena_client.models import TranscriptDelta, TranscriptEntry
+from athena_client.models import AgentActivity, PlanStep, TranscriptDelta, TranscriptEntry
 from athena_client.run_text import RunText
 from tests.conftest import Serve
 from tests.support.gate import Gates
@@ -204,6 +205,14 @@ def test_text_that_comes_again_after_a_reconnection_is_shown_once() -> None:
     for text in ("Hel", "Hello", "Hel", "Hello there"):
         parts += merger.take_delta(TranscriptDelta(run_id="run_1", turn=1, offset=0, text=text))
     assert parts == [TextDelta("Hel"), TextDelta("lo"), TextDelta(" there")]
+
+
+def test_an_activity_takes_no_text_back() -> None:
+    merger, plan = RunText("run_1"), AgentActivity(plan=[PlanStep(text="Look", status="pending")])
+    parts = [*merger.take_delta(TranscriptDelta(run_id="run_1", turn=2, offset=0, text="Hel"))]
+    parts += merger.take_delta(TranscriptDelta(run_id="run_1", turn=1, activity=plan))
+    parts += merger.take_delta(TranscriptDelta(run_id="run_1", turn=2, offset=3, text="lo"))
+    assert parts == [TextDelta("Hel"), Activity(plan), TextDelta("lo")]
 
 
 NUMBERS = st.integers(0, 6)

@@ -16,6 +16,7 @@ from athena_core.agents.acp_messages import (
     PROTOCOL_VERSION,
     FormQuestion,
     PermissionRequest,
+    PlanUpdate,
     SessionUpdate,
     TextChunk,
     ThoughtChunk,
@@ -42,6 +43,7 @@ from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.execution.agent import compile_context
 from athena_core.services.execution.completion import RunCompletion, runs_command
+from athena_core.services.execution.outside.activity import LiveActivity
 from athena_core.services.execution.outside.agent_process import (
     PROBLEM_CHARS_MAX,
     AgentProcess,
@@ -59,7 +61,13 @@ from athena_core.services.execution.outside.permissions import (
 )
 from athena_core.services.execution.outside.prompts import first_prompt, go_on_prompt, replay_prompt
 from athena_core.services.execution.outside.run_ledger import RunLedger
-from athena_core.services.execution.performer import RunEnd, RunRecorder, ShowText, run_failed
+from athena_core.services.execution.performer import (
+    RunEnd,
+    RunRecorder,
+    ShowActivity,
+    ShowText,
+    run_failed,
+)
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, open_asks, spent
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.text import preview
@@ -92,6 +100,7 @@ class AgentParts(NamedTuple):
     clock: Clock
     ids: Ids
     show: ShowText | None
+    show_activity: ShowActivity | None
     timing: AgentTiming
 
 
@@ -125,6 +134,7 @@ class AgentRun:
         self.transcript = AgentTranscript(
             assignment, recorder, parts.mask, parts.ids, parts.show, message_ids=known.message_ids
         )
+        self._activity = LiveActivity(assignment, self.transcript, parts.mask, parts.show_activity)
         self._permissions = Permissions(
             assignment, policy, self.transcript, recorder, parts.rules, parts.mask, parts.clock, parts.ids
         )
@@ -226,7 +236,10 @@ class AgentRun:
             self.transcript.closed = True
             raise
         finally:
-            await process.end()
+            try:
+                await process.end()
+            finally:
+                self._activity.end()
             self._permissions.forget_process()
         if self._ledger.broken is not None:
             raise self._ledger.broken
@@ -346,18 +359,24 @@ class AgentRun:
     # The handler of the agent's session
 
     async def updated(self, update: SessionUpdate) -> None:
-        """Record what the agent says and does. Reasoning, plans and its own figures are not recorded."""
+        """Record what the agent says and does. Reasoning and plans are shown only, and its own figures are ignored."""
         match update:
             case ThoughtChunk():
-                pass
+                self._activity.think(update.text)
             case TextChunk():
                 self.transcript.say(update)
+                self._activity.speak()
+            case PlanUpdate():
+                self._activity.plan(update)
             case ToolCallUpdate():
                 await self.transcript.updated(update)
+                self._activity.calls_changed()
 
     async def permission(self, request: PermissionRequest) -> Choice:
         """Decide about a call of the agent."""
-        return await self._permissions.decide(request)
+        choice = await self._permissions.decide(request)
+        self._activity.calls_changed()
+        return choice
 
     async def question(self, question: FormQuestion) -> Answers:
         """Decline: questions are not offered to the agent."""

@@ -205,6 +205,10 @@ class AgentTranscript:
         entries = self._entries.values()
         return any(entry.open or (entry.call.status == "in_progress" and not entry.finished) for entry in entries)
 
+    def open_calls(self) -> list[TranscriptCall]:
+        """Return the calls that have not ended, oldest first."""
+        return [entry for entry in self._entries.values() if not (entry.finished or entry.call.ended)]
+
     async def updated(self, update: ToolCallUpdate) -> None:
         """Record what an update says about a call. Raise CallWithoutPermission, and as ``record``."""
         entry = self.entry(self._calls.update(update))

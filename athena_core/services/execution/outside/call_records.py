@@ -79,7 +79,7 @@ def tool_called(
 
 def call_result(call: AgentToolCall, mask: Mask, call_id: str) -> run.TranscriptAppended:
     """Return the result of a call that ended: its output, and the changes of files that it reports."""
-    whole = clean(mask.hide("\n".join((call.output, *_diffs(call)))).strip("\n"))
+    whole = clean(mask.hide("\n".join((call.output, *diffs_of(call)))).strip("\n"))
     content = cut(whole, RESULT_CHARS_MAX)
     return run.TranscriptAppended(
         role="tool",
@@ -107,11 +107,11 @@ def unmade_result(call_id: str, why: str, *, interrupted: bool = False) -> run.T
     )
 
 
-def _diffs(call: AgentToolCall) -> Iterator[str]:
-    """Yield the changes of files that a call reports, as unified diffs."""
+def diffs_of(call: AgentToolCall, lines_max: int = DIFF_LINES_MAX) -> Iterator[str]:
+    """Yield the changes of files that a call reports, as unified diffs. Of larger files only the sizes are named."""
     for change in call.changes:
         before, after = (change.before or "").splitlines(), change.after.splitlines()
-        if max(len(before), len(after)) > DIFF_LINES_MAX:
+        if max(len(before), len(after)) > lines_max:
             yield f"{change.path}: {len(before)} lines before, {len(after)} after"
         else:
             yield "\n".join(difflib.unified_diff(before, after, _old(change), change.path, lineterm=""))

@@ -30,6 +30,20 @@ export interface ActiveRunPage {
   readonly nextCursor?: string | undefined;
 }
 
+/**
+ * What an outside agent shows beside its words now; nothing of it is recorded. An empty one shows nothing.
+ *
+ * `thoughts` is the end of its newest reasoning.
+ */
+export interface AgentActivity {
+  /** End of its newest reasoning; absent without one. */
+  readonly thoughts?: string | undefined;
+  /** Steps of its plan; absent without one. */
+  readonly plan?: readonly PlanStep[] | undefined;
+  /** Newest calls that have not ended, oldest first; absent without one. */
+  readonly calls?: readonly OpenCall[] | undefined;
+}
+
 /** Tool calls of this kind, or commands that begin with these words; without a field, all calls. */
 export interface AgentMatch {
   /** Kind of the call, as the agent says; absent: any. */
@@ -2198,6 +2212,28 @@ export interface NoteText {
   readonly lineEnd: number;
 }
 
+/**
+ * A tool call of an agent that has not ended. It is `pending` until it begins; a person may be asked meanwhile.
+ *
+ * `output` is the end of the output so far, `diff` the changes of files that the agent shows.
+ */
+export interface OpenCall {
+  /** Id of the tool call; absent without one. */
+  readonly toolCallId: string;
+  /** Title of the call. */
+  readonly title: string;
+  /** Kind of the call. */
+  readonly kind: string;
+  /** `pending` until it begins. */
+  readonly status: OpenCallStatus | (string & {});
+  /** End of its output so far; absent without one. */
+  readonly output?: string | undefined;
+  /** Changes of files that it shows, as a unified diff; absent without one. */
+  readonly diff?: string | undefined;
+}
+
+export type OpenCallStatus = "in_progress" | "pending";
+
 /** Active runs now, and failures and rejections in the last 24 hours. */
 export interface OperationalSummary {
   /** Active runs. */
@@ -2497,6 +2533,16 @@ export interface PlainPolicyBody {
   /** Reason of the change, for auditors. */
   readonly auditComment?: string | null | undefined;
 }
+
+/** A step of an agent's plan. */
+export interface PlanStep {
+  /** The step. */
+  readonly text: string;
+  /** Progress of the step. */
+  readonly status: PlanStepStatus | (string & {});
+}
+
+export type PlanStepStatus = "completed" | "in_progress" | "pending";
 
 /** The current policy and the time of its last change. */
 export interface PolicyDocument {
@@ -3101,6 +3147,8 @@ export interface Run {
   readonly redacted?: boolean | undefined;
   /** Display name of its profile; absent without one. */
   readonly agentName?: string | undefined;
+  /** Outside agent of its profile; absent without one. */
+  readonly agent?: string | undefined;
   /** Milliseconds from start to end; absent before the end. */
   readonly durationMs?: number | undefined;
   /** Number of runs that name it as their parent; absent without any. */
@@ -4183,8 +4231,9 @@ export type ToolPolicyApproval = "allow" | "ask" | "deny";
 /**
  * The text since the last delta, from character `offset` of its turn on.
  *
- * A `reset` has no text: the client discards what it showed of the turn. After the last entry of a run that ended or is
- * paused, one delta without text is `settled`; its turn is 0.
+ * A `reset` has no text: the client discards what it showed of the turn. An `activity` has no text either: it replaces
+ * the one before. After the last entry of a run that ended or is paused, one delta without text is `settled`; its turn
+ * is 0.
  */
 export interface TranscriptDelta {
   /** Id of the run. */
@@ -4193,12 +4242,14 @@ export interface TranscriptDelta {
   readonly turn: number;
   /** First character of this text in its turn. */
   readonly offset?: number | undefined;
-  /** Text to append; absent with `reset`. */
+  /** Text to append; absent with `reset` and `activity`. */
   readonly text?: string | undefined;
   /** True: discard the text of this turn. */
   readonly reset?: boolean | undefined;
   /** True if the log has all text of the turn. */
   readonly settled?: boolean | undefined;
+  /** Replaces the activity before; absent if unchanged. */
+  readonly activity?: AgentActivity | undefined;
 }
 
 /**

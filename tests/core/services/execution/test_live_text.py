@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,16 @@ from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.execution.live_relay import PIECE_CHARS_MAX, LiveRelay
-from athena_core.services.execution.live_text import LIVE_CHARS_MAX, LiveSubscriber, LiveText, TranscriptDelta
+from athena_core.services.execution.live_text import (
+    ACTIVITY_CHARS_MAX,
+    LIVE_CHARS_MAX,
+    AgentActivity,
+    LiveSubscriber,
+    LiveText,
+    OpenCall,
+    PlanStep,
+    TranscriptDelta,
+)
 from athena_core.system.problems import Problems
 from athena_core.system.signal import Signal
 from tests.core.log.pots import new_log
@@ -320,3 +330,97 @@ def test_an_entry_that_is_known_there_first_does_not_take_the_text_back_here(
     elsewhere._on_rows([row(7, run.TranscriptAppended.TYPE)])
     assert list(relay.pieces("one")) == []
     assert live.writing("one") is not None
+
+
+# What an agent shows beside its words
+
+PLAN = AgentActivity(plan=(PlanStep(text="Look", status="in_progress"),))
+BUSY = AgentActivity(
+    thoughts="Perhaps … 🦉" * 300,
+    calls=(OpenCall(tool_call_id="call_1", title="ls", kind="execute", status="pending"),),
+)
+NOTHING = AgentActivity()
+
+
+def activities(subscriber: LiveSubscriber) -> list[tuple[str, AgentActivity | None]]:
+    return [(delta.run_id, delta.activity) for delta in subscriber.take() if not delta.settled]
+
+
+def test_a_subscriber_gets_the_newest_activity_once(live: LiveText) -> None:
+    quick, slow = live.subscribe("one"), live.subscribe("one")
+    live.show("one", "run_1", 1, BUSY)
+    assert activities(quick) == [("run_1", BUSY)]
+    live.show("one", "run_1", 1, PLAN)
+    late = live.subscribe("one")
+    for subscriber in (quick, slow, late):
+        assert activities(subscriber) == [("run_1", PLAN)]
+        assert activities(subscriber) == []
+    live.show("one", "run_1", 1, None)
+    assert activities(quick) == [("run_1", NOTHING)]
+    assert activities(live.subscribe("one")) == []
+
+
+def test_text_and_activity_do_not_take_each_other_back(live: LiveText) -> None:
+    reader, subscriber = Reader(live), live.subscribe("one")
+    live.append("one", "run_1", 1, "Hel")
+    live.show("one", "run_1", 1, PLAN)
+    live.append("one", "run_1", 1, "lo")
+    assert [delta.text for delta in subscriber.take()] == ["Hello", None]
+    live.append("one", "run_1", 1, None)
+    assert [delta.reset for delta in subscriber.take()] == [True]
+    assert reader.subscriber.take() == [TranscriptDelta(run_id="run_1", turn=1, activity=PLAN)]
+
+
+@pytest.mark.parametrize("kind", sorted({run.RunLeased.TYPE, run.RunPaused.TYPE, *run.ENDING_TYPES}))
+def test_the_activity_of_a_run_that_ended_or_moved_is_gone(live: LiveText, kind: str) -> None:
+    subscriber = live.subscribe("one")
+    live.show("one", "run_1", 1, PLAN)
+    activities(subscriber)
+    live._on_rows([row(7, kind, "run_2"), row(8, run.TranscriptAppended.TYPE)])
+    assert activities(subscriber) == []
+    live._on_rows([row(9, kind)])
+    assert activities(subscriber) == [("run_1", NOTHING)]
+    assert live.activity("one") is None
+
+
+def test_the_activity_of_the_next_run_takes_the_place_of_the_last(live: LiveText) -> None:
+    subscriber = live.subscribe("one")
+    live.show("one", "run_1", 1, BUSY)
+    activities(subscriber)
+    live.show("one", "run_2", 1, PLAN)
+    live.show("one", "run_1", 1, None)
+    assert activities(subscriber) == [("run_1", NOTHING), ("run_2", PLAN)]
+
+
+def test_the_activity_of_another_process_arrives_whole_or_not_at_all(live: LiveText, elsewhere: LiveText) -> None:
+    relay, subscriber = LiveRelay(elsewhere, None, Problems(FixedClock())), live.subscribe("one")
+    for lost in (False, True):
+        elsewhere.show("one", "run_1", 1, BUSY)
+        first, *rest = relay.pieces("one")
+        assert rest
+        assert all(len(piece.text or "") <= PIECE_CHARS_MAX for piece in (first, *rest))
+        for piece in rest if lost else (first, *rest):
+            live.append_remote("one", piece)
+        assert activities(subscriber) == ([] if lost else [("run_1", BUSY)])
+        assert live._arriving == {}
+    assert list(relay.pieces("one")) == []
+    elsewhere.show("one", "run_1", 1, None)
+    (withdrawn,) = relay.pieces("one")
+    live.append_remote("one", withdrawn)
+    assert activities(subscriber) == [("run_1", NOTHING)]
+    assert relay._sent_activities == {}
+
+
+def test_the_activity_of_another_process_is_late_after_the_end_and_has_a_limit(
+    live: LiveText, elsewhere: LiveText
+) -> None:
+    relay = LiveRelay(elsewhere, None, Problems(FixedClock()))
+    elsewhere.show("one", "run_1", 1, AgentActivity(thoughts="x" * ACTIVITY_CHARS_MAX))
+    assert list(relay.pieces("one")) == []
+    elsewhere.show("one", "run_1", 1, PLAN)
+    (piece,) = relay.pieces("one")
+    live.append_remote("one", msgspec.structs.replace(piece, activity_chars=ACTIVITY_CHARS_MAX + 1))
+    assert live._arriving == {}
+    live._on_rows([row(7, run.RunCompleted.TYPE)])
+    live.append_remote("one", piece)
+    assert live.activity("one") is None
