@@ -376,7 +376,7 @@ class ActiveRun(Model, frozen=True, kw_only=True):
 
 
 class AgentActivity(Model, frozen=True, kw_only=True):
-    """What an outside agent shows beside its words now; nothing of it is recorded. An empty one shows nothing.
+    """The reasoning, plan and open calls that an outside agent shows now. Nothing of it is recorded.
 
     `thoughts` is the end of its newest reasoning.
     """

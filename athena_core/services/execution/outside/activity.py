@@ -1,7 +1,7 @@
-"""What an outside agent shows beside its words while it works: reasoning, its plan, and calls that have not ended.
+"""The activity of an outside agent beside its words: reasoning, its plan, and calls that have not ended.
 
-It is live only: nothing of it is recorded, and it ends with the process of the agent. What is shown is bounded, and
-changes at most ``CHANGES_A_SECOND`` times a second, whatever the agent sends.
+It is live only: nothing of it is recorded, and it ends with the process of the agent. It is bounded, and changes at
+most ``CHANGES_A_SECOND`` times a second, however much the agent sends.
 """
 
 import asyncio

@@ -31,7 +31,7 @@ export interface ActiveRunPage {
 }
 
 /**
- * What an outside agent shows beside its words now; nothing of it is recorded. An empty one shows nothing.
+ * The reasoning, plan and open calls that an outside agent shows now. Nothing of it is recorded.
  *
  * `thoughts` is the end of its newest reasoning.
  */

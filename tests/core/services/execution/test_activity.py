@@ -1,4 +1,4 @@
-"""What an outside agent shows beside its words: bounded, masked, and only a few times a second."""
+"""The activity of an outside agent: bounded, masked, and shown only a few times a second."""
 
 import asyncio
 from typing import Any, cast
@@ -69,7 +69,7 @@ async def test_a_secret_in_pieces_of_reasoning_in_a_plan_and_in_a_call_is_hidden
     for piece in ("The token ", SECRET[:9], SECRET[9:], " is here"):
         shown.live.think(piece)
     shown.live.plan(PlanUpdate([PlanEntry(f"Use {SECRET}")]))
-    content = [
+    content: list[dict[str, Any]] = [
         {"type": "content", "content": {"type": "text", "text": f"found {SECRET}"}},
         {"type": "diff", "path": "a", "oldText": None, "newText": SECRET},
     ]
@@ -89,7 +89,7 @@ async def test_a_plan_is_cut_and_odd_statuses_are_pending(shown: Shown) -> None:
 
 
 async def test_the_newest_calls_are_shown_and_all_of_it_fits_in_the_relay(shown: Shown) -> None:
-    large = [
+    large: list[dict[str, Any]] = [
         {"type": "content", "content": {"type": "text", "text": '"\n' * 900_000}},
         {"type": "diff", "path": "a", "oldText": '"\n' * 200, "newText": "'\n" * 200},
         {"type": "diff", "path": "b", "oldText": "", "newText": "\\" * 90_000},
