@@ -262,9 +262,7 @@ def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
 @FLEET.handler
 def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
     row = rows.change(OPEN, recorded.stream)
-    _release(rows, row)
-    row.reserved_micro_usd = recorded.event.reserved_micro_usd
-    _budget(rows).reserved_micro_usd += row.reserved_micro_usd
+    _reserve(rows, row, recorded.event.reserved_micro_usd)
 
 
 @FLEET.handler
@@ -296,7 +294,7 @@ def run_answered(rows: Rows, recorded: Recorded[RunAnswered]) -> None:
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     row = rows.change(OPEN, recorded.stream)
     row.since, row.elapsed_ms = None, recorded.event.elapsed_ms
-    _release(rows, row)
+    _reserve(rows, row, 0)
     now = _current(rows)
     now.running -= 1
     now.paused += 1
@@ -343,7 +341,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     if event.first_token_ms is not None:
         _count_time(rows, FIRST_TOKEN, event.provider, event.first_token_ms)
     if row.reserved_micro_usd or cost > 0:
-        _release(rows, row)
+        _reserve(rows, row, event.reserved_micro_usd or 0)
         rows.tally(DAY, iso(recorded.at)[:10]).spent_micro_usd += max(cost, 0)
 
 
@@ -445,11 +443,11 @@ def _open_run(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiti
     )
 
 
-def _release(rows: Rows, row: OpenRunRow) -> None:
-    """Release the reservation of a run."""
-    if row.reserved_micro_usd:
-        _budget(rows).reserved_micro_usd -= row.reserved_micro_usd
-        row.reserved_micro_usd = 0
+def _reserve(rows: Rows, row: OpenRunRow, micro_usd: int) -> None:
+    """Replace the reservation of a run; 0 releases it."""
+    if row.reserved_micro_usd != micro_usd:
+        _budget(rows).reserved_micro_usd += micro_usd - row.reserved_micro_usd
+        row.reserved_micro_usd = micro_usd
         rows.put(OPEN, row)
 
 
@@ -490,7 +488,7 @@ def _change_pending(rows: Rows, session_id: str, change: int) -> None:
 def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
     """Count the end of a run. A run that was never admitted counts as withdrawn."""
     row = rows.need(OPEN, recorded.stream)
-    _release(rows, row)
+    _reserve(rows, row, 0)
     _change_unleased(rows, recorded, unleased=False)
     rows.delete(OPEN, recorded.stream)
     now = _current(rows)

@@ -82,9 +82,9 @@ class Call:
         path, body = self._wire.target_of(asked, served)
         self._size = len(body)
         least, most = self._bounds(asked)
-        self._granted = await self._ledger.reserve(self._number, self._upstream.provider, served, least, most)
         headers = self._exchange.headers
         async with self._watching(asked.streamed):
+            self._granted = await self._ledger.reserve(self._number, self._upstream.provider, served, least, most)
             try:
                 self._sent = True
                 async with self._upstream.post(path, asked.query, headers, body) as raw:
@@ -156,7 +156,7 @@ class Call:
             if watched.cancelled():
                 return
             self._client_left = True
-            if streamed and making is not None:
+            if making is not None and (streamed or not self._sent):
                 making.cancel()
 
         watching.add_done_callback(left)

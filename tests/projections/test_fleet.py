@@ -135,7 +135,12 @@ def test_the_day_has_its_spend_reservations_and_budget(tmp_path: Path) -> None:
     reserve(first, 4)
     reserve(first, 5)  # in place of the one before
     reserve(second, 3)
-    history.pay(first, 2_000_000)
+    one_of_two = UsageRecorded(
+        provider="mock", model="m", usage=Usage(), cost_micro_usd=1_000_000, reserved_micro_usd=4_000_000
+    )
+    history.in_run(first, one_of_two)
+    assert today("kept") == {"day": "2026-01-01", "spentUsd": 1, "reservedUsd": 7, "budgetUsd": 20}
+    history.pay(first, 1_000_000)
     assert today("settled") == {"day": "2026-01-01", "spentUsd": 2, "reservedUsd": 3, "budgetUsd": 20}
     history.end(second, "crashed")
     history.pay(third, -1_000_000)  # a negative count is 0

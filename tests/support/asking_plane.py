@@ -289,7 +289,7 @@ class Recorder:
         last = self._world.submit(lambda reader, context: raise_asks(reader, context, capacity, run_id, command))
         return admission.still_open(last)
 
-    async def reserve(self, wanted: Any) -> int | None:
+    async def reserve(self, wanted: Any, *, patient: bool = True) -> int | None:
         return None
 
     async def commit(self, transaction: Any) -> Any:

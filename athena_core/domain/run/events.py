@@ -313,6 +313,7 @@ class UsageRecorded(Event):
 
     ``estimated``: the provider reported no usage, so characters were counted. ``failed``: the call failed or was
     cancelled after the first output or report of usage. ``first_token_ms``: time to the first piece of the output.
+    ``reserved_micro_usd``: the part of the daily budget that stays reserved for other open calls of the run.
     """
 
     TYPE: ClassVar[str] = "usage.recorded"
@@ -329,12 +330,14 @@ class UsageRecorded(Event):
     cost_micro_usd: int | None = None
     price_version: str | None = None
     first_token_ms: int | None = None
+    reserved_micro_usd: int | None = None
 
 
 class BudgetReserved(Event):
-    """The maximum cost of a model call, and the cost of its turn so far, were reserved from the daily budget.
+    """The maximum cost of the open model calls of a run was reserved from the daily budget.
 
-    The next recorded usage settles the reservation. A pause or the end of the run releases it.
+    The sum includes the unrecorded cost of failed calls, and replaces the one before. The next recorded usage settles
+    it, except for the part that the usage keeps for other open calls. A pause or the end of the run releases it.
     """
 
     TYPE: ClassVar[str] = "budget.reserved"
@@ -573,6 +576,7 @@ RunStep = (
     | WorkspaceOpened
     | WorkspaceChanged
     | UsageRecorded
+    | BudgetReserved
     | RunAsked
     | RunAnswered
 )

@@ -202,7 +202,8 @@ def _reserved_guards(recorded: Recorded[BudgetReserved]) -> tuple[Guard, ...]:
 
 
 def _paid_guards(recorded: Recorded[UsageRecorded]) -> tuple[Guard, ...]:
-    settled = Guard(kind="reserved", key=recorded.stream, value=None)
+    left = recorded.event.reserved_micro_usd
+    settled = Guard(kind="reserved", key=recorded.stream, value=(left,) if left else None)
     cost = recorded.event.cost_micro_usd or 0
     if cost <= 0:  # a negative cost reported by a provider is not credited
         return (settled,)

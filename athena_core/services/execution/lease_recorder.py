@@ -51,10 +51,13 @@ class RunWriter:
         events = (self._log.codec.decode(row).event for row in rows)
         return [event for event in events if isinstance(event, run.RunAnswered)]
 
-    async def reserve(self, run_id: str, token: int, wanted: BudgetRequest, meta: Meta) -> int | None:
+    async def reserve(
+        self, run_id: str, token: int, wanted: BudgetRequest, meta: Meta, *, patient: bool = True
+    ) -> int | None:
         """Reserve the cost of a call from the daily budget. Return how much it may cost, None for any sum.
 
-        Wait while other runs' reservations may settle. Raise BudgetReached, or LeaseLost if the run has ended.
+        If ``patient``, wait while other runs' reservations may settle. Raise BudgetReached, or LeaseLost if the run has
+        ended.
         """
         waited, failures, capacity = 0.0, 0, self.capacity
         while True:
@@ -66,8 +69,8 @@ class RunWriter:
                 raise LeaseLost("the run has ended")
             if granted.reached is None:
                 return granted.micro_usd
-            if not granted.wait or waited >= RESERVE_SECONDS_MAX:
-                raise BudgetReached(granted.reached)
+            if not granted.wait or not patient or waited >= RESERVE_SECONDS_MAX:
+                raise BudgetReached(granted.reached, passing=granted.wait)
             failures += 1
             delay = retry.LOG.after(failures)
             await anyio.sleep(delay)
@@ -146,12 +149,13 @@ class LeaseRecorder:
         recorded = self._writer.answers(self._assignment.run_id)
         return tuple(event for event in recorded if event.ask_id in asks and event.cause != "run-ended")
 
-    async def reserve(self, wanted: BudgetRequest) -> int | None:
-        """Reserve the cost of a call.
+    async def reserve(self, wanted: BudgetRequest, *, patient: bool = True) -> int | None:
+        """Reserve the cost of a call; if ``patient``, wait for the reservations of other runs to settle.
 
         Return how much it may cost, None for any sum. Raise BudgetReached or LeaseLost.
         """
-        return await self._writer.reserve(self._assignment.run_id, self._assignment.token, wanted, self._meta)
+        run_id, token = self._assignment.run_id, self._assignment.token
+        return await self._writer.reserve(run_id, token, wanted, self._meta, patient=patient)
 
     async def pause(self, reached: run.DayReached | None, last: tuple[run.RunStep, ...]) -> bool:
         """Record the last steps, and pause the run for its own budget or the daily one; its time stops.

@@ -21,8 +21,11 @@ class RunRecorder(Protocol):
     async def record(self, steps: tuple[run.RunStep, ...]) -> bool:
         """Record steps. Return True if the run is still open."""
 
-    async def reserve(self, wanted: BudgetRequest) -> int | None:
-        """Reserve the cost of a call. Return how much it may cost, None for any sum. Raise BudgetReached."""
+    async def reserve(self, wanted: BudgetRequest, *, patient: bool = True) -> int | None:
+        """Reserve the cost of a call. Return how much it may cost, None for any sum. Raise BudgetReached.
+
+        If ``patient``, wait for the reservations of other runs to settle.
+        """
 
     async def commit(self, transaction: Transaction[A]) -> Committed[A]:
         """Commit something else for the run."""
@@ -40,11 +43,12 @@ class RunRecorder(Protocol):
 
 
 class BudgetReached(Exception):
-    """The daily budget cannot pay for a call."""
+    """The daily budget cannot pay for a call. ``passing`` means that it can once other reservations settle."""
 
-    def __init__(self, reached: run.DayReached) -> None:
+    def __init__(self, reached: run.DayReached, *, passing: bool = False) -> None:
         super().__init__(reached.reason)
         self.reached = reached
+        self.passing = passing
 
 
 class RunEnd(NamedTuple):
@@ -116,9 +120,9 @@ class Performers:
 
 
 def usage_recorded(
-    call: CallCost, turn: int, *, attempts: int | None = None, in_vain: bool = False
+    call: CallCost, turn: int, *, attempts: int | None = None, in_vain: bool = False, reserved: int = 0
 ) -> run.UsageRecorded:
-    """Return the record of a call's usage; default values are omitted."""
+    """Return the record of a call's usage; default values are omitted. ``reserved`` stays for other open calls."""
     return run.UsageRecorded(
         provider=call.provider,
         model=call.model,
@@ -132,6 +136,7 @@ def usage_recorded(
         cost_micro_usd=call.cost_micro_usd,
         price_version=call.price_version,
         first_token_ms=call.first_token_ms,
+        reserved_micro_usd=reserved or None,
     )
 
 

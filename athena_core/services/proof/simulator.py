@@ -285,7 +285,14 @@ class Simulator:
             self._fold(outcome.facts, move.time, _at(move))
 
     def _reserve(self, move: TimedStep, event: run.BudgetReserved) -> None:
-        """Reserve the cost of a model call made under a daily budget; the recorded cost is the least it needs."""
+        """Reserve the cost of a model call made under a daily budget; the recorded cost is the least it needs.
+
+        A smaller sum than the one before only releases a part of it.
+        """
+        (held,) = self._guards.of("reserved").get(move.simulated.request.run_id, (0,))
+        if event.reserved_micro_usd <= int(held):
+            self._fold((_fact(move.simulated, event),), move.time, _at(move))
+            return
         following = islice(move.simulated.steps, move.simulated.next - 1, None)
         usage = next((one.event for one in following if isinstance(one.event, run.UsageRecorded)), None)
         cost = max(usage.cost_micro_usd or 0, 0) if usage is not None else 0

@@ -527,9 +527,9 @@ def resume(
 
 
 class BudgetRequest(NamedTuple):
-    """Cost bounds of the next model call in micro-USD; ``lost`` is what failed calls of this turn already cost.
+    """Cost bounds of the next model call in micro-USD. Without ``most`` its price is unknown.
 
-    Without ``most`` its price is unknown.
+    ``lost`` is what failed calls of this turn already cost, and what other open calls of the run may cost.
     """
 
     turn: int

@@ -922,6 +922,7 @@ class UsageRecordedPayload(Model, frozen=True, kw_only=True):
     """Cost of its priced model calls, in millionths of a dollar; absent before one."""
     price_version: str | None = None
     first_token_ms: int | None = None
+    reserved_micro_usd: int | None = None
 
 
 class UsageRecorded(EventRecord, frozen=True, kw_only=True):
@@ -929,6 +930,7 @@ class UsageRecorded(EventRecord, frozen=True, kw_only=True):
 
     `estimated`: the provider reported no usage, so characters were counted. `failed`: the call failed or was cancelled
     after the first output or report of usage. `first_token_ms`: time to the first piece of the output.
+    `reserved_micro_usd`: the part of the daily budget that stays reserved for other open calls of the run.
     """
 
     type: Literal["usage.recorded"]
@@ -948,9 +950,10 @@ class BudgetReservedPayload(Model, frozen=True, kw_only=True):
 
 
 class BudgetReserved(EventRecord, frozen=True, kw_only=True):
-    """The maximum cost of a model call, and the cost of its turn so far, were reserved from the daily budget.
+    """The maximum cost of the open model calls of a run was reserved from the daily budget.
 
-    The next recorded usage settles the reservation. A pause or the end of the run releases it.
+    The sum includes the unrecorded cost of failed calls, and replaces the one before. The next recorded usage settles
+    it, except for the part that the usage keeps for other open calls. A pause or the end of the run releases it.
     """
 
     type: Literal["budget.reserved"]

@@ -340,6 +340,8 @@ DAY_SPENT = run.DayReached(reason="daily-budget", spent_micro_usd=5_000, budget_
 def test_a_reservation_is_set_aside_until_usage_settles_it_and_cost_counts_on_the_day() -> None:
     assert run.DECIDER.guards(recorded(RESERVED)) == (Guard(kind="reserved", key="run_1", value=(900,)),)
     settled = Guard(kind="reserved", key="run_1", value=None)
+    kept = Guard(kind="reserved", key="run_1", value=(300,))
+    assert run.DECIDER.guards(recorded(replace(PAID, reserved_micro_usd=300)))[0] == kept
     day = Guard(kind="spent", key="14", value=("2026-01-01", 600), adds=True)
     assert run.DECIDER.guards(recorded(DEAR)) == (settled, day)
     for cost in (None, 0, -600):  # negative usage from a provider refunds nothing

@@ -335,8 +335,9 @@ class AgentRun:
             return self._failed(AskRejected("the agent stopped after a call was refused"))
         if reason != "end_turn":
             return self._failed(_stopped(reason))
-        pending = transcript.progress.pending
-        unused = [unmade_result(ask.tool_call_id or "", NOT_MADE) for ask in pending if isinstance(ask, run.RunAsked)]
+        progress = transcript.progress
+        asks = [call for call in progress.pending if isinstance(call, run.RunAsked) and call not in open_asks(progress)]
+        unused = [unmade_result(ask.tool_call_id or "", NOT_MADE) for ask in asks]  # the end closes open ones
         steps = (*transcript.interrupted(), *unused, *transcript.answer())
         if runs_command(self._request.harness_profile_snapshot):
             await transcript.record(*steps)

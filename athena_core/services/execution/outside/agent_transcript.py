@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from athena_core.agents.acp_messages import PermissionRequest, TextChunk, ToolCallUpdate
 from athena_core.agents.tool_calls import AgentToolCall, ToolCalls
 from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.providers.mask import Mask, StreamMask
-from athena_core.providers.prices import CallCost
 from athena_core.services.execution.outside.call_records import call_result, tool_called, unmade_result
-from athena_core.services.execution.performer import RunRecorder, ShowText, usage_recorded
+from athena_core.services.execution.performer import RunRecorder, ShowText
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
 from athena_core.text import clean
 
@@ -88,7 +89,7 @@ class AgentTranscript:
         self._stream = StreamMask(mask)
         self._turn_ended = False
         self._shown = False
-        self._unpaid: list[tuple[CallCost, bool]] = []
+        self._unpaid: list[run.UsageRecorded | run.BudgetReserved] = []
         self._taken = {
             event.tool_call_id for event in self.progress.events if isinstance(event, run.ToolCalled | run.RunAsked)
         }
@@ -111,12 +112,12 @@ class AgentTranscript:
         """Follow steps that were recorded."""
         self.progress = after(self.progress, steps)
 
-    async def pay(self, cost: CallCost, *, in_vain: bool) -> None:
-        """Record the usage of a model call, or keep it for ``left_over`` if the run is being stopped.
+    async def pay(self, settled: run.UsageRecorded | run.BudgetReserved) -> None:
+        """Record the usage of a model call, or the end of one that costs nothing.
 
-        Its turn is the number of the answered call.
+        Its turn is the number of the answered call. If the run is being stopped, it is left for ``left_over``.
         """
-        self._unpaid.append((cost, in_vain))
+        self._unpaid.append(settled)
         async with self._lock:
             if self.closed or not self._unpaid:
                 return
@@ -127,11 +128,11 @@ class AgentTranscript:
 
     def unpaid(self) -> tuple[run.RunStep, ...]:
         """Return the usage that is not recorded, once."""
-        costs, self._unpaid = self._unpaid, []
+        unpaid, self._unpaid = self._unpaid, []
         steps, turn = list[run.RunStep](), self.progress.calls + 1
-        for cost, in_vain in costs:
-            steps.append(usage_recorded(cost, turn, in_vain=in_vain))
-            turn += not in_vain
+        for settled in unpaid:
+            steps.append(replace(settled, turn=turn))
+            turn += isinstance(settled, run.UsageRecorded) and not settled.failed
         return tuple(steps)
 
     def left_over(self) -> tuple[run.RunStep, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import anyio
+from msgspec.structs import replace
 
 from athena_core.agents.acp import Choice
 from athena_core.agents.acp_messages import PermissionRequest
@@ -125,12 +126,9 @@ class Permissions:
         return await self._ask(entry, arguments, allow.option_id, reject_id)
 
     async def _ask(self, entry: TranscriptCall, arguments: str, allow: str, reject: str | None) -> Choice:
-        """Use an answer that was given before, or wait for one."""
+        """Wait for an answer, which may have been given before."""
         transcript, tool = self._transcript, tool_of(self._policy.name, entry.call)
         known = next((ask for ask in self._asks() if (ask.tool_name, ask.arguments) == (tool, arguments)), None)
-        if known is not None and self._allowed(known):
-            await self._begin(entry, known)
-            return _always(allow)
         entry.waits = True
         if known is None:
             known = self._raise(entry, tool, arguments)
@@ -195,14 +193,13 @@ class Permissions:
         answers = self._transcript.progress.answers
         return next((answer for answer in answers if answer.ask_id == ask.ask_id), None)
 
-    def _allowed(self, ask: run.RunAsked) -> bool:
-        answer = self._answer(ask)
-        return answer is not None and allows(ask, answer)
-
     async def _begin(self, entry: TranscriptCall, ask: run.RunAsked) -> None:
-        """Record a call that a person or a rule allowed, under the id that the ask has."""
+        """Record a call that a person or a rule allowed, as it was asked for, whatever the agent said of it later."""
         entry.id = ask.tool_call_id or entry.id
-        await self._transcript.record(*self._transcript.words(), self._transcript.called(entry, ask_id=ask.ask_id))
+        called = self._transcript.called(entry, ask_id=ask.ask_id)
+        if ask.arguments is not None:
+            called = replace(called, kind=ask.tool_kind, chars=ask.chars, arguments=ask.arguments)
+        await self._transcript.record(*self._transcript.words(), called)
 
     # The answers
 

@@ -312,13 +312,21 @@ class RunRules(RuleSet):
     def reservations(self, row: Row, event: run.BudgetReserved) -> str | None:
         """The spending of a UTC day plus all reservations never exceeds the daily budget in force."""
         budget, more = self._policies.now.daily_budget_micro_usd, event.reserved_micro_usd
-        if budget is None:
+        if budget is None or more <= self._reserved.get(row.stream, 0):
             return None
         others = sum(amount for run_id, amount in self._reserved.items() if run_id != row.stream)
         taken = self._spent[run.day_of(at_of(row))] + others
         if taken + more <= budget:
             return None
         return f"{row.stream} reserved {more} of the daily budget {budget}, of which {taken} were already taken"
+
+    @rule(run.UsageRecorded)
+    def remaining_reservations(self, row: Row, event: run.UsageRecorded) -> str | None:
+        """A usage keeps a part of the reservation before it, for other open calls."""
+        kept, before = event.reserved_micro_usd, self._reserved.get(row.stream, 0)
+        if kept is None or 0 < kept <= before:
+            return None
+        return f"{row.stream} keeps {kept} of the daily budget reserved, of which it had {before}"
 
     @rule(run.RunCreated, run.RunQueued)
     def children(self, row: Row, event: run.RunRequest) -> str | None:
@@ -452,7 +460,7 @@ class RunRules(RuleSet):
             return
         state.turn = state.turn if event.failed else event.turn or state.turn
         state.usage = event.usage if state.usage is None else state.usage.plus(event.usage)
-        self._reserved.pop(row.stream, None)
+        self._reserved[row.stream] = event.reserved_micro_usd or 0
         cost = max(event.cost_micro_usd or 0, 0)
         if cost:
             state.spent += cost

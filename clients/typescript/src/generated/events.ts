@@ -638,7 +638,8 @@ export interface WorkspaceChangedEvent extends EventBase {
  * A model call was paid for. The cost is absent, and `unpriced` set, if the model has no price.
  *
  * `estimated`: the provider reported no usage, so characters were counted. `failed`: the call failed or was cancelled
- * after the first output or report of usage. `firstTokenMs`: time to the first piece of the output.
+ * after the first output or report of usage. `firstTokenMs`: time to the first piece of the output. `reservedMicroUsd`:
+ * the part of the daily budget that stays reserved for other open calls of the run.
  */
 export interface UsageRecordedEvent extends EventBase {
   readonly type: "usage.recorded";
@@ -663,13 +664,15 @@ export interface UsageRecordedEvent extends EventBase {
     readonly costMicroUsd?: number | undefined;
     readonly priceVersion?: string | undefined;
     readonly firstTokenMs?: number | undefined;
+    readonly reservedMicroUsd?: number | undefined;
   };
 }
 
 /**
- * The maximum cost of a model call, and the cost of its turn so far, were reserved from the daily budget.
+ * The maximum cost of the open model calls of a run was reserved from the daily budget.
  *
- * The next recorded usage settles the reservation. A pause or the end of the run releases it.
+ * The sum includes the unrecorded cost of failed calls, and replaces the one before. The next recorded usage settles
+ * it, except for the part that the usage keeps for other open calls. A pause or the end of the run releases it.
  */
 export interface BudgetReservedEvent extends EventBase {
   readonly type: "budget.reserved";

@@ -516,12 +516,21 @@ def reserved_too_much(forge: Forge) -> None:
     forge.add("run_3", replace(CREATED, session_id="third"), LEASED, STARTED, replace(RESERVED, reserved_micro_usd=101))
 
 
+KEEPING = replace(PAID, turn=1, cost_micro_usd=10, reserved_micro_usd=200)
+
+
+def kept_more_than_was_reserved(forge: Forge) -> None:
+    forge.add("policy", DAILY)
+    forge.add("run_1", CREATED, LEASED, STARTED, RESERVED, KEEPING, replace(KEEPING, turn=2, reserved_micro_usd=201))
+
+
 def days(forge: Forge) -> None:
     """Append legal spending: reservations that are settled or released, and the budget of the next day."""
     forge.add("policy", DAILY)
     forge.add("run_1", CREATED, LEASED, STARTED, RESERVED, DEAR, replace(RESERVED, reserved_micro_usd=400))
     forge.add("run_1", run.RunPaused(reason="daily-budget", elapsed_ms=1, spent_micro_usd=0, budget_micro_usd=0))
-    forge.add("run_2", ELSEWHERE, LEASED, STARTED, replace(RESERVED, reserved_micro_usd=400), CRASHED)
+    forge.add("run_2", ELSEWHERE, LEASED, STARTED, replace(RESERVED, reserved_micro_usd=400))
+    forge.add("run_2", KEEPING, replace(RESERVED, reserved_micro_usd=100), CRASHED)
     forge.add("plane", FILLER, later=86_400_000)
     forge.add("run_3", replace(CREATED, session_id="third"), LEASED, STARTED, replace(RESERVED, reserved_micro_usd=999))
 
@@ -1096,6 +1105,12 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (written_to_a_stream_of_another_kind, "streams", 2, "AUTHZ_MODE_ACTIVE is in run_1, a stream of another kind"),
     (two_of_one_slot, "slots", 3, "run_2 was admitted while 1 of 1 slots"),
     (reserved_too_much, "reservations", 14, "101 of the daily budget 1000, of which 900 were already taken"),
+    (
+        kept_more_than_was_reserved,
+        "remaining_reservations",
+        7,
+        "keeps 201 of the daily budget reserved, of which it had 200",
+    ),
     (two_of_one_provider, "keys", 3, "run_2 was admitted while 1 of 1 runs of provider:mock"),
     (resumed_at_a_limit_by_key, "keys", 9, "run_1 was admitted while 1 of 1 runs of provider:mock"),
     (two_of_one_session, "turns", 2, "run_2 was admitted while run_1 held session"),
