@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 Tokens: TypeAlias = tuple[int, int]
 """Input and output tokens of an answer."""
 Body: TypeAlias = Mapping[str, Any]
+_MESSAGES = count(1)
+"""Numbers of messages. Claude takes two messages with one id for one message."""
 
 
 class ModelWire(NamedTuple):
@@ -94,7 +97,7 @@ ANTHROPIC = ModelWire(
     start=lambda tokens: _event(
         "message_start",
         message={
-            "id": "m",
+            "id": f"msg_{next(_MESSAGES)}",
             "type": "message",
             "role": "assistant",
             "model": "m",
