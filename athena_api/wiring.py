@@ -26,6 +26,7 @@ from athena_core.agents.homes import AgentHomes
 from athena_core.agents.registered import RegisteredAgents
 from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
+from athena_core.definitions.profile import AGENT_PROVIDERS
 from athena_core.domain import DECIDERS, EVENTS
 from athena_core.errors import ConfigError
 from athena_core.gateway.upstream import ModelServer, model_servers
@@ -193,7 +194,7 @@ class Wiring:
             self.ids,
             self.names,
             lambda: self.credentials.names if self.credentials.configured or executes else None,
-            lambda: self.agents.names if self.agents.configured or executes else None,
+            lambda: self.agents.providers if self.agents.configured or executes else None,
         )
         self.permission_rules = PermissionRules(self.log)
 
@@ -242,7 +243,9 @@ class Wiring:
             kind=kind,
             host=gethostname(),
             pid=os.getpid(),
-            providers=tuple(sorted(serves or self.providers)),
+            providers=tuple(
+                sorted(serves or (AGENT_PROVIDERS if self.agents.configured else frozenset()) | self.names)
+            ),
             concurrency=settings.executor_max_runs if settings.executor == "inline" else 0,
             since=self.clock.now(),
             format=FORMAT,
@@ -311,7 +314,7 @@ class Wiring:
         )
         self.answers = Answers(self.log, self.runner, self.access, self.tools, self.mask, self.ids)
         self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
-        self.policies = Policies(self.log, self.catalog, self.names, self.runs)
+        self.policies = Policies(self.log, self.catalog, self.names | AGENT_PROVIDERS, self.runs)
         self.halts = Halts(self.log, self.reader, self.runner)
 
     def wire_views(self) -> None:
@@ -506,7 +509,7 @@ def providers_of(settings: Settings, mask: Mask, serves: tuple[str, ...]) -> Map
         ("--providers", serves),
     ):
         for name in names:
-            if name not in providers:
+            if name not in providers and (name not in AGENT_PROVIDERS or names is not serves):
                 raise ConfigError(f"{place}: {name!r} is not one of {known}")
     return providers
 

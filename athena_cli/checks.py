@@ -7,7 +7,7 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -72,7 +72,7 @@ def examine() -> list[CheckResult]:
         ]
     findings += _settings(settings)
     findings += check_credentials(settings.credentials_file)
-    findings += check_agents(settings.agents)
+    findings += check_agents(settings.agents, _served(settings))
     findings.append(check_sandbox(probe(), required=settings.runtime_isolation_standard_require_sandbox))
     findings += _directory(settings.state_dir)
     findings += _server(settings)
@@ -140,8 +140,15 @@ def check_sandbox(found: SandboxProbe, *, required: bool) -> CheckResult:
     )
 
 
-def check_agents(path: Path | None) -> Iterator[CheckResult]:
-    """Check the file of agents, and that each program is installed. Start none of them."""
+def _served(settings: Settings) -> Collection[str]:
+    """Return the providers of outside agents that have a key, or a server of their own."""
+    from athena_api.wiring import servers_of
+
+    return [name for name, server in servers_of(settings).items() if server.configured]
+
+
+def check_agents(path: Path | None, served: Collection[str]) -> Iterator[CheckResult]:
+    """Check the file of agents, that each program is installed, and that its provider is ``served``. Start nothing."""
     try:
         agents = read_agents(path)
     except ConfigError as error:
@@ -154,6 +161,9 @@ def check_agents(path: Path | None) -> Iterator[CheckResult]:
         status: CheckStatus = "notice" if lacks else "ok"
         install = "install it, or correct argv, env.PATH or readOnly in the file" if lacks else None
         yield CheckResult(check=f"agent {name}", status=status, says=printable(says), remedy=install)
+        if agent.provider not in served:
+            says, remedy = f"provider {agent.provider} has no key", f"set ATHENA_{agent.provider.upper()}_API_KEY"
+            yield CheckResult(check=f"agent {name}", status="notice", says=says, remedy=remedy)
 
 
 def check_credentials(path: Path | None) -> Iterator[CheckResult]:

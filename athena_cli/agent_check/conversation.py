@@ -19,7 +19,7 @@ from athena_core.agents.acp_messages import (
     ThoughtChunk,
     ToolCallUpdate,
 )
-from athena_core.agents.known import KnownAgent
+from athena_core.agents.known import WIRE_PROVIDERS, KnownAgent
 from athena_core.agents.tool_calls import ToolCalls
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.gateway.gateway import ANY_MODEL, Gateway
@@ -27,7 +27,6 @@ from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.gateway.upstream import model_servers
 from athena_core.providers.prices import Prices
-from athena_core.services.execution.outside.gateways import SERVES
 from athena_core.system.box import relay
 from athena_core.system.process import Child
 from athena_core.system.sandbox import HOME as BOX_HOME
@@ -153,7 +152,7 @@ class Conversation:
             self._stack.push_async_callback(server.close)
         gateway = Gateway(
             self._known.wire,
-            servers[SERVES[self._known.wire]],
+            servers[WIRE_PROVIDERS[self._known.wire]],
             self.ledger,
             {ANY_MODEL: self._model},
             prices=Prices.load(),

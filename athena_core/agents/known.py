@@ -23,6 +23,13 @@ from athena_core.values import CLIENT_ID_CHARS_MAX, NAME
 
 AgentWire: TypeAlias = Literal["openai-chat", "openai-responses", "anthropic", "gemini"]
 """The API that an agent asks models with."""
+WIRE_PROVIDERS: Mapping[AgentWire, str] = {
+    "openai-chat": "openai",
+    "openai-responses": "openai",
+    "anthropic": "anthropic",
+    "gemini": "gemini",
+}
+"""The provider that serves each wire. Requests are passed on as they are, so it has to speak the wire."""
 AgentResume: TypeAlias = Literal["exact", "idle", "none"]
 """Whether an agent takes up a session of a killed process: always, if it was idle, or never."""
 
@@ -80,6 +87,11 @@ class KnownAgent(NamedTuple):
     """True if its words carry the ids of their messages. Words without one are notices of its program."""
     read_only: tuple[Path, ...]
     """Directories and files outside of the system's that the agent needs in its sandbox."""
+
+    @property
+    def provider(self) -> str:
+        """The provider that is paid for its model calls."""
+        return WIRE_PROVIDERS[self.wire]
 
     def missing(self) -> list[str]:
         """Return what this machine lacks for the agent: its program, and paths of ``read_only``. Blocks."""

@@ -1,6 +1,7 @@
 """The agents that this process knows, read again without a restart."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -31,6 +32,11 @@ class RegisteredAgents:
     def names(self) -> frozenset[str]:
         """The names of the agents."""
         return frozenset(self._entries)
+
+    @property
+    def providers(self) -> Mapping[str, str]:
+        """The provider of each agent, which is paid for its model calls."""
+        return {name: agent.provider for name, agent in self._entries.items()}
 
     def find(self, name: str) -> KnownAgent | None:
         """Return an agent, or None if the file has none of this name."""

@@ -216,6 +216,10 @@ class SandboxPolicy(Body):
     read_only: Annotated[tuple[ReadOnlyPath, ...], msgspec.Meta(max_length=READ_ONLY_MAX)] | None = None
 
 
+AGENT_PROVIDERS = frozenset({"anthropic", "gemini", "openai"})
+"""The providers that serve the models of outside agents. ``gemini`` serves nothing else."""
+
+
 class AgentMatch(Body):
     """Tool calls of this kind, or commands that begin with these words; without a field, all calls."""
 

@@ -1,7 +1,7 @@
 """The policy: the limits of the whole plane; without it, runs are unlimited and time out after 30 seconds."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
@@ -229,7 +229,7 @@ def check_budget(policy: Policy, place: str) -> None:
 
 
 def check_limits(
-    limits: tuple[KeyLimit, ...], place: str, providers: frozenset[str], agents: frozenset[str] | None = None
+    limits: tuple[KeyLimit, ...], place: str, providers: frozenset[str], agents: Collection[str] | None = None
 ) -> None:
     """Raise ConfigError if limits repeat each other or can never apply. ``place`` is the prefix of their field.
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.definitions.profile import (
+    AGENT_PROVIDERS,
     AgentMatch,
     AgentPolicy,
     AgentRule,
@@ -106,19 +107,21 @@ def normalise_profile(
     providers: frozenset[str],
     schema_fault: SchemaFault,
     credentials: frozenset[str] | None = None,
-    agents: frozenset[str] | None = None,
+    agents: Mapping[str, str] | None = None,
 ) -> HarnessSpec:
     """Return the profile with unique tools and credentials, lower-case hosts, and the defaults of an outside agent.
 
-    ``credentials`` and ``agents`` are the names that exist; None if another process knows them. Raise ConfigError.
+    ``credentials`` are the names that exist, and ``agents`` the provider of each registered agent; None if another
+    process knows them. Raise ConfigError.
     """
-    if spec.config.provider not in providers:
-        known = ", ".join(sorted(providers))
-        raise ConfigError.of(
-            "config.provider", f"no provider {spec.config.provider!r} is registered", f"use one of {known}"
-        )
+    provider = spec.config.provider
     if spec.agent is not None:
         spec = _with_agent(spec, spec.agent, agents)
+    elif provider not in providers:
+        reason, known = f"no provider {provider!r} is registered", ", ".join(sorted(providers))
+        if provider in AGENT_PROVIDERS:
+            reason = f"provider {provider!r} serves outside agents only, and the profile names no agent"
+        raise ConfigError.of("config.provider", reason, f"use one of {known}")
     egress = _normal_egress(spec.allowed_egress or ())
     policies = spec.verification_policies or ()
     seen: set[str] = set()
@@ -137,11 +140,18 @@ def normalise_profile(
     return replace(spec, config=config, allowed_egress=egress or None, verification_policies=policies or None)
 
 
-def _with_agent(spec: HarnessSpec, agent: AgentPolicy, known: frozenset[str] | None) -> HarnessSpec:
-    """Return the profile with the sandbox and the workspace of its outside agent. Raise ConfigError."""
+def _with_agent(spec: HarnessSpec, agent: AgentPolicy, known: Mapping[str, str] | None) -> HarnessSpec:
+    """Return the profile with the sandbox and the workspace of its outside agent. Raise ConfigError.
+
+    Its provider has to serve the wire of the agent. If another process knows that, the executor checks it.
+    """
     if known is not None and agent.name not in known:
         remedy = f"use one of {', '.join(sorted(known))}" if known else "set ATHENA_AGENTS on the server"
         raise ConfigError.of("agent.name", f"no agent {agent.name!r} is registered", remedy)
+    serving = AGENT_PROVIDERS if known is None else {known[agent.name]}
+    if spec.config.provider not in serving:
+        reason = f"provider {spec.config.provider!r} does not serve the models of agent {agent.name!r}"
+        raise ConfigError.of("config.provider", reason, f"use {' or '.join(sorted(serving))}")
     if agent.mode is not None and not agent.mode.isprintable():
         raise ConfigError.of("agent.mode", "has control characters", "remove them")
     for index, rule in enumerate(agent.permissions or ()):

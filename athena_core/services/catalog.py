@@ -1,6 +1,6 @@
 """The catalog: directives and harness profiles, created once and read by runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from athena_core import schema
@@ -25,11 +25,12 @@ class Catalog:
         ids: Ids,
         providers: frozenset[str],
         credentials: Callable[[], frozenset[str] | None] = lambda: None,
-        agents: Callable[[], frozenset[str] | None] = lambda: None,
+        agents: Callable[[], Mapping[str, str] | None] = lambda: None,
     ) -> None:
         """Connect the parts.
 
-        ``credentials`` and ``agents`` return the names that exist, None if another process knows them.
+        ``credentials`` returns the names that exist, and ``agents`` the provider of each registered agent; None if
+        another process knows them.
         """
         self._log = log
         self._ids = ids
@@ -37,7 +38,7 @@ class Catalog:
         self._providers = providers
         self._credentials = credentials
         self.agents = agents
-        """Returns the names of the registered agents; None if another process knows them."""
+        """Returns the provider of each registered agent; None if another process knows them."""
 
     async def create_directive(self, spec: directive.DirectiveSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a directive; the subject of the commit is its id."""

@@ -287,14 +287,25 @@ def test_the_doctor_looks_for_the_programs_of_agents(tmp_path: Path) -> None:
     }
     path = tmp_path / "agents.json"
     path.write_text(json.dumps({"agents": agents}))
-    here, gone = check_agents(path)
+    here, gone = check_agents(path, ["openai"])
     assert (here.check, here.status, here.says) == ("agent here", "ok", "sh is installed")
     assert (gone.check, gone.status) == ("agent gone", "notice")
     assert gone.says == "the program no-such-agent is not installed; /no/such/place does not exist"
     path.write_text("{")
-    (refused,) = check_agents(path)
+    (refused,) = check_agents(path, [])
     assert refused.status == "wrong"
-    assert tuple(check_agents(None)) == ()
+    assert tuple(check_agents(None, [])) == ()
+
+
+def test_the_doctor_names_the_key_that_an_agent_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "agents.json"
+    path.write_text(json.dumps({"agents": {"mine": {"template": "gemini", "argv": ["sh"]}}}))
+    _, lacks = check_agents(path, ["openai"])
+    assert (lacks.status, lacks.says, lacks.remedy) == (
+        "notice",
+        "provider gemini has no key",
+        "set ATHENA_GEMINI_API_KEY",
+    )
 
 
 def test_doctor_says_why_no_sandbox_works() -> None:

@@ -257,7 +257,11 @@ class Runs:
             provider, model = profile.config.provider, profile.config.model
             if retry is not None:
                 provider, model = with_model(profile, retry)
-        if provider not in self._providers:
+        if profile is not None and profile.agent is not None:
+            if provider != profile.config.provider:
+                reason = f"agent {profile.agent.name!r} asks models of provider {profile.config.provider!r} only"
+                raise ConfigError.of("provider", reason, "leave provider out")
+        elif provider not in self._providers:
             known = ", ".join(sorted(self._providers))
             raise ProviderNotFound(f"provider {provider!r} is not registered; known: {known}")
         if not model and provider == settings.default_provider:

@@ -1,12 +1,16 @@
 """Tests of profiles whose runs are done by outside agents, and of the approval of the agents' tool calls."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from athena_core.agents.known import WIRE_PROVIDERS
 from athena_core.definitions.agent_permissions import approval_of_call, command_words, tool_kind
 from athena_core.definitions.profile import (
+    AGENT_PROVIDERS,
     AgentMatch,
     AgentPolicy,
     AgentRule,
@@ -16,12 +20,16 @@ from athena_core.definitions.profile import (
 from athena_core.domain.profile import normalise_profile
 from athena_core.enums import AgentToolKind, Approval
 from athena_core.errors import ConfigError
+from athena_core.gateway.wires import WIRES
 from tests.support.events.run import SPEC
 
+OPENAI = replace(SPEC.config, provider="openai")
+CODEX = MappingProxyType({"codex": "openai"})
 
-def of(agent: AgentPolicy, known: frozenset[str] | None = frozenset({"codex"}), **fields: Any) -> HarnessSpec:
-    spec = replace(SPEC, agent=agent, **fields)
-    return normalise_profile(spec, frozenset({"mock"}), lambda schema: None, None, known)
+
+def of(agent: AgentPolicy, known: Mapping[str, str] | None = CODEX, **fields: Any) -> HarnessSpec:
+    spec = replace(SPEC, agent=agent, **{"config": OPENAI} | fields)
+    return normalise_profile(spec, frozenset({"mock", "openai"}), lambda schema: None, None, known)
 
 
 def rule(approval: Approval, kind: AgentToolKind | None = None, *command: str) -> AgentRule:
@@ -34,15 +42,44 @@ def test_an_agent_works_in_a_required_sandbox_and_in_the_workspace_of_its_sessio
     assert normal.agent == AgentPolicy(name="codex")
     chosen = of(AgentPolicy(name="codex"), sandbox=SandboxPolicy(mode="off"), workspace="shared")
     assert (chosen.sandbox, chosen.workspace) == (SandboxPolicy(mode="off"), "shared")
-    assert normalise_profile(SPEC, frozenset({"mock"}), lambda schema: None, None, frozenset()).sandbox is None
+    assert normalise_profile(SPEC, frozenset({"mock"}), lambda schema: None, None, {}).sandbox is None
 
 
 def test_an_agent_must_be_registered_where_that_is_known() -> None:
     assert of(AgentPolicy(name="mine"), None).agent == AgentPolicy(name="mine")
-    for known, remedy in ((frozenset({"b", "a"}), "use one of a, b"), (frozenset[str](), "set ATHENA_AGENTS")):
+    registered = {"b": "openai", "a": "gemini"}
+    for known, remedy in ((registered, "use one of a, b"), (dict[str, str](), "set ATHENA_AGENTS")):
         with pytest.raises(ConfigError, match=r"agent.name: no agent 'mine' is registered") as refused:
             of(AgentPolicy(name="mine"), known)
         assert remedy in str(refused.value.details)
+
+
+def test_the_provider_of_a_profile_serves_the_models_of_its_agent() -> None:
+    google, mine = replace(SPEC.config, provider="gemini"), AgentPolicy(name="mine")
+    assert of(mine, {"mine": "gemini"}, config=google).config.provider == "gemini"
+    assert of(mine, None, config=google).config.provider == "gemini"
+    for known, config, remedy in (
+        ({"mine": "gemini"}, OPENAI, "use gemini"),
+        ({"mine": "openai"}, google, "use openai"),
+        (None, SPEC.config, "use anthropic or gemini or openai"),
+    ):
+        with pytest.raises(
+            ConfigError, match=r"config.provider: .* does not serve the models"
+        ) as refused:
+            of(mine, known, config=config)
+        assert remedy in str(refused.value.details)
+
+
+def test_a_profile_of_the_loop_cannot_name_a_provider_of_agents_only() -> None:
+    with pytest.raises(ConfigError, match="serves outside agents only, and the profile names no agent"):
+        normalise_profile(
+            replace(SPEC, config=replace(SPEC.config, provider="gemini")), frozenset({"mock"}), lambda schema: None
+        )
+
+
+def test_each_wire_has_a_provider_of_agents() -> None:
+    assert set(WIRE_PROVIDERS.values()) == AGENT_PROVIDERS
+    assert {name: wire.provider for name, wire in WIRES.items()} == WIRE_PROVIDERS
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,13 @@
 
 from collections.abc import Mapping
 
-from athena_core.agents.known import AgentWire
+from athena_core.agents.known import WIRE_PROVIDERS, AgentWire
 from athena_core.clock import Clock, Ids
 from athena_core.errors import AgentUnavailable
 from athena_core.gateway.gateway import Gateway
 from athena_core.gateway.upstream import ModelServer
 from athena_core.providers.prices import Prices
 from athena_core.services.execution.outside.run_ledger import RunLedger
-
-SERVES: Mapping[AgentWire, str] = {
-    "openai-chat": "openai",
-    "openai-responses": "openai",
-    "anthropic": "anthropic",
-    "gemini": "gemini",
-}
-"""The provider that serves each wire. Requests are passed on as they are, so it has to speak the wire."""
 
 
 class Gateways:
@@ -32,8 +24,9 @@ class Gateways:
         self, wire: AgentWire, provider: str, ledger: RunLedger, models: Mapping[str, str], boxed: bool
     ) -> Gateway:
         """Return the gateway of a run whose calls ``provider`` is paid for. Raise AgentUnavailable."""
-        if provider != SERVES[wire]:
-            message = f"the agent asks models by {wire}, which provider {SERVES[wire]!r} serves, not {provider!r}"
+        serves = WIRE_PROVIDERS[wire]
+        if provider != serves:
+            message = f"the agent asks models by {wire}, which provider {serves!r} serves, not {provider!r}"
             raise AgentUnavailable(f"{message}. Set config.provider of the profile.")
         server = self._servers[provider]
         if not server.configured:
