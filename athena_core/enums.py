@@ -8,8 +8,8 @@ RunEndStatus: TypeAlias = Literal["completed", "failed", "cancelled", "timed-out
 RunStatus: TypeAlias = Literal["queued", "running", "paused", RunEndStatus]
 SessionStrategy: TypeAlias = Literal["enqueue", "reject", "interrupt"]
 """What to do if the session is busy: wait (the default), fail, or cancel the running run."""
-WaitReason: TypeAlias = Literal["session-busy", "concurrency", "executor", "key-limit"]
-RequeueReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "halted"]
+WaitReason: TypeAlias = Literal["session-busy", "concurrency", "executor", "key-limit", "agent-memory"]
+RequeueReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "halted", "agent-memory"]
 """What a parked run waits for once its asks are answered."""
 PauseReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model", "ask"]
 TranscriptRole: TypeAlias = Literal["system", "user", "assistant", "tool"]

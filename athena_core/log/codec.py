@@ -79,6 +79,8 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("tool.called", 2): unchanged,  # no call was denied, and none waited for a person
     ("tool.called", 3): unchanged,  # no outside agent made calls
     ("policy.updated", 1): unchanged,  # no limit was about outside agents
+    ("run.queued", 1): unchanged,  # no run waited for memory of outside agents
+    ("run.requeued", 1): unchanged,
     ("run.paused", 1): unchanged,  # it was always for money
     ("schedule.slots.missed", 1): unchanged,  # `catchup-latest` was also the reason where catchUp is `none`
     ("schedule.slots.missed", 2): unchanged,  # no slot was due during a halt

@@ -116,6 +116,7 @@ class RunQueued(RunRequest, kw_only=True):
     """The run waits and holds no slot. ``requested_by`` is the executor that will lease it."""
 
     TYPE: ClassVar[str] = "run.queued"
+    SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     BEGINS: ClassVar[bool] = True
     reason: WaitReason
@@ -409,6 +410,7 @@ class RunRequeued(Event):
     """A parked run, all of whose asks are answered, waits in line for a slot. Its limit keys are in the event."""
 
     TYPE: ClassVar[str] = "run.requeued"
+    SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate="the resume that follows is replayed", console=True)
     reason: RequeueReason
     harness_profile_id: str | None = None

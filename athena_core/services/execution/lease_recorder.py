@@ -26,12 +26,20 @@ RESERVE_SECONDS_MAX = 30.0
 
 
 class RunWriter:
-    """Commits an executor's commands about its runs. ``capacity`` bounds how many waiting runs an end admits."""
+    """Commits an executor's commands about its runs. ``capacity`` bounds how many waiting runs an end admits.
+
+    ``capacity_now`` returns it.
+    """
 
     def __init__(self, log: Log, reader: StoreReader) -> None:
         self._log = log
         self._reader = reader
-        self.capacity = ExecutorCapacity()
+        self.capacity_now: Callable[[], ExecutorCapacity] = ExecutorCapacity
+
+    @property
+    def capacity(self) -> ExecutorCapacity:
+        """The capacity for the next commit."""
+        return self.capacity_now()
 
     async def apply(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed[Event | None]:
         """Apply a command and return the answer of ``apply_command``. Retry while the log is unavailable."""

@@ -7,6 +7,7 @@ process that shuts down removes its registration.
 import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from athena_core.clock import Clock
 from athena_core.domain.run import LossReason
 from athena_core.event import Value
-from athena_core.log.port import ABOUT_BYTES_MAX, ExecutorRegistry
+from athena_core.log.port import ABOUT_BYTES_MAX, FORMAT, ExecutorRegistry
 from athena_core.system.problems import Problem
 
 SWEEP_SECONDS = 0.5
@@ -26,6 +27,14 @@ HEARTBEATS = 6
 MESSAGE_CHARS = (200, 100, 50, 20, 0)
 """The lengths to which the messages of problems are cut until the description of a process fits."""
 
+UNSERVED_SECONDS = 300.0
+"""How long a run waits for an executor that has its outside agent, while none has it. Then it fails."""
+
+OLDER_RELEASE = (
+    "an older release has this log open (process {pid} on {host}) and still writes the old format: stop it,"
+    " then run 'athena verify'"
+)
+
 ProcessKind: TypeAlias = Literal["server", "worker", "command"]
 """The kind of a process: one that serves requests, one that only executes runs, or a command working alone."""
 
@@ -34,7 +43,8 @@ class ProcessInfo(Value):
     """A process's description of itself.
 
     ``concurrency`` is its run limit, 0 if it executes none. ``format`` is the log format that it writes; release 0.1
-    does not write it. ``problems`` are the loops that were failing at the last heartbeat.
+    does not write it. ``problems`` are the loops that were failing at the last heartbeat. ``agents`` are the outside
+    agents that are registered; None if they are not known.
     """
 
     kind: ProcessKind
@@ -45,6 +55,7 @@ class ProcessInfo(Value):
     since: int
     format: int = 1
     problems: tuple[Problem, ...] = ()
+    agents: tuple[str, ...] | None = None
 
 
 def _encoded(about: ProcessInfo) -> bytes:
@@ -87,6 +98,13 @@ class Executors:
         self._clock = clock
         self._frozen_seconds = frozen_seconds
         self._watched: dict[str, HeartbeatWatch] = {}
+        self.others: frozenset[str] = frozenset()
+        """The executors that took runs at the last look."""
+        self._agents: frozenset[str] | None = frozenset()
+        """The agents that they have; None if one of them has unknown ones."""
+        self._missing: dict[str, float] = {}
+        self.given_up: frozenset[str] = frozenset()
+        """Outside agents that no executor had for too long, although runs wait for them."""
         self._count = 0
         self._counted_at = clock.monotonic()
 
@@ -136,7 +154,29 @@ class Executors:
                         lost=registered.free,
                     )
                 )
+        executing = [process for process in processes if process.about.concurrency and not process.lost]
+        self.others = frozenset(process.executor for process in executing)
+        known = [process.about.agents for process in executing if process.about.agents is not None]
+        self._agents = frozenset(chain(*known)) if len(known) == len(executing) else None
         return processes
+
+    def claim_rank(self, run_id: str) -> int:
+        """Return how many of the executors at the last look come before this one for a run; see ``claim_rank``."""
+        return claim_rank(run_id, self.executor, self.others)
+
+    def look_for_agents(self, wanted: Iterable[str | None]) -> None:
+        """Note which of the wanted agents no executor had at the last look; None is the loop, which all have."""
+        agents = self._agents
+        missing = {name for name in wanted if name is not None and agents is not None and name not in agents}
+        now = self._clock.monotonic()
+        self._missing = {name: self._missing.get(name, now) for name in missing}
+        self.given_up = frozenset(name for name, since in self._missing.items() if now - since >= UNSERVED_SECONDS)
+
+    @staticmethod
+    def older_release(present: Iterable[ProcessStatus], written: int) -> str | None:
+        """Return the problem with a process that writes an older format than is ``written``; None if there is none."""
+        older = next((process.about for process in present if process.about.format < FORMAT and not process.lost), None)
+        return None if older is None or written < FORMAT else OLDER_RELEASE.format(pid=older.pid, host=older.host)
 
     def tidy(self, leased: set[str]) -> None:
         """Forget executors that are dead and hold no runs."""

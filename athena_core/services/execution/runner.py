@@ -1,7 +1,7 @@
 """The runner: executes the runs that this process leased, and takes over runs of lost executors."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -14,17 +14,17 @@ from athena_core.clock import Clock, Ids
 from athena_core.domain import halt, run
 from athena_core.errors import AthenaError, ConfigError, InternalError, LeaseLost, StoreUnreachable
 from athena_core.event import Meta
-from athena_core.log.port import FORMAT
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.catalog import Catalog
 from athena_core.services.execution.lease_recorder import LeaseRecorder, RunWriter
 from athena_core.services.execution.leased_run import LeasedRun, RunTime
-from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus, claim_rank
+from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus
 from athena_core.services.execution.performer import Performer, RunEnd, run_failed
 from athena_core.services.execution.progress import RunAssignment, RunProgress, assignment_of, open_asks
 from athena_core.services.runs.admission import RunLease, abandon, claim, still_open, take_over
+from athena_core.services.runs.agent_room import AgentRoom, agent_of
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun
 from athena_core.services.runs.results import run_events, run_state
 from athena_core.services.runs.waiting import LocalCompletion, RunWaiters
@@ -51,10 +51,6 @@ CLAIMS_MAX = 64
 TURN_SECONDS, TURNS_MAX = 0.02, 3
 """How long an executor leaves a run to each executor with a better rank, and for how many at most."""
 
-OLDER_RELEASE = (
-    "an older release has this log open (process {pid} on {host}) and still writes the old format: stop it,"
-    " then run 'athena verify'"
-)
 SWEEPS_BETWEEN_LOOKS = 10
 """Sweeps between two looks at which other executors exist."""
 
@@ -82,8 +78,9 @@ class Runner:
         ids: Ids,
         *,
         about: ProcessInfo,
+        room: Callable[[], AgentRoom] = AgentRoom,
     ) -> None:
-        """Connect the parts; ``about`` has the run limit and the providers."""
+        """Connect the parts; ``about`` has the run limit and the providers, ``room`` returns the one for agents."""
         self._log = log
         self._problems = log.problems
         self._waiters = waiters
@@ -92,7 +89,8 @@ class Runner:
         self.executors = executors
         self._clock = clock
         self.about = about
-        self._own = ExecutorCapacity(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
+        self._room = room
+        self._known = ExecutorCapacity(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
         self._reader = log.reader()
         self._writer = RunWriter(log, self._reader)
         self._meta = Meta(actor="system:executor", correlation=ids.trace())
@@ -104,8 +102,6 @@ class Runner:
         """Runs that this process may be able to lease."""
         self._offered: set[str] = set()
         """Unassigned runs that executors with a better rank may lease first."""
-        self._others: frozenset[str] = frozenset()
-        """The other executors that take runs."""
         self._sweeps = 0
         self._claiming = False
         self._due = asyncio.Event()
@@ -114,11 +110,19 @@ class Runner:
         self._working = False
         self._executing: dict[asyncio.Task[None], LeasedRun] = {}
         self._broken: asyncio.Future[None] | None = None
-        self._serving = False
-        self._draining = False
-        self._leaving = False
+        self._serving = self._draining = self._leaving = False
         self.executor = executors.executor
         tail.subscribe(self._on_rows, NOTICED_TYPES)
+
+    @property
+    def _own(self) -> ExecutorCapacity:
+        """The capacity of this executor now."""
+        room = self._room()
+        if self.executors.given_up:  # runs of these agents are taken to fail them
+            room = room._replace(names=room.names | self.executors.given_up)
+        if room is not self._known.agents:
+            self._known = self._known._replace(agents=room)
+        return self._known
 
     @property
     def capacity(self) -> ExecutorCapacity:
@@ -135,7 +139,7 @@ class Runner:
         self._broken = asyncio.get_running_loop().create_future()
         self._serving = take_over
         if self.about.kind != "worker" and self._own.runs_max:
-            self._writer.capacity = self._own
+            self._writer.capacity_now = lambda: self._own
         tasks.start_soon(self._end_with_tasks, self._broken)
         await self.sweep()
         tasks.start_soon(self._sweep_on)
@@ -207,7 +211,7 @@ class Runner:
         if event.requested_by == self.executor:
             self._want(row.stream)
         elif not event.requested_by:
-            turn = min(claim_rank(row.stream, self.executor, self._others), TURNS_MAX)
+            turn = min(self.executors.claim_rank(row.stream), TURNS_MAX)
             self._offered.add(row.stream)
             asyncio.get_running_loop().call_later(turn * TURN_SECONDS, self._take_turn, row.stream)
 
@@ -455,7 +459,7 @@ class Runner:
             await anyio.sleep(SWEEP_SECONDS)
             self._time_out_late()
             try:
-                self.executors.beat(replace(self.about, problems=self._problems.failing()))
+                self.executors.beat(replace(self.about, problems=self._problems.failing(), agents=self._room().shown))
                 await self.sweep()
             except Exception as error:  # an executor that takes our runs over has a newer token
                 self._problems.report(SWEEP, error)
@@ -469,16 +473,12 @@ class Runner:
         executor without ``take_over`` only ends cancelled runs of lost executors.
         """
         if self._sweeps % SWEEPS_BETWEEN_LOOKS == 0:
-            present = self.executors.processes()
-            self._others = frozenset(
-                process.executor for process in present if process.about.concurrency and not process.lost
-            )
-            self._check_formats(present)
+            self._check_formats(self.executors.processes())
         self._sweeps += 1
         guards = self._reader.guards("lease", "slot")
         leases = {key: (str(value[0]), int(value[1])) for kind, key, value in guards if kind == "lease"}
         losses = {executor: self.executors.loss(executor) for executor, _ in leases.values()}
-        slots = {key: value for kind, key, value in guards if kind == "slot"}
+        slots: Mapping[str, tuple[str | int, ...]] = {key: value for kind, key, value in guards if kind == "slot"}
         unheld = {
             (run_id, token)
             for run_id, (executor, token) in leases.items()
@@ -486,20 +486,23 @@ class Runner:
         }
         self._find_cancels({run_id for run_id, (executor, _) in leases.items() if executor != self.executor})
         unleased = [run_id for run_id in slots if run_id not in leases]
-        places = self._places if self._serving else 0
+        lost = (run_id for run_id, (executor, _) in leases.items() if losses[executor] is not None)
+        self.executors.look_for_agents(agent_of(slots.get(run_id, ())) for run_id in (*unleased, *lost))
+        places, own = self._places if self._serving else 0, self._own
+        memory = own.memory({"lease": leases, "slot": slots}.__getitem__)
         async with anyio.create_task_group() as tasks:
             for run_id, token in unheld & self._unheld:
                 tasks.start_soon(self._take_over, run_id, token, "left")
             for run_id, (executor, token) in leases.items():
                 loss = losses[executor]
-                taken = places > 0 and self._own.serves(slots.get(run_id, ()))
+                taken = places > 0 and own.serves(slots.get(run_id, ()))
                 if loss is not None and (taken or run_id in self._cancelled):
                     tasks.start_soon(self._take_over, run_id, token, loss)
                     places -= 1
             for run_id in self._overdue():
                 tasks.start_soon(self._force, run_id)
-        for run_id in unleased if self._serving and self._own.runs_max else ():
-            taken = run_id not in self._wanted and self._own.serves(slots[run_id])
+        for run_id in unleased if self._serving and own.runs_max else ():
+            taken = run_id not in self._wanted and own.serves(slots[run_id]) and memory.fits(slots[run_id])
             if taken and (run_id in self._unleased or self._orphaned(run_id)):
                 self._want(run_id)
         if not self._wanted:
@@ -509,11 +512,11 @@ class Runner:
 
     def _check_formats(self, present: Sequence[ProcessStatus]) -> None:
         """Report a process of an older release, which may have read the format just before it was raised."""
-        older = next((process.about for process in present if process.about.format < FORMAT and not process.lost), None)
-        if older is None or self._log.store.format < FORMAT:
+        older = self.executors.older_release(present, self._log.store.format)
+        if older is None:
             self._problems.recovered("log.format")
         else:
-            self._problems.report("log.format", ConfigError(OLDER_RELEASE.format(pid=older.pid, host=older.host)))
+            self._problems.report("log.format", ConfigError(older))
 
     def _find_cancels(self, foreign: set[str]) -> None:
         """Find cancels of other executors' runs that were requested before this process followed the log."""
@@ -569,7 +572,7 @@ class Runner:
         The runs of a command working alone are cancelled instead, because the command ends with them.
         """
         self._working = False
-        self._writer.capacity = ExecutorCapacity()
+        self._writer.capacity_now = ExecutorCapacity
         if not self._serving:
             await self._abandon()
         self._leaving = True

@@ -52,6 +52,7 @@ REASONS: dict[WaitReason | RequeueReason, str] = {
     "executor": "every executor is full",
     "key-limit": "a concurrency limit of a key is reached",
     "halted": "all work is halted",
+    "agent-memory": "the outside agents of the executor take as much memory as they may",
 }
 QUOTED = frozenset({RunFailed.TYPE, RunCancelRequested.TYPE, PolicyRejected.TYPE})
 """The events whose text is quoted; the sentences of all others contain no erasable text."""

@@ -29,6 +29,7 @@ from athena_core.services.runs.admission import (
     admit,
     apply_command,
 )
+from athena_core.services.runs.agent_room import AgentRoom
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, run_facts
 from athena_core.values import LOCAL, RunBody, Usage
 
@@ -262,7 +263,10 @@ class Simulator:
         """Admit or refuse a requested run."""
         simulated, request = move.simulated, move.simulated.request
         try:
-            recorded = RecordedRun.of(request, self._capacity(request.pinned.requested_by))
+            capacity, agent = self._capacity(request.pinned.requested_by), request.pinned.agent
+            if agent is not None:  # the executor that it was recorded for has it
+                capacity = capacity._replace(agents=AgentRoom(frozenset((agent,))))
+            recorded = RecordedRun.of(request, capacity)
             admitted = admit(self, self._context(move), recorded)
         except Rejected as rejected:
             simulated.refused = _rule(rejected)

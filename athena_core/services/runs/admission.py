@@ -110,7 +110,7 @@ class RunTransaction:
             self.decide(run_id, run.RequeueRun(reason=wait))
             return
         capacity = self._capacity
-        self.decide(run_id, run.ResumeRun(executor=capacity.executor))
+        self.decide(run_id, run.ResumeRun(executor=capacity.for_run(request.places)))
         if capacity.executor and capacity.serves(request.places):
             self.decide(run_id, _lease(capacity, ""))
 
@@ -123,7 +123,7 @@ class RunTransaction:
             return "concurrency"
         if LimitUsage(self._reader, limits).full(request.places) is not None:
             return "key-limit"
-        return None if self._capacity.left(self._reader) else "executor"
+        return _occupied(self._reader, self._capacity, request.places)
 
     def admit_waiting(self, raised: policy.PolicyState | None = None) -> None:
         """Admit the oldest waiters whose session and limits are free, if this transaction freed anything.
@@ -151,7 +151,7 @@ class RunTransaction:
         if limits.max_concurrent_runs is not None:
             places = min(places, limits.max_concurrent_runs - len(slots) + len(freed))
         places -= len(begun)
-        keys = LimitUsage(reader, limits, freed)
+        keys = LimitUsage(reader, limits, freed, self._capacity.memory(reader.guards, over))
         taken: set[str] = set()
         for fact in begun:
             keys.take(_places(fact))
@@ -172,7 +172,7 @@ class RunTransaction:
                 if not queued and reader.count("waiting", place) == len(waiting):
                     break  # every waiter needs this key: do not walk a long queue
                 continue
-            self.decide(run_id, run.AdmitRun(executor=self._capacity.executor))
+            self.decide(run_id, run.AdmitRun(executor=self._capacity.for_run(names)))
             keys.take(names)
             taken.add(name)
             places -= 1
@@ -241,7 +241,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
             raise session_busy(context, request, run_id)
     except Rejected as rejected:
         raise with_request(rejected, prepared, request) from None
-    wait: WaitReason | None = None if prepared.capacity.left(reader) else "executor"
+    wait: WaitReason | None = _occupied(reader, prepared.capacity, request.places)
     wait = "session-busy" if busy else "concurrency" if full else "key-limit" if limited else wait
     opened = _opened(reader, context, session_id)
     facts = opened + _directive(reader, context, prepared)
@@ -250,12 +250,23 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
     facts += run_facts(run_id, session_id, requested if prepared.origin is None else (*requested, prepared.origin))
     if holder is not None and strategy == "interrupt":
         return Admission(_interrupted(reader, context, prepared, str(holder[0]), facts), wait)
-    if wait is not None or not prepared.capacity.executor:
+    if wait is not None or not prepared.capacity.for_run(request.places):
         return Admission(facts, wait)
     command = _lease(prepared.capacity, prepared.text)
     leased = run.decide(command, run.evolve(run.DECIDER.initial, requested[0]), context)
     lease = RunLease(request=run.without_text(request), position=position, at=context.now, opens=bool(opened))
     return Admission(facts + run_facts(run_id, session_id, leased), None, lease)
+
+
+def _occupied(
+    reader: Reader, capacity: ExecutorCapacity, places: Sequence[str]
+) -> Literal["executor", "agent-memory"] | None:
+    """Return what the executor lacks for a run with these keys; None if it has room, or lacks the agent of the run."""
+    if not capacity.has_agent(places):
+        return None
+    if not capacity.left(reader):
+        return "executor"
+    return None if capacity.memory(reader.guards).fits(places) else "agent-memory"
 
 
 def _scoped(reader: Reader, prepared: PreparedRun, request: run.RunCreated) -> run.RunCreated:
@@ -410,10 +421,11 @@ def claim(
     free = [run_id for run_id in texts if run_id in slots and run_id not in leases and capacity.serves(slots[run_id])]
     free.sort(key=lambda run_id: int(slots[run_id][0]))
     transaction = RunTransaction(reader, context, capacity)
-    taken = []
+    taken, memory = [], capacity.memory(reader.guards)
     for run_id in free[: capacity.left(reader)]:
         lease = _lease(capacity, texts[run_id])
-        if transaction.decide(run_id, lease):
+        if memory.fits(slots[run_id]) and transaction.decide(run_id, lease):
+            memory.take(slots[run_id])
             taken.append(run_id)
     return Outcome(facts=tuple(transaction.facts), answer=tuple(taken))
 
@@ -425,8 +437,9 @@ def take_over(
 
     During a halt only a cancelled run is ended. The answer is the one of ``apply_command``.
     """
-    has_room = capacity.left(reader, frozenset((run_id,))) > 0
-    welcome = has_room and halt.current(reader) is None and capacity.serves(reader.guards("slot").get(run_id, ()))
+    keys, over = reader.guards("slot").get(run_id, ()), frozenset((run_id,))
+    has_room = capacity.left(reader, over) > 0 and capacity.memory(reader.guards, over).fits(keys)
+    welcome = has_room and halt.current(reader) is None and capacity.serves(keys)
     if not welcome and reader.state(run.DECIDER, run_id).cancel is None:
         return Outcome()
     limits = reader.state(policy.DECIDER, policy.STREAM)
@@ -520,8 +533,9 @@ def resume(
     for exceeded in LimitUsage(reader, limits).exceeded(request.places):
         raise over_limit(reader, context, request, run_id, exceeded, who)
     transaction = RunTransaction(reader, context, capacity)
-    transaction.decide(run_id, run.ResumeRun(executor=capacity.executor, budget_micro_usd=budget_micro_usd))
-    if capacity.executor and capacity.left(reader):
+    executor = capacity.for_run(request.places)
+    transaction.decide(run_id, run.ResumeRun(executor=executor, budget_micro_usd=budget_micro_usd))
+    if executor and _occupied(reader, capacity, request.places) is None:
         transaction.decide(run_id, _lease(capacity, ""))
     return Outcome(facts=tuple(transaction.facts), subject=run_id)
 

@@ -5,16 +5,24 @@ from collections.abc import Iterator, Sequence
 
 from athena_core.decider import Reader
 from athena_core.domain import policy
+from athena_core.services.runs.agent_room import AGENT_KEY, AgentMemory, agent_of
 from athena_core.services.runs.refusals import ExceededLimit
 
 
 class LimitUsage:
     """The use of limits by key while a transaction frees slots and takes others."""
 
-    def __init__(self, reader: Reader, limits: policy.PolicyState, freed: Sequence[tuple[str | int, ...]] = ()) -> None:
-        """Begin with the guards of the slots that are ``freed``."""
+    def __init__(
+        self,
+        reader: Reader,
+        limits: policy.PolicyState,
+        freed: Sequence[tuple[str | int, ...]] = (),
+        memory: AgentMemory | None = None,
+    ) -> None:
+        """Begin with the guards of the slots that are ``freed``. ``memory`` limits the agents of this executor."""
         self._reader = reader
         self._limits = limits
+        self._memory = memory
         self._change: Counter[str] = Counter()
         for _, *places in freed:
             self._change.subtract(map(str, places))
@@ -33,14 +41,12 @@ class LimitUsage:
                 yield ExceededLimit("policy.limits", "key-limit-exceeded", limit.max, active, named, limit.strategy)
 
     def full(self, places: Sequence[str | int]) -> str | None:
-        """Return the first of these keys whose limit leaves no room; None if all have room."""
-        if not self._limits.limits:
-            return None
-        for place in map(str, places):
+        """Return the first of these keys whose limit, or memory, leaves no room; None if all have room."""
+        for place in map(str, places) if self._limits.limits else ():
             limit = self._limits.limit(place)
             if limit is not None and self._active(place) >= limit.max:
                 return place
-        return None
+        return None if self._memory is None or self._memory.fits(places) else f"{AGENT_KEY}{agent_of(places)}"
 
     def _active(self, place: str) -> int:
         return self._reader.count("slot", place) + self._change[place]
@@ -48,6 +54,8 @@ class LimitUsage:
     def take(self, places: Sequence[str | int]) -> None:
         """Count one more run with these keys."""
         self._change.update(map(str, places))
+        if self._memory is not None:
+            self._memory.take(places)
 
 
 def is_full(reader: Reader, limits: policy.PolicyState) -> bool:

@@ -12,6 +12,7 @@ from athena_core.definitions.profile import HarnessConfig, HarnessPolicies, Harn
 from athena_core.domain import policy, run, session
 from athena_core.event import Event, Fact, Value
 from athena_core.services.context.compiler import ResolvedReferences
+from athena_core.services.runs.agent_room import AGENT_KEY, AgentMemory, AgentRoom, GuardsOf, agent_of
 from athena_core.values import MICRO_USD, Identity, PinnedScope, RunBody, persona_of
 
 PROVIDER_KEY = "provider:"
@@ -19,7 +20,7 @@ PROVIDER_KEY = "provider:"
 
 
 class ExecutorCapacity(NamedTuple):
-    """This process's executor: its id, its run limit and its providers.
+    """This process's executor: its id, its run limit, its providers and its outside agents.
 
     Without an id, runs are admitted for any executor.
     """
@@ -28,6 +29,7 @@ class ExecutorCapacity(NamedTuple):
     pid: int = 0
     runs_max: int = 2**31
     providers: frozenset[str] = frozenset()
+    agents: AgentRoom = AgentRoom()
 
     def left(self, reader: Reader, over: frozenset[str] = frozenset()) -> int:
         """Return how many more runs the executor takes, once the runs in ``over`` have ended."""
@@ -38,9 +40,24 @@ class ExecutorCapacity(NamedTuple):
         return max(self.runs_max - mine, 0)
 
     def serves(self, slot: Sequence[str | int]) -> bool:
-        """Return True if the executor has every provider that the run of this slot may call."""
+        """Return True if the executor has the agent of the run of this slot, and every provider that it may call."""
         named = (place for place in map(str, slot) if place.startswith(PROVIDER_KEY))
-        return all(place.removeprefix(PROVIDER_KEY) in self.providers for place in named)
+        if not all(place.removeprefix(PROVIDER_KEY) in self.providers for place in named):
+            return False
+        return self.has_agent(slot)
+
+    def has_agent(self, slot: Sequence[str | int]) -> bool:
+        """Return True if the executor has the outside agent of the run of this slot, or the loop executes it."""
+        agent = agent_of(slot)
+        return agent is None or agent in self.agents.names
+
+    def for_run(self, slot: Sequence[str | int]) -> str:
+        """Return the executor that a run of this slot is admitted for: this one, or any if it lacks the agent."""
+        return self.executor if self.has_agent(slot) else ""
+
+    def memory(self, guards: GuardsOf, over: frozenset[str] = frozenset()) -> AgentMemory:
+        """Return the memory of the executor's agents, once the runs in ``over`` have ended."""
+        return AgentMemory(guards, self.agents, self.executor, over)
 
 
 class RunRetry(Value):
@@ -123,7 +140,8 @@ class PreparedRun(Value, kw_only=True):
             profile_id, snapshot = shadow_profile(self.provider, self.model, timeout)
         elif self.retry is not None:
             snapshot = replace(snapshot, config=replace(snapshot.config, provider=self.provider, model=self.model))
-        resolved = self.resolved
+        resolved, agent = self.resolved, snapshot.agent
+        places = () if agent is None else (f"{AGENT_KEY}{agent.name}",)
         return run.RunCreated(
             session_id=self.session_id,
             directive_id=self.directive_id,
@@ -133,7 +151,7 @@ class PreparedRun(Value, kw_only=True):
             harness_profile_snapshot=snapshot,
             profile_named=self.profile is not None,
             timeout_ms=timeout,
-            requested_by=self.capacity.executor,
+            requested_by=self.capacity.for_run(places),
             fallbacks=self.fallbacks,
             budget_micro_usd=self.budget_micro_usd,
             retry_budget=limits.retry_budget_per_run if limits else None,

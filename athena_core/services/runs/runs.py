@@ -447,7 +447,7 @@ class Runs:
         queued = None if first is None else self._log.codec.decode(first, text=False).event
         cause: run.CancelCause = "session-busy"
         if isinstance(queued, run.RunQueued) and queued.reason != "concurrency":
-            cause = queued.reason
+            cause = "executor" if queued.reason == "agent-memory" else queued.reason
         withdraw = run.WithdrawRun(cause=cause)
         capacity = self.capacity
         await self._log.submit(lambda reader, context: apply_command(reader, context, capacity, run_id, withdraw), meta)

@@ -86,7 +86,7 @@ async def test_a_run_for_any_executor_is_left_to_those_before_and_taken_if_they_
         for_any = created._replace(data=created.data.replace(runner.executor.encode(), b""))
         wanted: list[str] = []
         monkeypatch.setattr(runner, "_want", wanted.append)
-        runner._others = frozenset(f"exe_{number}" for number in range(1_000))  # enough that some come before it
+        runner.executors.others = frozenset(f"exe_{number}" for number in range(1_000))  # some come before it
         runner._on_rows([for_any])
         assert not wanted
         assert not runner.idle
@@ -154,7 +154,7 @@ async def test_a_run_that_cannot_be_claimed_leaves_the_others_to_be_claimed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with plane_at_work(tmp_path) as parts:
-        parts.runner._writer.capacity = ExecutorCapacity()  # nothing is leased as it is created
+        parts.runner._writer.capacity_now = ExecutorCapacity  # nothing is leased as it is created
         monkeypatch.setattr(parts.runner, "_working", False)
         started = [await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False) for _ in range(3)]
         run_ids = [committed.subject or "" for committed in started]
