@@ -40,6 +40,7 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
             tasks.start_soon(parts.authentication_limits.serve)
             tasks.start_soon(parts.tokens.serve)
             tasks.start_soon(parts.workspace_cleaner.serve)
+            tasks.start_soon(parts.agent_memory.serve)
             await announce(parts, forked, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
             if serving:
@@ -82,6 +83,7 @@ async def worker_lifespan(parts: ControlPlane) -> AsyncIterator[None]:
             parts.watchdog.start()
             tasks.start_soon(parts.memory.serve)
             tasks.start_soon(parts.workspace_cleaner.serve)
+            tasks.start_soon(parts.agent_memory.serve)
             yield
             await parts.runner.stop()
             tasks.cancel_scope.cancel()

@@ -133,6 +133,13 @@ JUMP = MetricFamily(
     "gauge",
     "Seconds of a forward jump of the machine's clock, until it is accepted.",
 )
+AGENTS = MetricFamily("athena_agents_live", "gauge", "Processes of outside agents of this server.", ("agent",))
+AGENTS_MEMORY = MetricFamily(
+    "athena_agents_memory_bytes", "gauge", "Resident memory of these processes and all that they started.", ("agent",)
+)
+AGENTS_MEMORY_MAX = MetricFamily(
+    "athena_agents_memory_max_bytes", "gauge", "Limit of the memory of all outside agents of this server, if any."
+)
 CERTIFICATE = MetricFamily(
     "athena_tls_certificate_expiry_timestamp_seconds",
     "gauge",
@@ -198,6 +205,9 @@ FAMILIES = (
         FAILING,
         BEHIND_LOG,
         JUMP,
+        AGENTS,
+        AGENTS_MEMORY,
+        AGENTS_MEMORY_MAX,
         CERTIFICATE,
         BUILD,
         STARTED,
@@ -244,6 +254,11 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     samples[BLOCKS] += [((operation,), count) for operation, count in sorted(plane.watchdog.blocks.copy().items())]
     samples[BEHIND_LOG].append(((), health.clock_behind_log_ms / 1000))
     samples[JUMP].append(((), health.clock_ahead_ms / 1000))
+    for name, load in plane.live_agents.loads().items():
+        samples[AGENTS].append(((name,), load.processes))
+        samples[AGENTS_MEMORY].append(((name,), load.memory_bytes))
+    if plane.live_agents.bytes_max is not None:
+        samples[AGENTS_MEMORY_MAX].append(((), plane.live_agents.bytes_max))
     if plane.certificate is not None:
         samples[CERTIFICATE].append(((), plane.certificate.current.not_after // 1000))
     samples[BUILD].append(((__version__,), 1))

@@ -38,7 +38,9 @@ from athena_core.services.clock_jumps import ClockJumps
 from athena_core.services.erasure.erasure import AGAIN, Erasure, TextTrace
 from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
+from athena_core.services.execution.outside.agent_memory import AgentMemoryWatch
 from athena_core.services.execution.outside.gateways import Gateways
+from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
 from athena_core.services.memory import Memory
@@ -85,6 +87,8 @@ class ControlPlane(NamedTuple):
     mask: Mask
     credentials: Credentials
     agents: RegisteredAgents
+    live_agents: LiveAgents
+    agent_memory: AgentMemoryWatch
     clock: Clock
     ids: Ids
     operations: tuple[str, ...]

@@ -63,9 +63,11 @@ from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
 from athena_core.services.execution.liveness import FROZEN_SECONDS, Executors, ProcessInfo, ProcessKind, ProcessStatus
 from athena_core.services.execution.model_call import ModelCaller
+from athena_core.services.execution.outside.agent_memory import AgentMemoryWatch
 from athena_core.services.execution.outside.agent_process import AgentTiming
 from athena_core.services.execution.outside.agent_run import AgentParts
 from athena_core.services.execution.outside.gateways import Gateways
+from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.outside.outside_agent import OutsideAgent
 from athena_core.services.execution.performer import Performers
 from athena_core.services.execution.runner import Runner
@@ -156,6 +158,7 @@ class Wiring:
         self.credentials = Credentials(settings.credentials_file, self.mask, monotonic=clock.monotonic)
         self.agents = RegisteredAgents(settings.agents)
         self.agent_homes = AgentHomes(settings.state_dir, delete_directory)
+        self.live_agents = LiveAgents(clock, lambda: self.agents.names, settings.agents_memory_bytes_max or None)
         self.providers = providers_of(settings, self.mask, serves)
         self.names = frozenset(self.providers)
         self.destinations = destinations_of(settings.anchor_to)
@@ -249,6 +252,7 @@ class Wiring:
             concurrency=settings.executor_max_runs if settings.executor == "inline" else 0,
             since=self.clock.now(),
             format=FORMAT,
+            agents=self.live_agents.room().shown,
         )
         executor = self.ids.new("exe")
         registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
@@ -274,8 +278,18 @@ class Wiring:
         self.waiters = RunWaiters(self.tail)
         performers = Performers(agent, self._outside_agent())
         self.runner = Runner(
-            self.log, self.tail, self.waiters, self.catalog, performers, executors, self.clock, self.ids, about=about
+            self.log,
+            self.tail,
+            self.waiters,
+            self.catalog,
+            performers,
+            executors,
+            self.clock,
+            self.ids,
+            about=about,
+            room=self.live_agents.room,
         )
+        self.agent_memory = AgentMemoryWatch(self.live_agents, self.log, self.reader, self.runner, self.ids)
 
     def _outside_agent(self) -> OutsideAgent:
         """Return the performer of the runs of outside agents."""
@@ -283,6 +297,7 @@ class Wiring:
             known=self.agents.find,
             gateway=self.gateways.of_run,
             homes=self.agent_homes,
+            live=self.live_agents,
             compiler=self.compiler,
             completion=RunCompletion(self.tools, self.workspaces, self.ids, self.mask),
             rules=self.permission_rules,

@@ -12,6 +12,10 @@ class GeneratedCommand(NamedTuple):
 
 
 GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
+    "agents list": GeneratedCommand(
+        "listAgents",
+        "List the outside agents that are registered on this server, and their living processes with their memory.",
+    ),
     "anchors create": GeneratedCommand(
         "keepAnchor",
         "Store an anchor of another log, so that a rewrite of its history is detected.",

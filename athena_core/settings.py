@@ -349,6 +349,11 @@ class Settings:
         parse_path_or_none,
         "TOML or JSON file with the outside agents that are registered (agents.md). Read again on SIGHUP.",
     )
+    agents_memory_bytes_max = Setting(
+        "0",
+        parse_between(0, SIZE_MAX),
+        "Maximum memory of the outside agents of a server or worker, in bytes. Further runs wait. 0: no limit.",
+    )
     runtime_isolation_standard_require_sandbox = Setting(
         "false",
         parse_switch,

@@ -9,6 +9,7 @@ from typing import Any
 
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import (
+    agents,
     anchors,
     asks,
     audit,
@@ -39,6 +40,7 @@ from athena_core.values import Role
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of the command line
     *core.OPERATIONS,
+    *agents.OPERATIONS,
     *runs.OPERATIONS,
     *bulk_requests.OPERATIONS,
     *sessions.OPERATIONS,

@@ -194,7 +194,7 @@ class Worker(Value):
     ``concurrency`` is the number of runs that it executes at a time (0: none), and ``providers`` lists the providers
     that it can use. ``running`` is the number of runs that it is executing now. A worker that is ``lost`` no longer
     holds its lock, and other workers take over its runs. ``problems`` lists the background loops that were failing at
-    its last heartbeat.
+    its last heartbeat. ``agents`` lists the outside agents that are registered there, unless they are not known.
     """
 
     id: str
@@ -208,6 +208,7 @@ class Worker(Value):
     since: str
     heartbeat: str
     problems: tuple[BackgroundProblem, ...]
+    agents: tuple[str, ...] | None = None
 
 
 class Workers(Value):
@@ -408,6 +409,7 @@ async def workers_of(plane: "ControlPlane") -> Workers:
             since=iso(one.about.since),
             heartbeat=iso(one.counted_at),
             problems=shown(one.about.problems),
+            agents=one.about.agents or None,
         )
         for one in present
     ]

@@ -10,9 +10,9 @@ PARENT, RSS = 1, 21
 
 
 def tree_bytes(roots: Collection[int]) -> dict[int, int]:
-    """Return the resident memory of each process and its descendants, in bytes; 0 where there is no /proc. Blocks.
+    """Return the resident memory of each process and its descendants, in bytes. Blocks.
 
-    Pages that several processes share count for each of them.
+    It is 0 on systems without /proc. Pages that several processes share count for each of them.
     """
     parents, sizes = _processes()
     found = dict.fromkeys(roots, 0)

@@ -42,6 +42,11 @@ class RegisteredAgents:
         """Return an agent, or None if the file has none of this name."""
         return self._entries.get(name)
 
+    async def looked_at(self) -> list[tuple[KnownAgent, list[str]]]:
+        """Return the agents by name, each with what this machine lacks to start it."""
+        known = sorted(self._entries.values(), key=lambda agent: agent.name)
+        return await asyncio.to_thread(lambda: [(agent, agent.missing()) for agent in known])
+
     async def reload(self, problems: Problems) -> None:
         """Read the file again. If it is bad, the old agents stay, and the health has a problem."""
         async with self._reloading:

@@ -16,6 +16,7 @@ from athena_core.event import Value
 
 LOOPS: Mapping[str, str] = {
     "agents": "reads the file of outside agents again on SIGHUP; the old agents stay in use",
+    "agents.memory": "measures the memory of outside agents, and frees it for runs that wait",
     "anchors.send": "sends anchors of the log to the destinations in `ATHENA_ANCHOR_TO`",
     "credentials": "reads the credentials file and its secrets; the last good ones stay in use",
     "log.anchor": "writes the head of the log to a file, so that a truncated log is noticed",

@@ -122,6 +122,7 @@ EXAMPLES: dict[str, Example] = {
     "getAdminHealth": Example("/admin/health"),
     "getViewDigests": Example("/admin/digests"),
     "listWorkers": Example("/workers"),
+    "listAgents": Example("/agents"),
     "getCaller": Example("/caller"),
     "findIds": Example("/ids/run_unknown"),
     "createRun": Example(

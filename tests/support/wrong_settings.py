@@ -58,6 +58,7 @@ WRONG = {
     "ATHENA_TOKEN": ["ath_short", "a token with spaces in it"],
     "ATHENA_ANCHOR_TOKEN": ["ath_short", "tok\u00e9n-of-16-characters"],
     "ATHENA_RUNTIME_ISOLATION_HIGH_SECURITY_REQUIRE_SANDBOX": ["false", "maybe"],
+    "ATHENA_AGENTS_MEMORY_BYTES_MAX": ["-1", "1125899906842625", "2 GiB", "9" * 30],
     "ATHENA_SANDBOX_MEMORY_BYTES_MAX": ["0", "67108863", "1125899906842625", "2 GiB", "9" * 30],
     "ATHENA_SANDBOX_PROCESSES_MAX": ["7", "4097", "-8"],
     "ATHENA_SANDBOX_CPU_SECONDS_MAX": ["0", "86401", "1.5"],

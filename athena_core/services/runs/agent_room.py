@@ -18,7 +18,7 @@ GuardsOf: TypeAlias = Callable[[str], Mapping[str, tuple[str | int, ...]]]
 
 
 class AgentRoom(NamedTuple):
-    """The outside agents of an executor, and the memory of their processes in bytes. There is no limit by default.
+    """The outside agents of an executor, and the memory of their processes in bytes. By default it is not limited.
 
     ``taken`` is the memory by run, ``expected`` the memory of a new process by agent.
     """

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
         Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
     )
     RunLeasedBecause: TypeAlias = Literal["dead", "frozen", "left"] | str
-    RunQueuedReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "session-busy"] | str
-    RunRequeuedReason: TypeAlias = Literal["concurrency", "executor", "halted", "key-limit"] | str
+    RunQueuedReason: TypeAlias = Literal["agent-memory", "concurrency", "executor", "key-limit", "session-busy"] | str
+    RunRequeuedReason: TypeAlias = Literal["agent-memory", "concurrency", "executor", "halted", "key-limit"] | str
     SafetyViolationCategory: TypeAlias = Literal["authorization", "policy", "sandbox"] | str
     SafetyViolationOutcome: TypeAlias = Literal["blocked", "denied", "failed", "violated"] | str
     SafetyViolationSeverity: TypeAlias = Literal["critical", "high"] | str

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     ContextStrategy: TypeAlias = Literal["raw", "summary"] | str
     CurrentWaitReason: TypeAlias = (
         Literal[
+            "agent-memory",
             "ask",
             "budget",
             "cancel",
@@ -168,6 +169,8 @@ if TYPE_CHECKING:
     )
     RedriveDecision: TypeAlias = Literal["failed", "requeued", "skipped"] | str
     RedriveStatus: TypeAlias = Literal["cancelled", "completed", "dry-run", "running"] | str
+    RegisteredAgentResume: TypeAlias = Literal["exact", "idle", "none"] | str
+    RegisteredAgentWire: TypeAlias = Literal["anthropic", "gemini", "openai-chat", "openai-responses"] | str
     RejectionReason: TypeAlias = (
         Literal[
             "daily-cost-budget-exceeded",
@@ -227,7 +230,9 @@ if TYPE_CHECKING:
     TriggerRule: TypeAlias = Literal["all-done", "all-succeeded", "one-failed"] | str
     VerificationKind: TypeAlias = Literal["command", "contains", "json-schema", "require-evidence"] | str
     VerificationStatus: TypeAlias = Literal["passed", "verification-failed"] | str
-    WaitReason: TypeAlias = Literal["ask", "concurrency", "executor", "halted", "key-limit", "session-busy"] | str
+    WaitReason: TypeAlias = (
+        Literal["agent-memory", "ask", "concurrency", "executor", "halted", "key-limit", "session-busy"] | str
+    )
     WorkDrainStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     WorkerKind: TypeAlias = Literal["command", "server", "worker"] | str
     WorkerStatus: TypeAlias = Literal["alive", "lost"] | str
@@ -310,6 +315,8 @@ else:  # a newer server may send others
     RecordKind = str
     RedriveDecision = str
     RedriveStatus = str
+    RegisteredAgentResume = str
+    RegisteredAgentWire = str
     RejectionReason = str
     RetryWith = str
     ReviewResultBaseRefResolvedFrom = str
@@ -423,6 +430,22 @@ class AgentRule(Model, frozen=True, kw_only=True):
     """Calls that the rule is about."""
     approval: AgentRuleApproval
     """`allow`, `ask` a person before a call, or `deny`."""
+
+
+class Agents(Model, frozen=True, kw_only=True):
+    """The outside agents of this server, and their processes, oldest first.
+
+    `memory_bytes` is the memory of all processes, `memory_bytes_max` its limit, if there is one.
+    """
+
+    agents: list[RegisteredAgent]
+    """The registered agents, by name."""
+    live: list[LiveAgentProcess]
+    """Processes of agents that work on runs of this server, oldest first."""
+    memory_bytes: int
+    """Memory of all processes, a few seconds ago."""
+    memory_bytes_max: int | None = None
+    """Limit of this memory; absent without one."""
 
 
 class AnchorReceipt(Model, frozen=True, kw_only=True):
@@ -2054,6 +2077,27 @@ class LimitCapabilities(Model, frozen=True, kw_only=True):
     """Requests of an identity, per second; absent without authentication."""
 
 
+class LiveAgentProcess(Model, frozen=True, kw_only=True):
+    """A process of an outside agent that works on a run of this server.
+
+    `memory_bytes` is its resident memory with all that it started, a few seconds ago. A process that is `waiting` waits
+    for answers of people.
+    """
+
+    agent: str
+    """Name of the agent."""
+    run_id: str
+    """Id of the run."""
+    session_id: str
+    """Id of the session."""
+    since: str
+    """When the process started."""
+    memory_bytes: int
+    """Resident memory of the process and all that it started, a few seconds ago."""
+    waiting: bool
+    """True if it waits for answers of people."""
+
+
 class LoggedOut(Model, frozen=True, kw_only=True):
     """The session that ended; absent if the caller had none."""
 
@@ -2678,6 +2722,34 @@ class RefusedRequest(Model, frozen=True, kw_only=True):
     """Size as JSON, in bytes, of a request above 4 KiB."""
     sha256: str | None = None
     """SHA-256 in hex of a request above 4 KiB."""
+
+
+class RegisteredAgent(Model, frozen=True, kw_only=True):
+    """An outside agent in this server's file.
+
+    `provider` serves its model calls. Athena orders `mode`, and in a sandbox `boxed_mode` if it is given. `model` is
+    the model of profiles that `athena run --agent` makes. `missing` is what this machine lacks to start the agent, for
+    roles that may create profiles.
+    """
+
+    name: str
+    """Name."""
+    wire: RegisteredAgentWire
+    """API that it asks models with."""
+    provider: str
+    """Provider that serves its model calls."""
+    resume: RegisteredAgentResume
+    """Whether it takes up a session of a killed process: always, if it was idle, or never."""
+    installed: bool
+    """True if this machine can start it."""
+    mode: str | None = None
+    """Mode that Athena orders."""
+    boxed_mode: str | None = None
+    """Mode that Athena orders in a sandbox; absent if it is the same."""
+    model: str | None = None
+    """Model of profiles that `athena run --agent` makes; absent if none is set."""
+    missing: list[str] | None = None
+    """What this machine lacks to start it, for who may create profiles; absent if nothing."""
 
 
 class RejectedRun(Model, frozen=True, kw_only=True):
@@ -4040,7 +4112,7 @@ class Worker(Model, frozen=True, kw_only=True):
     `concurrency` is the number of runs that it executes at a time (0: none), and `providers` lists the providers that
     it can use. `running` is the number of runs that it is executing now. A worker that is `lost` no longer holds its
     lock, and other workers take over its runs. `problems` lists the background loops that were failing at its last
-    heartbeat.
+    heartbeat. `agents` lists the outside agents that are registered there, unless they are not known.
     """
 
     id: str
@@ -4065,6 +4137,8 @@ class Worker(Model, frozen=True, kw_only=True):
     """When it last reported."""
     problems: list[BackgroundProblem]
     """Background loops that are failing."""
+    agents: list[str] | None = None
+    """Outside agents that are registered there; absent without one, or if they are not known."""
 
 
 class Workers(Model, frozen=True, kw_only=True):

@@ -76,6 +76,7 @@ class Reader:
         for alone in ("Capabilities", "Caller", "AdminHealth", "ViewDigests", "FleetSummary", "Halt", "RunFacets"):
             self.read(f"get{alone}")
         assert self.read("listWorkers").items
+        assert self.read("listAgents").memory_bytes == 0
         assert len(list(self.read("getAuditTrail"))) > 20
         assert len(list(self.read("listEvents"))) > 1000
         assert len(list(islice(self.read("streamEvents"), 100))) == 100

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeAlias
@@ -68,11 +68,19 @@ class AgentProcess:
     """The process of an agent and the conversation with it. ``end`` it in any case."""
 
     def __init__(
-        self, known: KnownAgent, place: RunPlace, make_home: Callable[[], Path], mask: Mask, timing: AgentTiming
+        self,
+        known: KnownAgent,
+        place: RunPlace,
+        make_home: Callable[[], Path],
+        living: Callable[[int], AbstractContextManager[None]],
+        mask: Mask,
+        timing: AgentTiming,
     ) -> None:
+        """``make_home`` returns its home. ``living`` counts the process with a pid while it is entered."""
         self._known = known
         self._place = place
         self._make_home = make_home
+        self._living = living
         self._mask = mask
         self._timing = timing
         self._stack = AsyncExitStack()
@@ -94,6 +102,7 @@ class AgentProcess:
             sandbox = None if box is None else await to_thread.run_sync(box.around, self._place.files)
             directory = self._place.files.root.absolute()
             self._child = await Child.start(launch.argv, launch.environment, directory=directory, sandbox=sandbox)
+            self._stack.enter_context(self._living(self._child.pid))
         except (CannotStart, SandboxRefused, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise AgentUnavailable(f"agent {self._known.name!r} cannot be started: {reason}") from error

@@ -52,6 +52,7 @@ from athena_core.services.execution.outside.agent_process import (
 )
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, CallWithoutPermission, RunOver
 from athena_core.services.execution.outside.call_records import unmade_result
+from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.outside.permissions import (
     NOT_MADE,
     ExpiredAsk,
@@ -93,6 +94,7 @@ class AgentParts(NamedTuple):
     known: Callable[[str], KnownAgent | None]
     gateway: OpenGateway
     homes: AgentHomes
+    live: LiveAgents
     compiler: ContextCompiler
     completion: RunCompletion
     rules: PermissionRules
@@ -215,6 +217,9 @@ class AgentRun:
             self._known,
             self._place,
             partial(parts.homes.make, request.session_id, self._assignment.position),
+            partial(
+                parts.live.living, self._known.name, self._assignment.run_id, request.session_id, self._permissions
+            ),
             parts.mask,
             parts.timing,
         )

@@ -92,7 +92,7 @@ class LiveAgents:
         return len(self._live)
 
     @contextmanager
-    def living(self, agent: str, run_id: str, session_id: str, pid: int, asks: HeldAsks) -> Iterator[None]:
+    def living(self, agent: str, run_id: str, session_id: str, asks: HeldAsks, pid: int) -> Iterator[None]:
         """Count a process while the context is entered."""
         one = self._live[run_id] = LiveAgent(agent, run_id, session_id, pid, asks, self._clock)
         self.refresh()

@@ -89,7 +89,10 @@ class Permissions:
         self._open: dict[str, OpenPermission] = {}
         self._raised = asyncio.Event()
         self._waiting: anyio.CancelScope | None = None
+        self._parks = False
         self.parking = False
+        self.held_since: float | None = None
+        """Since when the agent waits for answers, in seconds of the monotonic clock; None if it does not."""
 
     # The agent asks
 
@@ -214,10 +217,12 @@ class Permissions:
             for one in [one for ask_id, one in self._open.items() if ask_id not in waits]:
                 await self._hand_over(one)
             if not waits:
+                self._parks, self.held_since = False, None
                 self._raised.clear()
                 await self._raised.wait()
                 continue
-            hold_until_ms = min(one.ask.hold_until_ms for one in waits.values())
+            hold_until_ms = 0 if self._parks else min(one.ask.hold_until_ms for one in waits.values())
+            self.held_since = self._clock.monotonic() if self.held_since is None else self.held_since
             found: tuple[run.RunAnswered, ...] = ()
             with anyio.CancelScope() as self._waiting:
 
@@ -232,6 +237,12 @@ class Permissions:
             self._transcript.note(found)
             if not found or self.parking:
                 return bool(found)
+
+    def park(self) -> None:
+        """Park the run now if it waits for answers, as if it had been held long enough."""
+        self._parks = True
+        if self._waiting is not None and not self.parking:
+            self._waiting.cancel()
 
     async def _hand_over(self, permission: OpenPermission) -> None:
         """Record the decision about a call, then hand it to the agent. Raise ExpiredAsk, RunOver, LeaseLost."""
@@ -256,7 +267,8 @@ class Permissions:
         for permission in self._open.values():
             permission.chosen.cancel()
         self._open.clear()
-        self.parking = False
+        self.parking = self._parks = False
+        self.held_since = None
 
 
 def allows(ask: run.RunAsked, answer: run.RunAnswered) -> bool:

@@ -228,7 +228,7 @@ export interface RunFilter {
 
 export type RunLeasedBecause = "dead" | "frozen" | "left";
 
-export type RunQueuedReason = "concurrency" | "executor" | "key-limit" | "session-busy";
+export type RunQueuedReason = "agent-memory" | "concurrency" | "executor" | "key-limit" | "session-busy";
 
 /**
  * The audit record of a refusal.
@@ -257,7 +257,7 @@ export interface RunRejection {
   readonly budgetMicroUsd?: number | undefined;
 }
 
-export type RunRequeuedReason = "concurrency" | "executor" | "halted" | "key-limit";
+export type RunRequeuedReason = "agent-memory" | "concurrency" | "executor" | "halted" | "key-limit";
 
 export type SafetyViolationCategory = "authorization" | "policy" | "sandbox";
 

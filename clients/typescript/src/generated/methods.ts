@@ -339,6 +339,11 @@ export class Operations extends Transport {
     return (await this.request(rows.listWorkers, { ...options })).data;
   }
 
+  /** List the outside agents that are registered on this server, and their living processes with their memory. */
+  async listAgents(options: ReadOptions = {}): Promise<types.Agents> {
+    return (await this.request(rows.listAgents, { ...options })).data;
+  }
+
   /**
    * Start a run. Waits for its result unless `Prefer: respond-async` is sent.
    *

@@ -82,6 +82,22 @@ export type AgentRuleApproval = "allow" | "ask" | "deny";
 
 export type AgentToolKind = "delete" | "edit" | "execute" | "fetch" | "move" | "other" | "read" | "search" | "think";
 
+/**
+ * The outside agents of this server, and their processes, oldest first.
+ *
+ * `memoryBytes` is the memory of all processes, `memoryBytesMax` its limit, if there is one.
+ */
+export interface Agents {
+  /** The registered agents, by name. */
+  readonly agents: readonly RegisteredAgent[];
+  /** Processes of agents that work on runs of this server, oldest first. */
+  readonly live: readonly LiveAgentProcess[];
+  /** Memory of all processes, a few seconds ago. */
+  readonly memoryBytes: number;
+  /** Limit of this memory; absent without one. */
+  readonly memoryBytesMax?: number | undefined;
+}
+
 /** An anchor of another log: its id, a position, the chain value there in hex, and the time it was taken. */
 export interface AnchorBody {
   /** Id of the log. */
@@ -969,7 +985,7 @@ export interface CurrentWait {
   readonly asks?: readonly string[] | undefined;
 }
 
-export type CurrentWaitReason = "ask" | "budget" | "cancel" | "concurrency" | "daily-budget" | "executor" | "halted" | "key-limit" | "model" | "session-busy" | "tool" | "unpriced-model";
+export type CurrentWaitReason = "agent-memory" | "ask" | "budget" | "cancel" | "concurrency" | "daily-budget" | "executor" | "halted" | "key-limit" | "model" | "session-busy" | "tool" | "unpriced-model";
 
 /** Cost of the UTC day so far, the amount reserved by runs, and the daily budget of the policy, if any. */
 export interface DaySpend {
@@ -2055,6 +2071,27 @@ export type LimitScope = "agent" | "harness-profile" | "provider" | "session";
 
 export type LimitStrategy = "enqueue" | "reject";
 
+/**
+ * A process of an outside agent that works on a run of this server.
+ *
+ * `memoryBytes` is its resident memory with all that it started, a few seconds ago. A process that is `waiting` waits
+ * for answers of people.
+ */
+export interface LiveAgentProcess {
+  /** Name of the agent. */
+  readonly agent: string;
+  /** Id of the run. */
+  readonly runId: string;
+  /** Id of the session. */
+  readonly sessionId: string;
+  /** When the process started. */
+  readonly since: string;
+  /** Resident memory of the process and all that it started, a few seconds ago. */
+  readonly memoryBytes: number;
+  /** True if it waits for answers of people. */
+  readonly waiting: boolean;
+}
+
 /** The session that ended; absent if the caller had none. */
 export interface LoggedOut {
   /** The session that ended; absent if there was none. */
@@ -2822,6 +2859,38 @@ export interface RefusedRequest {
   /** SHA-256 in hex of a request above 4 KiB. */
   readonly sha256?: string | undefined;
 }
+
+/**
+ * An outside agent in this server's file.
+ *
+ * `provider` serves its model calls. Athena orders `mode`, and in a sandbox `boxedMode` if it is given. `model` is the
+ * model of profiles that `athena run --agent` makes. `missing` is what this machine lacks to start the agent, for roles
+ * that may create profiles.
+ */
+export interface RegisteredAgent {
+  /** Name. */
+  readonly name: string;
+  /** API that it asks models with. */
+  readonly wire: RegisteredAgentWire | (string & {});
+  /** Provider that serves its model calls. */
+  readonly provider: string;
+  /** Whether it takes up a session of a killed process: always, if it was idle, or never. */
+  readonly resume: RegisteredAgentResume | (string & {});
+  /** True if this machine can start it. */
+  readonly installed: boolean;
+  /** Mode that Athena orders. */
+  readonly mode?: string | undefined;
+  /** Mode that Athena orders in a sandbox; absent if it is the same. */
+  readonly boxedMode?: string | undefined;
+  /** Model of profiles that `athena run --agent` makes; absent if none is set. */
+  readonly model?: string | undefined;
+  /** What this machine lacks to start it, for who may create profiles; absent if nothing. */
+  readonly missing?: readonly string[] | undefined;
+}
+
+export type RegisteredAgentResume = "exact" | "idle" | "none";
+
+export type RegisteredAgentWire = "anthropic" | "gemini" | "openai-chat" | "openai-responses";
 
 /** The session and persona of a rejected run. */
 export interface RejectedRun {
@@ -4390,7 +4459,7 @@ export interface ViewDigests {
   readonly views: Readonly<Record<string, ViewDigest>>;
 }
 
-export type WaitReason = "ask" | "concurrency" | "executor" | "halted" | "key-limit" | "session-busy";
+export type WaitReason = "agent-memory" | "ask" | "concurrency" | "executor" | "halted" | "key-limit" | "session-busy";
 
 /**
  * A drain of a queue. `status` is `running`, `ok` or `failed`.
@@ -4504,6 +4573,7 @@ export interface WorkQueueSummaryPage {
  * `concurrency` is the number of runs that it executes at a time (0: none), and `providers` lists the providers that it
  * can use. `running` is the number of runs that it is executing now. A worker that is `lost` no longer holds its lock,
  * and other workers take over its runs. `problems` lists the background loops that were failing at its last heartbeat.
+ * `agents` lists the outside agents that are registered there, unless they are not known.
  */
 export interface Worker {
   /** Id. */
@@ -4528,6 +4598,8 @@ export interface Worker {
   readonly heartbeat: string;
   /** Background loops that are failing. */
   readonly problems: readonly BackgroundProblem[];
+  /** Outside agents that are registered there; absent without one, or if they are not known. */
+  readonly agents?: readonly string[] | undefined;
 }
 
 export type WorkerKind = "command" | "server" | "worker";

@@ -1,0 +1,118 @@
+"""Operations on outside agents: the registered ones, and the processes that work for this server."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply
+from athena_core.agents.known import AgentResume, AgentWire, KnownAgent
+from athena_core.clock import iso
+from athena_core.event import Value
+from athena_core.services.execution.outside.gateways import SERVES
+from athena_core.values import Identity, Role
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+
+class RegisteredAgent(Value):
+    """An outside agent in this server's file.
+
+    ``provider`` serves its model calls. Athena orders ``mode``, and in a sandbox ``boxedMode`` if it is given.
+    ``model`` is the model of profiles that `athena run --agent` makes. ``missing`` is what this machine lacks to start
+    the agent, for roles that may create profiles.
+    """
+
+    name: str
+    wire: AgentWire
+    provider: str
+    resume: AgentResume
+    installed: bool
+    mode: str | None = None
+    boxed_mode: str | None = None
+    model: str | None = None
+    missing: tuple[str, ...] | None = None
+
+
+class LiveAgentProcess(Value):
+    """A process of an outside agent that works on a run of this server.
+
+    ``memoryBytes`` is its resident memory with all that it started, a few seconds ago. A process that is ``waiting``
+    waits for answers of people.
+    """
+
+    agent: str
+    run_id: str
+    session_id: str
+    since: str
+    memory_bytes: int
+    waiting: bool
+
+
+class Agents(Value):
+    """The outside agents of this server, and their processes, oldest first.
+
+    ``memoryBytes`` is the memory of all processes, ``memoryBytesMax`` its limit, if there is one.
+    """
+
+    agents: tuple[RegisteredAgent, ...]
+    live: tuple[LiveAgentProcess, ...]
+    memory_bytes: int
+    memory_bytes_max: int | None = None
+
+
+async def list_agents(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """List the outside agents that are registered on this server, and their living processes with their memory."""
+    live, creates = plane.live_agents, call.who.role.reaches(Role.OPERATOR)
+    registered = await plane.agents.looked_at()
+    agents = Agents(
+        agents=tuple(_shown(plane, agent, missing, creates) for agent, missing in registered),
+        live=tuple(_live(plane, call.who)),
+        memory_bytes=live.memory_bytes,
+        memory_bytes_max=live.bytes_max,
+    )
+    return Reply(data=agents, position=call.position)
+
+
+def _shown(plane: "ControlPlane", agent: KnownAgent, missing: Sequence[str], creates: bool) -> RegisteredAgent:
+    settings, provider = plane.settings, SERVES[agent.wire]
+    default = settings.default_model if settings.default_provider == provider else None
+    return RegisteredAgent(
+        name=agent.name,
+        wire=agent.wire,
+        provider=provider,
+        resume=agent.resume,
+        installed=not missing,
+        mode=agent.mode,
+        boxed_mode=agent.boxed_mode,
+        model=agent.model or default or None,
+        missing=tuple(missing) if missing and creates else None,
+    )
+
+
+def _live(plane: "ControlPlane", who: Identity) -> list[LiveAgentProcess]:
+    return [
+        LiveAgentProcess(
+            agent=one.agent,
+            run_id=one.run_id,
+            session_id=one.session_id,
+            since=iso(one.since),
+            memory_bytes=one.memory_bytes,
+            waiting=one.asks.held_since is not None,
+        )
+        for one in plane.live_agents
+        if who.scope is None or who.scope.shows(one.session_id, one.run_id)
+    ]
+
+
+row = Noun("core").row
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    row(
+        "agents.list",
+        "GET /agents",
+        list_agents,
+        answer=Agents,
+        command="agents list",
+        narrows={"sessions", "runs"},
+    ),
+)
