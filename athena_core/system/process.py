@@ -321,11 +321,6 @@ class Child(asyncio.SubprocessProtocol):
         await self._writable.wait()
 
     @property
-    def pid(self) -> int:
-        """The process above all others of the command: its supervisor, or else the command."""
-        return self._pid
-
-    @property
     def problem(self) -> str | None:
         """Why the box ended the command, or could not start it; None if neither happened."""
         code = self._take_report()[1:]

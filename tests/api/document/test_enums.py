@@ -23,6 +23,8 @@ OPEN = {
     "SandboxCapabilities.reason": "text for people",
     "TextTrace.reason": "text for people",
     "AppliedFile.reason": "text for people",
+    "RegisteredAgent.boxedMode": "a mode that the agent names",
+    "RegisteredAgent.mode": "a mode that the agent names",
     "AppliedRedriveFilter.reason": "as the client sent it",
     "AppliedRedriveFilter.source": "as the client sent it",
 }
