@@ -46,8 +46,8 @@ def _made(info: inspect.Type) -> st.SearchStrategy[Any]:
             return st.one_of(*map(_made, types))
         case inspect.VarTupleType(item_type=item, min_length=low):
             return st.lists(_made(item), min_size=low or 0, max_size=(low or 0) + 3).map(tuple)
-        case inspect.DictType(key_type=key, value_type=value):
-            return st.dictionaries(_made(key), _made(value), max_size=3)
+        case inspect.DictType(key_type=key, value_type=value, min_length=low):
+            return st.dictionaries(_made(key), _made(value), min_size=low or 0, max_size=(low or 0) + 3)
         case inspect.StructType(cls=cls, fields=fields):
             required = {field.name: _made(field.type) for field in fields if field.required}
             optional = {field.name: _made(field.type) for field in fields if not field.required}
