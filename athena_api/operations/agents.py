@@ -7,7 +7,6 @@ from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operat
 from athena_core.agents.known import AgentResume, AgentWire, KnownAgent
 from athena_core.clock import iso
 from athena_core.event import Value
-from athena_core.services.execution.outside.gateways import SERVES
 from athena_core.values import Identity, Role
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ async def list_agents(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
 
 def _shown(plane: "ControlPlane", agent: KnownAgent, missing: Sequence[str], creates: bool) -> RegisteredAgent:
-    settings, provider = plane.settings, SERVES[agent.wire]
+    settings, provider = plane.settings, agent.provider
     default = settings.default_model if settings.default_provider == provider else None
     return RegisteredAgent(
         name=agent.name,
