@@ -2,17 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from athena_cli.agent_check import interview_rows  # noqa: F401 - its rows
+from athena_cli.agent_check import interview_rows, run_rows  # noqa: F401 - their rows
 from athena_cli.agent_check.interview import Interview
+from athena_cli.agent_check.private_plane import KillPoint
 from athena_cli.agent_check.rows import ROWS, CheckRow, Differs, NotTried, Result, RowResult, Stage
 from athena_cli.agent_check.subject import Subject
 
 AT_ONCE = 4
-"""Runs of one subject at once, if nothing else is said: agents take up to 700 MiB each."""
-STAGES: tuple[Stage, ...] = ("interview", "runs", "kill")
+"""Runs at once, if nothing else is said: agents take up to 700 MiB each."""
+STAGES: tuple[Stage, ...] = ("interview", "first", "runs", "kill", "last")
 
 
 class SubjectReport(NamedTuple):
@@ -23,21 +24,53 @@ class SubjectReport(NamedTuple):
     results: Mapping[str, RowResult]
 
 
-async def check_subject(subject: Subject, only: Collection[str] = (), at_once: int = AT_ONCE) -> SubjectReport:
-    """Try all rows, or some of them with what they need."""
+async def check_subjects(
+    subjects: Sequence[Subject],
+    only: Collection[str] = (),
+    at_once: int = AT_ONCE,
+    tell: Callable[[str], None] | None = None,
+) -> list[SubjectReport]:
+    """Try all rows with agents of one plane, or some rows with what they need. ``tell`` gets the name of each stage."""
     wanted = needed(only) if only else ROWS.keys()
-    results: dict[str, RowResult] = {}
+    results: list[dict[str, RowResult]] = [{} for _ in subjects]
     gate = asyncio.Semaphore(at_once)
     for stage in STAGES:
         rows = [row for row in ROWS.values() if row.stage == stage and row.key in wanted]
-        if stage == "interview":
-            for row in rows:  # the interview is held once; the rest is reading
-                results[row.key] = await try_row(row, subject, results)
+        if not rows:
             continue
-        done = await asyncio.gather(*(_behind(gate, row, subject, results) for row in rows))
-        results |= {result.row.key: result for result in done}
-    order = [key for key in ROWS if key in results]
-    return SubjectReport(subject, await subject.interview(), {key: results[key] for key in order})
+        if tell is not None:
+            tell(stage)
+        if stage == "kill":
+            plane = subjects[0].plane
+            point = KillPoint([(subject, row.key) for subject in subjects for row in rows], plane.kill_and_start)
+            for subject in subjects:
+                subject.kill_point = point
+        gates = asyncio.Semaphore(len(subjects) * len(rows)) if stage == "kill" else gate
+        pairs = zip(subjects, results, strict=True)
+        await asyncio.gather(*(_try_rows(gates, rows, subject, found) for subject, found in pairs))
+    return [
+        SubjectReport(subject, await subject.interview(), {key: found[key] for key in ROWS if key in found})
+        for subject, found in zip(subjects, results, strict=True)
+    ]
+
+
+async def _try_rows(
+    gate: asyncio.Semaphore, rows: Sequence[CheckRow], subject: Subject, found: dict[str, RowResult]
+) -> None:
+    """Try the rows of a stage: those of the interview in turn, because it is held once, others at once."""
+
+    async def attempt(row: CheckRow) -> None:
+        async with gate:
+            found[row.key] = await try_row(row, subject, found)
+        if subject.kill_point is not None:
+            subject.kill_point.leave((subject, row.key))
+
+    if rows[0].stage == "interview":
+        async with gate:
+            for row in rows:
+                found[row.key] = await try_row(row, subject, found)
+    else:
+        await asyncio.gather(*map(attempt, rows))
 
 
 def needed(keys: Collection[str]) -> set[str]:
@@ -49,13 +82,6 @@ def needed(keys: Collection[str]) -> set[str]:
             found.add(key)
             open_ += ROWS[key].needs
     return found
-
-
-async def _behind(
-    gate: asyncio.Semaphore, row: CheckRow, subject: Subject, results: Mapping[str, RowResult]
-) -> RowResult:
-    async with gate:
-        return await try_row(row, subject, results)
 
 
 async def try_row(row: CheckRow, subject: Subject, results: Mapping[str, RowResult]) -> RowResult:
@@ -71,13 +97,13 @@ async def try_row(row: CheckRow, subject: Subject, results: Mapping[str, RowResu
         if results[key].result != "ok":
             return result("not tried", f"It needs the row {key!r}.")
     try:
-        async with asyncio.timeout(subject.pace.row):
+        async with asyncio.timeout(subject.pace.interview if row.stage == "interview" else subject.pace.row):
             return result("ok", await row.look(subject))
     except NotTried as why:
         return result("not tried", str(why))
     except Differs as seen:
         return result("differs", str(seen))
     except TimeoutError:
-        return result("failed", f"It took more than {subject.pace.row:.0f} s.")
+        return result("failed", "It took too long.")
     except Exception as error:  # noqa: BLE001 - a row that fails says so, and the others go on
         return result("failed", f"{type(error).__name__}: {error}"[:300])

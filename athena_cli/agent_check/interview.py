@@ -39,6 +39,8 @@ class Pace(NamedTuple):
     quiet: float = 0.6
     """How long an agent is watched after a turn."""
     row: float = 90.0
+    """Of a row that is tried by runs."""
+    interview: float = 400.0
 
 
 class AgentTurn(NamedTuple):

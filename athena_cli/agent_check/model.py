@@ -108,6 +108,10 @@ class AgentModel:
     hung: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once an answer hangs."""
 
+    _calls: dict[int, int] = field(default_factory=dict)
+
+    _last: dict[str, int] = field(default_factory=dict)
+
     @property
     def spent(self) -> Tokens:
         """The input and output tokens of all answers."""
@@ -127,7 +131,7 @@ class AgentModel:
         else:
             self.turned += 1
             step = self.script(number) if callable(self.script) else self.script[min(number, len(self.script) - 1)]
-        start = wire.start(self.tokens)
+        start = wire.start(self.tokens, f"msg_{len(self.asked)}")
         match step:
             case Refuses():
                 return ScriptedAnswer((json.dumps(step.body).encode(),), step.status, "application/json")
@@ -139,12 +143,22 @@ class AgentModel:
         call = self._call(step, request)
         self.answered += 1
         if call is not None:
-            said = wire.call(f"call_{number}", call.tool, call.arguments) + wire.end(True, self.tokens)
+            said = wire.call(self._call_id(number), call.tool, call.arguments) + wire.end(True, self.tokens)
             return ScriptedAnswer((start, said))
+        self._last[str(step)] = len(self.asked)
         words = str(step).split(" ")
         pieces = [word + " " * (place < len(words) - 1) for place, word in enumerate(words)]
         texts = [str(step)] if wire.whole_texts else pieces
         return ScriptedAnswer((start, *map(wire.text, texts), wire.end(False, self.tokens)))
+
+    def after(self, text: str) -> int:
+        """Return the number of requests after the one that a text answered."""
+        return len(self.asked) - self._last.get(text, len(self.asked))
+
+    def _call_id(self, number: int) -> str:
+        """Return an id for a call, another one each time."""
+        self._calls[number] = again = self._calls.get(number, 0) + 1
+        return f"call_{number}" if again == 1 else f"call_{number}_{again}"
 
     def _call(self, step: Step, request: ScriptedRequest) -> ToolCallWords | None:
         match step:

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from athena_cli.agent_check.subject import Subject
 
 Demand: TypeAlias = Literal["required", "habit"]
-Stage: TypeAlias = Literal["interview", "runs", "kill"]
-"""When a row is tried: from the interview, by runs at once with others, or by runs whose server is killed."""
+Stage: TypeAlias = Literal["interview", "first", "runs", "kill", "last"]
+"""When a row is tried: in the interview, by the first run, by runs at once with others, by runs whose server is killed,
+or after them."""
 Result: TypeAlias = Literal["ok", "differs", "failed", "not tried"]
 """``differs``: the agent does something else. ``failed``: the row could not be tried to its end."""
 Look: TypeAlias = Callable[["Subject"], Awaitable[str]]

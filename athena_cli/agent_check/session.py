@@ -4,12 +4,14 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from athena_cli.agent_check import report
-from athena_cli.agent_check.check import check_subject
+from athena_cli.agent_check.check import check_subjects
 from athena_cli.agent_check.interview import Pace
+from athena_cli.agent_check.private_plane import PrivatePlane
 from athena_cli.agent_check.rows import ROWS
 from athena_cli.agent_check.subject import Subject
 from athena_cli.exit_codes import Absent, Misused
@@ -33,26 +35,42 @@ async def check(
             raise Misused(f"--only: no row {key!r}; there are {', '.join(ROWS)}")
     directory = Path(tempfile.mkdtemp(prefix="athena-check-"))
     try:
-        known = await asyncio.to_thread(_find, name, directory)
+        agents_file, known = await asyncio.to_thread(_find, name, directory)
         found = await asyncio.to_thread(probe)
         lacks = None if found.available or sandbox == "off" else f"{found.reason}. {found.remedy}"
         if sandbox == "required" and lacks:
             raise Misused(f"--sandbox: {lacks}")
         boxes = [boxed for boxed in (False, True) if sandbox != ("required", "off")[boxed] and not (boxed and lacks)]
-        reports = []
-        for boxed in boxes:
-            if tell is not None:
-                tell(f"Checking {name} {'in' if boxed else 'without'} a sandbox ...")
-            place = directory / ("boxed" if boxed else "unboxed")
-            place.mkdir()
-            reports.append(await check_subject(Subject(known, place, Pace(), boxed=boxed), only))
+        subjects = []
+        async with PrivatePlane(directory / "plane", agents_file) as plane:
+            for boxed in boxes:
+                place = directory / ("boxed" if boxed else "unboxed")
+                place.mkdir()
+                subjects.append(Subject(known, plane, place, Pace(), boxed=boxed))
+            reports = []
+            for subject in subjects:  # one after another: agents are large
+                words = f"{name} {'in' if subject.boxed else 'without'} a sandbox"
+                reports += await check_subjects([subject], only, tell=tell and partial(_tell, tell, words))
         return report.document(name, reports, lacks)
     finally:
         await asyncio.to_thread(shutil.rmtree, directory, True)
 
 
-def _find(name: str, directory: Path) -> KnownAgent:
-    """Return the agent of the operator's file. Without a file, return the one of a template. Blocks."""
+STAGE_WORDS = {
+    "interview": "a conversation",
+    "first": "a run",
+    "runs": "more runs",
+    "kill": "runs whose server is killed",
+    "last": "what is left",
+}
+
+
+def _tell(tell: Callable[[str], None], words: str, stage: str) -> None:
+    tell(f"{words}: {STAGE_WORDS[stage]} ...")
+
+
+def _find(name: str, directory: Path) -> tuple[Path, KnownAgent]:
+    """Return the operator's file and the agent. Without a file, make one from a template. Blocks."""
     path = load().agents
     if path is None:
         if name not in templates():
@@ -67,4 +85,4 @@ def _find(name: str, directory: Path) -> KnownAgent:
     missing = agents[name].missing()
     if missing:
         raise Misused(f"agent {name!r}: {'; '.join(missing)}")
-    return agents[name]
+    return path.absolute(), agents[name]

@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 
 from athena_cli.agent_check.interview import Interview, Interviewer, Pace
+from athena_cli.agent_check.private_plane import KillPoint, PrivatePlane
+from athena_cli.agent_check.processes import Process
 from athena_core.agents.known import AgentWire, KnownAgent
 
 MODELS: dict[AgentWire, str] = {
@@ -18,7 +20,12 @@ MODELS: dict[AgentWire, str] = {
 class Subject:
     """An agent that is checked. The interview is held once, when the first row needs it."""
 
-    def __init__(self, known: KnownAgent, directory: Path, pace: Pace, *, boxed: bool) -> None:
+    def __init__(self, known: KnownAgent, plane: PrivatePlane, directory: Path, pace: Pace, *, boxed: bool) -> None:
+        """``directory`` is empty, and outside of the state of the plane."""
+        self.plane = plane
+        self.left: list[Process] = []
+        """Processes that ended runs have left."""
+        self.kill_point: KillPoint | None = None
         self.known = known
         self.boxed = boxed
         self.pace = pace
@@ -31,3 +38,8 @@ class Subject:
         if self._interview is None:
             self._interview = asyncio.create_task(self._interviewer.hold())
         return await asyncio.shield(self._interview)
+
+    async def athena_dies(self, row: str) -> None:
+        """Wait until the server was killed and is back."""
+        assert self.kill_point is not None, "the stage of the row"
+        await self.kill_point.arrive((self, row))

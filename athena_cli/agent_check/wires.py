@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
-from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 Tokens: TypeAlias = tuple[int, int]
 """Input and output tokens of an answer."""
 Body: TypeAlias = Mapping[str, Any]
-_MESSAGES = count(1)
-"""Numbers of messages. Claude takes two messages with one id for one message."""
 
 
 class ModelWire(NamedTuple):
@@ -21,7 +18,8 @@ class ModelWire(NamedTuple):
     end: Callable[[bool, Tokens], bytes]
     """The end of an answer; True if it calls a tool."""
     turns: Callable[[Body], int]
-    start: Callable[[Tokens], bytes] = lambda tokens: b""
+    start: Callable[[Tokens, str], bytes] = lambda tokens, name: b""
+    """The beginning of an answer, with its tokens and a name that no other answer has."""
     whole_texts: bool = False
     """True if a text is one item, which is not sent word by word."""
 
@@ -73,7 +71,7 @@ def _responses_call(number: str, tool: str, arguments: Body) -> bytes:
 
 
 RESPONSES = ModelWire(
-    start=lambda tokens: _event(
+    start=lambda tokens, name: _event(
         "response.created", response={"id": "r", "object": "response", "status": "in_progress", "output": []}
     ),
     text=_responses_text,
@@ -93,11 +91,19 @@ RESPONSES = ModelWire(
         one.get("type") == "function_call" or one.get("role") == "assistant" for one in body["input"]
     ),
 )
+
+
+def _blocks(message: Body) -> int:
+    """Return the number of answers in a message of the model: agents may join several."""
+    content = message["content"]
+    return max(1, sum(one.get("type") == "tool_use" for one in content)) if isinstance(content, list) else 1
+
+
 ANTHROPIC = ModelWire(
-    start=lambda tokens: _event(
+    start=lambda tokens, name: _event(
         "message_start",
         message={
-            "id": f"msg_{next(_MESSAGES)}",
+            "id": name,
             "type": "message",
             "role": "assistant",
             "model": "m",
@@ -129,7 +135,7 @@ ANTHROPIC = ModelWire(
         )
         + _event("message_stop")
     ),
-    turns=lambda body: sum(one["role"] == "assistant" for one in body["messages"]),
+    turns=lambda body: sum(_blocks(one) for one in body["messages"] if one["role"] == "assistant"),
 )
 GEMINI = ModelWire(
     text=lambda text: data({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}}]}),
