@@ -57,7 +57,7 @@ async def check_subjects(
 async def _try_rows(
     gate: asyncio.Semaphore, rows: Sequence[CheckRow], subject: Subject, found: dict[str, RowResult]
 ) -> None:
-    """Try the rows of a stage: those of the interview in turn, because it is held once, others at once."""
+    """Try the rows of a stage: the interview in turn, because it is held once, others at once."""
 
     async def attempt(row: CheckRow) -> None:
         async with gate:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from athena_cli.agent_check.model import TOKENS, AgentModel, Script
 from athena_cli.agent_check.private_plane import POLL_SECONDS, Json
 from athena_cli.agent_check.processes import Process, alive, kill_agent, of_directory
 from athena_cli.agent_check.rows import Differs
-from athena_cli.agent_check.wires import Tokens
+from athena_cli.agent_check.scripted.model import TOKENS, AgentModel, Script
+from athena_cli.agent_check.scripted.wires import Tokens
 from athena_core.services.execution.outside.gateways import SERVES
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from athena_cli.agent_check.model_server import ScriptedServer
 from athena_cli.agent_check.processes import Process, memory_of, tree_of
+from athena_cli.agent_check.scripted.model_server import ScriptedServer
 from athena_core.agents.acp import AcpClient, AcpDeadlines, Answers, Choice
 from athena_core.agents.acp_messages import (
     FormQuestion,

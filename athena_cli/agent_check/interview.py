@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from athena_cli.agent_check.conversation import CallNotice, Conversation
-from athena_cli.agent_check.model import AgentModel, Script, Shell, Step, Writes
-from athena_cli.agent_check.model_server import ScriptedServer
 from athena_cli.agent_check.processes import Process, kill_agent
+from athena_cli.agent_check.scripted.model import AgentModel, Script, Shell, Step, Writes
+from athena_cli.agent_check.scripted.model_server import ScriptedServer
 from athena_core.agents.acp import AcpDeadlines, ModeRefused, Opening
 from athena_core.agents.acp_messages import PROTOCOL_VERSION
 from athena_core.agents.known import KnownAgent

@@ -11,10 +11,10 @@ from typing import Any, Self, TypeAlias
 
 import httpx2
 
-from athena_cli.agent_check.model import AgentModel, Script, ScriptedAnswer, ScriptedRequest
-from athena_cli.agent_check.model_server import ScriptedServer
 from athena_cli.agent_check.processes import Process, alive, tree_of
-from athena_cli.agent_check.wires import Tokens
+from athena_cli.agent_check.scripted.model import AgentModel, Script, ScriptedAnswer, ScriptedRequest
+from athena_cli.agent_check.scripted.model_server import ScriptedServer
+from athena_cli.agent_check.scripted.wires import Tokens
 from athena_cli.private_server import HOST, PrivateServer
 
 Json: TypeAlias = dict[str, Any]
@@ -94,7 +94,7 @@ class PrivatePlane:
 
     @property
     def problems(self) -> list[str]:
-        """What the scripts could not do with the requests of agents."""
+        """The requests of agents that the scripts could not answer."""
         return self._scripts.problems
 
     # Models

@@ -13,9 +13,9 @@ import httpx2
 from athena_cli.agent_check.checked_run import CheckedRun, described
 from athena_cli.agent_check.interview import SAID
 from athena_cli.agent_check.interview_rows import WORKS
-from athena_cli.agent_check.model import Hangs, Refuses, Script, Shell, Step, Writes
 from athena_cli.agent_check.private_plane import POLL_SECONDS
 from athena_cli.agent_check.rows import Differs, row
+from athena_cli.agent_check.scripted.model import Hangs, Refuses, Script, Shell, Step, Writes
 from athena_cli.agent_check.subject import Subject
 
 REPORT = "Report this with the log of the check: it should not depend on the agent."
@@ -125,7 +125,7 @@ async def _rejected(subject: Subject) -> str:
 
 
 def _after_refusal(record: dict[str, object]) -> str:
-    """Return how a run ended one of whose calls was refused. Raise Differs if that is no clear end."""
+    """Return how a run ended one of whose calls was refused. Raise Differs unless that is a clear end."""
     if record["status"] == "failed" and "ASK_REJECTED" not in described(record):
         raise Differs(f"The run ended as {described(record)}.")
     return f"not made, the run {'completed' if record['status'] == 'completed' else 'failed with ASK_REJECTED'}"
@@ -198,7 +198,7 @@ async def _went_on(run: CheckedRun, name: str, content: str) -> str:
 
 @row(
     "cancelled",
-    "A run with a command at work is cancelled, and nothing is left",
+    "A run is cancelled while a command runs, and nothing is left",
     "required",
     REPORT,
     needs=(*WORKS, "run"),

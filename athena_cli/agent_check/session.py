@@ -61,7 +61,7 @@ STAGE_WORDS = {
     "first": "a run",
     "runs": "more runs",
     "kill": "runs whose server is killed",
-    "last": "what is left",
+    "last": "the rest",
 }
 
 

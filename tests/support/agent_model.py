@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from athena_cli.agent_check import model as scripted
-from athena_cli.agent_check.model import REFUSAL, TOKENS, Calls, Cuts, Hangs, Refuses, Shell, Step, Writes
-from athena_cli.agent_check.model_server import head_of
+from athena_cli.agent_check.scripted import model as scripted
+from athena_cli.agent_check.scripted.model import REFUSAL, TOKENS, Calls, Cuts, Hangs, Refuses, Shell, Step, Writes
+from athena_cli.agent_check.scripted.model_server import head_of
 from tests.support.stub import Asked, Behaviour, choosing, says, says_and_waits
 
 __all__ = ["REFUSAL", "TOKENS", "AgentModel", "Calls", "Cuts", "Hangs", "Refuses", "Shell", "Step", "Writes", "shell"]

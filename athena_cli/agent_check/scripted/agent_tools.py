@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from athena_cli.agent_check.wires import Body
+from athena_cli.agent_check.scripted.wires import Body
 
 SHELLS = ("shell", "exec_command", "shell_command", "bash", "Bash", "run_shell_command", "container.exec")
 """Names of tools that run a command, the preferred ones first."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from athena_cli.agent_check.agent_tools import ToolCallWords, run_command, write_file
-from athena_cli.agent_check.wires import GEMINI_ROUTE_PATH, WIRES, Body, Tokens, gemini_route
+from athena_cli.agent_check.scripted.agent_tools import ToolCallWords, run_command, write_file
+from athena_cli.agent_check.scripted.wires import GEMINI_ROUTE_PATH, WIRES, Body, Tokens, gemini_route
 
 TOKENS: Tokens = (7, 20)
 """Input and output tokens of each answer, unless a script has others."""

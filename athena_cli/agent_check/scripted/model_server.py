@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any, NamedTuple
 
-from athena_cli.agent_check.agent_tools import NoTool
-from athena_cli.agent_check.model import ScriptedAnswer, ScriptedRequest
+from athena_cli.agent_check.scripted.agent_tools import NoTool
+from athena_cli.agent_check.scripted.model import ScriptedAnswer, ScriptedRequest
 
 HOST = "127.0.0.1"
 BODY_BYTES_MAX = 32 << 20
