@@ -31,6 +31,7 @@ from athena_core.agents.acp_messages import (
     SessionNotice,
     SessionOpened,
     SessionUpdate,
+    TextChunk,
     UpdateTag,
     mode_option,
 )
@@ -53,8 +54,11 @@ from athena_core.text import one_line
 
 Opening: TypeAlias = Literal["new", "resumed", "replayed"]
 """How a session was opened: begun, taken up by ``session/resume``, or by ``session/load``, which replays it."""
-Ignored: TypeAlias = Literal["method", "notification", "session", "update", "replay"]
-"""Traffic that is counted and has no effect: unknown methods, sessions and updates, and the replay of a session."""
+Ignored: TypeAlias = Literal["method", "notification", "session", "update", "replay", "late"]
+"""Traffic that is counted and has no effect.
+
+Unknown methods, sessions and updates, the replay of a session, and words after the end of a turn.
+"""
 Choice: TypeAlias = Callable[[], Awaitable[str | None]]
 """Waits for the id of the chosen option, None if the person gave none."""
 Answers: TypeAlias = Callable[[], Awaitable[dict[str, Any] | None]]
@@ -294,6 +298,9 @@ class AcpClient:
             self._report_mode(update.current_mode_id)
         elif isinstance(update, ConfigUpdate):
             self._read_mode(update.config_options)
+        if isinstance(update, TextChunk) and not self.peer.asking:
+            self.ignored["late"] += 1
+            return
         await self._handler.updated(update)
 
     def _permission(self, choice: Choice, turn: asyncio.Event) -> Later:

@@ -200,6 +200,11 @@ class Peer:
         """True if the other end waits for an answer of this end."""
         return bool(self._accepted)
 
+    @property
+    def asking(self) -> bool:
+        """True if this end waits for an answer of the other end."""
+        return any(not answer.done() for answer in self._open.values())
+
     def note_activity(self) -> None:
         """Count something else that the other end did, such as a call of a model, as a sign of life."""
         self._heard = self._monotonic()

@@ -132,6 +132,20 @@ def end_as(status: int) -> None:
     os._exit(os.waitstatus_to_exitcode(status))
 
 
+def close_inherited(kept: int) -> None:
+    """Close all descriptors of this process except standard ones and another.
+
+    uvloop leaves copies of the command's own pipes. Its tools could write there, and the end of its output would not
+    show before all of them have ended.
+    """
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != kept:  # noqa: PLR2004 (standard error)
+            try:  # noqa: SIM105 (contextlib would make the start slower)
+                os.close(int(name))
+            except OSError:  # the listing itself
+                pass
+
+
 def _clean() -> None:
     """Kill the descendants of the command, and remove what its box needed."""
     kill_descendants()
@@ -160,6 +174,7 @@ def main(parent: int, report: int, limits: str, argv: list[str]) -> None:
     if os.getppid() != parent:  # it ended before PR_SET_PDEATHSIG took effect
         os._exit(NOTHING_STARTED)
     os.set_inheritable(report, False)
+    close_inherited(report)
     try:
         command = _box(argv, limits) if limits else Command(argv)
     except OSError as error:

@@ -342,6 +342,9 @@ async def test_calls_of_the_model_outside_of_a_turn_count(tmp_path: Path) -> Non
         while model.answered < 4:
             await asyncio.sleep(0.005)
         assert model.spent == (4 * TOKENS[0], 4 * TOKENS[1])
+        while not agent.client.ignored["late"]:
+            await asyncio.sleep(0.005)
+        assert agent.text == "Done."
         assert agent.client.peer.ending is None
 
 

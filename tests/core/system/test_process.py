@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -244,3 +244,37 @@ def test_writing_waits_while_a_command_reads_nothing(new_loop: Callable[[], asyn
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(talk())
+
+
+@LINUX
+@LOOPS
+def test_an_output_that_is_closed_ends_while_the_command_lives(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def read() -> bytes | None:
+        child = await Child.start(("/bin/sh", "-c", "exec 1>&-; sleep 1000"), environment())
+        try:
+            return await child.read_line(100)
+        finally:
+            await child.end()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(asyncio.wait_for(read(), 60)) is None
+
+
+@LINUX
+@LOOPS
+def test_a_command_has_its_standard_streams_only(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def read() -> list[bytes]:
+        child = await Child.start(("/bin/ls", "/proc/self/fd"), environment())
+        try:
+            return [line async for line in lines(child)]
+        finally:
+            await child.end()
+
+    async def lines(child: Child) -> AsyncIterator[bytes]:
+        while (line := await child.read_line(100)) is not None:
+            yield line
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(read()) == [b"0", b"1", b"2", b"3"], "the last one is the listing"

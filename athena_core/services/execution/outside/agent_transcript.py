@@ -15,6 +15,8 @@ from athena_core.agents.acp_messages import PermissionRequest, TextChunk, ToolCa
 from athena_core.agents.tool_calls import AgentToolCall, ToolCalls
 from athena_core.clock import Ids
 from athena_core.domain import run
+from athena_core.errors import AgentBroken
+from athena_core.event import Event
 from athena_core.providers.mask import Mask, StreamMask
 from athena_core.services.execution.outside.call_records import call_result, tool_called, unmade_result
 from athena_core.services.execution.performer import RunRecorder, ShowText
@@ -23,6 +25,8 @@ from athena_core.text import clean
 
 TEXT_CHARS_MAX = 1_000_000
 """Maximum number of characters that an agent may say between two calls; more is dropped."""
+EVENTS_MAX, CHARS_MAX = 20_000, 100_000_000
+"""Maximum size of the record of what an agent did in one run: words, calls, asks and results."""
 ASKED_AGAIN = "The agent asked for a permission again before this call ended."
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -94,19 +98,32 @@ class AgentTranscript:
             event.tool_call_id for event in self.progress.events if isinstance(event, run.ToolCalled | run.RunAsked)
         }
         """The ids of the calls of the run."""
+        self._events = self._recorded_chars = 0
+        self._count(self.progress.events)
 
     # The record
 
     async def record(self, *steps: run.RunStep) -> None:
-        """Record steps in one commit. Raise RunOver, LeaseLost, or AskLimit for steps that ask."""
+        """Record steps in one commit. Raise RunOver, LeaseLost, AgentBroken, or AskLimit for steps that ask."""
         if not steps:
             return
+        self._count(steps)
+        if self._events > EVENTS_MAX or self._recorded_chars > CHARS_MAX:
+            most = f"{EVENTS_MAX} events or {CHARS_MAX} characters"
+            raise AgentBroken(f"the record of a run of an agent has at most {most}. Divide the task.")
         async with self._lock:
             if self.closed:
                 raise RunOver
             if not await self._recorder.record(steps):
                 raise RunOver
             self.note(step for step in steps if not isinstance(step, run.RunAnswered))  # its rule may be revoked
+
+    def _count(self, events: Iterable[Event]) -> None:
+        """Count what the record of the agent's work holds."""
+        for event in events:
+            if isinstance(event, run.TranscriptAppended | run.ToolCalled | run.RunAsked):
+                self._events += 1
+                self._recorded_chars += event.chars
 
     def note(self, steps: Iterable[run.RunStep]) -> None:
         """Follow steps that were recorded."""

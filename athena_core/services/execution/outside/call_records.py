@@ -4,12 +4,15 @@ What an agent says is text. Only its kind, one of nine words, and an id of Athen
 """
 
 import difflib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import msgspec
 
-from athena_core.agents.tool_calls import AgentToolCall, FileChange
+from athena_core.agents.tool_calls import AgentToolCall
 from athena_core.definitions.agent_permissions import tool_kind
 from athena_core.domain import run
 from athena_core.providers.mask import Mask
@@ -22,8 +25,14 @@ ARGUMENTS_CHARS_MAX = 1_000_000
 RESULT_CHARS_MAX = 100_000
 """Maximum length of the recorded result of a call."""
 TITLE_CHARS_MAX = 200
-DIFF_LINES_MAX = 2_000
-"""Maximum number of lines of a file whose change is shown as a diff: the comparison takes time of the event loop."""
+DIFF_LINES_MAX = 1_000
+"""Maximum number of lines of a call that are compared, without the equal ones at the beginning and end of each file.
+
+A comparison takes time of the event loop, up to 0.1 s. Further changes are shown by their sizes.
+"""
+CONTEXT_LINES = 3
+PATH_CHARS_MAX = 500
+HUNK = re.compile(r"^@@ -(\d+)(,\d+|) \+(\d+)(,\d+|) @@$")
 CHANGING_KINDS = frozenset(("edit", "delete", "move", "execute", "other"))
 """Kinds of calls after which the workspace may be another one."""
 
@@ -108,14 +117,31 @@ def unmade_result(call_id: str, why: str, *, interrupted: bool = False) -> run.T
 
 
 def diffs_of(call: AgentToolCall, lines_max: int = DIFF_LINES_MAX) -> Iterator[str]:
-    """Yield the changes of files that a call reports, as unified diffs. Of larger files only the sizes are named."""
+    """Yield the changes of files that a call reports, as unified diffs.
+
+    Beyond ``lines_max`` lines in all, only the sizes of files are named.
+    """
+    left = lines_max
     for change in call.changes:
         before, after = (change.before or "").splitlines(), change.after.splitlines()
-        if max(len(before), len(after)) > lines_max:
-            yield f"{change.path}: {len(before)} lines before, {len(after)} after"
-        else:
-            yield "\n".join(difflib.unified_diff(before, after, _old(change), change.path, lineterm=""))
+        same = _same_at_start(before, after)
+        end = _same_at_start(before[same:][::-1], after[same:][::-1])
+        left -= len(before) + len(after) - 2 * (same + end)
+        if left < 0:
+            yield f"{preview(change.path, PATH_CHARS_MAX)}: {len(before)} lines before, {len(after)} after"
+            continue
+        first, last = max(same - CONTEXT_LINES, 0), max(end - CONTEXT_LINES, 0)
+        pieces = before[first : len(before) - last], after[first : len(after) - last]
+        path = preview(change.path, PATH_CHARS_MAX)
+        lines = difflib.unified_diff(*pieces, "/dev/null" if change.before is None else path, path, lineterm="")
+        yield "\n".join(HUNK.sub(partial(_moved, first), line) for line in lines)
 
 
-def _old(change: FileChange) -> str:
-    return "/dev/null" if change.before is None else change.path
+def _same_at_start(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return the number of lines with which both begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _moved(lines: int, found: re.Match[str]) -> str:
+    """Return the numbers of a hunk in the whole file. ``lines`` of its beginning were left out."""
+    return f"@@ -{int(found[1]) + lines}{found[2]} +{int(found[3]) + lines}{found[4]} @@"
