@@ -10,6 +10,7 @@ from athena_core.domain.halt import HaltLifted, HaltStarted
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.run import (
+    AgentAttached,
     RunAnswered,
     RunAsked,
     RunCancelled,
@@ -84,6 +85,8 @@ class RunRow(msgspec.Struct, gc=False):
     partial: bool | None = None
     agent_name: str | None = None
     agent: str | None = None
+    agent_version: str | None = None
+    agent_mode: str | None = None
     child_count: int = 0
     retry_of: str | None = None
     retries: int = 0
@@ -266,6 +269,12 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
         row.started_at = recorded.at
         active = rows.change(ACTIVE, recorded.stream)
         active.started_at = recorded.at
+
+
+@RUNS.handler
+def agent_attached(rows: Rows, recorded: Recorded[AgentAttached]) -> None:
+    row = rows.change(RUN, recorded.stream)
+    row.agent_version, row.agent_mode = recorded.event.agent_version, recorded.event.mode
 
 
 @RUNS.handler

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 FIELDS: Mapping[str, str] = {
     "agentName": "Display name of its profile; absent without one.",
+    "agentMode": "Mode of the agent's session that Athena ordered; absent if none, or before it.",
+    "agentVersion": "Version of the agent; absent before its session is open.",
     "Run.agent": "Outside agent of its profile; absent without one.",
     "childCount": "Number of runs that name it as their parent; absent without any.",
     "durationMs": "Milliseconds from start to end; absent before the end.",

@@ -11,9 +11,11 @@ const SIGNS: Readonly<Record<string, string>> = { "-": "old", "+": "new" };
 export function Call({ of, toolName }: { of: CallText; toolName: string | undefined }): JSX.Element {
   return (
     <div class="call">
-      <p class="mono act">
-        {toolName && <b>{toolName}</b>} {of.line}
-      </p>
+      {(toolName || of.line) && (
+        <p class="mono act">
+          {toolName && <b>{toolName}</b>} {of.line}
+        </p>
+      )}
       {of.parts.map((part) => (
         <Part key={part.title} part={part} />
       ))}

@@ -1,16 +1,20 @@
 // The transcript of a run: read once it has ended, followed live before.
 
 import { type Signal, signal, useSignal } from "@preact/signals";
-import { AthenaError, type Run, type TranscriptDelta, type TranscriptEntry } from "@projectathena/client";
+import { type AgentActivity, AthenaError, type Run, type TranscriptDelta, type TranscriptEntry } from "@projectathena/client";
 import { getSessionTranscript, streamSessionTranscript } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { clock, count, plain } from "../format";
+import { clock, count, plain, visibleLine } from "../format";
 import { follow, request } from "../server";
+import { callText, isAgentTool } from "../state/call_text";
+import { divideResult } from "../state/diff";
 import { state } from "../state/event_stream";
 import { positionOf } from "../state/events";
 import { foldOf, turnsOf } from "../state/run_outcome";
 import { OPEN } from "../state/run_status";
+import { Call } from "./call";
+import { FoldedDiff } from "./diff";
 import { Empty, ErrorMessage } from "./ui";
 
 const TURNS_MAX = 10;
@@ -22,10 +26,11 @@ interface WritingText {
   readonly text: string;
 }
 
-/** The entries of a run, and what the model is writing. */
+/** The entries of a run, what the model is writing, and what an outside agent shows beside that. */
 export interface LiveTranscript {
   readonly entries: Signal<readonly TranscriptEntry[]>;
   readonly writing: Signal<WritingText | undefined>;
+  readonly activity: Signal<AgentActivity | undefined>;
   readonly error: Signal<AthenaError | undefined>;
   /** The entry to show, unfolded. */
   readonly shown: Signal<string | undefined>;
@@ -37,6 +42,7 @@ export function useTranscript(run: Run | undefined, from: number): LiveTranscrip
     () => ({
       entries: signal<readonly TranscriptEntry[]>([]),
       writing: signal<WritingText | undefined>(undefined),
+      activity: signal<AgentActivity | undefined>(undefined),
       error: signal<AthenaError | undefined>(undefined),
       shown: signal<string | undefined>(undefined),
     }),
@@ -46,7 +52,7 @@ export function useTranscript(run: Run | undefined, from: number): LiveTranscrip
   const again = transcript.error.value?.code === "UNREACHABLE" && state.value === "live"; // the server is back
   useEffect(() => {
     if (!run || !from) return undefined;
-    transcript.error.value = undefined;
+    transcript.error.value = transcript.activity.value = undefined;
     if (!live) {
       transcript.writing.value = undefined;
       void readTranscript(run, from)
@@ -65,14 +71,19 @@ export function useTranscript(run: Run | undefined, from: number): LiveTranscrip
 
 /** Follow the transcript of an open run by a second stream, because live text is not an event. */
 async function followTranscript(run: Run, from: number, transcript: LiveTranscript, signal: AbortSignal): Promise<void> {
-  const { entries, writing, error } = transcript;
+  const { entries, writing, activity, error } = transcript;
+  const onConnection = (lost?: AthenaError): void => {
+    if (lost) activity.value = undefined; // the server does not repeat that it ended
+  };
   try {
-    for await (const item of follow(streamSessionTranscript, from - 1, { path: { sessionId: run.sessionId }, signal })) {
+    for await (const item of follow(streamSessionTranscript, from - 1, { path: { sessionId: run.sessionId }, signal, onConnection })) {
       const record = item.data as TranscriptEntry | TranscriptDelta;
       if (record.runId !== run.runId) continue;
       if ("id" in record) {
         if (!entries.value.some((entry) => entry.id === record.id)) entries.value = [...entries.value, record];
         if (record.role === "assistant" || record.kind === "tool-call") writing.value = undefined;
+      } else if (record.settled || record.activity) {
+        activity.value = record.activity;
       } else {
         const same = writing.value?.turn === record.turn && !record.reset;
         const had = same
@@ -101,7 +112,7 @@ async function readTranscript(run: Run, from: number): Promise<readonly Transcri
   }
 }
 
-export function Transcript({ of, until }: { of: LiveTranscript; until: number | undefined }): JSX.Element {
+export function Transcript({ of, until, author }: { of: LiveTranscript; until: number | undefined; author: string }): JSX.Element {
   const { entries, writing, error } = of;
   const whole = useSignal(false);
   const present = until === undefined ? entries.value : entries.value.filter((entry) => positionOf(entry.id) <= until);
@@ -122,7 +133,8 @@ export function Transcript({ of, until }: { of: LiveTranscript; until: number | 
   }, [shown]);
   if (error.value) return <ErrorMessage error={error.value} />;
   const before = present.filter((_, index) => (turns[index] ?? 0) <= (fold?.[0] ?? 0));
-  const item = (entry: TranscriptEntry): JSX.Element => <TranscriptItem key={entry.id} entry={entry} />;
+  const calls = new Map(present.filter(({ kind }) => kind === "tool-call").map((entry) => [entry.toolCallId, entry]));
+  const item = (entry: TranscriptEntry): JSX.Element => <TranscriptItem key={entry.id} entry={entry} author={author} call={calls.get(entry.toolCallId)} />;
   return (
     <div class="transcript">
       {fold && !whole.value ? (
@@ -140,7 +152,9 @@ export function Transcript({ of, until }: { of: LiveTranscript; until: number | 
       )}
       {text && (
         <article class="assistant writing" aria-live="polite">
-          <header>Model, turn {text.turn}, writing …</header>
+          <header>
+            {author}, turn {text.turn}, writing …
+          </header>
           <pre>{text.text}</pre>
         </article>
       )}
@@ -149,7 +163,7 @@ export function Transcript({ of, until }: { of: LiveTranscript; until: number | 
   );
 }
 
-const AUTHORS: Readonly<Record<string, string>> = { user: "User", assistant: "Model", system: "System" };
+const AUTHORS: Readonly<Record<string, string>> = { user: "User", system: "System" };
 
 const OPTIONS: Readonly<Record<string, string>> = { allow: "Allowed", deny: "Denied", decline: "Declined" };
 const CAUSES: Readonly<Record<string, string>> = { expiry: "The ask expired", "run-ended": "The ask was closed" };
@@ -159,26 +173,53 @@ function answerText({ metadata }: TranscriptEntry): string {
   return CAUSES[cause] ?? `${OPTIONS[optionId] ?? "Answered"} by ${ruleId ? "a permission rule" : (by ?? "a person")}`;
 }
 
-function TranscriptItem({ entry }: { entry: TranscriptEntry }): JSX.Element {
+/** Return true for a call that an outside agent made with a tool of its own. */
+const isOfAgent = (call: TranscriptEntry | undefined): boolean => call?.metadata?.origin === "agent";
+
+/** An entry. `call` is the tool call of a result, or the entry itself. `author` writes the messages of the run. */
+function TranscriptItem(props: { entry: TranscriptEntry; author: string; call: TranscriptEntry | undefined }): JSX.Element {
+  const { entry, author, call } = props;
+  const tool = visibleLine(call?.toolName ?? entry.toolName ?? "unknown");
   const who =
     entry.kind === "ask"
       ? `Asks a person${entry.toolName ? `: ${entry.toolName}` : ""}`
       : entry.kind === "answer"
         ? answerText(entry)
         : entry.kind === "tool-call"
-          ? `Tool call: ${entry.toolName ?? "unknown"}`
+          ? `Tool call${isOfAgent(call) ? ` (${entry.metadata?.kind})` : ""}: ${tool}`
           : entry.role === "tool"
-            ? `Tool result: ${entry.toolName ?? "unknown"}`
-            : (AUTHORS[entry.role] ?? entry.role);
+            ? `Tool result: ${tool}`
+            : (AUTHORS[entry.role] ?? author);
   return (
     <article id={`entry-${entry.id}`} tabIndex={-1} class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
       <header>
         {who} <time dateTime={entry.createdAt}>{clock(entry.createdAt)}</time>
+        {entry.metadata?.asked === "false" && <b title="The agent asked for no permission: only its profile and its sandbox limit this call."> not asked</b>}
         {entry.isError && <b> failed</b>}
         {entry.metadata?.credentials && <span> with the credentials: {entry.metadata.credentials}</span>}
         {entry.partial && <b> partial: it was cut off</b>}
       </header>
-      <pre>{plain(entry.content ?? "(redacted)")}</pre>
+      {(isOfAgent(call) || (entry.kind === "ask" && isAgentTool(entry.toolName ?? ""))) && entry.content ? <AgentsCall entry={entry} content={entry.content} /> : <pre>{plain(entry.content ?? "(redacted)")}</pre>}
     </article>
+  );
+}
+
+/** A call of an outside agent, or its result: changes of files are folded. */
+function AgentsCall({ entry, content }: { entry: TranscriptEntry; content: string }): JSX.Element {
+  const { output, diff } = useMemo(() => divideResult(content), [content]);
+  const call = useMemo(() => (entry.kind === "tool-result" ? undefined : callText(entry.kind === "ask" ? "agent:ask" : `agent:${entry.metadata?.kind}`, content)), [content]);
+  if (call && !call.parts.length) return <pre>{call.line}</pre>;
+  if (call)
+    return (
+      <details>
+        <summary class="mono">{call.line}</summary>
+        <Call of={{ ...call, line: "" }} toolName={undefined} />
+      </details>
+    );
+  return (
+    <>
+      {output && <pre>{plain(output)}</pre>}
+      {diff && <FoldedDiff diff={diff} />}
+    </>
   );
 }

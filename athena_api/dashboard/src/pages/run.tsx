@@ -6,6 +6,7 @@ import { explainRun, getRun, getRunEvidence, listAsks, listEvents, listRunEviden
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { Action, type ActionSpec } from "../components/actions";
+import { Activity } from "../components/activity";
 import { AskCards, AskKeys } from "../components/ask";
 import { type LiveTranscript, Transcript, useTranscript } from "../components/transcript";
 import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
@@ -16,7 +17,7 @@ import { request, type Snapshot } from "../server";
 import { foldAsks } from "../state/asks";
 import { caller, isAllowed } from "../state/caller";
 import { now } from "../state/clock";
-import { eventSummary } from "../state/event_text";
+import { eventSummary, SESSIONS } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { entryOf, outcomeOf, titleOf } from "../state/run_outcome";
@@ -70,6 +71,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
       {OPEN.has(record.status) && <RunAsks id={id} />}
       {record.status !== "paused" && record.waiting?.reason !== "ask" && <WaitingFor explanation={explanation.data.value} />}
       <div class="columns">
+        {record.agent && record.status === "running" && !past && <Activity of={transcript.activity.value} agent={record.agent} />}
         <Panel title="Input">{input ? <pre class="prose">{input}</pre> : <Empty>{record.redacted ? "Redacted" : "Recorded when the run starts"}</Empty>}</Panel>
         <Answer record={record} transcript={transcript} />
         <Children id={id} />
@@ -80,7 +82,9 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
           <Waterfall timeline={timeline} events={folded} past={until !== undefined} opens={opens} />
         </Panel>
         <Panel title={until === undefined && UNSUCCESSFUL.has(record.status) ? "Why it failed" : "Timeline"}>
-          <Loaded live={explanation}>{(found) => <Causes of={found} entries={transcript.entries.value} until={past?.position} />}</Loaded>
+          <Loaded live={explanation}>
+            {(found) => <Causes of={found} entries={transcript.entries.value} until={past?.position} author={authorOf(record)} />}
+          </Loaded>
         </Panel>
         <div class="stack">
           <Panel title="Limits & usage">
@@ -92,7 +96,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
         </div>
         {timeline.workspaceId && <Changes runId={id} workspaceId={timeline.workspaceId} recorded={timeline.changed} />}
         <Panel title="Transcript" wide>
-          <Transcript of={transcript} until={past?.position} />
+          <Transcript of={transcript} until={past?.position} author={authorOf(record)} />
         </Panel>
         <Panel title={`Events (${folded.length})`} wide>
           <EventList events={folded} />
@@ -116,6 +120,7 @@ function Essentials({ record, timeline }: { record: Run; timeline: RunTimeline }
   return (
     <p class="essentials">
       <b>{plain(record.agentName ?? profileText(record.harnessProfileId, record.provider, record.model))}</b>
+      {record.agent && <span>by {plain(record.agent)}</span>}
       <span>
         <span class="mono">{short(record.runId)}</span> <Copy text={record.runId} label="Copy id" />
       </span>
@@ -333,7 +338,7 @@ function WaitingFor({ explanation }: { explanation: Explanation | undefined }): 
   );
 }
 
-function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; until: number | undefined }): JSX.Element {
+function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; until: number | undefined; author: string }): JSX.Element {
   const { causes, omitted } = props.of;
   const addresses = useWorkerAddresses();
   const entries = new Map(props.entries.map((entry) => [entry.id, entry]));
@@ -346,7 +351,7 @@ function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; u
             <li key={cause.eventId}>
               <time dateTime={cause.at}>{clock(cause.at)}</time>
               <span>
-                {quote(entries.get(cause.eventId)) ?? withAddress(cause.says, addresses)}
+                {quote(entries.get(cause.eventId), props.author) ?? withAddress(cause.says, addresses)}
                 {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
                 {cause.after && (
                   <span class="quiet">
@@ -381,11 +386,13 @@ function withAddress(text: string, addresses: ReadonlyMap<string, string>): stri
 }
 
 const QUOTE_CHARS = 80;
-const AUTHORS: Readonly<Record<string, string>> = { user: "User", assistant: "Model" };
 
-/** Return the beginning of a message; undefined for other entries. */
-function quote(entry: TranscriptEntry | undefined): string | undefined {
-  const author = entry?.kind === "message" ? AUTHORS[entry.role] : undefined;
+/** Return the name of the writer of the messages of a run. */
+const authorOf = ({ agent }: Run): string => (agent ? "Agent" : "Model");
+
+/** Return the beginning of a message of the user or the writer; undefined for other entries. */
+function quote(entry: TranscriptEntry | undefined, writer: string): string | undefined {
+  const author = entry?.kind === "message" ? { user: "User", assistant: writer }[entry.role as string] : undefined;
   const text = entry?.content?.replace(/\s+/g, " ").trim();
   if (!author || !text) return undefined;
   return `${author}: "${text.slice(0, QUOTE_CHARS)}${text.length > QUOTE_CHARS ? "…" : ""}"`;
@@ -424,6 +431,8 @@ function Budgets(props: { record: Run; timeline: RunTimeline; past: SeenEvent | 
           ["Turns", count(timeline.turns)],
           ["Tool calls", count(timeline.toolCalls)],
           ["Tokens", tokensText(record, timeline)],
+          ["Outside agent", record.agent && agentOf(record.agent, timeline)],
+          ["Agent's session", sessionOf(timeline)],
           ["Sandbox", timeline.sandbox],
           ["Workspace", workspaceOf(timeline, props.ownWorkspace)],
           ["Agent (profile)", profileText(record.harnessProfileId, record.provider, record.model)],
@@ -434,6 +443,18 @@ function Budgets(props: { record: Run; timeline: RunTimeline; past: SeenEvent | 
       />
     </>
   );
+}
+
+/** Return the outside agent of a run, with its version and mode once it works. */
+function agentOf(name: string, { agent }: RunTimeline): string {
+  return agent ? [`${name} (${agent.version})`, agent.mode && `mode ${agent.mode}`].filter(Boolean).join(", ") : name;
+}
+
+/** Return how the agent got its session, also after its process was started again. */
+function sessionOf({ agent }: RunTimeline): string | undefined {
+  if (!agent) return undefined;
+  const again = agent.again && `started again ${agent.again === 1 ? "once" : `${count(agent.again)} times`}, then ${SESSIONS[agent.last] ?? agent.last}`;
+  return [SESSIONS[agent.first] ?? agent.first, again].filter(Boolean).join("; ");
 }
 
 /** Return the workspace of a run; one of its own has no id before the run starts. */

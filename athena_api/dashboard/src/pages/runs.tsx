@@ -272,9 +272,10 @@ function reasonOf(run: Run): string {
   return run.verificationStatus === "verification-failed" ? "verification failed" : "";
 }
 
-/** Return the agent of a run; its name is not in events. */
+/** Return the profile of a run, whose name is not in events, and its outside agent. */
 function agentOf(run: Run): string {
-  return plain(run.agentName ?? "") || (isGenerated(run.harnessProfileId) ? "" : short(run.harnessProfileId));
+  const profile = plain(run.agentName ?? "") || (isGenerated(run.harnessProfileId) ? "" : short(run.harnessProfileId));
+  return [profile, run.agent && `by ${plain(run.agent)}`].filter(Boolean).join(" · ");
 }
 
 /** Return the beginning of the answer, or the error. */

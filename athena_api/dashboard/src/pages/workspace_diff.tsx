@@ -6,11 +6,12 @@ import { applyRun, getRunDiff } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { type ActionSpec, openDialog } from "../components/actions";
+import { Counts, Line } from "../components/diff";
 import { Copy, Empty, ErrorMessage, Loaded, Panel, Time } from "../components/ui";
-import { count, visible, visibleLine } from "../format";
+import { count, visibleLine } from "../format";
 import { request } from "../server";
 import { isAllowed } from "../state/caller";
-import { type DiffLine, type FileDiff, openedAtFirst, openedWith, readDiff } from "../state/diff";
+import { type FileDiff, openedAtFirst, openedWith, readDiff } from "../state/diff";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { WorkspaceLine } from "./workspaces";
 
@@ -18,7 +19,6 @@ const FILES_SHOWN = 50;
 const LINES_SHOWN = 500; // of one file
 const LINES_SHOWN_MAX = 5_000; // of all files together
 const LINES_AT_FIRST = 300;
-const LINE_CHARS = 2_000;
 const RESULTS_SHOWN = 100;
 
 /** The section of the run page. `recorded` is true once the run has ended and its changes are known. */
@@ -89,15 +89,6 @@ function Diff({ of }: { of: RunDiff }): JSX.Element {
   );
 }
 
-/** Added and removed lines, marked by a sign and a colour. */
-function Counts({ added, removed }: { added: number; removed: number }): JSX.Element {
-  return (
-    <span class="counts">
-      <span class="good">+{count(added)}</span> <span class="bad">−{count(removed)}</span>
-    </span>
-  );
-}
-
 /** Buttons that move a window over a long list; nothing if the list fits. */
 function Window(props: { of: readonly unknown[]; size: number; first: number; what: string; move: (to: number) => void }): JSX.Element | null {
   const { of, size, first, what, move } = props;
@@ -162,26 +153,6 @@ function Lines({ file, section }: { file: RunDiffFile; section: FileDiff | undef
         </pre>
       )}
     </>
-  );
-}
-
-/** A line with its sign as text; its number is not copied. */
-function Line({ line: { sign, text, number } }: { line: DiffLine }): JSX.Element {
-  const more = text.length - LINE_CHARS;
-  const shown = (
-    <>
-      {sign === "@" ? "" : sign}
-      {visible(more > 0 ? text.slice(0, LINE_CHARS) : text)}
-      {more > 0 && <em> … {count(more)} more characters</em>}
-      {"\n"}
-    </>
-  );
-  if (sign === "+") return <ins data-number={number}>{shown}</ins>;
-  if (sign === "-") return <del data-number={number}>{shown}</del>;
-  return (
-    <span class={sign === " " ? "" : "quiet"} data-number={number}>
-      {shown}
-    </span>
   );
 }
 

@@ -75,3 +75,34 @@ test("edited arguments must be an object", () => {
   equal(argumentsFault("{")?.startsWith("This is not JSON: "), true);
   equal(argumentsFault("[]"), "Arguments are a JSON object, such as {}.");
 });
+
+test("the command of an agent is shown as it is, with where it runs", () => {
+  const call = textOf("codex:execute", { command: "echo hi > 'a b'", cwd: "/box" });
+  deepEqual([call.line, call.parts, call.brief], ["echo hi > 'a b' (in /box)", [], true]);
+  equal(textOf("fake:execute", { command: ["sh", "-c", "ls; ls"] }).line, "sh -c 'ls; ls'");
+  const long = textOf("claude:execute", { command: "ls\nrm x", description: "look" });
+  equal(long.line, "ls<U+000A>rm x");
+  deepEqual(partsOf(long), ["The command: ls\nrm x", 'Other arguments: {\n  "description": "look"\n}']);
+});
+
+test("the changes of an agent are shown as a diff", () => {
+  deepEqual(partsOf(textOf("claude:edit", { file_path: "/w/a", old_string: "one\ntwo", new_string: "one\n2", replace_all: true })), [
+    "Change:   one\n- two\n+ 2",
+    'Other arguments: {\n  "replace_all": true\n}',
+  ]);
+  deepEqual(partsOf(textOf("claude:edit", { file_path: "/w/a", content: "x" })), ["New content: x"]);
+  const unified = textOf("opencode:edit", { filepath: "/w/a", diff: "--- a\n+++ a\n@@ -1 +1 @@\n-x\n+y" });
+  deepEqual([unified.line, unified.parts[0]?.blocks.map(({ sign }) => sign)], ["/w/a", [" ", " ", " ", "-", "+"]]);
+});
+
+test("a call of an agent without an input shows its title and its content", () => {
+  const content = [
+    { type: "diff", path: "a", oldText: "x", newText: "y" },
+    { type: "content", content: { type: "text", text: "[in /box]" } },
+    { type: "terminal", terminalId: "t" },
+  ];
+  const call = textOf("gemini:execute", { content, title: "echo hi" });
+  equal(call.line, "echo hi");
+  deepEqual(partsOf(call), ["Change of a: - x\n+ y", "Description: [in /box]", 'Content: {\n  "type": "terminal",\n  "terminalId": "t"\n}']);
+  equal(textOf("codex:other", { seconds: 2 }).line, 'codex:other {"seconds":2}');
+});

@@ -42,7 +42,7 @@ const READINGS: Readonly<Record<string, (given: Arguments) => Reading | undefine
 /** Return a call as text. No argument is left out or cut. */
 export function callText(toolName: string, json: string): CallText {
   const given = argumentsOf(json);
-  const known = given && READINGS[toolName]?.(given);
+  const known = given && (READINGS[toolName] ?? (isAgentTool(toolName) ? agentCall : undefined))?.(given);
   const { words, parts } = known ?? { words: [toolName, json], parts: [partOf("Arguments", pretty(json))] };
   const all = known && !isExact(given, json) ? [...parts, partOf("Arguments as JSON, unchanged", json)] : parts;
   const whole = visibleLine(words.filter(Boolean).join(" "));
@@ -78,6 +78,60 @@ function files({ action, path, content, old, new: fresh, ...rest }: Arguments): 
   if (isText(old) || isText(fresh)) parts.push({ title: "Change", blocks: difference(isText(old) ? old : "", isText(fresh) ? fresh : "") });
   const size = isText(content) ? `(${count(content.length)} characters)` : "";
   return { words: [action, isText(path) ? quoted(path) : "", size], parts: [...parts, ...others(rest)] };
+}
+
+/** Return true for a call of an outside agent: its tools are named after the agent and the kind, such as `codex:edit`. */
+export const isAgentTool = (toolName: string): boolean => /^[^:]+:[a-z]+$/.test(toolName);
+
+const PATHS = ["file_path", "filePath", "filepath", "path", "abs_path"];
+const OLDS = ["old_string", "oldString", "oldText", "old_str"];
+const FRESHES = ["new_string", "newString", "newText", "new_str", "content", "text"];
+const PLACES = ["cwd", "workdir", "directory"];
+
+/** Read a call as the agents describe theirs: a command, the change of a file, or a title with its content. */
+function agentCall(given: Arguments): Reading | undefined {
+  const left: Record<string, unknown> = { ...given };
+  const take = (names: readonly string[]): string | undefined => {
+    const name = names.find((one) => isText(left[one]));
+    const found = name && left[name];
+    if (name) delete left[name];
+    return isText(found) ? found : undefined;
+  };
+  const command = left.command ?? left.cmd;
+  if (isText(command) || (Array.isArray(command) && command.every(isText))) {
+    delete left[left.command === undefined ? "cmd" : "command"];
+    const place = take(PLACES);
+    const line = isText(command) ? command : command.map(quoted).join(" ");
+    const lines = line.includes("\n") ? [partOf("The command", line)] : [];
+    return { words: [line, place ? `(in ${quoted(place)})` : ""], parts: [...lines, ...others(left)] };
+  }
+  if (isText(left.title) && Array.isArray(left.content)) {
+    const { title, content, ...rest } = left;
+    return { words: [title as string], parts: [...(content as unknown[]).map(contentOf), ...others(rest)] };
+  }
+  const path = take(PATHS);
+  const [old, fresh, diff] = [take(OLDS), take(FRESHES), take(["diff", "patch"])];
+  if (path === undefined && diff === undefined) return undefined;
+  return { words: [path === undefined ? "" : quoted(path)], parts: [...change("Change", old, fresh), ...unified(diff), ...others(left)] };
+}
+
+/** Read an item of the content of a call: a diff, a text, or something else. */
+function contentOf(item: unknown): CallPart {
+  if (isObject(item) && item.type === "diff" && isText(item.newText))
+    return change(`Change of ${visibleLine(String(item.path))}`, isText(item.oldText) ? item.oldText : undefined, item.newText)[0] as CallPart;
+  if (isObject(item) && isObject(item.content) && isText(item.content.text)) return partOf("Description", item.content.text);
+  return partOf("Content", JSON.stringify(item, null, 2));
+}
+
+function change(title: string, old: string | undefined, fresh: string | undefined): CallPart[] {
+  if (old === undefined && fresh === undefined) return [];
+  return [old === undefined ? partOf(title === "Change" ? "New content" : title, fresh ?? "") : { title, blocks: difference(old, fresh ?? "") }];
+}
+
+/** The lines of a unified diff, with their signs. */
+function unified(diff: string | undefined): CallPart[] {
+  const signOf = (line: string): "-" | "+" | " " => (/^(---|\+\+\+) /.test(line) ? " " : line[0] === "-" || line[0] === "+" ? line[0] : " ");
+  return diff === undefined ? [] : [{ title: "Change", blocks: diff.split("\n").map((line) => ({ sign: signOf(line), text: visible(line) })) }];
 }
 
 /** The arguments without a place of their own. */

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { openedAtFirst, openedWith, readDiff } from "./diff";
+import { divideResult, openedAtFirst, openedWith, readDiff } from "./diff";
 
 const diffOf = (...lines: string[]): string => `${lines.join("\n")}\n`;
 
@@ -93,4 +93,32 @@ test("files open while there is room, and the first ones close for the next", ()
   deepEqual(openedWith(["a", "b"], "c", linesOf, 300), ["b", "c"]);
   deepEqual(openedWith(["a", "b"], "d", linesOf, 300), ["d"]);
   deepEqual(openedWith(["a"], "a", linesOf, 300), ["a"]);
+});
+
+test("a diff with heads of two lines, as agents report, is read", () => {
+  const diff = diffOf(
+    "--- /dev/null",
+    "+++ new.txt",
+    "@@ -0,0 +1 @@",
+    "+hi",
+    "--- old.txt",
+    "+++ old.txt",
+    "@@ -1,2 +1 @@",
+    " a",
+    "---- b",
+    "--- c",
+    "+++ /dev/null",
+    "@@ -1 +0,0 @@",
+    "-d",
+  );
+  deepEqual([...readDiff(diff).files.keys()], ["new.txt", "old.txt", "c"]);
+  deepEqual(linesOf(diff, "new.txt"), ["@ @@ -0,0 +1 @@", "+1 hi"]);
+  deepEqual(linesOf(diff, "old.txt"), ["@ @@ -1,2 +1 @@", " 1 a", "-2 --- b"]);
+});
+
+test("a result is divided into output and diff", () => {
+  const diff = "--- /dev/null\n+++ a\n@@ -0,0 +1 @@\n+hi";
+  deepEqual(divideResult(`written\n${diff}`), { output: "written", diff });
+  deepEqual(divideResult(diff), { output: "", diff });
+  deepEqual(divideResult("--- a\nno diff"), { output: "--- a\nno diff", diff: "" });
 });

@@ -1,4 +1,4 @@
-// A unified diff as git writes it, read into files and lines.
+// A unified diff, as git and agents write it, read into files and lines.
 
 /** A line: added, removed, unchanged, the head of a hunk (`@`), or a note about the line before (`\`). */
 export interface DiffLine {
@@ -26,6 +26,9 @@ const FILE = "diff --git ";
 const HUNK = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/;
 const UNSHOWN = /^(index |--- |\+\+\+ |Binary files |GIT binary |(new|deleted) file mode 100644$)/;
 
+/** Return the path in a head that has only the lines `---` and `+++`. */
+const plainPath = (old: string, fresh: string): string => (fresh === "+++ /dev/null" ? old : fresh).slice(4);
+
 /**
  * Read a diff, which may end early. Each hunk says how many lines it has, so no line of a file can look like the head
  * of another one. A file that became a link, or back, has two heads and is one file here.
@@ -36,15 +39,20 @@ export function readDiff(diff: string): Diff {
   const files = new Map<string, { path: string; notes: string[]; lines: DiffLine[] }>();
   const before: string[] = [];
   let [notes, found]: [string[], DiffLine[]] = [before, []];
+  let headed = false; // the head of a file was read, and no hunk since
   for (let at = 0; at < lines.length; ) {
     const line = lines[at++] ?? "";
+    const next = lines[at] ?? "";
     const hunk = HUNK.exec(line);
-    if (line.startsWith(FILE)) {
-      const path = pathOf(line.slice(FILE.length));
+    const plain = !headed && line.startsWith("--- ") && next.startsWith("+++ ");
+    if (plain || line.startsWith(FILE)) {
+      const path = plain ? plainPath(line, next) : pathOf(line.slice(FILE.length));
       const file = files.get(path) ?? { path, notes: [], lines: [] };
       files.set(path, file);
       [notes, found] = [file.notes, file.lines];
+      headed = true;
     } else if (hunk) {
+      headed = false;
       found.push({ sign: "@", text: line });
       at = readHunk(lines, at, hunk, found);
     } else if (!UNSHOWN.test(line)) {
@@ -52,6 +60,14 @@ export function readDiff(diff: string): Diff {
     }
   }
   return { notes: before, files };
+}
+
+const DIFF_BEGINS = /(?:^|\n)(?=--- [^\n]*\n\+\+\+ [^\n]*\n@@ -\d)/;
+
+/** Divide the result of an agent's call into its output and the changes of files that it reports. */
+export function divideResult(result: string): { output: string; diff: string } {
+  const found = DIFF_BEGINS.exec(result);
+  return found ? { output: result.slice(0, found.index), diff: result.slice(found.index + found[0].length) } : { output: result, diff: "" };
 }
 
 /** Read the lines of a hunk from an index; return the index after them. */

@@ -27,6 +27,13 @@ function answerOf(event: SeenEvent): string {
   return cause === "rule" ? `${said} by a permission rule` : `${said}${event.payload.editedSha256 ? " with changes" : ""}${by(event)}`;
 }
 
+/** How an agent got its session. */
+export const SESSIONS: Readonly<Record<string, string>> = {
+  new: "opened a new session",
+  resumed: "resumed its session",
+  replayed: "opened a new session, with the record as its input",
+};
+
 /** The summary by event type. Other events are shown by their type. */
 const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "run.queued": (event) => `queued: ${words(text(event, "reason"))}`,
@@ -50,8 +57,11 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "permission-rule.revoked": (event) => (text(event, "cause") === "expiry" ? "permission rule expired" : `permission rule revoked${by(event)}`),
   "policy.rejected": (event) => `rejected: ${words((event.payload.rejection as { reason: string }).reason)}`,
   "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
-  "agent.attached": (event) => `${text(event, "agent")} ${text(event, "agentVersion")} took up the run: ${text(event, "how")}`,
-  "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}${event.payload.asked === false ? ", not asked" : ""}${credentials(event)}`,
+  "agent.attached": (event) => `agent ${text(event, "agent")} (${text(event, "agentVersion")}) ${SESSIONS[text(event, "how")] ?? text(event, "how")}`,
+  "tool.called": (event) =>
+    event.payload.origin === "agent"
+      ? `the agent's call: ${text(event, "kind")}${event.payload.refused ? ", refused" : event.payload.asked === false ? ", without asking" : ""}`
+      : `called ${text(event, "toolName") || "a tool"}${credentials(event)}`,
   "sandbox.lifecycle": (event) => `sandbox: ${words(String(event.sandbox?.phase))}`,
   "workspace.created": (event) => `new workspace of the ${words(text(event, "kind"))}`,
   "workspace.opened": () => "works in its own workspace",

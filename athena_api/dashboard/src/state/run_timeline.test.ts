@@ -173,3 +173,12 @@ test("the last phase of the sandbox says how commands ran", () => {
   equal(phase("fallback", "none", "not-installed"), "none works on the worker: commands ran without one (bubblewrap is not installed)");
   equal(phase("required-unavailable", "egress", "failed"), "none works on the worker, so the run failed (bubblewrap or the egress proxy failed)");
 });
+
+test("an outside agent is shown with its restarts, and its calls by their kind", () => {
+  const attached = (ms: number, how: string): Step => [ms, "agent.attached", { agent: "codex", agentVersion: "codex-acp 2.6.0", mode: "ask", how }];
+  const agents: Step = [50, "tool.called", { toolCallId: "c", kind: "execute", origin: "agent", asked: false, turn: 1 }];
+  const timeline = timelineOf(CREATED, LEASED, STARTED, attached(30, "new"), agents, attached(60, "resumed"), attached(70, "resumed"));
+  deepEqual(timeline.agent, { name: "codex", version: "codex-acp 2.6.0", mode: "ask", first: "new", again: 2, last: "resumed" });
+  equal(timeline.spans.find(({ kind }) => kind === "tool")?.name, "execute");
+  equal(timelineOf(CREATED).agent, undefined);
+});

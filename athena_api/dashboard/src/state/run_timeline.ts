@@ -19,6 +19,17 @@ export interface Span {
   readonly callId?: string;
 }
 
+/** The outside agent of a run. */
+export interface AttachedAgent {
+  readonly name: string;
+  readonly version: string;
+  readonly mode: string;
+  /** How its first process in this run got its session, and how often it was attached again, and how the last time. */
+  readonly first: string;
+  readonly again: number;
+  readonly last: string;
+}
+
 /** The state of a run after some of its events. */
 export interface RunTimeline {
   readonly status: string;
@@ -38,6 +49,8 @@ export interface RunTimeline {
   readonly workspaceId: string | undefined;
   /** True once its changes are recorded. */
   readonly changed: boolean;
+  /** The outside agent, once its session is open. */
+  readonly agent: AttachedAgent | undefined;
   /** The time spent running, without the current interval, and the start of that interval. */
   readonly elapsedMs: number;
   readonly runningSince: number | undefined;
@@ -91,6 +104,7 @@ class TimelineBuilder {
   private sandbox: string | undefined;
   private workspaceId: string | undefined;
   private changed = false;
+  private agent: AttachedAgent | undefined;
   private elapsedMs = 0;
   private runningSince: number | undefined;
   private readonly spans: Span[] = [];
@@ -170,10 +184,10 @@ class TimelineBuilder {
       else if (this.call) spans.push(this.turn(this.call, false));
     }
     const { status, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd } = this;
-    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, elapsedMs, runningSince } = this;
+    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, elapsedMs, runningSince } = this;
     return {
       ...{ status, spans, turns, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd },
-      ...{ budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, elapsedMs, runningSince },
+      ...{ budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, elapsedMs, runningSince },
     };
   }
 
@@ -182,6 +196,12 @@ class TimelineBuilder {
     if (event.type === "sandbox.lifecycle") this.sandbox = sandboxText(event);
     if (event.type === "workspace.opened") this.workspaceId = text(event, "workspaceId");
     if (event.type === "workspace.changed") this.changed = true;
+    if (event.type === "agent.attached") this.attach(event);
+  }
+
+  private attach(event: SeenEvent): void {
+    const [name, version, mode, how] = ["agent", "agentVersion", "mode", "how"].map((field) => text(event, field)) as [string, string, string, string];
+    this.agent = { name, version, mode, first: this.agent?.first ?? how, again: this.agent ? this.agent.again + 1 : 0, last: how };
   }
 
   private limit(event: SeenEvent): void {
@@ -249,7 +269,7 @@ class TimelineBuilder {
     if (this.isNewTurn(event)) this.endTurn(at);
     this.answeredAt = undefined;
     const callId = text(event, "toolCallId");
-    const span: Span = { kind: "tool", name: text(event, "toolName") || "unknown tool", from: at, position: event.position, callId };
+    const span: Span = { kind: "tool", name: text(event, "toolName") || text(event, "kind") || "unknown tool", from: at, position: event.position, callId };
     const refused = text(event, "refused");
     if (refused) {
       span.detail = `rejected: ${refused}`;

@@ -18,6 +18,7 @@ export function newRun(event: SeenEvent): Run {
     harnessProfileId: text(event, "harnessProfileId"),
     provider: text(event, "provider"),
     model: text(event, "model"),
+    agent: (event.payload.harnessProfileSnapshot as { agent?: { name: string } } | undefined)?.agent?.name,
     parentRunId: event.parentRunId,
     retryOf: event.retryOf,
     attempt: 0,

@@ -1,0 +1,65 @@
+// Lines of diffs, and whole diffs that are folded.
+
+import type { JSX } from "preact";
+import { useMemo } from "preact/hooks";
+import { count, visible, visibleLine } from "../format";
+import { type DiffLine, readDiff } from "../state/diff";
+
+const LINE_CHARS = 2_000;
+const LINES_SHOWN = 300; // of one file
+const FILES_SHOWN = 20;
+
+/** Added and removed lines, marked by a sign and a colour. */
+export function Counts({ added, removed }: { added: number; removed: number }): JSX.Element {
+  return (
+    <span class="counts">
+      <span class="good">+{count(added)}</span> <span class="bad">−{count(removed)}</span>
+    </span>
+  );
+}
+
+/** A line with its sign as text; its number is not copied. */
+export function Line({ line: { sign, text, number } }: { line: DiffLine }): JSX.Element {
+  const more = text.length - LINE_CHARS;
+  const shown = (
+    <>
+      {sign === "@" ? "" : sign}
+      {visible(more > 0 ? text.slice(0, LINE_CHARS) : text)}
+      {more > 0 && <em> … {count(more)} more characters</em>}
+      {"\n"}
+    </>
+  );
+  if (sign === "+") return <ins data-number={number}>{shown}</ins>;
+  if (sign === "-") return <del data-number={number}>{shown}</del>;
+  return (
+    <span class={sign === " " ? "" : "quiet"} data-number={number}>
+      {shown}
+    </span>
+  );
+}
+
+const sum = (lines: readonly DiffLine[], wanted: string): number => lines.filter(({ sign }) => sign === wanted).length;
+
+/** The files of a diff, each folded if it has more than `open` lines. */
+export function FoldedDiff({ diff, open = 0 }: { diff: string; open?: number }): JSX.Element {
+  const files = useMemo(() => [...readDiff(diff).files.values()], [diff]);
+  return (
+    <div class="diff">
+      {files.slice(0, FILES_SHOWN).map(({ path, lines }) => (
+        <details key={path} open={lines.length <= open}>
+          <summary>
+            <span class="mono path">{visibleLine(path)}</span>
+            <Counts added={sum(lines, "+")} removed={sum(lines, "-")} />
+          </summary>
+          <pre tabIndex={0} aria-label={`Changes of ${visibleLine(path)}`}>
+            {lines.slice(0, LINES_SHOWN).map((one, index) => (
+              <Line key={index} line={one} />
+            ))}
+          </pre>
+          {lines.length > LINES_SHOWN && <p class="quiet">and {count(lines.length - LINES_SHOWN)} more lines</p>}
+        </details>
+      ))}
+      {files.length > FILES_SHOWN && <p class="quiet">and {count(files.length - FILES_SHOWN)} more files</p>}
+    </div>
+  );
+}

@@ -1,0 +1,147 @@
+"""Runs of outside agents in a browser, against a real server with the fake agent."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.support.agent_model import Calls, shell
+from tests.support.api import soon
+from tests.support.asks import answer
+from tests.support.outside_agents import AgentSite, agent_site
+
+pytestmark = [
+    pytest.mark.heavy,  # CI installs the browser before its second round
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
+
+AGENTS = {"open": ("shows-work",), "silent": ("shows-work", "never-asks"), "dies": ("die=tool", "never-asks")}
+HOSTILE = "<b>\u202egpj</b>"
+EDIT = Calls("edit", {"path": "out.txt", "text": f"one\ntwo {HOSTILE}\n"})
+FULL = {"width": 1440, "height": 900}
+
+
+def expect(found: Any) -> Any:
+    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
+    from playwright import sync_api  # noqa: PLC0415
+
+    return sync_api.expect(found, None)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSite]:
+    with agent_site(tmp_path_factory.mktemp("agents"), AGENTS) as found:
+        yield found
+
+
+@contextmanager
+def seen(browser: Any, site: AgentSite, run_id: str, **options: Any) -> Iterator[Any]:
+    """Yield the page of a run."""
+    with watched(browser, site.server.url, reduced_motion="reduce", **options) as page:
+        page.goto(f"/#/runs/{run_id}")
+        expect(page.locator('.pulse[data-state="live"]')).to_be_visible()
+        yield page
+
+
+def panel(page: Any, name: str) -> Any:
+    return page.locator(".panel", has=page.get_by_role("heading", name=name, exact=True))
+
+
+def waiting(site: AgentSite, task: str) -> str:
+    """Start a run whose agent asks for the permission of an edit. Return its id."""
+    run_id = site.start(task, EDIT, shell("sleep 1000"), profile=site.profile("open"), sessionId=task.replace(" ", "-"))
+    site.server.api.await_event("run.asked", runId=run_id)
+    return run_id
+
+
+def test_the_plan_the_reasoning_and_open_calls_are_live(browser: Any, site: AgentSite) -> None:
+    run_id = waiting(site, "shows itself live")
+    with seen(browser, site, run_id) as page:
+        now = panel(page, "Now")
+        expect(now.get_by_role("listitem")).to_have_text(["▸ Change the file", "○ Run the tests"])
+        expect(now.get_by_role("img", name="in progress")).to_have_count(1)
+        expect(now.get_by_label("Reasoning")).to_have_text("I should do this first.")
+        expect(now.locator(".call .act")).to_have_text("edit out.txt not begun")
+        expect(now.locator("ins")).to_have_text(["+one\n", "+two <b><U+202E>gpj</b>\n"])
+        ask = page.get_by_role("article", name="Allow edit: out.txt")
+        expect(ask.locator(".act")).to_have_text("open:edit out.txt")
+        expect(ask.get_by_label("New content")).to_contain_text("two <b><U+202E>gpj</b>")
+        ask.get_by_role("button", name="Allow", exact=True).click()
+        expect(page.get_by_role("article", name="Allow execute: sleep 1000")).to_be_visible()
+        page.get_by_role("article", name="Allow execute").get_by_role("button", name="Allow", exact=True).click()
+        expect(now.locator(".call .act")).to_have_text("execute sleep 1000 in progress")
+        expect(now.get_by_label("Output so far")).to_have_text("begun")
+        site.server.api.post(f"/run-control/by-run/{run_id}/cancel")
+        expect(now).to_have_count(0)
+
+
+def test_calls_of_an_agent_have_a_kind_a_title_and_a_mark_and_fold_their_changes(browser: Any, site: AgentSite) -> None:
+    run_id = site.start("never asks", EDIT, shell("echo hi"), "It is done.", profile=site.profile("silent"))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    with seen(browser, site, run_id) as page:
+        expect(panel(page, "Now")).to_have_count(0)
+        transcript = panel(page, "Transcript")
+        calls = transcript.locator("article.tool-call")
+        expect(calls).to_have_count(2)
+        expect(calls.first.locator("header")).to_contain_text("Tool call (edit): out.txt")
+        expect(calls.first.locator("header")).to_contain_text("not asked")
+        expect(calls.last.locator("pre")).to_have_text("echo hi")
+        result = transcript.locator("article.tool-result").first
+        expect(result.locator("header")).to_contain_text("Tool result: out.txt")
+        expect(result.locator("summary")).to_contain_text("+2 −0")
+        expect(result.locator("ins").first).to_be_hidden()
+        result.locator("summary").click()
+        expect(result.locator("ins")).to_have_text(["+one\n", "+two <b><U+202E>gpj</b>\n"])
+        expect(transcript.locator("article.assistant.message header")).to_contain_text("Agent")
+        facts = panel(page, "Limits & usage")
+        expect(facts).to_contain_text("silent (fake 1.0), mode default")
+        expect(facts).to_contain_text("opened a new session")
+        assert page.locator("main b:text-is('gpj')").count() == 0
+        page.goto("/#/runs")
+        expect(page.locator(f'[data-run="{run_id}"]')).to_contain_text("Outside agent · by silent")
+
+
+def test_an_agent_that_was_started_again_says_so(browser: Any, site: AgentSite) -> None:
+    run_id = site.start("dies in a tool", *[shell("sleep 1000")] * 5, profile=site.profile("dies"))
+    assert site.server.api.await_ending(run_id) == "run.failed"
+    with seen(browser, site, run_id) as page:
+        expect(panel(page, "Limits & usage")).to_contain_text("started again 3 times, then resumed its session")
+
+
+def test_the_present_of_a_run_is_seen_when_the_page_comes_late_or_the_server_is_gone(
+    browser: Any, site: AgentSite
+) -> None:
+    run_id = waiting(site, "is there already")
+    with seen(browser, site, run_id) as page:
+        expect(panel(page, "Now").get_by_label("Plan")).to_be_visible()
+        answer(site.server.api, run_id, "deny")
+        expect(panel(page, "Now").locator(".call")).not_to_contain_text("out.txt")
+        site.server.api.post(f"/run-control/by-run/{run_id}/cancel")
+    for _ in soon():
+        if not site.processes():
+            break
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="not installed: axe-core")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_an_agent_is_accessible_and_fits_a_phone(browser: Any, site: AgentSite, scheme: str) -> None:
+    ended = site.start(f"ended {scheme}", EDIT, shell("echo hi"), "It is done.", profile=site.profile("silent"))
+    site.server.api.await_ending(ended)
+    run_id = waiting(site, f"looks {scheme}")
+    with seen(browser, site, run_id, color_scheme=scheme) as page:
+        page.add_init_script(path=str(AXE))
+        for viewport in (FULL, PHONE):
+            page.set_viewport_size(viewport)
+            for one, shown in ((run_id, "Plan"), (ended, "Transcript")):
+                page.goto("about:blank")
+                page.goto(f"/#/runs/{one}")
+                place = panel(page, "Now").get_by_label("Plan") if shown == "Plan" else panel(page, shown)
+                expect(place).to_be_visible()
+                for summary in page.locator(".transcript summary, .activity summary").all():
+                    summary.click()
+                assert faults_of(page) == []
+                wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                assert page.evaluate(wider) <= 0
+        site.server.api.post(f"/run-control/by-run/{run_id}/cancel")
