@@ -715,6 +715,7 @@ class AgentAttachedPayload(Model, frozen=True, kw_only=True):
     agent: str
     """Outside agent that works on its runs; absent: the loop of Athena."""
     agent_version: str
+    """Version of the agent; absent before its session is open."""
     protocol_version: int
     agent_session_id: str
     how: AgentAttachedHow

@@ -3033,6 +3033,10 @@ class Run(Model, frozen=True, kw_only=True):
     """Display name of its profile; absent without one."""
     agent: str | None = None
     """Outside agent of its profile; absent without one."""
+    agent_version: str | None = None
+    """Version of the agent; absent before its session is open."""
+    agent_mode: str | None = None
+    """Mode of the agent's session that Athena ordered; absent if none, or before it."""
     duration_ms: int | None = None
     """Milliseconds from start to end; absent before the end."""
     child_count: int | None = None

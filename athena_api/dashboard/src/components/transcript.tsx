@@ -199,7 +199,11 @@ function TranscriptItem(props: { entry: TranscriptEntry; author: string; call: T
         {entry.metadata?.credentials && <span> with the credentials: {entry.metadata.credentials}</span>}
         {entry.partial && <b> partial: it was cut off</b>}
       </header>
-      {(isOfAgent(call) || (entry.kind === "ask" && isAgentTool(entry.toolName ?? ""))) && entry.content ? <AgentsCall entry={entry} content={entry.content} /> : <pre>{plain(entry.content ?? "(redacted)")}</pre>}
+      {(isOfAgent(call) || (entry.kind === "ask" && isAgentTool(entry.toolName ?? ""))) && entry.content ? (
+        <AgentsCall entry={entry} content={entry.content} />
+      ) : (
+        <pre>{plain(entry.content ?? "(redacted)")}</pre>
+      )}
     </article>
   );
 }
@@ -207,7 +211,10 @@ function TranscriptItem(props: { entry: TranscriptEntry; author: string; call: T
 /** A call of an outside agent, or its result: changes of files are folded. */
 function AgentsCall({ entry, content }: { entry: TranscriptEntry; content: string }): JSX.Element {
   const { output, diff } = useMemo(() => divideResult(content), [content]);
-  const call = useMemo(() => (entry.kind === "tool-result" ? undefined : callText(entry.kind === "ask" ? "agent:ask" : `agent:${entry.metadata?.kind}`, content)), [content]);
+  const call = useMemo(
+    () => (entry.kind === "tool-result" ? undefined : callText(entry.kind === "ask" ? "agent:ask" : `agent:${entry.metadata?.kind}`, content)),
+    [content],
+  );
   if (call && !call.parts.length) return <pre>{call.line}</pre>;
   if (call)
     return (

@@ -484,6 +484,7 @@ export interface AgentAttachedEvent extends EventBase {
   readonly payload: {
     /** Outside agent that works on its runs; absent: the loop of Athena. */
     readonly agent: string;
+    /** Version of the agent; absent before its session is open. */
     readonly agentVersion: string;
     readonly protocolVersion: number;
     readonly agentSessionId: string;

@@ -3218,6 +3218,10 @@ export interface Run {
   readonly agentName?: string | undefined;
   /** Outside agent of its profile; absent without one. */
   readonly agent?: string | undefined;
+  /** Version of the agent; absent before its session is open. */
+  readonly agentVersion?: string | undefined;
+  /** Mode of the agent's session that Athena ordered; absent if none, or before it. */
+  readonly agentMode?: string | undefined;
   /** Milliseconds from start to end; absent before the end. */
   readonly durationMs?: number | undefined;
   /** Number of runs that name it as their parent; absent without any. */
