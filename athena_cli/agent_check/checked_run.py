@@ -11,7 +11,6 @@ from athena_cli.agent_check.processes import Process, alive, kill_agent, of_dire
 from athena_cli.agent_check.rows import Differs
 from athena_cli.agent_check.scripted.model import TOKENS, AgentModel, Script
 from athena_cli.agent_check.scripted.wires import Tokens
-from athena_core.services.execution.outside.gateways import SERVES
 
 if TYPE_CHECKING:
     from athena_cli.agent_check.subject import Subject
@@ -50,7 +49,7 @@ class CheckedRun:
         profile: Json = {
             "displayName": "Check",
             "version": "v1",
-            "config": {"provider": SERVES[subject.known.wire], "model": subject.model, "tools": ["evidence"]},
+            "config": {"provider": subject.known.provider, "model": subject.model, "tools": ["evidence"]},
             "policies": {"timeoutMs": TIMEOUT_MS, "retryLimit": 1, "budgetUsd": budget_usd},
             "sandbox": {"mode": "required" if subject.boxed else "off"},
             "agent": agent,

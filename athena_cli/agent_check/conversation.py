@@ -225,7 +225,7 @@ class Conversation:
                     await asyncio.Event().wait()
                 await asyncio.sleep(THINKING_SECONDS)
             except asyncio.CancelledError:
-                self.withdrawn += not self.cancelling
+                self.withdrawn += not self.cancelling and self.client.peer.ending is None
                 raise
             option = next((option for option in request.options if option.kind == answer), None)
             return option.option_id if option else None

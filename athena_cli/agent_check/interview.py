@@ -24,6 +24,8 @@ BEGUN = "begun"
 LOOKS = f"echo first; : > {BEGUN}; sleep 0.4; echo last"
 EDITED = "edited.txt"
 POLL_SECONDS = 0.02
+ALONE_SECONDS = 1.0
+"""How long a cancelled turn may take to end without an answer to its open permission."""
 ENDING = frozenset(("refuse",))
 """Stages after which the gateway refuses every call."""
 
@@ -102,6 +104,8 @@ class Interview:
     usable: bool | None = None
     """Whether the session goes on after a cancelled turn."""
     ask_cancelled: AgentTurn | None = None
+    needs_answer: bool | None = None
+    """Whether a cancelled turn ends only once its open permission is answered."""
     refused: AgentTurn | None = None
     taken_up: Opening | None = None
     taken_up_seconds: float = 0.0
@@ -276,7 +280,7 @@ class Interviewer:
     async def _cancel_ask(self, one: Conversation) -> None:
         one.answer = None
         steps = (Shell(": > never"), SAID)
-        turn = await self._cancelled(one, "run a command that gets no answer", steps, one.waiting.is_set)
+        turn = await self._cancelled(one, "run a command that gets no answer", steps, one.waiting.is_set, alone=True)
         self.found.ask_cancelled = turn
         one.answer = "allow_once"
         if turn.reason == "none":
@@ -343,13 +347,26 @@ class Interviewer:
         )
 
     async def _cancelled(
-        self, one: Conversation, text: str, steps: Sequence[Step], ready: Callable[[], bool]
+        self,
+        one: Conversation,
+        text: str,
+        steps: Sequence[Step],
+        ready: Callable[[], bool],
+        *,
+        alone: bool = False,
     ) -> AgentTurn:
-        """Cancel a turn once it is ready. The reason is ``none`` if it did not end in time."""
+        """Cancel a turn once it is ready. The reason is ``none`` if it did not end in time.
+
+        ``alone``: leave its open permission without an answer at first.
+        """
         prompting = asyncio.create_task(self._prompt(one, text, *steps))
         try:
             await self._until(ready, prompting)
             began, one.cancelling = time.monotonic(), True
+            if alone:
+                await one.client.peer.notify("session/cancel", {"sessionId": one.client.session_id})
+                await asyncio.wait((prompting,), timeout=ALONE_SECONDS)
+                self.found.needs_answer = not prompting.done()
             await one.client.cancel()
             await asyncio.wait((prompting,), timeout=self._pace.cancel)
             seconds = time.monotonic() - began

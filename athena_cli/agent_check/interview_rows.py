@@ -22,7 +22,7 @@ MODE = "Name a mode that the agent has as mode or boxedMode in the file of agent
 NO_CONTROL = "Permissions do not hold this agent back here: rely on the sandbox and on budgets."
 HARMLESS = "Nothing to do: Athena copes with it."
 BASIC = ("starts", "version", "well-formed", "mode", "keeps-mode")
-WORKS = (*BASIC, "answers")
+WORKS = (*BASIC, "waits", "answers")
 Read: TypeAlias = Callable[[Interview], str]
 
 
@@ -91,7 +91,16 @@ def _keeps_mode(found: Interview) -> str:
     return f"{found.mode} to the end"
 
 
-@interview_row("answers", "Does what its model asks for, and ends its turn", "required", OTHER_VERSION, BASIC)
+@interview_row("waits", "Waits for the answer to its request", "required", NO_CONTROL, BASIC)
+def _waits(found: Interview) -> str:
+    if found.withdrawn:
+        raise Differs(f"It withdrew {found.withdrawn} requests, or ended its turn meanwhile.")
+    return "it waited" if found.permissions else "no request"
+
+
+@interview_row(
+    "answers", "Does what its model asks for, and ends its turn", "required", OTHER_VERSION, (*BASIC, "waits")
+)
 def _answers(found: Interview) -> str:
     of_stage(found, "look")
     if found.look is None:
@@ -170,15 +179,6 @@ def _one_request(found: Interview) -> str:
     if len(found.permissions) > CALLS:
         raise Differs(f"It sent {len(found.permissions)} requests for 2 calls.")
     return "one request for a call"
-
-
-@interview_row("waits", "Waits for the answer to its request", "required", NO_CONTROL, BASIC)
-def _waits(found: Interview) -> str:
-    if not found.permissions:
-        raise NotTried("It asked for no permission.")
-    if found.withdrawn:
-        raise Differs(f"It withdrew {found.withdrawn} requests, or ended its turn meanwhile.")
-    return "it waited"
 
 
 @interview_row("output", "Reports the whole output of a command in its result", "habit", HARMLESS)
@@ -261,7 +261,7 @@ def _own_session(found: Interview) -> str:
     "Goes on with its model after a rejected call",
     "habit",
     "Such a run fails with ASK_REJECTED. Retry it.",
-    (*WORKS, "once", "waits"),
+    (*WORKS, "once"),
 )
 def _after_reject(found: Interview) -> str:
     if not found.permissions:
@@ -294,7 +294,7 @@ def _cancels(found: Interview) -> str:
     "Ends a turn that is cancelled with an open permission",
     "habit",
     "Athena kills it after 2 seconds.",
-    (*WORKS, "once", "waits"),
+    (*WORKS, "once"),
 )
 def _cancels_asking(found: Interview) -> str:
     if not found.permissions:
@@ -303,6 +303,23 @@ def _cancels_asking(found: Interview) -> str:
     if found.ask_cancelled is None:
         raise NotTried("It was not reached.")
     return f"{found.ask_cancelled.reason} after {found.ask_cancelled.seconds * 1000:.0f} ms"
+
+
+@interview_row(
+    "cancels-alone",
+    "Ends a cancelled turn although its permission has no answer",
+    "habit",
+    HARMLESS,
+    (*WORKS, "once"),
+)
+def _cancels_alone(found: Interview) -> str:
+    if not found.permissions:
+        raise NotTried("It asked for no permission.")
+    if found.needs_answer is None or found.ask_cancelled is None or found.ask_cancelled.reason == "none":
+        raise NotTried("It was not reached.")
+    if found.needs_answer:
+        raise Differs("It needs the answer 'cancelled'.")
+    return "ended"
 
 
 @interview_row("stops", "Stops once its model calls are refused", "required", OTHER_VERSION)
