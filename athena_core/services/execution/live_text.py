@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from athena_core.domain import run
+from athena_core.enums import AgentToolKind
 from athena_core.event import Position, Value
 from athena_core.log.tail import Tail
 from athena_core.protocols import Row
@@ -55,7 +56,7 @@ class OpenCall(Value):
 
     tool_call_id: str
     title: str
-    kind: str
+    kind: AgentToolKind
     status: Literal["pending", "in_progress"]
     output: str | None = None
     diff: str | None = None

@@ -2220,7 +2220,7 @@ class OpenCall(Model, frozen=True, kw_only=True):
     """Id of the tool call; absent without one."""
     title: str
     """Title of the call."""
-    kind: str
+    kind: AgentToolKind
     """Kind of the call."""
     status: OpenCallStatus
     """`pending` until it begins."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from athena_core.agents.acp import AcpDeadlines, ModeRefused
+from athena_core.agents.acp_messages import PlanUpdate, ThoughtChunk
 from athena_core.agents.peer import EndState, PeerEnded, PeerLimits, RequestFailed, RequestTimedOut
 from athena_core.agents.tool_calls import FileChange
 from tests.support.agent_driver import SOON, fake_agent
@@ -56,6 +57,23 @@ async def test_the_output_of_a_terminal_is_a_result(tmp_path: Path) -> None:
         await agent.prompt()
     (call,) = agent.calls
     assert (call.output, call.ran, call.raw_output) == ("said\n", True, None)
+
+
+async def test_reasoning_a_plan_and_the_changes_of_an_open_call_are_read(tmp_path: Path) -> None:
+    async with (
+        agent_model(Calls("edit", {"path": "out.txt", "text": "hi"}), "Done.") as model,
+        fake_agent(tmp_path / "home", model, "shows-work") as agent,
+    ):
+        await agent.begin(tmp_path)
+        await agent.prompt()
+    assert "".join(one.text for one in agent.updates if isinstance(one, ThoughtChunk)) == "I should do this first."
+    (plan,) = [one for one in agent.updates if isinstance(one, PlanUpdate)]
+    assert [(step.content, step.status) for step in plan.entries] == [
+        ("Change the file", "in_progress"),
+        ("Run the tests", "pending"),
+    ]
+    (asked,) = agent.asked
+    assert asked.tool_call.content == [{"type": "diff", "path": "out.txt", "oldText": None, "newText": "hi"}]
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,7 @@ def test_the_provider_of_a_profile_serves_the_models_of_its_agent() -> None:
         ({"mine": "openai"}, google, "use openai"),
         (None, SPEC.config, "use anthropic or gemini or openai"),
     ):
-        with pytest.raises(
-            ConfigError, match=r"config.provider: .* does not serve the models"
-        ) as refused:
+        with pytest.raises(ConfigError, match=r"config.provider: .* does not serve the models") as refused:
             of(mine, known, config=config)
         assert remedy in str(refused.value.details)
 

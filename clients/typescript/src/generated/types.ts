@@ -2260,7 +2260,7 @@ export interface OpenCall {
   /** Title of the call. */
   readonly title: string;
   /** Kind of the call. */
-  readonly kind: string;
+  readonly kind: AgentToolKind | (string & {});
   /** `pending` until it begins. */
   readonly status: OpenCallStatus | (string & {});
   /** End of its output so far; absent without one. */

@@ -91,7 +91,7 @@ async def test_a_plan_is_cut_and_odd_statuses_are_pending(shown: Shown) -> None:
 async def test_the_newest_calls_are_shown_and_all_of_it_fits_in_the_relay(shown: Shown) -> None:
     large: list[dict[str, Any]] = [
         {"type": "content", "content": {"type": "text", "text": '"\n' * 900_000}},
-        {"type": "diff", "path": "a", "oldText": '"\n' * 200, "newText": "'\n" * 200},
+        {"type": "diff", "path": "a", "oldText": ('"' * 30 + "\n") * 100, "newText": ("'" * 30 + "\n") * 100},
         {"type": "diff", "path": "b", "oldText": "", "newText": "\\" * 90_000},
     ]
     made = (AgentToolCall(str(at), title='"' * 9_000, status="in_progress", content=large) for at in range(9))
