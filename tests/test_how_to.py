@@ -12,16 +12,20 @@ import httpx2
 import psycopg
 import pytest
 
+from athena_core.system.sandbox import probe
 from tests.conftest import Serve
 from tests.support import postgres, repository, tree
+from tests.support.agent_model import AgentModel, Calls
 from tests.support.api import Json, soon
 from tests.support.certificates import MISSING, OPENSSL, make_pair
 from tests.support.directed import directed
 from tests.support.keyed_api import keyed
 from tests.support.model import acting, call
 from tests.support.nginx import free_port
+from tests.support.outside_agents import stand_in, write_agents
 from tests.support.pages import Page, Shell, blocks
 from tests.support.server import Server
+from tests.support.stub import standing
 
 PAGES = {
     "README.md": "here",
@@ -107,11 +111,30 @@ def make_only_shown(page: Page, tmp_path: Path) -> str:
     return Shell(tmp_path).run(f"cd {tree.ROOT}; {page.take('sh').replace('make', 'make -n')}")
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/how-to/demo.md"])
-def test_the_demo_is_one_command(name: str, tmp_path: Path) -> None:
-    pages = {"README.md": Page("README.md"), "docs/how-to/demo.md": Page("docs/how-to/demo.md")}
-    with pages[name] as page:
+def test_the_demo_is_one_command(tmp_path: Path) -> None:
+    with Page("docs/how-to/demo.md") as page:
         assert "athena demo" in make_only_shown(page, tmp_path)
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+def test_the_readme(tmp_path: Path) -> None:
+    """The fake agent stands in for Codex. It asks for no permission, as Codex in a sandbox."""
+    model = AgentModel((Calls("edit", {"path": "pears.py", "text": "PEARS = 3\n"}), "I fixed it."))
+    (tmp_path / "home").mkdir()
+    with standing(model.choose) as stub, Page("README.md") as page:
+        assert "athena demo" in make_only_shown(page, tmp_path / "home")
+        shell = Shell(tmp_path, openai_base_url=stub.url, openai_api_key="the-key")
+        write_agents(tmp_path / "agents.toml", stand_in(page.take("toml"), "never-asks", "wire=openai-responses"))
+        setting, _, serve = page.take("sh").partition(" ")
+        shell.environment |= dict([setting.split("=")])
+        with served(shell, serve):
+            run = json.loads(shell.run(page.take("sh")))
+            assert run["output"] == "I fixed it."
+            assert not (tmp_path / "pears.py").exists()
+            shown = shell.run(page.take("sh").replace(RUN, run["runId"]))
+            assert "+PEARS = 3" in shown
+            assert (tmp_path / "pears.py").read_text() == "PEARS = 3\n"
 
 
 @pytest.mark.heavy

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, output_of, request, text_of
+from athena_cli.commands.agent_profiles import AgentOptions, profile_of
 from athena_cli.commands.bulk_requests import RunFilters, cancel_all, filter_of
 from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
 from athena_cli.exit_codes import Misused
@@ -34,6 +35,7 @@ def run(
     parent: str | None = None,
     template: str | None = None,
     param: Annotated[tuple[str, ...], SWITCH] = (),
+    outside: AgentOptions | None = None,
     detach: Detach = False,
     connection: ConnectionOptions | None = None,
 ) -> None:
@@ -53,17 +55,16 @@ def run(
         parent: Parent run. Cancelling it also cancels this run.
         template: Id of a run template, instead of input and profile.
         param: A template parameter, `name=text` or `name:=JSON`; may be repeated.
+        outside: The outside agent of the run.
         detach: Return at once; the server continues in the background.
         connection: Connection options.
     """
-    if text is not None and input is not None:
-        raise Misused("the prompt is given twice", "give either TEXT or --input TEXT")
-    prompt = text if text is not None else input
+    prompt = _prompt(text, input)
     if prompt is None and directive is None and template is None:
         raise Misused("nothing to run", "give TEXT or --directive ID")
     body = {
         "sessionId": session,
-        "input": None if prompt is None else text_of(prompt, "--input"),
+        "input": prompt,
         "directiveId": directive,
         "harnessProfileId": profile,
         "provider": provider,
@@ -74,12 +75,34 @@ def run(
     if template is None:
         if param:
             raise Misused("--param requires --template")
-        _start(connection, "createRun", detach=detach, body=body)
+        _start(connection, "createRun", detach=detach, body=body | _by_agent(outside, body, connection))
         return
-    if any(value is not None for name, value in body.items() if name != "sessionId"):
+    if outside is not None or any(value is not None for name, value in body.items() if name != "sessionId"):
         raise Misused("--template can only be combined with --param and --session; the template defines the rest")
-    filled = {"sessionId": session, "params": dict(map(_parse_param, param))}
-    _start(connection, "runTemplate", detach=detach, path={"templateId": template}, body=filled)
+    body = {"sessionId": session, "params": dict(map(_parse_param, param))}
+    _start(connection, "runTemplate", detach=detach, path={"templateId": template}, body=body)
+
+
+def _prompt(text: str | None, input_: str | None) -> str | None:
+    """Return the prompt, from standard input if it is ``-``. Raise Misused."""
+    if text is not None and input_ is not None:
+        raise Misused("the prompt is given twice", "give either TEXT or --input TEXT")
+    prompt = text if text is not None else input_
+    return None if prompt is None else text_of(prompt, "--input")
+
+
+def _by_agent(options: AgentOptions | None, body: Record, connection: ConnectionOptions | None) -> Record:
+    """Return the members of a request that name the profile of an outside agent; none without an agent."""
+    if options is None or options.agent is None:
+        if options is not None:
+            raise Misused("--allow and --sandbox require --agent", "give --agent NAME, or a profile with these values")
+        return {}
+    if body["harnessProfileId"] is not None:
+        raise Misused("--agent and --profile exclude each other", "a profile names its agent")
+    if body["provider"] is not None:
+        raise Misused("--agent and --provider exclude each other", "the API of an agent decides who is paid")
+    profile = call(connection, lambda transport: profile_of(transport, options, body["model"]))
+    return {"harnessProfileId": profile, "model": None}
 
 
 def _start(connection: ConnectionOptions | None, operation_id: str, *, detach: bool, **parts: Any) -> None:

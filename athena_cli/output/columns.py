@@ -42,6 +42,12 @@ def allowed_commands(record: Record) -> str:
     return ", ".join(" ".join(words) for words in at(record, "toolPolicies.shell.commands") or ())
 
 
+def permission(rule: Record) -> str:
+    """Return the calls that a rule of an outside agent matches."""
+    kind, command = at(rule, "match.kind"), at(rule, "match.command")
+    return line(" ".join(command) if command else f"calls of kind {kind}" if kind else "all calls")
+
+
 def run_time(record: Record) -> str:
     """Return how long a run that has ended took, without its time in the queue."""
     measured = record.get("durationMs")
@@ -189,7 +195,8 @@ TABLES: Mapping[str, ListTable] = {
             word("version", "version", rank=5),
             word("provider", "config.provider", rank=3),
             word("model", "config.model", rank=1),
-            joined("tools", "config.tools", rank=2),
+            word("outside agent", "agent.name", rank=2),
+            joined("tools", "config.tools", rank=3),
             lasting("timeout", "policies.timeoutMs", 6),
             Column("budget", _budget, 4, right=True),
             ago("age", "createdAt", rank=3),

@@ -3,10 +3,13 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
+import pytest
+
 from athena_cli.commands.run_timeline import RunFollower
+from athena_cli.transport import StreamItem
 from athena_core.domain import message, run
 from athena_core.domain import workflow_run as wr
 from athena_core.event import Event
@@ -146,3 +149,52 @@ def test_a_follower_that_is_stopped_leaves_no_request_behind() -> None:
         return len(asyncio.all_tasks())
 
     assert asyncio.run(work()) == 1
+
+
+class Recorded:
+    """A transport whose run ends after a stream of items; the transcript holds its last entries."""
+
+    def __init__(self, items: list[dict[str, Any]], entries: list[dict[str, Any]]) -> None:
+        self.items = items
+        self.entries = entries
+        self.read = asyncio.Event()
+
+    async def request(self, operation_id: str, *, query: Mapping[str, str | None] | None = None, **_: Any) -> bytes:
+        if operation_id == "listEvents":
+            return b'{"events":[]}'
+        if operation_id == "getSessionTranscript":
+            return json.dumps({"items": self.entries}).encode()
+        if query and query.get("wait"):
+            await self.read.wait()
+        status = "completed" if self.read.is_set() else "running"
+        return json.dumps({"runId": "run_1", "sessionId": "s", "status": status}).encode()
+
+    async def follow(self, operation_id: str, **_: Any) -> AsyncIterator[Any]:
+        if operation_id == "streamSessionTranscript":
+            for item in self.items:
+                cursor = None if "role" not in item else "c"
+                yield StreamItem(cursor, json.dumps({"runId": "run_1", **item}).encode())
+            self.read.set()
+        await asyncio.Event().wait()
+
+
+def test_the_work_of_an_outside_agent_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    call = {"id": "2", "role": "assistant", "kind": "tool-call", "toolName": "ls", "metadata": {"kind": "execute"}}
+    result = {"id": "3", "role": "tool", "kind": "tool-result", "content": "a.txt"}
+    answer = {"id": "4", "role": "assistant", "kind": "message", "content": "Found a.txt. Done."}
+    plan = {"plan": [{"text": "look", "status": "in_progress"}], "thoughts": "hm"}
+    items: list[dict[str, Any]] = [
+        {"activity": plan},
+        {"text": "Found ", "offset": 0},
+        {"activity": plan},
+        {"text": "a.txt.", "offset": 6},
+        call,  # recorded in the middle of the words
+        result,
+        {"text": " Done.", "offset": 12},
+        answer,
+    ]
+    transport: Any = Recorded(items, [{"runId": "run_1", **item} for item in (call, result, answer)])
+    asyncio.run(RunFollower(transport, "run_1", None).follow())
+    shown = capsys.readouterr()
+    assert shown.out == "Found a.txt.\n Done.\n"
+    assert shown.err.splitlines()[:3] == ["plan: [>] look", "> execute ls", "  a.txt"]

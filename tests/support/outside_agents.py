@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,9 +58,25 @@ def agents_file(directory: Path, agents: Mapping[str, Sequence[str]]) -> Path:
             'FAKE_MODEL = "{model}"',
         ]
     path = directory / "agents.toml"
-    path.write_text("\n".join(lines))
-    path.chmod(0o600)
+    write_agents(path, "\n".join(lines))
     return path
+
+
+def write_agents(path: Path, text: str) -> None:
+    """Write a file of agents that only its owner may change."""
+    path.write_text(text)
+    path.chmod(0o600)
+
+
+def stand_in(text: str, *switches: str) -> str:
+    """Return a file of one agent, in which the fake agent stands in for its program."""
+    argv = json.dumps([sys.executable, "-I", "-S", str(FAKE_AGENT), *switches])
+    (name,) = tomllib.loads(text)["agents"]
+    lines = [
+        *(f"argv = {argv}", 'mode = "default"', 'boxedMode = "default"', f"readOnly = {json.dumps([str(FAKE_AGENT)])}"),
+        *(f"[agents.{name}.env]", 'FAKE_URL = "{gateway}/v1"', 'FAKE_KEY = "{key}"', 'FAKE_MODEL = "{model}"'),
+    ]
+    return "\n".join((text, *lines))
 
 
 class AgentSite(NamedTuple):

@@ -22,7 +22,7 @@ from athena_cli.output.column import (
     whole,
     word,
 )
-from athena_cli.output.columns import TABLES, allowed_commands, allowed_files, token_scope
+from athena_cli.output.columns import TABLES, allowed_commands, allowed_files, permission, token_scope
 from athena_cli.output.tables import WIDE
 from athena_cli.output.views.fleet_views import FLEET, HALT, HEALTH
 from athena_cli.output.views.run_views import EXPLAINED, RUN
@@ -97,6 +97,12 @@ WORKFLOW_RUN = View(
     (Listed("steps", "nodes", STEP),),
     (("approve with", _approve),),
 )
+
+
+def _models(record: Record) -> str:
+    """Return the models that an outside agent may ask for, and the models that serve them."""
+    models = at(record, "agent.models") or {}
+    return ", ".join(name if name == served else f"{name} by {served}" for name, served in models.items())
 
 
 def _budget(record: Record) -> str:
@@ -279,6 +285,10 @@ VIEWS: Mapping[str, View] = {
             whole("version", "version"),
             whole("model", "config.provider", "config.model"),
             whole("outside agent", "agent.name"),
+            whole("mode", "agent.mode"),
+            Column("models", _models),
+            word("sandbox", "sandbox.mode"),
+            word("workspace", "workspace"),
             joined("tools", "config.tools"),
             joined("credentials", "config.credentials"),
             Column("shell", allowed_commands),
@@ -291,6 +301,7 @@ VIEWS: Mapping[str, View] = {
         ),
         (),
         (
+            Listed("permissions", "agent.permissions", (Column("calls", permission), word("approval", "approval"))),
             Listed("allowed egress", "allowedEgress"),
             Listed(
                 "verification rules",

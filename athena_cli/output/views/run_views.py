@@ -58,6 +58,7 @@ RUN = View(
         Column("status", _outcome),
         whole("session", "sessionId"),
         Column("agent (profile)", _agent),
+        whole("outside agent", "agent", "agentVersion", "agentMode"),
         whole("model", "provider", "model"),
         dated("created", "createdAt"),
         Column("time", run_time),
