@@ -62,7 +62,7 @@ def run(
     prompt = _prompt(text, input)
     if prompt is None and directive is None and template is None:
         raise Misused("nothing to run", "give TEXT or --directive ID")
-    body = {
+    body: Record = {
         "sessionId": session,
         "input": prompt,
         "directiveId": directive,
@@ -179,7 +179,7 @@ def retry(
     """
     if budget_usd is not None and not isfinite(budget_usd):
         raise Misused(f"--budget-usd: {budget_usd} is not a number")
-    body = {
+    body: Record = {
         "input": None if input is None else text_of(input, "--input"),
         "harnessProfileId": profile,
         "provider": provider,
