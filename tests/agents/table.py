@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from athena_cli.agent_check.rows import ROWS
+from athena_core.agents.known import templates
 from tests.support.process import ROOT
 from tests.support.real_agents import REAL_AGENTS, real_agents_file
 
@@ -87,8 +88,6 @@ def _facts(all_found: Sequence[Found]) -> Iterator[Sequence[str]]:
 
 
 def _wire(found: Found) -> str:
-    from athena_core.agents.known import templates
-
     return str(templates()[found["agent"]["registered"]]["wire"])
 
 
