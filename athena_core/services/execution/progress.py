@@ -262,12 +262,12 @@ def _decided(ask: run.RunAsked, answer: run.RunAnswered) -> NextStep:
         note = "" if answer.note is None else f" The person wrote: {answer.note}"
         return AnswerCall(call=ask, content=(REFUSED if called else DECLINED) + note)
     if not called:
-        return AnswerCall(call=ask, content=_values(ask, answer), is_error=False)
+        return AnswerCall(call=ask, content=answer_text(ask, answer), is_error=False)
     arguments = ask.arguments if answer.edited_sha256 is None else answer.arguments
     return AnswerCall(call=ask, content=ERASED) if arguments is None else AllowCall(ask=ask, arguments=arguments)
 
 
-def _values(ask: run.RunAsked, answer: run.RunAnswered) -> str:
+def answer_text(ask: run.RunAsked, answer: run.RunAnswered) -> str:
     """Return the answer to a question as JSON: its values, or the name of the chosen option."""
     if answer.values is not None:
         return answer.values

@@ -12,6 +12,8 @@ from tests.support.outside_agents import AgentSite, agent_site
 
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
 PARKS: Json = {"asks": {"holdMs": 0}}
+ASKER: Json = {"config": {"provider": "openai", "model": "gpt-4o-mini", "tools": ["ask_user"]}}
+"""A profile whose agent may ask questions."""
 AGENTS = {
     "fake": (),
     "ends": ("reject-ends",),
@@ -22,6 +24,8 @@ AGENTS = {
     "many": ("asks-many=3",),
     "dies": ("die=ask",),
     "forgets": ("forgets",),
+    "asker": ("question",),
+    "forgetful-asker": ("question", "forgets"),
 }
 
 
@@ -243,3 +247,74 @@ def test_a_server_that_was_killed_parks_the_run_and_uses_the_answer(
             *("agent.attached", "run.asked", "run.paused", "run.answered", "run.resumed"),
             *("agent.attached", "tool.called"),
         ]
+
+
+def outcome(site: AgentSite, run_id: str) -> str:
+    """Return what the agent said about its question."""
+    return str(site.server.api.get(f"/runs/{run_id}")["output"])
+
+
+def test_a_question_of_an_agent_is_answered_with_values(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("asks for a color", "Done.", profile=site.profile("asker", **ASKER))
+    asked = api.await_event("run.asked", runId=run_id)["payload"]
+    assert (asked["kind"], asked["origin"], asked["toolName"]) == ("question", "agent", "ask_user")
+    ask = api.get(f"/asks/{asked['askId']}")
+    assert (ask["question"], ask["form"]["required"]) == ("Which color?", ["color"])
+    with pytest.raises(Refused, match="color"):
+        answer(api, run_id, "answer", values={"colour": "red"})
+    answer(api, run_id, "answer", values={"color": "red"})
+    assert api.await_ending(run_id) == "run.completed"
+    assert outcome(site, run_id) == '{"action": "accept", "content": {"color": "red"}}Done.'
+    session = api.get(f"/runs/{run_id}")["sessionId"]
+    (result,) = [one for one in api.items(f"/sessions/{session}/transcript") if one["kind"] == "tool-result"]
+    assert (result["content"], result.get("isError")) == ('{"color":"red"}', None)
+
+
+@pytest.mark.heavy
+def test_a_question_is_declined_or_expires(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("hears no", "Done.", profile=site.profile("asker", **ASKER))
+    api.await_event("run.asked", runId=run_id)
+    answer(api, run_id, "decline", note="none of them")
+    assert api.await_ending(run_id) == "run.completed"
+    assert outcome(site, run_id) == '{"action": "decline"}Done.'
+    asks: Json = {"expiresAfterMs": 1_000}
+    run_id = site.start("hears nothing", "Done.", profile=site.profile("asker", asks=asks, **ASKER))
+    assert api.await_ending(run_id) == "run.completed"
+    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["expiry"]
+    assert outcome(site, run_id) == '{"action": "decline"}Done.'
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("agent", ["asker", "forgetful-asker"])
+def test_a_parked_question_is_used_once_the_agent_asks_again(site: AgentSite, agent: str) -> None:
+    api = site.server.api
+    run_id = site.start(f"parks its question as {agent}", "Done.", profile=site.profile(agent, **PARKS, **ASKER))
+    api.await_event("run.paused", runId=run_id)
+    assert site.processes() == []
+    answer(api, run_id, "answer", values={"color": "blue"})
+    assert api.await_ending(run_id) == "run.completed"
+    assert outcome(site, run_id) == '{"action": "accept", "content": {"color": "blue"}}Done.'
+    assert order(site, run_id) == [
+        *("agent.attached", "run.asked", "run.paused", "run.answered", "run.resumed", "agent.attached"),
+    ]
+    prompt = site.model.models[f"parks its question as {agent}"].asked[-1].raw
+    assert "A person was asked these questions." in prompt
+
+
+@pytest.mark.heavy
+def test_a_cancel_with_an_open_question_leaves_nothing(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("is cancelled with a question", "Done.", profile=site.profile("asker", **ASKER))
+    api.await_event("run.asked", runId=run_id)
+    api.post(f"/run-control/by-run/{run_id}/cancel")
+    assert api.await_ending(run_id) == "run.cancelled"
+    assert site.processes() == []
+
+
+@pytest.mark.heavy
+def test_questions_are_not_offered_without_the_tool(site: AgentSite) -> None:
+    run_id = site.start("may not ask", "Done.", profile=site.profile("asker"))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert "run.asked" not in site.types(run_id)

@@ -88,7 +88,7 @@ class AgentProcess:
         self._prompting: asyncio.Task[str] | None = None
         self.client: AcpClient | None = None
 
-    async def start(self, gateway: RunGateway, model: str, handler: AgentHandler) -> AcpClient:
+    async def start(self, gateway: RunGateway, model: str, handler: AgentHandler, *, questions: bool) -> AcpClient:
         """Start the process and agree on the protocol. Raise AgentUnavailable, AgentEnded, AgentSilent, PeerEnded."""
         missing = await to_thread.run_sync(self._known.missing)
         if missing:
@@ -108,7 +108,7 @@ class AgentProcess:
             raise AgentUnavailable(f"agent {self._known.name!r} cannot be started: {reason}") from error
         if sandbox is not None:
             self._place.sandbox.note(ToolResult(content="", boxed_ms=round((anyio.current_time() - since) * 1_000)))
-        self.client = AcpClient(self._child, handler, deadlines=self._timing.deadlines)
+        self.client = AcpClient(self._child, handler, questions=questions, deadlines=self._timing.deadlines)
         await self.client.__aenter__()
         try:
             await self.client.initialize()

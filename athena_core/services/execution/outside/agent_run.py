@@ -54,13 +54,14 @@ from athena_core.services.execution.outside.agent_transcript import AgentTranscr
 from athena_core.services.execution.outside.call_records import unmade_result
 from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.outside.permissions import (
-    NOT_MADE,
     ExpiredAsk,
     Permissions,
     allows,
     refusal,
+    unused,
 )
 from athena_core.services.execution.outside.prompts import first_prompt, go_on_prompt, replay_prompt
+from athena_core.services.execution.outside.questions import TOOL as QUESTION
 from athena_core.services.execution.outside.run_ledger import RunLedger
 from athena_core.services.execution.performer import (
     RunEnd,
@@ -228,7 +229,8 @@ class AgentRun:
         gateway = parts.gateway(self._known.wire, request.provider, self._ledger, models, boxed)
         self.transcript.begin_process()
         try:
-            client = await process.start(gateway, request.model, self)
+            questions = QUESTION in request.harness_profile_snapshot.config.tools
+            client = await process.start(gateway, request.model, self, questions=questions)
             self._ledger.alive = client.peer.note_activity
             prompt = await self._attach(process, client)
             reason = await self._turn(process, client, prompt)
@@ -342,8 +344,9 @@ class AgentRun:
             return self._failed(_stopped(reason))
         progress = transcript.progress
         asks = [call for call in progress.pending if isinstance(call, run.RunAsked) and call not in open_asks(progress)]
-        unused = [unmade_result(ask.tool_call_id or "", NOT_MADE) for ask in asks]  # the end closes open ones
-        steps = (*transcript.interrupted(), *unused, *transcript.answer())
+        answers = {answer.ask_id: answer for answer in progress.answers}
+        results = [unused(ask, answers[ask.ask_id]) for ask in asks]  # the end closes open ones
+        steps = (*transcript.interrupted(), *results, *transcript.answer())
         if runs_command(self._request.harness_profile_snapshot):
             await transcript.record(*steps)
             steps = ()
@@ -385,12 +388,8 @@ class AgentRun:
         return choice
 
     async def question(self, question: FormQuestion) -> Answers:
-        """Decline: questions are not offered to the agent."""
-
-        async def decline() -> None:
-            return None
-
-        return decline
+        """Ask a person."""
+        return await self._permissions.question(question)
 
 
 def _stopped(reason: str) -> AthenaError:

@@ -282,6 +282,11 @@ class AgentTranscript:
         self._turn_ended = True
         return result
 
+    def answered(self, result: run.TranscriptAppended) -> run.TranscriptAppended:
+        """Note the answer to a question, and return it."""
+        self._turn_ended = True
+        return result
+
     def refused(self, entry: TranscriptCall, why: str, *, too_long: bool = False) -> tuple[run.RunStep, ...]:
         """Return the record of a call that is refused without a person, with its result."""
         self._begin()

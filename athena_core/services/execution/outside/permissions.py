@@ -7,13 +7,14 @@ run is held; after that the run is parked, and the answer is used once the agent
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
+import msgspec
 from msgspec.structs import replace
 
-from athena_core.agents.acp import Choice
-from athena_core.agents.acp_messages import PermissionRequest
+from athena_core.agents.acp import Answers, Choice
+from athena_core.agents.acp_messages import FormQuestion, PermissionRequest
 from athena_core.clock import Clock, Ids
 from athena_core.definitions.agent_permissions import approval_of_call, tool_kind
 from athena_core.definitions.profile import AgentPolicy, AskPolicy
@@ -29,8 +30,16 @@ from athena_core.services.execution.outside.call_records import (
     tool_of,
     unmade_result,
 )
+from athena_core.services.execution.outside.questions import (
+    OPTION_NAMES,
+    OPTIONS,
+    ShownQuestion,
+    answered,
+    shown_question,
+)
+from athena_core.services.execution.outside.questions import TOOL as QUESTION
 from athena_core.services.execution.performer import RunRecorder
-from athena_core.services.execution.progress import REFUSED, UNANSWERED, RunAssignment, open_asks
+from athena_core.services.execution.progress import DECLINED, REFUSED, UNANSWERED, RunAssignment, open_asks
 from athena_core.services.execution.requested_calls import (
     ASKS_MAX,
     EXPIRES_AFTER_MS,
@@ -38,12 +47,13 @@ from athena_core.services.execution.requested_calls import (
     PERMISSION_NAMES,
     PERMISSION_OPTIONS,
 )
-from athena_core.tools.approval import call_sha256
+from athena_core.tools.approval import call_sha256, question_sha256
 
 DENIED = "The profile denies this call. It was not made."
 NO_OPTION = "This call was not made: the agent offers no permission for one call only."
 TOO_LONG = f"This call was not made: its input has more than {ARGUMENTS_CHARS_MAX} characters."
 TOO_MANY = f"This call was not made: a run may ask a person at most {ASKS_MAX} things at a time."
+T = TypeVar("T")
 BeforeParking: TypeAlias = Callable[[], Awaitable[tuple[run.RunStep, ...]]]
 NOT_MADE = "The call was allowed, but the agent did not make it."
 
@@ -60,12 +70,21 @@ class OpenPermission:
     chosen: asyncio.Future[str | None]
 
 
+@dataclass
+class OpenQuestion:
+    """A question that the agent waits for, and its ask. ``chosen`` is the content of its form, None if declined."""
+
+    ask: run.RunAsked
+    shown: ShownQuestion
+    chosen: asyncio.Future[dict[str, Any] | None]
+
+
 class ExpiredAsk(Exception):
     """An ask expired that cancels its run."""
 
 
 class Permissions:
-    """The permissions of a run under one lease. ``serve`` waits for answers while the agent works."""
+    """The permissions and questions of a run under one lease. ``serve`` waits for answers while the agent works."""
 
     def __init__(
         self,
@@ -86,7 +105,7 @@ class Permissions:
         self._mask = mask
         self._clock = clock
         self._ids = ids
-        self._open: dict[str, OpenPermission] = {}
+        self._open: dict[str, OpenPermission | OpenQuestion] = {}
         self._raised = asyncio.Event()
         self._waiting: anyio.CancelScope | None = None
         self._parks = False
@@ -148,19 +167,35 @@ class Permissions:
             else:
                 await transcript.record(*transcript.words(), known)
         chosen: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._open[known.ask_id] = OpenPermission(known, entry, allow, reject, chosen)
+        return self._wait_for(OpenPermission(known, entry, allow, reject, chosen), chosen)
+
+    def _wait_for(self, one: OpenPermission | OpenQuestion, chosen: asyncio.Future[T]) -> Callable[[], Awaitable[T]]:
+        """Let ``serve`` wait for one more answer. Return the wait for what the agent gets."""
+        self._open[one.ask.ask_id] = one
         self._raised.set()
         if self._waiting is not None and not self.parking:
             self._waiting.cancel()  # wait for this one, too
 
-        async def wait() -> str | None:
+        async def wait() -> T:
             return await chosen
 
         return wait
 
     def _raise(self, entry: TranscriptCall, tool: str, arguments: str) -> run.RunAsked:
+        salt = self._ids.salt(SALT_BYTES).hex()
+        return replace(
+            self._new_ask(arguments, salt),
+            subject_sha256=call_sha256(salt, tool, arguments),
+            tool_call_id=entry.id,
+            tool_name=tool,
+            tool_kind=tool_kind(entry.call.kind),
+            title=f"Allow {tool_kind(entry.call.kind)}: {title_of(entry.call, self._mask)}",
+        )
+
+    def _new_ask(self, arguments: str, salt: str) -> run.RunAsked:
+        """Return an ask for a permission, without its subject."""
         profile = self._assignment.request.harness_profile_snapshot
-        policy, now, salt = profile.asks or AskPolicy(), self._clock.now(), self._ids.salt(SALT_BYTES).hex()
+        policy, now = profile.asks or AskPolicy(), self._clock.now()
         expires_at_ms = now + (policy.expires_after_ms or EXPIRES_AFTER_MS)
         hold_ms = HOLD_MS if policy.hold_ms is None else policy.hold_ms
         return run.RunAsked(
@@ -170,21 +205,46 @@ class Permissions:
             turn=self._transcript.turn,
             chars=len(arguments),
             options=PERMISSION_OPTIONS,
-            subject_sha256=call_sha256(salt, tool, arguments),
+            subject_sha256="",
             expires_at_ms=expires_at_ms,
             on_expiry=policy.on_expiry or "deny",
-            hold_until_ms=min(now + hold_ms, expires_at_ms),
-            tool_call_id=entry.id,
-            tool_name=tool,
-            tool_kind=tool_kind(entry.call.kind),
+            hold_until_ms=now + hold_ms,  # its expiry within that time is answered without ending the process
             role=policy.role,
             approvers=policy.approvers,
             not_requester=policy.not_requester,
-            title=f"Allow {tool_kind(entry.call.kind)}: {title_of(entry.call, self._mask)}",
             arguments=arguments,
             option_names=PERMISSION_NAMES,
             subject_salt=salt,
         )
+
+    async def question(self, question: FormQuestion) -> Answers:
+        """Raise an ask for a question, or use the answer to one that was asked before. Return the wait for it.
+
+        A form that people cannot be shown is declined. Raise RunOver, LeaseLost, AskLimit.
+        """
+        shown = shown_question(question, self._mask)
+        if shown is None:
+            return _always(None)
+        arguments = shown.arguments
+        known = next((ask for ask in self._asks() if (ask.tool_name, ask.arguments) == (QUESTION, arguments)), None)
+        if known is None:
+            if len(open_asks(self._transcript.progress)) >= ASKS_MAX:
+                return _always(None)
+            salt = self._ids.salt(SALT_BYTES).hex()
+            known = replace(
+                self._new_ask(arguments, salt),
+                kind="question",
+                options=OPTIONS,
+                option_names=OPTION_NAMES,
+                subject_sha256=question_sha256(salt, shown.title, (), shown.form),
+                tool_call_id=self._ids.new("call"),
+                tool_name=QUESTION,
+                title=shown.title,
+                form=shown.form,
+            )
+            await self._transcript.record(*self._transcript.words(), known)
+        chosen: asyncio.Future[dict[str, Any] | None] = asyncio.get_running_loop().create_future()
+        return self._wait_for(OpenQuestion(known, shown, chosen), chosen)
 
     def _asks(self) -> list[run.RunAsked]:
         """Return the asks that no open request has: without an answer, or allowed and not used."""
@@ -244,12 +304,29 @@ class Permissions:
         if self._waiting is not None and not self.parking:
             self._waiting.cancel()
 
-    async def _hand_over(self, permission: OpenPermission) -> None:
-        """Record the decision about a call, then hand it to the agent. Raise ExpiredAsk, RunOver, LeaseLost."""
-        ask, entry = permission.ask, permission.entry
-        answer = self._answer(ask)
+    async def _hand_over(self, one: OpenPermission | OpenQuestion) -> None:
+        """Record a decision, then hand it to the agent. Raise ExpiredAsk, RunOver, LeaseLost."""
+        answer = self._answer(one.ask)
         assert answer is not None, "an ask is decided before"
-        del self._open[ask.ask_id]
+        del self._open[one.ask.ask_id]
+        if isinstance(one, OpenQuestion):
+            await self._answer_question(one, answer)
+        else:
+            await self._decide_call(one, answer)
+
+    async def _answer_question(self, question: OpenQuestion, answer: run.RunAnswered) -> None:
+        """Record and hand over an answer, also that there is none."""
+        ask, chosen = question.ask, question.chosen
+        if not allows(ask, answer):
+            await self._transcript.record(self._transcript.answered(refusal(ask, answer)))
+            _choose(chosen, None)
+        elif not chosen.done():  # otherwise the agent withdrew its question: the answer counts for the next one
+            await self._transcript.record(self._transcript.answered(answered(ask, answer)))
+            _choose(chosen, question.shown.content(msgspec.json.decode(answer.values or "{}")))
+
+    async def _decide_call(self, permission: OpenPermission, answer: run.RunAnswered) -> None:
+        """Record and hand over the decision about a call."""
+        ask, entry = permission.ask, permission.entry
         entry.waits = False
         if allows(ask, answer):
             if permission.chosen.done():  # the agent withdrew its request: the answer counts for the next one
@@ -277,22 +354,33 @@ def allows(ask: run.RunAsked, answer: run.RunAnswered) -> bool:
 
 
 def refusal(ask: run.RunAsked, answer: run.RunAnswered) -> run.TranscriptAppended:
-    """Return the result of a call that was not allowed. Raise ExpiredAsk if that cancels the run."""
+    """Return the result of a call that was not allowed, or of a question without an answer.
+
+    Raise ExpiredAsk if that cancels the run.
+    """
+    called = ask.kind == "tool-permission"
     if answer.cause == "expiry":
         if ask.on_expiry == "cancel":
             raise ExpiredAsk
-        return unmade_result(ask.tool_call_id or "", f"{UNANSWERED} The call was not made.")
+        return unmade_result(ask.tool_call_id or "", f"{UNANSWERED} The call was not made." if called else UNANSWERED)
     note = "" if answer.note is None else f" The person wrote: {answer.note}"
-    return unmade_result(ask.tool_call_id or "", REFUSED + note)
+    return unmade_result(ask.tool_call_id or "", (REFUSED if called else DECLINED) + note)
 
 
-def _choose(chosen: asyncio.Future[str | None], option: str | None) -> None:
+def unused(ask: run.RunAsked, answer: run.RunAnswered) -> run.TranscriptAppended:
+    """Return the result of an ask whose answer the agent did not use: it was asked by an earlier process."""
+    if ask.kind != "tool-permission" and allows(ask, answer):
+        return answered(ask, answer)
+    return unmade_result(ask.tool_call_id or "", NOT_MADE)
+
+
+def _choose(chosen: asyncio.Future[T | None], option: T | None) -> None:
     if not chosen.done():
         chosen.set_result(option)
 
 
-def _always(option: str | None) -> Choice:
-    async def choose() -> str | None:
+def _always(option: T) -> Callable[[], Awaitable[T]]:
+    async def choose() -> T:
         return option
 
     return choose

@@ -1,0 +1,138 @@
+"""The forms of outside agents, as people see them."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from athena_core.agents.acp_messages import FormQuestion
+from athena_core.providers.mask import Mask
+from athena_core.services.execution.outside.questions import ShownQuestion, shown_question
+from athena_core.tools.ask_user import form_problems
+
+CLAUDE = {
+    "type": "object",
+    "properties": {
+        "question_0": {
+            "type": "string",
+            "title": "Color",
+            "oneOf": [
+                {"const": "red", "title": "red", "description": "warm"},
+                {"const": "blue", "title": "blue", "description": "cold"},
+            ],
+        },
+        "question_0_custom": {"type": "string", "title": "Other", "description": "Type your own answer."},
+    },
+}
+CODEX = {
+    "type": "object",
+    "properties": {
+        "color": {
+            "title": "Which color?",
+            "description": "Color",
+            "_meta": {"codex": {"isOther": True}},
+            "type": "string",
+            "oneOf": [{"const": "red", "title": "red"}, {"const": "None of the above", "description": "See the note"}],
+        },
+        "color_note": {"type": "string", "title": "Additional answer or note"},
+    },
+    "required": ["color"],
+}
+"""Forms that Claude and Codex sent."""
+MANY = {
+    "type": "object",
+    "properties": {
+        "tests": {
+            "type": "array",
+            "title": "Which tests?",
+            "items": {"anyOf": [{"const": "unit", "title": "Unit tests"}, {"const": "all"}]},
+        }
+    },
+    "required": ["tests"],
+}
+
+
+LONG = {"type": "string", "description": "x" * 999}
+
+
+def shown(schema: Any, message: str = "Which one?", **fields: Any) -> ShownQuestion | None:
+    question = FormQuestion(session_id="s", message=message, requested_schema=schema, **fields)
+    return shown_question(question, Mask(("a-secret-of-the-plane",)))
+
+
+def fields_of(schema: Any) -> dict[str, Any]:
+    found = shown(schema)
+    assert found is not None
+    fields: dict[str, Any] = msgspec.json.decode(found.form)["properties"]
+    return fields
+
+
+def test_the_choices_of_a_field_are_shown_with_their_words() -> None:
+    assert fields_of(CLAUDE)["question_0"] == {
+        "type": "string",
+        "title": "Color",
+        "enum": ["red", "blue"],
+        "description": "red: warm; blue: cold",
+    }
+    assert fields_of(CODEX)["color"] == {
+        "type": "string",
+        "title": "Which color?",
+        "enum": ["red", "None of the above"],
+        "description": "Color\nNone of the above: See the note",
+    }
+
+
+def test_values_that_fit_the_shown_form_are_the_content_of_the_agents_form() -> None:
+    found = shown(CODEX)
+    assert found is not None
+    assert form_problems(found.form, {"color": "red", "color_note": "because"}) == ()
+    assert form_problems(found.form, {"color_note": "because"}) != ()
+    assert found.content({"color": "red", "color_note": "because"}) == {"color": "red", "color_note": "because"}
+
+
+def test_a_list_is_shown_as_one_yes_or_no_for_each_choice() -> None:
+    found = shown(MANY)
+    assert found is not None
+    assert msgspec.json.decode(found.form)["properties"] == {
+        "tests_1": {"type": "boolean", "title": "unit: Unit tests", "description": "Which tests?"},
+        "tests_2": {"type": "boolean", "title": "all", "description": "Which tests?"},
+    }
+    assert form_problems(found.form, {"tests_1": False, "tests_2": True}) == ()
+    assert found.content({"tests_1": False, "tests_2": True}) == {"tests": ["all"]}
+    assert found.content({}) == {"tests": []}
+
+
+def test_secrets_are_not_shown() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "title": "a-secret-of-the-plane"}}}
+    found = shown(schema, "Is it a-secret-of-the-plane?\x00")
+    assert found is not None
+    assert "a-secret-of-the-plane" not in found.title + found.form + found.arguments
+    assert "\x00" not in found.title
+
+
+def test_a_question_without_words_has_some() -> None:
+    found = shown(CLAUDE, "")
+    assert found is not None
+    assert found.title == "The agent needs an answer."
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object", "properties": {}},
+        {"type": "object", "properties": {"a": 1}},
+        {"type": "object", "properties": {"a": {"type": "object", "properties": {}}}},
+        {"type": "object", "properties": {"a": {"type": "string", "minLength": -1}}},
+        {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string"}}}},
+        {"type": "object", "properties": {"a": {"type": "array", "items": {"enum": ["b"]}}, "a_1": {"type": "string"}}},
+        {"type": "object", "properties": {f"field {number}": {"type": "string"} for number in range(33)}},
+        {"type": "object", "properties": {f"{number}": LONG for number in range(20)}},
+    ],
+)
+def test_a_form_that_people_cannot_be_shown_is_none(schema: Any) -> None:
+    assert shown(schema) is None
+
+
+def test_an_address_is_no_form() -> None:
+    assert shown(CLAUDE, mode="url") is None
