@@ -134,5 +134,5 @@ def test_a_form_that_people_cannot_be_shown_is_none(schema: Any) -> None:
     assert shown(schema) is None
 
 
-def test_an_address_is_no_form() -> None:
+def test_an_address_is_not_shown() -> None:
     assert shown(CLAUDE, mode="url") is None
