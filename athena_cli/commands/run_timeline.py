@@ -1,12 +1,13 @@
 """The printer of a run's timeline, while the run is in progress or afterwards."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
 from athena_cli.commands.agent_activity import ActivityPrinter
 from athena_cli.commands.run_asks import FollowedAsks
-from athena_cli.exit_codes import Failed
+from athena_cli.exit_codes import Exit, Failed
 from athena_cli.output.shapes import run_problem, waiting_note
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class RunFollower:
     async def follow(self) -> Record:
         """Print until the run has ended or is paused. Return its record."""
         import asyncio
-        from contextlib import aclosing, suppress
+        from contextlib import aclosing
 
         record = await self._read_record()
         session, start = {"sessionId": record["sessionId"]}, await self._start()
@@ -91,6 +92,7 @@ class RunFollower:
         record = await ended
         await self._print_recorded(record, start)
         self._print_end(record)
+        await self._print_changes(record)
         return record
 
     async def tell(self) -> Record:
@@ -192,6 +194,20 @@ class RunFollower:
         if self._written:
             render.say("")
         self._written = 0
+
+    async def _print_changes(self, record: Record) -> None:
+        """Print how to take over what an outside agent changed in its own workspace."""
+        if record.get("agent") is None or not record.get("evidenceCount") or self._output is not None:
+            return
+        import msgspec
+
+        from athena_core.domain.workspace import DIFF_LABEL
+
+        with suppress(Exit):
+            data = await self._transport.request("listRunEvidence", path={"runId": self._run_id})
+            if any(one.get("label") == DIFF_LABEL for one in msgspec.json.decode(data)["items"]):
+                render.note(f"Look at its changes: athena runs diff {self._run_id}")
+                render.note(f"Take them over:      athena runs apply {self._run_id}")
 
     def _print_end(self, record: Record) -> None:
         self._end_turn()

@@ -50,7 +50,10 @@ def test_a_run_needs_no_profile_and_streams(site: AgentSite) -> None:
     )
     assert "> edit out.txt\n  written\n    --- /dev/null\n    +++ out.txt\n    @@ -0,0 +1 @@\n    +pears\n" in started
     assert "> execute cat out.txt\n  pears\nDone: out.txt.\n[completed · run_" in started
-    assert started.endswith("[exit 0]\n")
+    run_id = site.server.api.items("/runs")[0]["runId"]
+    assert started.endswith(
+        f"Look at its changes: athena runs diff {run_id}\nTake them over:      athena runs apply {run_id}\n[exit 0]\n"
+    )
     again = athena(site, "run", "--agent", "fake", *OPTIONS, "--allow", "all", task)
     assert again.startswith(f"Profile fake (athena run) ({profile['id']}): ")
     assert profiles(site, "fake") == [profile]
@@ -159,6 +162,10 @@ def test_an_ask_of_an_outside_agent_names_it_and_shows_the_exact_call(site: Agen
     run_id = site.start("push it", shell("git push --force"), "Done.", profile=site.profile("other"))
     api.await_event("run.asked", runId=run_id)
     (ask,) = api.items("/asks", status="open")
+    listed = shown(site, "agents", "list")
+    assert "registered           4 agents\n" in listed
+    assert re.search(r"other +yes +openai +default +exact\n", listed)
+    assert re.search(r"other +0000\d+ +waits for an answer +[\d.]+ M?B", listed)
     inbox = shown(site, "asks", "list")
     assert "other execute git push --force" in inbox
     found = shown(site, "asks", "get", ask["id"])

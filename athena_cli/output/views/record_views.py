@@ -24,6 +24,7 @@ from athena_cli.output.column import (
 )
 from athena_cli.output.columns import TABLES, allowed_commands, allowed_files, permission, token_scope
 from athena_cli.output.tables import WIDE
+from athena_cli.output.views.agent_views import AGENTS
 from athena_cli.output.views.fleet_views import FLEET, HALT, HEALTH
 from athena_cli.output.views.run_views import EXPLAINED, RUN
 from athena_cli.output.views.view import Listed, View, raw
@@ -129,6 +130,7 @@ STARTED_WORKFLOW = View(
 )
 
 VIEWS: Mapping[str, View] = {
+    "listAgents": AGENTS,
     "getRun": RUN,
     "createRun": RUN,
     "runTemplate": RUN,

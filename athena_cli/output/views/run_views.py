@@ -2,7 +2,7 @@
 
 from athena_cli.output.column import Column, Record, at, clock, dated, number, text, whole, word
 from athena_cli.output.columns import run_time
-from athena_cli.output.values import money, plain
+from athena_cli.output.values import line, money, plain
 from athena_cli.output.views.view import Listed, View, raw
 
 UNNAMED = "shadow-harness-"
@@ -23,6 +23,13 @@ def _agent(record: Record) -> str:
     if profile.startswith(UNNAMED):
         return f"default ({record.get('provider')} / {record.get('model')})"
     return f"{name} ({profile})" if name and name != profile else profile
+
+
+def _outside_agent(record: Record) -> str:
+    """Return the outside agent that works on a run, with its version and mode once it began."""
+    version, mode = record.get("agentVersion"), record.get("agentMode")
+    about = f" ({version})" if version else ""
+    return line(f"{record.get('agent') or ''}{about}{f', mode {mode}' if mode else ''}")
 
 
 def _outcome(record: Record) -> str:
@@ -58,7 +65,7 @@ RUN = View(
         Column("status", _outcome),
         whole("session", "sessionId"),
         Column("agent (profile)", _agent),
-        whole("outside agent", "agent", "agentVersion", "agentMode"),
+        Column("outside agent", _outside_agent),
         whole("model", "provider", "model"),
         dated("created", "createdAt"),
         Column("time", run_time),
