@@ -124,24 +124,39 @@ def test_the_present_of_a_run_is_seen_when_the_page_comes_late_or_the_server_is_
             break
 
 
+def test_the_system_page_lists_agents_and_their_processes(browser: Any, site: AgentSite) -> None:
+    run_id = waiting(site, "stays in memory")
+    with seen(browser, site, run_id) as page:
+        page.goto("/#/system")
+        agents = panel(page, "Outside agents")
+        registered = agents.get_by_role("region", name="Outside agents")
+        expect(registered.get_by_role("row", name="open installed 1")).to_contain_text("openai, openai-chat")
+        process = agents.get_by_role("region", name="Processes of agents").get_by_role("row", name="waits for a person")
+        expect(process).to_contain_text(run_id[-6:])
+        expect(process).to_contain_text(" MB")
+        site.server.api.post(f"/run-control/by-run/{run_id}/cancel")
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="not installed: axe-core")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_of_an_agent_is_accessible_and_fits_a_phone(browser: Any, site: AgentSite, scheme: str) -> None:
-    ended = site.start(f"ended {scheme}", EDIT, shell("echo hi"), "It is done.", profile=site.profile("silent"))
+def test_the_pages_of_agents_are_accessible_and_fit_a_phone(browser: Any, site: AgentSite) -> None:
+    ended = site.start("ended before", EDIT, shell("echo hi"), "It is done.", profile=site.profile("silent"))
     site.server.api.await_ending(ended)
-    run_id = waiting(site, f"looks {scheme}")
-    with seen(browser, site, run_id, color_scheme=scheme) as page:
-        page.add_init_script(path=str(AXE))
-        for viewport in (FULL, PHONE):
+    run_id = waiting(site, "looks good")
+    for viewport, scheme in ((FULL, "light"), (PHONE, "dark")):
+        with seen(browser, site, run_id, color_scheme=scheme) as page:
             page.set_viewport_size(viewport)
-            for one, shown in ((run_id, "Plan"), (ended, "Transcript")):
+            page.add_init_script(path=str(AXE))
+            for place, shown in (
+                (f"runs/{run_id}", "Now"),
+                (f"runs/{ended}", "Transcript"),
+                ("system", "Outside agents"),
+            ):
                 page.goto("about:blank")
-                page.goto(f"/#/runs/{one}")
-                place = panel(page, "Now").get_by_label("Plan") if shown == "Plan" else panel(page, shown)
-                expect(place).to_be_visible()
-                for summary in page.locator(".transcript summary, .activity summary").all():
+                page.goto(f"/#/{place}")
+                expect(panel(page, shown).locator("pre, td").first).to_be_visible()
+                for summary in page.locator(".transcript summary").all():
                     summary.click()
                 assert faults_of(page) == []
                 wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
                 assert page.evaluate(wider) <= 0
-        site.server.api.post(f"/run-control/by-run/{run_id}/cancel")
+    site.server.api.post(f"/run-control/by-run/{run_id}/cancel")

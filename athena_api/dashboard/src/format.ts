@@ -4,6 +4,15 @@ const whole = new Intl.NumberFormat("en");
 
 export const count = (value: number): string => whole.format(value);
 
+const UNITS = ["bytes", "kB", "MB", "GB"];
+
+/** Format a number of bytes. */
+export function size(bytes: number): string {
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const value = bytes / 1_000 ** power;
+  return `${power && value < 10 ? value.toFixed(1) : count(Math.round(value))} ${UNITS[power]}`;
+}
+
 /** Format micro-dollars. */
 export function dollars(micro: number): string {
   const value = micro / 1e6;

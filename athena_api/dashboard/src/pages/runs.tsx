@@ -343,7 +343,7 @@ export function retryAction({ runId, harnessProfileId, agentName, provider, mode
 async function profiles(first: string): Promise<readonly Option[]> {
   const none = { value: "", text: first };
   const { items } = (await request(listHarnessProfiles, { query: { limit: OPTIONS_MAX } })).data;
-  return [none, ...items.map(({ id, displayName }) => ({ value: id, text: `${displayName} (…${id.slice(-6)})` }))];
+  return [none, ...items.map(({ id, displayName, agent }) => ({ value: id, text: `${displayName}${agent ? ` by ${agent.name}` : ""} (…${id.slice(-6)})` }))];
 }
 
 /** Return the models of agents and recent runs. */

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { AthenaError, type Capabilities, type Health, type ViewDigests } from "@projectathena/client";
-import { getAdminHealth, getPolicy, getViewDigests, listPermissionRules, listWorkers } from "@projectathena/client/operations";
+import { getAdminHealth, getPolicy, getViewDigests, listAgents, listPermissionRules, listWorkers } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { ChangeLimits } from "../components/policy";
 import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, Status, Table, Time } from "../components/ui";
@@ -12,6 +12,7 @@ import { head, request } from "../server";
 import { caller, isAllowed, loginOf } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
+import { OutsideAgents } from "./agents";
 import { PermissionRules } from "./permission_rules";
 
 const WORKERS_MS = 5_000; // heartbeats are not events
@@ -61,6 +62,7 @@ export function System(): JSX.Element {
         <Panel title="Workers" wide>
           <Workers />
         </Panel>
+        {isAllowed(listAgents) && <OutsideAgents />}
         <Panel title="Keyboard shortcuts" wide>
           <Facts
             of={[

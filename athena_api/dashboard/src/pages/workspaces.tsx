@@ -5,7 +5,7 @@ import { cleanWorkspace, getWorkspace, keepWorkspace, listWorkspaces } from "@pr
 import type { JSX } from "preact";
 import { Action, type ActionSpec } from "../components/actions";
 import { Empty, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Status, Table, Time } from "../components/ui";
-import { count, short, words } from "../format";
+import { count, short, size, words } from "../format";
 import { href, route } from "../route";
 import { request } from "../server";
 import { isAllowed } from "../state/caller";
@@ -173,14 +173,7 @@ function sourceText({ source, commit }: WorkspaceRecord, full = false): string {
   return commit ? `${source} of ${full ? commit : commit.slice(0, 10)}` : source === "empty" ? "began empty" : source;
 }
 
-const UNITS = ["bytes", "kB", "MB", "GB"];
-
-function sizeText({ sizeBytes }: WorkspaceRecord): string {
-  if (sizeBytes === undefined || sizeBytes === null) return "";
-  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, sizeBytes)) / 3));
-  const value = sizeBytes / 1_000 ** power;
-  return `${power && value < 10 ? value.toFixed(1) : count(Math.round(value))} ${UNITS[power]}`;
-}
+const sizeText = ({ sizeBytes }: WorkspaceRecord): string => (sizeBytes === undefined || sizeBytes === null ? "" : size(sizeBytes));
 
 // Actions
 
