@@ -12,6 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.reliability.agent_mutants import AGENT_MUTANTS
+from tests.reliability.mutant import Mutant, of
+
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("athena_core", "athena_api", "athena_cli", "clients", "projections", "tests", "pyproject.toml")
 SECONDS_MAX = 180
@@ -31,26 +34,6 @@ POWER = "tests/reliability/test_power_loss.py::test_a_power_cut_at_any_moment_lo
 GOLDEN = "tests/reliability/test_golden_states.py"
 NOTICED = "tests/reliability/test_tampering.py::test_a_tampering_is_noticed_by"
 KILLS = "tests/reliability/test_kill.py::test_a_server_killed_at_any_moment_keeps_what_it_promised"
-
-
-class Change(NamedTuple):
-    """A text that stands once in a file, and its replacement."""
-
-    file: str
-    old: str
-    new: str
-
-
-class Mutant(NamedTuple):
-    """A breakage and the test that must find it."""
-
-    name: str
-    changes: tuple[Change, ...]
-    test: str
-
-
-def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
-    return Mutant(name, tuple(Change(*change) for change in changes), test)
 
 
 def in_client(name: str, test: str, old: str, new: str) -> Mutant:
@@ -858,6 +841,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "generations.current() == name",
         ),
     ),
+    *AGENT_MUTANTS,
 )
 
 

@@ -24,6 +24,7 @@ from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
 from athena_core.log.engine import open_archive, register_executor
 from athena_core.log.port import FORMAT
+from athena_core.services.execution.outside.prompts import ALLOWED
 from athena_core.settings import load
 from athena_core.system.sandbox import probe
 from tests.scale import sized
@@ -33,6 +34,7 @@ from tests.support.gate import Gates
 from tests.support.golden import STATES, GoldenState, name_of
 from tests.support.inside import Inside
 from tests.support.model import call, turn_of
+from tests.support.outside_agents import agents_file
 from tests.support.stub import Asked, Behaviour, standing
 
 REVIEW = {"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": "# Fine\n", "findings": []}
@@ -53,6 +55,9 @@ with_tokens = pytest.mark.parametrize(
 )
 with_workspaces = pytest.mark.parametrize(
     "state", [state for state in STATES if name_of(state).endswith("workspaces")], ids=name_of
+)
+with_agents = pytest.mark.parametrize(
+    "state", [state for state in STATES if name_of(state).endswith("agents")], ids=name_of
 )
 
 
@@ -168,9 +173,12 @@ class Caller:
 def choose(asked: Asked) -> Behaviour:
     """Return the answer of provider ``openai``: it approves every review and completes everything else.
 
-    Asked for "always", it makes the call that a permission rule of the state with asks allows.
+    Asked for "always", it makes the call that a permission rule of the state with asks allows. An outside agent that
+    takes a run up makes the call again that a person has allowed.
     """
     last = asked.body["messages"][-1]
+    if last["role"] == "user" and ALLOWED in str(last["content"]):
+        return turn_of(call("shell", command="echo allowed >> allowed.txt"), 1)
     if last["role"] == "user" and "always" in str(last["content"]):
         return turn_of(call("shell", command=["/bin/sh", "-c", "echo always >> effects.txt"]), 1)
     said = " ".join(str(one.get("content")) for one in asked.body["messages"])
@@ -507,6 +515,48 @@ def test_workspaces_continue_as_they_were(state: GoldenState, opened: Opened, co
             assert (own / left["workspace"] / "files" / "effects.txt").read_text() == "always\n"
         ada.send("DELETE", f"/workspaces/{workspace}").raise_for_status()
         assert not (own / workspace).exists()
+    assert command("verify")["ok"]
+    assert command("replay", "--verify")["outcome"] == "equal"
+
+
+@with_agents
+@pytest.mark.parametrize("store", BOTH)
+def test_runs_of_agents_continue_as_they_were(state: GoldenState, opened: Opened, command: Command) -> None:
+    left = opened.expected.open
+    agents = agents_file(opened.directory, {"fake": (), "pretends": (), "dies": (), "quiet": ()})
+    with opened.serving(opened.at_its_last_row(), scheduler="off", agents=str(agents)):
+        ada, olga = opened.ada, opened.olga
+
+        def of_run(name: str, kind: str) -> list[Json]:
+            return [one["payload"] for one in ada.events(f"&runId={left[name]}&types={kind}")]
+
+        def text(name: str) -> str:
+            session = run_of(opened, name)["sessionId"]
+            return json.dumps(ada.get(f"/sessions/{session}/transcript?limit=500")["items"])
+
+        assert ended(opened, "tool") == ended(opened, "stream") == "completed", "they were taken over"
+        ada.until(f"/runs/{left['held']}", lambda run: run.get("waiting", {}).get("parked"))  # its executor is gone
+        for name in ("held", "parked"):
+            ask = ask_of(opened, left[name])
+            assert ask["question"] == "Allow execute: echo allowed >> allowed.txt"
+            olga.post(f"/asks/{ask['id']}/answer", {"subjectHash": ask["subjectHash"], "optionId": "allow"})
+            assert ended(opened, name) == "completed"
+            (called,) = of_run(name, "tool.called")
+            assert (called["askId"], called["asked"]) == (ask["id"], True)
+            assert "+allowed\n" in ada.get(f"/runs/{left[name]}/diff")["diff"]
+        assert "outcome is unknown" in text("tool")
+        assert [one["how"] for one in of_run("tool", "agent.attached")] == ["new", "resumed"]
+        assert run_of(opened, "poor")["paused"]["reason"] == "budget"
+        olga.post(f"/runs/{left['poor']}/resume", {"budgetUsd": 0.01})
+        assert ended(opened, "poor") == "completed"
+        errors = {name: run_of(opened, name)["error"]["code"] for name in ("failed", "gone")}
+        assert errors == {"failed": "PROVIDER_ERROR", "gone": "AGENT_GONE"}
+        assert [one["cause"] for one in of_run("ruled", "run.answered")] == ["rule"]
+        assert "not this one" in text("refused")
+        assert "secret" not in text("erased")
+        (one,) = opened.expected.keyed
+        again = Caller(opened, one["who"]).send(one["method"], one["path"], one["body"], idempotency_key=one["key"])
+        assert (again.headers["idempotency-replayed"], again.json()["data"]) == ("true", one["answer"])
     assert command("verify")["ok"]
     assert command("replay", "--verify")["outcome"] == "equal"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.mutants import MUTANTS, PROMISES, ROOT, Mutant, judged, table, unbroken
+from tests.reliability.mutant import Mutant
+from tests.reliability.mutants import MUTANTS, PROMISES, ROOT, judged, table, unbroken
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 

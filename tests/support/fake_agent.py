@@ -35,6 +35,8 @@ SWITCHES = {
     "early-progress": "says that a call is in progress before it asks",
     "never-asks": "asks for no permission in any mode",
     "only-always": "offers no option that holds for one call only",
+    "acts-early": "makes a call while its permission is open",
+    "ignores-refusal": "makes a refused call",
     "reject-ends": "ends the turn after a rejection",
     "reject-cancels": "reports a rejection as a cancelled turn",
     "asks-many": "asks for this many permissions at once",
@@ -635,7 +637,7 @@ class Agent:
             self._update(session, **{**call, "sessionUpdate": "tool_call", "status": status})
         if session.mode == "default" and not self.on("never-asks"):
             refusal = self._ask(session, call)
-            if refusal:
+            if refusal and not self.on("ignores-refusal"):
                 self._update(session, sessionUpdate="tool_call_update", toolCallId=number, status="failed")
                 return refusal
         so_far = {"content": [{"type": "content", "content": {"type": "text", "text": "begun"}}]} if shown else {}
@@ -689,6 +691,9 @@ class Agent:
         options = options[:1] if self.on("only-always") else options
         asked: Json = {"sessionId": session.id, "toolCall": call, "options": options}
         numbers = [self._request("session/request_permission", asked)]
+        if self.on("acts-early"):
+            done = {"toolCallId": call["toolCallId"], "status": "completed"}
+            self._update(session, sessionUpdate="tool_call_update", **done)
         for other in range(1, int(self.switches.get("asks-many") or 1)):
             more = {**asked, "toolCall": {**call, "toolCallId": f"{call['toolCallId']}-{other}"}}
             numbers.append(self._request("session/request_permission", more))

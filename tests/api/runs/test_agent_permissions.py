@@ -101,6 +101,8 @@ def test_a_parked_run_uses_its_answer_once_the_agent_asks_again(site: AgentSite,
         *("agent.attached", "tool.called"),
     ]
     assert (site.files(run_id) / "out.txt").read_text() == "hi\n"
+    (asked,), (called,) = site.payloads(run_id, "run.asked"), site.payloads(run_id, "tool.called")
+    assert (called["askId"], called["asked"]) == (asked["askId"], True)
     how = [one["how"] for one in site.payloads(run_id, "agent.attached")]
     assert how == ["new", "resumed" if agent == "fake" else "replayed"]
 

@@ -10,10 +10,12 @@ import pytest
 
 from tests.scale import sized
 from tests.support.agent_model import Calls, Refuses
+from tests.support.api import Json
 from tests.support.outside_agents import AgentSite, agent_site
 
 pytestmark = pytest.mark.heavy
 
+DENY_ALL = ({"match": {}, "approval": "deny"},)
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
 TIMEOUT_MS = 120_000
@@ -26,6 +28,7 @@ class Habit(NamedTuple):
     switches: tuple[str, ...]
     code: str | None = None
     says: str = ""
+    rules: tuple[Json, ...] = ALLOW_ALL
 
 
 HABITS = {
@@ -48,6 +51,8 @@ HABITS = {
     "exit": Habit(("exit=3",), "AGENT_GONE", "the agent gives up"),
     "close-output": Habit(("close-output",), "AGENT_GONE", "ended 4 times"),
     "deaf": Habit(("deaf",), "AGENT_MODE_CHANGED", "no answer to session/set_mode within 15 s"),
+    "acts-early": Habit(("acts-early",), "AGENT_BROKEN", "made a call before its permission was given", ()),
+    "ignores-refusal": Habit(("ignores-refusal",), "AGENT_BROKEN", "made a call that was refused", DENY_ALL),
     "end-turn-after-failure": Habit(("end-turn-after-failure",), "PROVIDER_ERROR"),
     "unknown-methods": Habit(("unknown-methods",)),
     "unknown-ids": Habit(("unknown-ids",)),
@@ -73,8 +78,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str
     agents = {name: habit.switches for name, habit in HABITS.items()}
     with agent_site(tmp_path_factory.mktemp("agents"), agents, **shared_store) as site:
         runs = {}
-        for name in HABITS:
-            profile = site.profile(name, permissions=ALLOW_ALL, policies={"timeoutMs": TIMEOUT_MS})
+        for name, habit in HABITS.items():
+            profile = site.profile(name, permissions=habit.rules, policies={"timeoutMs": TIMEOUT_MS})
             steps = (Refuses(),) if name == "end-turn-after-failure" else (EDIT, "Done.")
             task = f"Misbehaves by {name}."
             runs[name] = site.start(task, *steps, profile=profile, sessionId=name)
@@ -95,7 +100,7 @@ def test_a_run_ends_in_a_clear_state_whatever_its_agent_sends(broken: Broken, na
         code, message = site.failure(run_id)
         assert code == habit.code
         assert habit.says in message
-    assert site.payloads(run_id, "run.asked") == []
+    assert len(site.payloads(run_id, "run.asked")) == (habit.rules == ())
     assert site.processes(name) == []
 
 
