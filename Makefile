@@ -17,7 +17,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test quick check console docs screens site bench bench-quick proof mutants agents clients audit lock clean
+.PHONY: help serve demo test quick check types console docs screens site bench bench-quick proof mutants agents clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -48,10 +48,13 @@ quick: $(READY) ## Run the tests of the core and of the projections (about a min
 check: $(READY) ## Check style, types and import directions, and the TypeScript sources where npm is
 	@$(call quietly,$(BIN)/ruff check)
 	@$(call quietly,$(BIN)/ruff format --check)
-	@$(call quietly,$(BIN)/mypy)
+	@$(MAKE) --no-print-directory types
 	@$(call quietly,$(BIN)/lint-imports --no-logo)
 	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory console; else \
 		echo "npm is not installed: the console and the TypeScript client were not checked."; fi
+
+types: $(READY) ## Check the types of the Python sources
+	@$(call quietly,$(BIN)/mypy)
 
 console: $(CONSOLE)/node_modules/.ready $(CLIENT)/node_modules/.ready ## Lint, type-check and unit-test the console and its client (needs npm)
 	@for place in $(CONSOLE) $(CLIENT); do (cd $$place && $(call quietly,npm run check) && $(call quietly,npm test)) || exit 1; done
