@@ -427,7 +427,7 @@ def test_the_plane_does_what_the_model_says() -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=sized(8, 16, 300),
+            max_examples=sized(8, 10, 300),
             stateful_step_count=sized(30, 40, 100),
             deadline=None,
             database=None,

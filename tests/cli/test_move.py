@@ -19,7 +19,7 @@ from tests.support.records import judge
 from tests.support.relay import ENDLESS, Relay
 from tests.support.server import Server
 
-KILLS = sized(2, 12, 100)
+KILLS = sized(2, 7, 100)
 
 
 class Seen(NamedTuple):

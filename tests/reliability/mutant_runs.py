@@ -306,13 +306,13 @@ def _judged(mutation: Mutation) -> Verdict:
     return _runs[0].judged(mutation)
 
 
-def judge(chosen: Iterable[Mutation], lines: Lines, workers: int) -> Iterator[Verdict]:
-    """Yield the verdicts as they come."""
+def judge(chosen: Iterable[Mutation], lines: Lines, workers: int, tests: Sequence[str] = TESTS) -> Iterator[Verdict]:
+    """Yield the verdicts of these tests as they come."""
     for name in PRELOADED:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as name, postgres.cluster() as cluster:
         original = copied(Path(name, "original"))
-        collect = [sys.executable, "-m", "pytest", "-q", *PLUGINS, "--collect-only", *TESTS]  # leaves compiled tests
+        collect = [sys.executable, "-m", "pytest", "-q", *PLUGINS, "--collect-only", *tests]  # leaves compiled tests
         compiling = environment() | {"PYTHONDONTWRITEBYTECODE": ""}
         subprocess.run(collect, cwd=original, env=compiling, stdout=subprocess.DEVNULL, check=False)
         context = multiprocessing.get_context("fork")

@@ -59,7 +59,7 @@ def test_a_history_of_asks_keeps_every_promise(history: list[tuple[Move, int]]) 
 def test_many_histories_of_asks_keep_every_promise() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(MANY, max_examples=sized(2_000, 2_000, 20_000))
+    @settings(MANY, max_examples=sized(800, 1_000, 20_000))
     @given(HISTORIES)
     def check(history: list[tuple[Move, int]]) -> None:
         plane = play(history)

@@ -21,6 +21,7 @@ from tests.reliability.generated_mutants import (
 )
 from tests.reliability.mutant_runs import PACKAGES, judge, measure
 from tests.reliability.seed import fresh_seed
+from tests.scale import sized
 from tests.support.lines_run import Lines
 
 pytest.importorskip("cosmic_ray", reason=f"pip install --no-deps {' '.join(REQUIREMENTS)}")
@@ -68,9 +69,10 @@ def test_a_seed_samples_the_same_mutants_after_an_unrelated_edit(tmp_path: Path)
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
 def test_the_tests_of_a_module_catch_its_mutants_and_nothing_else_is_caught(tmp_path: Path) -> None:
-    measure(tmp_path, 1, ["tests/core/log/test_recent.py", "tests/core/test_clock.py"])
+    tests = ["tests/core/log/test_recent.py", "tests/core/test_clock.py"]
+    measure(tmp_path, 1, tests)
     made = {module: list(mutations(module)) for module in (RECENT, "athena_core/services/waiters.py")}
-    verdicts = list(judge(sampled(made, 12, 1), Lines(tmp_path, PACKAGES), 1))
+    verdicts = list(judge(sampled(made, sized(4, 6, 12), 1), Lines(tmp_path, PACKAGES), 1, tests))
     caught = [verdict.caught for verdict in verdicts if verdict.place.module == RECENT]
     assert [name.startswith("tests/core/log/test_recent.py::") for name in caught].count(True) >= len(caught) - 2
     assert not any(verdict.caught for verdict in verdicts if verdict.place.module != RECENT)

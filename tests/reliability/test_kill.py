@@ -21,7 +21,7 @@ from tests.support.api import soon
 from tests.support.records import CODEC, judge
 from tests.support.server import Server
 
-CYCLES = sized(3, 20, 1_000)
+CYCLES = sized(3, 12, 1_000)
 CYCLES_OF_ONE_LOG = 20
 LOAD_SECONDS_MAX = 0.5
 START_SECONDS_MAX = 0.4

@@ -24,7 +24,7 @@ from tests.support.records import judge
 from tests.support.server import Server
 
 PROCESSES = sized((2,), (2, 4), (2, 4))
-ROUNDS = sized(1, 2, 10)
+ROUNDS = sized(1, 1, 10)
 WRITING_SECONDS = sized(0.5, 1.5, 5.0)
 STOPPED_SECONDS = sized(1.0, 1.5, 3.0)
 TOO_LONG_SECONDS = 10.0  # a transaction waits five seconds for the lock

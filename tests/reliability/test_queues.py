@@ -23,7 +23,7 @@ from tests.support.api import Api, Refused, soon
 from tests.support.records import CODEC, wired
 from tests.support.server import Server
 
-ROUNDS = sized(3, 20, 500)
+ROUNDS = sized(3, 10, 500)
 CALLERS = 20
 KILLS = sized(2, 10, 200)
 KILLS_OF_ONE_LOG = 20

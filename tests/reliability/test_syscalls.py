@@ -32,7 +32,7 @@ from tests.support.records import judge, wired
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "rename")
 FALLIBLE = ("pwrite64", "fdatasync", "fsync", "ftruncate")
 SCENES = sized(3, 7, 7)
-KILLS = sized(8, 30, 10_000)
+KILLS = sized(8, 20, 10_000)
 FAILURES = sized(1, 7, 10_000)
 AT_ONCE = 2
 OUTLIVED_SHARE_MAX = 0.05

@@ -442,7 +442,7 @@ def fits(value: object) -> bool:
 @pytest.mark.heavy
 def test_no_input_is_answered_as_a_bug(shared: Server) -> None:
     @settings(
-        max_examples=sized(300, 5_000, 50_000), deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=sized(300, 2_000, 50_000), deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(
         method=METHODS, target=TARGETS, headers=HEADERS, body=BODIES, row=st.sampled_from(OPERATIONS), own=st.booleans()

@@ -183,7 +183,7 @@ def test_racing_starts_at_two_processes_never_exceed_a_limit(
             assert answer.status_code in {202, 429}
             return None if answer.status_code == 429 else str(opened(answer)["runId"])
 
-        rounds = sized(1, 8, 200)
+        rounds = sized(1, 4, 200)
         for turn in range(2 * rounds):
             put(two.api, *([] if turn % 2 else [limit("provider", "enqueue", most=2)]), maxConcurrentRuns=3)
             with ThreadPoolExecutor(20) as pool:

@@ -171,7 +171,7 @@ def test_a_get_and_the_stream_after_its_position_leave_no_gap(shared: Server, ki
 
 def test_a_stream_of_one_server_shows_what_others_write(serve: Serve, tmp_path: Path, kind: Kind) -> None:
     here, there = serve(tmp_path / "plane"), serve(tmp_path / "plane")
-    count = sized(5, 50, 2_000)
+    count = sized(5, 25, 2_000)
     start = str(here.api.head())
     with (
         ThreadPoolExecutor(6) as pool,
@@ -193,7 +193,7 @@ def test_subscribers_that_reconnect_at_random_across_kills_miss_and_repeat_nothi
     server = serve()
     dice = random.Random(1)
     readers: list[tuple[dict[str, str], list[str]]] = [(query, []) for query in kind.queries]
-    for _ in range(sized(3, 20, 1_000)):
+    for _ in range(sized(3, 8, 1_000)):
         with ThreadPoolExecutor(6) as pool:
             writers = [pool.submit(until_killed, kind, server.client()) for _ in range(3)]
             tasks = [
