@@ -66,6 +66,7 @@ from athena_core.services.execution.model_call import ModelCaller
 from athena_core.services.execution.outside.agent_memory import AgentMemoryWatch
 from athena_core.services.execution.outside.agent_process import AgentTiming
 from athena_core.services.execution.outside.agent_run import AgentParts
+from athena_core.services.execution.outside.earlier_session import EarlierSessions
 from athena_core.services.execution.outside.gateways import Gateways
 from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.outside.outside_agent import OutsideAgent
@@ -297,6 +298,7 @@ class Wiring:
             known=self.agents.find,
             gateway=self.gateways.of_run,
             homes=self.agent_homes,
+            earlier=EarlierSessions(self.reader, self.log.codec),
             live=self.live_agents,
             compiler=self.compiler,
             completion=RunCompletion(self.tools, self.workspaces, self.ids, self.mask),

@@ -4,11 +4,14 @@ The log is the record of a session, and a home only helps an agent to go on fast
 run of its session is admitted.
 """
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +21,7 @@ from athena_core.system import private_file
 
 FOLDER = "agents"
 """Directory of the homes in the state directory."""
-HOME, OWNER = "home", "owner.json"
+HOME, OWNER, LOCK = "home", "owner.json", "lock"
 OWNER_BYTES_MAX = 4_096
 DELETED = ".deleted-"
 """Prefix of a directory whose removal has begun."""
@@ -37,6 +40,13 @@ class AgentHome(NamedTuple):
     session_id: str
     position: Position
     used_at: int
+
+
+class HomeInUse(NamedTuple):
+    """A home that a process has, until ``leave`` is called. It may block."""
+
+    path: Path
+    leave: Callable[[], object]
 
 
 class AgentHomes:
@@ -64,6 +74,22 @@ class AgentHomes:
         os.utime(place / OWNER)
         (place / HOME).mkdir(exist_ok=True, mode=private_file.DIRECTORY_MODE)
         return place / HOME
+
+    def take(self, session_id: str, position: Position) -> "HomeInUse":
+        """Take the home of a session for one process; see ``make``. Raise OSError.
+
+        While another process has it, the process gets a home for itself, in which the agent has no sessions. That may
+        happen if an executor that lost a run is frozen, or has not ended its agent yet.
+        """
+        home = self.make(session_id, position)
+        lock = os.open(home.parent / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            spare = Path(mkdtemp(prefix=f"{HOME}-", dir=home.parent))
+            return HomeInUse(spare, partial(self._delete, spare))
+        return HomeInUse(home, partial(os.close, lock))
 
     def entries(self) -> Iterator[AgentHome]:
         """Yield the homes on this machine."""

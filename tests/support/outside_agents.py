@@ -20,23 +20,31 @@ FAKE_AGENT = Path(__file__).with_name("fake_agent.py")
 
 
 class DirectedAgentModel:
-    """A model with one script for each task. The task stands in the prompt of the agent."""
+    """A model with one script for each task. The last task in the prompts of the agent chooses."""
 
     def __init__(self) -> None:
         self.url = ""
         self.models: dict[str, AgentModel] = {}
         self.asked: list[Asked] = []
+        self._first: dict[str, int] = {}
+        """The turns before each task: an agent may keep the conversation of an earlier one."""
 
     def script(self, task: str, *turns: Step) -> str:
         """Set the turns for a task. Return it."""
-        self.models[task] = AgentModel(turns)
+
+        def step(number: int) -> Step:
+            first = self._first[task] = min(self._first.get(task, number), number)
+            return turns[min(number - first, len(turns) - 1)]
+
+        self.models[task] = AgentModel(step)
         return task
 
     def choose(self, asked: Asked) -> Behaviour:
         self.asked.append(asked)
         text = json.dumps(asked.body)
-        model = next((model for task, model in self.models.items() if task in text), None)
-        return (model or AgentModel(("A suggestion",))).choose(asked)
+        places = {text.rfind(task): model for task, model in self.models.items() if task in text}
+        model = places[max(places)] if places else AgentModel(("A suggestion",))
+        return model.choose(asked)
 
 
 def agents_file(directory: Path, agents: Mapping[str, Sequence[str]]) -> Path:

@@ -80,8 +80,9 @@ def test_the_transcript_has_the_words_calls_and_results_of_the_agent(site: Agent
     assert result["content"] == "written\n--- /dev/null\n+++ out.txt\n@@ -0,0 +1 @@\n+hi"
     later = site.start("looks back", "I see.", profile=site.profile(permissions=ALLOW_ALL), sessionId=session)
     assert site.server.api.await_ending(later) == "run.completed"
-    prompt = str(site.model.asked[-1].body["messages"][0]["content"])
-    assert prompt.startswith("Recorded before") and "shows its work" in prompt and prompt.endswith("looks back")
+    assert [one["how"] for one in site.payloads(later, "agent.attached")] == ["resumed"]
+    messages = [str(one["content"]) for one in site.model.asked[-1].body["messages"]]
+    assert "shows its work" in messages[0] and messages[-1] == "looks back", "the agent has the first run itself"
 
 
 @pytest.mark.heavy

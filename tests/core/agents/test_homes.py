@@ -82,3 +82,21 @@ def test_no_link_that_an_agent_left_in_its_home_is_followed(homes: AgentHomes, t
     (home / "config").mkdir()
     with pytest.raises(OSError, match="directory"):
         launch.write_files()
+
+
+def test_a_home_in_use_is_left_to_its_process(homes: AgentHomes) -> None:
+    first = homes.take("one", 7)
+    second, third = homes.take("one", 7), homes.take("one", 7)
+    assert first.path == homes.at("one")
+    assert len({first.path, second.path, third.path}) == 3
+    for use in (first, second, third):
+        assert stat.S_IMODE(use.path.stat().st_mode) == 0o700
+    second.leave()
+    assert (first.path.exists(), second.path.exists(), third.path.exists()) == (True, False, True)
+    first.leave()
+    again = homes.take("one", 7)
+    assert again.path == first.path
+    homes.remove("one")
+    assert not third.path.exists()
+    for use in (again, third):
+        use.leave()

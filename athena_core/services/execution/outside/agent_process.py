@@ -11,6 +11,7 @@ import anyio
 from anyio import to_thread
 
 from athena_core.agents.acp import AcpClient, AcpDeadlines, AgentHandler, ModeRefused, Opening
+from athena_core.agents.homes import HomeInUse
 from athena_core.agents.known import AgentLaunch, AgentWire, KnownAgent
 from athena_core.agents.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
 from athena_core.errors import AgentModeChanged, AgentSilent, AgentUnavailable
@@ -71,15 +72,15 @@ class AgentProcess:
         self,
         known: KnownAgent,
         place: RunPlace,
-        make_home: Callable[[], Path],
+        take_home: Callable[[], HomeInUse],
         living: Callable[[int], AbstractContextManager[None]],
         mask: Mask,
         timing: AgentTiming,
     ) -> None:
-        """``make_home`` returns its home. ``living`` counts the process with a pid while it is entered."""
+        """``take_home`` returns its home. ``living`` counts the process with a pid while it is entered."""
         self._known = known
         self._place = place
-        self._make_home = make_home
+        self._take_home = take_home
         self._living = living
         self._mask = mask
         self._timing = timing
@@ -95,9 +96,10 @@ class AgentProcess:
             raise AgentUnavailable(f"agent {self._known.name!r} cannot be started: {'; '.join(missing)}")
         try:
             await self._stack.enter_async_context(gateway)
-            home = await to_thread.run_sync(self._make_home)
-            launch, box = self._launch(gateway, model, home)
-            await to_thread.run_sync(launch._replace(home=home).write_files)
+            home = await to_thread.run_sync(self._take_home)
+            self._stack.push_async_callback(to_thread.run_sync, home.leave)
+            launch, box = self._launch(gateway, model, home.path)
+            await to_thread.run_sync(launch._replace(home=home.path).write_files)
             since = anyio.current_time()
             sandbox = None if box is None else await to_thread.run_sync(box.around, self._place.files)
             directory = self._place.files.root.absolute()

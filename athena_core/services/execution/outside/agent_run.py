@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 import anyio
+from msgspec.structs import replace
 
 from athena_core.agents.acp import AcpClient, Answers, Choice
 from athena_core.agents.acp_messages import (
@@ -27,6 +28,7 @@ from athena_core.agents.known import KnownAgent
 from athena_core.agents.peer import EndState, PeerEnded, RequestFailed
 from athena_core.clock import Clock, Ids
 from athena_core.domain import run
+from athena_core.enums import AgentSessionStart
 from athena_core.errors import (
     AgentBroken,
     AgentGone,
@@ -52,6 +54,7 @@ from athena_core.services.execution.outside.agent_process import (
 )
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, CallWithoutPermission, RunOver
 from athena_core.services.execution.outside.call_records import unmade_result
+from athena_core.services.execution.outside.earlier_session import EarlierSessions
 from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.outside.permissions import (
     ExpiredAsk,
@@ -95,6 +98,7 @@ class AgentParts(NamedTuple):
     known: Callable[[str], KnownAgent | None]
     gateway: OpenGateway
     homes: AgentHomes
+    earlier: EarlierSessions
     live: LiveAgents
     compiler: ContextCompiler
     completion: RunCompletion
@@ -217,7 +221,7 @@ class AgentRun:
         process = AgentProcess(
             self._known,
             self._place,
-            partial(parts.homes.make, request.session_id, self._assignment.position),
+            partial(parts.homes.take, request.session_id, self._assignment.position),
             partial(
                 parts.live.living, self._known.name, self._assignment.run_id, request.session_id, self._permissions
             ),
@@ -257,27 +261,40 @@ class AgentRun:
         transcript, known = self.transcript, self._known
         attached = transcript.progress.attached
         previous = attached.agent_session_id if attached and attached.agent == known.name else None
+        earlier = self._earlier() if attached is None else None
         mode = self._policy.mode or (known.boxed_mode if self._place.box is not None else None) or known.mode
-        opening = await process.open(client, previous, mode)
+        opening = await process.open(client, previous or earlier, mode)
         session_id = client.session_id or ""
         if not session_id.isprintable() or len(session_id) > SESSION_ID_CHARS_MAX:
             raise AgentBroken(f"the id of the agent's session is not text of {SESSION_ID_CHARS_MAX} characters at most")
         replayed = previous is not None and opening == "new"
+        how: AgentSessionStart = "replayed" if replayed else "new" if opening == "new" else "resumed"
         await transcript.record(
             run.AgentAttached(
                 agent=known.name,
                 agent_version=self._hidden(f"{client.info.name} {client.info.version}".strip())[:VERSION_CHARS_MAX],
                 protocol_version=PROTOCOL_VERSION,
                 agent_session_id=session_id,
-                how="replayed" if replayed else "new" if previous is None else "resumed",
+                how=how,
                 model=self._request.model,
                 mode=mode,
             )
         )
         if previous is not None and not replayed:
             return go_on_prompt(self._assignment.text, transcript.progress)
-        messages, _ = compile_context(self._parts.compiler, self._assignment, transcript.progress)
+        assignment = self._assignment
+        if how == "resumed":  # the agent knows the session
+            assignment = replace(assignment, opens=True)
+        messages, _ = compile_context(self._parts.compiler, assignment, transcript.progress)
         return replay_prompt(messages, transcript.progress) if replayed else first_prompt(messages)
+
+    def _earlier(self) -> str | None:
+        """Return the id of the agent's session in the last run of the session, if it may be taken up."""
+        home, known = self._parts.homes.at(self._request.session_id), self._known
+        found = self._parts.earlier.find(self._assignment) if known.resume != "none" and home.exists() else None
+        if found is None or (found.agent, found.model) != (known.name, self._request.model):
+            return None
+        return found.agent_session_id
 
     async def _turn(self, process: AgentProcess, client: AcpClient, prompt: str) -> str:
         """Prompt the agent. Meanwhile hand it answers to its asks, and stop it once a budget is reached."""

@@ -9,7 +9,15 @@ from msgspec.structs import replace
 
 from athena_core.clock import FixedClock
 from athena_core.log.sqlite.locks import FileExecutorRegistry
-from athena_core.services.execution.liveness import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, Executors, ProcessInfo
+from athena_core.services.execution.liveness import (
+    FROZEN_SECONDS,
+    HEARTBEATS,
+    SWEEP_SECONDS,
+    UNSERVED_SECONDS,
+    Executors,
+    ProcessInfo,
+)
+from athena_core.services.runs.agent_room import AgentRoom
 from athena_core.system.problems import LOOPS, MESSAGE_CHARS_MAX, Problem
 
 ABOUT = ProcessInfo(kind="worker", host="vm", pid=7, providers=("mock",), concurrency=2, since=0)
@@ -212,3 +220,45 @@ def test_a_process_is_alone_until_another_one_comes(ours: Executors, join: Join)
     assert not ours.alone()
     other.leave()
     assert ours.alone()
+
+
+# Outside agents
+
+
+def test_an_agent_that_no_executor_has_for_minutes_is_given_up(ours: Executors, join: Join, clock: FixedClock) -> None:
+    other = join("other")
+
+    def look(agents: tuple[str, ...] | None, *wanted: str | None) -> frozenset[str]:
+        for executors in (ours, other.executors):
+            clock.advance(round(FROZEN_SECONDS * 1000))
+            executors.beat(replace(ABOUT, agents=agents if executors is ours else ()))
+        ours.processes()
+        ours.look_for_agents(wanted)
+        return ours.given_up
+
+    def wait() -> None:
+        clock.advance(round(UNSERVED_SECONDS * 1000))
+
+    assert not look(("codex",), "codex", "gemini", None)
+    wait()
+    assert look(("codex",), "codex", "gemini", None) == {"gemini"}
+    assert not look(("codex", "gemini"), "gemini"), "it was registered meanwhile"
+    assert not look(("codex",), "gemini"), "the time begins anew"
+    wait()
+    assert not look(("codex",)), "no run wants it any more"
+    look((), "gemini")
+    wait()
+    assert not look(None, "gemini"), "an executor of an older release may have it"
+
+
+def test_the_longest_description_has_agents_and_problems(tmp_path: Path) -> None:
+    room = AgentRoom(frozenset(f"agent-{number:025}" for number in range(50)))
+    assert room.shown is not None
+    registry = FileExecutorRegistry(tmp_path, "exe_1", b"")
+    executors = Executors(registry, clock := FixedClock())
+    clock.advance(round(FROZEN_SECONDS * 1000))
+    problems = tuple(Problem(loop=loop, since=0, message="x" * MESSAGE_CHARS_MAX, count=1) for loop in LOOPS)
+    executors.beat(replace(ABOUT, agents=room.shown, problems=problems))
+    (process,) = executors.processes()
+    assert process.about.agents == room.shown
+    executors.close()
