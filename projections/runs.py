@@ -477,7 +477,7 @@ class WaitReasons:
         if holder or place != 1:
             blocker = self._if_covered(holder[0], session_id) if holder else None
             return RunWait(reason="session-busy", position=place, blocked_by=blocker)
-        reason: WaitReason = "executor" if waiter.reason == "executor" else "concurrency"
+        reason = waiter.reason if waiter.reason in {"executor", "agent-memory"} else "concurrency"
         return self._for_slot(waiter, reason, None)
 
     def waiting_in_line(self, run_id: str) -> RunWait | None:

@@ -278,7 +278,8 @@ class Timeline:
         if self._executor is None:
             if line and line.reason == "halted":
                 return _turn(line, line.reason, self._free_since)
-            says = "an executor with room"
+            agent = self.request.agent
+            says = "an executor with room" + (f" that has the agent {agent}, and memory for it" if agent else "")
             return CurrentWait(reason="executor", since=iso(self._free_since), says=says)
         for call, called_at in self._pending.values():
             return CurrentWait(

@@ -1,4 +1,4 @@
-"""The living agents of an executor: what is known of their memory, and which runs are parked for it."""
+"""The living agents of an executor: their memory, and the runs that are parked for it."""
 
 from contextlib import ExitStack
 
