@@ -52,16 +52,17 @@ def agents_file(directory: Path, agents: Mapping[str, Sequence[str]]) -> Path:
     lines = []
     for name, switches in agents.items():
         assert all(switch.partition("=")[0] in SWITCHES for switch in switches)
+        wire = next((switch[5:] for switch in switches if switch.startswith("wire=")), "openai-chat")
         lines += [
             f"[agents.{name}]",
             f"argv = {json.dumps([sys.executable, '-I', '-S', str(FAKE_AGENT), *switches])}",
-            'wire = "openai-chat"',
+            f"wire = {json.dumps(wire)}",
             'resume = "exact"',
             'mode = "default"',
             f"messageIds = {json.dumps('end-turn-after-failure' in switches)}",
             f"readOnly = {json.dumps([str(FAKE_AGENT)])}",
             f"[agents.{name}.env]",
-            'FAKE_URL = "{gateway}/v1"',
+            f'FAKE_URL = "{{gateway}}{"/v1" * wire.startswith("openai")}"',
             'FAKE_KEY = "{key}"',
             'FAKE_MODEL = "{model}"',
         ]
@@ -159,7 +160,14 @@ def agent_site(directory: Path, agents: Mapping[str, Sequence[str]], **settings:
     model = DirectedAgentModel()
     with (
         standing(model.choose) as stub,
-        Server(directory, openai_base_url=stub.url, agents=str(agents_file(directory, agents)), **settings) as server,
+        Server(
+            directory,
+            openai_base_url=stub.url,
+            anthropic_base_url=stub.url,
+            gemini_base_url=stub.url,
+            agents=str(agents_file(directory, agents)),
+            **settings,
+        ) as server,
     ):
         model.url = stub.url
         yield AgentSite(server, model)

@@ -334,7 +334,7 @@ class AgentRun:
         if ledger.broken is not None:
             raise ledger.broken
         if ledger.exhausted:
-            raise TurnLimit(f"the agent gave no answer within {transcript.progress.calls} model calls (maxTurns)")
+            raise TurnLimit(f"the agent made {ledger.exhausted}, and gave no answer")
         words = transcript.words(partial=True)
         steps = (*transcript.interrupted(), *transcript.unpaid())
         if ledger.spent and not spent(transcript.progress, steps):  # the rest of it buys no call

@@ -19,7 +19,9 @@ from athena_core.services.execution.performer import BudgetReached, RunRecorder,
 from athena_core.services.runs.admission import BudgetRequest
 
 OWN_BUDGET = "The budget of the run is spent."
-TURNS = "The run has made as many model calls as its profile allows (maxTurns)."
+CALLS = "The run has made as many model calls as are allowed."
+CALLS_MAX = 10_000
+"""Maximum number of model calls under one lease. Failed ones cost nothing, but each is recorded."""
 
 
 @dataclass
@@ -58,8 +60,8 @@ class RunLedger:
         self.stopped = asyncio.Event()
         self.reached: run.DayReached | None = None
         self.spent = False
-        self.exhausted = False
-        """True if the run may make no more calls."""
+        self.exhausted = ""
+        """The limit of calls that the run has reached; empty if there is none."""
         self.failure: str | None = None
         self.broken: Exception | None = None
         self.alive: Callable[[], object] = lambda: None
@@ -67,6 +69,7 @@ class RunLedger:
         self._transcript = transcript
         self._recorder = recorder
         self._calls_max = calls_max
+        self._begun = 0
         self._open: dict[int, OpenModelCall] = {}
         self._lock = asyncio.Lock()
         self._ended = asyncio.Event()
@@ -87,10 +90,8 @@ class RunLedger:
         Wait while other open calls of the run may leave enough, and at most 30 seconds for calls of other runs.
         """
         self.alive()
-        made = self._transcript.progress.calls + len(self._open)
-        if self._calls_max is not None and call not in self._open and made >= self._calls_max:
-            self.exhausted = True
-            raise self._stop(TURNS)
+        if call not in self._open:
+            self._count_call()
         opened = self._open.setdefault(call, OpenModelCall(provider, model))
         failures, waited = 0, 0.0
         while True:
@@ -107,6 +108,18 @@ class RunLedger:
                     raise self._stop(str(error)) from None
                 waited += 0 if own else delay
                 await self._wait(opened, ended, None if own and error.reached is None else delay)
+
+    def _count_call(self) -> None:
+        """Count a call that begins. Raise CallBudgetReached at a limit of calls."""
+        self._begun += 1
+        made = self._transcript.progress.calls + len(self._open)
+        if self._calls_max is not None and made >= self._calls_max:
+            self.exhausted = f"as many model calls as maxTurns allows ({self._calls_max})"
+        elif self._begun > CALLS_MAX:
+            self.exhausted = f"{CALLS_MAX} model calls, also failed ones"
+        else:
+            return
+        raise self._stop(CALLS)
 
     async def _grant(self, call: int, opened: OpenModelCall, least: int, most: int | None) -> int | None:
         """Reserve the cost of a call beside the other open ones. Raise DoesNotFit, or the gateway's error."""

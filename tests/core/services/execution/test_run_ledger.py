@@ -19,11 +19,12 @@ from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.providers.mask import Mask
 from athena_core.providers.prices import CallCost
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript
-from athena_core.services.execution.outside.run_ledger import TURNS, RunLedger
+from athena_core.services.execution.outside.run_ledger import CALLS_MAX, RunLedger
 from athena_core.services.execution.performer import BudgetReached
 from athena_core.services.execution.progress import assignment_of
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import BudgetRequest
+from athena_core.services.runs.agent_room import AgentRoom
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun
 from athena_core.values import RunBody, Usage
 from tests.core.services.prepared_run import prepared
@@ -102,7 +103,7 @@ class Bench:
     def __init__(self, day: int | None, budgets: tuple[int | None, ...]) -> None:
         dollars = None if day is None else day / 1e6
         self.world = AskingWorld(policy.Policy(schema_version=1, max_concurrent_runs=9, cost_budget_daily_usd=dollars))
-        self.world.capacity = ExecutorCapacity("exe_1", 1, 9, frozenset({"mock"}))
+        self.world.capacity = ExecutorCapacity("exe_1", 1, 9, frozenset({"mock"}), AgentRoom(frozenset({"codex"})))
         self.day = day
         self.budgets = budgets
         self.runs = [f"run_{number}" for number in range(len(budgets))]
@@ -240,8 +241,15 @@ def test_the_calls_of_a_run_are_counted_while_they_are_open() -> None:
         True,
         False,
     ]
-    assert ledger.exhausted
-    assert TURNS
+    assert ledger.exhausted == "as many model calls as maxTurns allows (2)"
+
+
+def test_calls_that_cost_nothing_are_limited_too() -> None:
+    bench = Bench(None, (None,))
+    ledger = bench.ledgers[0]
+    ledger._begun = CALLS_MAX - 1
+    run_virtually(bench.calls(ledger, ScriptedCall(ending="free"), ScriptedCall(after=0.5, ending="free")))
+    assert ledger.exhausted == "10000 model calls, also failed ones"
 
 
 CALLS = st.builds(
