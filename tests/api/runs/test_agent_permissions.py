@@ -11,6 +11,7 @@ from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, agent_site
 
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
+ALLOW_ALL: tuple[Json, ...] = ({"match": {}, "approval": "allow"},)
 PARKS: Json = {"asks": {"holdMs": 0}}
 ASKER: Json = {"config": {"provider": "openai", "model": "gpt-4o-mini", "tools": ["ask_user"]}}
 """A profile whose agent may ask questions."""
@@ -166,7 +167,7 @@ def test_an_ask_that_expires_is_decided_by_the_profile(site: AgentSite, on_expir
 
 @pytest.mark.heavy
 def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite) -> None:
-    run_id = site.start("always only", EDIT, "Not done.", profile=site.profile("only-always"))
+    run_id = site.start("always only", EDIT, "Not done.", profile=site.profile("only-always", ALLOW_ALL))
     site.server.api.await_ending(run_id)
     (called,) = site.payloads(run_id, "tool.called")
     assert called["refused"] == "denied"
