@@ -37,7 +37,7 @@ export function Activity({ of, agent }: { of: AgentActivity | undefined; agent: 
             </pre>
           </div>
         )}
-        {!plan.length && !calls.length && !thoughts && <Empty>It shows no plan, reasoning or open call.</Empty>}
+        {!plan.length && !calls.length && !thoughts && <Empty>No plan, reasoning or open call</Empty>}
       </div>
     </Panel>
   );

@@ -194,7 +194,7 @@ function TranscriptItem(props: { entry: TranscriptEntry; author: string; call: T
     <article id={`entry-${entry.id}`} tabIndex={-1} class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
       <header>
         {who} <time dateTime={entry.createdAt}>{clock(entry.createdAt)}</time>
-        {entry.metadata?.asked === "false" && <b title="The agent asked for no permission: only its profile and its sandbox limit this call."> not asked</b>}
+        {entry.metadata?.asked === "false" && <b title="The agent made this call without asking."> not asked</b>}
         {entry.isError && <b> failed</b>}
         {entry.metadata?.credentials && <span> with the credentials: {entry.metadata.credentials}</span>}
         {entry.partial && <b> partial: it was cut off</b>}

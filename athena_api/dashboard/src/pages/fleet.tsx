@@ -7,7 +7,7 @@ import { AskCards, AskKeys } from "../components/ask";
 import { Sparkline, Traffic } from "../components/chart";
 import { Guide } from "../components/guide";
 import { Bar, Command, Empty, Loaded, Panel, RunLink, Time } from "../components/ui";
-import { clock, count, distance, dollars, duration, words } from "../format";
+import { clock, count, distance, dollars, duration, plain, words } from "../format";
 import { href } from "../route";
 import { request } from "../server";
 import { now } from "../state/clock";
@@ -228,6 +228,7 @@ function RunningRuns(): JSX.Element {
                 <span class="when">for {duration(Math.max(0, now.value - Date.parse(run.createdAt)))}</span>
                 <RunLink id={run.runId} />
                 <span class="cut grow">{run.inputPreview ?? run.sessionId}</span>
+                {run.agent && <span class="quiet">{plain(run.agent)}</span>}
                 <span class="quiet cut opt">{run.sessionId}</span>
               </li>
             ))}

@@ -31,7 +31,7 @@ function answerOf(event: SeenEvent): string {
 export const SESSIONS: Readonly<Record<string, string>> = {
   new: "opened a new session",
   resumed: "resumed its session",
-  replayed: "opened a new session, with the record as its input",
+  replayed: "opened a new session, with the recorded conversation as its input",
 };
 
 /** The summary by event type. Other events are shown by their type. */

@@ -29,7 +29,7 @@ OUTPUT_CHARS_MAX = 1_000
 DIFF_CHARS_MAX = 4_000
 DIFF_LINES_MAX = 300
 CUT_CHARS = 20_000
-"""Characters at the end of an output that are searched for secrets. The shown ones are the last of them."""
+"""Characters at the end of a text that are searched for secrets. The shown ones are the last of them."""
 SEEN_DIFF_CHARS_MAX = 100_000
 """Maximum size of changed files whose difference is shown live."""
 
@@ -58,7 +58,7 @@ class LiveActivity:
         if not self._thinks:
             self._thoughts, self._stream = "", StreamMask(self._mask)
         self._thinks = True
-        self._thoughts = (self._thoughts + self._stream.more(clean(text)))[-THOUGHTS_CHARS_MAX:]
+        self._thoughts = (self._thoughts + self._stream.more(clean(text[-CUT_CHARS:])))[-THOUGHTS_CHARS_MAX:]
         self._changed()
 
     def speak(self) -> None:
