@@ -1,4 +1,4 @@
-"""The money of outside agents in each wire: what is recorded is what the model counted, to the token."""
+"""The money of outside agents in each wire: the record has the sums that the model counted, to the token."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
