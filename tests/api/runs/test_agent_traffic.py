@@ -19,6 +19,7 @@ DENY_ALL = ({"match": {}, "approval": "deny"},)
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
 TIMEOUT_MS = 120_000
+EXPIRES: Json = {"expiresAfterMs": 30_000, "onExpiry": "cancel"}
 FLOOD = sized(10_000, 30_000, 100_000)
 
 
@@ -79,7 +80,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str
     with agent_site(tmp_path_factory.mktemp("agents"), agents, **shared_store) as site:
         runs = {}
         for name, habit in HABITS.items():
-            profile = site.profile(name, permissions=habit.rules, policies={"timeoutMs": TIMEOUT_MS})
+            profile = site.profile(name, permissions=habit.rules, asks=EXPIRES, policies={"timeoutMs": TIMEOUT_MS})
             steps = (Refuses(),) if name == "end-turn-after-failure" else (EDIT, "Done.")
             task = f"Misbehaves by {name}."
             runs[name] = site.start(task, *steps, profile=profile, sessionId=name)
