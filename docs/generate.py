@@ -17,6 +17,7 @@ from athena_api.edge.replies import status_of
 from athena_api.endpoint.operation import EVERYBODY
 from athena_api.metrics import FAMILIES
 from athena_api.operations import OPERATIONS
+from athena_cli.agent_check.check import CHECKED_ROWS
 from athena_cli.client import ConnectionOptions
 from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import MEANINGS
@@ -42,6 +43,7 @@ API = REFERENCE / "api.md"
 ARCHITECTURE = WHY / "architecture.md"
 OPERATING = REFERENCE / "operations.md"
 TOOLS = REFERENCE / "tools.md"
+AGENTS = REFERENCE / "agents.md"
 TYPESCRIPT = ROOT / "clients" / "typescript" / "src" / "generated"
 RELIABILITY = WHY / "reliability.md"
 SAMPLES = {
@@ -644,6 +646,15 @@ def loops_table() -> str:
     return "\n".join(lines)
 
 
+def check_rows() -> str:
+    """Return the table of the rows of ``athena agents check``."""
+    lines = ["| row | | | if it is red |", "| --- | --- | --- | --- |"]
+    for row in CHECKED_ROWS:
+        place = {None: "", True: ", in a sandbox", False: ", without a sandbox"}[row.boxed]
+        lines.append(f"| `{row.key}` | {row.title} | {row.demand}{place} | {row.remedy} |")
+    return "\n".join(lines)
+
+
 def egress_limits() -> list[tuple[str, str, str]]:
     """Return the limits of the egress proxy."""
     most = egress_proxy.EgressLimits()
@@ -786,6 +797,7 @@ def pages() -> dict[Path, str]:
         ARCHITECTURE: filled(ARCHITECTURE, folders=layout.listing()),
         OPERATING: filled(OPERATING, metrics=metrics_table(), loops=loops_table()),
         TOOLS: filled(TOOLS, limits=limits_table()),
+        AGENTS: filled(AGENTS, rows=check_rows()),
         RELIABILITY: filled(RELIABILITY, tamperings=tamperings.table()),
         **dict(samples()),
         **dict(python_client.files()),

@@ -16,6 +16,10 @@ AT_ONCE = 4
 STAGES: tuple[Stage, ...] = ("interview", "first", "runs", "kill", "last")
 
 
+CHECKED_ROWS = tuple(ROWS.values())
+"""All rows."""
+
+
 class SubjectReport(NamedTuple):
     """The findings about a subject."""
 

@@ -24,7 +24,6 @@ from athena_core.agents.tool_calls import ToolCalls
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.gateway.gateway import ANY_MODEL, Gateway
 from athena_core.gateway.ledger import EndedCall
-from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.gateway.upstream import model_servers
 from athena_core.providers.prices import Prices
 from athena_core.system.box import relay
@@ -40,28 +39,24 @@ USAGE = ("inputTokens", "outputTokens")
 
 
 class CallNotice(NamedTuple):
-    """A message about a tool call. ``begun``: the command had begun by then."""
+    """A message about a tool call. ``begun``: the command of the turn had begun by then."""
 
     call_id: str
     kind: str
     status: str | None
     begun: bool
+    waiting: bool
+    """The permission for the call was open by then."""
 
 
 class CheckLedger:
-    """The ledger of the gateway (``gateway.ledger.Ledger``): it counts, and refuses if it is set to."""
+    """The ledger of the gateway (``gateway.ledger.Ledger``): it allows everything."""
 
     def __init__(self) -> None:
-        self.refuses = False
-        self.refused = 0
         self.ended_calls: list[EndedCall] = []
 
     async def reserve(self, call: int, provider: str, model: str, least: int, most: int | None) -> int | None:
-        """Allow any sum, or refuse."""
-        if self.refuses:
-            self.refused += 1
-            raise CallBudgetReached("The check allows no further model call.")
-        return None
+        """Allow any sum."""
 
     async def ended(self, ended: EndedCall) -> None:
         """Note the end of a call."""
@@ -128,6 +123,7 @@ class Conversation:
         self.calls = ToolCalls()
         self.withdrawn = 0
         self.cancelling = False
+        self._asking: set[str] = set()
         self.waiting = asyncio.Event()
         """Set once a permission is left open."""
 
@@ -215,8 +211,9 @@ class Conversation:
         """Note a request for a permission, and answer it as a person would."""
         self.asked.append(request)
         self.calls.ask(request)
-        self._note(request.tool_call.tool_call_id, "permission", None)
-        answer = self.answer
+        answer, call_id = self.answer, request.tool_call.tool_call_id
+        self._note(call_id, "permission", None)
+        self._asking.add(call_id)
 
         async def choose() -> str | None:
             try:
@@ -227,6 +224,8 @@ class Conversation:
             except asyncio.CancelledError:
                 self.withdrawn += not self.cancelling and self.client.peer.ending is None
                 raise
+            finally:
+                self._asking.discard(call_id)
             option = next((option for option in request.options if option.kind == answer), None)
             return option.option_id if option else None
 
@@ -242,10 +241,11 @@ class Conversation:
 
     def _note(self, call_id: str, kind: str, status: str | None) -> None:
         begun = self.marker is not None and self.marker.exists()
-        self.notices.append(CallNotice(call_id, kind, status, begun))
+        self.notices.append(CallNotice(call_id, kind, status, begun, call_id in self._asking))
 
     def forget(self) -> None:
         """Forget what was noted, before the next prompt."""
         self.notices, self.asked, self.texts, self.calls = [], [], [], ToolCalls()
         self.withdrawn, self.cancelling, self.marker = 0, False, None
+        self._asking.clear()
         self.waiting.clear()

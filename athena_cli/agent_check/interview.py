@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from athena_cli.agent_check.conversation import CallNotice, Conversation
 from athena_cli.agent_check.processes import Process, kill_agent
-from athena_cli.agent_check.scripted.model import AgentModel, Script, Shell, Step, Writes
+from athena_cli.agent_check.scripted.model import AgentModel, Refuses, Script, Shell, Step, Writes
 from athena_cli.agent_check.scripted.model_server import ScriptedServer
 from athena_core.agents.acp import AcpDeadlines, ModeRefused, Opening
 from athena_core.agents.acp_messages import PROTOCOL_VERSION
@@ -21,13 +21,12 @@ from athena_core.system.sandbox import SandboxRefused
 
 SAID = "All is done."
 BEGUN = "begun"
-LOOKS = f"echo first; : > {BEGUN}; sleep 0.4; echo last"
+LOOKS = f"echo first; sleep 0.5; : > {BEGUN}; sleep 0.2; echo last"
+"""A command that has begun for half a second when its file is there."""
 EDITED = "edited.txt"
 POLL_SECONDS = 0.02
 ALONE_SECONDS = 1.0
 """How long a cancelled turn may take to end without an answer to its open permission."""
-ENDING = frozenset(("refuse",))
-"""Stages after which the gateway refuses every call."""
 
 
 class Pace(NamedTuple):
@@ -46,7 +45,7 @@ class Pace(NamedTuple):
 
 
 class AgentTurn(NamedTuple):
-    """A turn of the agent. ``refused_calls`` are model calls that the gateway refused."""
+    """A turn of the agent. ``turn_calls`` are the model calls for the turn, without those for a title or the like."""
 
     reason: str
     """The reason for its end; ``error`` if the agent answered with an error."""
@@ -54,7 +53,7 @@ class AgentTurn(NamedTuple):
     text: str
     seconds: float
     model_calls: int
-    refused_calls: int
+    turn_calls: int
     asked: int
 
 
@@ -169,7 +168,7 @@ class Interviewer:
                     found.strangers += one.client.ignored.pop("session", 0)
                     if name == "look" and going_on and found.answered:
                         todo = [*(asks if found.permissions else ()), *rest]
-                    if not going_on or name in ENDING:
+                    if not going_on:
                         break
                 if one is None:
                     return
@@ -255,6 +254,7 @@ class Interviewer:
         await asyncio.sleep(self._pace.quiet)
         found.late_words = len(one.texts) + len(one.notices) - words
         found.late_calls = len(model.asked) - calls
+        found.withdrawn = one.withdrawn  # which the end of the turn may have caused
         found.left = [process for process in one.processes if process.pid not in before]
         if one.client.peer.ending is not None:
             raise PeerEnded(one.client.peer.ending)
@@ -287,9 +287,7 @@ class Interviewer:
             raise Unanswered("It did not end a turn that was cancelled with an open permission.")
 
     async def _refuse(self, one: Conversation) -> None:
-        one.ledger.refuses = True
-        self.found.refused = await self._prompt(one, "answer although the budget is spent", SAID)
-        one.ledger.refuses = False
+        self.found.refused = await self._prompt(one, "answer although the budget is spent", Refuses())
 
     async def _kill(self, one: Conversation) -> None:
         """Kill the agent in a call."""
@@ -330,7 +328,7 @@ class Interviewer:
         one.marker = self._workspace / BEGUN
         model, began = self._model, time.monotonic()
         model.script = from_here(steps)
-        asked, refused = len(model.asked), one.ledger.refused
+        asked, turned = len(model.asked), model.turned
         reason, problem = "error", ""
         try:
             reason = await one.client.prompt(text, seconds=self._pace.prompt, silence_seconds=self._pace.silence)
@@ -342,7 +340,7 @@ class Interviewer:
             "".join(one.texts),
             time.monotonic() - began,
             len(model.asked) - asked,
-            one.ledger.refused - refused,
+            model.turned - turned,
             len(one.asked),
         )
 

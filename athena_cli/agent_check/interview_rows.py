@@ -6,6 +6,7 @@ from typing import TypeAlias
 from athena_cli.agent_check.interview import Interview
 from athena_cli.agent_check.rows import Demand, Differs, NotTried, row
 from athena_cli.agent_check.subject import Subject
+from athena_core.agents.acp_messages import ENDED_STATUSES
 from athena_core.agents.peer import Ending, EndState
 
 MALFORMED: frozenset[EndState] = frozenset(
@@ -22,7 +23,8 @@ MODE = "Name a mode that the agent has as mode or boxedMode in the file of agent
 NO_CONTROL = "Permissions do not hold this agent back here: rely on the sandbox and on budgets."
 HARMLESS = "Nothing to do: Athena copes with it."
 BASIC = ("starts", "version", "well-formed", "mode", "keeps-mode")
-WORKS = (*BASIC, "waits", "answers")
+ANSWERS = (*BASIC, "waits", "holds", "answers")
+WORKS = (*ANSWERS, "once")
 Read: TypeAlias = Callable[[Interview], str]
 
 
@@ -98,8 +100,20 @@ def _waits(found: Interview) -> str:
     return "it waited" if found.permissions else "no request"
 
 
+def _because(problem: str, found: Interview) -> str:
+    reasons = [reason for reason in (problem, *found.problems) if reason]
+    return f": {'; '.join(reasons)[:300]}" if reasons else ""
+
+
+@interview_row("holds", "Makes a call only after its permission", "required", NO_CONTROL, (*BASIC, "waits"))
+def _holds(found: Interview) -> str:
+    if any(notice.waiting and notice.status in ENDED_STATUSES for notice in found.notices):
+        raise Differs("It ended a call while its permission was open.")
+    return "after it" if found.permissions else "no request"
+
+
 @interview_row(
-    "answers", "Does what its model asks for, and ends its turn", "required", OTHER_VERSION, (*BASIC, "waits")
+    "answers", "Does what its model asks for, and ends its turn", "required", OTHER_VERSION, (*BASIC, "waits", "holds")
 )
 def _answers(found: Interview) -> str:
     of_stage(found, "look")
@@ -112,9 +126,12 @@ def _answers(found: Interview) -> str:
     return f"a command, a file and an answer in {found.look.seconds:.1f} s, {found.look.model_calls} model calls"
 
 
-def _because(problem: str, found: Interview) -> str:
-    reasons = [reason for reason in (problem, *found.problems) if reason]
-    return f": {'; '.join(reasons)[:300]}" if reasons else ""
+@interview_row("once", "Offers to allow one call only", "required", NO_CONTROL, ANSWERS)
+def _once(found: Interview) -> str:
+    for kinds in found.permissions:
+        if ONCE not in kinds:
+            raise Differs(f"It offers only {', '.join(kinds) or 'nothing'}.")
+    return ", ".join(found.permissions[0]) if found.permissions else "no request"
 
 
 @interview_row("announces", "Mentions each call before it asks for the permission", "habit", HARMLESS)
@@ -152,24 +169,14 @@ def _asks(found: Interview) -> str:
     return f"{len(found.permissions)} requests for 2 calls"
 
 
-@interview_row("shows-first", "Shows a command before it runs", "habit", NO_CONTROL)
+@interview_row("shows-first", "Shows a command before it runs, or soon after", "habit", NO_CONTROL)
 def _shows_first(found: Interview) -> str:
     first = next(iter(found.notices), None)
     if first is None:
         raise Differs("It showed no call.")
     if first.begun:
-        raise Differs("Its first message about a command came after the command had begun.")
-    return "shown first"
-
-
-@interview_row("once", "Offers to allow one call only", "required", NO_CONTROL, (*WORKS,))
-def _once(found: Interview) -> str:
-    if not found.permissions:
-        raise NotTried("It asked for no permission.")
-    for kinds in found.permissions:
-        if ONCE not in kinds:
-            raise Differs(f"It offers only {', '.join(kinds) or 'nothing'}.")
-    return ", ".join(found.permissions[0])
+        raise Differs("Its first message about a command came more than half a second after its begin.")
+    return "shown"
 
 
 @interview_row("one-request", "Asks once for each call", "habit", HARMLESS)
@@ -256,12 +263,22 @@ def _own_session(found: Interview) -> str:
     return "always"
 
 
+@interview_row("obeys", "Does not make a rejected call", "required", NO_CONTROL)
+def _obeys(found: Interview) -> str:
+    if not found.permissions:
+        return "no request"
+    of_stage(found, "reject")
+    if found.rejected_made:
+        raise Differs("It made the rejected call.")
+    return "not made"
+
+
 @interview_row(
     "after-reject",
     "Goes on with its model after a rejected call",
     "habit",
     "Such a run fails with ASK_REJECTED. Retry it.",
-    (*WORKS, "once"),
+    WORKS,
 )
 def _after_reject(found: Interview) -> str:
     if not found.permissions:
@@ -270,8 +287,6 @@ def _after_reject(found: Interview) -> str:
     turn = found.rejected
     if turn is None:
         raise NotTried("It was not reached.")
-    if found.rejected_made:
-        raise Differs("It made the rejected call.")
     if turn.reason != "end_turn" or turn.model_calls < 2:  # noqa: PLR2004 - one before the call, one after it
         raise Differs(f"It ended its turn ({turn.reason}) without asking its model again.")
     return "it asked its model again"
@@ -294,7 +309,7 @@ def _cancels(found: Interview) -> str:
     "Ends a turn that is cancelled with an open permission",
     "habit",
     "Athena kills it after 2 seconds.",
-    (*WORKS, "once"),
+    WORKS,
 )
 def _cancels_asking(found: Interview) -> str:
     if not found.permissions:
@@ -310,7 +325,7 @@ def _cancels_asking(found: Interview) -> str:
     "Ends a cancelled turn although its permission has no answer",
     "habit",
     HARMLESS,
-    (*WORKS, "once"),
+    WORKS,
 )
 def _cancels_alone(found: Interview) -> str:
     if not found.permissions:
@@ -328,9 +343,9 @@ def _stops(found: Interview) -> str:
     turn = found.refused
     if turn is None:
         raise NotTried("It was not reached.")
-    if turn.refused_calls > REFUSED_CALLS_MAX or turn.seconds > REFUSED_SECONDS_MAX:
-        raise Differs(f"It ended after {turn.refused_calls} refused calls and {turn.seconds:.1f} s.")
-    return f"after {turn.refused_calls} refused calls, {turn.seconds:.1f} s"
+    if turn.model_calls > REFUSED_CALLS_MAX or turn.seconds > REFUSED_SECONDS_MAX:
+        raise Differs(f"It ended after {turn.model_calls} refused calls and {turn.seconds:.1f} s.")
+    return f"after {turn.model_calls} refused calls, {turn.seconds:.1f} s"
 
 
 @interview_row("repeats", "Does not repeat a refused model call", "habit", HARMLESS)
@@ -338,8 +353,8 @@ def _repeats(found: Interview) -> str:
     of_stage(found, "refuse")
     if found.refused is None:
         raise NotTried("It was not reached.")
-    if found.refused.refused_calls > 1:
-        raise Differs(f"{found.refused.refused_calls} calls")
+    if found.refused.turn_calls > 1:
+        raise Differs(f"{found.refused.turn_calls} calls")
     return "one call"
 
 

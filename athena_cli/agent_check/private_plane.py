@@ -24,7 +24,7 @@ AWAY_SECONDS = 60.0
 """How long a request waits for a server that was killed."""
 RETRY_SECONDS = 0.1
 REQUEST_SECONDS = 30.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 PAGE = 500
 
 

@@ -79,7 +79,7 @@ def lines(found: dict[str, Any], width: int) -> "Iterator[Text | str]":
         yield from table_lines(COLUMNS, rows, width)
         red = [row for row in rows if row["remedy"]]
         for row in red:
-            yield Text(f"{row['key']}: {row['remedy']}", style="red" if row["required"] else "yellow")
+            yield Text(f"{row['key']}: {row['detail']} {row['remedy']}", style="red" if row["required"] else "yellow")
     if found["sandboxLacks"]:
         yield ""
         yield f"Not tried in a sandbox: {found['sandboxLacks']}"
@@ -101,8 +101,10 @@ def _verdict(found: dict[str, Any]) -> str:
     required = len({row["key"] for row in red if row["required"]})
     habits = len({row["key"] for row in red if not row["required"]})
     if required:
-        return f"{required} required rows are not ok. Athena should not run this agent."
-    return f"All required rows are ok. {habits} habits differ." if habits else "All rows are ok."
+        rows = "1 required row is" if required == 1 else f"{required} required rows are"
+        return f"{rows} not ok. Athena should not run this agent."
+    count = "1 habit differs" if habits == 1 else f"{habits} habits differ"
+    return f"All required rows are ok. {count}." if habits else "All rows are ok."
 
 
 def _place(report: SubjectReport) -> str:

@@ -33,7 +33,7 @@ ENDPOINT = re.compile(rb"http://127\.0\.0\.1:\d+")
 HOME = re.compile(rb"(?:\A|\0)HOME=([^\0]+)")
 FILE_BYTES_MAX = 65_536
 UNAUTHORIZED = 401
-ASKS = (*WORKS, "run", "asks", "once")
+ASKS = (*WORKS, "run", "asks", "obeys")
 
 
 def until_made(run: CheckedRun, name: str, command: str) -> Script:
