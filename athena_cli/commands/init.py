@@ -252,6 +252,19 @@ def profile_of(choice: Choice) -> dict[str, Any]:
     }
 
 
+def _outside_agents() -> list[str]:
+    """Return the outside agents that are registered and installed here. `athena doctor` names what others lack."""
+    from athena_core.agents.known import read_agents
+    from athena_core.errors import ConfigError
+    from athena_core.settings import load
+
+    try:
+        found = read_agents(load().agents)
+    except ConfigError:
+        return []
+    return [name for name, agent in found.items() if not agent.missing()]
+
+
 def _report(choice: Choice, path: Path, changed: list[str], agent: CreatedAgent, machine: bool) -> None:
     """Print what was done and the next commands."""
     from athena_core.settings import overridden
@@ -274,6 +287,8 @@ def _report(choice: Choice, path: Path, changed: list[str], agent: CreatedAgent,
     render.say(f"  Agent     {ASSISTANT} ({agent.profile_id}): {', '.join(TOOLS)}")
     if agent.server:
         render.say(f"  Server    {agent.server} has the agent; restart it, because it read its settings before")
+    if agents := _outside_agents():
+        render.say(f"  Outside   {', '.join(agents)}: athena run --agent {agents[0]} TEXT")
     if source.key:
         render.say("  Key       copied to .env; keep that file out of version control")
     for number, command in enumerate(following):

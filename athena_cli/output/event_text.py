@@ -96,7 +96,8 @@ def _beside(title: str, arguments: str) -> str:
     for name in AGENT_ARGUMENTS:
         if isinstance(value := (named or {}).get(name), str | list):
             shown = " ".join(shell_text(value).split())
-            return "" if shown in " ".join(title.split()) else f": {visible(shown)}"
+            known = shown.rpartition("/")[2] if "path" in name.lower() else shown
+            return "" if known in " ".join(title.split()) else f": {visible(shown)}"
     return ""
 
 

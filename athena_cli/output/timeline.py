@@ -33,7 +33,7 @@ def entry_lines(entry: Mapping[str, Any]) -> Iterator[str]:
     elif entry["role"] == "tool":
         said, diff = parted(content)
         if said or not diff:
-            yield f"  {'error: ' if entry.get('isError') else ''}{cut(result_text(said))}"
+            yield f"  {'error: ' if entry.get('isError') else ''}{cut(result_text(said)) or '(no output)'}"
         yield from diff_lines(diff)
     else:
         yield f"{entry['role']}: {cut(line(content))}"

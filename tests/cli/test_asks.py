@@ -209,6 +209,7 @@ def test_a_call_of_an_outside_agent_is_one_line_of_a_timeline() -> None:
     assert told("ls -l", {"command": ["bash", "-lc", "ls  -l"]}) == ["> execute ls -l"]
     assert told("Shell", {"command": "ls\n-l"}) == ["> execute Shell: ls -l"]
     assert told("Edit", {"file_path": "a.txt", "old_string": "x"}, kind="edit") == ["> edit Edit: a.txt"]
+    assert told("Write a.txt", {"file_path": "/w/files/a.txt"}, kind="edit") == ["> edit Write a.txt"]
     assert told("Think", {}, kind="think", asked="false") == ["> think Think (not asked)"]
     assert told(HOSTILE, {"command": HOSTILE})[0].isprintable()
     assert told("x" * 500, {})[0].endswith("…")
@@ -228,4 +229,5 @@ def test_the_changes_of_a_call_are_lines_up_to_a_limit() -> None:
     assert list(entry_lines({**entry, "content": diff}))[0] == "    --- /dev/null"
     long = list(entry_lines({**entry, "content": diff + "\n+more" * 1_000}))
     assert (len(long), long[-1]) == (31, "    … 974 more lines")
+    assert list(entry_lines({**entry, "content": ""})) == ["  (no output)"]
     assert list(entry_lines({**entry, "content": "--- a\n+++ b"})) == ["  --- a +++ b"], "no diff"

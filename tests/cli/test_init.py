@@ -21,6 +21,7 @@ from athena_core.providers.discovery import (
 from athena_core.system.dotenv import read_dotenv, update_dotenv
 from tests.cli.terminal import NOWHERE, Terminal
 from tests.support.model import Model, acting, call
+from tests.support.outside_agents import stand_in, write_agents
 from tests.support.stub import (
     Behaviour,
     Stub,
@@ -116,7 +117,10 @@ def test_the_usual_places() -> None:
 
 def test_a_person_answers_questions(newcomer: Terminal, stub: Stub) -> None:
     newcomer.variables |= {"OLLAMA_HOST": stub.url, "ANTHROPIC_API_KEY": KEY}
-    screen = newcomer.screen("init", "--transport", "local")
+    path = newcomer.directory / "agents.toml"
+    missing = '[agents.other]\nargv = ["/none"]\nwire = "gemini"\nresume = "none"\n'
+    write_agents(path, missing + stand_in('[agents.codex]\ntemplate = "codex"\n'))
+    screen = newcomer.screen("init", "--transport", "local", agents=str(path))
     shown = screen.read_until("Number [1]: ")
     assert f"1  Ollama (2 models, {urlsplit(stub.url).netloc})\n" in shown
     assert "2  Anthropic (key found, api.anthropic.com)\n" in shown
@@ -128,6 +132,7 @@ def test_a_person_answers_questions(newcomer: Terminal, stub: Stub) -> None:
     assert screen.end() == 0, screen.text
     shown = screen.plain
     assert f"Model     openai · qwen3 · {urlsplit(stub.url).netloc}\n" in shown
+    assert "Outside   codex: athena run --agent codex TEXT\n" in shown
     assert "Next      athena api serve\n" in shown
     assert KEY not in shown
     assert dotenv_of(newcomer) == {
