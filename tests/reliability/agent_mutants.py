@@ -60,15 +60,6 @@ AGENT_MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     of(
-        "open calls of an agent that was killed have no result",
-        f"{RUNS}::test_an_agent_that_was_killed_is_started_again_and_goes_on",
-        (
-            RUN,
-            "self.transcript.words(partial=True), *self.transcript.interrupted())",
-            "self.transcript.words(partial=True))",
-        ),
-    ),
-    of(
         "words after the end of a turn are its answer",
         f"{DRIVEN}::test_calls_of_the_model_outside_of_a_turn_count",
         ("athena_core/agents/acp.py", "isinstance(update, TextChunk) and not self.peer.asking", "False"),

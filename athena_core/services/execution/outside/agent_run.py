@@ -52,7 +52,12 @@ from athena_core.services.execution.outside.agent_process import (
     AgentTiming,
     OpenGateway,
 )
-from athena_core.services.execution.outside.agent_transcript import AgentTranscript, CallWithoutPermission, RunOver
+from athena_core.services.execution.outside.agent_transcript import (
+    EMPTY,
+    AgentTranscript,
+    CallWithoutPermission,
+    RunOver,
+)
 from athena_core.services.execution.outside.call_records import unmade_result
 from athena_core.services.execution.outside.earlier_session import EarlierSessions
 from athena_core.services.execution.outside.live_agents import LiveAgents
@@ -200,7 +205,7 @@ class AgentRun:
                 restarts += 1
                 if restarts > RESTARTS_MAX:
                     return self._failed(AgentGone(f"the agent's process ended {restarts} times: {ended}"))
-                await self.transcript.record(*self.transcript.words(partial=True), *self.transcript.interrupted())
+                await self.transcript.record(*self.transcript.rest())
             except StartAgain:
                 pass
             except PeerEnded as stop:
@@ -324,9 +329,7 @@ class AgentRun:
     async def _before_parking(self, process: AgentProcess) -> tuple[run.RunStep, ...]:
         """End the process of a run that will be parked. Return what it leaves to record."""
         await process.end()
-        transcript = self.transcript
-        steps = (*transcript.words(partial=True), *transcript.interrupted(), *transcript.unpaid())
-        return *steps, *await self._place.changes()
+        return *self.transcript.rest(), *await self._place.changes()
 
     async def _stop(self) -> None:
         """Pause the run of an agent that a budget stopped, or fail it at its limit of calls. Raise in any case."""
@@ -338,12 +341,8 @@ class AgentRun:
         words = transcript.words(partial=True)
         steps = (*transcript.interrupted(), *transcript.unpaid())
         if ledger.spent and not spent(transcript.progress, steps):  # the rest of it buys no call
-            said = words[0].content if words and isinstance(words[0], run.TranscriptAppended) else None
-            text = said or ""
-            cut = run.TranscriptAppended(
-                role="assistant", kind="message", chars=len(text), interrupted=True, content=text
-            )
-            words = (cut,)
+            (cut,) = words or (EMPTY,)
+            words = (replace(cut, interrupted=True, partial=None),)
         await transcript.record(*words, *steps)  # before the pause, which reads that the budget cut the words off
         await self._recorder.pause(ledger.reached, await self._place.changes())
         raise Paused

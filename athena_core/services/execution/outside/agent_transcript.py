@@ -27,6 +27,7 @@ TEXT_CHARS_MAX = 1_000_000
 """Maximum number of characters that an agent may say between two calls; more is dropped."""
 EVENTS_MAX, CHARS_MAX = 20_000, 100_000_000
 """Maximum size of the record of what an agent did in one run: words, calls, asks and results."""
+EMPTY = run.TranscriptAppended(role="assistant", kind="message", chars=0, content="")
 ASKED_AGAIN = "The agent asked for a permission again before this call ended."
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -153,8 +154,12 @@ class AgentTranscript:
         return tuple(steps)
 
     def left_over(self) -> tuple[run.RunStep, ...]:
-        """Return the rest of the record of a stopped run, once: partial words, results of open calls, and usage."""
+        """Return the rest of the record of a run that is being stopped. Nothing is recorded here any more."""
         self.closed = True
+        return self.rest()
+
+    def rest(self) -> tuple[run.RunStep, ...]:
+        """Return what a process that was ended leaves to record, once: words, results of open calls, and usage."""
         return *self.words(partial=True), *self.interrupted(), *self.unpaid()
 
     # Words
@@ -172,7 +177,7 @@ class AgentTranscript:
         self.rejected = False
         self._shows(self._stream.more(text))
 
-    def words(self, *, partial: bool = False) -> tuple[run.RunStep, ...]:
+    def words(self, *, partial: bool = False) -> tuple[run.TranscriptAppended, ...]:
         """Return the record of what was said since the last one, once."""
         chunks, self._chunks, self._chars = self._chunks, [], 0
         self._shows(self._stream.rest())
@@ -189,8 +194,7 @@ class AgentTranscript:
 
     def answer(self) -> tuple[run.RunStep, ...]:
         """Return the record of the answer, which is the words after the last call; an empty one without any."""
-        empty = run.TranscriptAppended(role="assistant", kind="message", chars=0, content="")
-        return self.words() or (empty,)
+        return self.words() or (EMPTY,)
 
     def withdraw(self) -> None:
         """Withdraw the shown text of the open turn."""
