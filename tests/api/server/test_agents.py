@@ -1,5 +1,6 @@
 """The agents of a server: their names, profiles and limits that name them, and the reload of their file on SIGHUP."""
 
+import re
 import signal
 from collections.abc import Iterator
 
@@ -46,6 +47,38 @@ def test_profiles_and_limits_name_registered_agents(site: AgentSite) -> None:
         "remedy": "use one of fake, other",
     }
     assert fault(site, "PUT", "/policy", limit("absent"))["field"] == "limits[0].key"
+
+
+def test_registered_agents_are_listed(site: AgentSite) -> None:
+    api = site.server.api
+    listed = api.get("/agents")
+    assert [one["name"] for one in listed["agents"]] == ["fake", "other"]
+    assert listed["agents"][0] == {
+        **{"name": "fake", "wire": "openai-chat", "provider": "openai", "resume": "exact"},
+        **{"installed": True, "mode": "default"},
+    }
+    assert (listed["live"], listed["memoryBytes"], "memoryBytesMax" in listed) == ([], 0, False)
+    assert api.get("/workers")["items"][0]["agents"] == ["fake", "other"]
+
+
+@pytest.mark.heavy
+def test_living_agents_are_listed_and_measured(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("lives on", Hangs("Begun."), profile=site.profile())
+    for _ in soon():
+        found = api.get("/agents")
+        if found["memoryBytes"]:
+            break
+    (live,) = found["live"]
+    assert (live["agent"], live["runId"], live["waiting"]) == ("fake", run_id, False)
+    assert live["memoryBytes"] == found["memoryBytes"] > 5 << 20
+    shown = api.http.get(site.server.url + "/metrics").text
+    assert 'athena_agents_live{agent="fake"} 1\n' in shown and 'athena_agents_live{agent="other"} 0\n' in shown
+    (size,) = re.findall(r'athena_agents_memory_bytes\{agent="fake"\} ([0-9]+)', shown)
+    assert int(size) > 5 << 20
+    api.post(f"/run-control/by-run/{run_id}/cancel")
+    assert api.await_ending(run_id) == "run.cancelled"
+    assert api.get("/agents")["live"] == []
 
 
 @pytest.mark.heavy

@@ -11,7 +11,18 @@ import pytest
 
 from athena_api.edge.traffic import OTHER, Traffic
 from athena_api.endpoint.operation import PREFIX
-from athena_api.metrics import BLOCKED, BLOCKS, CERTIFICATE, FAMILIES, MetricFamily, collect, render_family
+from athena_api.metrics import (
+    AGENTS,
+    AGENTS_MEMORY,
+    AGENTS_MEMORY_MAX,
+    BLOCKED,
+    BLOCKS,
+    CERTIFICATE,
+    FAMILIES,
+    MetricFamily,
+    collect,
+    render_family,
+)
 from athena_api.operations import OPERATIONS
 from athena_api.operations.core import health_of
 from athena_api.plane import ControlPlane
@@ -222,7 +233,7 @@ def busy(shared: Server) -> str:
 def test_every_family_is_well_formed_and_histograms_add_up(busy: str) -> None:
     samples = parsed(busy)
     for family in FAMILIES:
-        absent = family in {BLOCKS, CERTIFICATE}  # no block, and no TLS
+        absent = family in {BLOCKS, CERTIFICATE, AGENTS, AGENTS_MEMORY, AGENTS_MEMORY_MAX}  # no block, TLS, agents
         assert absent or f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} {family.kind}\n" in busy
     for (name, labels), value in samples.items():
         if name.endswith("_bucket") and ("le", "+Inf") in labels:

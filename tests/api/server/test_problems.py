@@ -25,6 +25,7 @@ from athena_core.services import memory, reactors
 from athena_core.services.access import refusal_limits
 from athena_core.services.execution import live_relay, runner
 from athena_core.services.execution.liveness import ProcessInfo, ProcessStatus
+from athena_core.services.execution.outside import agent_memory
 from athena_core.services.proof import anchors
 from athena_core.services.schedules import timer
 from athena_core.services.workspaces import cleaning
@@ -105,6 +106,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     """Make every loop breakable, and fast."""
     store = parts.log.store
     monkeypatch.setattr(store, "lost", (StoreUnreachable,), raising=False)
+    faults.into("agents.memory", parts.agent_memory, "look")
     faults.into("anchors.send", anchors, "anchor_at_head")
     monkeypatch.setattr(parts.anchors, "_seconds", SOON_SECONDS)
     faults.into("log.anchor", anchor, "write_anchor", OSError)
@@ -132,6 +134,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
         *((reactors, "LEADER_SECONDS"), (refusal_limits, "WINDOW_SECONDS"), (live_relay, "GATHER_SECONDS")),
         *((live_relay, "TROUBLE_SECONDS"), (runner, "SWEEP_SECONDS"), (timer, "LOOK_SECONDS")),
         *((updater, "TROUBLE_SECONDS"), (updater, "CHECK_SECONDS"), (cleaning, "REMOVAL_SECONDS")),
+        (agent_memory, "LOOK_SECONDS"),
     ):
         monkeypatch.setattr(module, name, SOON_SECONDS)
     monkeypatch.setattr(runner, "SWEEPS_BETWEEN_LOOKS", 1)
