@@ -111,7 +111,9 @@ async def test_words_are_live_while_the_agent_speaks_and_kept_when_it_is_cancell
         await site.parts.runs.cancel_run(run_id, None, META, None)
         ending = await site.ending(run_id)
         events = site.events(run_id)
-        assert site.parts.live.writing(session_id) is None
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while site.parts.live.writing(session_id) is not None:  # it follows the log
+                await anyio.sleep(0.01)
     assert isinstance(ending, run.RunCancelled)
     (said,) = [one for one in events if isinstance(one, run.TranscriptAppended) and one.role == "assistant"]
     assert (said.content, said.partial) == ("Half an answer", True)
