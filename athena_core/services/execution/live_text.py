@@ -31,6 +31,9 @@ SETTLED_MAX = 99
 ENTRY_TYPES = frozenset({run.TranscriptAppended.TYPE, run.ToolCalled.TYPE})
 """The events that a transcript shows."""
 
+ASK_TYPES = frozenset({run.RunAsked.TYPE, run.RunAnswered.TYPE})
+"""The other events that a transcript shows. They close no turn: an agent may go on writing while it asks."""
+
 ABANDONING_TYPES = frozenset({run.RunLeased.TYPE, *run.ENDING_TYPES})
 """The events that close an open turn without an entry."""
 
@@ -169,7 +172,7 @@ class LiveText:
         self._closed: OrderedDict[str, Position] = OrderedDict()
         self._subscribers: dict[str, list[LiveSubscriber]] = {}
         self._forward: Callable[[str], object] | None = None
-        tail.subscribe(self._on_rows, ENTRY_TYPES | ABANDONING_TYPES | SETTLING_TYPES)
+        tail.subscribe(self._on_rows, ENTRY_TYPES | ASK_TYPES | ABANDONING_TYPES | SETTLING_TYPES)
 
     def forward(self, to: Callable[[str], object]) -> None:
         """Call ``to`` with the session whenever a model of this process writes in it."""
@@ -286,6 +289,10 @@ class LiveText:
         closed = self._closed
         for row in rows:
             position, session_id, run_id = row.position, row.session_id or "", row.run_id or ""
+            if row.type in ASK_TYPES:
+                for subscriber in self._subscribers.get(session_id, ()):
+                    subscriber.hear(position)
+                continue
             entry, settled = row.type in ENTRY_TYPES, row.type in SETTLING_TYPES
             if settled:
                 for subscriber in self._subscribers.get(session_id, ()):
@@ -305,7 +312,7 @@ class LiveText:
                 del self._turns[session_id]
             for subscriber in self._subscribers.get(session_id, ()):
                 if entry:
-                    subscriber.heard = position
+                    subscriber.hear(position)
                 subscriber.wake()
         while len(closed) > CLOSED_MAX:
             closed.popitem(last=False)
@@ -334,6 +341,11 @@ class LiveSubscriber:
     def wake(self) -> None:
         """Wake the subscriber."""
         self._news.set()
+
+    def hear(self, position: Position) -> None:
+        """Note that the transcript has an entry at a position, and wake the subscriber."""
+        self.heard = position
+        self.wake()
 
     def settle(self, run_id: str) -> None:
         """Note that a run ended or is paused, and wake the subscriber."""

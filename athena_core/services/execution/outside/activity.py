@@ -102,7 +102,7 @@ class LiveActivity:
         self._diffs = {entry.id: self._diffs[entry.id] for entry in entries if entry.id in self._diffs}
         activity = AgentActivity(thoughts=self._thoughts.strip() or None, plan=self._plan or None, calls=calls or None)
         if activity != self._shown:
-            self._shows(activity)
+            self._shows(None if activity == AgentActivity() else activity)
 
     def _shows(self, activity: AgentActivity | None) -> None:
         self._shown = activity or AgentActivity()

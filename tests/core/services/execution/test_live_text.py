@@ -332,6 +332,17 @@ def test_an_entry_that_is_known_there_first_does_not_take_the_text_back_here(
     assert live.writing("one") is not None
 
 
+@pytest.mark.parametrize("kind", [run.RunAsked.TYPE, run.RunAnswered.TYPE])
+def test_an_ask_is_due_at_once_and_closes_no_turn(live: LiveText, kind: str) -> None:
+    reader = Reader(live)
+    live.append("one", "run_1", 1, "Hel")
+    live._on_rows([row(7, kind)])
+    assert reader.subscriber.due == 7
+    live.append("one", "run_1", 1, "lo")
+    reader.read()
+    assert (reader.shown, reader.resets) == ({("run_1", 1): "Hello"}, 0)
+
+
 # What an agent shows beside its words
 
 PLAN = AgentActivity(plan=(PlanStep(text="Look", status="in_progress"),))
