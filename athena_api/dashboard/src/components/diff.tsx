@@ -8,6 +8,7 @@ import { type DiffLine, readDiff } from "../state/diff";
 const LINE_CHARS = 2_000;
 const LINES_SHOWN = 300; // of one file
 const FILES_SHOWN = 20;
+const WORKSPACE = /^.*\/workspaces\/wsp_\w+\/files\//; // agents name files by their whole path
 
 /** Added and removed lines, marked by a sign and a colour. */
 export function Counts({ added, removed }: { added: number; removed: number }): JSX.Element {
@@ -48,7 +49,9 @@ export function FoldedDiff({ diff, open = 0 }: { diff: string; open?: number }):
       {files.slice(0, FILES_SHOWN).map(({ path, lines }) => (
         <details key={path} open={lines.length <= open}>
           <summary>
-            <span class="mono path">{visibleLine(path)}</span>
+            <span class="mono path" title={path}>
+              {visibleLine(path.replace(WORKSPACE, ""))}
+            </span>
             <Counts added={sum(lines, "+")} removed={sum(lines, "-")} />
           </summary>
           <pre tabIndex={0} aria-label={`Changes of ${visibleLine(path)}`}>

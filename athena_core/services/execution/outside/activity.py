@@ -112,12 +112,13 @@ class LiveActivity:
 
     def _call(self, entry: TranscriptCall) -> OpenCall:
         call = entry.call
+        begun = entry.recorded or (call.status == "in_progress" and not entry.waits)
         output = self._mask.hide(clean(call.output[-CUT_CHARS:]))[-OUTPUT_CHARS_MAX:].strip("\n")
         return OpenCall(
             tool_call_id=entry.id,
             title=title_of(call, self._mask),
             kind=tool_kind(call.kind),
-            status="pending" if entry.waits or call.status != "in_progress" else "in_progress",
+            status="in_progress" if begun else "pending",
             output=output or None,
             diff=self._diff(entry.id, call) or None,
         )
