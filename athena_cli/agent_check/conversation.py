@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -67,10 +67,11 @@ class CheckLedger:
 
 
 class TappedPipes:
-    """The pipes of an agent. Answers to requests are noted as they are."""
+    """The pipes of an agent, which note its answers to prompts. ``answered`` is called before each is handled."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, answered: Callable[[], None]) -> None:
         self._child = child
+        self._answered = answered
         self.answers: list[Mapping[str, Any]] = []
 
     async def read_line(self, bytes_max: int) -> bytes | None:
@@ -83,6 +84,7 @@ class TappedPipes:
                 return line
             if isinstance(message, dict) and isinstance(message.get("result"), dict):
                 self.answers.append(message["result"])
+                self._answered()
         return line
 
     async def write(self, data: bytes) -> None:
@@ -121,6 +123,8 @@ class Conversation:
         self.asked: list[PermissionRequest] = []
         self.texts: list[str] = []
         self.calls = ToolCalls()
+        self.heard_at_end = 0
+        """The number of messages of the turn before its end."""
         self.withdrawn = 0
         self.cancelling = False
         self._asking: set[str] = set()
@@ -170,7 +174,7 @@ class Conversation:
         launch._replace(home=self._home).write_files()
         self.child = await Child.start(launch.argv, launch.environment, directory=self._workspace, sandbox=sandbox)
         self._stack.push_async_callback(self.child.end)
-        self.pipes = TappedPipes(self.child)
+        self.pipes = TappedPipes(self.child, self._note_end)
         self.client = AcpClient(self.pipes, self, deadlines=self._deadlines)
         await self._stack.enter_async_context(self.client)
 
@@ -238,6 +242,14 @@ class Conversation:
             return None
 
         return decline
+
+    def _note_end(self) -> None:
+        self.heard_at_end = self.heard
+
+    @property
+    def heard(self) -> int:
+        """The number of messages of the turn."""
+        return len(self.texts) + len(self.notices)
 
     def _note(self, call_id: str, kind: str, status: str | None) -> None:
         begun = self.marker is not None and self.marker.exists()

@@ -250,12 +250,14 @@ class Interviewer:
             for call in one.calls
         ]
         found.memory_bytes = one.memory_bytes
-        words, calls = len(one.texts) + len(one.notices), len(model.asked)
+        calls = len(model.asked)
         await asyncio.sleep(self._pace.quiet)
-        found.late_words = len(one.texts) + len(one.notices) - words
+        found.late_words = one.heard - one.heard_at_end + one.client.ignored.pop("late", 0)
         found.late_calls = len(model.asked) - calls
         found.withdrawn = one.withdrawn  # which the end of the turn may have caused
         found.left = [process for process in one.processes if process.pid not in before]
+        if len(one.pipes.answers) > 1:
+            raise PeerEnded(Ending("unknown-answer", "It answered a prompt twice."))
         if one.client.peer.ending is not None:
             raise PeerEnded(one.client.peer.ending)
 

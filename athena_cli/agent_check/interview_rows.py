@@ -134,7 +134,16 @@ def _once(found: Interview) -> str:
     return ", ".join(found.permissions[0]) if found.permissions else "no request"
 
 
-@interview_row("announces", "Mentions each call before it asks for the permission", "habit", HARMLESS)
+@interview_row("one-request", "Asks once for each call", "habit", HARMLESS)
+def _one_request(found: Interview) -> str:
+    if len(found.permissions) > CALLS:
+        raise Differs(f"It sent {len(found.permissions)} requests for 2 calls.")
+    return "one request for a call" if found.permissions else "no request"
+
+
+@interview_row(
+    "announces", "Mentions each call before it asks for the permission", "habit", HARMLESS, (*WORKS, "one-request")
+)
 def _announces(found: Interview) -> str:
     if not found.permissions:
         raise NotTried("It asked for no permission.")
@@ -179,16 +188,9 @@ def _shows_first(found: Interview) -> str:
     return "shown"
 
 
-@interview_row("one-request", "Asks once for each call", "habit", HARMLESS)
-def _one_request(found: Interview) -> str:
-    if not found.permissions:
-        raise NotTried("It asked for no permission.")
-    if len(found.permissions) > CALLS:
-        raise Differs(f"It sent {len(found.permissions)} requests for 2 calls.")
-    return "one request for a call"
-
-
-@interview_row("output", "Reports the whole output of a command in its result", "habit", HARMLESS)
+@interview_row(
+    "output", "Reports the whole output of a command in its result", "habit", HARMLESS, (*WORKS, "one-request")
+)
 def _output(found: Interview) -> str:
     commands = [call for call in found.calls if call.kind == "execute"]
     if not commands:

@@ -6,6 +6,17 @@ from pathlib import Path
 
 from tests.console.scene import PLAIN, Scene, set_up
 
+AGENTS = """
+[agents.codex]
+template = "codex"
+argv = ["/opt/codex/bin/codex-acp"]
+model = "gpt-5-mini"
+[agents.mine]
+argv = ["/bin/true"]
+wire = "anthropic"
+resume = "none"
+mode = "ask"
+"""
 FAR = "2035-01-01T08:00:00.000Z"
 
 
@@ -16,7 +27,10 @@ def furnished(directory: Path) -> Iterator[tuple[Scene, dict[str, str]]]:
     personas.mkdir(parents=True)
     for name in ("ada", "bob"):
         (personas / f"{name}.json").write_text(f'{{"schemaVersion": 1, "id": "{name}", "description": "{name}"}}')
-    with set_up(directory, memory_enabled="true", work_max_attempts="2") as scene:
+    agents = directory / "agents.toml"
+    agents.write_text(AGENTS)
+    agents.chmod(0o600)
+    with set_up(directory, memory_enabled="true", work_max_attempts="2", agents=str(agents)) as scene:
         yield scene, _past(scene)
 
 

@@ -35,7 +35,7 @@ ODD: Mapping[str, set[str]] = {
     "asks-many=2": {"one-request"},
     "withdraws": {"waits"},
     "abandons": {"waits"},
-    "ignores-cancel": {"cancels", "cancels-asking"},
+    "ignores-cancel": {"cancels", "cancels-alone"},
     "cancel-needs-answer": {"cancels-alone"},
     "die": {"answers"},
     "die=tool": {"answers"},

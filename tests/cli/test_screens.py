@@ -20,6 +20,7 @@ from tests.cli.screens import SCREENS, WIDTHS, Screen
 from tests.console.scene import Scene
 
 COMMANDS = """
+agents list
 ps
 ps -a
 ps -q
