@@ -475,6 +475,13 @@ def too_deep(copy: Copy) -> None:
 # The table
 
 
+def agent_of_a_run_without_one(copy: Copy) -> None:
+    row = last(copy, "run.started")
+    attached = {"agent": "codex", "agentVersion": "1", "protocolVersion": 1, "agentSessionId": "s", "how": "new"}
+    envelope = {"run_id": row.run_id, "session_id": row.session_id}
+    appended(copy, "agent.attached", row.stream, attached | {"model": "m"}, **envelope)
+
+
 class Case(NamedTuple):
     """A tampering: its number in the review that found it, the change, and who notices.
 
@@ -577,6 +584,10 @@ CASES: tuple[Case, ...] = (
     Case(
         *("32", "a workspace and a `workspace.applied` of a run without one appended", applied_without_a_change),
         rules("workspaces", "workspace_uses"),
+    ),
+    Case(
+        *("33", "an `agent.attached` of a run without an outside agent appended", agent_of_a_run_without_one),
+        rules("agents"),
     ),
 )
 
