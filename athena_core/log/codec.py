@@ -9,7 +9,7 @@ hash reveals nothing after erasure.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -192,6 +192,10 @@ class EventLayout:
         self.decode_extra = _side_decoder(kind, hints, self.extra)
 
 
+_layout_of = cache(EventLayout)
+"""The layout of an event type, read once in a process."""
+
+
 def _side_decoder(kind: type[Event], hints: dict[str, Any], fields: list[tuple[str, str]]) -> Callable[[bytes], Any]:
     members = [(name, hints[name], None) for _, name in fields]
     return msgspec.json.Decoder(msgspec.defstruct(kind.__name__ + "Side", members, rename="camel")).decode
@@ -204,7 +208,7 @@ class Codec:
         self, events: Iterable[type[Event]], upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS
     ) -> None:
         """Register the types by their tags."""
-        self._layouts = {event.TYPE: EventLayout(event) for event in events}
+        self._layouts = {event.TYPE: _layout_of(event) for event in events}
         self._upcasters = upcasters
 
     def encode(self, event: Event, salt: Callable[[], bytes]) -> Encoded:

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Annotated, Any, NoReturn
 
+import httpcore2  # noqa: F401 - httpx2 would import it with the first call
 import httpx2
 import msgspec
 
@@ -109,11 +110,17 @@ class ProviderClient:
         """Prepare the client without a request. ``mask`` hides keys in error texts of the server."""
         self._provider = provider
         self._url = url
+        self._headers = httpx2.Headers({"accept-encoding": "identity", "content-type": "application/json", **headers})
         self._mask = mask
+        self._silence_seconds = silence_seconds
         self._list_seconds = list_seconds
-        self._client = httpx2.AsyncClient(
-            headers={"accept-encoding": "identity", "content-type": "application/json", **headers},
-            timeout=httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
+
+    @cached_property
+    def _client(self) -> httpx2.AsyncClient:
+        """The client of the library. It reads the certificates of the system, which takes 20 ms."""
+        return httpx2.AsyncClient(
+            headers=self._headers,
+            timeout=httpx2.Timeout(self._silence_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
             follow_redirects=False,
             trust_env=False,
@@ -153,7 +160,8 @@ class ProviderClient:
 
     async def close(self) -> None:
         """Close idle connections."""
-        await self._client.aclose()
+        if "_client" in self.__dict__:
+            await self._client.aclose()
 
     def failure(self, problem: str, *, worth_retrying: bool, wait_seconds: float | None = None) -> ProviderFailure:
         """Return a failure that names the provider."""
