@@ -95,7 +95,7 @@ def _wanted(agent: Record, options: AgentOptions, model: str | None) -> Record:
     return {
         "displayName": profile_name(agent["name"]),
         "version": "v1",
-        "config": {"provider": provider, "model": model, "tools": ["none"]},
+        "config": {"provider": provider, "model": model, "tools": ["ask_user"]},
         "policies": {
             "timeoutMs": TIMEOUT_MS,
             "retryLimit": RETRY_LIMIT,

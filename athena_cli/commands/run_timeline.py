@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
 from athena_cli.commands.agent_activity import ActivityPrinter
-from athena_cli.commands.run_asks import FollowedAsks
 from athena_cli.exit_codes import Exit, Failed
 from athena_cli.output.shapes import run_problem, waiting_note
 
@@ -54,6 +53,8 @@ class RunFollower:
         self._unrecorded = ""
         """Text that was printed while it was written, since the last recorded message."""
         self._activity = ActivityPrinter(self._note)
+        from athena_cli.commands.run_asks import FollowedAsks  # it needs asyncio, which help does not
+
         self._asks = FollowedAsks(transport, self._end_turn, talks=output is None)
 
     async def follow(self) -> Record:
