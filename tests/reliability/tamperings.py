@@ -478,8 +478,8 @@ def too_deep(copy: Copy) -> None:
 def agent_of_a_run_without_one(copy: Copy) -> None:
     row = last(copy, "run.started")
     attached = {"agent": "codex", "agentVersion": "1", "protocolVersion": 1, "agentSessionId": "s", "how": "new"}
-    envelope = {"run_id": row.run_id, "session_id": row.session_id}
-    appended(copy, "agent.attached", row.stream, attached | {"model": "m"}, **envelope)
+    payload = attached | {"model": "m"}
+    appended(copy, "agent.attached", row.stream, payload, run_id=row.run_id, session_id=row.session_id)
 
 
 class Case(NamedTuple):
