@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 IDLE_SECONDS = 2.0  # servers close connections after five idle seconds, which no request may meet
 NOTHING = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts no authority: a client of plain HTTP needs none, and to read those of the machine takes 6 ms."""
+"""Trusts no authority: a client of plain HTTP needs none, and reading the authorities of the machine takes 6 ms."""
 
 PATIENCE_SECONDS = 60.0  # far above anything measured: a test that waits so long has failed
 
