@@ -37,12 +37,12 @@ AGENT_MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a call that an agent makes before its permission is accepted",
-        f"{TRAFFIC}[files-acts-early]",
+        f"{TRAFFIC}[acts-early]",
         (TRANSCRIPT, '        if entry.waits and call.status == "completed":\n', "        if False:\n"),
     ),
     of(
         "a refused call that an agent makes is accepted",
-        f"{TRAFFIC}[files-ignores-refusal]",
+        f"{TRAFFIC}[ignores-refusal]",
         (TRANSCRIPT, '            if not entry.recorded and call.status == "completed":\n', "            if False:\n"),
     ),
     of(
@@ -66,7 +66,7 @@ AGENT_MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "an agent may leave the ordered mode",
-        f"{TRAFFIC}[files-mode-drift]",
+        f"{TRAFFIC}[mode-drift]",
         ("athena_core/agents/acp.py", '            self.peer.end("mode-changed"', '            str("mode-changed"'),
     ),
     of(

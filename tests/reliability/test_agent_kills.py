@@ -29,7 +29,7 @@ LONG = shell("echo begun >> long.txt; sleep 1000")
 ASKED = shell("echo asked >> asked.txt")
 BOXES = ("off", *(("required",) if probe().available else ()))
 ROUNDS = sized(1, 1, 10)
-STORES = ("files", "postgres")
+BOTH = ("files", "postgres")
 
 
 class Moment(NamedTuple):
@@ -62,7 +62,7 @@ class KilledRun(NamedTuple):
     moment: Moment
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The settings of the database, with the log on files or on PostgreSQL."""
     if request.param == "files":
@@ -146,6 +146,7 @@ def check(site: AgentSite, runs: Sequence[KilledRun]) -> None:
     gone(site)
 
 
+@pytest.mark.parametrize("store", sized(("files",), ("files",), BOTH), indirect=True)
 def test_runs_end_once_whether_their_agents_or_their_server_are_killed(tmp_path: Path, store: dict[str, str]) -> None:
     with agent_site(tmp_path, {"fake": ()}, **store) as site:
         for number in range(ROUNDS):
@@ -173,6 +174,7 @@ def test_runs_end_once_whether_their_agents_or_their_server_are_killed(tmp_path:
             check(site, runs)
 
 
+@pytest.mark.parametrize("store", sized(("postgres",), ("postgres",), BOTH), indirect=True)
 def test_another_worker_ends_the_runs_of_one_that_was_killed(tmp_path: Path, store: dict[str, str]) -> None:
     with agent_site(tmp_path, {"fake": ()}, executor="off", **store) as site, ExitStack() as stack:
         settings = {"openai_base_url": site.model.url, "agents": str(tmp_path / "agents.toml"), **store}

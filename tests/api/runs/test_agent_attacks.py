@@ -19,7 +19,7 @@ from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, agent_site
 from tests.support.process import environment_of
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.sqlite]
 
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
 BOXED = pytest.mark.skipif(not probe().available, reason="no sandbox works here")
@@ -32,8 +32,8 @@ ACTIVE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
-    with agent_site(tmp_path_factory.mktemp("agents"), {"fake": (), "quiet": ("never-asks",)}, **shared_store) as found:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSite]:
+    with agent_site(tmp_path_factory.mktemp("agents"), {"fake": (), "quiet": ("never-asks",)}) as found:
         yield found
 
 

@@ -13,7 +13,7 @@ from tests.support.agent_model import Calls, Refuses
 from tests.support.api import Json
 from tests.support.outside_agents import AgentSite, agent_site
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.sqlite]
 
 DENY_ALL = ({"match": {}, "approval": "deny"},)
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
@@ -75,9 +75,9 @@ class Broken(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Broken]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broken]:
     agents = {name: habit.switches for name, habit in HABITS.items()}
-    with agent_site(tmp_path_factory.mktemp("agents"), agents, **shared_store) as site:
+    with agent_site(tmp_path_factory.mktemp("agents"), agents) as site:
         runs = {}
         for name, habit in HABITS.items():
             profile = site.profile(name, permissions=habit.rules, asks=EXPIRES, policies={"timeoutMs": TIMEOUT_MS})
