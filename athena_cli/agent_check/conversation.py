@@ -33,7 +33,7 @@ from athena_core.tools.tool import CommandBox
 from athena_core.tools.workspace import Workspace
 
 THINKING_SECONDS = 0.1
-"""How long the person of the check takes to answer."""
+"""How long the person of the check takes to answer, if nothing else is said."""
 MESSAGES_MAX = 100_000
 USAGE = ("inputTokens", "outputTokens")
 
@@ -125,8 +125,10 @@ class Conversation:
         self.calls = ToolCalls()
         self.heard_at_end = 0
         """The number of messages of the turn before its end."""
-        self.withdrawn = 0
-        self.cancelling = False
+        self.thinks = THINKING_SECONDS
+        """How long the person takes for the next permission."""
+        self.decided = 0
+        """The number of permissions that the person decided."""
         self._asking: set[str] = set()
         self.waiting = asyncio.Event()
         """Set once a permission is left open."""
@@ -224,12 +226,11 @@ class Conversation:
                 if answer is None:
                     self.waiting.set()
                     await asyncio.Event().wait()
-                await asyncio.sleep(THINKING_SECONDS)
-            except asyncio.CancelledError:
-                self.withdrawn += not self.cancelling and self.client.peer.ending is None
-                raise
+                seconds, self.thinks = self.thinks, THINKING_SECONDS
+                await asyncio.sleep(seconds)
             finally:
                 self._asking.discard(call_id)
+            self.decided += 1
             option = next((option for option in request.options if option.kind == answer), None)
             return option.option_id if option else None
 
@@ -258,6 +259,6 @@ class Conversation:
     def forget(self) -> None:
         """Forget what was noted, before the next prompt."""
         self.notices, self.asked, self.texts, self.calls = [], [], [], ToolCalls()
-        self.withdrawn, self.cancelling, self.marker = 0, False, None
+        self.decided, self.marker = 0, None
         self._asking.clear()
         self.waiting.clear()

@@ -25,6 +25,8 @@ LOOKS = f"echo first; sleep 0.5; : > {BEGUN}; sleep 0.2; echo last"
 """A command that has begun for half a second when its file is there."""
 EDITED = "edited.txt"
 POLL_SECONDS = 0.02
+THINKS_SECONDS = 1.0
+"""How long the first permission is left open, for an agent that does not wait for it."""
 ALONE_SECONDS = 1.0
 """How long a cancelled turn may take to end without an answer to its open permission."""
 
@@ -235,10 +237,11 @@ class Interviewer:
         counted = len(model.asked)
         steps = (Shell(LOOKS), Writes(EDITED, "hi\n"), SAID)
         spent = model.spent
+        one.thinks = THINKS_SECONDS
         try:
             found.look = await self._prompt(one, "run the steps of the check", *steps)
         finally:
-            found.notices, found.withdrawn = one.notices, one.withdrawn
+            found.notices = one.notices
             found.permissions = [[option.kind for option in asked.options] for asked in one.asked]
         found.own_usage = one.own_usage
         found.spent = model.spent[0] - spent[0], model.spent[1] - spent[1]
@@ -254,7 +257,7 @@ class Interviewer:
         await asyncio.sleep(self._pace.quiet)
         found.late_words = one.heard - one.heard_at_end + one.client.ignored.pop("late", 0)
         found.late_calls = len(model.asked) - calls
-        found.withdrawn = one.withdrawn  # which the end of the turn may have caused
+        found.withdrawn = len(one.asked) - one.decided
         found.left = [process for process in one.processes if process.pid not in before]
         if len(one.pipes.answers) > 1:
             raise PeerEnded(Ending("unknown-answer", "It answered a prompt twice."))
@@ -362,7 +365,7 @@ class Interviewer:
         prompting = asyncio.create_task(self._prompt(one, text, *steps))
         try:
             await self._until(ready, prompting)
-            began, one.cancelling = time.monotonic(), True
+            began = time.monotonic()
             if alone:
                 await one.client.peer.notify("session/cancel", {"sessionId": one.client.session_id})
                 await asyncio.wait((prompting,), timeout=ALONE_SECONDS)

@@ -134,7 +134,7 @@ def _once(found: Interview) -> str:
     return ", ".join(found.permissions[0]) if found.permissions else "no request"
 
 
-@interview_row("one-request", "Asks once for each call", "habit", HARMLESS)
+@interview_row("one-request", "Asks once for each call", "required", OTHER_VERSION)
 def _one_request(found: Interview) -> str:
     if len(found.permissions) > CALLS:
         raise Differs(f"It sent {len(found.permissions)} requests for 2 calls.")

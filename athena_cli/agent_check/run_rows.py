@@ -23,7 +23,7 @@ SANDBOX = "Do not run agents in this sandbox. Report it."
 DEARER = (1_000, 2_000)
 """Tokens of an answer that costs about as much as the small budget."""
 SMALL_USD = 0.001
-REQUESTS_MAX = 8
+REQUESTS_MAX = 2_000
 """Requests after which a script gives up."""
 CANCEL_SECONDS_MAX = 8.0
 EXPIRES_MS = 1_500
@@ -33,7 +33,7 @@ ENDPOINT = re.compile(rb"http://127\.0\.0\.1:\d+")
 HOME = re.compile(rb"(?:\A|\0)HOME=([^\0]+)")
 FILE_BYTES_MAX = 65_536
 UNAUTHORIZED = 401
-ASKS = (*WORKS, "run", "asks", "obeys")
+ASKS = (*WORKS, "run", "asks", "one-request", "obeys")
 
 
 def until_made(run: CheckedRun, name: str, command: str) -> Script:

@@ -35,6 +35,8 @@ ODD: Mapping[str, set[str]] = {
     "asks-many=2": {"one-request"},
     "withdraws": {"waits"},
     "abandons": {"waits"},
+    "acts-early": {"holds"},
+    "ignores-refusal": {"obeys"},
     "ignores-cancel": {"cancels", "cancels-alone"},
     "cancel-needs-answer": {"cancels-alone"},
     "die": {"answers"},
