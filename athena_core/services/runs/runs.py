@@ -258,6 +258,10 @@ class Runs:
             if retry is not None:
                 provider, model = with_model(profile, retry)
         if profile is not None and profile.agent is not None:
+            known_agents = self._catalog.agents()
+            if known_agents is not None and profile.agent.name not in known_agents:
+                reason = f"no agent {profile.agent.name!r} is registered"
+                raise ConfigError.of("harnessProfileId", reason, "register it (ATHENA_AGENTS), or use another profile")
             if provider != profile.config.provider:
                 reason = f"agent {profile.agent.name!r} asks models of provider {profile.config.provider!r} only"
                 raise ConfigError.of("provider", reason, "leave provider out")

@@ -1,18 +1,17 @@
 """The living processes of outside agents of this executor, and the memory that they and their tools take.
 
-A process is counted with what its agent is expected to take until it had time to start. That is what a settled process
-of the agent took last.
+Until a process had time to start, it is counted with what its agent is expected to take. That is what the last process
+took until it asked a person or was settled, or more if a living one takes more.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from statistics import median_low
 from typing import NamedTuple, Protocol
 
 from athena_core.clock import Clock
 from athena_core.services.runs.agent_room import EXPECTED_BYTES, AgentRoom
 
-SETTLED_SECONDS = 5.0
+SETTLED_SECONDS = 30.0
 """The age at which the memory of a process counts as it was measured."""
 HELD_SECONDS_LEAST = 2.0
 """How long a run that asks a person keeps its process although other runs wait for memory."""
@@ -42,7 +41,10 @@ class LiveAgent:
         self.began = clock.monotonic()
         self.memory_bytes = 0
         """The memory at the last look; 0 before the first."""
-        self.peak_bytes = 0
+        self.start_bytes = 0
+        """The most memory at a look until it was settled."""
+        self.started = False
+        """True if it was measured once it had started: it asked a person, or was settled."""
 
 
 class AgentLoad(NamedTuple):
@@ -101,8 +103,8 @@ class LiveAgents:
         finally:
             if self._live.get(run_id) is one:
                 del self._live[run_id]
-            if one.peak_bytes and self._clock.monotonic() - one.began < SETTLED_SECONDS:
-                self._expected[agent] = one.peak_bytes
+            if one.started:
+                self._expected[agent] = one.start_bytes
             self.refresh()
 
     def loads(self) -> Mapping[str, AgentLoad]:
@@ -117,14 +119,15 @@ class LiveAgents:
 
     def measured(self, sizes: Mapping[int, int]) -> None:
         """Take the memory of the processes, by pid."""
-        now, settled = self._clock.monotonic(), dict[str, list[int]]()
+        now = self._clock.monotonic()
         for one in self._live.values():
             one.memory_bytes = sizes.get(one.pid, one.memory_bytes)
-            one.peak_bytes = max(one.peak_bytes, one.memory_bytes)
-            if now - one.began >= SETTLED_SECONDS and one.memory_bytes:
-                settled.setdefault(one.agent, []).append(one.memory_bytes)
-        for name, found in settled.items():
-            self._expected[name] = median_low(found)
+            settled, known = now - one.began >= SETTLED_SECONDS, self._expected.get(one.agent)
+            one.started |= settled or one.asks.held_since is not None
+            if not settled or not one.start_bytes:
+                one.start_bytes = max(one.start_bytes, one.memory_bytes)
+            if (settled and known is None) or (known is not None and one.start_bytes > known):
+                self._expected[one.agent] = one.start_bytes
         self.refresh()
 
     def make_room(self, *, wanted: bool) -> list[str]:

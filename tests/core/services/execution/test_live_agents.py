@@ -69,28 +69,40 @@ def test_a_new_process_counts_as_expected_and_a_settled_one_as_measured(at: Exec
     assert at.live.memory_bytes == 10 * MIB
 
 
-def test_the_next_process_is_expected_to_take_what_settled_ones_take(at: Executor) -> None:
-    for number in (1, 2, 3):
-        at.start(number)
-    at.settle()
-    at.measure(_1=100, _2=200, _3=5_000)
-    assert at.live.room().expected == {"codex": 200 * MIB}
-    at.start(4)
-    at.start(5, "gemini")
-    assert at.live.room().taken["run_4"] == 200 * MIB
-    assert at.live.room().taken["run_5"] == EXPECTED_BYTES
-
-
-def test_of_quick_processes_the_peak_is_expected(at: Executor) -> None:
+def test_the_next_process_is_expected_to_take_what_the_last_one_took_at_its_start(at: Executor) -> None:
     at.start(1)
-    at.end(1)
-    assert at.live.room().expected == {}
+    at.measure(_1=90)
+    at.measure(_1=70)
+    assert at.live.room().expected == {}, "it may not have started"
+    at.settle()
+    at.measure(_1=5_000)
+    assert at.live.room().expected == {"codex": 90 * MIB}, "what its tools take later is of this run"
     at.start(2)
-    at.measure(_2=90)
-    at.measure(_2=70)
+    at.start(3, "gemini")
+    assert at.live.room().taken["run_2"] == 90 * MIB
+    assert at.live.room().taken["run_3"] == EXPECTED_BYTES
+    at.measure(_2=200)
+    assert at.live.room().expected == {"codex": 200 * MIB}, "at once, so that no more are started than fit"
+    at.measure(_2=100)
+    at.end(1)
     at.end(2)
-    assert at.live.room().expected == {"codex": 90 * MIB}
-    assert (at.live.room().taken, len(at.live)) == ({}, 0)
+    at.start(4, held_for=0)
+    at.measure(_4=60)
+    at.measure(_4=50)
+    at.end(4)
+    assert at.live.room().expected == {"codex": 60 * MIB}
+    assert list(at.live.room().taken) == ["run_3"]
+
+
+def test_a_quick_process_may_raise_what_is_expected_and_never_lowers_it(at: Executor) -> None:
+    for number, size, held_for, expected in (
+        *((1, 10, None, None), (2, 20, 0.0, 20)),
+        *((3, 30, None, 30), (4, 10, None, 30), (5, 10, 0.0, 10)),
+    ):
+        at.start(number, held_for=held_for)
+        at.measure(**{f"_{number}": size})
+        at.end(number)
+        assert at.live.room().expected == ({} if expected is None else {"codex": expected * MIB})
 
 
 def test_the_room_is_the_same_object_until_something_changes(at: Executor) -> None:
