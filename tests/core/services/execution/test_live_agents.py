@@ -94,7 +94,7 @@ def test_the_next_process_is_expected_to_take_what_the_last_one_took_at_its_star
     assert list(at.live.room().taken) == ["run_3"]
 
 
-def test_a_quick_process_may_raise_what_is_expected_and_never_lowers_it(at: Executor) -> None:
+def test_a_quick_process_may_raise_the_expectation_and_never_lowers_it(at: Executor) -> None:
     for number, size, held_for, expected in (
         *((1, 10, None, None), (2, 20, 0.0, 20)),
         *((3, 30, None, 30), (4, 10, None, 30), (5, 10, 0.0, 10)),
