@@ -23,6 +23,7 @@ OPEN = {
     "SandboxCapabilities.reason": "text for people",
     "TextTrace.reason": "text for people",
     "AppliedFile.reason": "text for people",
+    "Run.agentMode": "a mode of the agent's own",
     "RegisteredAgent.boxedMode": "a mode that the agent names",
     "RegisteredAgent.mode": "a mode that the agent names",
     "AppliedRedriveFilter.reason": "as the client sent it",
