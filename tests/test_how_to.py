@@ -29,6 +29,10 @@ from tests.support.stub import standing
 
 PAGES = {
     "README.md": "here",
+    "docs/how-to/agent-claude.md": "tests/agents/test_pages.py",
+    "docs/how-to/agent-codex.md": "tests/agents/test_pages.py",
+    "docs/how-to/agent-gemini.md": "tests/agents/test_pages.py",
+    "docs/how-to/agent-opencode.md": "tests/agents/test_pages.py",
     "docs/how-to/approve.md": "here",
     "docs/how-to/back-up-and-prove.md": "here",
     "docs/how-to/ci-token.md": "here",

@@ -81,9 +81,10 @@ def stand_in(text: str, *switches: str) -> str:
     """Return a file of one agent, in which the fake agent stands in for its program."""
     argv = json.dumps([sys.executable, "-I", "-S", str(FAKE_AGENT), *switches])
     (name,) = tomllib.loads(text)["agents"]
+    url = "{gateway}" if {"wire=anthropic", "wire=gemini"} & set(switches) else "{gateway}/v1"
     lines = [
         *(f"argv = {argv}", 'mode = "default"', 'boxedMode = "default"', f"readOnly = {json.dumps([str(FAKE_AGENT)])}"),
-        *(f"[agents.{name}.env]", 'FAKE_URL = "{gateway}/v1"', 'FAKE_KEY = "{key}"', 'FAKE_MODEL = "{model}"'),
+        *(f"[agents.{name}.env]", f'FAKE_URL = "{url}"', 'FAKE_KEY = "{key}"', 'FAKE_MODEL = "{model}"'),
     ]
     return "\n".join((text, *lines))
 

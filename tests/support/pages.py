@@ -46,6 +46,10 @@ class Page:
         assert found == language, f"{self.name}: expected {language}, found {found}:\n{text}"
         return self.changed(text)
 
+    def leave(self) -> None:
+        """Leave the other blocks to another test."""
+        self._left.clear()
+
     def changed(self, text: str) -> str:
         """Return a text with the changes of this machine."""
         for old, new in self.changes.items():

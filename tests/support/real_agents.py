@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from athena_core.agents.known import templates
 from tests.support.agent_model import Calls
 
 PLACE = Path(__file__).parents[2] / ".agents"
 """Directory with the packages of each agent."""
+LOCKS = Path(__file__).parents[1] / "agents"
+"""Directory with the locked packages of each agent."""
 
 
 class RealAgent(NamedTuple):
@@ -24,6 +27,11 @@ class RealAgent(NamedTuple):
     argument: str
     path: tuple[str, ...] = ()
     """Directories below the packages that come first in its PATH."""
+
+    @property
+    def wire(self) -> str:
+        """The wire in which it asks models."""
+        return str(templates()[self.name]["wire"])
 
     @property
     def packages(self) -> Path:
