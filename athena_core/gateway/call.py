@@ -72,6 +72,7 @@ class Call:
         self._answer: Answer | None = None
         self._outcome: CallOutcome = "cut"
         self._problem = CUT
+        self._foreign_model = False
 
     async def make(self, asked: ModelCall, served: str) -> None:
         """Reserve, send and pass the answer on. Raise Refusal, CallBudgetReached, OSError or an error of the ledger.
@@ -95,6 +96,7 @@ class Call:
     def refused(self, refusal: Refusal) -> None:
         """Note that the gateway itself answered the call, or cut its answer off."""
         self._problem = refusal.message
+        self._foreign_model = refusal.code == "athena_model"
         if refusal.code in SERVER_CODES:
             self._outcome = "failed"
         else:
@@ -114,6 +116,7 @@ class Call:
             problem=one_line(self._problem)[:MAX_EXCERPT_CHARS],
             cost=self._cost() if self._is_paid() else None,
             latency_ms=round((self._clock.monotonic() - self._began) * 1_000),
+            foreign_model=self._foreign_model,
         )
 
     def _is_paid(self) -> bool:

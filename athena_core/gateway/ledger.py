@@ -24,6 +24,8 @@ class EndedCall(NamedTuple):
     problem: str
     cost: CallCost | None
     latency_ms: int
+    foreign_model: bool = False
+    """True if the call was refused because the profile does not allow its model."""
 
 
 class Ledger(Protocol):

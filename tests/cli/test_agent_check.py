@@ -23,6 +23,7 @@ PACE = Pace(start=30, resume=5, prompt=20, silence=10, cancel=5)
 ODD: Mapping[str, set[str]] = {
     "title-call": {"side-calls"},
     "late-call": {"late-calls"},
+    "other-model": {"side-calls"},
     "retries=1": {"repeats"},
     "retries=9": {"repeats", "stops"},
     "end-turn-after-failure": {"admits"},

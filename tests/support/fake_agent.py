@@ -27,6 +27,7 @@ SWITCHES = {
     # How it asks the model
     "wire": "openai-chat (default), openai-responses, anthropic or gemini",
     "title-call": "asks the model for a title as well, before the first turn of a session",
+    "other-model": "asks another model for a title before it ends a turn, or for the rest of the turn (turn)",
     "late-call": "asks the model once more after the answer to the prompt",
     "retries": "repeats a refused model call this many times",
     "end-turn-after-failure": "says that the turn ended well when a model call failed",
@@ -93,6 +94,7 @@ SWITCHES = {
     "memory": "takes this many MiB",
 }  # fmt: skip
 
+OTHER_MODEL = "another-model"
 INTERRUPTED = "[The call was interrupted; its outcome is unknown.]"
 TOOLS = {
     "shell": {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]},
@@ -568,12 +570,13 @@ class Agent:
             self._ask_model([{"role": "user", "content": "Suggest what to ask next."}], lambda text: None)
 
     def _converse(self, session: Session, usage: list[tuple[int, int]]) -> None:
+        title = [{"role": "user", "content": "Give this conversation a title: " + session.messages[0]["content"]}]
         if self.on("title-call") and not session.titled:
             session.titled = True
-            title = [{"role": "user", "content": "Give this conversation a title: " + session.messages[0]["content"]}]
             usage.append(self._ask_model(title, lambda text: None).usage)
         while True:
-            turn = self._ask_model(session.messages, self._say(session))
+            other = OTHER_MODEL if usage and self.on("other-model", "turn") else None
+            turn = self._ask_model(session.messages, self._say(session), other)
             usage.append(turn.usage)
             calls = [
                 {"id": call[0], "type": "function", "function": {"name": call[1], "arguments": call[2]}}
@@ -583,6 +586,11 @@ class Agent:
             session.messages.append(answered | ({"tool_calls": calls} if calls else {}))
             session.save()
             if not turn.calls:
+                if self.on("other-model", ""):
+                    try:
+                        self._ask_model(title, lambda text: None, OTHER_MODEL)
+                    except ModelFailed:
+                        pass
                 return
             for call in turn.calls:
                 result = self._call(session, call[0], call[1], call[2])
@@ -596,15 +604,14 @@ class Agent:
 
         return say
 
-    def _ask_model(self, messages: list[Json], say: Say) -> Turn:
+    def _ask_model(self, messages: list[Json], say: Say, model: str | None = None) -> Turn:
         request, read = WIRES[self.switches.get("wire") or "openai-chat"]
         failure = ModelFailed()
         for _ in range(1 + int(self.switches.get("retries") or 0)):
             turn = Turn()
             try:
-                self._http = Http(
-                    os.environ["FAKE_URL"], os.environ["FAKE_KEY"], *request(os.environ["FAKE_MODEL"], messages)
-                )
+                path, body = request(model or os.environ["FAKE_MODEL"], messages)
+                self._http = Http(os.environ["FAKE_URL"], os.environ["FAKE_KEY"], path, body)
                 if self._http.status != 200:
                     raise ModelFailed(b"\n".join(self._http.lines()).decode())
                 for event in events(self._http):

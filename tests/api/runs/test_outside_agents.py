@@ -22,6 +22,8 @@ AGENTS = {
     "silent": ("never-asks",),
     "forgets": ("forgets", "never-asks"),
     "no-resume": ("no-resume",),
+    "titles": ("other-model",),
+    "switches": ("other-model=turn",),
     "open": ("shows-work",),
 }
 
@@ -172,6 +174,22 @@ def test_a_run_that_takes_too_long_times_out(site: AgentSite) -> None:
     run_id = site.start("takes too long", SLEEP, profile=profile)
     assert site.server.api.await_ending(run_id) == "run.timed-out"
     assert site.processes() == []
+
+
+@pytest.mark.heavy
+def test_a_title_of_a_model_that_the_profile_does_not_allow_decides_nothing(site: AgentSite) -> None:
+    profile = site.profile("titles", permissions=ALLOW_ALL)
+    run_id = site.start("has no title", EDIT, "Done.", profile=profile)
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert len(site.payloads(run_id, "usage.recorded")) == 2
+
+
+@pytest.mark.heavy
+def test_a_turn_that_goes_on_with_such_a_model_fails(site: AgentSite) -> None:
+    profile = site.profile("switches", permissions=ALLOW_ALL)
+    run_id = site.start("changes its model", EDIT, "Done.", profile=profile)
+    assert site.server.api.await_ending(run_id) == "run.failed"
+    assert site.failure(run_id)[0] == "PROVIDER_ERROR"
 
 
 @pytest.mark.heavy

@@ -354,13 +354,13 @@ async def test_what_was_not_offered_is_refused_and_the_turn_goes_on(tmp_path: Pa
 
 
 async def test_calls_of_the_model_outside_of_a_turn_count(tmp_path: Path) -> None:
-    switches = ("title-call", "late-call", "wrong-usage", "late-updates", "answers-twice")
+    switches = ("title-call", "other-model", "late-call", "wrong-usage", "late-updates", "answers-twice")
     async with agent_model(EDIT, "Done.") as model, fake_agent(tmp_path / "home", model, *switches) as agent:
         await agent.begin(tmp_path)
         assert await agent.prompt() == "end_turn"
-        while model.answered < 4:
+        while model.answered < 5:
             await asyncio.sleep(0.005)
-        assert model.spent == (4 * TOKENS[0], 4 * TOKENS[1])
+        assert model.spent == (5 * TOKENS[0], 5 * TOKENS[1])
         while not agent.client.ignored["late"] and agent.text == "Done.":
             await asyncio.sleep(0.005)
         assert agent.text == "Done."

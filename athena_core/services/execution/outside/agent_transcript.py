@@ -80,6 +80,8 @@ class AgentTranscript:
         """True if the last event of the turn is a refused call."""
         self.refusals = 0
         """Refused calls of the living process."""
+        self.calls_mentioned = 0
+        """Tool calls that the agent asked for or reported."""
         self._assignment = assignment
         self._recorder = recorder
         self._mask = mask
@@ -270,6 +272,7 @@ class AgentTranscript:
             fits = CALL_ID.fullmatch(call.id) and call.id not in self._taken
             call_id = call.id if fits else self._ids.new("call")
             self._taken.add(call_id)
+            self.calls_mentioned += 1
             entry = self._entries[call.id] = TranscriptCall(call, call_id)
         return entry
 

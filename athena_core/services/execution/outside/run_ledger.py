@@ -74,6 +74,8 @@ class RunLedger:
         self._lock = asyncio.Lock()
         self._ended = asyncio.Event()
         """Set, and replaced, when a call has ended."""
+        self._calls_at_answer: int | None = None
+        """Tool calls that the agent had mentioned at the last answer of a model."""
         self._recorded = 0
         """The part of the daily budget that the record holds for the open calls."""
         self._in_doubt = False
@@ -171,10 +173,16 @@ class RunLedger:
         return any(other.micro_usd and not other.waits for number, other in self._open.items() if number != call)
 
     async def ended(self, ended: EndedCall) -> None:
-        """Record what a call cost. The last call that ended decides whether the turn may count as answered."""
+        """Record what a call cost. The last call that ended decides whether the turn may count as answered.
+
+        Some agents ask a model of their own choice for a title, beside or after the answer. If the profile does not
+        allow that model, it decides nothing, unless the agent made a tool call since the last answer.
+        """
         self.alive()
         if ended.outcome == "answered":
-            self.failure = None
+            self.failure, self._calls_at_answer = None, self._transcript.calls_mentioned
+        elif ended.foreign_model and self._calls_at_answer == self._transcript.calls_mentioned:
+            pass
         elif ended.outcome != "cut":
             self.failure = ended.problem or "The model call failed."
         async with self._lock:
