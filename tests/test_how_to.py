@@ -4,8 +4,7 @@ import json
 import os
 import shutil
 import ssl
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -23,7 +22,7 @@ from tests.support.keyed_api import keyed
 from tests.support.model import acting, call
 from tests.support.nginx import free_port
 from tests.support.outside_agents import stand_in, write_agents
-from tests.support.pages import Page, Shell, blocks
+from tests.support.pages import PROFILE, RUN, Page, Shell, blocks, is_ready, served
 from tests.support.server import Server
 from tests.support.stub import standing
 
@@ -77,31 +76,11 @@ def shell_of(server: Server, directory: Path, **settings: str) -> Shell:
     return Shell(directory, api_base_url=server.url, state_dir=str(server.state_dir), **settings)
 
 
-PROFILE, RUN = "hp_01M87A", "run_01M87A"
-"""The ids that the pages show."""
-
 SCRIPT = (
     call("files", action="read", path="notes.md"),
     call("files", action="write", path="summary.md", content="Pears rose, apples fell."),
     "I wrote summary.md.",
 )
-
-
-@contextmanager
-def served(shell: Shell, command: str) -> Iterator[None]:
-    """Serve in the shell's directory, on a port of this machine, with the command of a page. Later commands call it."""
-    port = free_port()
-    url = shell.environment["ATHENA_API_BASE_URL"] = f"http://127.0.0.1:{port}"
-    process = shell.begin(f"{command.strip()} --port {port}")
-    try:
-        for _ in soon():
-            if is_ready(f"{url}/readyz"):
-                break
-            assert process.poll() is None
-        yield
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 def connected(shell: Shell, command: str) -> Json:
@@ -497,10 +476,3 @@ def test_two_machines(cluster: postgres.Cluster, tmp_path: Path) -> None:
         processes[0].kill()
         on_b = check.replace(ports["8787"], ports["8788"])
         assert machines[1].run(on_b).count("Who are you?") >= 2
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return httpx2.get(url).status_code == 200
-    except httpx2.TransportError:
-        return False

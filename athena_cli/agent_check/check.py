@@ -13,6 +13,8 @@ from athena_cli.agent_check.subject import Subject
 
 AT_ONCE = 4
 """Runs at once, if nothing else is said: agents take up to 700 MiB each."""
+STARTS = 6
+"""Starts of an agent for which a row of runs gets more time."""
 STAGES: tuple[Stage, ...] = ("interview", "first", "runs", "kill", "last")
 
 
@@ -88,6 +90,13 @@ def needed(keys: Collection[str]) -> set[str]:
     return found
 
 
+async def _deadline(row: CheckRow, subject: Subject) -> float:
+    """Return the seconds that a row may take: more for an agent that starts slowly, or on a busy machine."""
+    if row.stage == "interview":
+        return subject.pace.interview
+    return subject.pace.row + STARTS * ((await subject.interview()).start_seconds or 0.0)
+
+
 async def try_row(row: CheckRow, subject: Subject, results: Mapping[str, RowResult]) -> RowResult:
     """Try a row within its deadline."""
     began = time.monotonic()
@@ -101,7 +110,7 @@ async def try_row(row: CheckRow, subject: Subject, results: Mapping[str, RowResu
         if results[key].result != "ok":
             return result("not tried", f"It needs the row {key!r}.")
     try:
-        async with asyncio.timeout(subject.pace.interview if row.stage == "interview" else subject.pace.row):
+        async with asyncio.timeout(await _deadline(row, subject)):
             return result("ok", await row.look(subject))
     except NotTried as why:
         return result("not tried", str(why))

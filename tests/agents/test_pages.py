@@ -9,10 +9,9 @@ import pytest
 from athena_core.system.sandbox import probe
 from tests.support.agent_model import AgentModel, Writes
 from tests.support.outside_agents import stand_in, write_agents
-from tests.support.pages import Page, Shell
+from tests.support.pages import PROFILE, RUN, Page, Shell, served
 from tests.support.real_agents import LOCKS, PLACE, REAL_AGENTS, RealAgent
 from tests.support.stub import standing
-from tests.test_how_to import PROFILE, RUN, served
 
 PAGES = {
     "codex": "docs/how-to/agent-codex.md",

@@ -4,15 +4,23 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx2
+
 from tests.support import tree
+from tests.support.api import soon
+from tests.support.nginx import free_port
 
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"^<!-- ([\w.-]+): begin .*?^<!-- \1: end -->$", re.DOTALL | re.MULTILINE)
 SECONDS = 120
+PROFILE, RUN = "hp_01M87A", "run_01M87A"
+"""The ids that the pages show."""
 
 
 def blocks(name: str) -> list[tuple[str, str]]:
@@ -100,3 +108,27 @@ class Shell:
             stdout=subprocess.PIPE,
             text=True,
         )
+
+
+@contextmanager
+def served(shell: Shell, command: str) -> Iterator[None]:
+    """Serve in the shell's directory, on a port of this machine, with the command of a page. Later commands call it."""
+    port = free_port()
+    url = shell.environment["ATHENA_API_BASE_URL"] = f"http://127.0.0.1:{port}"
+    process = shell.begin(f"{command.strip()} --port {port}")
+    try:
+        for _ in soon():
+            if is_ready(f"{url}/readyz"):
+                break
+            assert process.poll() is None
+        yield
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(url).status_code == 200
+    except httpx2.TransportError:
+        return False
