@@ -225,6 +225,15 @@ def test_a_client_that_hangs_up_while_its_call_waits_leaves_nothing_reserved() -
     assert bench.reserved() == 0
 
 
+def test_a_client_that_hangs_up_while_its_part_is_recorded_leaves_nothing_reserved() -> None:
+    bench = Bench(1_000, (None,))
+    scripts = [ScriptedCall(lasts=1.5 * COMMIT_SECONDS, ending="left")]
+    run_virtually(bench.calls(bench.ledgers[0], *scripts))
+    types = [one.type for one in bench.world.recorded["run_0"]]
+    assert types.count("budget.reserved") == 2  # the second one takes the first one back
+    assert bench.reserved() == 0
+
+
 def test_two_streams_that_both_want_more_do_not_wait_for_each_other() -> None:
     bench = Bench(None, (200,))
     scripts = [ScriptedCall(parts=(90, 90)), ScriptedCall(parts=(90, 90))]
