@@ -23,7 +23,7 @@ AGENTS = {
     "forgets": ("forgets", "never-asks"),
     "no-resume": ("no-resume",),
     "titles": ("other-model",),
-    "switches": ("other-model=turn",),
+    "switches": ("other-model=turn", "end-turn-after-failure"),
     "open": ("shows-work",),
 }
 
