@@ -609,12 +609,13 @@ class Agent:
         failure = ModelFailed()
         for _ in range(1 + int(self.switches.get("retries") or 0)):
             turn = Turn()
+            http: Http | None = None
             try:
                 path, body = request(model or os.environ["FAKE_MODEL"], messages)
-                self._http = Http(os.environ["FAKE_URL"], os.environ["FAKE_KEY"], path, body)
-                if self._http.status != 200:
-                    raise ModelFailed(b"\n".join(self._http.lines()).decode())
-                for event in events(self._http):
+                http = self._http = Http(os.environ["FAKE_URL"], os.environ["FAKE_KEY"], path, body)
+                if http.status != 200:
+                    raise ModelFailed(b"\n".join(http.lines()).decode())
+                for event in events(http):
                     read(event, turn, say)
                 if turn.ended and not self._cancelled.is_set():
                     return turn
@@ -624,9 +625,10 @@ class Agent:
             except ModelFailed as error:
                 failure = error
             finally:
-                if self._http:
-                    self._http.close()
-                self._http = None
+                if http:
+                    http.close()
+                if self._http is http:  # a call after the turn overlaps with the next turn
+                    self._http = None
             if self._cancelled.is_set():
                 raise Cancelled
         raise failure
