@@ -307,7 +307,7 @@ class Folded:
                 runs[stream] = [
                     *(position, stream, session_id, "running", at, run.directive_id, run.harness_profile_id),
                     *(run.provider, run.model, trace, 0, None, None, None, None, None, None, 0, None, None, 0),
-                    *(None, None, None, None),
+                    *(None, None, None, None, None, None, None),
                 ]
                 new[ID].append((stream, "run", tail_of(stream), session_id, stream))
                 self.fleet.admitted(run.provider, at)

@@ -305,6 +305,7 @@ STORY = (
     Case("init", "--provider mock"),
     Case("api serve", "--port 0", settings={"state_dir": "$dir/third"}, lines=1),
     Case("demo", "--port 65536", code=2, says="is not a port"),
+    Case("agents list"),
     Case("agents check", "nobody", code=5, says="no template"),
     Case("worker", "--concurrency 2", settings={"state_dir": "$dir/third"}, lines=1),
 )

@@ -198,7 +198,6 @@ class AgentAttached(Event):
 
     TYPE: ClassVar[str] = "agent.attached"
     SHOWS: ClassVar[Shows] = Shows(
-        views="the page of the run folds it from the run's events",
         explain=True,
         simulate=FREES_NOTHING,
         console=True,
