@@ -47,7 +47,7 @@ class LiveAgentProcess(Value):
     waiting: bool
 
 
-class Agents(Value):
+class AgentList(Value):
     """The outside agents of this server, and their processes, oldest first.
 
     ``memoryBytes`` is the memory of all processes, ``memoryBytesMax`` its limit, if there is one.
@@ -63,7 +63,7 @@ async def list_agents(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     """List the outside agents that are registered on this server, and their living processes with their memory."""
     live, creates = plane.live_agents, call.who.role.reaches(Role.OPERATOR)
     registered = await plane.agents.looked_at()
-    agents = Agents(
+    agents = AgentList(
         agents=tuple(_shown(plane, agent, missing, creates) for agent, missing in registered),
         live=tuple(_live(plane, call.who)),
         memory_bytes=live.memory_bytes,
@@ -110,7 +110,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "agents.list",
         "GET /agents",
         list_agents,
-        answer=Agents,
+        answer=AgentList,
         command="agents list",
         narrows={"sessions", "runs"},
     ),

@@ -101,6 +101,7 @@ def test_after_a_restore_cursors_up_to_the_fork_are_valid_and_those_above_it_are
             api.run(f"instead {number}")
         assert api.types(cursor=below)[0] == "log.forked"
         assert refused_by(api.get, "/events", cursor=above)[1] == "CURSOR_FOREIGN"
+        assert len(api.items("/runs")) == 4  # from the views that were built anew
         api.close()
     assert terminal.run("verify").data["ok"]
     assert terminal.run("replay", "--verify").data["outcome"] == "equal"

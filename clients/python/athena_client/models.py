@@ -396,6 +396,22 @@ class AgentActivity(Model, frozen=True, kw_only=True):
     """Newest calls that have not ended, oldest first; absent without one."""
 
 
+class AgentList(Model, frozen=True, kw_only=True):
+    """The outside agents of this server, and their processes, oldest first.
+
+    `memory_bytes` is the memory of all processes, `memory_bytes_max` its limit, if there is one.
+    """
+
+    agents: list[RegisteredAgent]
+    """The registered agents, by name."""
+    live: list[LiveAgentProcess]
+    """Processes of agents that work on runs of this server, oldest first."""
+    memory_bytes: int
+    """Memory of all processes, a few seconds ago."""
+    memory_bytes_max: int | None = None
+    """Limit of this memory; absent without one."""
+
+
 class AgentMatch(Model, frozen=True, kw_only=True):
     """Tool calls of this kind, or commands that begin with these words; without a field, all calls."""
 
@@ -430,22 +446,6 @@ class AgentRule(Model, frozen=True, kw_only=True):
     """Calls that the rule is about."""
     approval: AgentRuleApproval
     """`allow`, `ask` a person before a call, or `deny`."""
-
-
-class Agents(Model, frozen=True, kw_only=True):
-    """The outside agents of this server, and their processes, oldest first.
-
-    `memory_bytes` is the memory of all processes, `memory_bytes_max` its limit, if there is one.
-    """
-
-    agents: list[RegisteredAgent]
-    """The registered agents, by name."""
-    live: list[LiveAgentProcess]
-    """Processes of agents that work on runs of this server, oldest first."""
-    memory_bytes: int
-    """Memory of all processes, a few seconds ago."""
-    memory_bytes_max: int | None = None
-    """Limit of this memory; absent without one."""
 
 
 class AnchorReceipt(Model, frozen=True, kw_only=True):

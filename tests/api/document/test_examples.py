@@ -16,7 +16,7 @@ WITHOUT = {
     *("DeadLetterAnswer", "DecidedDeadLetterAnswer", "NoteBody"),  # nothing of the scenario fails for good
     *("MessageAnswer", "MessageBody"),  # needs a persona
     *("PersonaRunBody", "PersonaRunDetailsAnswer", "PersonaRunOutputAnswer"),  # needs a persona and a repository
-    "AgentsAnswer",  # needs a file of agents
+    "AgentListAnswer",  # needs a file of agents
     "EvidenceAnswer",  # the mock provider attaches none
     *("NoteTextAnswer", "ReadMemoryBody"),  # needs a note in the workspace
     "ResumeBody",  # needs a run that its budget has paused

@@ -1,6 +1,6 @@
 // The outside agents of the server: the registered ones, and the processes that work on runs.
 
-import type { Agents, LiveAgentProcess } from "@projectathena/client";
+import type { AgentList, LiveAgentProcess } from "@projectathena/client";
 import { listAgents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Panel, RunLink, Table, Time } from "../components/ui";
@@ -70,6 +70,6 @@ export function OutsideAgents(): JSX.Element | null {
 
 const memory = (processes: readonly LiveAgentProcess[]): number => processes.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
 
-function memoryOf({ memoryBytes, memoryBytesMax }: Agents): string {
+function memoryOf({ memoryBytes, memoryBytesMax }: AgentList): string {
   return memoryBytesMax ? `${size(memoryBytes)} of ${size(memoryBytesMax)}` : size(memoryBytes);
 }

@@ -120,13 +120,13 @@ class AsyncOperations(AsyncCore):
         answer: models.Workers = await self.request("GET", "/workers", models.Workers)
         return answer
 
-    async def list_agents(self) -> models.Agents:
+    async def list_agents(self) -> models.AgentList:
         """List the outside agents that are registered on this server, and their living processes with their memory.
 
         Raises:
             AthenaError: An error of every call.
         """
-        answer: models.Agents = await self.request("GET", "/agents", models.Agents)
+        answer: models.AgentList = await self.request("GET", "/agents", models.AgentList)
         return answer
 
     @overload

@@ -116,13 +116,13 @@ class Operations(Core):
         answer: models.Workers = self.request("GET", "/workers", models.Workers)
         return answer
 
-    def list_agents(self) -> models.Agents:
+    def list_agents(self) -> models.AgentList:
         """List the outside agents that are registered on this server, and their living processes with their memory.
 
         Raises:
             AthenaError: An error of every call.
         """
-        answer: models.Agents = self.request("GET", "/agents", models.Agents)
+        answer: models.AgentList = self.request("GET", "/agents", models.AgentList)
         return answer
 
     @overload

@@ -340,7 +340,7 @@ export class Operations extends Transport {
   }
 
   /** List the outside agents that are registered on this server, and their living processes with their memory. */
-  async listAgents(options: ReadOptions = {}): Promise<types.Agents> {
+  async listAgents(options: ReadOptions = {}): Promise<types.AgentList> {
     return (await this.request(rows.listAgents, { ...options })).data;
   }
 

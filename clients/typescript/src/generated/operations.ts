@@ -4,7 +4,7 @@ import type { Operation } from "../operation.js";
 import type {
   AcceptedClock,
   ActiveRunPage,
-  Agents,
+  AgentList,
   AnchorReceipt,
   AnsweredAsks,
   AppliedRun,
@@ -93,7 +93,7 @@ export const acceptClock: Operation<AcceptedClock> = { id: "acceptClock", method
 export const getViewDigests: Operation<ViewDigests> = { id: "getViewDigests", method: "GET", path: "/admin/digests", command: "digests" };
 export const findIds: Operation<FoundIds> = { id: "findIds", method: "GET", path: "/ids/:part", command: "ids find" };
 export const listWorkers: Operation<Workers> = { id: "listWorkers", method: "GET", path: "/workers", command: "workers" };
-export const listAgents: Operation<Agents> = { id: "listAgents", method: "GET", path: "/agents", command: "agents list" };
+export const listAgents: Operation<AgentList> = { id: "listAgents", method: "GET", path: "/agents", command: "agents list" };
 export const createRun: Operation<RunResult | Run> = { id: "createRun", method: "POST", path: "/runs", command: "run", waits: true };
 export const retryRun: Operation<RunResult | Run> = { id: "retryRun", method: "POST", path: "/runs/:runId/retry", command: "retry", waits: true };
 export const listRuns: Operation<RunPage> = { id: "listRuns", method: "GET", path: "/runs", command: "runs list" };

@@ -44,6 +44,22 @@ export interface AgentActivity {
   readonly calls?: readonly OpenCall[] | undefined;
 }
 
+/**
+ * The outside agents of this server, and their processes, oldest first.
+ *
+ * `memoryBytes` is the memory of all processes, `memoryBytesMax` its limit, if there is one.
+ */
+export interface AgentList {
+  /** The registered agents, by name. */
+  readonly agents: readonly RegisteredAgent[];
+  /** Processes of agents that work on runs of this server, oldest first. */
+  readonly live: readonly LiveAgentProcess[];
+  /** Memory of all processes, a few seconds ago. */
+  readonly memoryBytes: number;
+  /** Limit of this memory; absent without one. */
+  readonly memoryBytesMax?: number | undefined;
+}
+
 /** Tool calls of this kind, or commands that begin with these words; without a field, all calls. */
 export interface AgentMatch {
   /** Kind of the call, as the agent says; absent: any. */
@@ -81,22 +97,6 @@ export interface AgentRule {
 export type AgentRuleApproval = "allow" | "ask" | "deny";
 
 export type AgentToolKind = "delete" | "edit" | "execute" | "fetch" | "move" | "other" | "read" | "search" | "think";
-
-/**
- * The outside agents of this server, and their processes, oldest first.
- *
- * `memoryBytes` is the memory of all processes, `memoryBytesMax` its limit, if there is one.
- */
-export interface Agents {
-  /** The registered agents, by name. */
-  readonly agents: readonly RegisteredAgent[];
-  /** Processes of agents that work on runs of this server, oldest first. */
-  readonly live: readonly LiveAgentProcess[];
-  /** Memory of all processes, a few seconds ago. */
-  readonly memoryBytes: number;
-  /** Limit of this memory; absent without one. */
-  readonly memoryBytesMax?: number | undefined;
-}
 
 /** An anchor of another log: its id, a position, the chain value there in hex, and the time it was taken. */
 export interface AnchorBody {
