@@ -12,8 +12,8 @@ from athena_core.agents.peer import Ending, EndState
 MALFORMED: frozenset[EndState] = frozenset(
     ("line-too-long", "invalid-json", "invalid-message", "unknown-answer", "input-blocked")
 )
-REFUSED_CALLS_MAX = 3
-"""Refused model calls after which an agent still counts as one that stops."""
+REFUSED_CALLS_MAX = 8
+"""Refused model calls after which an agent still counts as one that stops. Claude Code makes seven within 0.2 s."""
 REFUSED_SECONDS_MAX = 10.0
 ONCE = "allow_once"
 CALLS = 2
