@@ -29,7 +29,8 @@ def registered(agent: RealAgent, text: str) -> str:
         return text.replace(shown, str(PLACE / agent.name))
     entry = tomllib.loads(text)["agents"][agent.name]
     kept = [f"[agents.{agent.name}]", *(f"{member} = {json.dumps(entry[member])}" for member in ("template", "model"))]
-    return stand_in("\n".join(kept), f"wire={agent.wire}")
+    asks = () if agent.name != "codex" else ("never-asks",)  # as it does in a sandbox
+    return stand_in("\n".join(kept), f"wire={agent.wire}", *asks)
 
 
 @pytest.mark.parametrize("name", PAGES)
