@@ -229,9 +229,7 @@ def test_an_agent_that_dies_while_it_asks_is_started_after_the_answer(site: Agen
 
 
 @pytest.mark.heavy
-def test_a_server_that_was_killed_parks_the_run_and_uses_the_answer(
-    tmp_path: Path, store: dict[str, str]
-) -> None:
+def test_a_server_that_was_killed_parks_the_run_and_uses_the_answer(tmp_path: Path, store: dict[str, str]) -> None:
     with agent_site(tmp_path, {"fake": ()}, **store) as site:
         task = "outlives its server"
         run_id = site.start(task, EDIT, "Done.", profile=site.profile())
