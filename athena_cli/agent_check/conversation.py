@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from athena_cli.agent_check.processes import Process, memory_of, tree_of
 from athena_cli.agent_check.scripted.model_server import ScriptedServer
@@ -115,7 +115,7 @@ class Conversation:
         self._stack = AsyncExitStack()
         self._url = server.url
         self.ledger = CheckLedger()
-        self.answer: str | None = "allow_once"
+        self.answer: Literal["allow_once", "reject_once"] | None = "allow_once"
         """The kind of the option that the person chooses; None: none."""
         self.marker: Path | None = None
         """The file that the command of the prompt makes first."""
@@ -231,7 +231,7 @@ class Conversation:
             finally:
                 self._asking.discard(call_id)
             self.decided += 1
-            option = next((option for option in request.options if option.kind == answer), None)
+            option = request.option(answer) if answer else None
             return option.option_id if option else None
 
         return choose

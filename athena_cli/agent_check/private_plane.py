@@ -1,7 +1,6 @@
 """The private plane of a check: a server of its own, whose models are scripts, and which the check may kill."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
@@ -15,7 +14,7 @@ from athena_cli.agent_check.processes import Process, alive, tree_of
 from athena_cli.agent_check.scripted.model import AgentModel, Script, ScriptedAnswer, ScriptedRequest
 from athena_cli.agent_check.scripted.model_server import ScriptedServer
 from athena_cli.agent_check.scripted.wires import Tokens
-from athena_cli.private_server import HOST, PrivateServer
+from athena_cli.private_server import PrivateServer, free_port
 
 Json: TypeAlias = dict[str, Any]
 
@@ -37,7 +36,7 @@ class PrivatePlane:
 
     def __init__(self, directory: Path, agents_file: Path) -> None:
         self.state_dir = directory / "state"
-        self.port = _free_port()
+        self.port = free_port(0)
         self._directory = directory
         self._agents_file = agents_file
         self._models: dict[str, AgentModel] = {}
@@ -172,9 +171,3 @@ class KillPoint:
             await self._kill()
         finally:
             self._killed.set()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

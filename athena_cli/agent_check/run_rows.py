@@ -190,10 +190,7 @@ async def _went_on(run: CheckedRun, name: str, content: str) -> str:
     found = await run.read(name)
     if found != content:
         raise Differs(f"{name} should hold {content!r} and holds {found!r}.")
-    how = [one["how"] for one in await run.payloads("agent.attached")]
-    if len(how) < 2:  # noqa: PLR2004 - the first process and another one
-        raise Differs("The agent was not attached again.")
-    return f"went on, {' and '.join(how[1:])}"
+    return f"went on, {await attached_again(run)}"
 
 
 @row(
@@ -230,7 +227,7 @@ async def _killed_streaming(subject: Subject) -> str:
     await hung(run)
     await run.kill_agent()
     await run.ended()
-    return await _attached_again(run)
+    return f"completed, {await attached_again(run)}"
 
 
 async def hung(run: CheckedRun) -> None:
@@ -238,11 +235,12 @@ async def hung(run: CheckedRun) -> None:
     await run.until(lambda record: run.model.hung.is_set(), "its model was asked")
 
 
-async def _attached_again(run: CheckedRun) -> str:
+async def attached_again(run: CheckedRun) -> str:
+    """Return how further processes of the agent were attached. Raise Differs if there was none."""
     how = [one["how"] for one in await run.payloads("agent.attached")]
     if len(how) < 2:  # noqa: PLR2004 - the first process and another one
         raise Differs("The agent was not attached again.")
-    return f"completed, {' and '.join(how[1:])}"
+    return " and ".join(how[1:])
 
 
 @row(
@@ -437,7 +435,7 @@ async def _athena_streaming(subject: Subject) -> str:
     await hung(run)
     await subject.athena_dies("athena-streaming")
     await run.ended()
-    return await _attached_again(run)
+    return f"completed, {await attached_again(run)}"
 
 
 @row(

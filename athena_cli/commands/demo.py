@@ -25,8 +25,9 @@ def demo(
     import asyncio
     from contextlib import suppress
 
-    from athena_cli.demo.process import free_port, place, show
+    from athena_cli.demo.process import place, show
     from athena_cli.demo.terminal import Screen
+    from athena_cli.private_server import free_port
 
     listen = free_port(port)
     with place(keep) as directory, suppress(asyncio.CancelledError):

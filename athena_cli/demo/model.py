@@ -7,11 +7,11 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import closing, suppress
 from typing import Any, NamedTuple
 
 from athena_cli.demo import script
 from athena_cli.demo.script import Turn, turns_of
+from athena_cli.private_server import LoopbackModel
 
 Wait = Callable[[float], Awaitable[None]]
 """Let seconds pass: with the machine's clock, or with the clock of the demo's history."""
@@ -27,39 +27,22 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close
 REFUSED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
 
 
-class ScriptedModel:
+class ScriptedModel(LoopbackModel):
     """A model server. It takes the time that ``wait`` lets pass before and, with ``streams``, between the words."""
 
     def __init__(self, wait: Wait = asyncio.sleep, *, streams: bool = True) -> None:
+        super().__init__()
         self._wait = wait
         self._streams = streams
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> str:
         """Listen on a free loopback port. Return the base URL."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        return f"{await self.listen()}/v1"
 
-    def close(self) -> None:
-        """Stop listening, and break off all answers."""
-        if self._server is not None:
-            self._server.close()
-        for task in self._serving:
-            task.cancel()
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer), suppress(ConnectionError, EOFError, asyncio.LimitOverrunError, ValueError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().splitlines()
-            size = next((int(line[15:]) for line in head if line.startswith("content-length:")), 0)
-            if 0 < size <= BODY_BYTES_MAX:
-                body = json.loads(await reader.readexactly(size))
-                await self._answer(Request.of(body), writer)
+    async def respond(self, head: str, size: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer a model call."""
+        if 0 < size <= BODY_BYTES_MAX:
+            await self._answer(Request.of(json.loads(await reader.readexactly(size))), writer)
 
     async def _answer(self, request: "Request", writer: asyncio.StreamWriter) -> None:
         turn = request.turn()

@@ -7,7 +7,6 @@ the driver live here, so they survive the server, as models and clients do elsew
 import asyncio
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,31 +21,13 @@ from athena_cli.demo.history import HOURS, write_history
 from athena_cli.demo.model import ScriptedModel
 from athena_cli.demo.terminal import Screen, keys
 from athena_cli.exit_codes import Failed, Misused
-from athena_cli.private_server import HOST, PrivateServer
+from athena_cli.private_server import PrivateServer
 
-PORT, PORT_MAX = 8787, 65_535
 AWAY_SECONDS = 3
 """Between the kill of the server and its start, long enough to be seen."""
 
 LOST = "crashed"
 """The status of a run that did not survive its server."""
-
-
-def free_port(wanted: int | None) -> int:
-    """Return the wanted port (0: any), by default 8787 or a free one. Raise Misused if the wanted one is taken."""
-    if wanted is not None and not 0 <= wanted <= PORT_MAX:
-        raise Misused(f"--port: {wanted} is not a port; expected 0 to {PORT_MAX}")
-    for port in (PORT, 0) if wanted is None else (wanted,):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError as error:
-                if port and wanted is None:
-                    continue
-                raise Misused(f"--port: cannot listen on {port}: {error.strerror}. Choose another one.") from error
-            return int(probe.getsockname()[1])
-    raise AssertionError("unreachable")
 
 
 @contextmanager
