@@ -4,7 +4,6 @@ A client names an agent. The program, its arguments and its environment stand in
 """
 
 import json
-import os
 import re
 import shutil
 import tomllib
@@ -14,9 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from athena_core.errors import ConfigError
+from athena_core.operator_file import FileFault, check_size, read_operator_file, table_of
 from athena_core.system import private_file
-from athena_core.system.dotenv import check_writers
-from athena_core.system.private_file import open_regular
 from athena_core.system.process import LANG, PATH
 from athena_core.text import one_line
 from athena_core.values import CLIENT_ID_CHARS_MAX, NAME
@@ -114,13 +112,6 @@ class KnownAgent(NamedTuple):
         return AgentLaunch(tuple(map(fill, self.argv)), environment | {"HOME": str(home)}, home, files)
 
 
-class _Fault(Exception):
-    """A mistake in the file: the path of the member and a sentence."""
-
-    def __init__(self, place: str, sentence: str) -> None:
-        super().__init__(f"{place}: {sentence}" if place else sentence)
-
-
 def read_agents(path: Path | None) -> Mapping[str, KnownAgent]:
     """Read the operator's file: JSON if its name ends with ``.json``, else TOML. Without a path no agent is known.
 
@@ -128,18 +119,9 @@ def read_agents(path: Path | None) -> Mapping[str, KnownAgent]:
     """
     if path is None:
         return {}
-    shown = one_line(str(path))
-    try:
-        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-            check_writers(path, os.fstat(file.fileno()), os.geteuid())
-            data = file.read(FILE_BYTES_MAX + 1)
-        return _parse(data, as_json=path.suffix == ".json")
-    except OSError as error:
-        raise ConfigError(f"ATHENA_AGENTS: {shown} cannot be read: {error.strerror}") from None
-    except _Fault as fault:
-        raise ConfigError(f"ATHENA_AGENTS: {shown}: {fault}") from None
-    except ConfigError as error:
-        raise ConfigError(f"ATHENA_AGENTS: {one_line(error.message)}") from None
+    return read_operator_file(
+        "ATHENA_AGENTS", path, FILE_BYTES_MAX, lambda data: _parse(data, as_json=path.suffix == ".json")
+    )
 
 
 @cache
@@ -150,26 +132,27 @@ def templates() -> Mapping[str, Mapping[str, Any]]:
 
 
 def _parse(data: bytes, *, as_json: bool) -> Mapping[str, KnownAgent]:
-    if len(data) > FILE_BYTES_MAX:
-        raise _Fault("", f"the file is larger than {FILE_BYTES_MAX} bytes. Remove some entries.")
+    check_size(data, FILE_BYTES_MAX)
     try:
         document = json.loads(data) if as_json else tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
         kind = "JSON" if as_json else "TOML"
-        raise _Fault("", f"not valid {kind} ({one_line(str(error))[:200]}). Correct the file.") from None
-    _check_members(_table(document, ""), "", ("agents",))
-    entries = _table(document.get("agents", {}), "agents")
+        raise FileFault("", f"not valid {kind} ({one_line(str(error))[:200]}). Correct the file.") from None
+    _check_members(table_of(document, ""), "", ("agents",))
+    entries = table_of(document.get("agents", {}), "agents")
     if len(entries) > AGENTS_MAX:
-        raise _Fault("agents", f"more than {AGENTS_MAX} entries. Remove some.")
+        raise FileFault("agents", f"more than {AGENTS_MAX} entries. Remove some.")
     return {name: _agent(name, entry) for name, entry in entries.items()}
 
 
 def _agent(name: str, value: Any) -> KnownAgent:
     if len(name) > CLIENT_ID_CHARS_MAX or not NAME.fullmatch(name):
         allowed = f"letters, digits, '.', '_' and '-', at most {CLIENT_ID_CHARS_MAX}"
-        raise _Fault("agents", f"the name {one_line(name)[:60]!r} has other characters than {allowed}, or is too long.")
+        raise FileFault(
+            "agents", f"the name {one_line(name)[:60]!r} has other characters than {allowed}, or is too long."
+        )
     place = f"agents.{name}"
-    given = _table(value, place)
+    given = table_of(value, place)
     _check_members(given, place, MEMBERS)
     base: Mapping[str, Any] = {}
     if "template" in given:
@@ -177,9 +160,9 @@ def _agent(name: str, value: Any) -> KnownAgent:
     table = {**base, **given}
     for member in ("argv", "wire", "resume"):
         if member not in table:
-            raise _Fault(place, f"{member} is missing. Add it, or template.")
+            raise FileFault(place, f"{member} is missing. Add it, or template.")
     env, files = (
-        {**base.get(member, {}), **_table(given.get(member, {}), f"{place}.{member}")} for member in ("env", "files")
+        {**base.get(member, {}), **table_of(given.get(member, {}), f"{place}.{member}")} for member in ("env", "files")
     )
     return KnownAgent(
         name=name,
@@ -199,35 +182,37 @@ def _agent(name: str, value: Any) -> KnownAgent:
 def _argv(value: Any, place: str) -> tuple[str, ...]:
     words = _list(value, place, WORDS_MAX)
     if not words:
-        raise _Fault(place, "expected the program and its arguments.")
+        raise FileFault(place, "expected the program and its arguments.")
     argv = tuple(_text(word, f"{place}[{number}]") for number, word in enumerate(words))
     if "/" in argv[0] and not argv[0].startswith("/"):
-        raise _Fault(f"{place}[0]", "expected an absolute path, or a name that is found in PATH.")
+        raise FileFault(f"{place}[0]", "expected an absolute path, or a name that is found in PATH.")
     for number, word in enumerate(argv):
         if "{key}" in word:
             remedy = "Put it into env or files."
-            raise _Fault(f"{place}[{number}]", f"{{key}} is not allowed, because other users can read it. {remedy}")
+            raise FileFault(f"{place}[{number}]", f"{{key}} is not allowed, because other users can read it. {remedy}")
     return argv
 
 
 def _env(table: Mapping[str, Any], place: str) -> dict[str, str]:
     if len(table) > ENTRIES_MAX:
-        raise _Fault(place, f"more than {ENTRIES_MAX} variables. Remove some.")
+        raise FileFault(place, f"more than {ENTRIES_MAX} variables. Remove some.")
     for name in table:
         if not VARIABLE.fullmatch(name) or name == "HOME" or name.startswith("ATHENA_"):
             shown = one_line(name)[:60]
-            raise _Fault(place, f"{shown!r} is not allowed: not a variable's name, or HOME, or it starts with ATHENA_.")
+            raise FileFault(
+                place, f"{shown!r} is not allowed: not a variable's name, or HOME, or it starts with ATHENA_."
+            )
     return {name: _text(text, f"{place}.{name}", multiline=True) for name, text in table.items()}
 
 
 def _files(table: Mapping[str, Any], place: str) -> dict[str, str]:
     if len(table) > ENTRIES_MAX:
-        raise _Fault(place, f"more than {ENTRIES_MAX} files. Remove some.")
+        raise FileFault(place, f"more than {ENTRIES_MAX} files. Remove some.")
     for name in table:
         parts = name.split("/")
         if not name.isprintable() or len(name) > PATH_CHARS_MAX or any(part in {"", ".", ".."} for part in parts):
             shown = one_line(name)[:60]
-            raise _Fault(place, f"{shown!r} is not a path below the home directory, as '.config/agent.toml'.")
+            raise FileFault(place, f"{shown!r} is not a path below the home directory, as '.config/agent.toml'.")
     return {name: _text(text, f"{place}.{name}", multiline=True) for name, text in table.items()}
 
 
@@ -236,14 +221,14 @@ def _name(table: Mapping[str, Any], member: str, place: str) -> str | None:
         return None
     name = _text(table[member], f"{place}.{member}")
     if len(name) > NAME_CHARS_MAX:
-        raise _Fault(f"{place}.{member}", f"longer than {NAME_CHARS_MAX} characters.")
+        raise FileFault(f"{place}.{member}", f"longer than {NAME_CHARS_MAX} characters.")
     return name
 
 
 def _flag(table: Mapping[str, Any], member: str, place: str) -> bool:
     value = table.get(member, False)
     if not isinstance(value, bool):
-        raise _Fault(f"{place}.{member}", "expected true or false.")
+        raise FileFault(f"{place}.{member}", "expected true or false.")
     return value
 
 
@@ -252,42 +237,36 @@ def _read_only(value: Any, place: str) -> tuple[Path, ...]:
     for number, path in enumerate(paths):
         if not path.is_absolute() or ".." in path.parts or path in NEVER_BOUND:
             shown = ", ".join(map(str, NEVER_BOUND))
-            raise _Fault(f"{place}[{number}]", f"expected an absolute path without '..', other than {shown}.")
+            raise FileFault(f"{place}[{number}]", f"expected an absolute path without '..', other than {shown}.")
     return paths
-
-
-def _table(value: Any, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _Fault(place, "expected a table.")
-    return value
 
 
 def _list(value: Any, place: str, entries_max: int) -> list[Any]:
     if not isinstance(value, list) or len(value) > entries_max:
-        raise _Fault(place, f"expected a list of at most {entries_max} texts.")
+        raise FileFault(place, f"expected a list of at most {entries_max} texts.")
     return value
 
 
 def _text(value: Any, place: str, *, multiline: bool = False) -> str:
     """Return a text whose placeholders are known."""
     if not isinstance(value, str) or not 0 < len(value) <= TEXT_CHARS_MAX:
-        raise _Fault(place, f"expected text of 1 to {TEXT_CHARS_MAX} characters.")
+        raise FileFault(place, f"expected text of 1 to {TEXT_CHARS_MAX} characters.")
     if not (re.sub(r"[\n\t]", "", value) if multiline else value).isprintable():
-        raise _Fault(place, "the text has control characters. Remove them.")
+        raise FileFault(place, "the text has control characters. Remove them.")
     for name in PLACEHOLDER.findall(value):
         if name not in PLACEHOLDERS:
             known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
-            raise _Fault(place, f"unknown placeholder {{{name[:40]}}}. Known are {known}.")
+            raise FileFault(place, f"unknown placeholder {{{name[:40]}}}. Known are {known}.")
     return value
 
 
 def _one_of(value: Any, place: str, choices: Collection[str]) -> str:
     if not isinstance(value, str) or value not in choices:
-        raise _Fault(place, f"expected one of {', '.join(choices)}.")
+        raise FileFault(place, f"expected one of {', '.join(choices)}.")
     return value
 
 
 def _check_members(table: Mapping[str, Any], place: str, known: Collection[str]) -> None:
     for name in table:
         if name not in known:
-            raise _Fault(place, f"unknown member {one_line(name)[:60]!r}. Known are {', '.join(known)}.")
+            raise FileFault(place, f"unknown member {one_line(name)[:60]!r}. Known are {', '.join(known)}.")

@@ -3,9 +3,7 @@
 Errors name the line or the member. They never quote a value, because it may be a secret in the wrong place.
 """
 
-import os
 import re
-import stat
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -14,10 +12,7 @@ from typing import Any, NamedTuple
 from athena_core.credentials.host_pattern import BadHost, HostPattern
 from athena_core.credentials.sources import REFRESH_SECONDS, CommandSource, FileSource, Source, VariableSource
 from athena_core.credentials.template import BadTemplate, Template
-from athena_core.errors import ConfigError
-from athena_core.system.dotenv import check_writers
-from athena_core.system.private_file import OTHERS, open_regular
-from athena_core.text import one_line
+from athena_core.operator_file import FileFault, check_size, read_operator_file, table_of
 from athena_core.values import CLIENT_ID_CHARS_MAX, NAME
 
 FILE_BYTES_MAX = 65_536
@@ -45,73 +40,50 @@ class CredentialDefinition(NamedTuple):
     private: bool
 
 
-class _Fault(Exception):
-    """A mistake in the file: the path of the member and a sentence."""
-
-    def __init__(self, place: str, sentence: str) -> None:
-        super().__init__(f"{place}: {sentence}" if place else sentence)
-
-
 def read_definitions(path: Path) -> dict[str, CredentialDefinition]:
     """Read the credentials file. Raise ConfigError with one line that names the member but no value. Blocks."""
-    shown = one_line(str(path))
-    try:
-        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-            status = os.fstat(file.fileno())
-            check_writers(path, status, os.geteuid())
-            if stat.S_IMODE(status.st_mode) & OTHERS:
-                remedy = f"Run 'chmod 600 {shown}'."
-                raise _Fault("", f"other users may read the file (mode {stat.S_IMODE(status.st_mode):04o}). {remedy}")
-            data = file.read(FILE_BYTES_MAX + 1)
-        return parse_definitions(data)
-    except OSError as error:
-        raise ConfigError(f"ATHENA_CREDENTIALS_FILE: {shown} cannot be read: {error.strerror}") from None
-    except _Fault as fault:
-        raise ConfigError(f"ATHENA_CREDENTIALS_FILE: {shown}: {fault}") from None
-    except ConfigError as error:
-        raise ConfigError(f"ATHENA_CREDENTIALS_FILE: {one_line(error.message)}") from None
+    return read_operator_file("ATHENA_CREDENTIALS_FILE", path, FILE_BYTES_MAX, parse_definitions, private=True)
 
 
 def parse_definitions(data: bytes) -> dict[str, CredentialDefinition]:
     """Parse the content of the file. Raise an exception that ``read_definitions`` turns into a ConfigError."""
-    if len(data) > FILE_BYTES_MAX:
-        raise _Fault("", f"the file is larger than {FILE_BYTES_MAX} bytes. Remove some entries.")
+    check_size(data, FILE_BYTES_MAX)
     document = _toml(data)
     _check_members(document, "", ("credentials",))
-    found = _table(document.get("credentials", {}), "credentials")
+    found = table_of(document.get("credentials", {}), "credentials")
     if len(found) > CREDENTIALS_MAX:
-        raise _Fault("credentials", f"more than {CREDENTIALS_MAX} entries. Remove some.")
+        raise FileFault("credentials", f"more than {CREDENTIALS_MAX} entries. Remove some.")
     return {name: _definition(name, found[name]) for name in found}
 
 
 def _toml(data: bytes) -> dict[str, Any]:
     for number, text in enumerate(data.split(b"\n"), 1):
         if text.count(b".") > DOTS_MAX:
-            raise _Fault(f"line {number}", f"more than {DOTS_MAX} dots. Divide the line.")
+            raise FileFault(f"line {number}", f"more than {DOTS_MAX} dots. Divide the line.")
     try:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise _Fault(f"line {line}", "not UTF-8 text. Save the file as UTF-8.") from None
+        raise FileFault(f"line {line}", "not UTF-8 text. Save the file as UTF-8.") from None
     except (ValueError, RecursionError) as error:  # its message may quote a key, and a key may be a secret
         found = re.search(r"\(at line ([0-9]+), column ([0-9]+)\)\Z", str(error))
         place = f"line {found[1]}, column {found[2]}" if found else ""
-        raise _Fault(place, "not valid TOML, or a name is given twice. Correct the file.") from None
+        raise FileFault(place, "not valid TOML, or a name is given twice. Correct the file.") from None
 
 
 def _definition(name: str, value: Any) -> CredentialDefinition:
     if len(name) > CLIENT_ID_CHARS_MAX or not NAME.fullmatch(name):
         allowed = f"letters, digits, '.', '_' and '-', at most {CLIENT_ID_CHARS_MAX}"
-        raise _Fault("credentials", f"the name of an entry has other characters than {allowed}, or is too long.")
+        raise FileFault("credentials", f"the name of an entry has other characters than {allowed}, or is too long.")
     place = f"credentials.{name}"
-    table = _table(value, place)
+    table = table_of(value, place)
     _check_members(table, place, MEMBERS)
     private = table.get("private", False)
     if not isinstance(private, bool):
-        raise _Fault(f"{place}.private", "expected true or false.")
+        raise FileFault(f"{place}.private", "expected true or false.")
     hosts = _hosts(table.get("hosts"), f"{place}.hosts")
     if private and any(host.below for host in hosts):
-        raise _Fault(f"{place}.hosts", "'*.' is not allowed with private = true. Name each host.")
+        raise FileFault(f"{place}.hosts", "'*.' is not allowed with private = true. Name each host.")
     source = _source(table.get("secret"), f"{place}.secret")
     return CredentialDefinition(name, _template(table, place), hosts, source, private)
 
@@ -119,50 +91,50 @@ def _definition(name: str, value: Any) -> CredentialDefinition:
 def _template(table: Mapping[str, Any], place: str) -> Template:
     given = [member for member in ("header", "query") if member in table]
     if len(given) != 1:
-        raise _Fault(place, "exactly one of header and query is needed.")
+        raise FileFault(place, "exactly one of header and query is needed.")
     text = _text(table[given[0]], f"{place}.{given[0]}")
     try:
         return Template.of_header(text) if given[0] == "header" else Template.of_query(text)
     except BadTemplate as error:
-        raise _Fault(f"{place}.{given[0]}", str(error)) from None
+        raise FileFault(f"{place}.{given[0]}", str(error)) from None
 
 
 def _hosts(value: Any, place: str) -> tuple[HostPattern, ...]:
     if not isinstance(value, list) or not 0 < len(value) <= HOSTS_MAX:
-        raise _Fault(place, f"expected a list of 1 to {HOSTS_MAX} hosts.")
+        raise FileFault(place, f"expected a list of 1 to {HOSTS_MAX} hosts.")
     hosts: list[HostPattern] = []
     for number, entry in enumerate(value):
         try:
             host = HostPattern.parse(_text(entry, f"{place}[{number}]"))
         except BadHost as error:
-            raise _Fault(f"{place}[{number}]", str(error)) from None
+            raise FileFault(f"{place}[{number}]", str(error)) from None
         if host in hosts:
-            raise _Fault(f"{place}[{number}]", f"is the same as hosts[{hosts.index(host)}]. Remove one of them.")
+            raise FileFault(f"{place}[{number}]", f"is the same as hosts[{hosts.index(host)}]. Remove one of them.")
         hosts.append(host)
     return tuple(hosts)
 
 
 def _source(value: Any, place: str) -> Source:
     if isinstance(value, str):
-        raise _Fault(place, f"a secret cannot stand in this file. {EXAMPLE}")
-    table = _table(value, place, EXAMPLE)
+        raise FileFault(place, f"a secret cannot stand in this file. {EXAMPLE}")
+    table = table_of(value, place, EXAMPLE)
     _check_members(table, place, (*SOURCES, "refreshSeconds"))
     given = [member for member in SOURCES if member in table]
     if len(given) != 1:
-        raise _Fault(place, f"exactly one of file, env and command is needed. {EXAMPLE}")
+        raise FileFault(place, f"exactly one of file, env and command is needed. {EXAMPLE}")
     kind, place_of_kind = given[0], f"{place}.{given[0]}"
     if "refreshSeconds" in table and kind != "command":
-        raise _Fault(f"{place}.refreshSeconds", "allowed only beside command. Remove it.")
+        raise FileFault(f"{place}.refreshSeconds", "allowed only beside command. Remove it.")
     match kind:
         case "file":
             path = _text(table["file"], place_of_kind)
             if not path.startswith("/"):
-                raise _Fault(place_of_kind, "expected an absolute path.")
+                raise FileFault(place_of_kind, "expected an absolute path.")
             return FileSource(Path(path))
         case "env":
             name = _text(table["env"], place_of_kind)
             if not VARIABLE.fullmatch(name) or name.startswith("ATHENA_"):
-                raise _Fault(place_of_kind, "expected the name of a variable that does not start with ATHENA_.")
+                raise FileFault(place_of_kind, "expected the name of a variable that does not start with ATHENA_.")
             return VariableSource(name)
         case _:
             return _command(table, place)
@@ -171,22 +143,16 @@ def _source(value: Any, place: str) -> Source:
 def _command(table: Mapping[str, Any], place: str) -> CommandSource:
     words, seconds = table["command"], table.get("refreshSeconds", REFRESH_SECONDS)
     if not isinstance(words, list) or not 0 < len(words) <= WORDS_MAX:
-        raise _Fault(f"{place}.command", f"expected a list of 1 to {WORDS_MAX} words, as ['pass', 'show', 'name'].")
+        raise FileFault(f"{place}.command", f"expected a list of 1 to {WORDS_MAX} words, as ['pass', 'show', 'name'].")
     argv = tuple(_text(word, f"{place}.command[{number}]", WORD_CHARS_MAX) for number, word in enumerate(words))
     if type(seconds) is not int or not 0 < seconds <= REFRESH_SECONDS_MAX:
-        raise _Fault(f"{place}.refreshSeconds", f"expected a whole number from 1 to {REFRESH_SECONDS_MAX}.")
+        raise FileFault(f"{place}.refreshSeconds", f"expected a whole number from 1 to {REFRESH_SECONDS_MAX}.")
     return CommandSource(argv, seconds)
-
-
-def _table(value: Any, place: str, remedy: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _Fault(place, f"expected a table. {remedy}".strip())
-    return value
 
 
 def _text(value: Any, place: str, chars_max: int = WORD_CHARS_MAX) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= chars_max or not value.isprintable():
-        raise _Fault(place, f"expected printable text of 1 to {chars_max} characters.")
+        raise FileFault(place, f"expected printable text of 1 to {chars_max} characters.")
     return value
 
 
@@ -194,4 +160,4 @@ def _check_members(table: Mapping[str, Any], place: str, known: Collection[str])
     for name in table:
         if name not in known:
             shown = repr(name) if SHOWN.fullmatch(name) else "(not shown, it may be a secret)"
-            raise _Fault(place, f"unknown member {shown}. Known are {', '.join(known)}.")
+            raise FileFault(place, f"unknown member {shown}. Known are {', '.join(known)}.")
