@@ -187,7 +187,7 @@ class ServedCall:
 
 
 class McpService:
-    """What a server offers to one caller. The transport makes one for each request."""
+    """The offer of a server to one caller. The transport makes one for each request."""
 
     instructions: str | None = None
     has_resources = False

@@ -92,7 +92,7 @@ class McpServing:
     async def serve(
         self, body: bytes, headers: Headers, service: McpService, answer: AnswerWriter, *, owner: str = ""
     ) -> None:
-        """Answer one POST. ``owner`` names the identity, so that nobody cancels the calls of others."""
+        """Answer one POST. ``owner`` names the identity, so that callers cannot cancel the calls of others."""
         request_id: str | int | None = None
         modern = False
         try:
