@@ -15,7 +15,7 @@ from athena_cli.agent_check.scripted.model_server import ScriptedServer
 from athena_core.agents.acp import AcpDeadlines, ModeRefused, Opening
 from athena_core.agents.acp_messages import PROTOCOL_VERSION
 from athena_core.agents.known import KnownAgent
-from athena_core.agents.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
+from athena_core.rpc.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
 from athena_core.system.process import CannotStart
 from athena_core.system.sandbox import SandboxRefused
 

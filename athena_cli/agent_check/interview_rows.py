@@ -7,7 +7,7 @@ from athena_cli.agent_check.interview import Interview
 from athena_cli.agent_check.rows import Demand, Differs, NotTried, row
 from athena_cli.agent_check.subject import Subject
 from athena_core.agents.acp_messages import ENDED_STATUSES
-from athena_core.agents.peer import Ending, EndState
+from athena_core.rpc.peer import Ending, EndState
 
 MALFORMED: frozenset[EndState] = frozenset(
     ("line-too-long", "invalid-json", "invalid-message", "unknown-answer", "input-blocked")

@@ -35,7 +35,7 @@ from athena_core.agents.acp_messages import (
     UpdateTag,
     mode_option,
 )
-from athena_core.agents.peer import (
+from athena_core.rpc.peer import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     PARSE_ERRORS,

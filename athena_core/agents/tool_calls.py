@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from athena_core.agents.acp_messages import ENDED_STATUSES, PermissionRequest, ToolCallUpdate, text_of_block
-from athena_core.agents.peer import ProtocolBroken
+from athena_core.rpc.peer import ProtocolBroken
 
 CALLS_MAX = 10_000
 """Maximum number of calls in a turn."""

@@ -16,8 +16,8 @@ from athena_core.agents.acp_messages import (
     ThoughtChunk,
     ToolCallUpdate,
 )
-from athena_core.agents.peer import PeerLimits
 from athena_core.agents.tool_calls import ToolCalls
+from athena_core.rpc.peer import PeerLimits
 from athena_core.system.process import PATH, Child
 from tests.support.agent_model import AgentModel
 

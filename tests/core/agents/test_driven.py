@@ -8,8 +8,8 @@ import pytest
 
 from athena_core.agents.acp import AcpDeadlines, ModeRefused
 from athena_core.agents.acp_messages import PlanUpdate, ThoughtChunk
-from athena_core.agents.peer import EndState, PeerEnded, PeerLimits, RequestFailed, RequestTimedOut
 from athena_core.agents.tool_calls import FileChange
+from athena_core.rpc.peer import EndState, PeerEnded, PeerLimits, RequestFailed, RequestTimedOut
 from tests.support.agent_driver import SOON, fake_agent
 from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, Refuses, Step, agent_model, shell
 from tests.support.fake_agent import SWITCHES

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from athena_core.agents.acp_messages import PermissionRequest, ToolCallUpdate
-from athena_core.agents.peer import ProtocolBroken
 from athena_core.agents.tool_calls import CALLS_MAX, TERMINAL_CHARS_MAX, AgentToolCall, FileChange, ToolCalls
+from athena_core.rpc.peer import ProtocolBroken
 
 
 def update(**members: Any) -> ToolCallUpdate:

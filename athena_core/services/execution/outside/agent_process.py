@@ -13,9 +13,9 @@ from anyio import to_thread
 from athena_core.agents.acp import AcpClient, AcpDeadlines, AgentHandler, ModeRefused, Opening
 from athena_core.agents.homes import HomeInUse
 from athena_core.agents.known import AgentLaunch, AgentWire, KnownAgent
-from athena_core.agents.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
 from athena_core.errors import AgentModeChanged, AgentSilent, AgentUnavailable
 from athena_core.providers.mask import Mask
+from athena_core.rpc.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
 from athena_core.services.execution.outside.run_ledger import RunLedger
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.system.box import relay

@@ -25,7 +25,6 @@ from athena_core.agents.acp_messages import (
 )
 from athena_core.agents.homes import AgentHomes
 from athena_core.agents.known import KnownAgent
-from athena_core.agents.peer import EndState, PeerEnded, RequestFailed
 from athena_core.clock import Clock, Ids
 from athena_core.domain import run
 from athena_core.enums import AgentSessionStart
@@ -41,6 +40,7 @@ from athena_core.errors import (
     TurnLimit,
 )
 from athena_core.providers.mask import Mask
+from athena_core.rpc.peer import EndState, PeerEnded, RequestFailed
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.execution.agent import compile_context

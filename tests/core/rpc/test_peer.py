@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from athena_core.agents.peer import (
+from athena_core.rpc.peer import (
     END_STATES,
     CancelNotice,
     Later,
