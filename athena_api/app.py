@@ -18,6 +18,8 @@ from athena_api.edge.replies import failure, status_of, with_cache_headers
 from athena_api.edge.request_filter import RequestFilter
 from athena_api.endpoint.endpoint import Endpoint
 from athena_api.lifespan import plane_lifespan, roles_loaded
+from athena_api.mcp.door import PATH as MCP_PATH
+from athena_api.mcp.door import McpDoor
 from athena_api.operations import OPERATIONS
 from athena_api.pages import PAGES, static, unserved
 from athena_api.plane import ControlPlane
@@ -203,10 +205,11 @@ class AthenaApp:
 
 
 class Dispatcher:
-    """The ASGI application: the API goes to the endpoint, pages and the lifespan to Starlette."""
+    """The ASGI application: the API goes to the endpoint, ``/mcp`` to its door, pages and the lifespan to Starlette."""
 
-    def __init__(self, endpoint: Endpoint, pages: Starlette) -> None:
+    def __init__(self, endpoint: Endpoint, mcp: McpDoor, pages: Starlette) -> None:
         self._endpoint = endpoint
+        self._mcp = mcp
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -216,6 +219,8 @@ class Dispatcher:
         elif scope["method"] in READING and _is_page(scope["path"]):
             name_operation(scope["path"] if scope["path"] in PAGES else "/static")
             await self._pages(scope, receive, send)
+        elif scope["path"] == MCP_PATH:
+            await self._mcp(scope, receive, send)
         else:
             await self._endpoint(scope, receive, send)
 
@@ -268,8 +273,9 @@ def build(
             groups_header=settings.auth_groups_header,
             tls=settings.tls_cert_file is not None,
         )
+    endpoint = Endpoint(parts, OPERATIONS, lines, PAGES)
     gate = RequestFilter(
-        Dispatcher(Endpoint(parts, OPERATIONS, lines, PAGES), pages),
+        Dispatcher(endpoint, McpDoor(parts, endpoint), pages),
         browsers=BrowserChecks(settings.allowed_hosts, settings.allowed_origins),
         proxies=proxies,
         identification=identification,

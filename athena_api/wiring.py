@@ -14,6 +14,8 @@ from athena_api.answer_cache import AnswerCache
 from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.traffic import Traffic
 from athena_api.endpoint.operation import EVERYBODY, PREFIX
+from athena_api.mcp.door import MCP_OPERATION
+from athena_api.mcp.door import PATH as MCP_PATH
 from athena_api.operations import RECORDED_AS, ROLES
 from athena_api.operations.redrives import DeadLetterFinder
 from athena_api.operations.workspaces import WorkspaceUses
@@ -173,7 +175,7 @@ class Wiring:
         self.answers_in_flight = ByteBudget(settings.answers_in_flight_bytes_max)
         self.large_reads = anyio.CapacityLimiter(LARGE_READS_MAX)
         self.rate_limits = RateLimits(clock, settings.requests_per_second if settings.auth_enabled else None)
-        self.traffic = Traffic(PAGES, PREFIX)
+        self.traffic = Traffic([*PAGES, MCP_PATH], PREFIX)
         self.watchdog = Watchdog()
 
     def open_log(self) -> None:
@@ -225,7 +227,7 @@ class Wiring:
         self.tokens = Tokens(
             self.log, self.tail, self.clock, self.ids, roster, self.authentication_limits, settings.auth_api_token
         )
-        roles = {**ROLES, METRICS_OPERATION: EVERYBODY}
+        roles = {**ROLES, METRICS_OPERATION: EVERYBODY, MCP_OPERATION: EVERYBODY}
         strict = settings.authz_default_decision == "deny"
         self.access = Access(
             self.log,

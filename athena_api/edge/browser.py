@@ -11,12 +11,12 @@ HOST_CHARS_MAX = 255
 REMEMBERED_MAX = 1_000
 ALLOWED_METHODS = b"GET, HEAD, POST, PUT, DELETE, OPTIONS"
 ALLOWED_HEADERS = (
-    b"accept, authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer, "
-    b"traceparent, tracestate"
+    b"accept, authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, mcp-method, "
+    b"mcp-name, mcp-protocol-version, mcp-session-id, prefer, traceparent, tracestate"
 )
 EXPOSED_HEADERS = (
     b"athena-next-cursor, athena-position, athena-stale, deprecation, etag, idempotency-replayed, link, location, "
-    b"preference-applied, retry-after, traceparent, tracestate, x-trace-id"
+    b"mcp-session-id, preference-applied, retry-after, traceparent, tracestate, x-trace-id"
 )
 PREFLIGHT_SECONDS = b"600"
 

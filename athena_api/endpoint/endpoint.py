@@ -88,7 +88,7 @@ class Endpoint:
             identity = scope["athena.identity"]
             subject = identity.subject
             meta = Meta(actor=subject, correlation=scope["athena.trace"], quiet=plane.refusal_limits.exhausted(subject))
-            self._limit(subject, operation.id)
+            self.limit(subject, operation.id)
             await plane.access.require(identity, operation.id, meta)
             call = await self._call(plane, match, scope, receive, meta)
             if identity.scope is not None:
@@ -146,7 +146,7 @@ class Endpoint:
             error = error.error
         operation = None if match is None else match.operation
         unknown = begun and operation is not None and operation.method != "GET"
-        failed = self._failure(trace, error, unknown=unknown)
+        failed = self.failure_of(trace, error, unknown=unknown)
         if isinstance(failed, Halted):
             failed = plane.halts.refusal(failed)
         if operation is not None and failed.recorded is not None:
@@ -163,7 +163,7 @@ class Endpoint:
             scope["athena.run_id"] = run_id
         return status_of(failed), headers, failure(failed, trace, context)
 
-    def _failure(self, trace: str, error: Exception, *, unknown: bool) -> AthenaError:
+    def failure_of(self, trace: str, error: Exception, *, unknown: bool) -> AthenaError:
         """Return the error to answer. ``unknown`` is True if a command was begun, which may have been committed."""
         if isinstance(error, AthenaError):
             return error
@@ -182,9 +182,9 @@ class Endpoint:
 
     def _last_line(self, trace: str, error: Exception) -> bytes:
         """Return the line that ends an answer which failed after it began."""
-        return failure(self._failure(trace, error, unknown=False), trace) + b"\n"
+        return failure(self.failure_of(trace, error, unknown=False), trace) + b"\n"
 
-    def _limit(self, subject: str, operation: str) -> None:
+    def limit(self, subject: str, operation: str) -> None:
         """Check the limits of requests and refusals of a caller. Raise RateLimited."""
         plane = self._plane
         plane.refusal_limits.check(subject, operation)

@@ -114,12 +114,14 @@ class McpServing:
                 await self._call(request, headers, service, answer, owner)
                 return
             more, result = await self._result(request, service)
-            await _send_json(answer, 200, {"jsonrpc": "2.0", "id": request.id, "result": result}, more)
+            await send_json(answer, 200, {"jsonrpc": "2.0", "id": request.id, "result": result}, more)
         except ServedError as error:
-            await _send_json(answer, _status(error, modern=modern), _error(request_id, error), error.headers)
+            await send_json(answer, _status(error, modern=modern), error_message(request_id, error), error.headers)
         except Exception as error:
             refusal = service.refusal(error)
-            await _send_json(answer, _status(refusal, modern=modern), _error(request_id, refusal), refusal.headers)
+            await send_json(
+                answer, _status(refusal, modern=modern), error_message(request_id, refusal), refusal.headers
+            )
 
     # Messages that get no answer
 
@@ -215,7 +217,7 @@ class McpServing:
         elif not message:
             await _send_empty(answer, 202)
         else:
-            await _send_json(answer, status, message, more)
+            await send_json(answer, status, message, more)
 
     async def _called(
         self, request: McpRequest, call: ServedCall, service: McpService
@@ -229,7 +231,7 @@ class McpServing:
             refusal = error
         except Exception as error:
             refusal = service.refusal(error)
-        return _status(refusal, modern=request.caller.modern), _error(request.id, refusal), refusal.headers
+        return _status(refusal, modern=request.caller.modern), error_message(request.id, refusal), refusal.headers
 
 
 class CallStream:
@@ -446,7 +448,8 @@ def _status(error: ServedError, *, modern: bool) -> int:
     return 404 if error.code == METHOD_NOT_FOUND else 400
 
 
-def _error(request_id: str | int | None, error: ServedError) -> JsonObject:
+def error_message(request_id: str | int | None, error: ServedError) -> JsonObject:
+    """Return the message that answers an error."""
     shown: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.data is not None:
         shown["data"] = error.data
@@ -461,7 +464,8 @@ def _value(headers: Headers, name: bytes) -> bytes | None:
     return next((value for field, value in headers if field == name), None)
 
 
-async def _send_json(answer: AnswerWriter, status: int, message: JsonObject, headers: Headers = ()) -> None:
+async def send_json(answer: AnswerWriter, status: int, message: JsonObject, headers: Headers = ()) -> None:
+    """Answer with one message."""
     body = encode(message)
     await answer.start(status, [JSON, (b"content-length", str(len(body)).encode()), *headers])
     await answer.send(body, more=False)
