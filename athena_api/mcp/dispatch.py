@@ -54,7 +54,7 @@ class Dispatch:
         key: str | None = None,
         respond_async: bool = False,
     ) -> DispatchedAnswer:
-        """Send a request. ``path`` is that of a row of the table, and ``names`` fills its parameters.
+        """Send a request. ``path`` belongs to a row of the table, and ``names`` fills its parameters.
 
         A GET ends if this task is cancelled. Any other request is executed to its end, as it would be for a client that
         hangs up. Raise ServedError for an empty name.

@@ -83,7 +83,7 @@ class McpDoor:
         await writer.close(refusal)
 
     def _refusal(self, scope: Scope, error: Exception) -> ServedError:
-        """Return the error of the protocol for any other error, and report what is unexpected."""
+        """Return the error of the protocol for any other error, and report an unexpected one."""
         failed = self._endpoint.failure_of(scope["athena.trace"], error, unknown=False)
         if failed.recorded is not None:
             subject = scope["athena.identity"].subject

@@ -121,7 +121,7 @@ def failed_by(error: Exception, lines: list[bytes] | None = None, *, unknown: bo
     endpoint._access_log = AccessLog(FixedClock(), (lines if lines is not None else []).append)
     store = SimpleNamespace(damaged=SqliteStore.damaged)
     endpoint._plane = cast("ControlPlane", SimpleNamespace(log=SimpleNamespace(store=store)))
-    return endpoint._failure("trace", error, unknown=unknown)
+    return endpoint.failure_of("trace", error, unknown=unknown)
 
 
 @pytest.mark.parametrize("error", [apsw.CorruptError("malformed"), Reported(apsw.SQLITE_IOERR_READ)])
