@@ -30,6 +30,19 @@ from athena_core.domain.template import TemplateSpec, normalise_template, resolv
 from athena_core.errors import ConfigError, CursorAhead, CursorForeign, CursorInvalid
 from athena_core.event import Unknown
 from athena_core.log.codec import Codec
+from athena_core.mcp.served import (
+    Elicitation,
+    ElicitationAnswer,
+    Headers,
+    McpService,
+    NeedsInput,
+    ResourceText,
+    ServedCall,
+    ServedError,
+    ServedResult,
+    ServedTask,
+)
+from athena_core.mcp.serving import McpServing
 from athena_core.protocols import Row
 from athena_core.roles import EVERYBODY_ELSE, Roster, parse_role_file
 from athena_core.values import Role
@@ -349,6 +362,78 @@ def stored_events(directory: Path) -> Iterator[Try]:
     yield attempt
 
 
+# Requests to the MCP server
+
+
+class EchoService(McpService):
+    """A service of two tools that return what they got, one of them after a question. Failures are raised."""
+
+    has_resources = True
+    has_tasks = True
+
+    async def call(self, call: ServedCall) -> ServedResult | NeedsInput | ServedTask:
+        await call.progress(1, call.tool)
+        if call.tool == "ask" and call.caller.modern and not call.answers:
+            return NeedsInput({"a": Elicitation("Which?", {"type": "object", "properties": {}})}, call.state)
+        return ServedResult(call.tool, {"arguments": call.arguments, "key": call.key, "state": call.state})
+
+    async def read_resource(self, uri: str) -> ResourceText:
+        return ResourceText(uri, uri)
+
+    async def task(self, task_id: str) -> ServedTask:
+        return ServedTask(task_id, "working", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
+
+    async def update_task(self, task_id: str, answers: Mapping[str, ElicitationAnswer]) -> None:
+        return None
+
+    def refusal(self, error: Exception) -> ServedError:
+        raise error
+
+
+class AnswerParts:
+    """The parts of an answer."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = b""
+        self.ended = False
+
+    async def start(self, status: int, headers: Headers) -> None:
+        assert not self.status
+        self.status = status
+
+    async def send(self, data: bytes, *, more: bool) -> None:
+        assert self.status
+        assert not self.ended
+        self.body += data
+        self.ended = not more
+
+
+@contextmanager
+def mcp_requests(directory: Path) -> Iterator[Try]:
+    """Requests to an MCP server: lines of header fields, an empty line, the body."""
+    loop = asyncio.new_event_loop()
+    serving = McpServing("athena", "Athena", "0", lambda: "n" * 22)
+
+    def attempt(data: bytes) -> None:
+        head, _, body = data.partition(b"\n\n")
+        fields = [(name.lower(), value) for name, _, value in (line.partition(b":") for line in head.split(b"\n"))]
+        answer = AnswerParts()
+        loop.run_until_complete(serving.serve(body, fields, EchoService(), answer, owner="ada"))
+        assert answer.ended
+        assert answer.status < 500
+        assert (answer.body == b"") == (answer.status == 202)
+        if answer.body.startswith(b"{"):
+            message = msgspec.json.decode(answer.body)
+            assert ("result" in message) != ("error" in message)
+            assert answer.status == 200 or "error" in message
+
+    try:
+        yield attempt
+    finally:
+        loop.close()
+
+
 TARGETS: Mapping[str, Target] = {
     "cursor": Target(cursors, bytes_max=256),
     "cron": Target(crons, bytes_max=300),
@@ -358,5 +443,6 @@ TARGETS: Mapping[str, Target] = {
     "roles": Target(role_maps, bytes_max=1_024),
     "template": Target(templates),
     "event": Target(stored_events),
+    "mcp": Target(mcp_requests),
 }
 """By name."""
