@@ -1,7 +1,6 @@
 """A request to an MCP server over HTTP: its message, and what the header fields must say about it."""
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping
@@ -248,7 +247,7 @@ def decoded(value: str | None) -> str | None:
     try:
         raw = base64.b64decode(found[1], validate=True)
         return raw.decode() if base64.b64encode(raw).decode() == found[1] else "\ufffd"
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not Base64, not ASCII or not UTF-8
         return "\ufffd"
 
 
