@@ -6,7 +6,7 @@ from typing import Any
 from athena_api.mcp.dispatch import Dispatch, DispatchedAnswer
 from athena_core.mcp.served import Elicitation, ElicitationAnswer
 
-OPTION = "option"
+OPTION = "optionId"
 NOTE = "note"
 REFUSING = "reject_once"
 """The kind of an option that refuses."""
@@ -29,7 +29,7 @@ async def answerable_asks(dispatch: Dispatch, run_id: str) -> list[Ask]:
 
 def forms_of(asks: Iterable[Ask]) -> dict[str, Elicitation]:
     """Return the forms of asks, by the key that comes back with an answer: the id of the ask and its hash."""
-    return {f"{ask['id']}:{ask['subjectHash']}": form_of(ask) for ask in asks}
+    return {f"{ask['id']}.{ask['subjectHash']}": form_of(ask) for ask in asks}
 
 
 def form_of(ask: Ask) -> Elicitation:
@@ -58,7 +58,7 @@ async def answer_ask_by_form(dispatch: Dispatch, key: str, answer: ElicitationAn
 
     A form that was closed decides nothing. One that was declined chooses the option that refuses.
     """
-    ask_id, _, subject_hash = key.partition(":")
+    ask_id, _, subject_hash = key.partition(".")
     if answer.action == "cancel" or not ask_id:
         return None
     found = await dispatch.request("GET", "/asks/:askId", {"askId": ask_id})

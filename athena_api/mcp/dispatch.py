@@ -13,8 +13,10 @@ import msgspec
 
 from athena_api.edge.asgi import App, Message, Scope
 from athena_api.endpoint.operation import PREFIX
+from athena_api.plane import ControlPlane
 from athena_core.mcp.served import ServedError
 from athena_core.mcp.versions import INVALID_PARAMS
+from athena_core.values import Identity
 
 FORWARDED = frozenset((b"traceparent", b"tracestate"))
 
@@ -36,12 +38,17 @@ class DispatchedAnswer(NamedTuple):
 class Dispatch:
     """Sends requests to operations with the identity and the trace id of one request to ``/mcp``."""
 
-    def __init__(self, endpoint: App, scope: Scope) -> None:
+    def __init__(self, plane: ControlPlane, endpoint: App, scope: Scope) -> None:
+        self.plane = plane
         self._endpoint = endpoint
         self._outer = scope
         self._forwarded = [field for field in scope["headers"] if field[0] in FORWARDED]
         self._writes: set[asyncio.Task[None]] = set()
-        self.identity = scope["athena.identity"]
+        self.identity: Identity = scope["athena.identity"]
+
+    def allows(self, operation: str) -> bool:
+        """Return True if the role of the caller allows an operation. Nothing is recorded."""
+        return self.plane.access.allows(self.identity, operation)
 
     async def request(
         self,

@@ -78,7 +78,7 @@ class McpDoor:
             await writer.refuse(refusal(error))
             return
         with OpenStream(plane.streams, receive, who, MCP_OPERATION):
-            service = PlaneService(Dispatch(self._endpoint, scope), refusal)
+            service = PlaneService(Dispatch(plane, self._endpoint, scope), refusal)
             await self._serving.serve(body, headers, service, writer, owner=who.subject)
         await writer.close(refusal)
 
