@@ -150,7 +150,7 @@ def request_of(message: ServedMessage, headers: Headers) -> McpRequest:
     """Return the request of a message. Raise ServedError."""
     fields = fields_of(headers)
     request_id = message.id
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int) or len(str(request_id)) > ID_CHARS_MAX:
+    if not is_id(request_id):
         raise invalid_request(f"The id must be a string or an integer of at most {ID_CHARS_MAX} characters.")
     assert isinstance(message.method, str)
     params = message.params if isinstance(message.params, dict) else {}
@@ -162,6 +162,11 @@ def request_of(message: ServedMessage, headers: Headers) -> McpRequest:
         caller, session = handshake_caller(message.method, fields)
     key = fields.get(KEY_HEADER) or key_of(request_id, session)
     return McpRequest(request_id, message.method, params, caller, key, session.nonce if session else "")
+
+
+def is_id(value: Any) -> bool:
+    """Return True for an id that an answer repeats."""
+    return isinstance(value, str | int) and not isinstance(value, bool) and len(str(value)) <= ID_CHARS_MAX
 
 
 def key_of(request_id: str | int, session: McpSession | None) -> str | None:

@@ -19,6 +19,7 @@ from athena_core.mcp.requests import (
     ServedMessage,
     fields_of,
     invalid_request,
+    is_id,
     read_message,
     request_of,
     shows_forms,
@@ -105,7 +106,7 @@ class McpServing:
                 self._notified(message, headers, owner)
                 await _send_empty(answer, 202)
                 return
-            if isinstance(message.id, str | int) and not isinstance(message.id, bool):
+            if is_id(message.id):
                 request_id = message.id
             modern = _value(headers, VERSION_HEADER) == MODERN.encode()
             request = request_of(message, headers)

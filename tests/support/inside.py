@@ -40,7 +40,7 @@ class Inside:
         self._portal = self._stack.enter_context(start_blocking_portal())
         self.app = self._portal.call(self._build)
         self._stack.enter_context(self._portal.wrap_async_context_manager(plane_lifespan(self.app.plane, serving=True)))
-        self._client = self._portal.call(self._connect)
+        self.client = self._portal.call(self._connect)
 
     def stop(self) -> None:
         self._stack.close()
@@ -62,7 +62,7 @@ class Inside:
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with anyio.fail_after(PATIENCE_SECONDS):
-            return await self._client.request(method, path, json=body, headers=named)
+            return await self.client.request(method, path, json=body, headers=named)
 
     def erase(self) -> None:
         """Erase every text of the log."""
@@ -99,7 +99,7 @@ class Inside:
     def metrics(self) -> str:
         async def ask() -> str:
             with anyio.fail_after(PATIENCE_SECONDS):
-                return (await self._client.get("http://plane/metrics")).text
+                return (await self.client.get("http://plane/metrics")).text
 
         return str(self._portal.call(ask))
 

@@ -1,0 +1,136 @@
+"""Callers of ``/mcp`` who want more than their right, or the server's time and memory."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from tests.api.callers import ROLES
+from tests.support.api import Json
+from tests.support.inside import Inside
+from tests.support.mcp_posts import McpPost, answer_of, handshake, modern
+
+DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
+ELSEWHERE = {"x_athena_identity": "otto", "x_athena_scope_sessions": "elsewhere"}
+ODD_IDS = ("", ".", "..", "../halt", "a/../b", "%2e%2e", "a?b=1", "a#b", "\x00", "run_" + "0" * 5_000, "ä", "a b", "*")
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Inside]:
+    """A plane with a run of Otto's in the session ``here``."""
+    roles = {"auth_enabled": "true", "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
+    found = Inside(
+        tmp_path_factory.mktemp("mcp"), body_bytes_max="1000000", allowed_hosts="plane", **roles, **shared_store
+    )
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def run_id(inside: Inside) -> str:
+    run = inside.data("POST", "/runs", {"input": "a secret word", "sessionId": "here"}, x_athena_identity="otto")
+    return str(run["runId"])
+
+
+def post(inside: Inside, asked: McpPost, **headers: str) -> httpx2.Response:
+    fields = {**asked.headers, "content-type": "application/json"}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+
+    async def send() -> httpx2.Response:
+        with anyio.fail_after(30):
+            return await inside.client.post("http://plane/mcp", content=asked.body, headers=fields)
+
+    return inside.call(send)
+
+
+def ask(inside: Inside, who: str, asked: McpPost, **headers: str) -> Json:
+    return answer_of(post(inside, asked, x_athena_identity=who, **headers))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"\xff\xfe", 400),
+        (DEEP, 413),
+        (DEEP[:400_000], 400),
+        (b"[" + b'{"jsonrpc":"2.0","id":1,"method":"tools/list"},' * 1_000 + b"{}]", 400),
+        (b'{"jsonrpc":"2.0","id":1,"method":"' + b"x" * 900_000 + b'"}', 200),
+        (b'{"jsonrpc":"2.0","id":' + b"9" * 100_000 + b',"method":"tools/list"}', 400),
+        (b'{"jsonrpc":"2.0","id":"' + b"9" * 100_000 + b'","method":"tools/list"}', 400),
+        (b" " * 1_000_001, 413),
+        (b'{"jsonrpc":"2.0","id":1e400,"method":"tools/list"}', 400),
+        (b'{"jsonrpc":"2.0","id":"\\ud800","method":"tools/list"}', 400),
+    ],
+    ids=["empty", "utf8", "bomb", "deep", "batch", "method", "digits", "long-id", "large", "infinite", "surrogate"],
+)
+def test_a_body_that_is_no_message_is_refused(inside: Inside, body: bytes, status: int) -> None:
+    answer = post(inside, McpPost({}, body), x_athena_identity="otto")
+    assert answer.status_code == status
+    assert "error" in answer.json()
+    assert len(answer.content) < 2_000
+
+
+def test_a_caller_needs_an_identity_and_a_page_elsewhere_has_none(inside: Inside) -> None:
+    assert post(inside, modern("tools/list")).status_code == 401
+    for headers in (
+        {"origin": "https://evil.test"},
+        {"origin": "null"},
+        {"host": "evil.test", "origin": "http://evil.test"},
+    ):
+        answer = post(inside, modern("tools/list"), x_athena_identity="otto", **headers)
+        assert answer.status_code == (421 if "host" in headers else 403)
+
+
+@pytest.mark.parametrize("who", [ELSEWHERE, {"x_athena_identity": "vera", "x_athena_scope_runs": "run_other"}])
+def test_a_scope_hides_runs_as_if_they_did_not_exist(inside: Inside, run_id: str, who: dict[str, str]) -> None:
+    unknown = run_id[:-4] + "0000"
+    answers: dict[str, list[Any]] = {run_id: [], unknown: []}
+    for one, found in answers.items():
+        for asked in (
+            modern("resources/read", uri=f"athena://runs/{one}"),
+            modern("resources/read", uri=f"athena://runs/{one}/transcript"),
+            modern("tasks/get", taskId=one),
+            modern("tasks/cancel", taskId=one),
+            modern("tasks/update", taskId=one, inputResponses={}),
+        ):
+            answer = answer_of(post(inside, asked, **who))
+            assert "error" in answer, asked
+            answer["error"].get("data", {}).pop("traceId", None)
+            found.append(json.loads(json.dumps(answer["error"]).replace(one, "RUN")))
+    assert answers[run_id] == answers[unknown]
+    listed = answer_of(post(inside, modern("resources/list"), **who))["result"]["resources"]
+    assert listed == []
+
+
+def test_ids_that_are_paths_reach_nothing_else(inside: Inside, run_id: str) -> None:
+    head = inside.data("GET", "/events?limit=1", x_athena_identity="ada")["head"]
+    for odd in ODD_IDS:
+        for asked in (
+            handshake("resources/read", uri=f"athena://runs/{odd}"),
+            handshake("resources/read", uri=f"athena://runs/{odd}/transcript"),
+        ):
+            answer = post(inside, asked, x_athena_identity="otto")
+            assert answer.status_code < 500
+            assert "error" in answer.json(), odd
+        for method in ("tasks/get", "tasks/cancel", "tasks/update"):
+            asked = modern(method, taskId=odd)
+            name = {"mcp-name": f"=?base64?{_base64(odd)}?="}
+            answer = post(inside, McpPost({**asked.headers, **name}, asked.body), x_athena_identity="otto")
+            assert answer.status_code < 500, odd
+            assert "error" in answer.json(), odd
+    assert inside.data("GET", "/events?limit=1", x_athena_identity="ada")["head"] == head
+
+
+def _base64(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()
+
+
+def test_a_viewer_neither_cancels_nor_answers(inside: Inside, run_id: str) -> None:
+    answer = ask(inside, "vera", modern("tasks/cancel", taskId=run_id))
+    assert answer["error"]["data"]["code"] == "AUTHZ_DENIED", answer
