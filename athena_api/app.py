@@ -128,6 +128,7 @@ class AthenaApp:
         await self.reload_certificate()
         await self.plane.credentials.reload()
         await self.plane.agents.reload(self.plane.log.problems)
+        await self.plane.mcp_servers.reload(self.plane.log.problems)
 
     async def reload_certificate(self) -> None:
         """Read the TLS certificate again. Keep the old one if the new one cannot be used. Open connections go on."""

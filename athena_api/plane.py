@@ -22,6 +22,7 @@ from athena_core.event import Position
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
+from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.protocols import Connection
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
@@ -43,6 +44,7 @@ from athena_core.services.execution.outside.gateways import Gateways
 from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
+from athena_core.services.mcp.catalogue import McpCatalogue
 from athena_core.services.memory import Memory
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors
@@ -87,6 +89,8 @@ class ControlPlane(NamedTuple):
     mask: Mask
     credentials: Credentials
     agents: RegisteredAgents
+    mcp_servers: RegisteredMcpServers
+    mcp_catalogue: McpCatalogue
     live_agents: LiveAgents
     agent_memory: AgentMemoryWatch
     clock: Clock
@@ -259,6 +263,7 @@ class ControlPlane(NamedTuple):
             part.close()
         self.runs.close()
         self.templates.close()
+        self.mcp_catalogue.close()
         for service in (self.answers, self.permission_rules, self.workflows, self.workflow_stepper, self.runner):
             service.close()
         self.reader.close()

@@ -38,6 +38,7 @@ from athena_core.log.port import FORMAT
 from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
+from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.providers.mask import Mask
 from athena_core.providers.model_choice import ModelChoice
 from athena_core.providers.prices import Prices
@@ -75,6 +76,7 @@ from athena_core.services.execution.outside.outside_agent import OutsideAgent
 from athena_core.services.execution.performer import Performers
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
+from athena_core.services.mcp.catalogue import McpCatalogue
 from athena_core.services.memory import Memory, NoteFiles
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors, Sender, check_outside, destinations_of
@@ -160,6 +162,7 @@ class Wiring:
         self.mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
         self.credentials = Credentials(settings.credentials_file, self.mask, monotonic=clock.monotonic)
         self.agents = RegisteredAgents(settings.agents)
+        self.mcp_servers = RegisteredMcpServers(settings.mcp_servers)
         self.agent_homes = AgentHomes(settings.state_dir, delete_directory)
         self.live_agents = LiveAgents(clock, lambda: self.agents.names, settings.agents_memory_bytes_max or None)
         self.providers = providers_of(settings, self.mask, serves)
@@ -201,7 +204,9 @@ class Wiring:
             self.names,
             lambda: self.credentials.names if self.credentials.configured or executes else None,
             lambda: self.agents.providers if self.agents.configured or executes else None,
+            lambda: self.mcp_servers.names if self.mcp_servers.configured or executes else None,
         )
+        self.mcp_catalogue = McpCatalogue(self.log, self.tail)
         self.permission_rules = PermissionRules(self.log)
 
     def wire_access(self) -> None:
@@ -330,6 +335,7 @@ class Wiring:
             self.compiler,
             self.waiters,
             self.runner,
+            self.mcp_catalogue.pins,
         )
         self.answers = Answers(self.log, self.runner, self.access, self.tools, self.mask, self.ids)
         self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
@@ -492,6 +498,7 @@ class Wiring:
                 "answers": lambda: self.answer_cache.forget(self.log.signal.position),
                 "recent rows": self.log.recent.clear,
                 "permission rules": self.permission_rules.forget,
+                "MCP servers": self.mcp_catalogue.forget,
                 "inputs of workflows": self.workflow_stepper.forget,
             },
             self.clock,

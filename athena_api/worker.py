@@ -58,7 +58,12 @@ async def _work(parts: ControlPlane, ready: Callable[[ControlPlane], object], le
     reloads = set[asyncio.Task[None]]()
 
     def reload() -> None:
-        for reads in (parts.credentials.reload(), parts.agents.reload(parts.log.problems)):
+        problems = parts.log.problems
+        for reads in (
+            parts.credentials.reload(),
+            parts.agents.reload(problems),
+            parts.mcp_servers.reload(problems),
+        ):
             task = loop.create_task(reads)
             reloads.add(task)
             task.add_done_callback(reloads.discard)

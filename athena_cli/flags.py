@@ -52,6 +52,7 @@ ABOUT: Mapping[str, str] = {
     "sandbox": 'Sandbox of its commands: {"mode", "network", "readOnly"}.',
     "workspace": "Where its runs work; default: the shared workspace.",
     "asks": 'How its runs ask a person: {"holdMs", "expiresAfterMs", "onExpiry", "role", ...}.',
+    "mcp": 'Tools of MCP servers: {SERVER: {"tools": ["read_*"], "approval", "rules"}}.',
     "agent": 'Outside agent that works on its runs: {"name", "mode", "models", "permissions"}.',
     "allowedEgress": 'Hosts that its tools may connect to: [{"host", "port"}, ...].',
     "at": "The time to use as now (ISO-8601 with an offset); now if absent.",

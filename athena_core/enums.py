@@ -53,6 +53,10 @@ CallOrigin: TypeAlias = Literal["agent"]
 """Who makes a tool call, if it is not the loop of Athena: an outside agent."""
 AgentSessionStart: TypeAlias = Literal["new", "resumed", "replayed"]
 """How a session of an outside agent began: fresh, where it ended, or with the recorded conversation."""
+McpTransport: TypeAlias = Literal["stdio", "http"]
+"""How Athena reaches an MCP server: as a program that it starts, or at a URL."""
+McpToolState: TypeAlias = Literal["accepted", "changed", "new", "removed"]
+"""A tool of an MCP server beside what an operator accepted: as accepted, changed since, new since, or not listed."""
 RuleScope: TypeAlias = Literal["run", "session", "profile"]
 """Where a permission rule is in force: in one run, one session, or all runs of one harness profile."""
 

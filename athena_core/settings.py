@@ -354,6 +354,11 @@ class Settings:
         parse_between(0, SIZE_MAX),
         "Maximum memory of the outside agents of a server or worker, in bytes. Further runs wait. 0: no limit.",
     )
+    mcp_servers = Setting(
+        "",
+        parse_path_or_none,
+        "TOML file with the MCP servers whose tools runs may call (mcp.md). Read again on SIGHUP.",
+    )
     runtime_isolation_standard_require_sandbox = Setting(
         "false",
         parse_switch,
@@ -409,7 +414,7 @@ class Settings:
         return Settings({**self.__dict__, **values}, self.files)
 
 
-CLOSED = ("agents", "credentials_file", "tls_key_file")
+CLOSED = ("agents", "credentials_file", "mcp_servers", "tls_key_file")
 """Settings that name files which tools may not reach, beside ``.env`` and the files of secret settings."""
 
 SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))

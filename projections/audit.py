@@ -13,6 +13,7 @@ from athena_core.domain.anchor import AnchorConflicted
 from athena_core.domain.bulk_request import BulkRequested
 from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
 from athena_core.domain.halt import HaltLifted, HaltStarted
+from athena_core.domain.mcp_server import McpServerAccepted
 from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
 from athena_core.domain.plane import (
     AuthnFailed,
@@ -68,6 +69,7 @@ AuditKind: TypeAlias = Literal[
     "schedule",
     "clock",
     "anchor",
+    "mcp-server",
     "permission-rule",
     "halt",
     "bulk",
@@ -235,6 +237,10 @@ def _approval(recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejec
     return AuditContent("approval", recorded.stream, after={"verdict": verdict}, details=details)
 
 
+def _mcp_accepted(recorded: Recorded[McpServerAccepted]) -> AuditContent:
+    return AuditContent("mcp-server", recorded.event.server, after={"tools": recorded.event.tools})
+
+
 def _rule_created(recorded: Recorded[PermissionRuleCreated]) -> AuditContent:
     event = recorded.event
     after = {"scope": event.scope, "target": event.target, "toolName": event.tool_name, "askId": event.ask_id}
@@ -326,6 +332,7 @@ ENTRIES: dict[type[Event], Describe] = {
     WorkflowApprovalRejected: _approval,
     RunAnswered: _answer,
     RunResumed: _resume,
+    McpServerAccepted: _mcp_accepted,
     PermissionRuleCreated: _rule_created,
     PermissionRuleRevoked: _rule_revoked,
     TokenCreated: _token_created,

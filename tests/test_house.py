@@ -363,6 +363,7 @@ NOUNS = {  # of the glossary, with their plurals
         for noun in (
             "halt",
             "bulk_request",
+            "mcp_server",
             "message",
             "permission_rule",
             "profile",

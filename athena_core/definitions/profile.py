@@ -248,6 +248,43 @@ class AgentPolicy(Body):
     permissions: Annotated[tuple[AgentRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
 
 
+MCP_SERVERS_MAX = 16
+"""Maximum number of MCP servers of a profile."""
+MCP_TOOLS_MAX = 256
+"""Maximum number of tools of an MCP server, and of patterns of a profile for them."""
+MCP_PATTERN_CHARS_MAX = 128
+"""Maximum length of a pattern of tool names, and of a tool name."""
+MCP_SERVER_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
+McpServerName: TypeAlias = Annotated[str, msgspec.Meta(pattern=MCP_SERVER_PATTERN)]
+"""The name of an MCP server. Tools are named after it, so it has no underscore."""
+McpToolPattern: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MCP_PATTERN_CHARS_MAX)]
+
+
+class McpMatch(Body):
+    """Tools whose name matches a pattern."""
+
+    tool: McpToolPattern
+
+
+class McpRule(Body):
+    """The approval of the tools that match."""
+
+    match: McpMatch
+    approval: Approval
+
+
+class McpPolicy(Body):
+    """The tools of an MCP server that runs may call, as names or patterns with ``*``.
+
+    The first of ``rules`` that matches a tool decides whether its calls need approval, else ``approval`` does. Without
+    it a person is asked.
+    """
+
+    tools: Annotated[tuple[McpToolPattern, ...], msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX)]
+    approval: Approval | None = None
+    rules: Annotated[tuple[McpRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+
+
 class HarnessSpec(Body):
     """A harness profile as a client writes it."""
 
@@ -264,6 +301,7 @@ class HarnessSpec(Body):
     sandbox: SandboxPolicy | None = None
     workspace: WorkspaceMode | None = None
     agent: AgentPolicy | None = None
+    mcp: Annotated[dict[McpServerName, McpPolicy], msgspec.Meta(max_length=MCP_SERVERS_MAX)] | None = None
 
 
 def workspace_owner(

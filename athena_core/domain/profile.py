@@ -22,6 +22,7 @@ from athena_core.definitions.profile import (
     HttpMatch,
     HttpPolicy,
     HttpRule,
+    McpPolicy,
     SandboxPolicy,
     ShellMatch,
     ShellPolicy,
@@ -108,11 +109,12 @@ def normalise_profile(
     schema_fault: SchemaFault,
     credentials: frozenset[str] | None = None,
     agents: Mapping[str, str] | None = None,
+    mcp_servers: frozenset[str] | None = None,
 ) -> HarnessSpec:
     """Return the profile with unique tools and credentials, lower-case hosts, and the defaults of an outside agent.
 
-    ``credentials`` are the names that exist, and ``agents`` the provider of each registered agent; None if another
-    process knows them. Raise ConfigError.
+    ``credentials`` and ``mcp_servers`` are the names that exist, and ``agents`` the provider of each registered agent;
+    None if another process knows them. Raise ConfigError.
     """
     provider = spec.config.provider
     if spec.agent is not None:
@@ -137,7 +139,24 @@ def normalise_profile(
     if spec.sandbox is not None:
         _check_sandbox(spec.sandbox, egress)
     config = replace(spec.config, tools=tools, credentials=_normal_credentials(spec.config, credentials))
-    return replace(spec, config=config, allowed_egress=egress or None, verification_policies=policies or None)
+    mcp = {name: _normal_mcp(name, policy, mcp_servers) for name, policy in (spec.mcp or {}).items()}
+    return replace(
+        spec, config=config, allowed_egress=egress or None, verification_policies=policies or None, mcp=mcp or None
+    )
+
+
+def _normal_mcp(server: str, policy: McpPolicy, known: frozenset[str] | None) -> McpPolicy:
+    """Return the tools of an MCP server with unique patterns. Raise ConfigError."""
+    if known is not None and server not in known:
+        remedy = f"use one of {', '.join(sorted(known))}" if known else "set ATHENA_MCP_SERVERS on the server"
+        raise ConfigError.of(f"mcp.{server}", f"no MCP server {server!r} is registered", remedy)
+    patterns = [(f"tools[{index}]", pattern) for index, pattern in enumerate(policy.tools)]
+    patterns += [(f"rules[{index}].match.tool", rule.match.tool) for index, rule in enumerate(policy.rules or ())]
+    for place, pattern in patterns:
+        if not pattern.isprintable() or " " in pattern:
+            remedy = "use names of tools, or patterns like read_*"
+            raise ConfigError.of(f"mcp.{server}.{place}", "has spaces or control characters", remedy)
+    return replace(policy, tools=tuple(dict.fromkeys(policy.tools)), rules=policy.rules or None)
 
 
 def _with_agent(spec: HarnessSpec, agent: AgentPolicy, known: Mapping[str, str] | None) -> HarnessSpec:

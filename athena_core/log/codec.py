@@ -78,6 +78,7 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("tool.called", 1): unchanged,  # all names were public; now only names of tools
     ("tool.called", 2): unchanged,  # no call was denied, and none waited for a person
     ("tool.called", 3): unchanged,  # no outside agent made calls
+    ("tool.called", 4): unchanged,  # no MCP server had tools
     ("policy.updated", 1): unchanged,  # no limit was about outside agents
     ("run.queued", 1): unchanged,  # no run waited for memory of outside agents
     ("run.requeued", 1): unchanged,

@@ -26,17 +26,19 @@ class Catalog:
         providers: frozenset[str],
         credentials: Callable[[], frozenset[str] | None] = lambda: None,
         agents: Callable[[], Mapping[str, str] | None] = lambda: None,
+        mcp_servers: Callable[[], frozenset[str] | None] = lambda: None,
     ) -> None:
         """Connect the parts.
 
-        ``credentials`` returns the names that exist, and ``agents`` the provider of each registered agent; None if
-        another process knows them.
+        ``credentials`` and ``mcp_servers`` return the names that exist, and ``agents`` the provider of each registered
+        agent; None if another process knows them.
         """
         self._log = log
         self._ids = ids
         self._reader = log.reader()
         self._providers = providers
         self._credentials = credentials
+        self._mcp_servers = mcp_servers
         self.agents = agents
         """Returns the provider of each registered agent; None if another process knows them."""
 
@@ -49,7 +51,9 @@ class Catalog:
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the commit is its id. Raise ConfigError."""
-        normal = profile.normalise_profile(spec, self._providers, schema.check, self._credentials(), self.agents())
+        normal = profile.normalise_profile(
+            spec, self._providers, schema.check, self._credentials(), self.agents(), self._mcp_servers()
+        )
         profile_id = self._ids.new("hp")
         command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
         create = transact(profile, profile_id, command, subject=profile_id)

@@ -26,6 +26,7 @@ LOOPS: Mapping[str, str] = {
     "log.keeper": "checks that the database file was not moved or replaced",
     "log.watch": "reads events that other processes commit",
     "log.write": "writes the log; the server is not ready while this fails",
+    "mcp": "reads the file of MCP servers again on SIGHUP; the old servers stay in use",
     "memory.index": "updates the index of the memory",
     "reactors": "runs the reactors, in one of all processes",
     "reactors.drains": "drains work queues and delivers messages",

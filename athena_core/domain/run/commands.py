@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.decider import Context
+from athena_core.domain.run.attached import AgentAttached, McpAttached
 from athena_core.domain.run.events import (
     ENDING_TYPES,
-    AgentAttached,
     BudgetReserved,
     CancelCause,
     EvidenceAttached,
@@ -432,7 +432,7 @@ def _despite_cancel(step: RunStep, unmade: Collection[str | None]) -> RunStep | 
             return None
         case UsageRecorded() | EvidenceAttached() | SandboxLifecycle() | TranscriptAppended(kind="tool-result"):
             return step
-        case WorkspaceOpened() | WorkspaceChanged() | AgentAttached():
+        case WorkspaceOpened() | WorkspaceChanged() | AgentAttached() | McpAttached():
             return step
         case TranscriptAppended(role="assistant") if step.chars:
             return replace(step, partial=True)

@@ -3,9 +3,9 @@
 from typing import Annotated, ClassVar, Literal
 
 from athena_core.definitions.profile import HarnessSpec
+from athena_core.domain.run.attached import FREES_NOTHING, AgentAttached, McpAttached
 from athena_core.domain.run.parts import AskOption, PolicyOrigin, RunRejection, SandboxReport
 from athena_core.enums import (
-    AgentSessionStart,
     AgentToolKind,
     AnswerCause,
     ApproverRole,
@@ -41,7 +41,6 @@ WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
 LossReason = Literal["dead", "frozen", "left"]
 """How an executor lost a run: its process ended, it stopped sending heartbeats, or it shut down in order."""
 
-FREES_NOTHING = "it occupies and frees nothing"
 BEFORE_REJECTED = "policy.rejected, which follows it, has the same content"
 
 
@@ -52,7 +51,8 @@ class RunRequest(Event):
     """The resolved request of a run: references are read, and the profile is a copy.
 
     ``scope`` is the scope of the caller that caused the run, directly or indirectly. ``retry_of`` is the run whose
-    request is made again. ``workflow_run_id`` is the workflow run whose workspace the run shares.
+    request is made again. ``workflow_run_id`` is the workflow run whose workspace the run shares. ``mcp_tools`` are the
+    accepted tools of MCP servers that the profile names, as SHA-256 by server and tool.
     """
 
     session_id: str
@@ -75,6 +75,7 @@ class RunRequest(Event):
     contents_salt: Text = None
     persona_name: str | None = None
     workflow_run_id: str | None = None
+    mcp_tools: dict[str, dict[str, str]] | None = None
     metadata: Annotated[dict[str, str] | None, TEXT] = None
 
     @property
@@ -189,28 +190,6 @@ class MemoryRecalled(Event):
     snippets: Annotated[tuple[str, ...] | None, TEXT] = None
 
 
-class AgentAttached(Event):
-    """An outside agent took up the run: in a session of its own that is new, or that it resumed.
-
-    ``replayed``: its old session could not be resumed, so a new one was given the recorded conversation. ``mode`` is
-    the mode that Athena ordered, ``model`` the model that the agent was given.
-    """
-
-    TYPE: ClassVar[str] = "agent.attached"
-    SHOWS: ClassVar[Shows] = Shows(
-        explain=True,
-        simulate=FREES_NOTHING,
-        console=True,
-    )
-    agent: str
-    agent_version: str
-    protocol_version: int
-    agent_session_id: str
-    how: AgentSessionStart
-    model: str
-    mode: str | None = None
-
-
 class ToolCalled(Event):
     """A model requested a tool call. It is recorded before the call. ``refused`` is set if the call will not be made.
 
@@ -218,18 +197,19 @@ class ToolCalled(Event):
     ``credentials`` are the names of the credentials that the call carries.
 
     ``origin``: an outside agent makes the call. It is recorded after the agent asked (``asked``), or else once the
-    agent shows that it began. ``kind`` is the agent's word for it.
+    agent shows that it began. ``kind`` is the agent's word for it. ``changed-tool``: an MCP server describes the tool
+    otherwise than when it was accepted.
     """
 
     TYPE: ClassVar[str] = "tool.called"
-    SCHEMA: ClassVar[int] = 4
+    SCHEMA: ClassVar[int] = 5
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
     turn: int
     tool_call_id: str
     chars: int
     repeatable: bool
     tool_name: str | None = None
-    refused: Literal["unknown-tool", "bad-arguments", "denied", "too-many-asks"] | None = None
+    refused: Literal["unknown-tool", "bad-arguments", "denied", "too-many-asks", "changed-tool"] | None = None
     ask_id: str | None = None
     credentials: tuple[str, ...] | None = None
     origin: CallOrigin | None = None
@@ -570,6 +550,7 @@ STATUS_OF_ENDING: dict[str, RunEndStatus] = {
 RunStep = (
     MemoryRecalled
     | AgentAttached
+    | McpAttached
     | TranscriptAppended
     | ToolCalled
     | EvidenceAttached

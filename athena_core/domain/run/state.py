@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from athena_core.clock import iso
 from athena_core.decider import Decider
 from athena_core.definitions.profile import workspace_owner
+from athena_core.domain.run.attached import AgentAttached, McpAttached
 from athena_core.domain.run.events import (
     ENDINGS,
     STATUS_OF_ENDING,
     WITHDRAWN_CAUSES,
-    AgentAttached,
     BudgetReserved,
     EvidenceAttached,
     MemoryRecalled,
@@ -281,6 +281,7 @@ DECIDER: Decider[RunState] = Decider(
         RunStarted,
         MemoryRecalled,
         AgentAttached,
+        McpAttached,
         TranscriptAppended,
         ToolCalled,
         EvidenceAttached,

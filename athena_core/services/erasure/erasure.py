@@ -281,6 +281,7 @@ PLACES = (
     StoragePlace("answers", (), _cache("answers")),
     StoragePlace("recent rows", (), _cache("recent rows")),
     StoragePlace("permission rules", (), _cache("permission rules")),
+    StoragePlace("MCP servers", (), _cache("MCP servers")),
     StoragePlace("inputs of workflows", (), _cache("inputs of workflows")),
     StoragePlace("reviews", (f"{review.FOLDER}/*/*",), _reviews),
     StoragePlace("workspaces", ("workspaces/**/*",), _workspaces),

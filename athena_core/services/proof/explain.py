@@ -12,6 +12,7 @@ from athena_core.domain.run import (
     STATUS_OF_ENDING,
     AgentAttached,
     EvidenceAttached,
+    McpAttached,
     PolicyRejected,
     RunAnswered,
     RunAsked,
@@ -66,6 +67,7 @@ REFUSED = {
     "bad-arguments": ", with invalid arguments",
     "denied": ", which its harness profile denies",
     "too-many-asks": ", while too many asks were open",
+    "changed-tool": ", which its MCP server describes otherwise than when it was accepted",
 }
 STARTS: dict[AgentSessionStart, str] = {
     "new": "opened a new session",
@@ -305,7 +307,7 @@ class Timeline:
                 return self._admitted(one, event)
             case RunLeased():
                 return self._leased(one, event)
-            case AgentAttached():
+            case AgentAttached() | McpAttached():
                 return Sentence(_attached(event))
             case TranscriptAppended():
                 return Sentence(self._transcript(event), self._turn or None)
@@ -467,9 +469,19 @@ def _asked(event: RunAsked) -> str:
     return f"may it call {_tool(event)}?" if event.kind == "tool-permission" else f"a {event.kind}"
 
 
-def _attached(event: AgentAttached) -> str:
+def _attached(event: AgentAttached | McpAttached) -> str:
+    if isinstance(event, McpAttached):
+        return _mcp_attached(event)
     mode = f", in mode {event.mode}" if event.mode else ""
     return f"the agent {event.agent} ({event.agent_version}) {STARTS[event.how]}{mode}"
+
+
+def _mcp_attached(event: McpAttached) -> str:
+    refused = ""
+    if event.refused:
+        changed = f"{', '.join(event.refused)} changed since or are new"
+        refused = f"; {changed}, and can be accepted by 'athena mcp-servers accept {event.server}'"
+    return f"the MCP server {event.server} listed {event.tools} tools{refused}"
 
 
 def _spent(event: RunPaused) -> str:

@@ -114,6 +114,8 @@ class PreparedRun(Value, kw_only=True):
     retry: RunRetry | None = None
     workflow_run_id: str | None = None
     """The workflow run that the run is a step of, if its profile shares the workspace of that."""
+    mcp_tools: dict[str, dict[str, str]] | None = None
+    """The accepted tools of MCP servers that the profile names, as SHA-256 by server and tool."""
 
     @property
     def fresh(self) -> frozenset[str]:
@@ -158,6 +160,7 @@ class PreparedRun(Value, kw_only=True):
             parent_run_id=self.body.parent_run_id,
             retry_of=self.retry.run_id if self.retry else None,
             workflow_run_id=self.workflow_run_id,
+            mcp_tools=self.mcp_tools,
             context_refs=resolved.references or None,
             contents=resolved.contents or None,
             contents_salt=resolved.salt.hex() if resolved.contents else None,

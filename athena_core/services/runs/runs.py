@@ -1,6 +1,6 @@
 """The service of runs: start, wait, resume, cancel."""
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import chain
 from types import NoneType
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -116,10 +116,15 @@ class Runs:
         compiler: ContextCompiler,
         waiters: RunWaiters,
         executor: LocalExecutor,
+        mcp_pins: Callable[[HarnessSpec | None], dict[str, dict[str, str]] | None] = lambda profile: None,
         *,
         grace_seconds: float = WAIT_GRACE_SECONDS,
     ) -> None:
-        """Connect the parts. A caller waits ``grace_seconds`` beyond the timeout of a run."""
+        """Connect the parts. A caller waits ``grace_seconds`` beyond the timeout of a run.
+
+        ``mcp_pins`` returns the accepted tools of MCP servers that a profile names.
+        """
+        self._mcp_pins = mcp_pins
         self._grace_seconds = grace_seconds
         self._log = log
         self._catalog = catalog
@@ -158,8 +163,7 @@ class Runs:
         """Check a run request outside of the log; nothing is stored. Raise the errors of ``start``.
 
         ``references`` are the context references beside its input. A ``scheduled`` run has the default timeout of
-        schedules. ``patient``, ``timeout_ms`` and ``retry`` are as in ``PreparedRun``. ``workflow_run_id`` is the
-        workflow run of a step.
+        schedules. The others are as in ``PreparedRun``.
         """
         _check(body)
         settings = self._settings
@@ -197,6 +201,7 @@ class Runs:
             names_notes=notes,
             retry=retry,
             workflow_run_id=workflow_run_id,
+            mcp_tools=self._mcp_pins(profile),
             personas=personas,
         )
         if prepared.budget_micro_usd is not None and prepared.least_micro_usd is None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     AuthzDeniedDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
     BulkRequestedAct: TypeAlias = Literal["cancel", "retry"] | str
     LogForkedAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
+    McpAttachedTransport: TypeAlias = Literal["http", "stdio"] | str
     PermissionRuleRevokedCause: TypeAlias = Literal["expiry", "requested"] | str
     PersonaRunCompletedStatus: TypeAlias = Literal["failed", "ok"] | str
     PersonaRunStartedBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
@@ -79,7 +80,9 @@ if TYPE_CHECKING:
     )
     TokenRevokedCause: TypeAlias = Literal["expiry", "requested", "superseded"] | str
     ToolCalledPayloadOrigin: TypeAlias = Literal["agent"] | str
-    ToolCalledRefused: TypeAlias = Literal["bad-arguments", "denied", "too-many-asks", "unknown-tool"] | str
+    ToolCalledRefused: TypeAlias = (
+        Literal["bad-arguments", "changed-tool", "denied", "too-many-asks", "unknown-tool"] | str
+    )
     TranscriptAppendedKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
     WorkDrainedPayloadStatus: TypeAlias = Literal["ok"] | str
     WorkflowApprovalGrantedCause: TypeAlias = Literal["expiry", "identity"] | str
@@ -100,6 +103,7 @@ else:  # a newer server may send others
     AuthzDeniedDenyReason = str
     BulkRequestedAct = str
     LogForkedAnchor = str
+    McpAttachedTransport = str
     PermissionRuleRevokedCause = str
     PersonaRunCompletedStatus = str
     PersonaRunStartedBaseRefResolvedFrom = str
@@ -143,6 +147,7 @@ if TYPE_CHECKING:
             "run.started",
             "memory.recalled",
             "agent.attached",
+            "mcp.attached",
             "transcript.appended",
             "tool.called",
             "evidence.attached",
@@ -175,6 +180,8 @@ if TYPE_CHECKING:
             "workspace.retained",
             "workspace.applied",
             "workspace.cleaned",
+            "mcp-server.listed",
+            "mcp-server.accepted",
             "run-template.created",
             "run-template.updated",
             "run-template.run",
@@ -343,6 +350,8 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     """Where its runs work; absent: in the shared workspace."""
     agent: models.AgentPolicy | None = None
     """Outside agent that works on its runs; absent: the loop of Athena."""
+    mcp: dict[str, models.McpPolicy] | None = None
+    """Tools of MCP servers that its runs may call, by server; absent: none."""
 
 
 class LetterItem(Model, frozen=True, kw_only=True):
@@ -354,6 +363,17 @@ class LetterItem(Model, frozen=True, kw_only=True):
     """`followup`: a run of its own. `collect`: consecutive items share one run."""
     chars: int
     """Length in characters."""
+
+
+class ListedTool(Model, frozen=True, kw_only=True):
+    """A listed tool. `sha256` covers its name, description, schemas and annotations; `read_only` is a hint."""
+
+    name: str
+    """Name."""
+    sha256: str
+    """SHA-256 in hex."""
+    read_only: bool | None = None
+    """Absolute paths that commands may read beside the system and the workspace."""
 
 
 class OutputHash(Model, frozen=True, kw_only=True):
@@ -605,6 +625,7 @@ class RunQueuedPayload(Model, frozen=True, kw_only=True):
     """Name of the persona."""
     workflow_run_id: str | None = None
     """Id of the workflow run; absent for a session."""
+    mcp_tools: dict[str, dict[str, str]] | None = None
     reason: RunQueuedReason
     """Reason, for auditors."""
 
@@ -647,6 +668,7 @@ class RunCreatedPayload(Model, frozen=True, kw_only=True):
     """Name of the persona."""
     workflow_run_id: str | None = None
     """Id of the workflow run; absent for a session."""
+    mcp_tools: dict[str, dict[str, str]] | None = None
 
 
 class RunCreated(EventRecord, frozen=True, kw_only=True):
@@ -736,6 +758,30 @@ class AgentAttached(EventRecord, frozen=True, kw_only=True):
     payload: AgentAttachedPayload
 
 
+class McpAttachedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `mcp.attached`."""
+
+    server: str
+    transport: McpAttachedTransport
+    protocol_version: str
+    tools: int
+    """Names of the tools that the run may use."""
+    shared: bool | None = None
+    refused: list[str] | None = None
+    """Number that were refused."""
+
+
+class McpAttached(EventRecord, frozen=True, kw_only=True):
+    """An MCP server was started for the run, or contacted, once for each start.
+
+    `tools` is the number of tools that it listed. `shared`: one process works for all runs of its executor. `refused`
+    are the listed tools of the profile that changed since they were accepted, or are new.
+    """
+
+    type: Literal["mcp.attached"]
+    payload: McpAttachedPayload
+
+
 class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
     """The payload of `transcript.appended`."""
 
@@ -801,7 +847,8 @@ class ToolCalled(EventRecord, frozen=True, kw_only=True):
     `credentials` are the names of the credentials that the call carries.
 
     `origin`: an outside agent makes the call. It is recorded after the agent asked (`asked`), or else once the agent
-    shows that it began. `kind` is the agent's word for it.
+    shows that it began. `kind` is the agent's word for it. `changed-tool`: an MCP server describes the tool otherwise
+    than when it was accepted.
     """
 
     type: Literal["tool.called"]
@@ -1511,6 +1558,44 @@ class WorkspaceCleaned(EventRecord, frozen=True, kw_only=True):
 
     type: Literal["workspace.cleaned"]
     payload: WorkspaceCleanedPayload
+
+
+class McpServerListedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `mcp-server.listed`."""
+
+    server: str
+    protocol_version: str
+    tools: list[ListedTool]
+    """Names of the tools that the run may use."""
+
+
+class McpServerListed(EventRecord, frozen=True, kw_only=True):
+    """An MCP server listed other tools than before.
+
+    The first list counts as accepted, as the operator registered it.
+
+    `definitions` are the tools, and `server_info` the name and version of the server, both as JSON by the server.
+    """
+
+    type: Literal["mcp-server.listed"]
+    payload: McpServerListedPayload
+
+
+class McpServerAcceptedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `mcp-server.accepted`."""
+
+    server: str
+    tools: dict[str, str]
+    """Names of the tools that the run may use."""
+    by: str
+    """Identity that halted all work; absent without a halt."""
+
+
+class McpServerAccepted(EventRecord, frozen=True, kw_only=True):
+    """An identity accepted tools of an MCP server. `tools` are all that are accepted since, as SHA-256 by name."""
+
+    type: Literal["mcp-server.accepted"]
+    payload: McpServerAcceptedPayload
 
 
 class RunTemplateCreatedPayload(Model, frozen=True, kw_only=True):
@@ -3108,6 +3193,7 @@ Event: TypeAlias = (
     | RunStarted
     | MemoryRecalled
     | AgentAttached
+    | McpAttached
     | TranscriptAppended
     | ToolCalled
     | EvidenceAttached
@@ -3140,6 +3226,8 @@ Event: TypeAlias = (
     | WorkspaceRetained
     | WorkspaceApplied
     | WorkspaceCleaned
+    | McpServerListed
+    | McpServerAccepted
     | RunTemplateCreated
     | RunTemplateUpdated
     | RunTemplateRun
@@ -3227,6 +3315,7 @@ CLASSES: dict[str, type[Event]] = {
     "run.started": RunStarted,
     "memory.recalled": MemoryRecalled,
     "agent.attached": AgentAttached,
+    "mcp.attached": McpAttached,
     "transcript.appended": TranscriptAppended,
     "tool.called": ToolCalled,
     "evidence.attached": EvidenceAttached,
@@ -3259,6 +3348,8 @@ CLASSES: dict[str, type[Event]] = {
     "workspace.retained": WorkspaceRetained,
     "workspace.applied": WorkspaceApplied,
     "workspace.cleaned": WorkspaceCleaned,
+    "mcp-server.listed": McpServerListed,
+    "mcp-server.accepted": McpServerAccepted,
     "run-template.created": RunTemplateCreated,
     "run-template.updated": RunTemplateUpdated,
     "run-template.run": RunTemplateRun,

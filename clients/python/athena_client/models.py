@@ -52,6 +52,7 @@ if TYPE_CHECKING:
             "denial",
             "fork",
             "halt",
+            "mcp-server",
             "permission-rule",
             "policy",
             "redaction",
@@ -127,6 +128,8 @@ if TYPE_CHECKING:
     JsonContentKind: TypeAlias = Literal["json"] | str
     LimitScope: TypeAlias = Literal["agent", "harness-profile", "provider", "session"] | str
     LimitStrategy: TypeAlias = Literal["enqueue", "reject"] | str
+    McpPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
+    McpRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     MergeGate: TypeAlias = Literal["fail", "pass"] | str
     MessageStatus: TypeAlias = Literal["completed", "failed", "sent", "started"] | str
     OpenCallStatus: TypeAlias = Literal["in_progress", "pending"] | str
@@ -297,6 +300,8 @@ else:  # a newer server may send others
     JsonContentKind = str
     LimitScope = str
     LimitStrategy = str
+    McpPolicyApproval = str
+    McpRuleApproval = str
     MergeGate = str
     MessageStatus = str
     OpenCallStatus = str
@@ -1863,6 +1868,8 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
     """Where its runs work; absent: in the shared workspace."""
     agent: AgentPolicy | None = None
     """Outside agent that works on its runs; absent: the loop of Athena."""
+    mcp: dict[str, McpPolicy] | None = None
+    """Tools of MCP servers that its runs may call, by server; absent: none."""
     id: str
     """Id."""
     created_at: datetime
@@ -2122,6 +2129,37 @@ class MapOver(Model, frozen=True, kw_only=True):
     """Placeholder for the item; absent: `item`."""
     max_parallel: int | None = None
     """Most items at once."""
+
+
+class McpMatch(Model, frozen=True, kw_only=True):
+    """Tools whose name matches a pattern."""
+
+    tool: str
+    """A name, or a pattern with `*`."""
+
+
+class McpPolicy(Model, frozen=True, kw_only=True):
+    """The tools of an MCP server that runs may call, as names or patterns with `*`.
+
+    The first of `rules` that matches a tool decides whether its calls need approval, else `approval` does. Without it a
+    person is asked.
+    """
+
+    tools: list[str]
+    """Names of tools, or patterns with `*`."""
+    approval: McpPolicyApproval | None = None
+    """`allow`, `ask` a person before a call (the default), or `deny`."""
+    rules: list[McpRule] | None = None
+    """Approval of some calls; the first that matches decides."""
+
+
+class McpRule(Model, frozen=True, kw_only=True):
+    """The approval of the tools that match."""
+
+    match: McpMatch
+    """Calls that the rule is about."""
+    approval: McpRuleApproval
+    """`allow`, `ask` a person before a call, or `deny`."""
 
 
 class MemoryEntry(Model, frozen=True, kw_only=True):

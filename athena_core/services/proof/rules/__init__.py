@@ -13,7 +13,7 @@ from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import NO_RULES, EventRules, RuleSet, rules_by_event
 from athena_core.services.proof.rules.ask import AskRules
-from athena_core.services.proof.rules.catalog import AnchorRules, CatalogRules
+from athena_core.services.proof.rules.catalog import AnchorRules, CatalogRules, McpServerRules
 from athena_core.services.proof.rules.dead_letter import DeadLetterRules, RedriveRules
 from athena_core.services.proof.rules.erasure import ErasureRules
 from athena_core.services.proof.rules.log import LogRules
@@ -75,6 +75,7 @@ class Rules:
                 HaltRules(),
                 TokenRules(),
                 WorkspaceRules(self.runs),
+                McpServerRules(),
             ),
         )
         self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)

@@ -1,6 +1,10 @@
-"""Rules of things that are created once: sessions, directives, profiles, workflows, templates, notes, kept anchors."""
+"""Rules of things that are created once: sessions, directives, profiles, workflows, templates, notes, kept anchors.
 
-from athena_core.domain import anchor, directive, memory, profile, session, template, workflow, workflow_run
+And of MCP servers, whose tools are listed and accepted.
+"""
+
+from athena_core.domain import anchor, directive, memory, profile, run, session, template, workflow, workflow_run
+from athena_core.domain.mcp_server import McpServerAccepted, McpServerListed, stream_of
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import RuleSet, follow, rule
@@ -51,3 +55,50 @@ class AnchorRules(RuleSet):
             return f"{row.type} of {stream} is in stream {row.stream}"
         legal = (row.version == 1) == isinstance(event, anchor.AnchorKept)
         return None if legal else f"{row.type} is event {row.version} of {stream}; only event 1 is an anchor.kept"
+
+
+class McpServerRules(RuleSet):
+    """The tools that MCP servers listed and that were ever accepted, as pairs of name and SHA-256, by server."""
+
+    def __init__(self) -> None:
+        self._listed: dict[str, set[tuple[str, str]]] = {}
+        self._accepted: dict[str, set[tuple[str, str]]] = {}
+
+    @rule(McpServerListed, McpServerAccepted)
+    def mcp_servers(self, row: Row, event: McpServerListed | McpServerAccepted) -> str | None:
+        """An MCP server has one stream, and its accepted tools were listed before."""
+        if row.stream != stream_of(event.server):
+            return f"{row.type} of {event.server} is in stream {row.stream}"
+        if isinstance(event, McpServerAccepted):
+            unknown = event.tools.items() - self._listed.get(event.server, set())
+            if unknown:
+                return f"{event.server} had not listed {', '.join(sorted(name for name, _ in unknown))} as accepted"
+        return None
+
+    @rule(run.RunCreated, run.RunQueued)
+    def mcp_pins(self, row: Row, event: run.RunCreated | run.RunQueued) -> str | None:
+        """A run is bound to tools of its profile's MCP servers that were accepted before."""
+        named = event.harness_profile_snapshot.mcp or {}
+        for server, tools in (event.mcp_tools or {}).items():
+            if server not in named:
+                return f"{row.stream} is bound to tools of the MCP server {server}, which its profile does not name"
+            unknown = tools.items() - self._accepted.get(server, set())
+            if unknown:
+                names = ", ".join(sorted(name for name, _ in unknown))
+                return f"{row.stream} is bound to tools of the MCP server {server} that were not accepted: {names}"
+        return None
+
+    @rule(run.McpAttached)
+    def mcp_attached(self, row: Row, event: run.McpAttached) -> str | None:
+        """An MCP server is attached to a run only after it was listed."""
+        return None if event.server in self._listed else f"{row.stream} has the MCP server {event.server}, never listed"
+
+    @follow(McpServerListed, McpServerAccepted)
+    def advance(self, row: Row, event: McpServerListed | McpServerAccepted) -> None:
+        """Apply the event."""
+        if isinstance(event, McpServerListed):
+            if event.server not in self._listed:
+                self._accepted.setdefault(event.server, set()).update(event.hashes.items())
+            self._listed.setdefault(event.server, set()).update(event.hashes.items())
+        else:
+            self._accepted.setdefault(event.server, set()).update(event.tools.items())

@@ -47,6 +47,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "run.leased"): "leased",
     ("started", "memory.recalled"): "started",
     ("started", "agent.attached"): "started",
+    ("started", "mcp.attached"): "started",
     ("started", "transcript.appended"): "started",
     ("started", "usage.recorded"): "started",
     ("started", "tool.called"): "started",

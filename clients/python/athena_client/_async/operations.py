@@ -1173,6 +1173,7 @@ class AsyncOperations(AsyncCore):
         sandbox: models.SandboxPolicy | Mapping[str, Any] | None = None,
         workspace: Literal["session", "shared", "workflow-run"] | None = None,
         agent: models.AgentPolicy | Mapping[str, Any] | None = None,
+        mcp: Mapping[str, models.McpPolicy] | None = None,
         idempotency_key: str | None = None,
     ) -> models.HarnessProfile:
         """Create a harness profile.
@@ -1189,6 +1190,7 @@ class AsyncOperations(AsyncCore):
             sandbox: Sandbox of the commands of its runs; absent: none.
             workspace: Where its runs work; absent: in the shared workspace.
             agent: Outside agent that works on its runs; absent: the loop of Athena.
+            mcp: Tools of MCP servers that its runs may call, by server; absent: none.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1211,6 +1213,7 @@ class AsyncOperations(AsyncCore):
                 "sandbox": sandbox,
                 "workspace": workspace,
                 "agent": agent,
+                "mcp": mcp,
             },
             key=idempotency_key,
         )
@@ -3748,6 +3751,7 @@ class AsyncOperations(AsyncCore):
             "denial",
             "fork",
             "halt",
+            "mcp-server",
             "permission-rule",
             "policy",
             "redaction",

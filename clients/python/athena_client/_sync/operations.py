@@ -1167,6 +1167,7 @@ class Operations(Core):
         sandbox: models.SandboxPolicy | Mapping[str, Any] | None = None,
         workspace: Literal["session", "shared", "workflow-run"] | None = None,
         agent: models.AgentPolicy | Mapping[str, Any] | None = None,
+        mcp: Mapping[str, models.McpPolicy] | None = None,
         idempotency_key: str | None = None,
     ) -> models.HarnessProfile:
         """Create a harness profile.
@@ -1183,6 +1184,7 @@ class Operations(Core):
             sandbox: Sandbox of the commands of its runs; absent: none.
             workspace: Where its runs work; absent: in the shared workspace.
             agent: Outside agent that works on its runs; absent: the loop of Athena.
+            mcp: Tools of MCP servers that its runs may call, by server; absent: none.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1205,6 +1207,7 @@ class Operations(Core):
                 "sandbox": sandbox,
                 "workspace": workspace,
                 "agent": agent,
+                "mcp": mcp,
             },
             key=idempotency_key,
         )
@@ -3736,6 +3739,7 @@ class Operations(Core):
             "denial",
             "fork",
             "halt",
+            "mcp-server",
             "permission-rule",
             "policy",
             "redaction",

@@ -89,7 +89,19 @@ export interface LetterItem {
   readonly chars: number;
 }
 
+/** A listed tool. `sha256` covers its name, description, schemas and annotations; `readOnly` is a hint. */
+export interface ListedTool {
+  /** Name. */
+  readonly name: string;
+  /** SHA-256 in hex. */
+  readonly sha256: string;
+  /** Absolute paths that commands may read beside the system and the workspace. */
+  readonly readOnly?: boolean | undefined;
+}
+
 export type LogForkedAnchor = "foreign" | "missing" | "unreadable";
+
+export type McpAttachedTransport = "http" | "stdio";
 
 /** The hash of an output that a condition or map read: SHA-256 of a salt and the text, which may be erased. */
 export interface OutputHash {
@@ -304,7 +316,7 @@ export interface ScheduleTarget {
 
 export type TokenRevokedCause = "expiry" | "requested" | "superseded";
 
-export type ToolCalledRefused = "bad-arguments" | "denied" | "too-many-asks" | "unknown-tool";
+export type ToolCalledRefused = "bad-arguments" | "changed-tool" | "denied" | "too-many-asks" | "unknown-tool";
 
 export type TranscriptAppendedKind = "message" | "tool-call" | "tool-result";
 
@@ -394,6 +406,7 @@ export interface RunQueuedEvent extends EventBase {
     readonly personaName?: string | undefined;
     /** Id of the workflow run; absent for a session. */
     readonly workflowRunId?: string | undefined;
+    readonly mcpTools?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined;
     /** Reason, for auditors. */
     readonly reason: RunQueuedReason | (string & {});
   };
@@ -431,6 +444,7 @@ export interface RunCreatedEvent extends EventBase {
     readonly personaName?: string | undefined;
     /** Id of the workflow run; absent for a session. */
     readonly workflowRunId?: string | undefined;
+    readonly mcpTools?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined;
   };
 }
 
@@ -497,6 +511,26 @@ export interface AgentAttachedEvent extends EventBase {
 }
 
 /**
+ * An MCP server was started for the run, or contacted, once for each start.
+ *
+ * `tools` is the number of tools that it listed. `shared`: one process works for all runs of its executor. `refused`
+ * are the listed tools of the profile that changed since they were accepted, or are new.
+ */
+export interface McpAttachedEvent extends EventBase {
+  readonly type: "mcp.attached";
+  readonly payload: {
+    readonly server: string;
+    readonly transport: McpAttachedTransport | (string & {});
+    readonly protocolVersion: string;
+    /** Names of the tools that the run may use. */
+    readonly tools: number;
+    readonly shared?: boolean | undefined;
+    /** Number that were refused. */
+    readonly refused?: readonly string[] | undefined;
+  };
+}
+
+/**
  * An entry was added to the transcript of the run's session.
  *
  * Model output is `truncated` if a token limit cut it, and also `interrupted` if the run's budget did; then it is not
@@ -534,7 +568,8 @@ export interface TranscriptAppendedEvent extends EventBase {
  * `credentials` are the names of the credentials that the call carries.
  *
  * `origin`: an outside agent makes the call. It is recorded after the agent asked (`asked`), or else once the agent
- * shows that it began. `kind` is the agent's word for it.
+ * shows that it began. `kind` is the agent's word for it. `changed-tool`: an MCP server describes the tool otherwise
+ * than when it was accepted.
  */
 export interface ToolCalledEvent extends EventBase {
   readonly type: "tool.called";
@@ -1124,6 +1159,33 @@ export interface WorkspaceCleanedEvent extends EventBase {
     readonly cause: WorkspaceCleanedCause | (string & {});
     /** Identity that halted all work; absent without a halt. */
     readonly by?: string | undefined;
+  };
+}
+
+/**
+ * An MCP server listed other tools than before. The first list counts as accepted, as the operator registered it.
+ *
+ * `definitions` are the tools, and `serverInfo` the name and version of the server, both as JSON by the server.
+ */
+export interface McpServerListedEvent extends EventBase {
+  readonly type: "mcp-server.listed";
+  readonly payload: {
+    readonly server: string;
+    readonly protocolVersion: string;
+    /** Names of the tools that the run may use. */
+    readonly tools: readonly ListedTool[];
+  };
+}
+
+/** An identity accepted tools of an MCP server. `tools` are all that are accepted since, as SHA-256 by name. */
+export interface McpServerAcceptedEvent extends EventBase {
+  readonly type: "mcp-server.accepted";
+  readonly payload: {
+    readonly server: string;
+    /** Names of the tools that the run may use. */
+    readonly tools: Readonly<Record<string, string>>;
+    /** Identity that halted all work; absent without a halt. */
+    readonly by: string;
   };
 }
 
@@ -2347,6 +2409,7 @@ export type KnownEvent =
   | RunStartedEvent
   | MemoryRecalledEvent
   | AgentAttachedEvent
+  | McpAttachedEvent
   | TranscriptAppendedEvent
   | ToolCalledEvent
   | EvidenceAttachedEvent
@@ -2379,6 +2442,8 @@ export type KnownEvent =
   | WorkspaceRetainedEvent
   | WorkspaceAppliedEvent
   | WorkspaceCleanedEvent
+  | McpServerListedEvent
+  | McpServerAcceptedEvent
   | RunTemplateCreatedEvent
   | RunTemplateUpdatedEvent
   | RunTemplateRunEvent
@@ -2463,6 +2528,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "run.started",
   "memory.recalled",
   "agent.attached",
+  "mcp.attached",
   "transcript.appended",
   "tool.called",
   "evidence.attached",
@@ -2495,6 +2561,8 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "workspace.retained",
   "workspace.applied",
   "workspace.cleaned",
+  "mcp-server.listed",
+  "mcp-server.accepted",
   "run-template.created",
   "run-template.updated",
   "run-template.run",

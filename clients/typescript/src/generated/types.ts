@@ -545,7 +545,7 @@ export interface AuditEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type AuditKind = "anchor" | "approval" | "ask" | "authentication" | "bulk" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | "token" | "workspace";
+export type AuditKind = "anchor" | "approval" | "ask" | "authentication" | "bulk" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "mcp-server" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | "token" | "workspace";
 
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
@@ -1242,7 +1242,7 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "AGENT_BROKEN" | "AGENT_GONE" | "AGENT_MODE_CHANGED" | "AGENT_REFUSED" | "AGENT_SILENT" | "AGENT_UNAVAILABLE" | "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "ASK_REJECTED" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORKSPACE_BUSY" | "WORKSPACE_CONFLICT" | "WORKSPACE_DISK_FULL" | "WORKSPACE_LIMIT" | "WORKSPACE_MISSING" | "WORK_QUEUE_FULL";
+export type ErrorCode = "AGENT_BROKEN" | "AGENT_GONE" | "AGENT_MODE_CHANGED" | "AGENT_REFUSED" | "AGENT_SILENT" | "AGENT_UNAVAILABLE" | "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "ASK_REJECTED" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "MCP_LISTING_CHANGED" | "MCP_SERVER_FAILED" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORKSPACE_BUSY" | "WORKSPACE_CONFLICT" | "WORKSPACE_DISK_FULL" | "WORKSPACE_LIMIT" | "WORKSPACE_MISSING" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -1797,6 +1797,8 @@ export interface HarnessProfile {
   readonly workspace?: HarnessProfileWorkspace | (string & {}) | undefined;
   /** Outside agent that works on its runs; absent: the loop of Athena. */
   readonly agent?: AgentPolicy | undefined;
+  /** Tools of MCP servers that its runs may call, by server; absent: none. */
+  readonly mcp?: Readonly<Record<string, McpPolicy>> | undefined;
   /** Id. */
   readonly id: string;
   /** When it was created. */
@@ -1837,6 +1839,8 @@ export interface HarnessSpec {
   readonly workspace?: HarnessSpecWorkspace | (string & {}) | undefined;
   /** Outside agent that works on its runs; absent: the loop of Athena. */
   readonly agent?: AgentPolicy | undefined;
+  /** Tools of MCP servers that its runs may call, by server; absent: none. */
+  readonly mcp?: Readonly<Record<string, McpPolicy>> | undefined;
 }
 
 export type HarnessSpecWorkspace = "session" | "shared" | "workflow-run";
@@ -2115,6 +2119,39 @@ export interface MapOver {
   /** Most items at once. */
   readonly maxParallel?: number | undefined;
 }
+
+/** Tools whose name matches a pattern. */
+export interface McpMatch {
+  /** A name, or a pattern with `*`. */
+  readonly tool: string;
+}
+
+/**
+ * The tools of an MCP server that runs may call, as names or patterns with `*`.
+ *
+ * The first of `rules` that matches a tool decides whether its calls need approval, else `approval` does. Without it a
+ * person is asked.
+ */
+export interface McpPolicy {
+  /** Names of tools, or patterns with `*`. */
+  readonly tools: readonly string[];
+  /** `allow`, `ask` a person before a call (the default), or `deny`. */
+  readonly approval?: McpPolicyApproval | (string & {}) | undefined;
+  /** Approval of some calls; the first that matches decides. */
+  readonly rules?: readonly McpRule[] | undefined;
+}
+
+export type McpPolicyApproval = "allow" | "ask" | "deny";
+
+/** The approval of the tools that match. */
+export interface McpRule {
+  /** Calls that the rule is about. */
+  readonly match: McpMatch;
+  /** `allow`, `ask` a person before a call, or `deny`. */
+  readonly approval: McpRuleApproval | (string & {});
+}
+
+export type McpRuleApproval = "allow" | "ask" | "deny";
 
 /** A note with optional metadata. */
 export interface MemoryBody {
