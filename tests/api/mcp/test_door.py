@@ -1,0 +1,227 @@
+"""``/mcp`` over HTTP: the callers, rights and limits of the API, resources, tasks, and no state between requests."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.gate import Gates
+from tests.support.mcp_caller import TASKS, McpRefused, McpWire
+from tests.support.server import Server
+
+ROLES = "ada:Admin,otto:Operator,vera:Viewer,mallory:None"
+
+pytestmark = pytest.mark.sqlite  # the log is below the operations, whose tests use both stores
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates, shared_store: dict[str, str]
+) -> Iterator[Server]:
+    """A server with roles, whose provider ``local-exec`` is the gated one."""
+    local = {name: value for name, value in shared_gates.settings.items() if name.startswith("local")}
+    settings = {"auth_enabled": "true", "auth_identity_role_map": ROLES, "requests_per_second": "1000000"}
+    with Server(tmp_path_factory.mktemp("guarded"), **settings, **local, **shared_store) as server:
+        yield server
+
+
+def wire(server: Server, identity: str = "otto", capabilities: Any = None, **headers: str) -> McpWire:
+    return McpWire(server.client(identity), capabilities, **headers)
+
+
+# The transport
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD"])
+def test_messages_are_posted(shared: Server, method: str) -> None:
+    answer = shared.api.http.request(method, shared.url + "/mcp", headers={"accept": "text/event-stream"})
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+
+
+def test_pages_of_other_sites_cannot_use_the_door(shared: Server) -> None:
+    caller = McpWire(shared.api)
+    for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example"}):
+        answer = caller.post(caller.message("tools/list"), **headers)
+        assert answer.status_code in (403, 421), headers
+    assert caller.post(caller.message("tools/list"), origin=shared.url).status_code == 200
+
+
+def test_a_page_of_an_allowed_site_may_read_the_session(serve: Any) -> None:
+    server = serve(allowed_origins="https://inspector.example")
+    asked = "mcp-protocol-version, mcp-session-id"
+    headers = {
+        "origin": "https://inspector.example",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": asked,
+    }
+    preflight = server.api.http.request("OPTIONS", server.url + "/mcp", headers=headers)
+    assert {"mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name"} <= set(
+        preflight.headers["access-control-allow-headers"].split(", ")
+    )
+    caller = McpWire(server.api, origin="https://inspector.example")
+    answer = caller.post(caller.message("server/discover"))
+    assert "mcp-session-id" in answer.headers["access-control-expose-headers"]
+
+
+def test_bodies_have_the_limit_of_the_api(shared: Server) -> None:
+    caller = McpWire(shared.api)
+    answer = caller.post(b'{"jsonrpc":"2.0","id":1,"method":"ping","x":"' + b"x" * (2 << 20) + b'"}')
+    assert (answer.status_code, answer.json()["error"]["data"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+def test_deep_json_and_batches_cost_an_error(shared: Server) -> None:
+    caller = McpWire(shared.api)
+    for body in (b"[" * 200_000, b'{"a":' * 100_000, json.dumps([caller.message("ping")] * 500).encode()):
+        answer = caller.post(body)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["code"] in (-32700, -32600)
+
+
+# Callers
+
+
+def test_every_message_needs_an_identity(guarded: Server) -> None:
+    stranger = McpWire(guarded.client())
+    assert stranger.post(stranger.message("server/discover")).status_code == 401
+    session = wire(guarded)
+    session.initialize()
+    stolen = McpWire(guarded.client(), mcp_session_id=str(session.session))
+    stolen.session = session.session
+    assert stolen.post(stolen.message("tools/list")).status_code == 401
+
+
+def test_an_identity_without_a_role_is_denied_and_recorded(guarded: Server) -> None:
+    with pytest.raises(McpRefused) as refused:
+        wire(guarded, "mallory").ask("server/discover")
+    assert (refused.value.status, refused.value.data["code"]) == (403, "AUTHZ_DENIED")
+    denied = guarded.client("ada").events(type="authz.denied")
+    assert [event["payload"]["operation"] for event in denied] == ["useMcp"]
+
+
+def test_a_flood_is_limited_like_any_other(serve: Any) -> None:
+    server = serve(auth_enabled="true", auth_identity_role_map=ROLES, requests_per_second="1")
+    caller = wire(server)
+    answers = [caller.post(caller.message("server/discover")) for _ in range(8)]
+    limited = [answer for answer in answers if answer.status_code == 429]
+    assert limited
+    assert limited[0].json()["error"]["data"]["code"] == "RATE_LIMITED"
+    assert limited[0].headers["retry-after"]
+
+
+# Resources
+
+
+def test_runs_are_resources(guarded: Server) -> None:
+    ran = guarded.client("otto").run("hello resources")
+    caller = wire(guarded, "vera")
+    uri = f"athena://runs/{ran['runId']}"
+    assert uri in [found["uri"] for found in caller.ask("resources/list")["resources"]]
+    templates = caller.ask("resources/templates/list")["resourceTemplates"]
+    assert [found["uriTemplate"] for found in templates] == [
+        "athena://runs/{runId}",
+        "athena://runs/{runId}/transcript",
+    ]
+    (content,) = caller.ask("resources/read", {"uri": uri})["contents"]
+    assert json.loads(content["text"])["output"] == ran["output"]
+    (content,) = caller.ask("resources/read", {"uri": uri + "/transcript"})["contents"]
+    entries = json.loads(content["text"])["entries"]
+    assert [entry["role"] for entry in entries] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "athena://runs/run_00000000000000000000000000",
+        "athena://runs/",
+        "athena://runs/../policy",
+        "athena://runs/%2e%2e",
+        "athena://runs/a/evidence",
+        "file:///etc/passwd",
+        "",
+        "athena://runs/\u0000",
+    ],
+)
+def test_other_resources_do_not_exist(guarded: Server, uri: str) -> None:
+    caller = wire(guarded, "vera")
+    caller.initialize()
+    with pytest.raises(McpRefused) as refused:
+        caller.ask("resources/read", {"uri": uri})
+    assert refused.value.code == -32602
+
+
+def test_a_scope_hides_the_runs_of_others(guarded: Server) -> None:
+    admin = guarded.client("ada")
+    mine = admin.run("mine", sessionId="mcp-mine")
+    other = admin.run("other", sessionId="mcp-other")
+    body = {"identity": "otto", "role": "Operator", "scope": {"sessions": ["mcp-mine"]}}
+    token = admin.post("/tokens", body)["token"]
+    caller = McpWire(guarded.client(), TASKS, authorization=f"Bearer {token}")
+    listed = [found["name"] for found in caller.ask("resources/list")["resources"]]
+    assert mine["runId"] in listed
+    assert other["runId"] not in listed
+    assert caller.ask("tasks/get", {"taskId": mine["runId"]})["status"] == "completed"
+    for method, params in (
+        ("resources/read", {"uri": f"athena://runs/{other['runId']}"}),
+        ("resources/read", {"uri": f"athena://runs/{other['runId']}/transcript"}),
+        ("tasks/get", {"taskId": other["runId"]}),
+        ("tasks/cancel", {"taskId": other["runId"]}),
+    ):
+        with pytest.raises(McpRefused):
+            caller.ask(method, params)
+
+
+# Tasks
+
+
+def test_a_run_is_a_task(guarded: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["mcp-task"]
+    run = guarded.client("otto").start(gate.order, provider="local-exec")
+    caller = wire(guarded, capabilities=TASKS)
+    gate.arrival()
+    working = caller.ask("tasks/get", {"taskId": run["runId"]})
+    assert (working["status"], working["resultType"]) == ("working", "complete")
+    assert working["createdAt"] == run["createdAt"]
+    gate.release()
+    guarded.client("otto").get(f"/runs/{run['runId']}", wait=30)
+    done = caller.ask("tasks/get", {"taskId": run["runId"]})
+    assert done["status"] == "completed"
+    assert done["result"]["isError"] is False
+
+
+def test_a_task_is_cancelled(guarded: Server, shared_gates: Gates) -> None:
+    gate = shared_gates["mcp-cancel"]
+    run = guarded.client("otto").start(gate.order, provider="local-exec")
+    gate.arrival()
+    with pytest.raises(McpRefused) as refused:
+        wire(guarded, "vera", TASKS).ask("tasks/cancel", {"taskId": run["runId"]})
+    assert refused.value.data["code"] == "AUTHZ_DENIED"
+    assert wire(guarded, capabilities=TASKS).ask("tasks/cancel", {"taskId": run["runId"]})["resultType"] == "complete"
+    guarded.client("otto").get(f"/runs/{run['runId']}", wait=30)
+    assert wire(guarded, capabilities=TASKS).ask("tasks/get", {"taskId": run["runId"]})["status"] == "cancelled"
+
+
+def test_a_task_that_does_not_exist_says_so(guarded: Server) -> None:
+    for task_id in ("run_00000000000000000000000000", "x" * 200, "a/b", "."):
+        for method in ("tasks/get", "tasks/cancel"):
+            with pytest.raises(McpRefused) as refused:
+                wire(guarded, capabilities=TASKS).ask(method, {"taskId": task_id})
+            assert refused.value.code == -32602
+
+
+# Sessions and servers
+
+
+def test_a_session_is_known_to_every_server_and_to_none(guarded: Server, serve: Any) -> None:
+    caller = wire(guarded)
+    caller.initialize()
+    other = McpWire(serve().api)
+    other.session, other.headers = caller.session, {"mcp-session-id": str(caller.session)}
+    assert "tools" in other.ask("tools/list")
+
+
+def test_the_access_log_and_the_metrics_count_the_door(guarded: Server) -> None:
+    wire(guarded).ask("server/discover")
+    metrics = guarded.client("ada").http.get(guarded.url + "/metrics").text
+    assert 'route="/mcp"' in metrics
