@@ -96,8 +96,8 @@ def test_an_identity_without_a_role_is_denied_and_recorded(guarded: Server) -> N
     with pytest.raises(McpRefused) as refused:
         wire(guarded, "mallory").ask("server/discover")
     assert (refused.value.status, refused.value.data["code"]) == (403, "AUTHZ_DENIED")
-    denied = guarded.client("ada").events(type="authz.denied")
-    assert [event["payload"]["operation"] for event in denied] == ["useMcp"]
+    denied, _ = guarded.client("ada").events(traceId=refused.value.data["traceId"])
+    assert (denied["type"], denied["payload"]["operation"]) == ("authz.denied", "useMcp")
 
 
 def test_a_flood_is_limited_like_any_other(serve: Any) -> None:
