@@ -157,6 +157,21 @@ _MESSAGE = msgspec.json.Decoder(RpcMessage)
 _NONE = Raw(b"null")
 
 
+def read_message(line: bytes, limits: PeerLimits) -> RpcMessage:
+    """Return a message of the other end. Raise ProtocolBroken."""
+    if len(line) > limits.openings < line.count(b"{") + line.count(b"["):
+        raise ProtocolBroken("invalid-message", f"It sent a line with more than {limits.openings} objects.")
+    try:
+        message = _MESSAGE.decode(line)
+    except msgspec.ValidationError:
+        raise ProtocolBroken("invalid-message", "It sent JSON that is not a JSON-RPC 2.0 message.") from None
+    except PARSE_ERRORS:
+        raise ProtocolBroken("invalid-json", "It sent a line that is not JSON.") from None
+    if isinstance(message.id, str) and len(message.id) > ID_CHARS_MAX:
+        raise ProtocolBroken("invalid-message", f"It sent an id of more than {ID_CHARS_MAX} characters.")
+    return message
+
+
 class Peer:
     """A conversation. Enter it to start reading; leaving it stops it and cancels every open request."""
 
@@ -318,16 +333,7 @@ class Peer:
             self._fail(failure)
 
     async def _take(self, line: bytes) -> None:
-        if len(line) > self._limits.openings < line.count(b"{") + line.count(b"["):
-            raise ProtocolBroken("invalid-message", f"It sent a line with more than {self._limits.openings} objects.")
-        try:
-            message = _MESSAGE.decode(line)
-        except msgspec.ValidationError:
-            raise ProtocolBroken("invalid-message", "It sent JSON that is not a JSON-RPC 2.0 message.") from None
-        except PARSE_ERRORS:
-            raise ProtocolBroken("invalid-json", "It sent a line that is not JSON.") from None
-        if isinstance(message.id, str) and len(message.id) > ID_CHARS_MAX:
-            raise ProtocolBroken("invalid-message", f"It sent an id of more than {ID_CHARS_MAX} characters.")
+        message = read_message(line, self._limits)
         if message.method is UNSET:
             self._take_answer(message)
             return

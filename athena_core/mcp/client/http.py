@@ -1,0 +1,430 @@
+"""A server behind a URL: streamable HTTP, with an answer as JSON or as a stream of events.
+
+Redirects are not followed, no cookie is kept, and no proxy of the environment is used. Answers must not be compressed.
+"""
+
+import asyncio
+import base64
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+from msgspec import UNSET, Raw
+
+from athena_core.mcp.client.events import EventReader, EventTooLarge
+from athena_core.mcp.client.failure import WORDS_MAX, FailureCode, McpFailure
+from athena_core.mcp.client.listing import annotated
+from athena_core.mcp.client.wire import (
+    CANCELLED,
+    CLOSE_SECONDS,
+    ELICIT,
+    LIMITS,
+    MESSAGES_MAX,
+    PING,
+    PROGRESS,
+    SERVER_REQUESTS_MAX,
+    TOOLS_CHANGED,
+    Receiver,
+    Transport,
+)
+from athena_core.mcp.listed_tool import McpTool
+from athena_core.mcp.versions import MODERN
+from athena_core.rpc.peer import (
+    METHOD_NOT_FOUND,
+    PARSE_ERRORS,
+    TOO_MANY,
+    ProtocolBroken,
+    RequestFailed,
+    RpcError,
+    RpcMessage,
+    read_message,
+)
+from athena_core.text import preview
+
+CONNECT_SECONDS = 10.0
+ADDRESSES_TRIED_MAX = 3
+SESSION_CHARS_MAX = 1_024
+ERROR_BODY_BYTES_MAX = 1 << 20
+CODES: Final[dict[str, FailureCode]] = {"invalid-json": "invalid-json", "unknown-answer": "unknown-answer"}
+NAMED: Final = {"tools/call": "name"}
+"""The parameter that the header ``Mcp-Name`` repeats, by method."""
+VERSION_HEADER: Final = "mcp-protocol-version"
+SESSION_HEADER: Final = "mcp-session-id"
+VISIBLE = re.compile(r"[ -~]*")
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+SESSION = re.compile(rf"[!-~]{{1,{SESSION_CHARS_MAX}}}")
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Returns the addresses of a host and port that may be connected to. It may raise OSError and McpFailure."""
+Sign: TypeAlias = Callable[[dict[str, str], str], Awaitable[tuple[dict[str, str], str]]]
+"""Returns the headers and the path of a request with the credential of the server. It may raise McpFailure."""
+
+
+class HttpWire:
+    """A wire to a URL. ``resolve`` and ``sign`` are called for each request."""
+
+    transport: Transport = "http"
+
+    def __init__(self, url: str, *, resolve: Resolve, sign: Sign | None = None) -> None:
+        parts = urlsplit(url)
+        self.version: str | None = None
+        self.ended: McpFailure | None = None
+        self._scheme = parts.scheme
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._authority = parts.netloc.rpartition("@")[2]
+        self._resolve = resolve
+        self._sign = sign
+        self._name = ""
+        self._hide: Callable[[str], str] = str
+        self._changed: Callable[[], None] = lambda: None
+        self._session: str | None = None
+        self._next = 0
+        self._open = 0
+        self._params: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {}
+        self._last_words: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @cached_property
+    def _client(self) -> httpx2.AsyncClient:
+        tls: ssl.SSLContext = httpx2.create_ssl_context(trust_env=False)
+        return httpx2.AsyncClient(
+            verify=tls,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=4),
+        )
+
+    async def open(self, name: str, hide: Callable[[str], str], changed: Callable[[], None]) -> None:
+        """Note whom it is about. The first request connects."""
+        self._name, self._hide, self._changed = name, hide, changed
+
+    async def reopen(self) -> bool:
+        """Return True: nothing ended."""
+        return True
+
+    def note_tools(self, tools: Sequence[McpTool]) -> None:
+        """Note which arguments the headers of calls repeat."""
+        found = {tool.name: tuple(annotated(tool.input_schema)) for tool in tools}
+        self._params = {name: pairs for name, pairs in found.items() if pairs}
+
+    async def request(self, method: str, params: dict[str, Any], receiver: Receiver | None = None) -> Raw:
+        """Send a request and return its result."""
+        if self.ended is not None:
+            raise self.ended
+        if self._open >= LIMITS.requests:
+            raise self._failure("busy", f"It has {self._open} calls at a time.")
+        number = self._next
+        self._next += 1
+        self._open += 1
+        message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        try:
+            async with self._post(message, self._routing(method, params)) as response:
+                return await self._answer(response, number, method, receiver)
+        except asyncio.CancelledError:
+            if self.version != MODERN and method != "initialize":
+                self._say_later(CANCELLED, {"requestId": number})
+            raise
+        finally:
+            self._open -= 1
+
+    async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
+        """Send a notification."""
+        await self._send({"jsonrpc": "2.0", "method": method, "params": params or {}})
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(TimeoutError, McpFailure, OSError, httpx2.HTTPError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._session is not None and self.ended is None:
+                    async with self._exchange("DELETE", None, {}):
+                        pass
+        self.ended = self.ended or self._failure("ended", "Athena ended it.")
+        for task in self._last_words:
+            task.cancel()
+        if "_client" in self.__dict__:
+            with suppress(httpx2.HTTPError, OSError):
+                await self._client.aclose()
+
+    # Requests
+
+    def _routing(self, method: str, params: dict[str, Any]) -> dict[str, str]:
+        """Return the headers of 2026-07-28 that repeat parts of the body."""
+        if self.version != MODERN:
+            return {}
+        headers = {"mcp-method": method}
+        named = params.get(NAMED.get(method, ""))
+        if isinstance(named, str):
+            headers["mcp-name"] = header_value(named)
+            for path, header in self._params.get(named, ()):
+                value = _at(params.get("arguments"), path)
+                if value is not None and TOKEN.fullmatch(header):
+                    headers[f"mcp-param-{header.lower()}"] = header_value(value)
+        return headers
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        """Send a message that has no answer."""
+        async with self._post(message, {}) as response:
+            self._check_status(response, b"")
+
+    def _say_later(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification without a wait for it."""
+
+        async def say() -> None:
+            with suppress(TimeoutError, McpFailure):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self.notify(method, params)
+
+        task = asyncio.get_running_loop().create_task(say())
+        self._last_words.add(task)
+        task.add_done_callback(self._last_words.discard)
+
+    @asynccontextmanager
+    async def _post(self, message: dict[str, Any], routing: dict[str, str]) -> AsyncIterator[httpx2.Response]:
+        headers = {"accept": "application/json, text/event-stream", "content-type": "application/json", **routing}
+        async with self._exchange("POST", msgspec.json.encode(message), headers) as response:
+            yield response
+
+    @asynccontextmanager
+    async def _exchange(self, verb: str, body: bytes | None, headers: dict[str, str]) -> AsyncIterator[httpx2.Response]:
+        """Send one HTTP request and yield its response, without redirects. Raise McpFailure."""
+        headers = {**headers, "host": self._authority, "accept-encoding": "identity", "user-agent": "athena"}
+        if self.version is not None:
+            headers[VERSION_HEADER] = self.version
+        if self._session is not None:
+            headers[SESSION_HEADER] = self._session
+        path = self._path
+        if self._sign is not None:
+            headers, path = await self._sign(headers, path)
+        try:
+            response = await self._connected(verb, path, headers, body)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except httpx2.HTTPError as error:
+            raise self._failure("connection", _words(error)) from None
+        except OSError as error:
+            raise self._failure("connection", f"It cannot be reached: {error.strerror or 'no address'}.") from None
+
+    async def _connected(self, verb: str, path: str, headers: dict[str, str], body: bytes | None) -> httpx2.Response:
+        """Try the addresses in turn until one accepts the connection."""
+        addresses = list(await self._resolve(self._host, self._port))[:ADDRESSES_TRIED_MAX]
+        for left, address in reversed(list(enumerate(reversed(addresses)))):
+            host = f"[{address}]" if ":" in address else address
+            url = httpx2.URL(scheme=self._scheme, host=host, port=self._port, raw_path=path.encode())
+            request = self._client.build_request(
+                verb, url, headers=headers, content=body, extensions={"sni_hostname": self._host}
+            )
+            self._client.cookies.clear()
+            try:
+                return await self._client.send(request, stream=True)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                if not left:
+                    raise
+        raise OSError
+
+    # Answers
+
+    async def _answer(self, response: httpx2.Response, number: int, method: str, receiver: Receiver | None) -> Raw:
+        status = response.status_code
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"}:
+            raise self._failure("invalid-message", "It compressed its answer, which was not offered.")
+        if not 200 <= status < 300:
+            body = await self._body(response, ERROR_BODY_BYTES_MAX) if kind == "application/json" else b""
+            self._check_status(response, body)
+        if method == "initialize":
+            self._keep_session(response)
+        if kind == "text/event-stream":
+            return await self._events(response, number, method, receiver)
+        if kind != "application/json":
+            detail = f"Its answer to {method} has status {status} and is neither JSON nor a stream of events."
+            raise self._failure("invalid-message", detail)
+        body = await self._body(response, LIMITS.line_bytes)
+        with self._reading():
+            found = self._result(read_message(body, LIMITS), number)
+        if found is None:
+            raise self._failure("invalid-message", f"It sent another message than an answer to {method}.")
+        return found
+
+    def _keep_session(self, response: httpx2.Response) -> None:
+        session = response.headers.get(SESSION_HEADER)
+        if session is not None:
+            if not SESSION.fullmatch(session):
+                raise self._failure("invalid-message", "Its session id is not visible ASCII, or too long.")
+            self._session = session
+
+    async def _body(self, response: httpx2.Response, bytes_max: int) -> bytes:
+        body = bytearray()
+        async with aclosing(response.aiter_raw()) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > bytes_max:
+                    raise self._failure("line-too-long", f"It sent an answer of more than {bytes_max} bytes.")
+        return bytes(body)
+
+    def _check_status(self, response: httpx2.Response, body: bytes) -> None:
+        """Raise McpFailure or RequestFailed for a status other than success."""
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        if 300 <= status < 400:
+            detail = f"It redirects with status {status}, which is not followed. Register the URL that it names."
+            raise self._failure("redirect", detail)
+        if status in {401, 403}:
+            raise self._failure("unauthorized", f"It refused access with status {status}. Check its credential.")
+        if status == 404 and self._session is not None:
+            self.ended = self._failure("session-lost", "It forgot the session. The call was not carried out.")
+            raise self.ended
+        error = _error_of(body)
+        if error is not None:
+            raise RequestFailed(error.code, error.message, error.data)
+        raise self._failure("http-status", f"It answered with status {status}.")
+
+    async def _events(self, response: httpx2.Response, number: int, method: str, receiver: Receiver | None) -> Raw:
+        """Read a stream of events up to the answer. Questions are answered meanwhile."""
+        reader = EventReader(LIMITS.line_bytes)
+        seen = 0
+        asking: set[asyncio.Task[None]] = set()
+        try:
+            async with aclosing(response.aiter_raw()) as pieces:
+                async for piece in pieces:
+                    try:
+                        events = reader.more(piece)
+                    except EventTooLarge:
+                        detail = f"It sent an event of more than {LIMITS.line_bytes} bytes."
+                        raise self._failure("line-too-long", detail) from None
+                    for event in events:
+                        seen += 1
+                        if seen > MESSAGES_MAX:
+                            detail = f"It sent more than {MESSAGES_MAX} messages without an answer."
+                            raise self._failure("flood", detail)
+                        with self._reading():
+                            message = read_message(event, LIMITS)
+                            found = self._result(message, number)
+                        if found is not None:
+                            return found
+                        self._take(message, receiver, asking)
+        finally:
+            for task in asking:
+                task.cancel()
+        raise self._failure("ended", f"It closed the stream without an answer to {method}.")
+
+    def _reading(self) -> "_Reading":
+        return _Reading(self._name)
+
+    def _result(self, message: RpcMessage, number: int) -> Raw | None:
+        """Return the result if the message answers the request, None if it is a request or notification."""
+        if message.method is not UNSET:
+            return None
+        if message.id != number or isinstance(message.id, bool):
+            if message.id is None and isinstance(message.error, RpcError):
+                raise RequestFailed(message.error.code, message.error.message, message.error.data)
+            raise ProtocolBroken("unknown-answer", "It answered a request that was never sent.")
+        if isinstance(message.error, RpcError):
+            raise RequestFailed(message.error.code, message.error.message, message.error.data)
+        if message.result is UNSET:
+            raise ProtocolBroken("invalid-message", "It sent an answer without a result.")
+        return Raw(bytes(message.result))
+
+    def _take(self, message: RpcMessage, receiver: Receiver | None, asking: set[asyncio.Task[None]]) -> None:
+        """Handle a request or a notification of the server."""
+        params = Raw(b"{}") if message.params is UNSET else Raw(bytes(message.params))
+        if message.id is not UNSET and message.id is not None:
+            task = asyncio.get_running_loop().create_task(
+                self._reply(message.id, str(message.method), params, receiver, len(asking) >= SERVER_REQUESTS_MAX)
+            )
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+        elif message.method == TOOLS_CHANGED:
+            self._changed()
+        elif message.method == PROGRESS and receiver is not None and receiver.token is not None:
+            receiver.progressed(params)
+
+    async def _reply(
+        self, number: int | str, method: str, params: Raw, receiver: Receiver | None, too_many: bool
+    ) -> None:
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": number}
+        try:
+            if too_many:
+                raise RequestFailed(TOO_MANY, f"More than {SERVER_REQUESTS_MAX} open requests.")
+            if method == PING:
+                answer["result"] = {}
+            elif method == ELICIT and receiver is not None:
+                answer["result"] = await receiver.asked(params)
+            else:
+                raise RequestFailed(METHOD_NOT_FOUND, f"Method not found: {preview(method, 100)}")
+        except RequestFailed as error:
+            answer["error"] = {"code": error.code, "message": error.message}
+        with suppress(McpFailure, RequestFailed):  # the call itself will show what is wrong
+            await self._send(answer)
+
+    def _failure(self, code: FailureCode, detail: str) -> McpFailure:
+        return McpFailure(self._name, code, preview(self._hide(detail), 2 * WORDS_MAX))
+
+
+class _Reading:
+    """Turns a broken message into a failure."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ProtocolBroken):
+            code: FailureCode = CODES.get(error.ending.state, "invalid-message")
+            raise McpFailure(self._name, code, error.ending.detail) from None
+
+
+def header_value(value: str) -> str:
+    """Return a header value; in Base64 unless it is visible ASCII and unmistakable."""
+    if VISIBLE.fullmatch(value) and value == value.strip() and not value.startswith("=?base64?"):
+        return value
+    return f"=?base64?{base64.b64encode(value.encode(errors='replace')).decode()}?="
+
+
+def _at(arguments: Any, path: tuple[str, ...]) -> str | None:
+    """Return an argument as the text of a header; None if it is absent."""
+    for name in path:
+        arguments = arguments.get(name) if isinstance(arguments, dict) else None
+    match arguments:
+        case bool():
+            return "true" if arguments else "false"
+        case str() | int():
+            return str(arguments)
+        case _:
+            return None
+
+
+def _error_of(body: bytes) -> RpcError | None:
+    try:
+        error = msgspec.json.decode(body, type=RpcMessage).error
+    except PARSE_ERRORS:
+        return None
+    return error if isinstance(error, RpcError) else None
+
+
+def _words(error: httpx2.HTTPError) -> str:
+    """Return a sentence for a network failure, without texts of libraries."""
+    match error:
+        case httpx2.ConnectTimeout():
+            return f"It accepted no connection within {CONNECT_SECONDS:g} s."
+        case httpx2.ConnectError():
+            return "It cannot be reached, or its certificate is not valid."
+        case _:
+            return f"The connection broke ({type(error).__name__})."

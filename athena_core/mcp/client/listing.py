@@ -1,0 +1,128 @@
+"""Listings of servers, read within limits. Tools beyond them, broken ones and duplicates are left out and counted."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from athena_core.mcp.client.messages import ListedTool, ServerInfo, ToolsPage
+from athena_core.mcp.listed_tool import McpTool
+from athena_core.rpc.peer import PARSE_ERRORS
+from athena_core.schema import Schema, SchemaRefused
+from athena_core.text import clean
+
+TOOLS_MAX = 256
+"""Maximum number of tools of a server."""
+TOOL_BYTES_MAX = 65_536
+"""Maximum size of the definition of a tool: its name, description, schemas and annotations as JSON."""
+LISTING_BYTES_MAX = 2 << 20
+"""Maximum size of all definitions of a server."""
+PAGES_MAX = 16
+"""Maximum number of pages of a listing."""
+CURSOR_CHARS_MAX = 4_096
+NAME_CHARS_MAX = 128
+"""Longest name of a tool, as the protocol has it."""
+READ_MAX = 20_000
+"""Maximum number of tools that are looked at."""
+
+
+class Listing(NamedTuple):
+    """The tools of a server at one time."""
+
+    server_info: ServerInfo
+    protocol_version: str
+    tools: tuple[McpTool, ...]
+    skipped: int = 0
+    """Number of tools that were left out."""
+
+
+class ListingReader:
+    """Collects the pages of a listing."""
+
+    def __init__(self) -> None:
+        self.tools: dict[str, McpTool] = {}
+        self.skipped = 0
+        self._bytes = 0
+        self._pages = 0
+        self._cursors: set[str] = set()
+
+    def add(self, raw: Raw) -> str | None:
+        """Take a page. Return the cursor of the next one, None at the end. Raise ValueError for a page of no shape."""
+        try:
+            page = msgspec.json.decode(raw, type=ToolsPage)
+        except PARSE_ERRORS:
+            raise ValueError("another shape than the protocol") from None
+        self.skipped += max(len(page.tools) - READ_MAX, 0)
+        for one in page.tools[:READ_MAX]:
+            if not self._take(one):
+                self.skipped += 1
+        self._pages += 1
+        cursor = page.next_cursor
+        if not cursor:
+            return None
+        if len(cursor) > CURSOR_CHARS_MAX or cursor in self._cursors or self._pages >= PAGES_MAX:
+            self.skipped += 1  # there may be more, and nothing says how many
+            return None
+        self._cursors.add(cursor)
+        return cursor
+
+    def _take(self, raw: Raw) -> bool:
+        size = len(raw)
+        if size > TOOL_BYTES_MAX or len(self.tools) >= TOOLS_MAX or self._bytes + size > LISTING_BYTES_MAX:
+            return False
+        tool = read_tool(raw)
+        if tool is None or tool.name in self.tools:
+            return False
+        self.tools[tool.name] = tool
+        self._bytes += size
+        return True
+
+
+def read_tool(raw: Raw) -> McpTool | None:
+    """Return a tool of a listing, or None if it cannot be offered."""
+    try:
+        found = msgspec.json.decode(raw, type=ListedTool)
+    except PARSE_ERRORS:
+        return None
+    if not is_name(found.name) or not _is_schema(found.input_schema):
+        return None
+    return McpTool(
+        name=found.name,
+        title=None if found.title is None else clean(found.title),
+        description=clean(found.description or ""),
+        input_schema=found.input_schema,
+        output_schema=found.output_schema if isinstance(found.output_schema, dict) else None,
+        annotations=found.annotations if isinstance(found.annotations, dict) else None,
+    )
+
+
+def is_name(name: str) -> bool:
+    """Return True for 1 to 128 printable characters without spaces."""
+    return 0 < len(name) <= NAME_CHARS_MAX and name.isprintable() and " " not in name
+
+
+def _is_schema(schema: Any) -> bool:
+    """Return True if arguments can be checked by the schema."""
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        return False
+    try:
+        Schema(schema)
+    except SchemaRefused:
+        return False
+    return True
+
+
+def annotated(schema: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the path and header of each property that HTTP requests of 2026-07-28 repeat as ``Mcp-Param-HEADER``."""
+    pending: list[tuple[tuple[str, ...], Any]] = [((), schema)]
+    while pending:
+        path, node = pending.pop()
+        if not isinstance(node, dict):
+            continue
+        header = node.get("x-mcp-header")
+        if path and isinstance(header, str) and node.get("type") in {"string", "integer", "boolean"}:
+            yield path, header
+        properties = node.get("properties")
+        if isinstance(properties, dict):
+            pending += [((*path, name), value) for name, value in properties.items()]
