@@ -104,10 +104,17 @@ def option_names(ask: Record) -> str:
     return visible(", ".join(f"{id} ({name})" if name and name.lower() != id else id for id, name in names))
 
 
+def _server_of(ask: Record) -> str:
+    """Return the MCP server whose tool asks a person, in words. The model did not write its question."""
+    server, mark, _ = str(ask.get("toolName") or "").partition("__")
+    asks = mark and ask.get("origin") == "mcp" and ask["kind"] != "tool-permission"
+    return f"the MCP server {server}" if asks else ""
+
+
 def _head(ask: Record) -> Iterator[str]:
     """Yield who asks, and how long it waits."""
     run = ask.get("runId") or ask.get("workflowRunId") or ""
-    agent = agent_of(str(ask.get("toolName") or ""))
+    agent = _server_of(ask) or agent_of(str(ask.get("toolName") or ""))
     who = _name_of(agent or ask.get("agentName") or ("workflow" if ask.get("workflowRunId") else "agent"))
     at = f", step {_name_of(ask['stepId'])}" if ask.get("stepId") else ""
     session = f", session {_name_of(ask['sessionId'])}" if ask.get("sessionId") else ""

@@ -184,6 +184,16 @@ def test_a_call_of_an_outside_agent_is_shown_with_its_kind_and_the_exact_command
     ]
     assert next(ask_lines({**ASK, "toolName": "codex:execute", "arguments": "{}"}, 80)).startswith("ask_")
     assert "asked by codex, run run_" in "\n".join(ask_lines({**ASK, "toolName": "codex:execute"}, 80))
+
+
+def test_a_question_of_an_mcp_server_names_it() -> None:
+    def head(**members: str) -> str:
+        return list(ask_lines({**ASK, "toolName": "git\u202e__push", "origin": "mcp", **members}, 80))[1]
+
+    assert head(kind="question").startswith("asked by the MCP server git<U+202E>, run run_")
+    assert head().startswith("asked by Release bot, run run_")
+    assert head(kind="question", origin="loop").startswith("asked by Release bot, run run_")
+    assert head(kind="question", toolName="ask_user").startswith("asked by Release bot, run run_")
     assert shown("git/x:y", {"a": 1})[0] == "Call the tool git/x:y:", "not the tool of an agent"
 
 
