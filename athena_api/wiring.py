@@ -308,6 +308,7 @@ class Wiring:
             earlier=EarlierSessions(self.reader, self.log.codec),
             live=self.live_agents,
             compiler=self.compiler,
+            tools=self.tools,
             completion=RunCompletion(self.tools, self.workspaces, self.ids, self.mask),
             rules=self.permission_rules,
             mask=self.mask,

@@ -41,7 +41,10 @@ WorkspaceEnd: TypeAlias = Literal["requested", "policy", "erasure"]
 
 RunAskKind: TypeAlias = Literal["tool-permission", "question", "choice"]
 AskOrigin: TypeAlias = Literal["loop", "agent", "mcp"]
-"""Who asks: the loop of Athena, an outside agent, or an MCP server."""
+"""Who asks: the loop of Athena, an outside agent, or an MCP server.
+
+``mcp`` is also an outside agent that calls a tool at the MCP endpoint of its run.
+"""
 AskOptionKind: TypeAlias = Literal["allow_once", "reject_once"]
 AskExpiry: TypeAlias = Literal["deny", "cancel"]
 """What an ask without an answer causes: the call is refused, or the run is cancelled."""
@@ -49,8 +52,11 @@ AnswerCause: TypeAlias = Literal["person", "rule", "expiry", "run-ended"]
 Approval: TypeAlias = Literal["allow", "ask", "deny"]
 AgentToolKind: TypeAlias = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "other"]
 """The kind of a tool call of an outside agent, as the agent says."""
-CallOrigin: TypeAlias = Literal["agent"]
-"""Who makes a tool call, if it is not the loop of Athena: an outside agent."""
+CallOrigin: TypeAlias = Literal["agent", "mcp"]
+"""The origin of a tool call that the loop of Athena did not request.
+
+``agent``: an outside agent makes it. ``mcp``: an outside agent requested it at the MCP endpoint of its run.
+"""
 AgentSessionStart: TypeAlias = Literal["new", "resumed", "replayed"]
 """How a session of an outside agent began: fresh, where it ended, or with the recorded conversation."""
 McpTransport: TypeAlias = Literal["stdio", "http"]

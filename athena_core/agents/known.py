@@ -30,6 +30,8 @@ WIRE_PROVIDERS: Mapping[AgentWire, str] = {
 """The provider that serves each wire. Requests are passed on as they are, so it has to speak the wire."""
 AgentResume: TypeAlias = Literal["exact", "idle", "none"]
 """Whether an agent takes up a session of a killed process: always, if it was idle, or never."""
+AgentMcp: TypeAlias = Literal["session", "none"]
+"""How an agent learns of the MCP endpoint of its run: when its session is opened, or not at all."""
 
 TEMPLATES = Path(__file__).with_name("templates.toml")
 FILE_BYTES_MAX = 262_144
@@ -40,7 +42,20 @@ TEXT_CHARS_MAX = 65_536
 NAME_CHARS_MAX = 100
 """Maximum length of a mode and of a model."""
 PATH_CHARS_MAX = 500
-MEMBERS = ("template", "argv", "wire", "env", "files", "resume", "mode", "boxedMode", "model", "messageIds", "readOnly")
+MEMBERS = (
+    "template",
+    "argv",
+    "wire",
+    "env",
+    "files",
+    "resume",
+    "mode",
+    "boxedMode",
+    "model",
+    "messageIds",
+    "readOnly",
+    "mcp",
+)
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 PLACEHOLDERS = ("gateway", "key", "model", "home")
@@ -85,6 +100,7 @@ class KnownAgent(NamedTuple):
     """True if its words carry the ids of their messages. Words without one are notices of its program."""
     read_only: tuple[Path, ...]
     """Directories and files outside of the system's that the agent needs in its sandbox."""
+    mcp: AgentMcp
 
     @property
     def provider(self) -> str:
@@ -176,6 +192,7 @@ def _agent(name: str, value: Any) -> KnownAgent:
         model=_name(table, "model", place),
         message_ids=_flag(table, "messageIds", place),
         read_only=_read_only(table.get("readOnly", []), f"{place}.readOnly"),
+        mcp=cast(AgentMcp, _one_of(table.get("mcp", "session"), f"{place}.mcp", get_args(AgentMcp))),
     )
 
 

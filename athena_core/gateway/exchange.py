@@ -227,6 +227,8 @@ class GatewayExchange:
             return
         body = refusal.body()
         headers = [(b"content-type", b"application/json")]
+        if refusal.code == "athena_method":
+            headers.append((b"allow", b"POST"))
         if refusal.status == 429:
             headers.append((b"retry-after", b"1"))
         self.begin(refusal.status, headers, len(body))

@@ -1,4 +1,7 @@
-"""The HTTP endpoint of one outside agent, which passes model calls on, byte for byte, and meters them."""
+"""The HTTP endpoint of one outside agent, which passes model calls on, byte for byte, and meters them.
+
+It also has the MCP endpoint of the run, if the run has one.
+"""
 
 import asyncio
 import base64
@@ -14,18 +17,22 @@ import anyio
 
 from athena_core.agents.known import AgentWire
 from athena_core.clock import Clock, Ids
+from athena_core.gateway import endpoint
 from athena_core.gateway.call import Call
 from athena_core.gateway.exchange import BodyBytes, GatewayExchange, GatewayLimits
 from athena_core.gateway.ledger import EndedCall, Ledger
 from athena_core.gateway.refusals import CallBudgetReached, Refusal
 from athena_core.gateway.upstream import ModelServer
 from athena_core.gateway.wires import WIRES, ModelCall
+from athena_core.mcp.served import McpService
+from athena_core.mcp.serving import McpServing
 from athena_core.providers.prices import Prices
 from athena_core.system.box.private_socket import PrivateSocket
 
 ANY_MODEL = "*"
 """The entry of the map of models that serves all models without an entry of their own."""
 KEY_BYTES = 32
+NONCE_BYTES = 16
 NAME = "models"
 """Name of the socket's file."""
 BACKLOG = 128
@@ -51,11 +58,12 @@ class Gateway:
         clock: Clock,
         ids: Ids,
         boxed: bool,
+        tools: McpService | None = None,
         limits: GatewayLimits | None = None,
     ) -> None:
         """Take the parts. ``models`` maps the models that may be asked for to those that serve them.
 
-        ``*`` in it serves every other model. ``boxed`` chooses the socket.
+        ``*`` in it serves every other model. ``boxed`` chooses the socket. ``tools`` is what the MCP endpoint offers.
         """
         self._wire = WIRES[wire]
         self._upstream = upstream
@@ -64,6 +72,8 @@ class Gateway:
         self._prices = prices
         self._clock = clock
         self._boxed = boxed
+        self._tools = tools
+        self._serving = McpServing("athena", "Athena", "", lambda: _text(ids.salt(NONCE_BYTES)))
         self._limits = limits or GatewayLimits()
         self._bodies = BodyBytes(self._limits.bodies_bytes_max)
         self._connections: set[asyncio.Task[None]] = set()
@@ -72,7 +82,7 @@ class Gateway:
         self._broken: BaseException | None = None
         self._server: asyncio.Server | None = None
         self._private: PrivateSocket | None = None
-        self.key = "gw_" + base64.urlsafe_b64encode(ids.salt(KEY_BYTES)).decode().rstrip("=")
+        self.key = "gw_" + _text(ids.salt(KEY_BYTES))
         self.socket: Path | None = None
         """Path of the socket, if there is one."""
         self.url = ""
@@ -149,6 +159,11 @@ class Gateway:
     async def _answer(self, exchange: GatewayExchange) -> None:
         await exchange.read_head()
         self._check_key(exchange)
+        if exchange.path == endpoint.PATH and self._tools is not None:
+            if self._stopped is not None:
+                raise self._stopped
+            await endpoint.serve(exchange, self._serving, self._tools)
+            return
         if not self._wire.is_call(exchange.method, exchange.path):
             raise Refusal("athena_path", "Athena passes on model calls only. Use another method or path.")
         self._count += 1
@@ -219,6 +234,10 @@ class Gateway:
         """Answer all further calls with a refusal, the first that was given. Return it."""
         self._stopped = self._stopped or refusal
         return self._stopped
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 async def _to_its_end(act: Coroutine[Any, Any, None]) -> None:

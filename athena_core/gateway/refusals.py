@@ -13,6 +13,8 @@ RefusalCode: TypeAlias = Literal[
     "athena_stopped",
     "athena_model",
     "athena_path",
+    "athena_method",
+    "athena_origin",
     "athena_key",
     "athena_request",
     "athena_head",
@@ -28,6 +30,8 @@ RefusalCode: TypeAlias = Literal[
 ]
 STATUSES: dict[RefusalCode, int] = {
     "athena_path": 404,
+    "athena_method": 405,
+    "athena_origin": 403,
     "athena_key": 401,
     "athena_head": 431,
     "athena_head_time": 408,

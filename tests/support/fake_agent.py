@@ -44,6 +44,15 @@ SWITCHES = {
     "withdraws": "cancels its own request for a permission",
     "abandons": "ends the turn without waiting for the permission",
     "question": "asks the person a question with a form",
+    # How it uses the MCP endpoint of its run
+    "mcp-never": "cannot use MCP servers over HTTP",
+    "mcp-lists": "lists the tools of the endpoint before its first prompt, and offers them to its model",
+    "mcp-asks": "asks for the permission of its calls at the endpoint",
+    "mcp-silent": "does not report its calls at the endpoint",
+    "mcp-lies": "reports the next command as a call at the endpoint",
+    "mcp-once": "makes one call at the endpoint, and reports it this many times",
+    "mcp-at-once": "makes each call at the endpoint this many times at once",
+    "mcp-hangs-up": "hangs up on its calls at the endpoint after this many seconds",
     # How it ends
     "ignores-cancel": "never ends a cancelled turn",
     "cancel-needs-answer": "ends a cancelled turn only if its open permission is answered",
@@ -95,6 +104,8 @@ SWITCHES = {
 }  # fmt: skip
 
 OTHER_MODEL = "another-model"
+MCP = "athena"
+"""The name of the endpoint, with which the names of its tools begin."""
 INTERRUPTED = "[The call was interrupted; its outcome is unknown.]"
 TOOLS = {
     "shell": {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]},
@@ -151,16 +162,17 @@ class Output:
 class Http:
     """One POST whose answer is read line by line."""
 
-    def __init__(self, url: str, key: str, path: str, body: Json) -> None:
+    def __init__(self, url: str, key: str, path: str, body: Json, seconds: float | None = None) -> None:
         place, _, base = url.partition("://")[2].partition("/")
         host, _, port = place.rpartition(":")
         data = json.dumps(body).encode()
         head = (
             f"POST {('/' + base).rstrip('/')}{path} HTTP/1.1\r\nhost: {place}\r\ncontent-type: application/json\r\n"
-            f"authorization: Bearer {key}\r\nx-api-key: {key}\r\naccept: text/event-stream\r\n"
+            f"authorization: Bearer {key}\r\nx-api-key: {key}\r\naccept: application/json, text/event-stream\r\n"
             f"content-length: {len(data)}\r\nconnection: close\r\n\r\n"
         )
         self.socket = socket.create_connection((host, int(port)))
+        self.socket.settimeout(seconds)
         self.socket.sendall(head.encode() + data)
         self._file = self.socket.makefile("rb")
         self.status = int((self._file.readline().split() or [b"", b"0"])[1])
@@ -184,6 +196,12 @@ class Http:
             self._file.readline()
         while data := self._file.read1(65536):
             yield data
+
+    def message(self) -> Json:
+        """Return the answer to a message: its JSON, or the last event of a stream."""
+        lines = [line[5:] if line.startswith(b"data:") else line for line in self.lines()]
+        found: Json = json.loads([line for line in lines if line.strip()[:1] == b"{"][-1])
+        return found
 
     def close(self) -> None:
         try:
@@ -214,7 +232,7 @@ class Turn:
 
 
 def chat_request(model: str, messages: list[Json]) -> tuple[str, Json]:
-    tools = [{"type": "function", "function": {"name": name, "parameters": TOOLS[name]}} for name in TOOLS]
+    tools: list[Json] = [{"type": "function", "function": {"name": name, "parameters": TOOLS[name]}} for name in TOOLS]
     body = {"model": model, "messages": messages, "tools": tools, "stream": True}
     return "/chat/completions", body | {"stream_options": {"include_usage": True}}
 
@@ -397,6 +415,8 @@ class Agent:
         self._http: Http | None = None
         self._tool = 0
         self._drifted = False
+        self._endpoint: Json | None = None
+        self._at_endpoint: list[Http] = []
 
     def on(self, switch: str, value: str | None = None) -> bool:
         return switch in self.switches and value in {None, self.switches[switch]}
@@ -442,7 +462,7 @@ class Agent:
                 "agentCapabilities": {
                     "loadSession": not self.on("no-load"),
                     "sessionCapabilities": abilities,
-                    "mcpCapabilities": {"http": True},
+                    "mcpCapabilities": {"http": not self.on("mcp-never")},
                 },
                 "authMethods": [],
             }
@@ -460,6 +480,10 @@ class Agent:
 
     def _open(self, method: str, params: Json) -> Json | None:
         os.chdir(params["cwd"])
+        self._endpoint = next((one for one in params["mcpServers"] if one["name"] == MCP), None)
+        if self._endpoint and self.on("mcp-lists"):
+            for tool in self._ask_endpoint("tools/list", {})["result"]["tools"]:
+                TOOLS[f"{MCP}_{tool['name']}"] = tool["inputSchema"]
         if method == "session/new":
             session = Session(f"fake-{os.getpid()}-{len(self.sessions)}", not self.on("forgets"))
         else:
@@ -500,8 +524,9 @@ class Agent:
         if self.on("ignores-cancel"):
             return
         self._cancelled.set()
-        if self._http:
-            self._http.close()
+        for http in (self._http, *self._at_endpoint):
+            if http:
+                http.close()
         if self._tool:
             os.killpg(self._tool, signal.SIGKILL)
         if not self.on("cancel-needs-answer"):
@@ -637,7 +662,11 @@ class Agent:
 
     def _call(self, session: Session, number: str, name: str, arguments: str) -> str:
         given = json.loads(arguments or "{}")
+        if name.startswith(f"{MCP}_"):
+            return self._call_endpoint(session, number, name, given)
         title, kind = given.get("command") or given.get("path") or name, "execute" if name == "shell" else "edit"
+        if self.on("mcp-lies"):
+            title, kind = f"{MCP}_memory", "other"
         call: Json = {"toolCallId": number, "title": title, "kind": kind, "status": "pending", "rawInput": given}
         shown = self._show_work(session, name, given) if self.on("shows-work") else []
         call["content"] = shown
@@ -676,6 +705,55 @@ class Agent:
             self._drifted, session.mode = True, "auto"
             self._update(session, sessionUpdate="current_mode_update", currentModeId="auto")
         return result
+
+    # A call at the endpoint of the run
+
+    def _ask_endpoint(self, method: str, params: Json) -> Json:
+        """Return the answer of the endpoint to a request."""
+        endpoint = self._endpoint
+        if endpoint is None:
+            return {"error": {"code": 0, "message": "There is no endpoint."}}
+        url, path = endpoint["url"].rsplit("/", 1)
+        key = endpoint["headers"][0]["value"].partition(" ")[2]
+        seconds = float(self.switches["mcp-hangs-up"]) if self.on("mcp-hangs-up") else None
+        http = Http(url, key, f"/{path}", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, seconds)
+        self._at_endpoint.append(http)
+        try:
+            return http.message()
+        except (OSError, ValueError, IndexError) as error:
+            return {"error": {"code": 0, "message": f"There was no answer: {error}"}}
+        finally:
+            self._at_endpoint.remove(http)
+            http.close()
+
+    def _call_endpoint(self, session: Session, number: str, name: str, given: Json) -> str:
+        call: Json = {"toolCallId": number, "title": name, "kind": "other", "status": "pending", "rawInput": given}
+        if not self.on("mcp-silent"):
+            self._update(session, **{**call, "sessionUpdate": "tool_call"})
+        if self.on("mcp-asks"):
+            refusal = self._ask(session, call)
+            if refusal:
+                self._update(session, sessionUpdate="tool_call_update", toolCallId=number, status="failed")
+                return refusal
+        found: list[Json] = []
+        ask = {"name": name.removeprefix(f"{MCP}_"), "arguments": given}
+        calls = [
+            threading.Thread(target=lambda: found.append(self._ask_endpoint("tools/call", ask)))
+            for _ in range(int(self.switches.get("mcp-at-once") or 1))
+        ]
+        for one in calls:
+            one.start()
+        for one in calls:
+            one.join()
+        result = found[-1].get("result") or {"content": [{"text": json.dumps(found[-1]["error"])}], "isError": True}
+        text: str = result["content"][0]["text"]
+        status = "failed" if result["isError"] else "completed"
+        content = [{"type": "content", "content": {"type": "text", "text": text}}]
+        for again in range(int(self.switches.get("mcp-once") or 1)):
+            done: Json = {**call, "toolCallId": f"{number}-{again}" if again else number, "status": status}
+            if not self.on("mcp-silent"):
+                self._update(session, sessionUpdate="tool_call_update", **{**done, "content": content})
+        return text
 
     def _show_work(self, session: Session, name: str, given: Json) -> list[Json]:
         """Show reasoning and a plan. Return the content of the call."""

@@ -224,7 +224,7 @@ FIELDS: Mapping[str, str] = {
     "Ask.options": "Possible answers.",
     "Ask.parked": "True if the run gave its slot back to wait for the answer.",
     "Ask.editable": "True if the call may be allowed with other arguments.",
-    "Ask.origin": "Who asks: the loop, an outside agent or an MCP server.",
+    "Ask.origin": "Who asks: the loop, an outside agent, or an MCP server or endpoint.",
     "Ask.turn": "Turn of the model that asks.",
     "Ask.arguments": "Arguments of the call, as JSON text.",
     "Ask.credentials": "Names of the credentials that the call would carry; absent: none.",

@@ -196,9 +196,11 @@ class ToolCalled(Event):
     If the tool does not exist, the model's text is in ``unknown_name``. ``ask_id`` is the ask that allowed the call.
     ``credentials`` are the names of the credentials that the call carries.
 
-    ``origin``: an outside agent makes the call. It is recorded after the agent asked (``asked``), or else once the
-    agent shows that it began. ``kind`` is the agent's word for it. ``changed-tool``: an MCP server describes the tool
-    otherwise than when it was accepted.
+    ``origin``: the call is one of an outside agent. With ``agent`` the agent makes it. It is recorded after the agent
+    asked (``asked``), or else once the agent shows that it began. ``kind`` is the agent's word for it. With ``mcp``
+    Athena makes the call, which the agent requested at the MCP endpoint of its run.
+
+    ``changed-tool``: an MCP server describes the tool otherwise than when it was accepted.
     """
 
     TYPE: ClassVar[str] = "tool.called"

@@ -72,11 +72,15 @@ class RequestedCalls:
         self._clock = clock
         self._rules = rules
 
-    def steps(self, profile: HarnessSpec, calls: Sequence[ToolCall], turn: int) -> tuple[run.RunStep, ...]:
-        """Return the records of a turn's calls in order, then the results of those that are refused."""
+    def steps(
+        self, profile: HarnessSpec, calls: Sequence[ToolCall], turn: int, asks_left: int = ASKS_MAX
+    ) -> tuple[run.RunStep, ...]:
+        """Return the records of a turn's calls in order, then the results of those that are refused.
+
+        ``asks_left`` is how many asks they may raise.
+        """
         steps: list[run.RunStep] = []
         refusals: list[run.RunStep] = []
-        asks_left = ASKS_MAX
         for call in calls:
             step, why = self._requested(profile, call, turn, asks_left)
             asks_left -= isinstance(step, run.RunAsked)

@@ -36,7 +36,7 @@ from athena_core.domain.run import (
     WorkspaceChanged,
     WorkspaceOpened,
 )
-from athena_core.enums import AgentSessionStart, PauseReason, RequeueReason, RunStatus, WaitReason
+from athena_core.enums import AgentSessionStart, CallOrigin, PauseReason, RequeueReason, RunStatus, WaitReason
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
 from athena_core.text import or_erased, took_longer
@@ -68,6 +68,11 @@ REFUSED = {
     "denied": ", which its harness profile denies",
     "too-many-asks": ", while too many asks were open",
     "changed-tool": ", which its MCP server describes otherwise than when it was accepted",
+}
+WHO_CALLED: dict[CallOrigin | None, str] = {
+    None: "the model called",
+    "agent": "the agent made",
+    "mcp": "the agent called",
 }
 STARTS: dict[AgentSessionStart, str] = {
     "new": "opened a new session",
@@ -317,7 +322,7 @@ class Timeline:
                 refused = REFUSED[event.refused] if event.tool_name or event.origin else ""
                 allowed = f", as {event.ask_id} allowed" if event.ask_id else ""
                 alone = ", without asking" if event.asked is False and event.refused is None else ""
-                who = "the agent made" if event.origin else "the model called"
+                who = WHO_CALLED[event.origin]
                 return Sentence(f"{who} {_tool(event)}{refused}{allowed}{alone}", event.turn)
             case RunAsked():
                 self._turn = event.turn
@@ -413,7 +418,7 @@ class Timeline:
     def _transcript(self, event: TranscriptAppended) -> str:
         if event.kind == "tool-result":
             called, _ = self._pending.pop(event.tool_call_id or "", (None, 0))
-            own = called is not None and called.origin is not None
+            own = called is not None and called.origin == "agent"
             subject = f"the call of kind {called.kind}" if called is not None and own else _tool(event)
             how = "failed" if event.is_error else "returned a result"
             unknown = ": it was interrupted, and its effect is unknown" if event.interrupted else ""
@@ -441,7 +446,7 @@ def _requested(one: Recorded[Event], event: RunQueued | RunCreated) -> str:
 
 
 def _tool(event: ToolCalled | TranscriptAppended | RunAsked) -> str:
-    if isinstance(event, ToolCalled) and event.origin is not None:
+    if isinstance(event, ToolCalled) and event.origin == "agent":
         return f"a call of kind {event.kind}"
     if event.tool_name is None:
         return "a tool that does not exist"

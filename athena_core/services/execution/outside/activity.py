@@ -14,7 +14,7 @@ from athena_core.definitions.agent_permissions import tool_kind
 from athena_core.providers.mask import Mask, StreamMask
 from athena_core.services.execution.live_text import AgentActivity, OpenCall, PlanStep, PlanStepStatus
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, TranscriptCall
-from athena_core.services.execution.outside.call_records import diffs_of, title_of
+from athena_core.services.execution.outside.calls.call_records import diffs_of, title_of
 from athena_core.services.execution.performer import ShowActivity
 from athena_core.services.execution.progress import RunAssignment
 from athena_core.text import clean, preview

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import anyio
 from anyio import to_thread
@@ -14,8 +14,11 @@ from athena_core.agents.acp import AcpClient, AcpDeadlines, AgentHandler, ModeRe
 from athena_core.agents.homes import HomeInUse
 from athena_core.agents.known import AgentLaunch, AgentWire, KnownAgent
 from athena_core.errors import AgentModeChanged, AgentSilent, AgentUnavailable
+from athena_core.gateway.endpoint import PATH
+from athena_core.mcp.served import McpService
 from athena_core.providers.mask import Mask
 from athena_core.rpc.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
+from athena_core.services.execution.outside.calls.endpoint_calls import SERVER
 from athena_core.services.execution.outside.run_ledger import RunLedger
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.system.box import relay
@@ -28,6 +31,8 @@ from athena_core.tools.tool import CommandBox, ToolResult
 PROMPT_SECONDS_MAX = 30 * 86_400.0
 """Deadline of a prompt. The timeout of the run ends it before, but its time stands while it asks a person."""
 PROBLEM_CHARS_MAX = 300
+BOXED_URL = f"http://{relay.HOST}:{relay.GATEWAY_PORT}"
+"""The base URL of the gateway in a sandbox."""
 
 
 class AgentTiming(NamedTuple):
@@ -54,8 +59,8 @@ class RunGateway(Protocol):
     ) -> None: ...
 
 
-OpenGateway: TypeAlias = Callable[[AgentWire, str, RunLedger, Mapping[str, str], bool], RunGateway]
-"""Makes a gateway: the wire, the provider that is paid, the ledger, the models, and whether the agent has a box.
+OpenGateway: TypeAlias = Callable[[AgentWire, str, RunLedger, Mapping[str, str], bool, McpService | None], RunGateway]
+"""Makes a gateway: the wire, the provider that is paid, the ledger, the models, if the agent has a box, and its tools.
 
 Raises AgentUnavailable if there is none for the wire and the provider.
 """
@@ -87,10 +92,16 @@ class AgentProcess:
         self._stack = AsyncExitStack()
         self._child: Child | None = None
         self._prompting: asyncio.Task[str] | None = None
+        self._servers: list[dict[str, Any]] = []
         self.client: AcpClient | None = None
 
-    async def start(self, gateway: RunGateway, model: str, handler: AgentHandler, *, questions: bool) -> AcpClient:
-        """Start the process and agree on the protocol. Raise AgentUnavailable, AgentEnded, AgentSilent, PeerEnded."""
+    async def start(
+        self, gateway: RunGateway, model: str, handler: AgentHandler, *, questions: bool, tools: bool
+    ) -> AcpClient:
+        """Start the process and agree on the protocol. With ``tools`` the gateway has an MCP endpoint.
+
+        Raise AgentUnavailable, AgentEnded, AgentSilent, PeerEnded.
+        """
         missing = await to_thread.run_sync(self._known.missing)
         if missing:
             raise AgentUnavailable(f"agent {self._known.name!r} cannot be started: {'; '.join(missing)}")
@@ -118,6 +129,9 @@ class AgentProcess:
             raise AgentSilent(f"the agent gave {error}") from error
         except RequestFailed as error:
             raise AgentUnavailable(self._hidden(f"the agent refused to start: {error.message}")) from error
+        offers = self.client.capabilities.mcp_capabilities
+        if tools and self._known.mcp == "session" and offers is not None and offers.http:
+            self._servers = [_endpoint(gateway)]
         return self.client
 
     def _launch(self, gateway: RunGateway, model: str, home: Path) -> tuple[AgentLaunch, CommandBox | None]:
@@ -127,14 +141,13 @@ class AgentProcess:
             return self._known.launch(gateway.url, gateway.key, model, home), None
         if gateway.socket is None:
             raise AgentUnavailable("the model gateway of the agent has no socket for its sandbox")
-        endpoint = f"http://{relay.HOST}:{relay.GATEWAY_PORT}"
-        launch = self._known.launch(endpoint, gateway.key, model, Path(BOX_HOME))
+        launch = self._known.launch(BOXED_URL, gateway.key, model, Path(BOX_HOME))
         return launch, box.for_agent(home, gateway.socket, self._known.read_only)
 
     async def open(self, client: AcpClient, previous: str | None, mode: str | None) -> Opening:
         """Open a session in the workspace and order its mode. Raise AgentUnavailable, AgentSilent, AgentModeChanged."""
         try:
-            opening = await client.open(self._place.files.root.absolute(), previous)
+            opening = await client.open(self._place.files.root.absolute(), previous, self._servers)
         except RequestTimedOut as error:
             raise AgentSilent(f"the agent gave {error}") from error
         except RequestFailed as error:
@@ -183,3 +196,13 @@ class AgentProcess:
 
     def _hidden(self, text: str) -> str:
         return preview(self._mask.hide(text), PROBLEM_CHARS_MAX)
+
+
+def _endpoint(gateway: RunGateway) -> dict[str, Any]:
+    """Return the MCP endpoint of a run for its agent."""
+    return {
+        "type": "http",
+        "name": SERVER,
+        "url": (gateway.url or BOXED_URL) + PATH.decode(),
+        "headers": [{"name": "Authorization", "value": f"Bearer {gateway.key}"}],
+    }

@@ -58,7 +58,7 @@ from athena_core.services.execution.outside.agent_transcript import (
     CallWithoutPermission,
     RunOver,
 )
-from athena_core.services.execution.outside.call_records import unmade_result
+from athena_core.services.execution.outside.calls.call_records import unmade_result
 from athena_core.services.execution.outside.earlier_session import EarlierSessions
 from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.outside.permissions import (
@@ -70,6 +70,7 @@ from athena_core.services.execution.outside.permissions import (
 )
 from athena_core.services.execution.outside.prompts import first_prompt, go_on_prompt, replay_prompt
 from athena_core.services.execution.outside.questions import TOOL as QUESTION
+from athena_core.services.execution.outside.run_endpoint import EndpointParts, RunEndpoint
 from athena_core.services.execution.outside.run_ledger import RunLedger
 from athena_core.services.execution.performer import (
     RunEnd,
@@ -79,6 +80,7 @@ from athena_core.services.execution.performer import (
     run_failed,
 )
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, open_asks, spent
+from athena_core.services.execution.requested_calls import RequestedCalls, ToolRegistry
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.text import preview
 
@@ -106,6 +108,7 @@ class AgentParts(NamedTuple):
     earlier: EarlierSessions
     live: LiveAgents
     compiler: ContextCompiler
+    tools: ToolRegistry
     completion: RunCompletion
     rules: PermissionRules
     mask: Mask
@@ -152,6 +155,21 @@ class AgentRun:
         )
         calls_max = self._request.harness_profile_snapshot.policies.max_turns
         self._ledger = RunLedger(self.transcript, recorder, calls_max)
+        self._endpoint = RunEndpoint(
+            EndpointParts(
+                assignment=assignment,
+                transcript=self.transcript,
+                permissions=self._permissions,
+                ledger=self._ledger,
+                requested=RequestedCalls(parts.tools, parts.mask, parts.ids, parts.clock, parts.rules),
+                tools=parts.tools,
+                completion=parts.completion,
+                place=place,
+                mask=parts.mask,
+                clock=parts.clock,
+                ids=parts.ids,
+            )
+        )
         self._failure: str | None = None
         """The problem of the last model call of the turn."""
 
@@ -235,11 +253,12 @@ class AgentRun:
         )
         models = {request.model: request.model, **(self._policy.models or {})}
         boxed = self._place.box is not None
-        gateway = parts.gateway(self._known.wire, request.provider, self._ledger, models, boxed)
+        tools = self._endpoint if self._endpoint.offers else None
+        gateway = parts.gateway(self._known.wire, request.provider, self._ledger, models, boxed, tools)
         self.transcript.begin_process()
         try:
             questions = QUESTION in request.harness_profile_snapshot.config.tools
-            client = await process.start(gateway, request.model, self, questions=questions)
+            client = await process.start(gateway, request.model, self, questions=questions, tools=tools is not None)
             self._ledger.alive = client.peer.note_activity
             prompt = await self._attach(process, client)
             reason = await self._turn(process, client, prompt)

@@ -18,7 +18,8 @@ from athena_core.domain import run
 from athena_core.errors import AgentBroken
 from athena_core.event import Event
 from athena_core.providers.mask import Mask, StreamMask
-from athena_core.services.execution.outside.call_records import call_result, tool_called, unmade_result
+from athena_core.services.execution.outside.calls.call_records import call_result, tool_called, unmade_result
+from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall, EndpointCalls
 from athena_core.services.execution.performer import RunRecorder, ShowText
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
 from athena_core.text import clean
@@ -51,6 +52,8 @@ class TranscriptCall:
     finished: bool = False
     waits: bool = False
     """True while its permission is open."""
+    elsewhere: bool = False
+    """True if it is the agent's report of a call at the endpoint of the run, which has the record."""
 
     @property
     def open(self) -> bool:
@@ -89,6 +92,8 @@ class AgentTranscript:
         self._show = show
         self._message_ids = message_ids
         self._lock = asyncio.Lock()
+        self.at_endpoint = EndpointCalls()
+        """The calls of Athena's tools that the agent makes at the endpoint of the run."""
         self._calls = ToolCalls()
         self._entries: dict[str, TranscriptCall] = {}
         self._chunks: list[str] = []
@@ -221,11 +226,14 @@ class AgentTranscript:
     def begin_process(self) -> None:
         """Forget the calls of an earlier process of the agent: another one may use their ids again."""
         self._calls, self._entries = ToolCalls(), {}
+        self.at_endpoint.forget()
         self.rejected, self.refusals = False, 0
 
     @property
     def busy(self) -> bool:
         """True while a call is open that began."""
+        if self.at_endpoint.open:
+            return True
         entries = self._entries.values()
         return any(entry.open or (entry.call.status == "in_progress" and not entry.finished) for entry in entries)
 
@@ -237,7 +245,7 @@ class AgentTranscript:
         """Record what an update says about a call. Raise CallWithoutPermission, and as ``record``."""
         entry = self.entry(self._calls.update(update))
         call = entry.call
-        if self.closed:  # ``left_over`` reads it
+        if self.closed or entry.elsewhere:  # ``left_over`` reads it, or the endpoint has recorded it
             return
         if entry.waits and call.status == "completed":
             raise CallWithoutPermission("It made a call before its permission was given.")
@@ -247,6 +255,8 @@ class AgentTranscript:
             return
         steps: tuple[run.RunStep, ...] = ()
         if not entry.recorded and not entry.waits and call.ran:
+            if self._made_elsewhere(entry):
+                return
             steps = (*self.words(), self.called(entry))
         if entry.recorded and call.ended:
             steps = (*steps, self.finished(entry, call_result(call, self._mask, entry.id)))
@@ -262,7 +272,7 @@ class AgentTranscript:
             return ()
         steps = (self.finished(entry, unmade_result(entry.id, ASKED_AGAIN)),) if entry.open else ()
         entry.id = self._ids.new("call")
-        entry.recorded = entry.finished = False
+        entry.recorded = entry.finished = entry.elsewhere = False
         return steps
 
     def entry(self, call: AgentToolCall) -> TranscriptCall:
@@ -275,6 +285,12 @@ class AgentTranscript:
             self.calls_mentioned += 1
             entry = self._entries[call.id] = TranscriptCall(call, call_id)
         return entry
+
+    def _made_elsewhere(self, entry: TranscriptCall) -> bool:
+        """Return True if an entry without a record is the agent's report of a call at the endpoint of the run."""
+        if self.at_endpoint.reports(entry.call):
+            entry.elsewhere = entry.finished = True
+        return entry.elsewhere
 
     def called(self, entry: TranscriptCall, *, ask_id: str | None = None) -> run.ToolCalled:
         """Return the record of a call that begins, and note it."""
@@ -317,9 +333,32 @@ class AgentTranscript:
             if entry.finished or entry.waits:
                 continue
             if not entry.recorded:
-                if call.status != "in_progress":
+                if call.status != "in_progress" or self._made_elsewhere(entry):
                     continue
                 steps.append(self.called(entry))
             result = call_result(call, self._mask, entry.id) if call.ended else None
             steps.append(self.finished(entry, result or unmade_result(entry.id, INTERRUPTED, interrupted=True)))
+        for made in self.at_endpoint.open:
+            self.at_endpoint.ended(made)
+            steps.append(self.answered(unmade_result(made.id, INTERRUPTED, interrupted=True)))
         return tuple(steps)
+
+    # Calls at the endpoint of the run
+
+    def begin_call(self) -> int:
+        """Return the turn of a call that arrives at the endpoint."""
+        self._begin()
+        self.rejected = False
+        self.calls_mentioned += 1
+        return self.turn
+
+    async def begun(self, made: EndpointCall, *steps: run.RunStep) -> None:
+        """Record that a call at the endpoint begins, before it does. Raise as ``record``."""
+        await self.record(*self.words(), *steps)
+        made.open = True
+
+    async def ended(self, made: EndpointCall, *steps: run.RunStep) -> None:
+        """Record the result of a call at the endpoint. Raise as ``record``."""
+        self._turn_ended = True
+        await self.record(*steps)
+        self.at_endpoint.ended(made)

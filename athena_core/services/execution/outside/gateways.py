@@ -7,6 +7,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.errors import AgentUnavailable
 from athena_core.gateway.gateway import Gateway
 from athena_core.gateway.upstream import ModelServer
+from athena_core.mcp.served import McpService
 from athena_core.providers.prices import Prices
 from athena_core.services.execution.outside.run_ledger import RunLedger
 
@@ -21,7 +22,13 @@ class Gateways:
         self._ids = ids
 
     def of_run(
-        self, wire: AgentWire, provider: str, ledger: RunLedger, models: Mapping[str, str], boxed: bool
+        self,
+        wire: AgentWire,
+        provider: str,
+        ledger: RunLedger,
+        models: Mapping[str, str],
+        boxed: bool,
+        tools: McpService | None,
     ) -> Gateway:
         """Return the gateway of a run whose calls ``provider`` is paid for. Raise AgentUnavailable."""
         serves = WIRE_PROVIDERS[wire]
@@ -32,7 +39,7 @@ class Gateways:
         if not server.configured:
             raise AgentUnavailable(f"provider {provider!r} has no key on this executor. Set it, and restart.")
         prices, clock, ids = self._prices, self._clock, self._ids
-        return Gateway(wire, server, ledger, models, prices=prices, clock=clock, ids=ids, boxed=boxed)
+        return Gateway(wire, server, ledger, models, prices=prices, clock=clock, ids=ids, boxed=boxed, tools=tools)
 
     async def close(self) -> None:
         """Close the connections to the servers."""

@@ -7,7 +7,7 @@ run is held; after that the run is parked, and the answer is used once the agent
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import anyio
 import msgspec
@@ -19,11 +19,12 @@ from athena_core.clock import Clock, Ids
 from athena_core.definitions.agent_permissions import approval_of_call, tool_kind
 from athena_core.definitions.profile import AgentPolicy, AskPolicy
 from athena_core.domain import run
+from athena_core.enums import AskOrigin
 from athena_core.log.codec import SALT_BYTES
 from athena_core.providers.mask import Mask
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, TranscriptCall
-from athena_core.services.execution.outside.call_records import (
+from athena_core.services.execution.outside.calls.call_records import (
     ARGUMENTS_CHARS_MAX,
     arguments_of,
     title_of,
@@ -79,6 +80,19 @@ class OpenQuestion:
     chosen: asyncio.Future[dict[str, Any] | None]
 
 
+class EndpointAsk(Protocol):
+    """An ask of a call at the endpoint of the run.
+
+    ``chosen`` is done once the call knows the decision, or was withdrawn.
+    """
+
+    ask: run.RunAsked
+    chosen: asyncio.Future[Any]
+
+    async def decide(self, answer: run.RunAnswered) -> None:
+        """Record a decision and hand it over. Raise ExpiredAsk, RunOver, LeaseLost."""
+
+
 class ExpiredAsk(Exception):
     """An ask expired that cancels its run."""
 
@@ -105,7 +119,7 @@ class Permissions:
         self._mask = mask
         self._clock = clock
         self._ids = ids
-        self._open: dict[str, OpenPermission | OpenQuestion] = {}
+        self._open: dict[str, OpenPermission | OpenQuestion | EndpointAsk] = {}
         self._raised = asyncio.Event()
         self._waiting: anyio.CancelScope | None = None
         self._parks = False
@@ -150,7 +164,7 @@ class Permissions:
     async def _ask(self, entry: TranscriptCall, arguments: str, allow: str, reject: str | None) -> Choice:
         """Wait for an answer, which may have been given before."""
         transcript, tool = self._transcript, tool_of(self._policy.name, entry.call)
-        known = next((ask for ask in self._asks() if (ask.tool_name, ask.arguments) == (tool, arguments)), None)
+        known = self.asked_before("agent", tool, arguments)
         entry.waits = True
         if known is None:
             known = self._raise(entry, tool, arguments)
@@ -171,10 +185,7 @@ class Permissions:
 
     def _wait_for(self, one: OpenPermission | OpenQuestion, chosen: asyncio.Future[T]) -> Callable[[], Awaitable[T]]:
         """Let ``serve`` wait for one more answer. Return the wait for what the agent gets."""
-        self._open[one.ask.ask_id] = one
-        self._raised.set()
-        if self._waiting is not None and not self.parking:
-            self._waiting.cancel()  # wait for this one, too
+        self.wait_for(one)
 
         async def wait() -> T:
             return await chosen
@@ -226,7 +237,7 @@ class Permissions:
         if shown is None:
             return _always(None)
         arguments = shown.arguments
-        known = next((ask for ask in self._asks() if (ask.tool_name, ask.arguments) == (QUESTION, arguments)), None)
+        known = self.asked_before("agent", QUESTION, arguments)
         if known is None:
             if len(open_asks(self._transcript.progress)) >= ASKS_MAX:
                 return _always(None)
@@ -246,8 +257,19 @@ class Permissions:
         chosen: asyncio.Future[dict[str, Any] | None] = asyncio.get_running_loop().create_future()
         return self._wait_for(OpenQuestion(known, shown, chosen), chosen)
 
+    def wait_for(self, one: OpenPermission | OpenQuestion | EndpointAsk) -> None:
+        """Let ``serve`` wait for one more answer."""
+        self._open[one.ask.ask_id] = one
+        self._raised.set()
+        if self._waiting is not None and not self.parking:
+            self._waiting.cancel()  # wait for this one, too
+
+    def asked_before(self, origin: AskOrigin, tool: str, arguments: str) -> run.RunAsked | None:
+        """Return the ask of the same call that no open request has: without an answer, or allowed and not used."""
+        same = (origin, tool, arguments)
+        return next((ask for ask in self._asks() if (ask.origin, ask.tool_name, ask.arguments) == same), None)
+
     def _asks(self) -> list[run.RunAsked]:
-        """Return the asks that no open request has: without an answer, or allowed and not used."""
         requested = {ask_id for ask_id, one in self._open.items() if not one.chosen.done()}
         pending = self._transcript.progress.pending
         return [call for call in pending if isinstance(call, run.RunAsked) and call.ask_id not in requested]
@@ -304,15 +326,17 @@ class Permissions:
         if self._waiting is not None and not self.parking:
             self._waiting.cancel()
 
-    async def _hand_over(self, one: OpenPermission | OpenQuestion) -> None:
+    async def _hand_over(self, one: OpenPermission | OpenQuestion | EndpointAsk) -> None:
         """Record a decision, then hand it to the agent. Raise ExpiredAsk, RunOver, LeaseLost."""
         answer = self._answer(one.ask)
         assert answer is not None, "an ask is decided before"
         del self._open[one.ask.ask_id]
         if isinstance(one, OpenQuestion):
             await self._answer_question(one, answer)
-        else:
+        elif isinstance(one, OpenPermission):
             await self._decide_call(one, answer)
+        else:
+            await one.decide(answer)
 
     async def _answer_question(self, question: OpenQuestion, answer: run.RunAnswered) -> None:
         """Record and hand over an answer, also that there is none."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from athena_core.domain import run
 from athena_core.event import Event
 from athena_core.providers.provider import ModelMessage
+from athena_core.services.execution.outside.calls.offered_tools import offered
 from athena_core.services.execution.outside.permissions import allows
 from athena_core.services.execution.progress import DECLINED, RunProgress, answer_text
 
@@ -59,15 +60,15 @@ def _decisions(progress: RunProgress) -> Iterable[str]:
             questions.append(_call(ask.title, said))
         elif allows(ask, answer):
             if ask in progress.pending:
-                allowed.append(_call(ask.title, ask.arguments))
+                allowed.append(_call(_tool(ask), ask.arguments))
         elif ask.tool_call_id in made:
-            refused.append(_call(ask.title, ask.arguments))
+            refused.append(_call(_tool(ask), ask.arguments))
     for result in _interrupted(progress.events):
         call = next((one for one in progress.events if _is_call(one, result.tool_call_id)), None)
         if isinstance(call, run.ToolCalled):
-            interrupted.append(_call(call.unknown_name, call.arguments))
+            interrupted.append(_call(call.unknown_name or offered(call.tool_name), call.arguments))
         elif isinstance(call, run.RunAsked):
-            interrupted.append(_call(call.title, call.arguments))
+            interrupted.append(_call(_tool(call), call.arguments))
     for heading, lines in ((CHECK, interrupted), (ALLOWED, allowed), (REFUSED, refused), (ANSWERED, questions)):
         if lines:
             yield "\n".join((heading, *lines))
@@ -86,6 +87,11 @@ def _interrupted(events: Sequence[Event]) -> list[run.TranscriptAppended]:
 
 def _is_call(event: Event, call_id: str | None) -> bool:
     return isinstance(event, run.ToolCalled | run.RunAsked) and event.tool_call_id == call_id
+
+
+def _tool(ask: run.RunAsked) -> str | None:
+    """Return what the agent knows a call by: its title, or the tool of the run's endpoint."""
+    return offered(ask.tool_name) if ask.origin == "mcp" else ask.title
 
 
 def _call(title: str | None, arguments: str | None) -> str:

@@ -224,6 +224,11 @@ class RunLedger:
         self._wake()
         return CallBudgetReached(reason)
 
+    def give_up(self, error: BaseException) -> None:
+        """Stop the work because something else of the run could not be recorded."""
+        if isinstance(error, Exception):
+            self._break(error)
+
     def _break(self, error: Exception) -> Exception:
         self.broken = self.broken or error
         self.stopped.set()

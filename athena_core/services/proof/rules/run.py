@@ -265,8 +265,10 @@ class RunRules(RuleSet):
                 return f"the call {event.tool_call_id} of {row.stream} has origin {event.origin}; its agent is {named}"
             case run.ToolCalled(origin=str()) if not state.attached:
                 return f"the call {event.tool_call_id} of {row.stream} was made before an agent took up the run"
-            case run.ToolCalled(origin=str()) if event.kind is None or event.asked is None or event.repeatable:
+            case run.ToolCalled(origin="agent") if event.kind is None or event.asked is None or event.repeatable:
                 return f"the call {event.tool_call_id} of {row.stream} of an agent has no kind, or may be repeated"
+            case run.ToolCalled(origin="mcp") if event.repeatable or (event.tool_name, event.refused) == (None, None):
+                return f"the call {event.tool_call_id} of {row.stream} by MCP has no tool, or may be repeated"
         return None
 
     def _due(self, row: Row, event: run.TranscriptAppended, state: OpenRun) -> bool:

@@ -15,7 +15,7 @@ from athena_core.errors import AgentBroken
 from athena_core.event import Event
 from athena_core.providers.mask import Mask
 from athena_core.services.execution.outside.agent_transcript import CHARS_MAX, EVENTS_MAX, AgentTranscript
-from athena_core.services.execution.outside.call_records import DIFF_LINES_MAX, call_result
+from athena_core.services.execution.outside.calls.call_records import DIFF_LINES_MAX, call_result
 from athena_core.services.execution.progress import RunProgress
 from tests.support.events.agent import AGENT_CALLED
 

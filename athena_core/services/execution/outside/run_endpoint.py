@@ -1,0 +1,236 @@
+"""The tools of Athena for the outside agent of a run: decided, made and recorded as calls of the loop are.
+
+Athena decides about each call when it arrives, and asks a person if the profile says so. While the run is held, the
+call waits for the answer. A parked run has no process, so the call is gone. The answer is used once the agent makes the
+same call again.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from athena_core.clock import Clock, Ids
+from athena_core.domain import run
+from athena_core.mcp.served import McpService, ServedCall, ServedResult, ServedTool, unknown_tool
+from athena_core.providers.mask import Mask
+from athena_core.services.execution.completion import RunCompletion
+from athena_core.services.execution.outside.agent_transcript import AgentTranscript, RunOver
+from athena_core.services.execution.outside.calls.call_records import unmade_result
+from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall
+from athena_core.services.execution.outside.calls.offered_tools import NAMES, offered, recorded
+from athena_core.services.execution.outside.permissions import Permissions, allows, refusal
+from athena_core.services.execution.outside.questions import answered
+from athena_core.services.execution.outside.run_ledger import RunLedger
+from athena_core.services.execution.progress import EDITED, ERASED, RunAssignment, open_asks
+from athena_core.services.execution.requested_calls import (
+    ASKS_MAX,
+    HOLD_MS,
+    RequestedCalls,
+    ToolRegistry,
+    tool_result,
+)
+from athena_core.services.execution.run_place import RunPlace
+from athena_core.services.execution.verification import policy_labels, to_evidence
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.tool import ToolResult, UnknownTool
+from athena_core.values import ToolCall
+
+CALLS_MAX = 16
+"""The most calls at the endpoint of a run that may be open."""
+TOO_MANY = f"This call was not made: at most {CALLS_MAX} calls may be open at a time. Wait for one to end."
+OVER = "This call was not made: Athena has ended this work."
+PROGRESS_SECONDS = 10.0
+HINTS: Mapping[str, bool] = {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
+"""Hints about the tools of Athena itself. Some agents ask no person about such tools."""
+WITHDRAWN = "The call was given up before its end."
+
+
+class EndpointParts(NamedTuple):
+    """The parts of a run that its endpoint works with."""
+
+    assignment: RunAssignment
+    transcript: AgentTranscript
+    permissions: Permissions
+    ledger: RunLedger
+    requested: RequestedCalls
+    tools: ToolRegistry
+    completion: RunCompletion
+    place: RunPlace
+    mask: Mask
+    clock: Clock
+    ids: Ids
+
+
+class RunEndpoint(McpService):
+    """The endpoint of one run under one lease."""
+
+    instructions = "Tools of Athena, which runs you. It records each call, and asks a person where that is required."
+
+    def __init__(self, parts: EndpointParts) -> None:
+        profile = parts.assignment.request.harness_profile_snapshot
+        tools = tuple(name for name in dict.fromkeys(profile.config.tools) if name in NAMES)
+        self._parts = parts
+        self._profile = replace(profile, config=replace(profile.config, tools=tools))
+        self._calling = 0
+
+    @property
+    def offers(self) -> bool:
+        """True if there is a tool to offer."""
+        return bool(self._profile.config.tools)
+
+    async def tools(self) -> Sequence[ServedTool]:
+        """Return the tools of the run, as its agent lists them."""
+        specs = self._parts.tools.specs(self._profile.config.tools)
+        return [ServedTool(offered(spec.name), spec.description, spec.parameters, annotations=HINTS) for spec in specs]
+
+    async def call(self, call: ServedCall) -> ServedResult:
+        """Decide about a call of the agent, make it and record it."""
+        if self._calling >= CALLS_MAX:
+            return ServedResult(TOO_MANY, is_error=True)
+        self._calling += 1
+        showing = asyncio.create_task(_show_time(call))
+        try:
+            result = await self._call(call.tool, call.arguments)
+        except RunOver:
+            return ServedResult(OVER, is_error=True)
+        except UnknownTool:
+            raise unknown_tool(call.tool) from None
+        except Exception as error:
+            self._parts.ledger.give_up(error)
+            return ServedResult(OVER, is_error=True)
+        finally:
+            self._calling -= 1
+            showing.cancel()
+        return ServedResult(result.content, is_error=result.is_error)
+
+    async def _call(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
+        """Decide about a call; see ``call``. Raise UnknownTool, RunOver, LeaseLost, AgentBroken, AskLimit."""
+        parts = self._parts
+        made = parts.transcript.at_endpoint.begin(parts.ids.new("call"), name, arguments)
+        call = ToolCall(id=made.id, name=recorded(name), arguments=msgspec.json.encode(arguments).decode())
+        asks_left = ASKS_MAX - len(open_asks(parts.transcript.progress))
+        first, *rest = parts.requested.steps(self._profile, (call,), parts.transcript.begin_call(), asks_left)
+        if isinstance(first, run.RunAsked):
+            return await self._ask(made, first)
+        assert isinstance(first, run.ToolCalled), "a call, or an ask for one"
+        return await self._begin(made, first, rest)
+
+    async def _begin(
+        self, made: EndpointCall, called: run.ToolCalled, results: list[run.RunStep], preface: str = ""
+    ) -> ToolResult:
+        """Record a call and make it, unless it has a result because it was refused."""
+        called = replace(called, origin="mcp", repeatable=False)
+        await self._to_its_end(self._parts.transcript.begun(made, called))
+        if results:
+            (result,) = results
+            assert isinstance(result, run.TranscriptAppended), "the result of a refused call"
+            await self._to_its_end(self._parts.transcript.ended(made, result))
+            if called.refused == "unknown-tool":
+                raise UnknownTool(result.content or "")
+            return ToolResult(content=result.content or "", is_error=True)
+        return await self._make(made, called, preface)
+
+    async def _make(self, made: EndpointCall, called: run.ToolCalled, preface: str) -> ToolResult:
+        """Make a recorded call, and record its result."""
+        parts, tools = self._parts, self._profile.config.tools
+        try:
+            tool, arguments = parts.tools.read(called.tool_name or "", called.arguments or "", tools)
+            bench = parts.completion.bench(parts.assignment.request, parts.place, called.credentials or ())
+            result = parts.completion.masked(await tool.call(arguments, bench))
+            parts.place.sandbox.note(result)
+        except ToolRefused as refused:
+            result = ToolResult(content=parts.mask.hide(str(refused)), is_error=True)
+        except asyncio.CancelledError:
+            withdrawn = unmade_result(made.id, WITHDRAWN, interrupted=True)
+            with suppress(RunOver):
+                await self._to_its_end(parts.transcript.ended(made, withdrawn))
+            raise
+        result = replace(result, content=preface + result.content)
+        steps: tuple[run.RunStep, ...] = (*parts.place.sandbox.unrecorded(), tool_result(called, result))
+        if result.shown is not None:
+            labels = policy_labels(self._profile)
+            steps += (to_evidence(parts.ids, result.shown, "tool", labels, tool_call_id=called.tool_call_id),)
+        await self._to_its_end(parts.transcript.ended(made, *steps))
+        return result
+
+    # Asks
+
+    async def _ask(self, made: EndpointCall, ask: run.RunAsked) -> ToolResult:
+        """Wait for the decision about a call, which may have been made before. Then make it."""
+        parts, profile = self._parts, self._profile
+        known = parts.permissions.asked_before("mcp", ask.tool_name or "", ask.arguments or "")
+        if known is None:
+            hold_ms = HOLD_MS if profile.asks is None or profile.asks.hold_ms is None else profile.asks.hold_ms
+            known = replace(ask, origin="mcp", hold_until_ms=parts.clock.now() + hold_ms)
+            steps = await parts.requested.with_answers(parts.assignment, (known,))
+            await self._to_its_end(parts.transcript.record(*parts.transcript.words(), *steps))
+        made.id = known.tool_call_id or made.id
+        asked = AskedCall(known, parts.transcript)
+        parts.permissions.wait_for(asked)
+        try:
+            decided = await asked.chosen
+        finally:
+            asked.chosen.cancel()
+        if isinstance(decided, ToolResult):
+            return decided
+        edited = decided.edited_sha256 is not None
+        arguments = decided.arguments if edited else known.arguments
+        if arguments is None:
+            await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
+            return ToolResult(content=ERASED, is_error=True)
+        called, *results = parts.requested.allowed(profile, known, arguments)
+        assert isinstance(called, run.ToolCalled), "an allowed call"
+        return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
+
+    async def _to_its_end(self, recording: Coroutine[Any, Any, None]) -> None:
+        """Record to the end, also if the agent hangs up meanwhile, so that it is known what was recorded."""
+        task = asyncio.ensure_future(recording)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait((task,))
+            if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, RunOver):
+                self._parts.ledger.give_up(error)
+            raise
+
+
+async def _show_time(call: ServedCall) -> None:
+    """Show an agent that waits for long that its call is alive."""
+    seconds = 0.0
+    while call.shows_progress:
+        await asyncio.sleep(PROGRESS_SECONDS)
+        seconds += PROGRESS_SECONDS
+        await call.progress(seconds, f"Waiting for {seconds:g} s.")
+
+
+class AskedCall:
+    """The ask of a call (``permissions.EndpointAsk``).
+
+    The decision is the result for the agent, or the answer that allows the call.
+    """
+
+    def __init__(self, ask: run.RunAsked, transcript: AgentTranscript) -> None:
+        self.ask = ask
+        self.chosen: asyncio.Future[ToolResult | run.RunAnswered] = asyncio.get_running_loop().create_future()
+        self._transcript = transcript
+
+    async def decide(self, answer: run.RunAnswered) -> None:
+        """Record a decision and hand it over; see ``EndpointAsk``."""
+        ask = self.ask
+        if not allows(ask, answer):
+            await self._settle(refusal(ask, answer), is_error=True)
+        elif self.chosen.done():  # the agent withdrew its call: the answer counts for the next one
+            return
+        elif ask.kind == "tool-permission":
+            self.chosen.set_result(answer)
+        else:
+            await self._settle(answered(ask, answer), is_error=False)
+
+    async def _settle(self, result: run.TranscriptAppended, *, is_error: bool) -> None:
+        await self._transcript.record(self._transcript.answered(result))
+        if not self.chosen.done():
+            self.chosen.set_result(ToolResult(content=result.content or "", is_error=is_error))
