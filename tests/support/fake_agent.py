@@ -175,12 +175,18 @@ class Http:
         self.socket.settimeout(seconds)
         self.socket.sendall(head.encode() + data)
         self._file = self.socket.makefile("rb")
-        self.status = int((self._file.readline().split() or [b"", b"0"])[1])
         self._chunked = False
+        self.status = 0
+
+    def begin(self) -> None:
+        """Read the head of the answer."""
+        self.status = int((self._file.readline().split() or [b"", b"0"])[1])
         while (line := self._file.readline().strip().lower()) != b"":
             self._chunked |= line.startswith(b"transfer-encoding:") and b"chunked" in line
 
     def lines(self) -> Iterator[bytes]:
+        if not self.status:
+            self.begin()
         rest = b""
         for data in self._pieces():
             *lines, rest = (rest + data).split(b"\n")
@@ -638,6 +644,7 @@ class Agent:
             try:
                 path, body = request(model or os.environ["FAKE_MODEL"], messages)
                 http = self._http = Http(os.environ["FAKE_URL"], os.environ["FAKE_KEY"], path, body)
+                http.begin()
                 if http.status != 200:
                     raise ModelFailed(b"\n".join(http.lines()).decode())
                 for event in events(http):
@@ -716,15 +723,17 @@ class Agent:
         url, path = endpoint["url"].rsplit("/", 1)
         key = endpoint["headers"][0]["value"].partition(" ")[2]
         seconds = float(self.switches["mcp-hangs-up"]) if self.on("mcp-hangs-up") else None
-        http = Http(url, key, f"/{path}", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, seconds)
-        self._at_endpoint.append(http)
+        http: Http | None = None
         try:
+            http = Http(url, key, f"/{path}", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, seconds)
+            self._at_endpoint.append(http)
             return http.message()
         except (OSError, ValueError, IndexError) as error:
             return {"error": {"code": 0, "message": f"There was no answer: {error}"}}
         finally:
-            self._at_endpoint.remove(http)
-            http.close()
+            if http:
+                self._at_endpoint.remove(http)
+                http.close()
 
     def _call_endpoint(self, session: Session, number: str, name: str, given: Json) -> str:
         call: Json = {"toolCallId": number, "title": name, "kind": "other", "status": "pending", "rawInput": given}

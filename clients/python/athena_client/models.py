@@ -664,7 +664,7 @@ class Ask(Model, frozen=True, kw_only=True):
     requested_by: str | None = None
     """Identity that started the run."""
     origin: AskOrigin | None = None
-    """Who asks: the loop, an outside agent or an MCP server."""
+    """Who asks: the loop, an outside agent, or an MCP server or endpoint."""
     turn: int | None = None
     """Turn of the model that asks."""
     tool_call_id: str | None = None

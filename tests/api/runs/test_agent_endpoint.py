@@ -1,18 +1,20 @@
 """Outside agents at the MCP endpoint of their run: the tools of Athena, their records, asks and limits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from tests.support.agent_model import Calls, shell
-from tests.support.api import Json
+from tests.support.api import Json, soon
 from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, agent_site
 
 SHOWN = Calls("athena_attach_evidence", {"label": "Report", "type": "text", "content": "All is well."})
 ASKS = Calls("athena_ask_user", {"question": "Which color?", "options": ["red", "blue"]})
-TOOLS = ["evidence", "ask_user", "memory", "shell"]
+SEARCHES = Calls("athena_memory", {"action": "search", "query": "color"})
+TOOLS = ("evidence", "ask_user", "memory", "shell")
+ALLOW_ALL: Sequence[Json] = ({"match": {}, "approval": "allow"},)
 AGENTS = {
     "fake": (),
     "asks": ("mcp-asks",),
@@ -23,6 +25,7 @@ AGENTS = {
     "impatient": ("mcp-hangs-up=0.3",),
     "never": ("mcp-never",),
     "lists": ("mcp-lists",),
+    "forgets": ("forgets",),
 }
 
 
@@ -32,8 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSite]:
         yield made
 
 
-def profile(site: AgentSite, agent: str = "fake", tools: list[str] | None = None, **fields: Any) -> str:
-    config = {"provider": "openai", "model": "gpt-4o-mini", "tools": TOOLS if tools is None else tools}
+def profile(site: AgentSite, agent: str = "fake", tools: Sequence[str] = TOOLS, **fields: Any) -> str:
+    config = {"provider": "openai", "model": "gpt-4o-mini", "tools": list(tools)}
     return site.profile(agent, config=config, **fields)
 
 
@@ -41,22 +44,153 @@ def calls(site: AgentSite, run_id: str) -> list[Json]:
     return site.payloads(run_id, "tool.called")
 
 
-def results(site: AgentSite, run_id: str) -> list[Json]:
-    return [one for one in site.payloads(run_id, "transcript.appended") if one["kind"] == "tool-result"]
+def results(site: AgentSite, run_id: str) -> list[str]:
+    session = site.server.api.get(f"/runs/{run_id}")["sessionId"]
+    entries = site.server.api.items(f"/sessions/{session}/transcript")
+    return [str(one["content"]) for one in entries if one["kind"] == "tool-result"]
 
 
-@pytest.mark.parametrize("agent", ["fake", "silent"])
-def test_evidence_is_attached_and_recorded_once(site: AgentSite, agent: str) -> None:
+@pytest.mark.parametrize("agent", ["fake", "silent", "asks"])
+def test_a_call_is_recorded_once_whatever_the_agent_reports(site: AgentSite, agent: str) -> None:
     report = [{"id": "r", "kind": "require-evidence", "label": "Report"}]
-    profile_id = profile(site, agent, verificationPolicies=report)
+    profile_id = profile(site, agent, verificationPolicies=report, permissions=ALLOW_ALL)
     run_id = site.start(f"attach as {agent}", SHOWN, "Done.", profile=profile_id)
     assert site.server.api.await_ending(run_id) == "run.completed"
     assert site.server.api.get(f"/runs/{run_id}")["verificationStatus"] == "passed"
     (called,) = calls(site, run_id)
-    assert (called["toolName"], called["origin"], called["repeatable"]) == ("evidence", "mcp", False)
-    (result,) = results(site, run_id)
-    assert (result["toolName"], result["content"]) == ("evidence", "Attached as 'Report'.")
+    if agent == "asks":
+        assert (called["kind"], called["origin"], called["asked"]) == ("other", "agent", True)
+    else:
+        assert (called["toolName"], called["origin"], called["repeatable"]) == ("evidence", "mcp", False)
+    assert results(site, run_id) == ["Attached as 'Report'."]
     (shown,) = site.payloads(run_id, "evidence.attached")
     assert (shown["source"], shown["toolCallId"], shown["label"]) == ("tool", called["toolCallId"], "Report")
     order = [kind for kind in site.types(run_id) if kind in {"tool.called", "evidence.attached", "run.completed"}]
     assert order == ["tool.called", "evidence.attached", "run.completed"]
+
+
+def test_a_question_is_answered_while_the_run_is_held(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("asks a color", ASKS, "Blue it is.", profile=profile(site))
+    api.await_event("run.asked", runId=run_id)
+    (asked,) = site.payloads(run_id, "run.asked")
+    assert (asked["kind"], asked["origin"], asked["toolName"]) == ("choice", "mcp", "ask_user")
+    answer(api, run_id, "2")
+    assert api.await_ending(run_id) == "run.completed"
+    assert results(site, run_id) == ['{"choice":"blue"}']
+    assert (calls(site, run_id), site.model.models["asks a color"].asked[-1].raw.count("blue")) == ([], 2)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("agent", ["fake", "forgets"])
+def test_the_answer_to_a_parked_question_is_used_once_the_agent_asks_again(site: AgentSite, agent: str) -> None:
+    api, task = site.server.api, f"parks a color as {agent}"
+    run_id = site.start(task, ASKS, "Blue it is.", profile=profile(site, agent, asks={"holdMs": 0}))
+    api.await_event("run.paused", runId=run_id)
+    assert site.processes() == []
+    if agent == "fake":  # it remembers the interrupted turn
+        site.model.script(task, "", ASKS, "Blue it is.")
+    answer(api, run_id, "2")
+    assert api.await_ending(run_id) == "run.completed"
+    assert (results(site, run_id), len(site.payloads(run_id, "run.asked"))) == (['{"choice":"blue"}'], 1)
+
+
+@pytest.mark.heavy
+def test_a_parked_question_that_is_not_asked_again_is_in_the_next_prompt(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("asks no more", ASKS, "Blue it is.", profile=profile(site, asks={"holdMs": 0}))
+    api.await_event("run.paused", runId=run_id)
+    answer(api, run_id, "2")
+    assert api.await_ending(run_id) == "run.completed"
+    prompt = site.model.models["asks no more"].asked[-1].raw
+    assert "A person was asked these questions" in prompt and "Which color?" in prompt and "blue" in prompt
+    assert results(site, run_id) == ['{"choice":"blue"}']
+
+
+@pytest.mark.heavy
+def test_a_cancel_while_a_call_waits_leaves_nothing(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("is cancelled with a color", ASKS, "Never.", profile=profile(site))
+    api.await_event("run.asked", runId=run_id)
+    api.post(f"/run-control/by-run/{run_id}/cancel")
+    assert api.await_ending(run_id) == "run.cancelled"
+    assert (site.processes(), calls(site, run_id)) == ([], [])
+
+
+@pytest.mark.heavy
+def test_the_answer_to_a_call_that_the_agent_gave_up_counts_for_the_next_one(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("is impatient", ASKS, ASKS, ASKS, "Late.", profile=profile(site, "impatient"))
+    for _ in soon():
+        if len(site.model.models["is impatient"].asked) >= 3:
+            break
+    answer(api, run_id, "2")
+    assert api.await_ending(run_id) == "run.completed"
+    assert (len(site.payloads(run_id, "run.asked")), results(site, run_id)) == (1, ['{"choice":"blue"}'])
+
+
+def test_a_command_under_the_name_of_a_tool_is_recorded_as_a_command(site: AgentSite) -> None:
+    run_id = site.start("lies", SEARCHES, shell("echo done > effects.txt"), "Done.", profile=profile(site, "lies"))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    first, second = calls(site, run_id)
+    assert (first["toolName"], first["origin"]) == ("memory", "mcp")
+    assert (second["origin"], second["kind"], second["asked"]) == ("agent", "other", False)
+    assert (site.files(run_id) / "effects.txt").exists()
+
+
+def test_a_second_report_of_a_call_is_a_call_of_its_own(site: AgentSite) -> None:
+    run_id = site.start("reports twice", SEARCHES, "Done.", profile=profile(site, "twice"))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert [one["origin"] for one in calls(site, run_id)] == ["mcp", "agent"]
+
+
+def test_only_so_many_calls_are_open_at_a_time(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("asks at once", ASKS, "Done.", profile=profile(site, "many"))
+    for _ in soon():
+        if len(site.payloads(run_id, "run.asked")) == 16:
+            break
+    for asked in site.payloads(run_id, "run.asked"):
+        api.post(f"/asks/{asked['askId']}/answer", {"subjectHash": asked["subjectSha256"], "optionId": "1"})
+    assert api.await_ending(run_id) == "run.completed"
+    assert (len(site.payloads(run_id, "run.asked")), len(results(site, run_id))) == (16, 16)
+
+
+@pytest.mark.parametrize(
+    "name, arguments, refused, tool",
+    [
+        ("shell", {"command": ["true"]}, "unknown-tool", "shell"),
+        ("nothing", {}, "unknown-tool", None),
+        ("attach_evidence", {"label": "x"}, "bad-arguments", "evidence"),
+        ("ask_user", {"question": "?", "form": {"type": "object", "properties": {}}}, "bad-arguments", "ask_user"),
+    ],
+)
+def test_a_call_that_the_run_may_not_make_is_refused_and_recorded(
+    site: AgentSite, name: str, arguments: Json, refused: str, tool: str | None
+) -> None:
+    task = f"calls {name} {len(arguments)}"
+    run_id = site.start(task, Calls(f"athena_{name}", arguments), "Done.", profile=profile(site))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    (called,) = calls(site, run_id)
+    assert (called["refused"], called.get("toolName"), called["origin"]) == (refused, tool, "mcp")
+    if refused == "unknown-tool":
+        assert "Unknown tool" in site.model.models[task].asked[-1].raw
+
+
+@pytest.mark.parametrize(
+    "agent, tools, offered",
+    [
+        ("lists", TOOLS, ["athena_attach_evidence", "athena_ask_user", "athena_memory"]),
+        ("lists", ["memory", "http"], ["athena_memory"]),
+        ("lists", ["shell"], []),
+        ("never", TOOLS, []),
+    ],
+)
+def test_the_tools_of_the_profile_are_offered(
+    site: AgentSite, agent: str, tools: Sequence[str], offered: list[str]
+) -> None:
+    task = f"looks as {agent} for {len(tools)}"
+    run_id = site.start(task, "Done.", profile=profile(site, agent, tools))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    body = site.model.models[task].asked[-1].body
+    assert [one["function"]["name"] for one in body["tools"]][2:] == offered

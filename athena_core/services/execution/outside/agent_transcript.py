@@ -19,7 +19,7 @@ from athena_core.errors import AgentBroken
 from athena_core.event import Event
 from athena_core.providers.mask import Mask, StreamMask
 from athena_core.services.execution.outside.calls.call_records import call_result, tool_called, unmade_result
-from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall, EndpointCalls
+from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall, EndpointCalls, is_report
 from athena_core.services.execution.performer import RunRecorder, ShowText
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
 from athena_core.text import clean
@@ -351,6 +351,18 @@ class AgentTranscript:
         self.rejected = False
         self.calls_mentioned += 1
         return self.turn
+
+    def is_recorded(self, made: EndpointCall) -> bool:
+        """Return True if the agent asked for the permission of a call at the endpoint, so that the record has it.
+
+        The result is then recorded for that call.
+        """
+        for entry in self._entries.values():
+            if entry.open and entry.call.asked and is_report(entry.call, made):
+                entry.finished = entry.elsewhere = made.open = made.reported = True
+                made.id = entry.id
+                return True
+        return False
 
     async def begun(self, made: EndpointCall, *steps: run.RunStep) -> None:
         """Record that a call at the endpoint begins, before it does. Raise as ``record``."""

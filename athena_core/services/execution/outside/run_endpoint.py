@@ -76,6 +76,7 @@ class RunEndpoint(McpService):
         self._parts = parts
         self._profile = replace(profile, config=replace(profile.config, tools=tools))
         self._calling = 0
+        self._asking = asyncio.Lock()
 
     @property
     def offers(self) -> bool:
@@ -123,6 +124,8 @@ class RunEndpoint(McpService):
         self, made: EndpointCall, called: run.ToolCalled, results: list[run.RunStep], preface: str = ""
     ) -> ToolResult:
         """Record a call and make it, unless it has a result because it was refused."""
+        if not results and called.ask_id is None and self._parts.transcript.is_recorded(made):
+            return await self._make(made, replace(called, tool_call_id=made.id), preface)
         called = replace(called, origin="mcp", repeatable=False)
         await self._to_its_end(self._parts.transcript.begun(made, called))
         if results:
@@ -161,16 +164,9 @@ class RunEndpoint(McpService):
 
     async def _ask(self, made: EndpointCall, ask: run.RunAsked) -> ToolResult:
         """Wait for the decision about a call, which may have been made before. Then make it."""
-        parts, profile = self._parts, self._profile
-        known = parts.permissions.asked_before("mcp", ask.tool_name or "", ask.arguments or "")
-        if known is None:
-            hold_ms = HOLD_MS if profile.asks is None or profile.asks.hold_ms is None else profile.asks.hold_ms
-            known = replace(ask, origin="mcp", hold_until_ms=parts.clock.now() + hold_ms)
-            steps = await parts.requested.with_answers(parts.assignment, (known,))
-            await self._to_its_end(parts.transcript.record(*parts.transcript.words(), *steps))
-        made.id = known.tool_call_id or made.id
-        asked = AskedCall(known, parts.transcript)
-        parts.permissions.wait_for(asked)
+        parts = self._parts
+        asked = await self._asked(made, ask)
+        known = asked.ask
         try:
             decided = await asked.chosen
         finally:
@@ -182,9 +178,27 @@ class RunEndpoint(McpService):
         if arguments is None:
             await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
             return ToolResult(content=ERASED, is_error=True)
-        called, *results = parts.requested.allowed(profile, known, arguments)
+        called, *results = parts.requested.allowed(self._profile, known, arguments)
         assert isinstance(called, run.ToolCalled), "an allowed call"
         return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
+
+    async def _asked(self, made: EndpointCall, ask: run.RunAsked) -> "AskedCall":
+        """Record the ask of a call, or find the one of an earlier call, and begin to wait for its answer.
+
+        One call after another, because two may not wait for the same ask.
+        """
+        parts, asks = self._parts, self._profile.asks
+        async with self._asking:
+            known = parts.permissions.asked_before("mcp", ask.tool_name or "", ask.arguments or "")
+            if known is None:
+                hold_ms = HOLD_MS if asks is None or asks.hold_ms is None else asks.hold_ms
+                known = replace(ask, origin="mcp", hold_until_ms=parts.clock.now() + hold_ms)
+                steps = await parts.requested.with_answers(parts.assignment, (known,))
+                await self._to_its_end(parts.transcript.record(*parts.transcript.words(), *steps))
+            made.id = known.tool_call_id or made.id
+            asked = AskedCall(known, parts.transcript)
+            parts.permissions.wait_for(asked)
+            return asked
 
     async def _to_its_end(self, recording: Coroutine[Any, Any, None]) -> None:
         """Record to the end, also if the agent hangs up meanwhile, so that it is known what was recorded."""

@@ -387,7 +387,7 @@ export interface Ask {
   readonly agentName?: string | undefined;
   /** Identity that started the run. */
   readonly requestedBy?: string | undefined;
-  /** Who asks: the loop, an outside agent or an MCP server. */
+  /** Who asks: the loop, an outside agent, or an MCP server or endpoint. */
   readonly origin?: AskOrigin | (string & {}) | undefined;
   /** Turn of the model that asks. */
   readonly turn?: number | undefined;
