@@ -79,7 +79,7 @@ if TYPE_CHECKING:
         | str
     )
     TokenRevokedCause: TypeAlias = Literal["expiry", "requested", "superseded"] | str
-    ToolCalledPayloadOrigin: TypeAlias = Literal["agent"] | str
+    ToolCalledOrigin: TypeAlias = Literal["agent", "mcp"] | str
     ToolCalledRefused: TypeAlias = (
         Literal["bad-arguments", "changed-tool", "denied", "too-many-asks", "unknown-tool"] | str
     )
@@ -126,7 +126,7 @@ else:  # a newer server may send others
     ScheduleRunTriggeredStatus = str
     ScheduleSlotsMissedReason = str
     TokenRevokedCause = str
-    ToolCalledPayloadOrigin = str
+    ToolCalledOrigin = str
     ToolCalledRefused = str
     TranscriptAppendedKind = str
     WorkDrainedPayloadStatus = str
@@ -834,7 +834,7 @@ class ToolCalledPayload(Model, frozen=True, kw_only=True):
     ask_id: str | None = None
     """Id of the ask."""
     credentials: list[str] | None = None
-    origin: ToolCalledPayloadOrigin | None = None
+    origin: ToolCalledOrigin | None = None
     kind: models.AgentToolKind | None = None
     """Kind of the content."""
     asked: bool | None = None
@@ -846,9 +846,11 @@ class ToolCalled(EventRecord, frozen=True, kw_only=True):
     If the tool does not exist, the model's text is in `unknown_name`. `ask_id` is the ask that allowed the call.
     `credentials` are the names of the credentials that the call carries.
 
-    `origin`: an outside agent makes the call. It is recorded after the agent asked (`asked`), or else once the agent
-    shows that it began. `kind` is the agent's word for it. `changed-tool`: an MCP server describes the tool otherwise
-    than when it was accepted.
+    `origin`: the call is one of an outside agent. With `agent` the agent makes it. It is recorded after the agent asked
+    (`asked`), or else once the agent shows that it began. `kind` is the agent's word for it. With `mcp` Athena makes
+    the call, which the agent requested at the MCP endpoint of its run.
+
+    `changed-tool`: an MCP server describes the tool otherwise than when it was accepted.
     """
 
     type: Literal["tool.called"]

@@ -144,7 +144,7 @@ def test_a_second_report_of_a_call_is_a_call_of_its_own(site: AgentSite) -> None
     assert [one["origin"] for one in calls(site, run_id)] == ["mcp", "agent"]
 
 
-def test_only_so_many_calls_are_open_at_a_time(site: AgentSite) -> None:
+def test_at_most_16_calls_are_open_at_a_time(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("asks at once", ASKS, "Done.", profile=profile(site, "many"))
     for _ in soon():

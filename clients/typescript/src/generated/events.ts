@@ -316,6 +316,8 @@ export interface ScheduleTarget {
 
 export type TokenRevokedCause = "expiry" | "requested" | "superseded";
 
+export type ToolCalledOrigin = "agent" | "mcp";
+
 export type ToolCalledRefused = "bad-arguments" | "changed-tool" | "denied" | "too-many-asks" | "unknown-tool";
 
 export type TranscriptAppendedKind = "message" | "tool-call" | "tool-result";
@@ -567,9 +569,11 @@ export interface TranscriptAppendedEvent extends EventBase {
  * If the tool does not exist, the model's text is in `unknownName`. `askId` is the ask that allowed the call.
  * `credentials` are the names of the credentials that the call carries.
  *
- * `origin`: an outside agent makes the call. It is recorded after the agent asked (`asked`), or else once the agent
- * shows that it began. `kind` is the agent's word for it. `changed-tool`: an MCP server describes the tool otherwise
- * than when it was accepted.
+ * `origin`: the call is one of an outside agent. With `agent` the agent makes it. It is recorded after the agent asked
+ * (`asked`), or else once the agent shows that it began. `kind` is the agent's word for it. With `mcp` Athena makes the
+ * call, which the agent requested at the MCP endpoint of its run.
+ *
+ * `changed-tool`: an MCP server describes the tool otherwise than when it was accepted.
  */
 export interface ToolCalledEvent extends EventBase {
   readonly type: "tool.called";
@@ -588,7 +592,7 @@ export interface ToolCalledEvent extends EventBase {
     /** Id of the ask. */
     readonly askId?: string | undefined;
     readonly credentials?: readonly string[] | undefined;
-    readonly origin?: "agent" | undefined;
+    readonly origin?: ToolCalledOrigin | (string & {}) | undefined;
     /** Kind of the content. */
     readonly kind?: AgentToolKind | (string & {}) | undefined;
     readonly asked?: boolean | undefined;
