@@ -152,6 +152,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """True if answers carry an ``ETag`` and a command honours ``If-Match``."""
     transient: Any = None
     """The type of ``data`` of frames without an id, which a stream sends and does not store."""
+    mcp: str | None = None
+    """The name of its tool at ``/mcp``; None if it has none."""
 
 
 class Noun(NamedTuple):
@@ -185,6 +187,7 @@ class Noun(NamedTuple):
         lines: bool = False,
         csv: bool = False,
         versioned: bool = False,
+        mcp: str | None = None,
     ) -> Operation[B, Q]:
         """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``.
 
@@ -222,4 +225,5 @@ class Noun(NamedTuple):
             csv=csv,
             versioned=versioned,
             transient=transient,
+            mcp=mcp,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from athena_api.mcp import resources, tasks, tools
+from athena_api.mcp import resources, tasks, tool_words, tools
 from athena_api.mcp.asks import answer_ask_by_form
 from athena_api.mcp.dispatch import Dispatch
 from athena_core.mcp.served import (
@@ -22,7 +22,7 @@ from athena_core.mcp.served import (
 class PlaneService(McpService):
     """The tools, resources and tasks of a plane, as the caller of one request sees them."""
 
-    instructions = tools.INSTRUCTIONS
+    instructions = tool_words.INSTRUCTIONS
     has_resources = True
     has_tasks = True
 
@@ -33,7 +33,7 @@ class PlaneService(McpService):
 
     async def tools(self) -> Sequence[ServedTool]:
         """Return the tools that the role of the caller allows."""
-        return tools.tools_of(self._dispatch.identity)
+        return tools.tools_of(self._dispatch)
 
     async def call(self, call: ServedCall) -> ServedResult | NeedsInput | ServedTask:
         """Call a tool. Raise ServedError."""

@@ -237,7 +237,15 @@ ANSWER_ERRORS = (
 row = Noun("asks", reads=VIEWS).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row("asks.list", "GET /asks", list_asks, answer=Page[asks.Ask], paging="cursor", narrows={"sessions", "runs"}),
+    row(
+        "asks.list",
+        "GET /asks",
+        list_asks,
+        answer=Page[asks.Ask],
+        paging="cursor",
+        narrows={"sessions", "runs"},
+        mcp="list_asks",
+    ),
     row("asks.get", "GET /asks/:askId", get_ask, answer=asks.Ask, narrows={"sessions", "runs"}),
     row(
         "asks.answer",
@@ -248,6 +256,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         errors=ANSWER_ERRORS,
         narrows={"sessions", "runs"},
         command="answer",
+        mcp="answer_ask",
     ),
     row(
         "asks.answerAll",

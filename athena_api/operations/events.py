@@ -226,6 +226,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         paging="cursor",
         lines=True,
         narrows={"sessions", "runs"},
+        mcp="read_events",
     ),
     row(
         "events.stream",

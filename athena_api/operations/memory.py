@@ -88,7 +88,14 @@ async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
 row = Noun("memory", reads=("memory",)).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row("memory.search", "GET /memory/search", search_memory, answer=list[Passage], reads=("memory", "sessions")),
+    row(
+        "memory.search",
+        "GET /memory/search",
+        search_memory,
+        answer=list[Passage],
+        reads=("memory", "sessions"),
+        mcp="search_memory",
+    ),
     row("memory.get", "POST /memory/get", get_memory, answer=NoteText, roles=EVERYBODY),
     row("memory.list", "GET /memory", list_memory, answer=Page[memory.MemoryEntry], paging="cursor"),
     row(

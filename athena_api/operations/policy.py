@@ -134,6 +134,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         simulate_policy,
         answer=simulate.Simulation,
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        mcp="simulate_policy",
     ),
     row(
         "policy.rejections",

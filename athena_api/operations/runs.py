@@ -364,6 +364,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         errors=RUN_ERRORS,
         narrows={"sessions", "personas"},
         command="run",
+        mcp="start_run",
     ),
     row(
         "runs.retry",
@@ -375,8 +376,17 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         errors=("NOT_FOUND", "RUN_NOT_ENDED", *RUN_ERRORS),
         narrows={"sessions", "personas"},
         command="retry",
+        mcp="retry_run",
     ),
-    row("runs.list", "GET /runs", list_runs, answer=Page[runs.Run], paging="cursor", narrows={"sessions", "runs"}),
+    row(
+        "runs.list",
+        "GET /runs",
+        list_runs,
+        answer=Page[runs.Run],
+        paging="cursor",
+        narrows={"sessions", "runs"},
+        mcp="list_runs",
+    ),
     row(
         "runs.facets",
         "GET /runs/facets",
@@ -385,7 +395,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         narrows={"sessions", "runs"},
         command="runs facets",
     ),
-    row("runs.get", "GET /runs/:runId", get_run, answer=runs.Run),
+    row("runs.get", "GET /runs/:runId", get_run, answer=runs.Run, mcp="get_run"),
     row(
         "runs.evidence.list",
         "GET /runs/:runId/evidence",
@@ -411,6 +421,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=explain.Explanation,
         errors=("NOT_FOUND",),
         command="explain",
+        mcp="explain_run",
     ),
     row(
         "runs.active",
@@ -434,6 +445,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         cancel_run_by_run_id,
         answer=Cancelled,
         command="cancel",
+        mcp="cancel_run",
     ),
     row(
         "runs.cancel",

@@ -252,7 +252,14 @@ async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQ
 row = Noun("schedules", reads=("schedules",), word="schedules").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row("schedules.list", "GET /schedules", list_schedules, answer=Page[schedules.ScheduledTask], paging="cursor"),
+    row(
+        "schedules.list",
+        "GET /schedules",
+        list_schedules,
+        answer=Page[schedules.ScheduledTask],
+        paging="cursor",
+        mcp="list_schedules",
+    ),
     row("schedules.create", "POST /schedules", create_schedule, answer=schedules.ScheduledTask),
     row("schedules.tick", "POST /schedules/tick", tick_schedules, answer=TickResult),
     row("schedules.get", "GET /schedules/:scheduleId", get_schedule, answer=schedules.ScheduledTask),

@@ -65,6 +65,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=Page[sessions.Session],
         paging="cursor",
         narrows={"sessions"},
+        mcp="list_sessions",
     ),
     row("sessions.get", "GET /sessions/:sessionId", get_session, answer=sessions.Session),
     row(
@@ -74,6 +75,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=Page[sessions.TranscriptEntry],
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
         paging="tail",
+        mcp="get_transcript",
     ),
     row(
         "sessions.transcript.stream",

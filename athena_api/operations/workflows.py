@@ -293,6 +293,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         accepted=workflows.WorkflowRun,
         errors=("NOT_FOUND",),
         command="workflows run",
+        mcp="run_workflow",
     ),
     row(
         "workflows.status",
@@ -301,6 +302,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=workflows.WorkflowRunDetails,
         reads=("workflows", "runs"),
         command="workflows status",
+        mcp="get_workflow_run",
     ),
     row(
         "workflows.resume",

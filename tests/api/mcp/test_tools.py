@@ -1,0 +1,210 @@
+"""The tools of ``/mcp``: what they cost the caller, and that a run is started, awaited and read with them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from jsonschema_rs import validator_for
+
+from athena_api.mcp import bounded, tools
+from athena_api.mcp.run_text import run_result, workflow_result
+from athena_api.operations import OPERATIONS
+from tests.support.api import Json, soon
+from tests.support.gate import Gates
+from tests.support.mcp_caller import FORMS, McpCaller, messages_of
+from tests.support.server import Server
+
+LIST_BYTES_MAX = 12_000
+"""What the tools may take of the context of a caller's model."""
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["2025-11-25", "2026-07-28"])
+def caller(request: pytest.FixtureRequest, shared: Server) -> McpCaller:
+    return caller_of(shared, modern=request.param)
+
+
+def caller_of(server: Server, **options: Any) -> McpCaller:
+    http = server.client().http
+    return McpCaller(lambda body, headers: http.post(f"{server.url}/mcp", json=body, headers=headers), **options)
+
+
+# What they cost, and what they are made of
+
+
+def test_the_list_of_all_tools_is_small(caller: McpCaller) -> None:
+    listed = caller.tools()
+    assert len(listed) == len(tools.tools()) >= 15
+    size = len(json.dumps(listed, separators=(",", ":")))
+    assert size < LIST_BYTES_MAX, f"{size} bytes: shorten tool_words.py, or leave out parameters"
+
+
+def test_each_row_that_opts_in_is_a_tool_with_the_arguments_of_its_operation() -> None:
+    rows = {row.mcp: row for row in OPERATIONS if row.mcp}
+    assert rows.keys() == tools.tools().keys() - {"wait_for_run"}
+    for name, tool in tools.tools().items():
+        schema: Any = tool.served.input_schema
+        validator_for(schema)
+        assert set(schema.get("required", ())) <= schema["properties"].keys(), name
+        for part in tool.input.path:
+            assert part in schema["required"], f"{name} cannot fill its path without {part}"
+        assert "$ref" not in json.dumps(schema), "no model follows references"
+        hints: Any = tool.served.annotations
+        assert ("readOnlyHint" in hints) == (tool.operation.method == "GET" or name == "simulate_policy"), name
+
+
+# A run from start to answer
+
+
+def test_a_run_is_started_and_its_answer_read(caller: McpCaller) -> None:
+    run = caller.call("start_run", input="pears").data
+    assert (run["status"], run["output"]) == ("completed", "Echo: user: pears")
+    assert caller.call("get_run", runId=run["runId"]).data["output"] == run["output"]
+    assert caller.call("wait_for_run", runId=run["runId"]).data["output"] == run["output"]
+    entries = caller.call("get_transcript", sessionId=run["sessionId"]).data["items"]
+    assert [entry["content"] for entry in entries] == ["pears", "Echo: user: pears"]
+    again = caller.call("retry_run", runId=run["runId"], input="plums").data
+    assert (again["retryOf"], again["status"]) == (run["runId"], "completed")
+    assert run["runId"] in [one["runId"] for one in caller.call("list_runs", sessionId=run["sessionId"]).data["items"]]
+    assert caller.call("explain_run", runId=run["runId"]).data["causes"]
+    events = caller.call("read_events", runId=run["runId"], types=["run.created", "run.completed"], limit=1).data
+    assert [event["type"] for event in events["events"]] == ["run.created"]
+    events = caller.call("read_events", runId=run["runId"], types=["run.completed"], cursor=events["cursor"]).data
+    assert [event["type"] for event in events["events"]] == ["run.completed"]
+
+
+def test_every_other_tool_answers(caller: McpCaller) -> None:
+    for name in ("list_sessions", "list_asks", "list_schedules"):
+        assert "items" in caller.call(name).data
+    assert caller.call("search_memory", query="pears").data == {"items": []}
+    assert caller.call("simulate_policy", policy={"schemaVersion": 1}).data["truncated"] is False
+    assert caller.call("cancel_run", runId="run_none").data["status"] == "not-running"
+    for name, arguments in (
+        ("get_workflow_run", {"id": "none"}),
+        ("run_workflow", {"workflowId": "none"}),
+        ("answer_ask", {"askId": "none", "subjectHash": "h", "optionId": "allow"}),
+        ("wait_for_run", {"runId": "run_none"}),
+        ("wait_for_run", {"runId": "../sessions"}),
+    ):
+        assert caller.call(name, **arguments).failed["error"]["code"] in ("NOT_FOUND", "CONFIG_ERROR"), name
+
+
+def test_a_wait_shows_what_the_model_writes_and_ends_with_the_run(
+    caller: McpCaller, shared: Server, shared_gates: Gates, request: pytest.FixtureRequest
+) -> None:
+    name = f"words{request.node.callspec.indices['caller']}"
+    gate = shared_gates[name]
+    run = caller.call("start_run", input=f"tell {name} one two", provider="local-exec", waitSeconds=0).data
+    assert run["status"] in ("queued", "running")
+    assert "wait_for_run" in run["next"]
+    late = caller.call("wait_for_run", runId=run["runId"], waitSeconds=1)
+    assert late.data["status"] == "running"
+    assert "wait_for_run" in late.data["next"]
+    found: list[Any] = []
+    waiting = Thread(target=lambda: found.append(caller.call("wait_for_run", runId=run["runId"], waitSeconds=50)))
+    waiting.start()
+    gate.release(2)
+    waiting.join(timeout=20)
+    (ended,) = found
+    assert (ended.data["status"], ended.data["output"]) == ("completed", "one two ")
+    assert any("one" in message for message in late.progress), late.progress
+
+
+def test_a_run_that_fails_or_is_cancelled_is_an_error_that_says_what_to_do(
+    caller: McpCaller, shared_gates: Gates, request: pytest.FixtureRequest
+) -> None:
+    failed = caller.call("start_run", input="fail", provider="local-exec").failed
+    assert failed["status"] == "failed"
+    assert failed["error"]["code"] == "PROVIDER_ERROR"
+    assert "retry_run" in failed["next"]
+    assert caller.call("get_run", runId=failed["runId"]).data["status"] == "failed", "get_run did what it should"
+    gate = shared_gates[f"cancelled{request.node.callspec.indices['caller']}"]
+    run = caller.call("start_run", input=gate.order, provider="local-exec", waitSeconds=0).data
+    gate.arrival()
+    assert caller.call("cancel_run", runId=run["runId"], reason="enough").data["status"] == "cancelling"
+    assert caller.call("wait_for_run", runId=run["runId"]).failed["status"] == "cancelled"
+
+
+# Bad calls
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "sentence"),
+    [
+        ("get_run", {}, "get_run requires runId."),
+        ("get_run", {"runId": None}, "get_run requires runId."),
+        ("get_run", {"runId": "r", "wait": 3}, "get_run has no argument wait. It takes: runId, outputFrom."),
+        ("get_run", {"runId": ""}, "runId must be a text or a number, and not empty."),
+        ("get_run", {"runId": ["a"]}, "no run 'a' exists"),
+        ("get_run", {"runId": {"a": 1}}, "runId must be a text or a number, and not empty."),
+        ("wait_for_run", {"runId": "r", "waitSeconds": -1}, "waitSeconds must be a whole number, 0 or more."),
+        ("wait_for_run", {"runId": "r", "waitSeconds": "soon"}, "waitSeconds must be a whole number, 0 or more."),
+        ("start_run", {"input": "a", "waitSeconds": True}, "waitSeconds must be a whole number, 0 or more."),
+        ("start_run", {}, "CONFIG_ERROR"),
+        ("list_runs", {"status": "odd"}, "CONFIG_ERROR"),
+        ("list_sessions", {"cursor": "odd"}, "CURSOR"),
+        ("read_events", {"types": ["run.creatd"]}, "run.created"),
+        ("simulate_policy", {"policy": {"schemaVersion": 1, "max": 3}}, "CONFIG_ERROR"),
+    ],
+)
+def test_a_bad_call_gets_a_sentence_for_the_model(shared: Server, tool: str, arguments: Json, sentence: str) -> None:
+    called = caller_of(shared).call(tool, **arguments)
+    assert called.result["isError"]
+    assert sentence in called.text
+
+
+def test_an_unknown_tool_is_an_error_of_the_protocol(caller: McpCaller) -> None:
+    answer = caller.send("tools/call", {"name": "delete_everything", "arguments": {}})
+    assert answer.json()["error"]["code"] == -32602
+
+
+# Bounded answers
+
+
+def test_a_long_output_is_read_in_parts(shared: Server) -> None:
+    caller = caller_of(shared)
+    said = "".join(f"{number:06}é" for number in range(8_000))
+    run = caller.call("start_run", input=said).data
+    whole, parts = f"Echo: user: {said}", [run["output"]]
+    assert len(json.dumps(run)) < 2 * bounded.ANSWER_BYTES_MAX
+    while sum(map(len, parts)) < len(whole):
+        reached = sum(map(len, parts))
+        assert f"outputFrom={reached}" in run["next"]
+        run = caller.call("get_run", runId=run["runId"], outputFrom=reached).data
+        parts.append(run["output"])
+    assert "".join(parts) == whole
+    assert "next" not in run
+
+
+def test_answers_stay_within_their_limit_whatever_they_hold() -> None:
+    texts = [{"id": number, "content": "é" * 5_000} for number in range(50)]
+    for answer in (
+        {"items": texts},
+        texts,
+        {"items": [{"id": number} for number in range(50_000)], "nextCursor": "c"},
+        {"text": "a" * 1_000_000},
+        {name * 10: {"deep": ["x" * 300] * 100} for name in map(str, range(100))},
+    ):
+        text = bounded.bounded(answer, "Do this.")
+        assert len(text.encode()) <= bounded.ANSWER_BYTES_MAX
+        assert "Do this." in json.loads(text)["next"]
+    cut = json.loads(bounded.bounded({"items": texts}))
+    assert len(cut["items"]) == 50
+    assert "[cut: 4,800 of 5,000 characters are left out]" in cut["items"][0]["content"]
+    fewer = json.loads(bounded.bounded({"items": [{"id": number} for number in range(50_000)], "nextCursor": "c"}))
+    assert f"first {len(fewer['items'])} of 50000" in fewer["next"]
+    assert "nextCursor" not in fewer, "it would leave out what is not shown"
+
+
+def test_what_a_run_needs_next_is_said() -> None:
+    run: Json = {"runId": "r", "status": "paused", "paused": {"reason": "budget"}}
+    assert "operator" in json.loads(run_result(run).text)["next"]
+    waiting: Json = {"runId": "r", "status": "running", "waiting": {"reason": "ask", "asks": ["a"]}}
+    assert "may not answer" in json.loads(run_result(waiting).text)["next"]
+    ask = {"id": "a", "kind": "choice", "question": "Which?", "subjectHash": "h", "options": []}
+    shown = json.loads(run_result(waiting, [ask]).text)
+    assert (shown["asks"][0]["subjectHash"], "answer_ask" in shown["next"]) == ("h", True)
+    details: Json = {"workflow": {"id": "w"}, "run": {"id": "r", "status": "waiting"}, "nodes": []}
+    assert "list_asks" in json.loads(workflow_result(details).text)["next"]
