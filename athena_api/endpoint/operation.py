@@ -157,7 +157,12 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
 
 
 class Noun(NamedTuple):
-    """Defaults for the rows of one file of operations."""
+    """Defaults for the rows of one file of operations.
+
+    The handler gives the id (``createRun`` from ``create_run``), the summary and details (its docstring), and the types
+    of body and query. By default every role may use a GET, and operators and admins the other methods. A GET reads the
+    projections of the noun. If its path ends in a parameter, it may answer NOT_FOUND.
+    """
 
     tag: str
     reads: tuple[str, ...] = ()
@@ -189,12 +194,7 @@ class Noun(NamedTuple):
         versioned: bool = False,
         mcp: str | None = None,
     ) -> Operation[B, Q]:
-        """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``.
-
-        The handler gives the id (``createRun`` from ``create_run``), the summary and details (its docstring), and the
-        types of body and query. By default every role may use a GET, and operators and admins the other methods. A GET
-        reads the projections of the noun. If its path ends in a parameter, it may answer NOT_FOUND.
-        """
+        """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``."""
         method, path = cast(tuple[Method, str], route.split())
         reading, (body, query) = method == "GET", get_args(handle.__annotations__["call"])
         summary, _, details = cleandoc(handle.__doc__ or "").partition("\n\n")

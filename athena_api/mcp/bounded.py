@@ -57,7 +57,7 @@ def _with_texts(value: Json, cut: Callable[[str], str]) -> Json:
 
 
 def _with_fewer(answer: Mapping[str, Json], hint: str | None, bytes_max: int) -> str:
-    """Return the answer with a part of its longest list; with none of its parts if there is no such list."""
+    """Return the answer with the beginning of its longest list, or without its parts if it has no list."""
     lists = {name: part for name, part in answer.items() if isinstance(part, list)}
     name = max(lists, key=lambda one: len(encode(lists[one])), default=None)
     if name is None:

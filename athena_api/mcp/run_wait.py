@@ -15,7 +15,7 @@ PROGRESS_SECONDS = 0.5
 MESSAGE_CHARS = 200
 
 
-class RunWait:
+class ClientRunWait:
     """The wait of one call for the end, a pause or an ask of a run."""
 
     def __init__(self, dispatch: Dispatch, call: ServedCall, run_id: str) -> None:

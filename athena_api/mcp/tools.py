@@ -9,7 +9,7 @@ from athena_api.mcp.asks import answer_ask_by_form, answerable_asks
 from athena_api.mcp.bounded import bounded
 from athena_api.mcp.dispatch import Dispatch, DispatchedAnswer
 from athena_api.mcp.run_text import run_result, workflow_result, workflow_started
-from athena_api.mcp.run_wait import RunWait
+from athena_api.mcp.run_wait import ClientRunWait
 from athena_api.mcp.tasks import Run, task_of
 from athena_api.mcp.tool_schemas import PAGE_ITEMS_TOOL, ToolInput, inputs_of
 from athena_api.mcp.tool_words import WAIT_SECONDS_DEFAULT, WORDS, ToolWords
@@ -30,7 +30,7 @@ OF_WAIT: Final = ToolInput({"required": ["runId"]}, (), frozenset(), frozenset()
 ERROR_BYTES_MAX: Final = 8_000
 
 
-class Tool(NamedTuple):
+class ApiTool(NamedTuple):
     """A tool: its operation, the input of that, and the tool as clients list it."""
 
     operation: Operation[Any, Any]
@@ -43,12 +43,12 @@ class BadCall(Exception):
 
 
 @cache
-def tools() -> Mapping[str, Tool]:
+def tools() -> Mapping[str, ApiTool]:
     """Return all tools by name, in the order of the words. Computed once, at the first request of a client."""
     rows = {row.mcp: row for row in OPERATIONS if row.mcp is not None}
     waited_on = next(row for row in OPERATIONS if row.id == WAITED_ON)
     inputs = inputs_of([*rows.values()])
-    found: dict[str, Tool] = {}
+    found: dict[str, ApiTool] = {}
     for name, words in WORDS.items():
         if name == WAIT_FOR_RUN:
             found[name] = _tool(
@@ -62,7 +62,7 @@ def tools() -> Mapping[str, Tool]:
     return found
 
 
-def _tool(name: str, row: Operation[Any, Any], given: ToolInput, words: ToolWords) -> Tool:
+def _tool(name: str, row: Operation[Any, Any], given: ToolInput, words: ToolWords) -> ApiTool:
     properties = {
         member: part for member, part in given.schema.get("properties", {}).items() if member not in words.without
     }
@@ -71,7 +71,7 @@ def _tool(name: str, row: Operation[Any, Any], given: ToolInput, words: ToolWord
         schema["required"] = required
     changes = row.method != "GET" if words.changes is None else words.changes
     hints = {"destructiveHint": words.destroys} if changes else {"readOnlyHint": True}
-    return Tool(row, given, ServedTool(name, words.text, schema, annotations=hints))
+    return ApiTool(row, given, ServedTool(name, words.text, schema, annotations=hints))
 
 
 def tools_of(dispatch: Dispatch) -> list[ServedTool]:
@@ -107,7 +107,7 @@ def _checked(tool: ServedTool, given: Mapping[str, Any]) -> Arguments:
 
 
 async def _request(
-    dispatch: Dispatch, called: ServedCall, tool: Tool, arguments: Arguments, *, respond_async: bool = False
+    dispatch: Dispatch, called: ServedCall, tool: ApiTool, arguments: Arguments, *, respond_async: bool = False
 ) -> DispatchedAnswer:
     """Send the request of a tool through the endpoint, so that all rules of the API hold. Raise BadCall."""
     row, given = tool.operation, tool.input
@@ -134,7 +134,7 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-async def _answer(dispatch: Dispatch, called: ServedCall, tool: Tool, arguments: Arguments) -> ServedResult:
+async def _answer(dispatch: Dispatch, called: ServedCall, tool: ApiTool, arguments: Arguments) -> ServedResult:
     answer = await _request(dispatch, called, tool, arguments)
     return _error(answer) or ServedResult(bounded(answer.data))
 
@@ -149,7 +149,7 @@ def _error(answer: DispatchedAnswer) -> ServedResult | None:
 # Tools with more than one request
 
 
-async def _start(dispatch: Dispatch, called: ServedCall, tool: Tool, arguments: Arguments) -> Outcome:
+async def _start(dispatch: Dispatch, called: ServedCall, tool: ApiTool, arguments: Arguments) -> Outcome:
     """Start or retry a run, and wait for it a little. A call that is repeated with answers starts nothing."""
     seconds = _seconds(arguments)
     if called.state is not None:
@@ -162,7 +162,7 @@ async def _start(dispatch: Dispatch, called: ServedCall, tool: Tool, arguments: 
     return await _wait(dispatch, called, answer.data["runId"], seconds)
 
 
-async def _wait_for_run(dispatch: Dispatch, called: ServedCall, tool: Tool, arguments: Arguments) -> Outcome:
+async def _wait_for_run(dispatch: Dispatch, called: ServedCall, tool: ApiTool, arguments: Arguments) -> Outcome:
     run_id = _text("runId", arguments["runId"])
     return await _wait(dispatch, called, run_id, _seconds(arguments))
 
@@ -178,7 +178,7 @@ async def _wait(dispatch: Dispatch, called: ServedCall, run_id: str, seconds: in
     before = await dispatch.request("GET", RUN_PATH, {"runId": run_id})
     if (error := _error(before)) is not None:
         return error
-    needed = await RunWait(dispatch, called, run_id).within(before.data["sessionId"], seconds)
+    needed = await ClientRunWait(dispatch, called, run_id).within(before.data["sessionId"], seconds)
     if needed is not None:
         return needed
     after = await dispatch.request("GET", RUN_PATH, {"runId": run_id})
@@ -200,7 +200,7 @@ async def _wait_for_workflow(dispatch: Dispatch, run_id: str, seconds: int) -> S
     return _error(after) or workflow_result(after.data)
 
 
-async def _get_run(dispatch: Dispatch, called: ServedCall, tool: Tool, arguments: Arguments) -> ServedResult:
+async def _get_run(dispatch: Dispatch, called: ServedCall, tool: ApiTool, arguments: Arguments) -> ServedResult:
     answer = await _request(dispatch, called, tool, arguments)
     if (error := _error(answer)) is not None:
         return error
@@ -208,12 +208,14 @@ async def _get_run(dispatch: Dispatch, called: ServedCall, tool: Tool, arguments
     return shown._replace(is_error=False)
 
 
-async def _run_workflow(dispatch: Dispatch, called: ServedCall, tool: Tool, arguments: Arguments) -> ServedResult:
+async def _run_workflow(dispatch: Dispatch, called: ServedCall, tool: ApiTool, arguments: Arguments) -> ServedResult:
     answer = await _request(dispatch, called, tool, arguments, respond_async=True)
     return _error(answer) or workflow_started(answer.data)
 
 
-async def _get_workflow_run(dispatch: Dispatch, called: ServedCall, tool: Tool, arguments: Arguments) -> ServedResult:
+async def _get_workflow_run(
+    dispatch: Dispatch, called: ServedCall, tool: ApiTool, arguments: Arguments
+) -> ServedResult:
     answer = await _request(dispatch, called, tool, arguments)
     return _error(answer) or workflow_result(answer.data)
 
@@ -232,7 +234,7 @@ def _whole(arguments: Arguments, name: str, default: int) -> int:
     raise BadCall(f"{name} must be a whole number, 0 or more.")
 
 
-OwnTool: TypeAlias = Callable[[Dispatch, ServedCall, Tool, Arguments], Awaitable[Outcome]]
+OwnTool: TypeAlias = Callable[[Dispatch, ServedCall, ApiTool, Arguments], Awaitable[Outcome]]
 OWN: Final[Mapping[str, OwnTool]] = {
     "start_run": _start,
     "retry_run": _start,
