@@ -10,29 +10,30 @@ from jsonschema_rs import validator_for
 from athena_api.mcp import bounded, tools
 from athena_api.mcp.run_text import run_result, workflow_result
 from athena_api.operations import OPERATIONS
+from athena_core.mcp.versions import INVALID_PARAMS
 from tests.support.api import Json
 from tests.support.gate import Gates
-from tests.support.mcp_caller import McpCaller
+from tests.support.mcp_caller import McpRefused
 from tests.support.server import Server
+from tests.support.tool_caller import ToolCaller
 
 LIST_BYTES_MAX = 12_000
 """What the tools may take of the context of a caller's model."""
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["2025-11-25", "2026-07-28"])
-def caller(request: pytest.FixtureRequest, shared: Server) -> McpCaller:
+def caller(request: pytest.FixtureRequest, shared: Server) -> ToolCaller:
     return caller_of(shared, modern=request.param)
 
 
-def caller_of(server: Server, **options: Any) -> McpCaller:
-    http = server.client().http
-    return McpCaller(lambda body, headers: http.post(f"{server.url}/mcp", json=body, headers=headers), **options)
+def caller_of(server: Server, *, modern: bool = False) -> ToolCaller:
+    return ToolCaller(server.client(), modern=modern)
 
 
 # What they cost, and what they are made of
 
 
-def test_the_list_of_all_tools_is_small(caller: McpCaller) -> None:
+def test_the_list_of_all_tools_is_small(caller: ToolCaller) -> None:
     listed = caller.tools()
     assert len(listed) == len(tools.tools()) >= 15
     size = len(json.dumps(listed, separators=(",", ":")))
@@ -56,29 +57,29 @@ def test_each_row_that_opts_in_is_a_tool_with_the_arguments_of_its_operation() -
 # A run from start to answer
 
 
-def test_a_run_is_started_and_its_answer_read(caller: McpCaller) -> None:
-    run = caller.call("start_run", input="pears").data
+def test_a_run_is_started_and_its_answer_read(caller: ToolCaller) -> None:
+    run = caller.use("start_run", input="pears").data
     assert (run["status"], run["output"]) == ("completed", "Echo: user: pears")
-    assert caller.call("get_run", runId=run["runId"]).data["output"] == run["output"]
-    assert caller.call("wait_for_run", runId=run["runId"]).data["output"] == run["output"]
-    entries = caller.call("get_transcript", sessionId=run["sessionId"]).data["items"]
+    assert caller.use("get_run", runId=run["runId"]).data["output"] == run["output"]
+    assert caller.use("wait_for_run", runId=run["runId"]).data["output"] == run["output"]
+    entries = caller.use("get_transcript", sessionId=run["sessionId"]).data["items"]
     assert [entry["content"] for entry in entries] == ["pears", "Echo: user: pears"]
-    again = caller.call("retry_run", runId=run["runId"], input="plums").data
+    again = caller.use("retry_run", runId=run["runId"], input="plums").data
     assert (again["retryOf"], again["status"]) == (run["runId"], "completed")
-    assert run["runId"] in [one["runId"] for one in caller.call("list_runs", sessionId=run["sessionId"]).data["items"]]
-    assert caller.call("explain_run", runId=run["runId"]).data["causes"]
-    events = caller.call("read_events", runId=run["runId"], types=["run.created", "run.completed"], limit=1).data
+    assert run["runId"] in [one["runId"] for one in caller.use("list_runs", sessionId=run["sessionId"]).data["items"]]
+    assert caller.use("explain_run", runId=run["runId"]).data["causes"]
+    events = caller.use("read_events", runId=run["runId"], types=["run.created", "run.completed"], limit=1).data
     assert [event["type"] for event in events["events"]] == ["run.created"]
-    events = caller.call("read_events", runId=run["runId"], types=["run.completed"], cursor=events["cursor"]).data
+    events = caller.use("read_events", runId=run["runId"], types=["run.completed"], cursor=events["cursor"]).data
     assert [event["type"] for event in events["events"]] == ["run.completed"]
 
 
-def test_every_other_tool_answers(caller: McpCaller) -> None:
+def test_every_other_tool_answers(caller: ToolCaller) -> None:
     for name in ("list_sessions", "list_asks", "list_schedules"):
-        assert "items" in caller.call(name).data
-    assert caller.call("search_memory", query="pears").data == {"items": []}
-    assert caller.call("simulate_policy", policy={"schemaVersion": 1}).data["truncated"] is False
-    assert caller.call("cancel_run", runId="run_none").data["status"] == "not-running"
+        assert "items" in caller.use(name).data
+    assert caller.use("search_memory", query="pears").data == {"items": []}
+    assert caller.use("simulate_policy", policy={"schemaVersion": 1}).data["truncated"] is False
+    assert caller.use("cancel_run", runId="run_none").data["status"] == "not-running"
     calls: tuple[tuple[str, Json], ...] = (
         ("get_workflow_run", {"id": "none"}),
         ("run_workflow", {"workflowId": "none"}),
@@ -87,22 +88,22 @@ def test_every_other_tool_answers(caller: McpCaller) -> None:
         ("wait_for_run", {"runId": "../sessions"}),
     )
     for name, arguments in calls:
-        assert caller.call(name, **arguments).failed["error"]["code"] in ("NOT_FOUND", "CONFIG_ERROR"), name
+        assert caller.use(name, **arguments).failed["error"]["code"] in ("NOT_FOUND", "CONFIG_ERROR"), name
 
 
 def test_a_wait_shows_what_the_model_writes_and_ends_with_the_run(
-    caller: McpCaller, shared: Server, shared_gates: Gates, request: pytest.FixtureRequest
+    caller: ToolCaller, shared: Server, shared_gates: Gates, request: pytest.FixtureRequest
 ) -> None:
     name = f"words{request.node.callspec.indices['caller']}"
     gate = shared_gates[name]
-    run = caller.call("start_run", input=f"tell {name} one two", provider="local-exec", waitSeconds=0).data
+    run = caller.use("start_run", input=f"tell {name} one two", provider="local-exec", waitSeconds=0).data
     assert run["status"] in ("queued", "running")
     assert "wait_for_run" in run["next"]
-    late = caller.call("wait_for_run", runId=run["runId"], waitSeconds=1)
+    late = caller.use("wait_for_run", runId=run["runId"], waitSeconds=1)
     assert late.data["status"] == "running"
     assert "wait_for_run" in late.data["next"]
     found: list[Any] = []
-    waiting = Thread(target=lambda: found.append(caller.call("wait_for_run", runId=run["runId"], waitSeconds=50)))
+    waiting = Thread(target=lambda: found.append(caller.use("wait_for_run", runId=run["runId"], waitSeconds=50)))
     waiting.start()
     gate.release(2)
     waiting.join(timeout=20)
@@ -112,18 +113,18 @@ def test_a_wait_shows_what_the_model_writes_and_ends_with_the_run(
 
 
 def test_a_run_that_fails_or_is_cancelled_is_an_error_that_says_what_to_do(
-    caller: McpCaller, shared_gates: Gates, request: pytest.FixtureRequest
+    caller: ToolCaller, shared_gates: Gates, request: pytest.FixtureRequest
 ) -> None:
-    failed = caller.call("start_run", input="fail", provider="local-exec").failed
+    failed = caller.use("start_run", input="fail", provider="local-exec").failed
     assert failed["status"] == "failed"
     assert failed["error"]["code"] == "PROVIDER_ERROR"
     assert "retry_run" in failed["next"]
-    assert caller.call("get_run", runId=failed["runId"]).data["status"] == "failed", "get_run did what it should"
+    assert caller.use("get_run", runId=failed["runId"]).data["status"] == "failed", "get_run did what it should"
     gate = shared_gates[f"cancelled{request.node.callspec.indices['caller']}"]
-    run = caller.call("start_run", input=gate.order, provider="local-exec", waitSeconds=0).data
+    run = caller.use("start_run", input=gate.order, provider="local-exec", waitSeconds=0).data
     gate.arrival()
-    assert caller.call("cancel_run", runId=run["runId"], reason="enough").data["status"] == "cancelled"
-    assert caller.call("wait_for_run", runId=run["runId"]).failed["status"] == "cancelled"
+    assert caller.use("cancel_run", runId=run["runId"], reason="enough").data["status"] == "cancelled"
+    assert caller.use("wait_for_run", runId=run["runId"]).failed["status"] == "cancelled"
 
 
 # Bad calls
@@ -147,16 +148,17 @@ BAD_CALLS: tuple[tuple[str, Json, str], ...] = (
 )
 
 
-def test_a_bad_call_gets_a_sentence_for_the_model(caller: McpCaller) -> None:
+def test_a_bad_call_gets_a_sentence_for_the_model(caller: ToolCaller) -> None:
     for tool, arguments, sentence in BAD_CALLS:
-        called = caller.call(tool, **arguments)
+        called = caller.use(tool, **arguments)
         assert called.result["isError"], (tool, arguments)
         assert sentence in called.text, (tool, arguments)
 
 
-def test_an_unknown_tool_is_an_error_of_the_protocol(caller: McpCaller) -> None:
-    answer = caller.send("tools/call", {"name": "delete_everything", "arguments": {}})
-    assert answer.json()["error"]["code"] == -32602
+def test_an_unknown_tool_is_an_error_of_the_protocol(caller: ToolCaller) -> None:
+    with pytest.raises(McpRefused) as refused:
+        caller.use("delete_everything")
+    assert refused.value.code == INVALID_PARAMS
 
 
 # Bounded answers
@@ -165,13 +167,13 @@ def test_an_unknown_tool_is_an_error_of_the_protocol(caller: McpCaller) -> None:
 def test_a_long_output_is_read_in_parts(shared: Server) -> None:
     caller = caller_of(shared)
     said = "".join(f"{number:06}é" for number in range(4_000))
-    run = caller.call("start_run", input=said).data
+    run = caller.use("start_run", input=said).data
     whole, parts = f"Echo: user: {said}", [run["output"]]
     assert len(json.dumps(run)) < 2 * bounded.ANSWER_BYTES_MAX
     while sum(map(len, parts)) < len(whole):
         reached = sum(map(len, parts))
         assert f"outputFrom={reached}" in run["next"]
-        run = caller.call("get_run", runId=run["runId"], outputFrom=reached).data
+        run = caller.use("get_run", runId=run["runId"], outputFrom=reached).data
         parts.append(run["output"])
     assert "".join(parts) == whole
     assert "next" not in run
