@@ -5,6 +5,7 @@ to a server, and questions to the person only if the caller can ask.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -44,6 +45,8 @@ PROGRESS_MAX = 1_000
 PROGRESS_CHARS_MAX = 300
 STATE_BYTES_MAX = 65_536
 """Maximum size of the state that a server gives along with a question."""
+LISTING_SECONDS_MIN = 30.0
+"""Least time for which a listing stays valid, whatever the server says."""
 STATE_WAIT_SECONDS = 0.25
 """Wait before a call is repeated for a server that asks nothing."""
 PROBE_PART: Final = 0.4
@@ -134,8 +137,8 @@ class McpClient:
         self.server = server
         self.server_info = ServerInfo()
         self.protocol_version = ""
-        self.listing_changed = False
-        """True if the server said that its tools changed since the last listing."""
+        self._changed = False
+        self._stale_at = math.inf
         self._wire = wire
         self._version = version
         self._asks = asks
@@ -146,6 +149,14 @@ class McpClient:
     def transport(self) -> str:
         """The way to the server: ``stdio`` or ``http``."""
         return self._wire.transport
+
+    @property
+    def listing_changed(self) -> bool:
+        """True if the server said that its tools changed since the last listing.
+
+        Over HTTP and from 2026-07-28 on servers need not say it. There a listing also gets too old.
+        """
+        return self._changed or asyncio.get_running_loop().time() >= self._stale_at
 
     @property
     def modern(self) -> bool:
@@ -183,7 +194,7 @@ class McpClient:
         """Return the tools as they are listed now. Raise McpFailure."""
         reader = ListingReader()
         cursor: str | None = None
-        self.listing_changed = False
+        self._changed = False
         async with self._deadline("tools/list", seconds):
             while True:
                 raw = await self._request("tools/list", {} if cursor is None else {"cursor": cursor})
@@ -196,6 +207,9 @@ class McpClient:
                 await asyncio.sleep(0)
         tools = tuple(reader.tools.values())
         self._wire.note_tools(tools)
+        if self.modern or self.transport == "http":
+            age = max(reader.ttl_seconds, LISTING_SECONDS_MIN)
+            self._stale_at = asyncio.get_running_loop().time() + age
         return Listing(self.server_info, self.protocol_version, tools, reader.skipped)
 
     async def call(
@@ -333,7 +347,7 @@ class McpClient:
     # Requests
 
     def _note_change(self) -> None:
-        self.listing_changed = True
+        self._changed = True
 
     async def _request(self, method: str, params: dict[str, Any], receiver: CallReceiver | None = None) -> Raw:
         if self.modern:

@@ -1,4 +1,4 @@
-"""What goes wrong with an MCP server, as a code and a sentence."""
+"""The failure of an MCP server, as a code and a sentence."""
 
 from typing import Literal, TypeAlias
 
@@ -24,7 +24,7 @@ FailureCode: TypeAlias = Literal[
     "result-too-large",
     "busy",
 ]
-"""Why a server failed. ``refused``: it answered with an error. ``not-offered``: it asked for what clients may refuse.
+"""Why a server failed. ``refused``: it answered with an error. ``not-offered``: it asked for a model or the like.
 
 After ``session-lost`` the call was not carried out, and a new client can make it again.
 """

@@ -38,7 +38,6 @@ from athena_core.mcp.versions import MODERN
 from athena_core.rpc.peer import (
     METHOD_NOT_FOUND,
     PARSE_ERRORS,
-    TOO_MANY,
     ProtocolBroken,
     RequestFailed,
     RpcError,
@@ -344,8 +343,10 @@ class HttpWire:
         """Handle a request or a notification of the server."""
         params = Raw(b"{}") if message.params is UNSET else Raw(bytes(message.params))
         if message.id is not UNSET and message.id is not None:
+            if len(asking) >= SERVER_REQUESTS_MAX:
+                return  # an answer to each would be a flood of its own
             task = asyncio.get_running_loop().create_task(
-                self._reply(message.id, str(message.method), params, receiver, len(asking) >= SERVER_REQUESTS_MAX)
+                self._reply(message.id, str(message.method), params, receiver)
             )
             asking.add(task)
             task.add_done_callback(asking.discard)
@@ -354,13 +355,9 @@ class HttpWire:
         elif message.method == PROGRESS and receiver is not None and receiver.token is not None:
             receiver.progressed(params)
 
-    async def _reply(
-        self, number: int | str, method: str, params: Raw, receiver: Receiver | None, too_many: bool
-    ) -> None:
+    async def _reply(self, number: int | str, method: str, params: Raw, receiver: Receiver | None) -> None:
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": number}
         try:
-            if too_many:
-                raise RequestFailed(TOO_MANY, f"More than {SERVER_REQUESTS_MAX} open requests.")
             if method == PING:
                 answer["result"] = {}
             elif method == ELICIT and receiver is not None:
@@ -369,7 +366,7 @@ class HttpWire:
                 raise RequestFailed(METHOD_NOT_FOUND, f"Method not found: {preview(method, 100)}")
         except RequestFailed as error:
             answer["error"] = {"code": error.code, "message": error.message}
-        with suppress(McpFailure, RequestFailed):  # the call itself will show what is wrong
+        with suppress(McpFailure, RequestFailed):  # the call itself will fail
             await self._send(answer)
 
     def _failure(self, code: FailureCode, detail: str) -> McpFailure:

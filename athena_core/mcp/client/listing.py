@@ -1,4 +1,7 @@
-"""Listings of servers, read within limits. Tools beyond them, broken ones and duplicates are left out and counted."""
+"""Listings of servers, read within limits.
+
+Tools beyond the limits, broken ones and duplicates are left out and counted.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -6,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from athena_core.mcp.client.messages import ListedTool, ServerInfo, ToolsPage
+from athena_core.mcp.client.messages import ServerInfo, ToolEntry, ToolsPage
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.rpc.peer import PARSE_ERRORS
 from athena_core.schema import Schema, SchemaRefused
@@ -23,6 +26,7 @@ PAGES_MAX = 16
 CURSOR_CHARS_MAX = 4_096
 NAME_CHARS_MAX = 128
 """Longest name of a tool, as the protocol has it."""
+TTL_MS_MAX = 3_600_000
 READ_MAX = 20_000
 """Maximum number of tools that are looked at."""
 
@@ -43,6 +47,8 @@ class ListingReader:
     def __init__(self) -> None:
         self.tools: dict[str, McpTool] = {}
         self.skipped = 0
+        self.ttl_seconds = 0.0
+        """Time for which the server says that its listing stays valid."""
         self._bytes = 0
         self._pages = 0
         self._cursors: set[str] = set()
@@ -58,6 +64,8 @@ class ListingReader:
             if not self._take(one):
                 self.skipped += 1
         self._pages += 1
+        if isinstance(page.ttl_ms, int) and 0 < page.ttl_ms <= TTL_MS_MAX:
+            self.ttl_seconds = page.ttl_ms / 1_000
         cursor = page.next_cursor
         if not cursor:
             return None
@@ -82,7 +90,7 @@ class ListingReader:
 def read_tool(raw: Raw) -> McpTool | None:
     """Return a tool of a listing, or None if it cannot be offered."""
     try:
-        found = msgspec.json.decode(raw, type=ListedTool)
+        found = msgspec.json.decode(raw, type=ToolEntry)
     except PARSE_ERRORS:
         return None
     if not is_name(found.name) or not _is_schema(found.input_schema):

@@ -1,4 +1,7 @@
-"""Messages of servers in both eras, as far as the client reads them. Unknown members are ignored."""
+"""Messages of servers in both eras.
+
+Unknown members are ignored.
+"""
 
 from typing import Any, Literal
 
@@ -48,7 +51,7 @@ class VersionsSupported(msgspec.Struct):
     supported: list[str] = []
 
 
-class ListedTool(msgspec.Struct, rename="camel"):
+class ToolEntry(msgspec.Struct, rename="camel"):
     """A tool in a listing, before the checks."""
 
     name: str
@@ -64,6 +67,7 @@ class ToolsPage(msgspec.Struct, rename="camel"):
 
     tools: list[Raw]
     next_cursor: str | None = None
+    ttl_ms: Any = None
 
 
 class CallAnswer(msgspec.Struct, rename="camel"):

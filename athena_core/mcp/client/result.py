@@ -20,7 +20,7 @@ class McpResult(NamedTuple):
     """The result of a call."""
 
     text: str
-    """For the model. Where there is no text, it is the structured content as JSON."""
+    """For the model. In a result without text it is the structured content as JSON."""
     structured: Any = None
     """Structured content; None if it is absent or larger than 1 MiB."""
     is_error: bool = False
