@@ -15,6 +15,7 @@ from athena_cli.commands import (
     fleet,
     init,
     log,
+    mcp,
     memory,
     queues,
     reviews,
@@ -100,6 +101,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "redact": erasure.redact,
     "worker": server.worker,
     "api serve": server.serve,
+    "mcp": mcp.mcp,
     "api contracts": server.contracts,
 }
 """The hand-written commands. All others are generated from the table of operations (``operation_command.py``)."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from athena_cli.render import note
 from athena_cli.words import sentences
 from athena_client import AsyncCore, AthenaError, InvalidAnswer
 from athena_client import Unreachable as NoAnswer
-from athena_client.wire import certificate_fault, was_refused
+from athena_client.wire import bearer_of, certificate_fault, server_url, was_refused
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, is_reserved
 from athena_core.settings import LOCAL_SERVER_URL, Settings
 
@@ -155,12 +155,18 @@ class LocalTransport(httpx2.AsyncBaseTransport):
     """
 
     def __init__(
-        self, settings: Settings, start: Callable[[], Awaitable[httpx2.AsyncBaseTransport]], url: str | None
+        self,
+        settings: Settings,
+        start: Callable[[], Awaitable[httpx2.AsyncBaseTransport]],
+        url: str | None,
+        *,
+        existing: bool = False,
     ) -> None:
-        """Start the application by ``start``."""
+        """Start the application by ``start``. With ``existing`` no request creates a log."""
         self._settings = settings
         self._start = start
         self._url = url
+        self._existing = existing
         self._chosen: httpx2.AsyncBaseTransport | None = None
         self._choosing = asyncio.Lock()
         self._server = httpx2.AsyncHTTPTransport(trust_env=False)
@@ -195,7 +201,7 @@ class LocalTransport(httpx2.AsyncBaseTransport):
     def _announce(self, *, reading: bool) -> None:
         """Print where the command works instead of on a server. Raise Exit if a read would find nothing there."""
         place, exists = state_of(self._settings)
-        if reading and not exists:
+        if (reading or self._existing) and not exists:
             if self._url is None:
                 raise Misused(f"no state in {place}", "set ATHENA_STATE_DIR to the directory of a log")
             raise Unreachable(f"no server at {self._url} and no state in {place}", START)
@@ -225,26 +231,9 @@ async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterato
     """
     if detached and settings.cli_transport == "local":
         raise Misused("--async requires a server to continue the run", "leave out --transport local")
-    if settings.token and settings.cli_identity:
-        raise Misused("ATHENA_TOKEN: set either this or --identity, not both", "a token contains its identity")
-    if settings.cli_identity and not IDENTITY.fullmatch(settings.cli_identity):
-        raise Misused(f"--identity: {settings.cli_identity!r} is not a valid identity", "see ATHENA_CLI_IDENTITY")
-    if is_reserved(settings.cli_identity):
-        reserved = f"begins with {RESERVED_PREFIX}, as the server's own actors do"
-        raise Misused(f"--identity: {settings.cli_identity!r} {reserved}", "use another identity")
     async with AsyncExitStack() as stack:
-
-        async def local() -> httpx2.AsyncBaseTransport:
-            from athena_cli.in_process import in_process
-
-            return await stack.enter_async_context(in_process(settings))
-
-        url, chosen = settings.api_base_url or LOCAL_SERVER_URL, None
-        if settings.cli_transport == "local":
-            url, chosen = LOCAL_URL, LocalTransport(settings, local, None)
-        elif settings.cli_transport == "auto" and not detached and not settings.api_base_url:
-            chosen = LocalTransport(settings, local, url)
-        try:
+        url, chosen = _chosen(settings, stack, detached=detached)
+        with _bad_address(settings):
             client = AsyncCore(
                 url,
                 settings.cli_identity or None,
@@ -255,9 +244,65 @@ async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterato
                 transport=chosen,
                 identity_header=settings.auth_identity_header,
             )
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise Misused(f"ATHENA_API_BASE_URL: {error} (it is {settings.api_base_url!r})") from error
         yield Transport(await stack.enter_async_context(client), url, chosen)
+
+
+@asynccontextmanager
+async def connect_http(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    """Yield the HTTP client of the transport that the settings choose, for what is not an operation of the API.
+
+    It works on an existing log only. A response may stay silent for as long as it takes. Raise Misused.
+    """
+    async with AsyncExitStack() as stack:
+        url, chosen = _chosen(settings, stack, existing=True)
+        with _bad_address(settings):
+            headers = httpx2.Headers(bearer_of(settings.token, url, settings.cli_identity or None))
+            if settings.cli_identity:
+                headers[settings.auth_identity_header] = settings.cli_identity
+            client = httpx2.AsyncClient(
+                base_url=server_url(url),
+                headers=headers,
+                timeout=httpx2.Timeout(settings.cli_api_timeout_ms / 1000, read=None, pool=None),
+                verify=tls_context(settings, url) or True,
+                transport=chosen,
+                trust_env=False,
+                limits=httpx2.Limits(max_connections=None),
+            )
+        yield await stack.enter_async_context(client)
+
+
+def _chosen(
+    settings: Settings, stack: AsyncExitStack, *, detached: bool = False, existing: bool = False
+) -> tuple[str, LocalTransport | None]:
+    """Return the address of the server, and the transport instead of sockets. Raise Misused for a bad identity."""
+    if settings.token and settings.cli_identity:
+        raise Misused("ATHENA_TOKEN: set either this or --identity, not both", "a token contains its identity")
+    if settings.cli_identity and not IDENTITY.fullmatch(settings.cli_identity):
+        raise Misused(f"--identity: {settings.cli_identity!r} is not a valid identity", "see ATHENA_CLI_IDENTITY")
+    if is_reserved(settings.cli_identity):
+        reserved = f"begins with {RESERVED_PREFIX}, as the server's own actors do"
+        raise Misused(f"--identity: {settings.cli_identity!r} {reserved}", "use another identity")
+
+    async def local() -> httpx2.AsyncBaseTransport:
+        from athena_cli.in_process import in_process
+
+        return await stack.enter_async_context(in_process(settings))
+
+    url = settings.api_base_url or LOCAL_SERVER_URL
+    if settings.cli_transport == "local":
+        return LOCAL_URL, LocalTransport(settings, local, None, existing=existing)
+    if settings.cli_transport == "auto" and not detached and not settings.api_base_url:
+        return url, LocalTransport(settings, local, url, existing=existing)
+    return url, None
+
+
+@contextmanager
+def _bad_address(settings: Settings) -> Iterator[None]:
+    """Raise Misused instead of errors about the address of the server."""
+    try:
+        yield
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise Misused(f"ATHENA_API_BASE_URL: {error} (it is {settings.api_base_url!r})") from error
 
 
 def tls_context(settings: Settings, url: str) -> ssl.SSLContext | None:

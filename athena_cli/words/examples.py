@@ -44,6 +44,7 @@ EXAMPLES: Mapping[str, str] = {
     "ids find": "ids find 74455H",
     "init": "init",
     "logs": "logs -f run_01M8XK",
+    "mcp": "mcp --api-base-url https://athena.example.com",
     "memory create": "memory create --text 'Deploy on Mondays.'",
     "memory delete": "memory delete mem_01M8XK",
     "memory get": "memory get --path MEMORY.md --lines 20",

@@ -20,6 +20,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         *(
             "api",
             "worker",
+            "mcp",
             "doctor",
             "agents",
             "health",
