@@ -16,6 +16,13 @@ ACTIVE_BYTES = re.compile(
 )
 
 
+HIDDEN = re.compile(
+    rf"[\x00-\x08\x0b\x0c\x0e-\x1f{ACTIVE}\u00ad\u180e\u200b-\u200d\u2060-\u2065\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff\ud800-\udfff]"
+)
+"""Characters that models read and people do not see, and those that terminals interpret, but no tab or line break."""
+
+
 ERASED = "(erased)"
 """Placeholder shown for an erased text."""
 
@@ -30,6 +37,11 @@ def clean(text: str) -> str:
     if text.isascii() and "\0" not in text:  # the usual case
         return text
     return UNSTORABLE.sub("\ufffd", text)
+
+
+def visible(text: str) -> str:
+    """Remove characters that people cannot see. Line breaks and tabs stay."""
+    return text if text.isascii() and text.isprintable() else HIDDEN.sub("", text)
 
 
 def one_line(text: str) -> str:

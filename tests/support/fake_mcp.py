@@ -84,7 +84,7 @@ SWITCHES = {
     "roots": "asks the client for its directories before the answer",
     "pings": "sends a ping before the answer, which must be answered",
     "unknown-request": "sends a request that nobody knows before the answer",
-    "request-flood": "sends 1,000 requests before the answer",
+    "request-flood": "sends FLOOD requests, 1,000 by default, before the answer",
     "same-id": "sends two open requests with one id before the answer",
     # What it lists
     "changed": "describes echo differently",
@@ -322,7 +322,7 @@ class FakeMcp:
         elif name == "unknown-request":
             self.ask(out, "client/everything", {"path": "/etc/passwd"})
         elif name == "request-flood":
-            for number in range(1_000):
+            for number in range(self.number("count", 1_000)):
                 out.send({"jsonrpc": "2.0", "id": f"flood-{number}", "method": "roots/list", "params": {}})
         elif name == "same-id":
             for _ in range(2):
@@ -357,7 +357,8 @@ class FakeMcp:
                 out.raw(bytes((byte,)))
                 time.sleep(0.1)
             return True
-        result = self._result(message, out) if on("wrong-id") or on("string-id") else {}
+        result = self._result(message, out) if phase != "start" and (on("wrong-id") or on("string-id")) else {}
+        head = b'{"jsonrpc": "2.0", "id": ' + json.dumps(number).encode() + b', "result": '
         sent: Json = {"jsonrpc": "2.0", "id": number}
         for name, bad in (
             ("error", lambda: failed(number, -32603, "it broke \x1b[31m\u202e" + "x" * 100, {"secret": "s"})),
@@ -375,9 +376,9 @@ class FakeMcp:
             ("bad-json", b"Loading the tools ...\n"),
             (
                 "bad-utf8",
-                b'{"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "\xff\xfe"}]}}\n',
+                head + b'{"content": [{"type": "text", "text": "\xff\xfe"}]}}\n',
             ),
-            ("deep-json", b'{"jsonrpc": "2.0", "id": 1, "result": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"),
+            ("deep-json", head + b"[" * 100_000 + b"]" * 100_000 + b"}\n"),
             ("not-rpc", b'{"answer": 42}\n'),
             ("batch", json.dumps([sent | {"result": {}}]).encode() + b"\n"),
         ):
@@ -385,7 +386,7 @@ class FakeMcp:
                 out.raw(line)
                 return True
         if on("many-objects"):
-            out.raw(b'{"jsonrpc": "2.0", "id": 1, "result": [' + b"[]," * 2_000_000 + b"[]]}\n")
+            out.raw(head + b"[" + b"[]," * 2_000_000 + b"[]]}\n")
             return True
         if on("huge-line"):
             out.raw(json.dumps(sent | {"result": {"content": [{"type": "text", "text": "x" * (20 << 20)}]}}).encode())

@@ -149,8 +149,10 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         fake = self.server.fake
-        with suppress(OSError, ConnectionError):
+        fake.count_connection(1)
+        with suppress(OSError):
             self._handle(fake)
+        fake.count_connection(-1)
 
     def _handle(self, fake: "FakeMcpHttp") -> None:
         method, _, _ = self.rfile.readline().decode("latin-1").partition(" ")
@@ -189,6 +191,9 @@ class FakeMcpHttp:
         self.switches = switches_of(list(switches))
         self.mcp = FakeMcp(self.switches, own_process)
         self.asked: list[HttpAsked] = []
+        self.connections_max = 0
+        self._connections = 0
+        self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.fake = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/mcp"
@@ -200,6 +205,11 @@ class FakeMcpHttp:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def count_connection(self, change: int) -> None:
+        with self._lock:
+            self._connections += change
+            self.connections_max = max(self.connections_max, self._connections)
 
     def calls(self, tool: str) -> list[Json]:
         """Return the parameters of the calls of a tool."""

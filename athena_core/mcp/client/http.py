@@ -221,12 +221,12 @@ class HttpWire:
         """Try the addresses in turn until one accepts the connection."""
         addresses = list(await self._resolve(self._host, self._port))[:ADDRESSES_TRIED_MAX]
         for left, address in reversed(list(enumerate(reversed(addresses)))):
+            self._client.cookies.clear()
             host = f"[{address}]" if ":" in address else address
             url = httpx2.URL(scheme=self._scheme, host=host, port=self._port, raw_path=path.encode())
             request = self._client.build_request(
                 verb, url, headers=headers, content=body, extensions={"sni_hostname": self._host}
             )
-            self._client.cookies.clear()
             try:
                 return await self._client.send(request, stream=True)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):

@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Raw
 
 from athena_core.mcp.client.messages import ServerInfo, ToolEntry, ToolsPage
+from athena_core.mcp.client.visible_schema import visible_schema
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.rpc.peer import PARSE_ERRORS
 from athena_core.schema import Schema, SchemaRefused
-from athena_core.text import clean
+from athena_core.text import visible
 
 TOOLS_MAX = 256
 """Maximum number of tools of a server."""
@@ -95,13 +96,18 @@ def read_tool(raw: Raw) -> McpTool | None:
         return None
     if not is_name(found.name) or not _is_schema(found.input_schema):
         return None
+    try:
+        input_schema, output_schema = visible_schema(found.input_schema), visible_schema(found.output_schema)
+        annotations = visible_schema(found.annotations)
+    except ValueError:
+        return None
     return McpTool(
         name=found.name,
-        title=None if found.title is None else clean(found.title),
-        description=clean(found.description or ""),
-        input_schema=found.input_schema,
-        output_schema=found.output_schema if isinstance(found.output_schema, dict) else None,
-        annotations=found.annotations if isinstance(found.annotations, dict) else None,
+        title=None if found.title is None else visible(found.title),
+        description=visible(found.description or ""),
+        input_schema=input_schema,
+        output_schema=output_schema if isinstance(output_schema, dict) else None,
+        annotations=annotations if isinstance(annotations, dict) else None,
     )
 
 

@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Raw
 
 from athena_core.mcp.client.messages import ElicitationParams
+from athena_core.mcp.client.visible_schema import visible_schema
 from athena_core.rpc.peer import INVALID_PARAMS, PARSE_ERRORS, RequestFailed
-from athena_core.text import CONTROL_BUT_BREAKS, clean
+from athena_core.text import visible
 
 QUESTIONS_MAX = 8
 """Maximum number of questions in one call."""
@@ -41,8 +42,10 @@ def question_of(params: Raw) -> McpQuestion:
     if asked.mode != "form" or schema is None:
         raise RequestFailed(INVALID_PARAMS, "Only forms are shown.")
     check_form(schema)
-    message = CONTROL_BUT_BREAKS.sub(" ", clean(asked.message[:MESSAGE_CHARS_MAX]))
-    return McpQuestion(message, schema)
+    try:
+        return McpQuestion(visible(asked.message[:MESSAGE_CHARS_MAX]), visible_schema(schema))
+    except ValueError as error:
+        raise RequestFailed(INVALID_PARAMS, f"The form has {error}.") from None
 
 
 def check_form(schema: dict[str, Any]) -> None:

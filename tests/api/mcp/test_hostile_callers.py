@@ -10,11 +10,13 @@ import httpx2
 import pytest
 
 from tests.api.callers import ROLES
-from tests.support.api import Json
+from tests.support.api import Json, soon
 from tests.support.inside import Inside
 from tests.support.mcp_posts import McpPost, answer_of, handshake, modern
+from tests.support.model import Profile, acting, call
 
 DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
+REFUSALS_A_DAY = 100
 ELSEWHERE = {"x_athena_identity": "otto", "x_athena_scope_sessions": "elsewhere"}
 ODD_IDS = ("", ".", "..", "../halt", "a/../b", "%2e%2e", "a?b=1", "a#b", "\x00", "run_" + "0" * 5_000, "ä", "a b", "*")
 
@@ -23,16 +25,17 @@ ODD_IDS = ("", ".", "..", "../halt", "a/../b", "%2e%2e", "a?b=1", "a#b", "\x00",
 def inside(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Inside]:
     """A plane with a run of Otto's in the session ``here``."""
     roles = {"auth_enabled": "true", "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
-    found = Inside(
-        tmp_path_factory.mktemp("mcp"), body_bytes_max="1000000", allowed_hosts="plane", **roles, **shared_store
-    )
-    found.start()
-    yield found
-    found.stop()
+    limits = {"body_bytes_max": "1000000", "refusals_per_day": str(REFUSALS_A_DAY)}
+    with acting([call("shell", command=["touch", "made.txt"]), "done"]) as model:
+        settings = {**roles, **limits, **shared_store, "allowed_hosts": "plane", "openai_base_url": model.url}
+        found = Inside(tmp_path_factory.mktemp("mcp"), **settings)
+        found.start()
+        yield found
+        found.stop()
 
 
 @pytest.fixture(scope="module")
-def run_id(inside: Inside) -> str:
+def run_id(inside: Inside, ask_of_otto: Json) -> str:
     run = inside.data("POST", "/runs", {"input": "a secret word", "sessionId": "here"}, x_athena_identity="otto")
     return str(run["runId"])
 
@@ -69,7 +72,7 @@ def ask(inside: Inside, who: str, asked: McpPost, **headers: str) -> Json:
     ],
     ids=["empty", "utf8", "bomb", "deep", "batch", "method", "digits", "long-id", "large", "infinite", "surrogate"],
 )
-def test_a_body_that_is_no_message_is_refused(inside: Inside, body: bytes, status: int) -> None:
+def test_a_body_without_a_message_is_refused(inside: Inside, body: bytes, status: int) -> None:
     answer = post(inside, McpPost({}, body), x_athena_identity="otto")
     assert answer.status_code == status
     assert "error" in answer.json()
@@ -134,3 +137,48 @@ def _base64(value: str) -> str:
 def test_a_viewer_neither_cancels_nor_answers(inside: Inside, run_id: str) -> None:
     answer = ask(inside, "vera", modern("tasks/cancel", taskId=run_id))
     assert answer["error"]["data"]["code"] == "AUTHZ_DENIED", answer
+
+
+@pytest.fixture(scope="module")
+def ask_of_otto(inside: Inside) -> Json:
+    """A parked ask of a run of Otto's: only an Operator may allow its tool."""
+    body = Profile(approval="ask", asks={"holdMs": 0}).body
+    profile = inside.data("POST", "/harness-profiles", body, x_athena_identity="ada")["id"]
+    start = {"input": "go", "sessionId": "asking", "harnessProfileId": profile}
+    run = inside.data("POST", "/runs", start, x_athena_identity="otto", prefer="respond-async")["runId"]
+    for _ in soon():
+        found = inside.data("GET", f"/asks?runId={run}", x_athena_identity="otto")["items"]
+        if found and found[0]["parked"]:
+            break
+    return dict(found[0])
+
+
+@pytest.mark.parametrize("who", [ELSEWHERE, {"x_athena_identity": "vera"}, {}])
+def test_a_forged_answer_of_a_form_decides_nothing(inside: Inside, ask_of_otto: Json, who: dict[str, str]) -> None:
+    accept = {"action": "accept", "content": {"option": "allow"}}
+    for key in (f"{ask_of_otto['id']}:{ask_of_otto['subjectHash']}", ask_of_otto["id"], f"{ask_of_otto['id']}:"):
+        body = json.dumps({"jsonrpc": "2.0", "id": key, "result": accept}).encode()
+        assert post(inside, McpPost({}, body), **who).status_code in {202, 400, 401, 403, 404, 409}
+        update = modern("tasks/update", taskId=ask_of_otto["runId"], inputResponses={key: accept})
+        assert post(inside, update, **who).status_code < 500
+    assert inside.data("GET", f"/asks/{ask_of_otto['id']}", x_athena_identity="otto")["status"] == "open"
+
+
+def test_an_answer_to_another_subject_decides_nothing(inside: Inside, ask_of_otto: Json) -> None:
+    accept = {"action": "accept", "content": {"option": "allow"}}
+    key = f"{ask_of_otto['id']}:{'0' * 64}"
+    body = json.dumps({"jsonrpc": "2.0", "id": key, "result": accept}).encode()
+    assert post(inside, McpPost({}, body), x_athena_identity="otto").status_code in {400, 409}
+    update = modern("tasks/update", taskId=ask_of_otto["runId"], inputResponses={key: accept})
+    post(inside, update, x_athena_identity="otto")
+    assert inside.data("GET", f"/asks/{ask_of_otto['id']}", x_athena_identity="otto")["status"] == "open"
+
+
+def test_refusals_fill_no_log(inside: Inside, run_id: str) -> None:
+    def head_after(refusals: int) -> int:
+        for _ in range(refusals):
+            assert "error" in ask(inside, "vera", modern("tasks/cancel", taskId=run_id))
+        return int(inside.data("GET", "/events?limit=1", x_athena_identity="ada")["head"])
+
+    first = head_after(REFUSALS_A_DAY + 10)
+    assert head_after(2 * REFUSALS_A_DAY) - first <= 20
