@@ -51,7 +51,8 @@ STATE_WAIT_SECONDS = 0.25
 """Wait before a call is repeated for a server that asks nothing."""
 PROBE_PART: Final = 0.4
 """Part of the time to open in which a server may leave the first request of 2026-07-28 without an answer."""
-ENDED_BY_PROBE: Final = frozenset[FailureCode]({"ended", "invalid-message"})
+NOT_MODERN: Final = frozenset[FailureCode]({"ended", "http-status", "invalid-message"})
+"""Failures of the first request after which the handshake is tried."""
 VERSIONS: Final = (MODERN, *HANDSHAKES)
 
 Progress: TypeAlias = Callable[[float, float | None, str], None]
@@ -277,7 +278,7 @@ class McpClient:
         except TimeoutError:
             pass
         except McpFailure as failure:
-            if failure.code not in ENDED_BY_PROBE or not await self._wire.reopen():
+            if failure.code not in NOT_MODERN or not await self._wire.reopen():
                 raise
         try:
             await self._initialize()
