@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from athena_cli.agent_check import interview_rows, run_rows  # noqa: F401 - their rows
+from athena_cli.agent_check import interview_rows, run_rows, tool_rows  # noqa: F401 - their rows
 from athena_cli.agent_check.interview import Interview
 from athena_cli.agent_check.private_plane import KillPoint
 from athena_cli.agent_check.rows import ROWS, CheckRow, Differs, NotTried, Result, RowResult, Stage

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from athena_cli.agent_check import interview_rows, run_rows  # noqa: F401 - their rows
+from athena_cli.agent_check import interview_rows, run_rows, tool_rows  # noqa: F401 - their rows
 from athena_cli.agent_check.rows import ROWS
 from athena_core.agents.known import templates
 from tests.support.process import ROOT

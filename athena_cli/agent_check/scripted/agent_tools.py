@@ -30,7 +30,16 @@ class ToolCallWords(NamedTuple):
 
 
 class NoTool(Exception):
-    """The agent offers its model no tool that runs commands. The message names those that it offers."""
+    """The agent offers its model no tool for a step. The message names those that it offers."""
+
+
+def call_offered(body: Body, name: str, arguments: Mapping[str, Any]) -> ToolCallWords:
+    """Return the call of a tool of an MCP server, which agents offer under a name of their own. Raise NoTool."""
+    offered = [tool for tool, _ in _tools(body)]
+    found = next((tool for tool in offered if re.fullmatch(rf"(.*[._:])?{re.escape(name)}", tool)), None)
+    if found is None:
+        raise NoTool(f"The agent offers its model no tool {name}: {', '.join(offered) or 'no tool at all'}.")
+    return ToolCallWords(found, arguments)
 
 
 def run_command(body: Body, command: str, *, escalates: bool) -> ToolCallWords:
@@ -68,8 +77,14 @@ def write_file(body: Body, raw: str, path: str, text: str, *, escalates: bool) -
 
 
 def _tools(body: Body) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the schema of each tool that a request offers, in any wire."""
+    """Yield the name and the schema of each tool that a request offers, in any wire.
+
+    A tool of a namespace is named by both, with ``::`` in between.
+    """
     for tool in body.get("tools") or ():
+        if tool.get("type") == "namespace":
+            yield from ((f"{tool['name']}::{name}", schema) for name, schema in _tools(tool))
+            continue
         for one in tool.get("functionDeclarations") or (tool.get("function") or tool,):
             schema = one.get("parameters") or one.get("parametersJsonSchema") or one.get("input_schema")
             if isinstance(one.get("name"), str):

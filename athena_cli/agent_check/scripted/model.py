@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from athena_cli.agent_check.scripted.agent_tools import ToolCallWords, run_command, write_file
+from athena_cli.agent_check.scripted.agent_tools import ToolCallWords, call_offered, run_command, write_file
 from athena_cli.agent_check.scripted.wires import GEMINI_ROUTE_PATH, WIRES, Body, Tokens, gemini_route
 
 TOKENS: Tokens = (7, 20)
@@ -25,6 +25,13 @@ SIDE_ANSWER = "A title"
 
 class Calls(NamedTuple):
     """A turn that calls a tool by its name."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+class Offers(NamedTuple):
+    """A turn that calls a tool of an MCP server by its name there."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -62,7 +69,7 @@ class Cuts(NamedTuple):
     text: str
 
 
-Step: TypeAlias = str | Calls | Shell | Writes | Refuses | Hangs | Cuts
+Step: TypeAlias = str | Calls | Offers | Shell | Writes | Refuses | Hangs | Cuts
 Script: TypeAlias = Sequence[Step] | Callable[[int], Step]
 """The steps by the number of turns before; the last one is repeated."""
 
@@ -151,6 +158,10 @@ class AgentModel:
         texts = [str(step)] if wire.whole_texts else pieces
         return ScriptedAnswer((start, *map(wire.text, texts), wire.end(False, self.tokens)))
 
+    def was_asked_with(self, text: str) -> bool:
+        """Return True if the last request has a text."""
+        return bool(self.asked) and text in self.asked[-1].raw
+
     def after(self, text: str) -> int:
         """Return the number of requests after the one that a text answered."""
         return len(self.asked) - self._last.get(text, len(self.asked))
@@ -164,6 +175,8 @@ class AgentModel:
         match step:
             case Calls():
                 return ToolCallWords(step.tool, step.arguments)
+            case Offers():
+                return call_offered(request.body, step.tool, step.arguments)
             case Shell():
                 return run_command(request.body, step.command, escalates=self.escalates)
             case Writes():

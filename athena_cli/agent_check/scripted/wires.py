@@ -66,7 +66,9 @@ def _responses_text(text: str) -> bytes:
 
 
 def _responses_call(number: str, tool: str, arguments: Body) -> bytes:
-    item = {"type": "function_call", "id": f"fc_{number}", "call_id": number, "name": tool, "status": "completed"}
+    namespace, _, name = tool.rpartition("::")
+    item = {"type": "function_call", "id": f"fc_{number}", "call_id": number, "name": name, "status": "completed"}
+    item |= {"namespace": namespace} if namespace else {}
     return _event("response.output_item.done", output_index=0, item={**item, "arguments": json.dumps(arguments)})
 
 
