@@ -109,7 +109,7 @@ async def test_a_client_that_shows_forms_answers_what_a_run_asks(server: Server,
             run = text_of(await client.call_tool("wait_for_run", {"runId": run["runId"]}))
     assert (run["status"], run["output"]) == ("completed", "It is main.")
     assert ["Which branch?" in one.message for one in asked] == [True]
-    (ask,) = server.client("ada").items("/asks", runId=run["runId"], status="approved")
+    (ask,) = server.client("ada").items("/asks", runId=run["runId"], status="answered")
     assert ask["decidedBy"] == "otto"
 
 
