@@ -635,6 +635,7 @@ def test_a_failing_loop_needs_attention_and_is_explained(page: Any, scene: Scene
     page.reload()
     expect(page.get_by_role("region", name="Views")).to_be_visible()
     expect(page.get_by_role("heading", name="Problems", exact=True)).to_have_count(0)
+    page.unroute_all(behavior="wait")  # the page asks now and then, also while it is closed
 
 
 def test_the_system_page_shows_positions_and_checksums_of_the_views(page: Any, scene: Scene) -> None:

