@@ -1,33 +1,43 @@
 """Callers of ``/mcp`` who want more than their right, or the server's time and memory."""
 
+import asyncio
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
+from anyio import to_thread
 
 from tests.api.callers import ROLES
 from tests.support.api import Json, soon
+from tests.support.gate import Gate, Gates
 from tests.support.inside import Inside
-from tests.support.mcp_posts import McpPost, answer_of, handshake, modern
+from tests.support.mcp_posts import ACCEPT, McpPost, answer_of, handshake, modern
 from tests.support.model import Profile, acting, call
 
 DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
 REFUSALS_A_DAY = 100
+STREAMS = 4
+"""Streams that one identity may open."""
+WAITS = 200
 ELSEWHERE = {"x_athena_identity": "otto", "x_athena_scope_sessions": "elsewhere"}
 ODD_IDS = ("", ".", "..", "../halt", "a/../b", "%2e%2e", "a?b=1", "a#b", "\x00", "run_" + "0" * 5_000, "ä", "a b", "*")
 
 
 @pytest.fixture(scope="module")
-def inside(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Inside]:
+def inside(
+    tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str], shared_gates: Gates
+) -> Iterator[Inside]:
     """A plane with a run of Otto's in the session ``here``."""
     roles = {"auth_enabled": "true", "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
     limits = {"body_bytes_max": "1000000", "refusals_per_day": str(REFUSALS_A_DAY)}
     with acting([call("shell", command=["touch", "made.txt"]), "done"]) as model:
-        settings = {**roles, **limits, **shared_store, "allowed_hosts": "plane", "openai_base_url": model.url}
+        local = {name: value for name, value in shared_gates.settings.items() if name.startswith("local")}
+        settings = {**roles, **limits, **shared_store, **local, "openai_base_url": model.url}
+        settings |= {"allowed_hosts": "plane", "streams_per_identity_max": str(STREAMS)}
         found = Inside(tmp_path_factory.mktemp("mcp"), **settings)
         found.start()
         yield found
@@ -40,15 +50,28 @@ def run_id(inside: Inside, ask_of_otto: Json) -> str:
     return str(run["runId"])
 
 
-def post(inside: Inside, asked: McpPost, **headers: str) -> httpx2.Response:
+async def send(inside: Inside, asked: McpPost, headers: Mapping[str, str]) -> httpx2.Response:
     fields = {**asked.headers, "content-type": "application/json"}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    with anyio.fail_after(30):
+        return await inside.client.post("http://plane/mcp", content=asked.body, headers=fields)
 
-    async def send() -> httpx2.Response:
-        with anyio.fail_after(30):
-            return await inside.client.post("http://plane/mcp", content=asked.body, headers=fields)
 
-    return inside.call(send)
+def post(inside: Inside, asked: McpPost, **headers: str) -> httpx2.Response:
+    return inside.call(send, inside, asked, headers)
+
+
+def post_all(
+    inside: Inside, asked: Sequence[McpPost], meanwhile: Callable[[], object] = bool, **headers: str
+) -> list[httpx2.Response]:
+    """Post at the same time, and do something meanwhile. Return the answers."""
+
+    async def send_all() -> list[httpx2.Response]:
+        tasks = [asyncio.ensure_future(send(inside, one, headers)) for one in asked]
+        await to_thread.run_sync(meanwhile)
+        return [await task for task in tasks]
+
+    return inside.call(send_all)
 
 
 def ask(inside: Inside, who: str, asked: McpPost, **headers: str) -> Json:
@@ -182,3 +205,45 @@ def test_refusals_fill_no_log(inside: Inside, run_id: str) -> None:
 
     first = head_after(REFUSALS_A_DAY + 10)
     assert head_after(2 * REFUSALS_A_DAY) - first <= 20
+
+
+@pytest.fixture
+def held(inside: Inside, shared_gates: Gates, request: pytest.FixtureRequest) -> tuple[str, Gate]:
+    """A run of Otto's that is at a gate, and the gate."""
+    gate = shared_gates[request.node.originalname]
+    body = Profile().body
+    body["config"] |= {"provider": "local-exec", "model": "script"}
+    profile = inside.data("POST", "/harness-profiles", body, x_athena_identity="ada")["id"]
+    start = {"input": gate.order, "sessionId": request.node.originalname, "harnessProfileId": profile}
+    run = inside.data("POST", "/runs", start, x_athena_identity="otto", prefer="respond-async")
+    gate.arrival()
+    return str(run["runId"]), gate
+
+
+def waits(run_id: str, accept: str, count: int, seconds: int = 20) -> list[McpPost]:
+    call = {"name": "wait_for_run", "arguments": {"runId": run_id, "waitSeconds": seconds}}
+    return [modern("tools/call", number, accept, **call) for number in range(count)]
+
+
+def test_many_waits_hold_up_no_other_caller(inside: Inside, held: tuple[str, Gate]) -> None:
+    run_id, gate = held
+
+    def meanwhile() -> None:
+        assert inside.ask("GET", f"/runs/{run_id}", x_athena_identity="otto").status_code == 200
+        gate.release()
+
+    answers = post_all(inside, waits(run_id, "application/json", WAITS), meanwhile, x_athena_identity="vera")
+    ended = [answer for answer in answers if answer.status_code == 200]
+    assert ended
+    assert all("completed" in answer.text for answer in ended)
+    assert {answer.json()["error"]["data"]["code"] for answer in answers if answer not in ended} <= {"RATE_LIMITED"}
+
+
+@pytest.mark.heavy
+def test_waits_that_stream_have_the_limit_of_streams(inside: Inside, held: tuple[str, Gate]) -> None:
+    run_id, gate = held
+    answers = post_all(inside, waits(run_id, ACCEPT, 2 * STREAMS, 3), x_athena_identity="vera")
+    gate.release()
+    codes = [answer.json()["error"]["data"]["code"] for answer in answers if answer.status_code != 200]
+    assert set(codes) == {"STREAM_LIMIT"}
+    assert STREAMS <= len(codes) < 2 * STREAMS

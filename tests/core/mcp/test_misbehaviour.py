@@ -248,12 +248,14 @@ async def test_a_cookie_is_not_kept() -> None:
         assert all("cookie" not in asked.headers for asked in fake.asked)
 
 
+@pytest.mark.heavy
 async def test_a_stream_of_requests_opens_few_connections() -> None:
     with fake_mcp_http("request-flood", "count=2000", "era=legacy") as fake:
         assert await outcome(http_wire(fake), LONG) in ("flood", "answered")
         assert fake.connections_max < 100
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("switch", ["stays", "children=sleep 1000; : {log}", "silence", "deaf"])
 async def test_no_process_of_a_server_is_left(switch: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
@@ -289,6 +291,7 @@ async def test_words_of_a_listing_cannot_act() -> None:
         assert not set(tool.description or "") & set("\x1b\x00\x07\u202e\u2066")
 
 
+@pytest.mark.heavy
 async def test_a_flood_does_not_fill_the_memory() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for switch in ("endless-line", "endless-flood", "huge-line", "many-objects"):
