@@ -169,7 +169,9 @@ class McpCatalogue:
                 pins[name] = {tool: sha256 for tool, sha256 in accepted if offered(policy, tool)}
         return pins or None
 
-    async def note(self, name: str, listing: ServerListing, meta: Meta, *, limited: bool = True) -> CataloguedServer:
+    async def note(
+        self, name: str, listing: ServerListing, meta: Meta, key: Key | None = None, *, limited: bool = True
+    ) -> CataloguedServer:
         """Record a listing if it differs from the last one, and return the server.
 
         ``limited``: at most ``LISTINGS_MAX`` listings are recorded until an operator accepts one. So the last recorded
@@ -178,7 +180,7 @@ class McpCatalogue:
         known = self.find(name)
         again = known is not None and not known.complete
         command = NoteListing(listed=listing.event(name), limited=limited, again=again)
-        await self._submit(name, command, meta, None)
+        await self._submit(name, command, meta, key)
         server = self.current(name)
         if server is None:
             raise AssertionError("a listing that was recorded is in the log")
