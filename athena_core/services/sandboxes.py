@@ -92,8 +92,8 @@ class RunSandboxes:
         probed: Callable[[], SandboxProbe] = probe,
     ) -> None:
         """``required``: commands of every run need a sandbox, whatever its profile says."""
+        self.limits = limits
         self._required = required
-        self._limits = limits
         self._probe = probed
 
     def mode(self, profile: HarnessSpec | None) -> SandboxMode:
@@ -137,7 +137,7 @@ class RunSandboxes:
             yield RunSandbox(profile, refusal=error)
             return
         if policy is None or policy.network != "egress":
-            yield RunSandbox(profile, CommandBox(readonly=readonly, limits=self._limits))
+            yield RunSandbox(profile, CommandBox(readonly=readonly, limits=self.limits))
             return
         async with AsyncExitStack() as stack:
             try:
@@ -146,7 +146,7 @@ class RunSandboxes:
                 refusal = SandboxUnavailable(NO_PROXY.format(error.strerror))
                 yield RunSandbox(profile, refusal=refusal, lacks="failed")
             else:
-                yield RunSandbox(profile, CommandBox(readonly=readonly, proxy=proxy.socket, limits=self._limits))
+                yield RunSandbox(profile, CommandBox(readonly=readonly, proxy=proxy.socket, limits=self.limits))
 
 
 def limits_of(settings: Settings) -> SandboxLimits:

@@ -101,12 +101,32 @@ class CommandBox(Value):
         )
 
 
+class ServerCalls(Protocol):
+    """The MCP servers of a run, for one call."""
+
+    async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> "ServerAnswer":
+        """Call a tool of a server. Raise ToolRefused. A cancel ends the call at the server."""
+
+
+class ServerAnswer(Value):
+    """The answer of an MCP server to a call, as text for the model, and as JSON if the server gives some.
+
+    ``local``: the server works in the workspace of the run.
+    """
+
+    content: str
+    structured: str | None = None
+    is_error: bool = False
+    truncated: bool = False
+    local: bool = False
+
+
 class ToolContext(Value):
     """The surroundings of a run's tools: its workspace, the mask for what they read, and the rules of its profile.
 
     ``scoped`` is True if a scope restricts the run. ``credentials`` are the names of the profile's credentials, and
     ``carries`` the names of those that the call was recorded with. Commands run in ``box``; None: without a sandbox.
-    ``notes`` is the workspace with the notes, if they are not in ``workspace``.
+    ``notes`` is the workspace with the notes, if they are not in ``workspace``. ``servers`` are the MCP servers.
     """
 
     workspace: Workspace
@@ -118,6 +138,7 @@ class ToolContext(Value):
     carries: tuple[str, ...] = ()
     box: CommandBox | None = None
     notes: Workspace | None = None
+    servers: ServerCalls | None = None
 
 
 class Tool(Protocol):

@@ -1,6 +1,6 @@
 """The toolbox: all tools by name, and the parser of a model's tool call."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -43,24 +43,36 @@ class Toolbox:
         """
         allowed = [spec.name for spec in self.specs(names)]
         if name not in allowed:
-            told = f"use one of {', '.join(allowed)}" if allowed else "this run has no tools"
-            raise UnknownTool(
-                f"This run has no tool {name[:NAME_CHARS_SHOWN]!r}: {told}. "
-                "(An operator can add tools to config.tools of the harness profile.)"
-            )
+            raise unknown_tool(name, allowed)
         tool, schema = self._tools[name]
-        try:
-            encoded = (arguments.strip() or "{}").encode()
-            if len(encoded) > ARGUMENTS_BYTES_MAX:
-                raise BadArguments(
-                    f"The arguments of {name} have {len(encoded)} bytes; the limit is {ARGUMENTS_BYTES_MAX}."
-                )
-            value = msgspec.json.decode(encoded)
-        except (ValueError, RecursionError) as error:  # also text that UTF-8 cannot encode
-            raise BadArguments(f"The arguments of {name} are not JSON: {error}. Send one JSON object.") from None
-        if problems := schema.problems(value):
-            raise BadArguments(f"The arguments of {name} do not match its schema: {'; '.join(problems)}.")
-        return tool, value
+        return tool, arguments_of(name, arguments, schema)
+
+
+def unknown_tool(name: str, allowed: Sequence[str], note: str = "") -> UnknownTool:
+    """Return the refusal of a tool that a run does not have. ``allowed`` are the tools that it has."""
+    told = f"use one of {', '.join(allowed)}" if allowed else "this run has no tools"
+    return UnknownTool(
+        f"This run has no tool {name[:NAME_CHARS_SHOWN]!r}: {told}. "
+        f"{note}(An operator can add tools to config.tools of the harness profile.)"
+    )
+
+
+def arguments_of(name: str, arguments: str, schema: Schema) -> Mapping[str, Any]:
+    """Return the arguments of a call, parsed from the model's JSON text (empty: none). Raise BadArguments."""
+    try:
+        encoded = (arguments.strip() or "{}").encode()
+        if len(encoded) > ARGUMENTS_BYTES_MAX:
+            raise BadArguments(
+                f"The arguments of {name} have {len(encoded)} bytes; the limit is {ARGUMENTS_BYTES_MAX}."
+            )
+        value = msgspec.json.decode(encoded)
+    except (ValueError, RecursionError) as error:  # also text that UTF-8 cannot encode
+        raise BadArguments(f"The arguments of {name} are not JSON: {error}. Send one JSON object.") from None
+    if problems := schema.problems(value):
+        raise BadArguments(f"The arguments of {name} do not match its schema: {'; '.join(problems)}.")
+    if not isinstance(value, dict):
+        raise BadArguments(f"The arguments of {name} are no JSON object. Send one JSON object.")
+    return value
 
 
 def toolbox(credentials: Credentials | None = None, *, allow_loopback: bool = False) -> Toolbox:

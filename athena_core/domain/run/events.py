@@ -336,7 +336,7 @@ class RunAsked(Event):
     ``subject_sha256`` is the hash of the salt and the subject of the decision. ``chars`` is the length of the call's
     arguments. After ``hold_until_ms`` the run is parked. ``on_expiry`` is the consequence of no answer in time.
     ``credentials`` are the names of the credentials that the call would carry. ``tool_kind`` is an outside agent's word
-    for the call.
+    for the call. ``server`` is the MCP server that asks during the call ``tool_call_id``, which goes on afterwards.
     """
 
     TYPE: ClassVar[str] = "run.asked"
@@ -358,6 +358,7 @@ class RunAsked(Event):
     approvers: tuple[str, ...] | None = None
     not_requester: bool | None = None
     credentials: tuple[str, ...] | None = None
+    server: str | None = None
     title: Text = None
     arguments: Text = None
     option_names: Annotated[tuple[str, ...] | None, TEXT] = None

@@ -27,13 +27,16 @@ from athena_core.event import Fact, Meta, Position
 from athena_core.log.codec import SALT_BYTES
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
+from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.providers.mask import Mask
 from athena_core.schema import SchemaRefused
 from athena_core.services.access.access import Access, ScopeProof, decision_denied
+from athena_core.services.mcp.catalogue import McpCatalogue
+from athena_core.services.mcp.run_tools import RunTools, approval_of_call
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.runs import LocalExecutor
 from athena_core.text import clean
-from athena_core.tools.approval import approval_of, call_sha256, canonical
+from athena_core.tools.approval import call_sha256, canonical
 from athena_core.tools.ask_user import VALUES_BYTES_MAX, form_problems
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.toolbox import Toolbox
@@ -84,11 +87,23 @@ class CheckedAnswer(NamedTuple):
 class Answers:
     """Answers the asks of runs."""
 
-    def __init__(self, log: Log, executor: LocalExecutor, access: Access, tools: Toolbox, mask: Mask, ids: Ids) -> None:
+    def __init__(
+        self,
+        log: Log,
+        executor: LocalExecutor,
+        access: Access,
+        tools: Toolbox,
+        catalogue: McpCatalogue,
+        servers: RegisteredMcpServers,
+        mask: Mask,
+        ids: Ids,
+    ) -> None:
         self._log = log
         self._executor = executor
         self._access = access
         self._tools = tools
+        self._catalogue = catalogue
+        self._servers = servers
         self._mask = mask
         self._ids = ids
         self._reader = log.reader()
@@ -216,10 +231,11 @@ class Answers:
         text = canonical(clean(given))
         profile = asked.request.harness_profile_snapshot
         try:
-            _, arguments = self._tools.read(ask.tool_name or "", text, profile.config.tools)
+            tools = RunTools(self._tools, self._catalogue, self._servers, profile, asked.request.mcp_tools)
+            tool, arguments = tools.read(ask.tool_name or "", text, profile.config.tools)
         except ToolRefused as refused:
             raise ConfigError.of(name, str(refused), f"arguments of {ask.tool_name}") from None
-        if approval_of(ask.tool_name or "", arguments, profile.tool_policies) == "deny":
+        if approval_of_call(tool, arguments, profile)[0] == "deny":
             raise ConfigError.of(name, "the profile denies this call", "arguments that it allows or asks for")
         return None if text == ask.arguments else text
 

@@ -28,6 +28,8 @@ from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.context.conversation import to_messages
 from athena_core.services.execution.completion import RunCompletion, runs_command
+from athena_core.services.execution.mcp.elicitation import CallParted, QuestionExpired
+from athena_core.services.execution.mcp.run_mcp import McpParts, RunMcp
 from athena_core.services.execution.model_call import ModelAnswer, ModelCaller, route
 from athena_core.services.execution.performer import (
     BudgetReached,
@@ -84,6 +86,16 @@ class ModelTurn(NamedTuple):
     context: ContextMeta | None = None
 
 
+class OpenRun(NamedTuple):
+    """A run under one lease, with what it uses: its place, its MCP servers, and the decisions about its calls."""
+
+    assignment: RunAssignment
+    recorder: RunRecorder
+    place: RunPlace
+    mcp: RunMcp
+    requested: RequestedCalls
+
+
 SearchNotes = Callable[[str, int, frozenset[str] | None], Awaitable[Sequence[Passage]]]
 """Finds notes about a text, in at most this many characters.
 
@@ -106,22 +118,24 @@ class Agent:
         mask: Mask,
         rules: PermissionRules,
         sandboxes: RunSandboxes,
+        mcp: McpParts,
         show: ShowText | None = None,
         search: SearchNotes | None = None,
     ) -> None:
         self._compiler = compiler
         self._asker = asker
         self._providers = providers
-        self._tools = tools
         self._workspaces = workspaces
         self._ids = ids
+        self._clock = clock
         self._mask = mask
+        self._rules = rules
         self._show = show
         self._search = search
         self._sandboxes = sandboxes
+        self._mcp = mcp
         self._places: dict[str, RunPlace] = {}
         self._writing: dict[str, int] = {}
-        self._requested = RequestedCalls(tools, mask, ids, clock, rules)
         self._completion = RunCompletion(tools, workspaces, ids, mask)
         self._in_vain: dict[str, tuple[int, list[CallCost]]] = {}
 
@@ -141,29 +155,44 @@ class Agent:
             first = place.beginning()
             if first and not await recorder.record(first):
                 return None
-            return await self._work(assignment, recorder, place)
+            mcp = RunMcp(self._mcp, assignment, recorder, place)
+            requested = RequestedCalls(mcp.tools, self._mask, self._ids, self._clock, self._rules)
+            try:
+                return await self._work(OpenRun(assignment, recorder, place, mcp, requested))
+            except QuestionExpired:
+                return RunEnd((), run.RunCancelled(cause="requested"))
+            finally:
+                await mcp.close()
 
-    async def _work(self, assignment: RunAssignment, recorder: RunRecorder, place: RunPlace) -> RunEnd | None:
+    async def _work(self, opened: OpenRun) -> RunEnd | None:
         """Take steps until the run ends or pauses; see ``work``."""
+        assignment, recorder, place, mcp, requested = opened
         profile = assignment.request.harness_profile_snapshot
         turns_max = profile.policies.max_turns or TURNS_DEFAULT
         progress, turn = assignment.progress, None
         while True:
             match next_step(progress, turns_max):
                 case AskModel():
-                    asked = await self._turn(assignment, progress, recorder, place)
+                    asked = await self._turn(opened, progress)
                     if not isinstance(asked, ModelTurn):
                         return asked
                     turn, steps = asked, asked.steps
                 case CallTool() as made:
-                    steps = await self._call(assignment, made, place)
+                    try:
+                        steps = await self._call(opened, progress, made)
+                    except CallParted as parted:
+                        if not parted.steps:
+                            return None
+                        progress = replace(after(progress, parted.steps), in_doubt=True)
+                        continue
                 case AllowCall(ask=ask, arguments=arguments):
-                    steps = self._requested.allowed(profile, ask, arguments)
+                    await mcp.prepare((ask.tool_name or "",))
+                    steps = (*mcp.unrecorded(), *requested.allowed(profile, ask, arguments))
                 case AnswerCall() as step:
                     result = ToolResult(content=step.content, is_error=step.is_error)
                     steps = (tool_result(step.call, result, interrupted=step.interrupted),)
                 case AwaitAnswers(asks=asks, hold_until_ms=hold_until_ms):
-                    answers = await recorder.answers(asks, hold_until_ms, place.changes)
+                    answers = await recorder.answers(asks, hold_until_ms, mcp.before_parking)
                     if not answers:
                         return None
                     progress = after(progress, answers)
@@ -171,42 +200,53 @@ class Agent:
                 case CancelExpired():
                     return RunEnd((), run.RunCancelled(cause="requested"))
                 case PauseForBudget():
-                    await recorder.pause(None, await place.changes())
+                    await recorder.pause(None, await mcp.before_parking())
                     return None
                 case JudgeAnswer():
-                    return await self._end(assignment, progress, turn, (), place)
+                    return await self._end(opened, progress, turn, ())
                 case GiveUp() as given_up:
                     return RunEnd((), run_failed(given_up.code, given_up.message))
             progress = after(progress, steps)
             match next_step(progress, turns_max):
                 case JudgeAnswer() if not runs_command(profile):
-                    return await self._end(assignment, progress, turn, steps, place)
+                    return await self._end(opened, progress, turn, steps)
                 case GiveUp() as given_up:
                     return RunEnd(without_asks(steps), run_failed(given_up.code, given_up.message))
             try:
-                if not await recorder.record(await self._requested.with_answers(assignment, steps)):
+                if not await recorder.record(await requested.with_answers(assignment, steps)):
                     return None
             except AskLimit as full:
                 return RunEnd(without_asks(steps), run_failed(full.code, full.message, retryable=full.retryable))
 
-    async def _turn(
-        self, assignment: RunAssignment, progress: RunProgress, recorder: RunRecorder, place: RunPlace
-    ) -> ModelTurn | RunEnd | None:
+    async def _turn(self, opened: OpenRun, progress: RunProgress) -> ModelTurn | RunEnd | None:
         """Ask the model. Return the end of the run if the call failed, None if the daily budget paused the run."""
+        assignment, recorder, mcp = opened.assignment, opened.recorder, opened.mcp
+        await mcp.list_new()
         recalled = await self._recall(assignment, progress)
         progress = after(progress, recalled)
         try:
-            answered, context = await self._ask(assignment, progress, recorder)
+            answered, context = await self._ask(opened, progress)
         except BudgetReached as stop:
             steps = (*recalled, *self.cut_off(assignment))
-            await recorder.pause(stop.reached, (*steps, *await place.changes()))
+            await recorder.pause(stop.reached, (*steps, *await mcp.before_parking()))
             return None
         except ProviderFailure as failure:
             steps = (*recalled, *self.cut_off(assignment))
             if spent(progress, steps):
-                return ModelTurn(steps)
-            return RunEnd(steps, run_failed(failure.code, failure.message, retryable=failure.retryable))
-        return ModelTurn((*recalled, *self._turn_steps(assignment, progress, answered)), answered, context)
+                return ModelTurn((*mcp.unrecorded(), *steps))
+            return RunEnd((*mcp.unrecorded(), *steps), run_failed(failure.code, failure.message, retryable=failure.retryable))
+        await self._prepare(opened, answered)
+        steps = (*recalled, *mcp.unrecorded(), *self._turn_steps(opened, progress, answered))
+        return ModelTurn(steps, answered, context)
+
+    async def _prepare(self, opened: OpenRun, answered: ModelAnswer) -> None:
+        """Start the MCP servers of requested calls. If the run is cancelled meanwhile, the answer was paid in vain."""
+        if not answered.completion.calls:
+            return
+        _, unrecorded = self._in_vain[opened.assignment.run_id]
+        unrecorded.append(answered.paid)
+        await opened.mcp.prepare(call.name for call in answered.completion.calls)
+        unrecorded.remove(answered.paid)
 
     def cut_off(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
         """Return the unrecorded output and costs of the run's failed and cancelled calls, once.
@@ -250,17 +290,16 @@ class Agent:
         citations = tuple(passage.citation or passage.source_path for passage in passages)
         return (run.MemoryRecalled(citations=citations, chars=sum(map(len, snippets)), snippets=snippets),)
 
-    async def _ask(
-        self, assignment: RunAssignment, progress: RunProgress, recorder: RunRecorder
-    ) -> tuple[ModelAnswer, ContextMeta]:
+    async def _ask(self, opened: OpenRun, progress: RunProgress) -> tuple[ModelAnswer, ContextMeta]:
         """Ask the model to continue the conversation."""
+        assignment, recorder = opened.assignment, opened.recorder
         request = assignment.request
         messages, context = compile_context(self._compiler, assignment, progress)
         profile = request.harness_profile_snapshot
         attempts = profile.policies.retry_limit if request.profile_named else DEFAULT_ATTEMPTS
         retried = progress.attempts - progress.calls
         retries = None if request.retry_budget is None else max(request.retry_budget - retried, 0)
-        tools = self._tools.specs(profile.config.tools) if request.profile_named else ()
+        tools = opened.mcp.tools.specs(profile.config.tools) if request.profile_named else ()
         turn, say, in_vain = progress.turns + 1, self._show, list[CallCost]()
         self._writing[assignment.run_id], self._in_vain[assignment.run_id] = turn, (turn, in_vain)
         budget = progress.budget_micro_usd
@@ -280,16 +319,15 @@ class Agent:
         )
         return answered, context
 
-    def _turn_steps(
-        self, assignment: RunAssignment, progress: RunProgress, answered: ModelAnswer
-    ) -> tuple[run.RunStep, ...]:
+    def _turn_steps(self, opened: OpenRun, progress: RunProgress, answered: ModelAnswer) -> tuple[run.RunStep, ...]:
         """Return the steps of a turn: text, calls and asks, results of calls that will not be made, usage."""
+        assignment = opened.assignment
         completion, turn = answered.completion, progress.turns + 1
         steps: tuple[run.RunStep, ...] = ()
         if completion.text or not completion.calls:
             steps = (assistant_message(completion, cut=answered.cut and not completion.calls),)
         if completion.calls:
-            steps += self._requested.steps(assignment.request.harness_profile_snapshot, completion.calls, turn)
+            steps += opened.requested.steps(assignment.request.harness_profile_snapshot, completion.calls, turn)
         attempts = answered.attempts if answered.attempts > 1 else None
         return (
             *steps,
@@ -297,35 +335,37 @@ class Agent:
             usage_recorded(answered.paid, turn, attempts=attempts),
         )
 
-    async def _call(self, assignment: RunAssignment, step: CallTool, place: RunPlace) -> tuple[run.RunStep, ...]:
-        """Make a call. Its result or refusal goes back to the model."""
-        profile, call = assignment.request.harness_profile_snapshot, step.call
+    async def _call(self, opened: OpenRun, progress: RunProgress, step: CallTool) -> tuple[run.RunStep, ...]:
+        """Make a call. Its result or refusal goes back to the model. Raise CallParted, QuestionExpired."""
+        request, place, mcp, call = opened.assignment.request, opened.place, opened.mcp, step.call
+        profile, shown = request.harness_profile_snapshot, mcp.progress(call)
         try:
-            tool, arguments = self._tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
-            bench = self._completion.bench(assignment.request, place, call.credentials or ())
+            servers = mcp.servers_of(call, mcp.questions(call, progress).ask, shown.report)
+            bench = self._completion.bench(request, place, call.credentials or (), servers)
+            tool, arguments = mcp.tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
             result = self._completion.masked(await tool.call(arguments, bench))
             place.sandbox.note(result)
         except ToolRefused as refusal:
             result = ToolResult(content=self._mask.hide(str(refusal)), is_error=True)
+        finally:
+            shown.end()
         done = tool_result(call, replace(result, content=step.preface + result.content))
+        before = (*mcp.unrecorded(), *place.sandbox.unrecorded())
         if result.shown is None:
-            return *place.sandbox.unrecorded(), done
+            return *before, done
         labels = policy_labels(profile)
         evidence = to_evidence(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
-        return *place.sandbox.unrecorded(), done, evidence
+        return *before, done, evidence
 
     async def _end(
-        self,
-        assignment: RunAssignment,
-        progress: RunProgress,
-        turn: ModelTurn | None,
-        last: tuple[run.RunStep, ...],
-        place: RunPlace,
+        self, opened: OpenRun, progress: RunProgress, turn: ModelTurn | None, last: tuple[run.RunStep, ...]
     ) -> RunEnd:
-        """Return the end of a run that has an answer, after verifying it."""
+        """Return the end of a run that has an answer, after verifying it. Its MCP servers are ended before."""
+        assignment = opened.assignment
+        await opened.mcp.close()
         answered, context = (None, None) if turn is None else (turn.answered, turn.context)
         context = context or compile_context(self._compiler, assignment, progress)[1]
-        return await self._completion.end(assignment.request, progress, place, last, context, answered)
+        return await self._completion.end(assignment.request, progress, opened.place, last, context, answered)
 
 
 def wanted_schema(profile: HarnessSpec) -> dict[str, Any] | None:

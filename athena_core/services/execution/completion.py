@@ -16,7 +16,7 @@ from athena_core.services.execution.requested_calls import ToolRegistry
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.execution.verification import VerificationResult, evidence_of, judge, masked
 from athena_core.services.workspaces.workspaces import Workspaces
-from athena_core.tools.tool import ToolContext, ToolResult
+from athena_core.tools.tool import ServerCalls, ToolContext, ToolResult
 from athena_core.values import ContextMeta, Reliability
 
 
@@ -81,7 +81,13 @@ class RunCompletion:
         hide, shown = self._mask.hide, result.shown
         return replace(result, content=hide(result.content), shown=shown and masked(shown, self._mask))
 
-    def bench(self, request: run.RunCreated, place: RunPlace, carries: tuple[str, ...] = ()) -> ToolContext:
+    def bench(
+        self,
+        request: run.RunCreated,
+        place: RunPlace,
+        carries: tuple[str, ...] = (),
+        servers: ServerCalls | None = None,
+    ) -> ToolContext:
         """Return the surroundings of the run's tools."""
         profile = request.harness_profile_snapshot
         return ToolContext(
@@ -94,6 +100,7 @@ class RunCompletion:
             credentials=profile.config.credentials or (),
             carries=carries,
             box=place.box,
+            servers=servers,
         )
 
 

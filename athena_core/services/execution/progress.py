@@ -18,6 +18,10 @@ STUCK_CALLS = 5
 """How often in a row a model may make the same tool call before the run fails."""
 
 INTERRUPTED = "The call was interrupted and its outcome is unknown. Check what it did before you make it again."
+INTERRUPTED_ASKING = (
+    "The call was interrupted while the MCP server waited for the answer of a person, and its outcome is unknown. "
+    "Check what it did before you make it again."
+)
 ERASED = "The arguments of this call were erased before it was made."
 EDITED = "A person changed the arguments of this call to: "
 REFUSED = "A person refused this call. It was not made."
@@ -37,6 +41,8 @@ class RunProgress(Value):
     pending: tuple[OpenCall, ...] = ()
     answers: tuple[run.RunAnswered, ...] = ()
     """The answers to the asks of the last turn."""
+    elicited: tuple[run.RunAsked, ...] = ()
+    """The asks of MCP servers during the open calls."""
     in_doubt: bool = False
     """True if the first open call may have been started by an executor that was lost."""
     parks: bool = False
@@ -79,6 +85,8 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
         case run.ToolCalled(ask_id=str(ask_id)):
             pending = tuple(event if _asked(call, ask_id) else call for call in progress.pending)
             return replace(progress, pending=pending, in_doubt=False)
+        case run.RunAsked(server=str()):
+            return replace(progress, elicited=(*progress.elicited, event))
         case run.ToolCalled() | run.RunAsked():
             return replace(
                 progress,
@@ -91,7 +99,10 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
             )
         case run.TranscriptAppended(kind="tool-result"):
             pending = tuple(call for call in progress.pending if call.tool_call_id != event.tool_call_id)
-            return replace(progress, events=(*progress.events, event), pending=pending, in_doubt=False)
+            elicited = tuple(ask for ask in progress.elicited if ask.tool_call_id != event.tool_call_id)
+            return replace(
+                progress, events=(*progress.events, event), pending=pending, elicited=elicited, in_doubt=False
+            )
         case run.RunAnswered():
             return replace(progress, answers=(*progress.answers, event))
         case run.EvidenceAttached():
@@ -142,10 +153,11 @@ def _name(call: OpenCall) -> tuple[str | None, str | None]:
 
 def open_asks(progress: RunProgress) -> tuple[run.RunAsked, ...]:
     """Return the asks of a run that have no answer."""
-    return tuple(call for call in progress.pending if isinstance(call, run.RunAsked) and not _answer(progress, call))
+    asks = (*progress.pending, *progress.elicited)
+    return tuple(ask for ask in asks if isinstance(ask, run.RunAsked) and not answer_to(progress, ask))
 
 
-def _answer(progress: RunProgress, call: OpenCall) -> run.RunAnswered | None:
+def answer_to(progress: RunProgress, call: OpenCall) -> run.RunAnswered | None:
     """Return the answer to the ask of a call; None if there is none so far, or the call needs none."""
     return next((answer for answer in progress.answers if answer.ask_id == call.ask_id), None)
 
@@ -235,7 +247,7 @@ def _next_call(progress: RunProgress, call: OpenCall) -> NextStep:
     waits = open_asks(progress)
     if waits and progress.parks:
         return AwaitAnswers(asks=frozenset(ask.ask_id for ask in waits), hold_until_ms=0)
-    answer = _answer(progress, call)
+    answer = answer_to(progress, call)
     if isinstance(call, run.RunAsked):
         if answer is not None:
             return _decided(call, answer)
@@ -244,19 +256,28 @@ def _next_call(progress: RunProgress, call: OpenCall) -> NextStep:
     preface = ""
     if answer is not None and answer.edited_sha256 is not None:
         preface = f"{EDITED}{call.arguments}\n"
+    questions = [ask for ask in progress.elicited if ask.tool_call_id == call.tool_call_id]
+    if any(_cancels(ask, answer_to(progress, ask)) for ask in questions):
+        return CancelExpired()
     if progress.in_doubt and not call.repeatable:
-        return AnswerCall(call=call, content=preface + INTERRUPTED, interrupted=True)
+        interrupted = INTERRUPTED_ASKING if questions else INTERRUPTED
+        return AnswerCall(call=call, content=preface + interrupted, interrupted=True)
     if call.arguments is None:
         return AnswerCall(call=call, content=ERASED)
     return CallTool(call=call, preface=preface)
 
 
+def _cancels(ask: run.RunAsked, answer: run.RunAnswered | None) -> bool:
+    """Return True if an ask expired, and that cancels its run."""
+    return answer is not None and answer.cause == "expiry" and ask.on_expiry == "cancel"
+
+
 def _decided(ask: run.RunAsked, answer: run.RunAnswered) -> NextStep:
     """Return the next step of a run once a person, a rule or its expiry has decided an ask."""
     called = ask.kind == "tool-permission"
+    if _cancels(ask, answer):
+        return CancelExpired()
     if answer.cause == "expiry":
-        if ask.on_expiry == "cancel":
-            return CancelExpired()
         return AnswerCall(call=ask, content=f"{UNANSWERED} The call was not made." if called else UNANSWERED)
     if not any(option.id == answer.option_id and option.kind == "allow_once" for option in ask.options):
         note = "" if answer.note is None else f" The person wrote: {answer.note}"
@@ -308,7 +329,7 @@ def assignment_of(recorded: Iterable[Recorded[Event]], halted: tuple[int, int] =
     last: Recorded[Event] | None = None  # since this event its time runs
     for row in recorded:
         event = row.event
-        stood = bool(progress.pending and open_asks(progress))
+        stood = bool(progress.pending and open_asks(progress))  # questions of servers have a pending call, too
         progress = evolve(progress, event)
         match event:
             case run.RunQueued():

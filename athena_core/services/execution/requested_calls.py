@@ -13,7 +13,8 @@ from athena_core.log.codec import SALT_BYTES
 from athena_core.providers.mask import Mask
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.progress import RunAssignment
-from athena_core.tools.approval import approval_of, call_sha256, canonical, question_sha256
+from athena_core.services.mcp.run_tools import ChangedTool, approval_of_call
+from athena_core.tools.approval import call_sha256, canonical, question_sha256
 from athena_core.tools.ask_user import SPEC as ASK_USER
 from athena_core.tools.ask_user import Question, question_of
 from athena_core.tools.refusal import ToolRefused
@@ -25,7 +26,7 @@ ASKS_MAX = 32
 HOLD_MS = 60_000
 EXPIRES_AFTER_MS = 86_400_000
 
-DENIED = "The profile denies this call. It was not made. (An operator can change toolPolicies.{name}.)"
+DENIED = "The profile denies this call. It was not made. (An operator can change {policy}.)"
 TOO_MANY = f"This call was not made: a run may ask a person at most {ASKS_MAX} things at a time. Ask for less at once."
 DECLINE = run.AskOption(id="decline", kind="reject_once")
 PERMISSION_OPTIONS = (run.AskOption(id="allow", kind="allow_once"), run.AskOption(id="deny", kind="reject_once"))
@@ -40,9 +41,10 @@ class TooManyAsks(ToolRefused):
     """The run would ask too many things at a time."""
 
 
-RefusalReason = Literal["unknown-tool", "bad-arguments", "denied", "too-many-asks"]
+RefusalReason = Literal["unknown-tool", "bad-arguments", "denied", "too-many-asks", "changed-tool"]
 REASONS: Mapping[type[ToolRefused], RefusalReason] = {
     UnknownTool: "unknown-tool",
+    ChangedTool: "changed-tool",
     Denied: "denied",
     TooManyAsks: "too-many-asks",
 }
@@ -133,9 +135,9 @@ class RequestedCalls:
         try:
             tool, arguments = self._tools.read(call.name, text, profile.config.tools)
             repeatable = tool.repeatable(arguments)
-            approval = approval_of(call.name, arguments, profile.tool_policies)
+            approval, policy = approval_of_call(tool, arguments, profile)
             if approval == "deny":
-                raise Denied(DENIED.format(name=call.name))
+                raise Denied(DENIED.format(policy=policy))
             question = question_of(arguments) if call.name == ASK_USER.name else None
             if allowed is None:
                 credentials = _carried(tool, arguments, profile)

@@ -1,5 +1,7 @@
 """The place where a run is executed: its workspace and the sandbox of its commands, and what they leave to record."""
 
+from pathlib import Path
+
 from msgspec.structs import replace
 
 from athena_core.clock import Ids
@@ -35,6 +37,11 @@ class RunPlace:
     def files(self) -> Workspace:
         """The files that the tools work on."""
         return self._workspace.files
+
+    @property
+    def readonly(self) -> tuple[Path, ...]:
+        """The paths that commands may read beside the workspace."""
+        return self._workspace.readonly
 
     @property
     def box(self) -> CommandBox | None:

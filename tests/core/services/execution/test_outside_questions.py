@@ -5,9 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from athena_core.agents.acp_messages import FormQuestion
 from athena_core.providers.mask import Mask
-from athena_core.services.execution.outside.questions import ShownQuestion, shown_question
+from athena_core.services.execution.mcp.forms import ShownQuestion, shown_question
 from athena_core.tools.ask_user import form_problems
 
 CLAUDE = {
@@ -56,8 +55,7 @@ LONG = {"type": "string", "description": "x" * 999}
 
 
 def shown(schema: Any, message: str = "Which one?", **fields: Any) -> ShownQuestion | None:
-    question = FormQuestion(session_id="s", message=message, requested_schema=schema, **fields)
-    return shown_question(question, Mask(("a-secret-of-the-plane",)))
+    return shown_question(message, schema, Mask(("a-secret-of-the-plane",)))
 
 
 def fields_of(schema: Any) -> dict[str, Any]:

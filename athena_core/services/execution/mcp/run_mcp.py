@@ -1,0 +1,282 @@
+"""The MCP servers of one run under one lease: started at the first call in the workspace of the run, ended with it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import anyio
+import msgspec
+from msgspec.structs import replace
+
+from athena_core.clock import Clock, Ids
+from athena_core.domain import run
+from athena_core.event import Meta
+from athena_core.mcp.client import McpFailure, McpQuestion, McpResult
+from athena_core.mcp.registered import RegisteredMcpServers
+from athena_core.mcp.servers import McpServer
+from athena_core.providers.mask import Mask
+from athena_core.services.execution.mcp.call_progress import CallProgress
+from athena_core.services.execution.mcp.elicitation import CallQuestions
+from athena_core.services.execution.mcp.servers import OpenServer, ServerBoxes, SharedServers, sandbox_of
+from athena_core.services.execution.performer import RunRecorder, ShowActivity
+from athena_core.services.execution.progress import RunAssignment, RunProgress
+from athena_core.services.execution.run_place import RunPlace
+from athena_core.services.mcp.catalogue import McpCatalogue
+from athena_core.services.mcp.run_tools import RunTools, changed_tool
+from athena_core.services.mcp.starting import McpStarter
+from athena_core.text import clean
+from athena_core.tools.egress_proxy import EgressProxy
+from athena_core.tools.tool import ServerAnswer, ServerCalls, UnknownTool
+from athena_core.tools.toolbox import Toolbox
+
+AskPerson: TypeAlias = Callable[[McpQuestion], Awaitable[dict[str, Any] | None]]
+"""Asks a person what a server wants to know. Returns the values of the form, None if there are none."""
+ShowProgress: TypeAlias = Callable[[float, float | None, str], None]
+"""Shows how far a call is: done, total, and words of the server."""
+
+
+class McpParts(NamedTuple):
+    """The parts that all runs of this executor share."""
+
+    toolbox: Toolbox
+    servers: RegisteredMcpServers
+    catalogue: McpCatalogue
+    starter: McpStarter
+    boxes: ServerBoxes
+    shared: SharedServers
+    mask: Mask
+    ids: Ids
+    clock: Clock
+    show: ShowActivity | None
+
+
+class RunMcp:
+    """The MCP servers of a run. ``close`` it in any case; a later call would start them again."""
+
+    def __init__(self, parts: McpParts, assignment: RunAssignment, recorder: RunRecorder, place: RunPlace) -> None:
+        self._parts = parts
+        self._assignment = assignment
+        self._recorder = recorder
+        self._place = place
+        request = assignment.request
+        self._profile = request.harness_profile_snapshot
+        if not request.profile_named:
+            self._profile = replace(self._profile, mcp=None)
+        self._meta = Meta(
+            actor="system:executor", correlation=assignment.correlation, causation=assignment.position
+        )
+        self._open: dict[str, OpenServer] = {}
+        self._failed: dict[str, McpFailure] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._stack = AsyncExitStack()
+        self._proxy: Path | None = None
+        self._attached: list[run.McpAttached] = []
+        self._asked_for: set[str] = set()
+        self.tools = RunTools(
+            parts.toolbox,
+            parts.catalogue,
+            parts.servers,
+            self._profile,
+            request.mcp_tools,
+            lambda server: self._open[server].listed if server in self._open else None,
+            lambda server: str(self._failed[server]) if server in self._failed else None,
+        )
+
+    # The list of tools
+
+    async def list_new(self) -> None:
+        """Start the servers that were never listed, once, so that their tools can be offered."""
+        names = set(self._profile.mcp or ()) - self._asked_for
+        self._asked_for |= names
+        await self._start_all(name for name in names if not self._is_listed(name))
+
+    def _is_listed(self, name: str) -> bool:
+        """Return True if the tools of a server are known. Erased ones have to be listed again."""
+        found = self._parts.catalogue.find(name)
+        return found is not None and found.complete
+
+    async def prepare(self, names: Iterable[str]) -> None:
+        """Start the servers of these tools, by public name, and compare what they list with what was accepted.
+
+        A server that cannot be started fails the calls.
+        """
+        servers = {self.tools.server_of(name) for name in names}
+        await self._start_all(server for server in servers if server is not None)
+
+    async def _start_all(self, names: Iterable[str]) -> None:
+        tasks = [asyncio.create_task(self._try(name)) for name in names]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _try(self, name: str) -> None:
+        self._failed.pop(name, None)
+        try:
+            await self._ready(name)
+        except McpFailure as failure:
+            self._failed[name] = failure
+
+    def unrecorded(self) -> tuple[run.RunStep, ...]:
+        """Return the records of the servers that were started since, once."""
+        attached, self._attached = tuple(self._attached), []
+        return attached
+
+    # Calls
+
+    def servers_of(self, call: run.ToolCalled, ask: AskPerson, report: ShowProgress) -> ServerCalls:
+        """Return the servers for one call. ``ask`` asks a person for a server, ``report`` shows progress."""
+        return _CallServers(self, call, ask, report)
+
+    def questions(self, call: run.ToolCalled, progress: RunProgress) -> CallQuestions:
+        """Return the questions of a call of the loop."""
+        parts = self._parts
+        return CallQuestions(
+            call,
+            self.tools.server_of(call.tool_name or "") or "",
+            self._profile.asks,
+            progress,
+            self._recorder,
+            self.before_parking,
+            parts.mask,
+            parts.ids,
+            parts.clock,
+        )
+
+    def progress(self, call: run.ToolCalled) -> CallProgress:
+        """Return the live progress of a call of the loop."""
+        parts, assignment = self._parts, self._assignment
+        return CallProgress(call, assignment.request.session_id, assignment.run_id, parts.mask, parts.show)
+
+    async def call(
+        self, server: str, tool: str, arguments: Mapping[str, Any], name: str, ask: AskPerson, report: ShowProgress
+    ) -> ServerAnswer:
+        """Call a tool with a public ``name``. Raise ToolRefused, and what ``ask`` raises."""
+        known = self._parts.servers.find(server)
+        local = known is not None and known.url is None and not known.shared
+        try:
+            found = await self._ready(server)
+            if tool not in found.listed:
+                raise UnknownTool(f"MCP server {server} no longer has the tool {name}.")
+            if not self.tools.allowed(server, tool):
+                raise changed_tool(server, name)
+            seconds = found.known.call_timeout_ms / 1_000
+            result = await found.client.call(tool, arguments, seconds=seconds, on_progress=report, ask=ask)
+        except McpFailure as failure:
+            return ServerAnswer(content=str(failure), is_error=True, local=local)
+        return _answer(result, local=local)
+
+    # Processes
+
+    async def _ready(self, name: str) -> OpenServer:
+        """Return a server that runs and whose tools are listed. Raise McpFailure."""
+        if name in self._failed:
+            raise self._failed[name]
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            known = self._parts.servers.find(name)
+            if known is None:
+                raise McpFailure("unknown", f"MCP server {name} is not registered on this executor.")
+            found = self._open.get(name)
+            if known.shared:
+                shared = await self._parts.shared.open(known, self._meta)
+                if shared is not found:
+                    self._open[name] = shared
+                    self._attach(shared)
+                return shared
+            if found is not None and not found.client.ended:
+                before = found.listed
+                await found.look()
+                if found.listed != before:
+                    self._attach(found)
+                return found
+            if found is not None:
+                del self._open[name]
+                await found.client.close()
+            return await self._start(known)
+
+    async def _start(self, known: McpServer) -> OpenServer:
+        proxy = await self._egress() if known.network == "egress" else None
+        box = await self._parts.boxes.box(known, self._place.readonly, proxy)
+        sandbox = await sandbox_of(known, box, self._place.files)
+        directory = self._place.files.root.absolute()
+        client = await self._parts.starter.start(known, directory, sandbox)
+        found = OpenServer(known, client, self._parts.catalogue, self._meta)
+        try:
+            await found.look()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await client.close()
+            raise
+        self._open[known.name] = found
+        self._attach(found)
+        return found
+
+    async def _egress(self) -> Path:
+        """Return the socket of the proxy to the hosts of the profile. Raise McpFailure."""
+        if self._proxy is None:
+            try:
+                proxy = await self._stack.enter_async_context(EgressProxy(self._profile.allowed_egress or ()))
+            except OSError as error:
+                raise McpFailure("sandbox", f"The egress proxy has no socket: {error.strerror}.") from error
+            self._proxy = proxy.socket
+        return self._proxy
+
+    def _attach(self, found: OpenServer) -> None:
+        """Record a server that was started, or whose tools have changed while it ran."""
+        name = found.known.name
+        self._attached.append(
+            run.McpAttached(
+                server=name,
+                transport=found.known.transport,
+                protocol_version=found.protocol_version,
+                tools=len(found.listed),
+                shared=found.known.shared or None,
+                refused=self.tools.refused(name) or None,
+            )
+        )
+
+    async def before_parking(self) -> tuple[run.RunStep, ...]:
+        """End the servers of a run that will be parked. Return what it leaves to record."""
+        await self.close()
+        return *self.unrecorded(), *await self._place.changes()
+
+    async def close(self) -> None:
+        """End the servers of the run; shared ones go on. It takes at most some seconds, also in a cancelled scope."""
+        with anyio.CancelScope(shield=True):
+            own = [found.client for found in self._open.values() if not found.known.shared]
+            self._open.clear()
+            await asyncio.gather(*(client.close() for client in own))
+            stack, self._stack, self._proxy = self._stack, AsyncExitStack(), None
+            await stack.aclose()
+
+
+class _CallServers:
+    """The servers of a run for one call (``ServerCalls``)."""
+
+    def __init__(self, mcp: RunMcp, call: run.ToolCalled, ask: AskPerson, report: ShowProgress) -> None:
+        self._mcp = mcp
+        self._call = call
+        self._ask = ask
+        self._report = report
+
+    async def call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> ServerAnswer:
+        """Call a tool of a server. Raise ToolRefused."""
+        name = self._call.tool_name or ""
+        return await self._mcp.call(server, tool, arguments, name, self._ask, self._report)
+
+
+def _answer(result: McpResult, *, local: bool) -> ServerAnswer:
+    """Return a result in storable text."""
+    structured = None if result.structured is None else clean(msgspec.json.encode(result.structured).decode())
+    return ServerAnswer(
+        content=clean(result.text),
+        structured=structured,
+        is_error=result.is_error,
+        truncated=result.truncated,
+        local=local,
+    )
