@@ -471,6 +471,8 @@ def _asked(event: RunAsked) -> str:
     """Return the subject of an ask. What was asked is erasable text."""
     if event.tool_kind is not None:
         return f"may the agent make a call of kind {event.tool_kind}?"
+    if event.server is not None:
+        return f"a {event.kind} of the MCP server {event.server} during {_tool(event)}"
     return f"may it call {_tool(event)}?" if event.kind == "tool-permission" else f"a {event.kind}"
 
 

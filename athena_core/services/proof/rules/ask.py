@@ -27,6 +27,8 @@ class CheckedAsk(NamedTuple):
     tool: str | None
     arguments: bytes | None
     credentials: tuple[str, ...] | None = None
+    elicited: bool = False
+    """True if an MCP server asks during the call, which goes on with the answer."""
 
 
 class RunAsks:
@@ -86,7 +88,7 @@ class AskRules(RuleSet):
             return f"{row.stream} ended with open asks: {', '.join(asks.open)}" if asks.open else None
         if event.ask_id in asks.ids or event.ask_id in self._open:
             return f"{row.stream} asked {event.ask_id} a second time"
-        if event.tool_call_id in asks.calls:
+        if event.tool_call_id in asks.calls and event.server is None:
             return f"{row.stream} asked twice about the call {event.tool_call_id}"
         if _misnamed(event):
             return f"{row.stream} asked {event.ask_id}, whose hash is not the hash of its subject"
@@ -158,9 +160,10 @@ class AskRules(RuleSet):
             tool=event.tool_name,
             arguments=_digest(event.arguments),
             credentials=event.credentials,
+            elicited=event.server is not None,
         )
         self._open[event.ask_id] = row.stream
-        if event.tool_call_id is not None:
+        if event.tool_call_id is not None and event.server is None:
             asks.calls[event.tool_call_id] = event.ask_id
 
     @follow(run.RunAnswered)
@@ -171,7 +174,7 @@ class AskRules(RuleSet):
         if asks is None or ask is None:
             return
         self._open.pop(event.ask_id, None)
-        if event.option_id in ask.allowing:
+        if event.option_id in ask.allowing and not ask.elicited:
             edited = event.edited_sha256 is not None
             asks.allowed[event.ask_id] = ask._replace(arguments=_digest(event.arguments)) if edited else ask
         if event.cause == ENDED:

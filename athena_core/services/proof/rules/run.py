@@ -196,6 +196,16 @@ class RunRules(RuleSet):
                 return f"{row.stream} was admitted while {active} of {limit.max} runs of {place} were active"
         return None
 
+    @rule(run.RunAsked)
+    def elicited(self, row: Row, event: run.RunAsked) -> str | None:
+        """An MCP server asks questions only, during a call of the run that has no result."""
+        if event.server is None:
+            return None
+        made = event.tool_call_id in self.open.get(row.stream, NEW).calls
+        if made and (event.kind, event.origin) == ("question", "mcp"):
+            return None
+        return f"the MCP server {event.server} asked {event.ask_id} in {row.stream} without an open call"
+
     @rule(run.RunCreated)
     def turns(self, row: Row, event: run.RunCreated) -> str | None:
         """A session has at most one admitted run."""
