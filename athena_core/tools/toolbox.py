@@ -1,7 +1,7 @@
 """The toolbox: all tools by name, and the parser of a model's tool call."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -18,6 +18,20 @@ from athena_core.values import ToolSpec
 
 ARGUMENTS_BYTES_MAX = 8_000_000
 NAME_CHARS_SHOWN = 100
+
+
+class ToolRegistry(Protocol):
+    """The tools that exist."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all tools."""
+
+    def specs(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
+        """Return the descriptions for the model of the named tools that exist."""
+
+    def read(self, name: str, arguments: str, names: Iterable[str]) -> tuple[Tool, Mapping[str, Any]]:
+        """Return the tool of a call and its parsed arguments. Raise UnknownTool or BadArguments."""
 
 
 class Toolbox:

@@ -32,6 +32,7 @@ from athena_core.domain.permission_rule import RULE_GUARD
 from athena_core.enums import RuleScope
 from athena_core.errors import AthenaError, LeaseLost
 from athena_core.event import Fact, Meta, Position, Recorded
+from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.protocols import Row
 from athena_core.providers.mask import Mask
 from athena_core.providers.prices import CallCost
@@ -41,6 +42,7 @@ from athena_core.services.asks.expiry import expire
 from athena_core.services.asks.raising import raise_asks
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.agent import Agent
+from athena_core.services.execution.mcp.run_mcp import McpParts
 from athena_core.services.execution.model_call import ModelAnswer
 from athena_core.services.execution.performer import RunEnd
 from athena_core.services.execution.progress import RunAssignment, assignment_of
@@ -53,7 +55,7 @@ from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.services.sandboxes import RunSandboxes
 from athena_core.services.workspaces.workspaces import RunWorkspace
 from athena_core.tools.tool import Tool, ToolResult
-from athena_core.tools.toolbox import toolbox
+from athena_core.tools.toolbox import ToolRegistry, toolbox
 from athena_core.tools.workspace import Workspace
 from athena_core.values import LOCAL, RunBody, ToolCall, Usage
 from tests.core.services.prepared_run import prepared
@@ -220,6 +222,12 @@ class Effect:
         return ToolResult(content="done")
 
 
+def without_servers(tools: ToolRegistry) -> McpParts:
+    """Return the parts of an agent without MCP servers."""
+    none = cast(Any, None)
+    return McpParts(tools, RegisteredMcpServers(), none, none, none, none, Mask(()), none, none, None)
+
+
 class Asker:
     """The model: its next turn is the one that was picked when it is stepped."""
 
@@ -348,13 +356,13 @@ class Executor:
             cast(Any, Compiler()),
             cast(Any, Asker(self.plane)),
             {},
-            Tools(self.plane, run_id),
             cast(Any, SharedWorkspace()),
             self.plane.world._ids,
             cast(Any, self.plane),
             Mask(()),
             rules=self.plane.permission_rules,
             sandboxes=RunSandboxes(required=False),
+            mcp=without_servers(Tools(self.plane, run_id)),
         )
         self._held[run_id] = agent.work(assignment, recorder), recorder
         self.points[run_id] = "begin"
@@ -402,7 +410,7 @@ class AskingPlane:
         self.permission_rules = PermissionRules(log)
         access = cast(Any, SimpleNamespace(roster=SimpleNamespace(enabled=False)))
         self.halts = Halts(log, log, cast(Any, self))
-        self.answers = Answers(log, cast(Any, self), access, TOOLBOX, Mask(()), self.world._ids)
+        self.answers = Answers(log, cast(Any, self), access, lambda _: TOOLBOX, Mask(()), self.world._ids)
 
     @property
     def capacity(self) -> ExecutorCapacity:

@@ -4,6 +4,7 @@ The text of an ask never changes, so options, values and edited arguments are ch
 answer, the first answer, and the room for the run are decided in one transaction.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, NoReturn
 
 import msgspec
@@ -27,19 +28,17 @@ from athena_core.event import Fact, Meta, Position
 from athena_core.log.codec import SALT_BYTES
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
-from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.providers.mask import Mask
 from athena_core.schema import SchemaRefused
 from athena_core.services.access.access import Access, ScopeProof, decision_denied
-from athena_core.services.mcp.catalogue import McpCatalogue
-from athena_core.services.mcp.run_tools import RunTools, approval_of_call
+from athena_core.services.mcp.run_tools import approval_of_call
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.runs import LocalExecutor
 from athena_core.text import clean
 from athena_core.tools.approval import call_sha256, canonical
 from athena_core.tools.ask_user import VALUES_BYTES_MAX, form_problems
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.toolbox import Toolbox
+from athena_core.tools.toolbox import ToolRegistry
 from athena_core.values import Body, Identity, Label, Role
 
 OPERATION = "answerAsk"
@@ -92,18 +91,15 @@ class Answers:
         log: Log,
         executor: LocalExecutor,
         access: Access,
-        tools: Toolbox,
-        catalogue: McpCatalogue,
-        servers: RegisteredMcpServers,
+        tools_of: Callable[[run.RunRequest], ToolRegistry],
         mask: Mask,
         ids: Ids,
     ) -> None:
+        """``tools_of`` returns the tools of a run."""
         self._log = log
         self._executor = executor
         self._access = access
-        self._tools = tools
-        self._catalogue = catalogue
-        self._servers = servers
+        self._tools_of = tools_of
         self._mask = mask
         self._ids = ids
         self._reader = log.reader()
@@ -231,8 +227,7 @@ class Answers:
         text = canonical(clean(given))
         profile = asked.request.harness_profile_snapshot
         try:
-            tools = RunTools(self._tools, self._catalogue, self._servers, profile, asked.request.mcp_tools)
-            tool, arguments = tools.read(ask.tool_name or "", text, profile.config.tools)
+            tool, arguments = self._tools_of(asked.request).read(ask.tool_name or "", text, profile.config.tools)
         except ToolRefused as refused:
             raise ConfigError.of(name, str(refused), f"arguments of {ask.tool_name}") from None
         if approval_of_call(tool, arguments, profile)[0] == "deny":

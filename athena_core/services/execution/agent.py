@@ -57,7 +57,6 @@ from athena_core.services.execution.progress import (
 )
 from athena_core.services.execution.requested_calls import (
     RequestedCalls,
-    ToolRegistry,
     tool_result,
     without_asks,
 )
@@ -111,7 +110,6 @@ class Agent:
         compiler: ContextCompiler,
         asker: ModelCaller,
         providers: Mapping[str, Provider],
-        tools: ToolRegistry,
         workspaces: Workspaces,
         ids: Ids,
         clock: Clock,
@@ -136,7 +134,7 @@ class Agent:
         self._mcp = mcp
         self._places: dict[str, RunPlace] = {}
         self._writing: dict[str, int] = {}
-        self._completion = RunCompletion(tools, workspaces, ids, mask)
+        self._completion = RunCompletion(mcp.toolbox, workspaces, ids, mask)
         self._in_vain: dict[str, tuple[int, list[CallCost]]] = {}
 
     async def work(self, assignment: RunAssignment, recorder: RunRecorder) -> RunEnd | None:
@@ -231,10 +229,10 @@ class Agent:
             await recorder.pause(stop.reached, (*steps, *await mcp.before_parking()))
             return None
         except ProviderFailure as failure:
-            steps = (*recalled, *self.cut_off(assignment))
+            steps = (*recalled, *mcp.unrecorded(), *self.cut_off(assignment))
             if spent(progress, steps):
-                return ModelTurn((*mcp.unrecorded(), *steps))
-            return RunEnd((*mcp.unrecorded(), *steps), run_failed(failure.code, failure.message, retryable=failure.retryable))
+                return ModelTurn(steps)
+            return RunEnd(steps, run_failed(failure.code, failure.message, retryable=failure.retryable))
         await self._prepare(opened, answered)
         steps = (*recalled, *mcp.unrecorded(), *self._turn_steps(opened, progress, answered))
         return ModelTurn(steps, answered, context)

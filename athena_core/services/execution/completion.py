@@ -12,11 +12,11 @@ from athena_core.providers.mask import Mask
 from athena_core.services.execution.model_call import ModelAnswer
 from athena_core.services.execution.performer import RunEnd
 from athena_core.services.execution.progress import RunProgress
-from athena_core.services.execution.requested_calls import ToolRegistry
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.execution.verification import VerificationResult, evidence_of, judge, masked
 from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.tools.tool import ServerCalls, ToolContext, ToolResult
+from athena_core.tools.toolbox import ToolRegistry
 from athena_core.values import ContextMeta, Reliability
 
 

@@ -1,7 +1,7 @@
 """Calls that a model requests: each one is recorded to be made, asks a person first, or is refused."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -19,7 +19,8 @@ from athena_core.tools.ask_user import SPEC as ASK_USER
 from athena_core.tools.ask_user import Question, question_of
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import CarryingTool, Tool, ToolResult, UnknownTool
-from athena_core.values import ToolCall, ToolSpec
+from athena_core.tools.toolbox import ToolRegistry
+from athena_core.values import ToolCall
 
 ASKS_MAX = 32
 """The most asks of a run that may be open."""
@@ -48,20 +49,6 @@ REASONS: Mapping[type[ToolRefused], RefusalReason] = {
     Denied: "denied",
     TooManyAsks: "too-many-asks",
 }
-
-
-class ToolRegistry(Protocol):
-    """The tools that exist."""
-
-    @property
-    def names(self) -> Collection[str]:
-        """The names of all tools."""
-
-    def specs(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
-        """Return the descriptions for the model of the named tools that exist."""
-
-    def read(self, name: str, arguments: str, names: Iterable[str]) -> tuple[Tool, Mapping[str, Any]]:
-        """Return the tool of a call and its parsed arguments. Raise UnknownTool or BadArguments."""
 
 
 class RequestedCalls:

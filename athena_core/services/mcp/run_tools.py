@@ -17,7 +17,7 @@ from athena_core.services.mcp.catalogue import CataloguedServer, McpCatalogue, P
 from athena_core.tools.approval import approval_of
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, Tool, ToolContext, ToolResult, UnknownTool, tool_evidence
-from athena_core.tools.toolbox import Toolbox, arguments_of, unknown_tool
+from athena_core.tools.toolbox import ToolRegistry, arguments_of, unknown_tool
 from athena_core.values import ToolSpec
 
 LABEL = "evidence"
@@ -76,7 +76,7 @@ class RunTools:
 
     def __init__(
         self,
-        toolbox: Toolbox,
+        toolbox: ToolRegistry,
         catalogue: McpCatalogue,
         servers: RegisteredMcpServers,
         profile: HarnessSpec,
@@ -102,7 +102,7 @@ class RunTools:
     def names(self) -> frozenset[str]:
         """The names of all tools."""
         known = self._look()
-        return self._toolbox.names | known.tools.keys() | known.unaccepted.keys()
+        return frozenset((*self._toolbox.names, *known.tools, *known.unaccepted))
 
     def specs(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
         """Return the descriptions for the model: of the named tools that exist, and of all tools of the servers."""
@@ -206,9 +206,7 @@ def changed_tool(server: str, name: str) -> ChangedTool:
     )
 
 
-def _server_tool(
-    server: str, listed: McpTool, policy: McpPolicy, *, trusted: bool
-) -> tuple[ServerTool, Schema] | None:
+def _server_tool(server: str, listed: McpTool, policy: McpPolicy, *, trusted: bool) -> tuple[ServerTool, Schema] | None:
     """Return a tool and its schema; None for a schema that cannot be used."""
     parameters = dict(listed.input_schema)
     properties = parameters.get("properties")

@@ -162,12 +162,13 @@ def test_a_refused_run_ends_before_its_first_step() -> None:
 
     nothing = cast(Any, None)
     agent = Agent(
-        *(nothing,) * 5,
+        *(nothing,) * 4,
         ids=nothing,
         clock=nothing,
         mask=nothing,
         rules=nothing,
         sandboxes=RunSandboxes(required=False, probed=lambda: MISSING),
+        mcp=without_servers(nothing),
     )
     end = asyncio.run(agent.work(cast(Any, Assignment), nothing))
     assert end is not None and isinstance(end.ending, run.RunFailed)

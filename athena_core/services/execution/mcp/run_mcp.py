@@ -29,7 +29,7 @@ from athena_core.services.mcp.starting import McpStarter
 from athena_core.text import clean
 from athena_core.tools.egress_proxy import EgressProxy
 from athena_core.tools.tool import ServerAnswer, ServerCalls, UnknownTool
-from athena_core.tools.toolbox import Toolbox
+from athena_core.tools.toolbox import ToolRegistry
 
 AskPerson: TypeAlias = Callable[[McpQuestion], Awaitable[dict[str, Any] | None]]
 """Asks a person what a server wants to know. Returns the values of the form, None if there are none."""
@@ -38,9 +38,9 @@ ShowProgress: TypeAlias = Callable[[float, float | None, str], None]
 
 
 class McpParts(NamedTuple):
-    """The parts that all runs of this executor share."""
+    """The parts that all runs of this executor share. ``toolbox`` has the tools of Athena."""
 
-    toolbox: Toolbox
+    toolbox: ToolRegistry
     servers: RegisteredMcpServers
     catalogue: McpCatalogue
     starter: McpStarter
@@ -64,9 +64,7 @@ class RunMcp:
         self._profile = request.harness_profile_snapshot
         if not request.profile_named:
             self._profile = replace(self._profile, mcp=None)
-        self._meta = Meta(
-            actor="system:executor", correlation=assignment.correlation, causation=assignment.position
-        )
+        self._meta = Meta(actor="system:executor", correlation=assignment.correlation, causation=assignment.position)
         self._open: dict[str, OpenServer] = {}
         self._failed: dict[str, McpFailure] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -107,6 +105,8 @@ class RunMcp:
 
     async def _start_all(self, names: Iterable[str]) -> None:
         tasks = [asyncio.create_task(self._try(name)) for name in names]
+        if not tasks:
+            return
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -247,6 +247,8 @@ class RunMcp:
 
     async def close(self) -> None:
         """End the servers of the run; shared ones go on. It takes at most some seconds, also in a cancelled scope."""
+        if not self._open and self._proxy is None:
+            return
         with anyio.CancelScope(shield=True):
             own = [found.client for found in self._open.values() if not found.known.shared]
             self._open.clear()

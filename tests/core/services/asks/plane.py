@@ -75,7 +75,7 @@ class AskingPlane:
         self.access = Access(self.log, roles, roster, limits, mode=mode)
         self.rules = PermissionRules(self.log)
         mask = Mask(("hunter2-secret",), shapes=False)
-        self.answers = Answers(self.log, self.executor, self.access, toolbox(), mask, ids)
+        self.answers = Answers(self.log, self.executor, self.access, lambda _: toolbox(), mask, ids)
         self.reader = self.log.reader()
 
     def close(self) -> None:
