@@ -84,14 +84,15 @@ class Profile(NamedTuple):
     approval: str | None = None
     """The approval of ``shell``."""
     asks: Mapping[str, Any] | None = None
+    mcp: Mapping[str, Any] | None = None
 
     @property
     def body(self) -> dict[str, Any]:
         """Return the body that creates it."""
         policies = {"timeoutMs": self.timeout_ms, "retryLimit": self.retry_limit, "budgetUsd": self.budget_usd}
         shell = {"commands": self.commands} | ({"approval": self.approval} if self.approval else {})
-        asks = {} if self.asks is None else {"asks": dict(self.asks)}
-        return asks | {
+        named = {"asks": self.asks, "mcp": self.mcp}
+        return {name: dict(member) for name, member in named.items() if member is not None} | {
             "displayName": "Agent",
             "version": "v1",
             "config": {"provider": "openai", "model": "gpt-4o-mini", "tools": self.tools},

@@ -25,6 +25,7 @@ from athena_core.services.sandboxes import RunSandbox, RunSandboxes, limits_of, 
 from athena_core.settings import load
 from athena_core.system.sandbox import DEFAULT_LIMITS, SandboxProbe
 from athena_core.tools.tool import CommandBox, ToolResult
+from tests.support.asking_plane import without_servers
 
 WORKS = SandboxProbe(True, "0.11.0")
 MISSING = SandboxProbe(False, None, "bubblewrap is not installed", "Install the package bubblewrap.", "not-installed")

@@ -1,7 +1,5 @@
 """Asks of the loop: raised in the turn's commit, held, parked, answered, and the call that is made or not."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,92 +7,23 @@ import anyio
 import msgspec
 import pytest
 
-from athena_api.lifespan import plane_lifespan
-from athena_api.plane import ControlPlane
-from athena_api.wiring import wire
-from athena_core.clock import SystemClock, SystemIds
-from athena_core.decider import Context, Outcome, Reader, record
+from athena_core.decider import record
 from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import run
 from athena_core.domain.permission_rule import PermissionRuleCreated
-from athena_core.event import Event, Meta
 from athena_core.log.port import StoredGuard
 from athena_core.services.asks import raising
 from athena_core.services.execution.requested_calls import ASKS_MAX
-from athena_core.services.runs.admission import RunTransaction, apply_command
-from athena_core.settings import load
 from athena_core.tools.approval import call_sha256, question_sha256
 from athena_core.values import LOCAL, RunBody
-from tests.support.model import Model, Profile, Step, acting, call
-from tests.support.records import judge
+from tests.core.services.execution.plane import META, PATIENCE_SECONDS, Plane, at_work
+from tests.support.model import Profile, Step, call
 
-META = Meta(actor="ada", correlation="trace")
 ECHO: Step = call("shell", command=["/bin/sh", "-c", "echo done >> effects.txt"])
 READ: Step = call("files", action="read", path="notes.txt")
 ASKING = Profile(tools=("files", "shell", "ask_user"), approval="ask")
 PARKING = ASKING._replace(asks={"holdMs": 0})
-PATIENCE_SECONDS = 20.0
 PATIENCE_MS = 20_000
-
-
-class Plane:
-    """A plane in this process, with a model that follows a script."""
-
-    def __init__(self, parts: ControlPlane, model: Model, directory: Path) -> None:
-        self.parts = parts
-        self.model = model
-        self.effects = directory / "workspace" / "effects.txt"
-
-    async def start(self, profile: Profile, **fields: Any) -> str:
-        """Start a run without waiting. Return its id."""
-        spec = msgspec.convert(msgspec.json.decode(msgspec.json.encode(profile.body)), HarnessSpec, strict=True)
-        profile_id = (await self.parts.catalog.create_profile(spec, META, None)).subject or ""
-        body = RunBody(input="go", harness_profile_id=profile_id, **fields)
-        return (await self.parts.runs.start(body, LOCAL, META, None, wait=False)).subject or ""
-
-    def events(self, run_id: str) -> list[Event]:
-        return [row.event for row in self.parts.runs.recorded(run_id)]
-
-    def types(self, run_id: str) -> list[str]:
-        return [event.TYPE for event in self.events(run_id)]
-
-    async def until(self, run_id: str, *types: str, count: int = 1) -> None:
-        """Wait until a run has this many events of these types."""
-        noticed = anyio.Event()
-        self.parts.tail.subscribe(lambda rows: noticed.set())
-        with anyio.fail_after(PATIENCE_SECONDS):
-            while sum(kind in types for kind in self.types(run_id)) < count:
-                await noticed.wait()
-                noticed = anyio.Event()
-
-    async def ended(self, run_id: str) -> Event:
-        await self.until(run_id, *run.ENDING_TYPES)
-        return self.events(run_id)[-1]
-
-    async def answer(self, run_id: str, option: str = "allow", ask: int = 0, **fields: Any) -> None:
-        """Answer an open ask of a run; a parked run whose last ask it was is resumed."""
-        open_ask = self.parts.runs.state(run_id).asks[ask]
-        command = run.AnswerAsk(
-            ask_id=open_ask.ask_id, subject_sha256=open_ask.subject_sha256, option_id=option, by="ada", **fields
-        )
-
-        def transaction(reader: Reader, context: Context) -> Outcome:
-            decided = RunTransaction(reader, context, self.parts.runs.capacity)
-            decided.decide(run_id, command)
-            decided.decide(run_id, run.ResumeRun(executor=""))
-            return Outcome(facts=tuple(decided.facts))
-
-        await self.parts.log.submit(transaction, META)
-
-    async def command(self, run_id: str, command: run.RunCommand) -> None:
-        capacity = self.parts.runs.capacity
-        await self.parts.log.submit(
-            lambda reader, context: apply_command(reader, context, capacity, run_id, command), META
-        )
-
-    def results(self, run_id: str) -> list[run.TranscriptAppended]:
-        events = self.events(run_id)
-        return [event for event in events if isinstance(event, run.TranscriptAppended) and event.role == "tool"]
 
 
 def rows_at_start(plane: Plane) -> list[StoredGuard]:
@@ -104,21 +33,6 @@ def rows_at_start(plane: Plane) -> list[StoredGuard]:
         return reader.guards()
     finally:
         reader.close()
-
-
-@asynccontextmanager
-async def at_work(directory: Path, *script: Step) -> AsyncIterator[Plane]:
-    with acting(script) as model:
-        settings = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_OPENAI_BASE_URL": model.url}
-        (directory / "workspace").mkdir(exist_ok=True)
-        parts = wire(
-            load(settings | {"ATHENA_WORKSPACE_ROOT": str(directory / "workspace")}, directory),
-            SystemClock(),
-            SystemIds(),
-        )
-        async with plane_lifespan(parts, serving=True):
-            yield Plane(parts, model, directory)
-    judge(directory / "state")
 
 
 async def test_an_allowed_call_is_made_once_while_the_run_keeps_its_lease(tmp_path: Path) -> None:

@@ -1,0 +1,266 @@
+"""Tools of MCP servers in the loop: started, asked for, called, refused, interrupted, and what the log keeps of them."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from athena_core.domain import run
+from athena_core.event import Event
+from athena_core.services.execution.progress import INTERRUPTED_ASKING
+from tests.core.services.execution.plane import PATIENCE_SECONDS, Plane, at_work
+from tests.support.mcp_servers import fake_server, mcp_servers_file
+from tests.support.model import Profile, Step, call
+
+ALL: dict[str, Any] = {"fake": {"tools": ["*"], "approval": "allow"}}
+ALLOWED = Profile(tools=("files",), mcp=ALL)
+ASKED = Profile(tools=("files",), mcp={"fake": {"tools": ["*"]}})
+HELD = ALLOWED._replace(asks={"holdMs": 60_000})
+PARKED = ALLOWED._replace(asks={"holdMs": 0})
+ECHO: Step = call("fake__echo", text="hi")
+APPEND: Step = call("fake__append", line="once")
+ASK: Step = call("fake__ask", question="Which color?")
+DONE = "all done"
+FAST = {"startTimeoutMs": 1_000, "callTimeoutMs": 700}
+
+
+class McpPlane(Plane):
+    """A plane with a fake MCP server."""
+
+    directory: Path
+
+    def switch(self, *switches: str) -> None:
+        """Change what the server does, from its next message on."""
+        (self.directory / "switches").write_text("\n".join((*switches, "")))
+
+    @property
+    def heard(self) -> list[dict[str, Any]]:
+        """The messages that the server received, with its process id."""
+        path = self.directory / "heard"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def one(self, run_id: str, kind: type[Event]) -> Any:
+        (event,) = (event for event in self.events(run_id) if isinstance(event, kind))
+        return event
+
+    async def result(self, run_id: str) -> run.TranscriptAppended:
+        """Return the only result of a run that completes."""
+        ended = await self.ended(run_id)
+        assert isinstance(ended, run.RunCompleted), ended
+        (result,) = self.results(run_id)
+        return result
+
+
+@asynccontextmanager
+async def serving(
+    directory: Path, *script: Step, switches: tuple[str, ...] = (), **members: Any
+) -> AsyncIterator[McpPlane]:
+    """A plane whose server writes down what it hears and reads its switches from a file."""
+    watched = (f"control={directory / 'switches'}", f"log={directory / 'heard'}", *switches)
+    (directory / "switches").touch()
+    file = mcp_servers_file(directory, {"fake": fake_server(*watched, **members)})
+    async with at_work(directory, *script, mcp_servers=str(file)) as plane:
+        made = McpPlane(plane.parts, plane.model, directory)
+        made.directory = directory
+        yield made
+
+
+async def test_a_tool_is_offered_called_and_its_result_goes_back_to_the_model(tmp_path: Path) -> None:
+    async with serving(tmp_path, call("fake__echo", text="hi", evidence="greeting"), DONE) as plane:
+        run_id = await plane.start(ALLOWED)
+        result = await plane.result(run_id)
+        assert (result.content, result.is_error, result.tool_name) == ("hi", None, "fake__echo")
+        offered = {tool["function"]["name"]: tool["function"] for tool in plane.model.requests[0]["tools"]}
+        assert offered["fake__echo"]["description"] == "Return the text."
+        assert set(offered["fake__echo"]["parameters"]["properties"]) == {"text", "evidence"}
+        attached = plane.one(run_id, run.McpAttached)
+        assert (attached.server, attached.transport, attached.refused) == ("fake", "stdio", None)
+        called = plane.one(run_id, run.ToolCalled)
+        assert (called.tool_name, called.refused, called.repeatable) == ("fake__echo", None, False)
+        evidence = plane.one(run_id, run.EvidenceAttached)
+        assert (evidence.content, evidence.free_label, evidence.tool_call_id) == ("hi", "greeting", called.tool_call_id)
+        sent = [message for message in plane.heard if message["message"].get("method") == "tools/call"]
+        assert [message["message"]["params"]["arguments"] for message in sent] == [{"text": "hi"}]
+
+
+async def test_a_call_is_asked_for_by_default_and_made_as_edited(tmp_path: Path) -> None:
+    async with serving(tmp_path, APPEND, DONE) as plane:
+        run_id = await plane.start(ASKED)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        asked = plane.one(run_id, run.RunAsked)
+        assert (asked.kind, asked.origin, asked.tool_name) == ("tool-permission", "loop", "fake__append")
+        await plane.answer(run_id)
+        await plane.result(run_id)
+        assert (tmp_path / "workspace" / "notes.txt").read_text() == "once\n"
+        assert plane.one(run_id, run.ToolCalled).ask_id == asked.ask_id
+
+
+@pytest.mark.parametrize(
+    ("tools", "policy", "refused"),
+    [
+        ("fake__append", {"tools": ["echo", "add"], "approval": "allow"}, "unknown-tool"),
+        ("fake__nothing", {"tools": ["*"], "approval": "allow"}, "unknown-tool"),
+        ("other__echo", {"tools": ["*"], "approval": "allow"}, "unknown-tool"),
+        ("fake__append", {"tools": ["*"], "rules": [{"match": {"tool": "app*"}, "approval": "deny"}]}, "denied"),
+    ],
+)
+async def test_a_tool_beyond_the_profile_is_not_called(
+    tmp_path: Path, tools: str, policy: dict[str, Any], refused: str
+) -> None:
+    async with serving(tmp_path, call(tools, line="no"), DONE) as plane:
+        run_id = await plane.start(Profile(tools=("files",), mcp={"fake": policy}))
+        result = await plane.result(run_id)
+        assert result.is_error
+        assert plane.one(run_id, run.ToolCalled).refused == refused
+        assert not (tmp_path / "workspace" / "notes.txt").exists()
+
+
+async def test_a_changed_tool_is_refused_until_an_operator_accepts_it(tmp_path: Path) -> None:
+    async with serving(tmp_path, ECHO, DONE) as plane:
+        first = await plane.start(ALLOWED)
+        assert not (await plane.result(first)).is_error
+        plane.switch("changed", "added")
+        second = await plane.start(ALLOWED)
+        result = await plane.result(second)
+        assert result.is_error
+        assert "athena mcp-servers accept fake" in (result.content or "")
+        assert plane.one(second, run.ToolCalled).refused == "changed-tool"
+        assert plane.one(second, run.McpAttached).refused == ("echo", "extra")
+        described = {tool["function"]["name"]: tool["function"] for tool in plane.model.requests[-1]["tools"]}
+        assert described["fake__echo"]["description"] == "Return the text.", "the model reads what was accepted"
+        assert "fake__extra" not in described
+
+
+async def test_a_tool_that_changes_between_two_turns_is_refused(tmp_path: Path) -> None:
+    script = (ECHO, call("fake__echo", text="again"), DONE)
+    async with serving(tmp_path, *script, switches=("changes-at-call",)) as plane:
+        run_id = await plane.start(ALLOWED)
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        first, second = plane.results(run_id)
+        assert (first.is_error, second.is_error) == (None, True)
+        assert "accept fake" in (second.content or "")
+        calls = [message for message in plane.heard if message["message"].get("method") == "tools/call"]
+        assert len(calls) == 1
+
+
+@pytest.mark.parametrize("switch", ["silence", "crash", "exit", "close", "bad-json", "wrong-id", "endless-flood"])
+async def test_a_server_that_misbehaves_in_a_call_ends_in_an_error_of_the_tool(tmp_path: Path, switch: str) -> None:
+    async with serving(tmp_path, ECHO, DONE, switches=(f"{switch}=call",), **FAST) as plane:
+        run_id = await plane.start(ALLOWED)
+        result = await plane.result(run_id)
+        assert result.is_error
+        assert "fake" in (result.content or "")
+
+
+@pytest.mark.parametrize("switch", ["silence=list", "crash=start", "silence=initialize"])
+async def test_a_server_that_cannot_be_started_has_no_tools_and_the_model_reads_why(
+    tmp_path: Path, switch: str
+) -> None:
+    async with serving(tmp_path, ECHO, DONE, switches=(switch, "era=legacy"), **FAST) as plane:
+        run_id = await plane.start(ALLOWED)
+        result = await plane.result(run_id)
+        assert "MCP server fake has no tools" in (result.content or "")
+        assert plane.one(run_id, run.ToolCalled).refused == "unknown-tool"
+
+
+async def test_a_server_ends_with_its_run_and_starts_again_after_a_crash(tmp_path: Path) -> None:
+    async with serving(tmp_path, ECHO, call("fake__fail"), DONE, switches=("crash=call",)) as plane:
+        run_id = await plane.start(ALLOWED)
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        assert len([event for event in plane.events(run_id) if isinstance(event, run.McpAttached)]) >= 2
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while any(Path(f"/proc/{message['pid']}").exists() for message in plane.heard):
+                await anyio.sleep(0.01)
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_question_of_a_server_is_answered_by_a_person_while_the_run_is_held(tmp_path: Path, era: str) -> None:
+    async with serving(tmp_path, ASK, DONE, switches=(f"era={era}",)) as plane:
+        run_id = await plane.start(HELD)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        asked = plane.one(run_id, run.RunAsked)
+        called = plane.one(run_id, run.ToolCalled)
+        assert (asked.kind, asked.origin, asked.server) == ("question", "mcp", "fake")
+        assert (asked.tool_call_id, asked.arguments) == (called.tool_call_id, None)
+        await plane.answer(run_id, "answer", values='{"color":"blue"}')
+        result = await plane.result(run_id)
+        assert "blue" in (result.content or "")
+        (_, requested, _) = plane.model.requests[-1]["messages"]
+        assert len(requested["tool_calls"]) == 1, "the question is no call of the model"
+
+
+async def test_a_declined_question_goes_back_to_the_server(tmp_path: Path) -> None:
+    async with serving(tmp_path, ASK, DONE) as plane:
+        run_id = await plane.start(HELD)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        await plane.answer(run_id, "decline")
+        assert "declin" in ((await plane.result(run_id)).content or "")
+
+
+async def test_a_parked_question_ends_the_server_and_the_call_is_interrupted(tmp_path: Path) -> None:
+    async with serving(tmp_path, ASK, DONE) as plane:
+        run_id = await plane.start(PARKED)
+        await plane.until(run_id, run.RunPaused.TYPE)
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while any(Path(f"/proc/{message['pid']}").exists() for message in plane.heard):
+                await anyio.sleep(0.01)
+        await plane.answer(run_id, "answer", values='{"color":"blue"}')
+        result = await plane.result(run_id)
+        assert (result.interrupted, result.content) == (True, INTERRUPTED_ASKING)
+
+
+async def test_a_repeatable_call_is_repeated_with_the_answer_after_a_park(tmp_path: Path) -> None:
+    async with serving(tmp_path, ASK, DONE, trustHints=True) as plane:
+        run_id = await plane.start(PARKED)
+        await plane.until(run_id, run.RunPaused.TYPE)
+        await plane.answer(run_id, "answer", values='{"color":"blue"}')
+        result = await plane.result(run_id)
+        assert "blue" in (result.content or "")
+        assert len([event for event in plane.events(run_id) if isinstance(event, run.RunAsked)]) == 1
+
+
+async def test_a_question_that_expires_cancels_the_run_if_the_profile_says_so(tmp_path: Path) -> None:
+    profile = ALLOWED._replace(asks={"holdMs": 60_000, "expiresAfterMs": 1_000, "onExpiry": "cancel"})
+    async with serving(tmp_path, ASK, DONE) as plane:
+        run_id = await plane.start(profile)
+        assert isinstance(await plane.ended(run_id), run.RunCancelled)
+
+
+async def test_a_cancelled_run_cancels_its_call_at_the_server(tmp_path: Path) -> None:
+    async with serving(tmp_path, call("fake__slow", seconds=30), DONE) as plane:
+        run_id = await plane.start(ALLOWED)
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while not any(message["message"].get("method") == "tools/call" for message in plane.heard):
+                await anyio.sleep(0.01)
+        await plane.command(run_id, run.CancelRun(by_run=run_id))
+        assert isinstance(await plane.ended(run_id), run.RunCancelled)
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while any(Path(f"/proc/{message['pid']}").exists() for message in plane.heard):
+                await anyio.sleep(0.01)
+        assert any("cancelled" in message["message"].get("method", "") for message in plane.heard)
+
+
+async def test_progress_is_live_text_and_is_withdrawn_with_the_call(tmp_path: Path) -> None:
+    async with serving(tmp_path, call("fake__slow", seconds=1), DONE) as plane:
+        run_id = await plane.start(ALLOWED, session_id="s")
+        shown: list[str] = []
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while not shown:
+                activity = plane.parts.live.activity("s")
+                shown = [one.output or "" for one in (activity.activity.calls or ())] if activity else []
+                await anyio.sleep(0.01)
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        assert plane.parts.live.activity("s") is None
+
+
+async def test_a_shared_server_is_one_process_for_all_runs(tmp_path: Path) -> None:
+    async with serving(tmp_path, ECHO, DONE, shared=True) as plane:
+        runs = [await plane.start(ALLOWED) for _ in range(2)]
+        for run_id in runs:
+            assert (await plane.result(run_id)).content == "hi"
+            assert plane.one(run_id, run.McpAttached).shared
+        assert len({message["pid"] for message in plane.heard}) == 1
