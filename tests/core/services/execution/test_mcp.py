@@ -1,4 +1,4 @@
-"""Tools of MCP servers in the loop: started, asked for, called, refused, interrupted, and what the log keeps of them."""
+"""Tools of MCP servers in the loop: started, asked for, called, refused, interrupted, and the record of that."""
 
 import json
 from collections.abc import AsyncIterator
@@ -186,9 +186,9 @@ async def test_a_question_of_a_server_is_answered_by_a_person_while_the_run_is_h
         called = plane.one(run_id, run.ToolCalled)
         assert (asked.kind, asked.origin, asked.server) == ("question", "mcp", "fake")
         assert (asked.tool_call_id, asked.arguments) == (called.tool_call_id, None)
-        await plane.answer(run_id, "answer", values='{"color":"blue"}')
+        await plane.answer(run_id, "answer", values='{"color":"green"}')
         result = await plane.result(run_id)
-        assert "blue" in (result.content or "")
+        assert "green" in (result.content or "")
         (_, requested, _) = plane.model.requests[-1]["messages"]
         assert len(requested["tool_calls"]) == 1, "the question is no call of the model"
 
@@ -208,7 +208,7 @@ async def test_a_parked_question_ends_the_server_and_the_call_is_interrupted(tmp
         with anyio.fail_after(PATIENCE_SECONDS):
             while any(Path(f"/proc/{message['pid']}").exists() for message in plane.heard):
                 await anyio.sleep(0.01)
-        await plane.answer(run_id, "answer", values='{"color":"blue"}')
+        await plane.answer(run_id, "answer", values='{"color":"green"}')
         result = await plane.result(run_id)
         assert (result.interrupted, result.content) == (True, INTERRUPTED_ASKING)
 
@@ -217,9 +217,9 @@ async def test_a_repeatable_call_is_repeated_with_the_answer_after_a_park(tmp_pa
     async with serving(tmp_path, ASK, DONE, trustHints=True) as plane:
         run_id = await plane.start(PARKED)
         await plane.until(run_id, run.RunPaused.TYPE)
-        await plane.answer(run_id, "answer", values='{"color":"blue"}')
+        await plane.answer(run_id, "answer", values='{"color":"green"}')
         result = await plane.result(run_id)
-        assert "blue" in (result.content or "")
+        assert "green" in (result.content or "")
         assert len([event for event in plane.events(run_id) if isinstance(event, run.RunAsked)]) == 1
 
 
