@@ -65,6 +65,7 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
         thread.join(UPDATER_JOIN_SECONDS)
         for provider in parts.providers.values():
             await provider.close()
+        await parts.mcp_parts.shared.close()
         await parts.gateways.close()
         parts.close()
 
@@ -90,6 +91,7 @@ async def worker_lifespan(parts: ControlPlane) -> AsyncIterator[None]:
     finally:
         for provider in parts.providers.values():
             await provider.close()
+        await parts.mcp_parts.shared.close()
         await parts.gateways.close()
         parts.close()
 

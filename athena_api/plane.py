@@ -39,6 +39,7 @@ from athena_core.services.clock_jumps import ClockJumps
 from athena_core.services.erasure.erasure import AGAIN, Erasure, TextTrace
 from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
+from athena_core.services.execution.mcp.run_mcp import McpParts
 from athena_core.services.execution.outside.agent_memory import AgentMemoryWatch
 from athena_core.services.execution.outside.gateways import Gateways
 from athena_core.services.execution.outside.live_agents import LiveAgents
@@ -91,6 +92,8 @@ class ControlPlane(NamedTuple):
     agents: RegisteredAgents
     mcp_servers: RegisteredMcpServers
     mcp_catalogue: McpCatalogue
+    mcp_starter: McpStarter
+    mcp_parts: McpParts
     live_agents: LiveAgents
     agent_memory: AgentMemoryWatch
     clock: Clock

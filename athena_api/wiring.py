@@ -30,6 +30,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
 from athena_core.definitions.profile import AGENT_PROVIDERS
 from athena_core.domain import DECIDERS, EVENTS
+from athena_core.domain.run import RunRequest
 from athena_core.errors import ConfigError
 from athena_core.gateway.upstream import ModelServer, model_servers
 from athena_core.log.codec import Codec
@@ -65,6 +66,7 @@ from athena_core.services.execution.completion import RunCompletion
 from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
 from athena_core.services.execution.liveness import FROZEN_SECONDS, Executors, ProcessInfo, ProcessKind, ProcessStatus
+from athena_core.services.execution.mcp.run_mcp import mcp_parts
 from athena_core.services.execution.model_call import ModelCaller
 from athena_core.services.execution.outside.agent_memory import AgentMemoryWatch
 from athena_core.services.execution.outside.agent_process import AgentTiming
@@ -77,6 +79,8 @@ from athena_core.services.execution.performer import Performers
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
 from athena_core.services.mcp.catalogue import McpCatalogue
+from athena_core.services.mcp.run_tools import RunTools
+from athena_core.services.mcp.starting import McpStarter
 from athena_core.services.memory import Memory, NoteFiles
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors, Sender, check_outside, destinations_of
@@ -268,17 +272,28 @@ class Wiring:
         self.sandboxes = RunSandboxes(
             required=settings.runtime_isolation_standard_require_sandbox, limits=limits_of(settings)
         )
+        self.mcp_parts = mcp_parts(
+            self.tools,
+            self.mcp_servers,
+            self.mcp_catalogue,
+            self.mcp_starter,
+            self.sandboxes,
+            self.mask,
+            self.ids,
+            self.clock,
+            self.live.show,
+        )
         agent = Agent(
             self.compiler,
             ModelCaller(self.providers, self.prices, self.clock, self.ids),
             self.providers,
-            self.tools,
             self.workspaces,
             self.ids,
             self.clock,
             self.mask,
             self.permission_rules,
             self.sandboxes,
+            self.mcp_parts,
             self.live.append,
             self.memory.recall if settings.memory_enabled else None,
         )
@@ -320,6 +335,11 @@ class Wiring:
         )
         return OutsideAgent(parts, self.workspaces, self.sandboxes)
 
+    def _tools_of(self, request: RunRequest) -> RunTools:
+        """Return the tools of a run."""
+        profile, pins = request.harness_profile_snapshot, request.mcp_tools
+        return RunTools(self.tools, self.mcp_catalogue, self.mcp_servers, profile, pins)
+
     def wire_runs(self) -> None:
         """Connect the admission of runs, templates, policies and the halt."""
         self.runs = Runs(
@@ -338,7 +358,7 @@ class Wiring:
             self.runner,
             self.mcp_catalogue.pins,
         )
-        self.answers = Answers(self.log, self.runner, self.access, self.tools, self.mask, self.ids)
+        self.answers = Answers(self.log, self.runner, self.access, self._tools_of, self.mask, self.ids)
         self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
         self.policies = Policies(self.log, self.catalog, self.names | AGENT_PROVIDERS, self.runs)
         self.halts = Halts(self.log, self.reader, self.runner)

@@ -85,7 +85,7 @@ class ModelTurn(NamedTuple):
     context: ContextMeta | None = None
 
 
-class OpenRun(NamedTuple):
+class LoopRun(NamedTuple):
     """A run under one lease, with what it uses: its place, its MCP servers, and the decisions about its calls."""
 
     assignment: RunAssignment
@@ -156,13 +156,13 @@ class Agent:
             mcp = RunMcp(self._mcp, assignment, recorder, place)
             requested = RequestedCalls(mcp.tools, self._mask, self._ids, self._clock, self._rules)
             try:
-                return await self._work(OpenRun(assignment, recorder, place, mcp, requested))
+                return await self._work(LoopRun(assignment, recorder, place, mcp, requested))
             except QuestionExpired:
                 return RunEnd((), run.RunCancelled(cause="requested"))
             finally:
                 await mcp.close()
 
-    async def _work(self, opened: OpenRun) -> RunEnd | None:
+    async def _work(self, opened: LoopRun) -> RunEnd | None:
         """Take steps until the run ends or pauses; see ``work``."""
         assignment, recorder, place, mcp, requested = opened
         profile = assignment.request.harness_profile_snapshot
@@ -216,7 +216,7 @@ class Agent:
             except AskLimit as full:
                 return RunEnd(without_asks(steps), run_failed(full.code, full.message, retryable=full.retryable))
 
-    async def _turn(self, opened: OpenRun, progress: RunProgress) -> ModelTurn | RunEnd | None:
+    async def _turn(self, opened: LoopRun, progress: RunProgress) -> ModelTurn | RunEnd | None:
         """Ask the model. Return the end of the run if the call failed, None if the daily budget paused the run."""
         assignment, recorder, mcp = opened.assignment, opened.recorder, opened.mcp
         await mcp.list_new()
@@ -237,7 +237,7 @@ class Agent:
         steps = (*recalled, *mcp.unrecorded(), *self._turn_steps(opened, progress, answered))
         return ModelTurn(steps, answered, context)
 
-    async def _prepare(self, opened: OpenRun, answered: ModelAnswer) -> None:
+    async def _prepare(self, opened: LoopRun, answered: ModelAnswer) -> None:
         """Start the MCP servers of requested calls. If the run is cancelled meanwhile, the answer was paid in vain."""
         if not answered.completion.calls:
             return
@@ -288,7 +288,7 @@ class Agent:
         citations = tuple(passage.citation or passage.source_path for passage in passages)
         return (run.MemoryRecalled(citations=citations, chars=sum(map(len, snippets)), snippets=snippets),)
 
-    async def _ask(self, opened: OpenRun, progress: RunProgress) -> tuple[ModelAnswer, ContextMeta]:
+    async def _ask(self, opened: LoopRun, progress: RunProgress) -> tuple[ModelAnswer, ContextMeta]:
         """Ask the model to continue the conversation."""
         assignment, recorder = opened.assignment, opened.recorder
         request = assignment.request
@@ -317,7 +317,7 @@ class Agent:
         )
         return answered, context
 
-    def _turn_steps(self, opened: OpenRun, progress: RunProgress, answered: ModelAnswer) -> tuple[run.RunStep, ...]:
+    def _turn_steps(self, opened: LoopRun, progress: RunProgress, answered: ModelAnswer) -> tuple[run.RunStep, ...]:
         """Return the steps of a turn: text, calls and asks, results of calls that will not be made, usage."""
         assignment = opened.assignment
         completion, turn = answered.completion, progress.turns + 1
@@ -333,7 +333,7 @@ class Agent:
             usage_recorded(answered.paid, turn, attempts=attempts),
         )
 
-    async def _call(self, opened: OpenRun, progress: RunProgress, step: CallTool) -> tuple[run.RunStep, ...]:
+    async def _call(self, opened: LoopRun, progress: RunProgress, step: CallTool) -> tuple[run.RunStep, ...]:
         """Make a call. Its result or refusal goes back to the model. Raise CallParted, QuestionExpired."""
         request, place, mcp, call = opened.assignment.request, opened.place, opened.mcp, step.call
         profile, shown = request.harness_profile_snapshot, mcp.progress(call)
@@ -356,7 +356,7 @@ class Agent:
         return *before, done, evidence
 
     async def _end(
-        self, opened: OpenRun, progress: RunProgress, turn: ModelTurn | None, last: tuple[run.RunStep, ...]
+        self, opened: LoopRun, progress: RunProgress, turn: ModelTurn | None, last: tuple[run.RunStep, ...]
     ) -> RunEnd:
         """Return the end of a run that has an answer, after verifying it. Its MCP servers are ended before."""
         assignment = opened.assignment

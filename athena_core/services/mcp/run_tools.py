@@ -1,4 +1,4 @@
-"""The tools of a run: those of the profile's ``config.tools``, and those of its MCP servers as they were accepted.
+"""The tools of a run: the ones in ``config.tools`` of its profile, and the accepted ones of its MCP servers.
 
 Nothing is started for a list of tools. It comes from the catalogue of listings.
 """

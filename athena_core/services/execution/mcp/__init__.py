@@ -1,6 +1,6 @@
-"""MCP servers in a run.
+"""MCP servers in a run: they are started at the first call, called under its lease, and ended with it.
 
-``run_mcp`` starts the servers of a run and calls their tools, ``elicitation`` asks people what a server wants to know
-during a call, ``forms`` shows people a form, ``shared`` keeps the servers that all runs of this executor use,
-``call_progress`` shows how far a call is.
+What lives here: the servers of one run (``run_mcp.py``), their processes and the shared ones (``servers.py``), their
+questions to people (``elicitation.py``, ``forms.py``), and the progress of a call. What may not: the protocol, and
+decisions about which tools exist and need approval. Read first: ``run_mcp.py``.
 """

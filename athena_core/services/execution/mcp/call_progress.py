@@ -1,4 +1,4 @@
-"""The progress of a call to an MCP server, as live text. Nothing of it is recorded."""
+"""Live text about the progress of a call to an MCP server, which is never recorded."""
 
 import asyncio
 from collections import deque
@@ -56,7 +56,7 @@ class CallProgress:
             self._show(self._session_id, self._run_id, self._call.turn, activity)
 
     def end(self) -> None:
-        """Withdraw what is shown."""
+        """Withdraw the reports."""
         if self._next is not None:
             self._next.cancel()
             self._next = None

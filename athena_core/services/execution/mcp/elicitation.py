@@ -1,4 +1,4 @@
-"""Elicitation: what an MCP server asks a person during a call. The call goes on with the answer."""
+"""Elicitation: the questions of an MCP server to a person during a call, which goes on with the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +10,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import AskPolicy
 from athena_core.domain import run
 from athena_core.log.codec import SALT_BYTES
-from athena_core.mcp.client import McpQuestion
+from athena_core.mcp.client.questions import McpQuestion
 from athena_core.providers.mask import Mask
 from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, ShownQuestion, shown_question
 from athena_core.services.execution.performer import RunRecorder

@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids
 from athena_core.domain import run
 from athena_core.event import Meta
-from athena_core.mcp.client import McpFailure, McpQuestion, McpResult
+from athena_core.mcp.client.failure import McpFailure
+from athena_core.mcp.client.questions import McpQuestion
+from athena_core.mcp.client.result import McpResult
 from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.mcp.servers import McpServer
 from athena_core.providers.mask import Mask
@@ -26,6 +28,7 @@ from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.mcp.catalogue import McpCatalogue
 from athena_core.services.mcp.run_tools import RunTools, changed_tool
 from athena_core.services.mcp.starting import McpStarter
+from athena_core.services.sandboxes import RunSandboxes
 from athena_core.text import clean
 from athena_core.tools.egress_proxy import EgressProxy
 from athena_core.tools.tool import ServerAnswer, ServerCalls, UnknownTool
@@ -50,6 +53,23 @@ class McpParts(NamedTuple):
     ids: Ids
     clock: Clock
     show: ShowActivity | None
+
+
+def mcp_parts(
+    toolbox: ToolRegistry,
+    servers: RegisteredMcpServers,
+    catalogue: McpCatalogue,
+    starter: McpStarter,
+    sandboxes: RunSandboxes,
+    mask: Mask,
+    ids: Ids,
+    clock: Clock,
+    show: ShowActivity | None,
+) -> McpParts:
+    """Return the parts of an executor. Its shared servers are started at their first call."""
+    boxes = ServerBoxes(sandboxes)
+    shared = SharedServers(starter, catalogue, boxes)
+    return McpParts(toolbox, servers, catalogue, starter, boxes, shared, mask, ids, clock, show)
 
 
 class RunMcp:
@@ -166,10 +186,24 @@ class RunMcp:
             if not self.tools.allowed(server, tool):
                 raise changed_tool(server, name)
             seconds = found.known.call_timeout_ms / 1_000
-            result = await found.client.call(tool, arguments, seconds=seconds, on_progress=report, ask=ask)
+            result = await found.client.call(tool, dict(arguments), seconds=seconds, on_progress=report, ask=ask)
         except McpFailure as failure:
             return ServerAnswer(content=str(failure), is_error=True, local=local)
-        return _answer(result, local=local)
+        return self._answer(result, local=local)
+
+    def _answer(self, result: McpResult, *, local: bool) -> ServerAnswer:
+        """Return a result in storable text without secrets."""
+        mask = self._parts.mask
+        structured = None
+        if result.structured is not None:
+            structured = mask.hide(clean(msgspec.json.encode(mask.hide_in(result.structured)).decode()))
+        return ServerAnswer(
+            content=(mask.hide_cut if result.truncated else mask.hide)(clean(result.text)),
+            structured=structured,
+            is_error=result.is_error,
+            truncated=result.truncated,
+            local=local,
+        )
 
     # Processes
 
@@ -180,7 +214,7 @@ class RunMcp:
         async with self._locks.setdefault(name, asyncio.Lock()):
             known = self._parts.servers.find(name)
             if known is None:
-                raise McpFailure("unknown", f"MCP server {name} is not registered on this executor.")
+                raise McpFailure(name, "cannot-start", "It is not registered on this executor (ATHENA_MCP_SERVERS).")
             found = self._open.get(name)
             if known.shared:
                 shared = await self._parts.shared.open(known, self._meta)
@@ -200,7 +234,7 @@ class RunMcp:
             return await self._start(known)
 
     async def _start(self, known: McpServer) -> OpenServer:
-        proxy = await self._egress() if known.network == "egress" else None
+        proxy = await self._egress(known.name) if known.network == "egress" else None
         box = await self._parts.boxes.box(known, self._place.readonly, proxy)
         sandbox = await sandbox_of(known, box, self._place.files)
         directory = self._place.files.root.absolute()
@@ -216,13 +250,14 @@ class RunMcp:
         self._attach(found)
         return found
 
-    async def _egress(self) -> Path:
+    async def _egress(self, name: str) -> Path:
         """Return the socket of the proxy to the hosts of the profile. Raise McpFailure."""
         if self._proxy is None:
             try:
                 proxy = await self._stack.enter_async_context(EgressProxy(self._profile.allowed_egress or ()))
             except OSError as error:
-                raise McpFailure("sandbox", f"The egress proxy has no socket: {error.strerror}.") from error
+                detail = f"The proxy to its hosts has no socket: {error.strerror}."
+                raise McpFailure(name, "cannot-start", detail) from error
             self._proxy = proxy.socket
         return self._proxy
 
@@ -270,15 +305,3 @@ class _CallServers:
         """Call a tool of a server. Raise ToolRefused."""
         name = self._call.tool_name or ""
         return await self._mcp.call(server, tool, arguments, name, self._ask, self._report)
-
-
-def _answer(result: McpResult, *, local: bool) -> ServerAnswer:
-    """Return a result in storable text."""
-    structured = None if result.structured is None else clean(msgspec.json.encode(result.structured).decode())
-    return ServerAnswer(
-        content=clean(result.text),
-        structured=structured,
-        is_error=result.is_error,
-        truncated=result.truncated,
-        local=local,
-    )

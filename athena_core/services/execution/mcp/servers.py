@@ -10,7 +10,9 @@ from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_core.event import Meta
-from athena_core.mcp.client import Listing, McpClient, McpFailure
+from athena_core.mcp.client.client import McpClient
+from athena_core.mcp.client.failure import McpFailure
+from athena_core.mcp.client.listing import Listing
 from athena_core.mcp.servers import McpServer
 from athena_core.services.mcp.catalogue import McpCatalogue
 from athena_core.services.mcp.starting import McpStarter, listing_of
@@ -52,11 +54,10 @@ class ServerBoxes:
             return None
         found = await self._sandboxes.probed()
         if not found.available:
-            raise McpFailure(
-                "sandbox", f"MCP server {known.name} needs a sandbox, and none works on this machine: {found.reason}."
-            )
+            reason = f"It needs a sandbox, and none works on this machine: {found.reason}."
+            raise McpFailure(known.name, "cannot-start", reason)
         return CommandBox(
-            readonly=(*known.read_only, *readonly), proxy=proxy, limits=self._sandboxes.limits.for_agent()
+            readonly=(*map(Path, known.read_only), *readonly), proxy=proxy, limits=self._sandboxes.limits.for_agent()
         )
 
 
@@ -65,7 +66,7 @@ async def sandbox_of(known: McpServer, box: CommandBox | None, workspace: Worksp
     try:
         return None if box is None else await to_thread.run_sync(box.around, workspace)
     except SandboxRefused as error:
-        raise McpFailure("sandbox", f"MCP server {known.name} cannot be started: {error}") from error
+        raise McpFailure(known.name, "cannot-start", f"It cannot start: {error}.") from error
 
 
 class SharedServers:
