@@ -239,7 +239,7 @@ class RunMcp:
         sandbox = await sandbox_of(known, box, self._place.files)
         directory = self._place.files.root.absolute()
         client = await self._parts.starter.start(known, directory, sandbox)
-        found = OpenServer(known, client, self._parts.catalogue, self._meta)
+        found = OpenServer(known, client, self._parts.starter, self._parts.catalogue, self._meta)
         try:
             await found.look()
         except BaseException:
@@ -268,7 +268,7 @@ class RunMcp:
             run.McpAttached(
                 server=name,
                 transport=found.known.transport,
-                protocol_version=found.protocol_version,
+                protocol_version=found.client.protocol_version,
                 tools=len(found.listed),
                 shared=found.known.shared or None,
                 refused=self.tools.refused(name) or None,

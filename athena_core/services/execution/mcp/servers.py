@@ -12,10 +12,9 @@ from msgspec.structs import replace
 from athena_core.event import Meta
 from athena_core.mcp.client.client import McpClient
 from athena_core.mcp.client.failure import McpFailure
-from athena_core.mcp.client.listing import Listing
 from athena_core.mcp.servers import McpServer
 from athena_core.services.mcp.catalogue import McpCatalogue
-from athena_core.services.mcp.starting import McpStarter, listing_of
+from athena_core.services.mcp.starting import McpStarter
 from athena_core.services.sandboxes import RunSandboxes
 from athena_core.system.sandbox import Sandbox, SandboxRefused
 from athena_core.tools.tool import CommandBox
@@ -25,21 +24,26 @@ from athena_core.tools.workspace import Workspace
 class OpenServer:
     """A server that runs, with its last listing. ``listed`` has the hash of each of its tools."""
 
-    def __init__(self, known: McpServer, client: McpClient, catalogue: McpCatalogue, meta: Meta) -> None:
+    def __init__(
+        self, known: McpServer, client: McpClient, starter: McpStarter, catalogue: McpCatalogue, meta: Meta
+    ) -> None:
+        """``meta`` is for the record of a listing that differs from the last one."""
         self.known = known
         self.client = client
         self.listed: Mapping[str, str] = {}
-        self.protocol_version = ""
+        self._looked = False
+        self._starter = starter
         self._catalogue = catalogue
         self._meta = meta
 
     async def look(self) -> None:
         """List the tools if they were not listed, or have changed since. Raise McpFailure."""
-        if not self.listed or self.client.listing_changed:
-            listing: Listing = await self.client.listing(self.known.start_timeout_ms / 1_000)
-            self.protocol_version = listing.protocol_version
-            await self._catalogue.note(self.known.name, listing_of(listing), self._meta)
+        if not self._looked or self.client.listing_changed:
+            found = await self.client.listing(self.known.start_timeout_ms / 1_000)
+            listing = self._starter.listing_of(found)
+            await self._catalogue.note(self.known.name, listing, self._meta)
             self.listed = {tool.name: tool.sha256 for tool in listing.tools}
+            self._looked = True
 
 
 class ServerBoxes:
@@ -102,7 +106,8 @@ class SharedServers:
             client = await self._starter.start(known, directory, sandbox)
             stack.push_async_callback(client.close)
             self._stacks[known.name] = stack.pop_all()
-        found = self._open[known.name] = OpenServer(known, client, self._catalogue, replace(meta, causation=None))
+        meta = replace(meta, causation=None)
+        found = self._open[known.name] = OpenServer(known, client, self._starter, self._catalogue, meta)
         return found
 
     async def _end(self, name: str) -> None:
