@@ -30,7 +30,6 @@ from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
 from athena_core.definitions.profile import AGENT_PROVIDERS
 from athena_core.domain import DECIDERS, EVENTS
-from athena_core.domain.run import RunRequest
 from athena_core.errors import ConfigError
 from athena_core.gateway.upstream import ModelServer, model_servers
 from athena_core.log.codec import Codec
@@ -79,7 +78,6 @@ from athena_core.services.execution.performer import Performers
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
 from athena_core.services.mcp.catalogue import McpCatalogue
-from athena_core.services.mcp.run_tools import RunTools
 from athena_core.services.mcp.starting import McpStarter
 from athena_core.services.memory import Memory, NoteFiles
 from athena_core.services.policies import Policies
@@ -211,6 +209,7 @@ class Wiring:
             lambda: self.mcp_servers.names if self.mcp_servers.configured or executes else None,
         )
         self.mcp_catalogue = McpCatalogue(self.log, self.tail)
+        self.mcp_starter = McpStarter(self.credentials, self.mask)
         self.permission_rules = PermissionRules(self.log)
 
     def wire_access(self) -> None:
@@ -335,11 +334,6 @@ class Wiring:
         )
         return OutsideAgent(parts, self.workspaces, self.sandboxes)
 
-    def _tools_of(self, request: RunRequest) -> RunTools:
-        """Return the tools of a run."""
-        profile, pins = request.harness_profile_snapshot, request.mcp_tools
-        return RunTools(self.tools, self.mcp_catalogue, self.mcp_servers, profile, pins)
-
     def wire_runs(self) -> None:
         """Connect the admission of runs, templates, policies and the halt."""
         self.runs = Runs(
@@ -358,7 +352,7 @@ class Wiring:
             self.runner,
             self.mcp_catalogue.pins,
         )
-        self.answers = Answers(self.log, self.runner, self.access, self._tools_of, self.mask, self.ids)
+        self.answers = Answers(self.log, self.runner, self.access, self.mcp_parts.tools_of, self.mask, self.ids)
         self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
         self.policies = Policies(self.log, self.catalog, self.names | AGENT_PROVIDERS, self.runs)
         self.halts = Halts(self.log, self.reader, self.runner)

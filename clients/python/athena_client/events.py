@@ -1040,6 +1040,7 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     not_requester: bool | None = None
     """True: who started or resumed the run may not approve."""
     credentials: list[str] | None = None
+    server: str | None = None
 
 
 class RunAsked(EventRecord, frozen=True, kw_only=True):
@@ -1048,7 +1049,7 @@ class RunAsked(EventRecord, frozen=True, kw_only=True):
     `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
     arguments. After `hold_until_ms` the run is parked. `on_expiry` is the consequence of no answer in time.
     `credentials` are the names of the credentials that the call would carry. `tool_kind` is an outside agent's word for
-    the call.
+    the call. `server` is the MCP server that asks during the call `tool_call_id`, which goes on afterwards.
     """
 
     type: Literal["run.asked"]

@@ -54,6 +54,11 @@ class McpParts(NamedTuple):
     clock: Clock
     show: ShowActivity | None
 
+    def tools_of(self, request: run.RunRequest) -> RunTools:
+        """Return the tools of a run, by the recorded listings."""
+        profile = request.harness_profile_snapshot
+        return RunTools(self.toolbox, self.catalogue, self.servers, profile, request.mcp_tools)
+
 
 def mcp_parts(
     toolbox: ToolRegistry,

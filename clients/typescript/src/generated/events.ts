@@ -733,6 +733,7 @@ export interface BudgetReservedEvent extends EventBase {
  * `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
  * arguments. After `holdUntilMs` the run is parked. `onExpiry` is the consequence of no answer in time. `credentials`
  * are the names of the credentials that the call would carry. `toolKind` is an outside agent's word for the call.
+ * `server` is the MCP server that asks during the call `toolCallId`, which goes on afterwards.
  */
 export interface RunAskedEvent extends EventBase {
   readonly type: "run.asked";
@@ -764,6 +765,7 @@ export interface RunAskedEvent extends EventBase {
     /** True: who started or resumed the run may not approve. */
     readonly notRequester?: boolean | undefined;
     readonly credentials?: readonly string[] | undefined;
+    readonly server?: string | undefined;
   };
 }
 
