@@ -80,9 +80,10 @@ from athena_core.services.execution.performer import (
     run_failed,
 )
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, open_asks, spent
-from athena_core.services.execution.requested_calls import RequestedCalls, ToolRegistry
+from athena_core.services.execution.requested_calls import RequestedCalls
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.text import preview
+from athena_core.tools.toolbox import ToolRegistry
 
 RESTARTS_MAX = 3
 """How often the process of an agent is started again under one lease."""

@@ -30,13 +30,13 @@ from athena_core.services.execution.requested_calls import (
     ASKS_MAX,
     HOLD_MS,
     RequestedCalls,
-    ToolRegistry,
     tool_result,
 )
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.execution.verification import policy_labels, to_evidence
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolResult, UnknownTool
+from athena_core.tools.toolbox import ToolRegistry
 from athena_core.values import ToolCall
 
 CALLS_MAX = 16
