@@ -92,7 +92,6 @@ class ControlPlane(NamedTuple):
     agents: RegisteredAgents
     mcp_servers: RegisteredMcpServers
     mcp_catalogue: McpCatalogue
-    mcp_starter: McpStarter
     mcp_parts: McpParts
     live_agents: LiveAgents
     agent_memory: AgentMemoryWatch

@@ -1041,7 +1041,6 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     """True: who started or resumed the run may not approve."""
     credentials: list[str] | None = None
     server: str | None = None
-    """Name of the MCP server."""
 
 
 class RunAsked(EventRecord, frozen=True, kw_only=True):

@@ -765,7 +765,6 @@ export interface RunAskedEvent extends EventBase {
     /** True: who started or resumed the run may not approve. */
     readonly notRequester?: boolean | undefined;
     readonly credentials?: readonly string[] | undefined;
-    /** Name of the MCP server. */
     readonly server?: string | undefined;
   };
 }
