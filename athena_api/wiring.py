@@ -65,7 +65,7 @@ from athena_core.services.execution.completion import RunCompletion
 from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
 from athena_core.services.execution.liveness import FROZEN_SECONDS, Executors, ProcessInfo, ProcessKind, ProcessStatus
-from athena_core.services.execution.mcp.run_mcp import mcp_parts
+from athena_core.services.execution.mcp.run_mcp import McpParts, mcp_parts
 from athena_core.services.execution.model_call import ModelCaller
 from athena_core.services.execution.outside.agent_memory import AgentMemoryWatch
 from athena_core.services.execution.outside.agent_process import AgentTiming
@@ -271,17 +271,7 @@ class Wiring:
         self.sandboxes = RunSandboxes(
             required=settings.runtime_isolation_standard_require_sandbox, limits=limits_of(settings)
         )
-        self.mcp_parts = mcp_parts(
-            self.tools,
-            self.mcp_servers,
-            self.mcp_catalogue,
-            self.mcp_starter,
-            self.sandboxes,
-            self.mask,
-            self.ids,
-            self.clock,
-            self.live.show,
-        )
+        self.mcp_parts = self._mcp_parts()
         agent = Agent(
             self.compiler,
             ModelCaller(self.providers, self.prices, self.clock, self.ids),
@@ -312,6 +302,12 @@ class Wiring:
             room=self.live_agents.room,
         )
         self.agent_memory = AgentMemoryWatch(self.live_agents, self.log, self.reader, self.runner, self.ids)
+
+    def _mcp_parts(self) -> McpParts:
+        """Return the parts of the MCP servers of runs."""
+        servers, catalogue, starter = self.mcp_servers, self.mcp_catalogue, self.mcp_starter
+        show = self.live.show
+        return mcp_parts(self.tools, servers, catalogue, starter, self.sandboxes, self.mask, self.ids, self.clock, show)
 
     def _outside_agent(self) -> OutsideAgent:
         """Return the performer of the runs of outside agents."""
