@@ -22,7 +22,7 @@ from tests.support.keyed_api import keyed
 from tests.support.model import acting, call
 from tests.support.nginx import free_port
 from tests.support.outside_agents import stand_in, write_agents
-from tests.support.pages import PROFILE, RUN, Page, Shell, blocks, is_ready, served
+from tests.support.pages import PROFILE, RUN, Page, Shell, blocks, is_ready, served, words_of
 from tests.support.server import Server
 from tests.support.stub import standing
 
@@ -43,6 +43,7 @@ PAGES = {
     "docs/how-to/haproxy.md": "tests/test_deployment.py",
     "docs/how-to/install.md": "here",
     "docs/how-to/local-model.md": "here",
+    "docs/how-to/mcp-clients.md": "tests/mcp/test_pages.py",
     "docs/how-to/nginx.md": "tests/test_deployment.py",
     "docs/how-to/oauth2-proxy.md": "tests/test_deployment.py",
     "docs/how-to/nightly-run.md": "here",
@@ -118,6 +119,7 @@ def test_the_readme(tmp_path: Path) -> None:
             shown = shell.run(page.take("sh").replace(RUN, run["runId"]))
             assert "+PEARS = 3" in shown
             assert (tmp_path / "pears.py").read_text() == "PEARS = 3\n"
+        assert words_of(shell, "claude", page.take("sh")) == [["mcp", "add", "athena", "--", "athena", "mcp"]]
 
 
 @pytest.mark.heavy

@@ -1,5 +1,6 @@
 """The code blocks of a how-to page: taken one by one, in their order, and run as a reader would."""
 
+import json
 import os
 import re
 import subprocess
@@ -108,6 +109,14 @@ class Shell:
             stdout=subprocess.PIPE,
             text=True,
         )
+
+
+def words_of(shell: Shell, program: str, script: str) -> list[list[str]]:
+    """Run a script of a page in which something that records its words stands in for a program. Return them."""
+    place = shell.directory / "programs" / program
+    place.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    place.chmod(0o755)
+    return [json.loads(line) for line in shell.run(script).splitlines()]
 
 
 @contextmanager
