@@ -13,9 +13,13 @@ from athena_cli.agent_check.subject import Subject
 SERVERS = 'Its runs have no tools of Athena. Let its configuration use MCP servers over HTTP, or set mcp = "none".'
 TRUST = "Let its configuration trust the MCP server athena, which asks a person itself where that is required."
 EVIDENCE = Offers("attach_evidence", {"label": "Report", "type": "text", "content": "All is well."})
-QUESTION = Offers("ask_user", {"question": "Which color?", "options": ["red", "blue"]})
+QUESTION = {"question": "Which color?", "options": ["red", "blue"]}
 BLUE = "2"
 """The option with the second color."""
+
+
+def _question(subject: Subject) -> Offers:
+    return Offers(subject.known.tool_names.get("ask_user", "ask_user"), QUESTION)
 
 
 async def _started(subject: Subject, *steps: Step, permissions: Sequence[Any] = (), **fields: Any) -> CheckedRun:
@@ -63,7 +67,7 @@ async def _recorded_once(run: CheckedRun) -> str:
     needs=(*WORKS, "run"),
 )
 async def _asks(subject: Subject) -> str:
-    run = await _started(subject, QUESTION)
+    run = await _started(subject, _question(subject))
     asks = await run.asked()
     await run.answer_all(BLUE)
     answers = await run.payloads("run.answered")
@@ -80,7 +84,7 @@ async def _asks(subject: Subject) -> str:
     needs=(*WORKS, "run"),
 )
 async def _parked(subject: Subject) -> str:
-    run = await _started(subject, QUESTION, asks={"holdMs": 0})
+    run = await _started(subject, _question(subject), asks={"holdMs": 0})
     await run.until(lambda record: record["status"] == "paused", "it was parked")
     if left := await run.look_up_processes():
         raise Differs(f"The parked run has {len(left)} processes.")

@@ -55,9 +55,11 @@ MEMBERS = (
     "messageIds",
     "readOnly",
     "mcp",
+    "toolNames",
 )
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
 PLACEHOLDERS = ("gateway", "key", "model", "home")
 UNSAFE = re.compile(r"[\"'`\\{}$]")
 """Characters that would end a quoted value of a template, or begin a placeholder."""
@@ -101,6 +103,8 @@ class KnownAgent(NamedTuple):
     read_only: tuple[Path, ...]
     """Directories and files outside of the system's that the agent needs in its sandbox."""
     mcp: AgentMcp
+    tool_names: Mapping[str, str]
+    """Other names for tools of Athena at the endpoint, where the agent keeps a name to itself."""
 
     @property
     def provider(self) -> str:
@@ -193,6 +197,7 @@ def _agent(name: str, value: Any) -> KnownAgent:
         message_ids=_flag(table, "messageIds", place),
         read_only=_read_only(table.get("readOnly", []), f"{place}.readOnly"),
         mcp=cast(AgentMcp, _one_of(table.get("mcp", "session"), f"{place}.mcp", get_args(AgentMcp))),
+        tool_names=_tool_names(table_of(table.get("toolNames", {}), f"{place}.toolNames"), f"{place}.toolNames"),
     )
 
 
@@ -231,6 +236,16 @@ def _files(table: Mapping[str, Any], place: str) -> dict[str, str]:
             shown = one_line(name)[:60]
             raise FileFault(place, f"{shown!r} is not a path below the home directory, as '.config/agent.toml'.")
     return {name: _text(text, f"{place}.{name}", multiline=True) for name, text in table.items()}
+
+
+def _tool_names(table: Mapping[str, Any], place: str) -> dict[str, str]:
+    if len(table) > ENTRIES_MAX:
+        raise FileFault(place, f"more than {ENTRIES_MAX} names. Remove some.")
+    for tool, name in table.items():
+        if not isinstance(name, str) or not TOOL_NAME.fullmatch(name):
+            shown = one_line(tool)[:60]
+            raise FileFault(place, f"the name for {shown!r} is no text of 1 to 48 letters, digits, '_' and '-'.")
+    return dict(table)
 
 
 def _name(table: Mapping[str, Any], member: str, place: str) -> str | None:

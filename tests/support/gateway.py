@@ -16,6 +16,7 @@ from athena_core.gateway.gateway import Gateway
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.gateway.upstream import ModelServer, model_servers
+from athena_core.mcp.served import McpService
 from athena_core.providers.prices import Prices
 from tests.support.api import PATIENCE_SECONDS
 from tests.support.stub import Behaviour, Stub
@@ -244,6 +245,7 @@ async def gateway(
     models: dict[str, str] | None = None,
     limits: GatewayLimits | None = None,
     boxed: bool = True,
+    tools: McpService | None = None,
     silence_seconds: float = PATIENCE_SECONDS,
     url: Callable[[str], str] = str,
 ) -> AsyncIterator[World]:
@@ -266,6 +268,7 @@ async def gateway(
                 clock=FixedClock(),
                 ids=CountingIds(),
                 boxed=boxed,
+                tools=tools,
                 limits=limits,
             ) as opened:
                 yield World(wire, opened, kept, server, upstream)

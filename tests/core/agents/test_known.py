@@ -56,7 +56,7 @@ def test_a_template_is_taken_and_changed(tmp_path: Path) -> None:
         *("workspace-write", "agent-full-access", "gpt-5-mini"),
     )
     assert coder.message_ids
-    assert coder.env == {"CODEX_GATEWAY_KEY": "x{key}", "RUST_LOG": "info"}
+    assert (coder.env["CODEX_GATEWAY_KEY"], coder.env["RUST_LOG"]) == ("x{key}", "info")
     assert list(coder.files) == [".codex/config.toml"]
 
 
@@ -75,7 +75,11 @@ def test_a_shipped_template_can_be_launched(tmp_path: Path, name: str) -> None:
     assert not any(variable.startswith("ATHENA_") for variable in launch.environment)
     for file in launch.files:
         assert stat.S_IMODE((home / file).stat().st_mode) == 0o600
-        assert tomllib.loads((home / file).read_text())["model"] == "gpt-6.1-sol[low]"
+        text = (home / file).read_text()
+        if file.endswith(".toml"):
+            assert tomllib.loads(text)["model"] == "gpt-6.1-sol[low]"
+        else:
+            assert "athena" in json.dumps(json.loads(text))
     if name == "opencode":
         content = json.loads(launch.environment["OPENCODE_CONFIG_CONTENT"])
         assert content["model"] == "athena/gpt-6.1-sol[low]"
@@ -127,6 +131,11 @@ def test_other_braces_stay(tmp_path: Path) -> None:
         ({**WHOLE, "files": {f"{n}": "x" for n in range(101)}}, "agents.a0.files: more than 100 files."),
         ({**WHOLE, "mode": ""}, "agents.a0.mode: expected text of 1 to 65536 characters."),
         ({**WHOLE, "mode": "m" * 101}, "agents.a0.mode: longer than 100 characters."),
+        ({**WHOLE, "mcp": True}, "agents.a0.mcp: expected one of session, none."),
+        ({**WHOLE, "toolNames": []}, "agents.a0.toolNames: expected a table."),
+        ({**WHOLE, "toolNames": {"a": "b c"}}, "agents.a0.toolNames: the name for 'a' is no text of 1 to 48 letters"),
+        ({**WHOLE, "toolNames": {"a": "b" * 49}}, "agents.a0.toolNames: the name for 'a' is no text of 1 to 48"),
+        ({**WHOLE, "toolNames": {f"a{n}": "b" for n in range(101)}}, "agents.a0.toolNames: more than 100 names."),
         ({**WHOLE, "messageIds": 1}, "agents.a0.messageIds: expected true or false."),
         ({**WHOLE, "readOnly": ["opt"]}, "agents.a0.readOnly[0]: expected an absolute path without '..'"),
         ({**WHOLE, "readOnly": ["/opt/../etc"]}, "agents.a0.readOnly[0]: expected an absolute path without '..'"),

@@ -59,6 +59,7 @@ from athena_core.services.execution.outside.agent_transcript import (
     RunOver,
 )
 from athena_core.services.execution.outside.calls.call_records import unmade_result
+from athena_core.services.execution.outside.calls.offered_tools import OfferedNames
 from athena_core.services.execution.outside.earlier_session import EarlierSessions
 from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.outside.permissions import (
@@ -156,6 +157,7 @@ class AgentRun:
         )
         calls_max = self._request.harness_profile_snapshot.policies.max_turns
         self._ledger = RunLedger(self.transcript, recorder, calls_max)
+        self._names = OfferedNames(known.tool_names)
         self._endpoint = RunEndpoint(
             EndpointParts(
                 assignment=assignment,
@@ -169,6 +171,7 @@ class AgentRun:
                 mask=parts.mask,
                 clock=parts.clock,
                 ids=parts.ids,
+                names=self._names,
             )
         )
         self._failure: str | None = None
@@ -306,12 +309,12 @@ class AgentRun:
             )
         )
         if previous is not None and not replayed:
-            return go_on_prompt(self._assignment.text, transcript.progress)
+            return go_on_prompt(self._assignment.text, transcript.progress, self._names)
         assignment = self._assignment
         if how == "resumed":  # the agent knows the session
             assignment = replace(assignment, opens=True)
         messages, _ = compile_context(self._parts.compiler, assignment, transcript.progress)
-        return replay_prompt(messages, transcript.progress) if replayed else first_prompt(messages)
+        return replay_prompt(messages, transcript.progress, self._names) if replayed else first_prompt(messages)
 
     def _earlier(self) -> str | None:
         """Return the id of the agent's session in the last run of the session, if it may be taken up."""

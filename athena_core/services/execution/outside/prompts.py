@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from athena_core.domain import run
 from athena_core.event import Event
 from athena_core.providers.provider import ModelMessage
-from athena_core.services.execution.outside.calls.offered_tools import offered
+from athena_core.services.execution.outside.calls.offered_tools import OfferedNames
 from athena_core.services.execution.outside.permissions import allows
 from athena_core.services.execution.progress import DECLINED, RunProgress, answer_text
 
@@ -30,14 +30,14 @@ def first_prompt(messages: Sequence[ModelMessage]) -> str:
     return "\n\n".join((EARLIER, *map(_quoted, before), TASK, task))
 
 
-def go_on_prompt(task: str, progress: RunProgress) -> str:
+def go_on_prompt(task: str, progress: RunProgress, names: OfferedNames) -> str:
     """Return the prompt for a session that was taken up again. It may not have heard of its task yet."""
-    return "\n\n".join((GO_ON, *_decisions(progress), TASK, task))
+    return "\n\n".join((GO_ON, *_decisions(progress, names), TASK, task))
 
 
-def replay_prompt(messages: Sequence[ModelMessage], progress: RunProgress) -> str:
+def replay_prompt(messages: Sequence[ModelMessage], progress: RunProgress, names: OfferedNames) -> str:
     """Return the prompt for a new session that replaces one of the same run: what the record has of it."""
-    return "\n\n".join((EARLIER, *map(_quoted, messages), GO_ON_NEW, *_decisions(progress)))
+    return "\n\n".join((EARLIER, *map(_quoted, messages), GO_ON_NEW, *_decisions(progress, names)))
 
 
 def _quoted(message: ModelMessage) -> str:
@@ -45,7 +45,7 @@ def _quoted(message: ModelMessage) -> str:
     return f"[{message.role}] {message.content}{calls}"
 
 
-def _decisions(progress: RunProgress) -> Iterable[str]:
+def _decisions(progress: RunProgress, names: OfferedNames) -> Iterable[str]:
     """Yield what the agent has to know about the calls of its last process."""
     allowed, refused, interrupted, questions = list[str](), list[str](), list[str](), list[str]()
     answers = {answer.ask_id: answer for answer in progress.answers}
@@ -60,15 +60,15 @@ def _decisions(progress: RunProgress) -> Iterable[str]:
             questions.append(_call(ask.title, said))
         elif allows(ask, answer):
             if ask in progress.pending:
-                allowed.append(_call(_tool(ask), ask.arguments))
+                allowed.append(_call(_tool(ask, names), ask.arguments))
         elif ask.tool_call_id in made:
-            refused.append(_call(_tool(ask), ask.arguments))
+            refused.append(_call(_tool(ask, names), ask.arguments))
     for result in _interrupted(progress.events):
         call = next((one for one in progress.events if _is_call(one, result.tool_call_id)), None)
         if isinstance(call, run.ToolCalled):
-            interrupted.append(_call(call.unknown_name or offered(call.tool_name), call.arguments))
+            interrupted.append(_call(call.unknown_name or names.offered(call.tool_name), call.arguments))
         elif isinstance(call, run.RunAsked):
-            interrupted.append(_call(_tool(call), call.arguments))
+            interrupted.append(_call(_tool(call, names), call.arguments))
     for heading, lines in ((CHECK, interrupted), (ALLOWED, allowed), (REFUSED, refused), (ANSWERED, questions)):
         if lines:
             yield "\n".join((heading, *lines))
@@ -89,9 +89,9 @@ def _is_call(event: Event, call_id: str | None) -> bool:
     return isinstance(event, run.ToolCalled | run.RunAsked) and event.tool_call_id == call_id
 
 
-def _tool(ask: run.RunAsked) -> str | None:
+def _tool(ask: run.RunAsked, names: OfferedNames) -> str | None:
     """Return what the agent knows a call by: its title, or the tool of the run's endpoint."""
-    return offered(ask.tool_name) if ask.origin == "mcp" else ask.title
+    return names.offered(ask.tool_name) if ask.origin == "mcp" else ask.title
 
 
 def _call(title: str | None, arguments: str | None) -> str:

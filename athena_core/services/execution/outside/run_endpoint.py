@@ -21,7 +21,7 @@ from athena_core.services.execution.completion import RunCompletion
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, RunOver
 from athena_core.services.execution.outside.calls.call_records import unmade_result
 from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall
-from athena_core.services.execution.outside.calls.offered_tools import NAMES, offered, recorded
+from athena_core.services.execution.outside.calls.offered_tools import NAMES, OfferedNames
 from athena_core.services.execution.outside.permissions import Permissions, allows, refusal
 from athena_core.services.execution.outside.questions import answered
 from athena_core.services.execution.outside.run_ledger import RunLedger
@@ -63,6 +63,7 @@ class EndpointParts(NamedTuple):
     mask: Mask
     clock: Clock
     ids: Ids
+    names: OfferedNames
 
 
 class RunEndpoint(McpService):
@@ -85,8 +86,8 @@ class RunEndpoint(McpService):
 
     async def tools(self) -> Sequence[ServedTool]:
         """Return the tools of the run, as its agent lists them."""
-        specs = self._parts.tools.specs(self._profile.config.tools)
-        return [ServedTool(offered(spec.name), spec.description, spec.parameters, annotations=HINTS) for spec in specs]
+        specs, offered = self._parts.tools.specs(self._profile.config.tools), self._parts.names.offered
+        return [ServedTool(offered(one.name), one.description, one.parameters, annotations=HINTS) for one in specs]
 
     async def call(self, call: ServedCall) -> ServedResult:
         """Decide about a call of the agent, make it and record it."""
@@ -112,7 +113,7 @@ class RunEndpoint(McpService):
         """Decide about a call; see ``call``. Raise UnknownTool, RunOver, LeaseLost, AgentBroken, AskLimit."""
         parts = self._parts
         made = parts.transcript.at_endpoint.begin(parts.ids.new("call"), name, arguments)
-        call = ToolCall(id=made.id, name=recorded(name), arguments=msgspec.json.encode(arguments).decode())
+        call = ToolCall(id=made.id, name=parts.names.recorded(name), arguments=msgspec.json.encode(arguments).decode())
         asks_left = ASKS_MAX - len(open_asks(parts.transcript.progress))
         first, *rest = parts.requested.steps(self._profile, (call,), parts.transcript.begin_call(), asks_left)
         if isinstance(first, run.RunAsked):

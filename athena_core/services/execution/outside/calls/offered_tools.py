@@ -7,14 +7,19 @@ NAMES: Mapping[str, str] = {"evidence": "attach_evidence", "ask_user": "ask_user
 
 Agents have tools of their own for files and commands.
 """
-RECORDED: Mapping[str, str] = {offered: tool for tool, offered in NAMES.items()}
 
 
-def offered(tool: str | None) -> str:
-    """Return the name by which an agent knows a tool of the record."""
-    return NAMES.get(tool or "", tool or "")
+class OfferedNames:
+    """The names by which one agent knows the tools of the record. ``other`` replaces names of ``NAMES``."""
 
+    def __init__(self, other: Mapping[str, str]) -> None:
+        self._offered = {tool: other.get(name, name) for tool, name in NAMES.items()}
+        self._recorded = {name: tool for tool, name in self._offered.items()}
 
-def recorded(name: str) -> str:
-    """Return the name in the record of a tool that an agent calls."""
-    return RECORDED.get(name, name)
+    def offered(self, tool: str | None) -> str:
+        """Return the name by which the agent knows a tool of the record."""
+        return self._offered.get(tool or "", tool or "")
+
+    def recorded(self, name: str) -> str:
+        """Return the name in the record of a tool that the agent calls."""
+        return self._recorded.get(name, name)
