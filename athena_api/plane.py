@@ -46,6 +46,8 @@ from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
 from athena_core.services.mcp.catalogue import McpCatalogue
+from athena_core.services.mcp.checks import McpChecks
+from athena_core.services.mcp.starting import McpStarter
 from athena_core.services.memory import Memory
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors
@@ -93,6 +95,7 @@ class ControlPlane(NamedTuple):
     mcp_servers: RegisteredMcpServers
     mcp_catalogue: McpCatalogue
     mcp_parts: McpParts
+    mcp_checks: McpChecks
     live_agents: LiveAgents
     agent_memory: AgentMemoryWatch
     clock: Clock

@@ -78,6 +78,7 @@ from athena_core.services.execution.performer import Performers
 from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
 from athena_core.services.mcp.catalogue import McpCatalogue
+from athena_core.services.mcp.checks import McpChecks
 from athena_core.services.mcp.starting import McpStarter
 from athena_core.services.memory import Memory, NoteFiles
 from athena_core.services.policies import Policies
@@ -362,6 +363,8 @@ class Wiring:
         own = self.workspace_places.directory
         self.workspace_usage = DiskUsage(own, settings.workspaces_bytes_max)
         self.workspaces = Workspaces(self.log, self.workspace, settings, self.ids, own, self.workspace_usage)
+        limits = limits_of(settings)
+        self.mcp_checks = McpChecks(self.mcp_servers, self.mcp_starter, self.mcp_catalogue, self.workspace, limits)
         (directory / "views").mkdir(exist_ok=True, mode=0o700)
         databases = SqliteDatabases()
         url = settings.database_url

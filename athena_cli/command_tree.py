@@ -41,6 +41,7 @@ GROUPS: Mapping[str, str] = {
     "events": "The recorded events: list them, or follow them live.",
     "evidence": "What runs attached as proof of their work.",
     "ids": "Look up ids by their beginning or end.",
+    "mcp-servers": "MCP servers: list them and their tools, check them, accept what changed.",
     "memory": "Notes and memory entries: search, read, write, erase.",
     "messages": "Messages between personas.",
     "permission-rules": "Calls that people allowed for good: list and revoke them.",

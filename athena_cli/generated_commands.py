@@ -66,6 +66,18 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "halted": GeneratedCommand("getHalt", "Get the halt, with the number of runs that go on and of those that wait."),
     "health": GeneratedCommand("getAdminHealth", "Get the health of the server and the state of each projection."),
     "ids find": GeneratedCommand("findIds", "Find the ids of records that begin or end with a part, at most ten."),
+    "mcp-servers accept": GeneratedCommand(
+        "acceptMcpTools",
+        "Accept tools of an MCP server as it described them last. Runs that begin later may call them.",
+    ),
+    "mcp-servers check": GeneratedCommand(
+        "checkMcpServer",
+        "Start an MCP server here, list its tools and record them if they changed. Nothing is accepted by that.",
+    ),
+    "mcp-servers get": GeneratedCommand(
+        "getMcpServer",
+        "Get an MCP server with the tools that it listed last, and what an operator accepted.",
+    ),
     "memory create": GeneratedCommand("recordMemory", "Record a memory entry."),
     "memory delete": GeneratedCommand(
         "forgetMemory",

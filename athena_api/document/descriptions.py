@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from athena_api.document.fields import names, queues, runs, server, workspaces
+from athena_api.document.fields import mcp_servers, names, queues, runs, server, workspaces
 
 FIELDS: Mapping[str, str] = {
     **names.FIELDS,
@@ -10,6 +10,7 @@ FIELDS: Mapping[str, str] = {
     **queues.FIELDS,
     **server.FIELDS,
     **workspaces.FIELDS,
+    **mcp_servers.FIELDS,
 }
 """The description of a field by its JSON name, or of one field of one type, as ``Run.status``. The longer name wins.
 
@@ -33,6 +34,7 @@ TAGS: Mapping[str, str] = {
     "events": "The feed of all events.",
     "fleet": "Counts, durations and costs of all runs.",
     "governance": "The audit trail, and anchors of other logs.",
+    "mcp": "MCP servers, and the tools that runs may call there.",
     "memory": "Notes and entries that runs recall.",
     "personas": "Reviews of changes by personas.",
     "policy": "Limits, rejections and simulations.",

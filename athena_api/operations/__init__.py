@@ -20,6 +20,7 @@ from athena_api.operations import (
     events,
     fleet,
     halts,
+    mcp_servers,
     memory,
     messages,
     permission_rules,
@@ -41,6 +42,7 @@ from athena_core.values import Role
 OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of the command line
     *core.OPERATIONS,
     *agents.OPERATIONS,
+    *mcp_servers.OPERATIONS,
     *runs.OPERATIONS,
     *bulk_requests.OPERATIONS,
     *sessions.OPERATIONS,

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, str] = {
     "agents check": "agents check codex",
     "agents list": "agents list",
+    "mcp-servers accept": "mcp-servers accept git --listing-sha256 8f14e4…",
+    "mcp-servers check": "mcp-servers check git",
+    "mcp-servers get": "mcp-servers get git",
+    "mcp-servers list": "mcp-servers list",
     "anchor": "anchor --to /mnt/elsewhere/athena.anchors",
     "answer": "answer ask_01M8XK allow --note 'the branch is right'",
     "anchors create": "anchors create --log-id 00f1e2d3c4b5a697 --position 812 --chain 9f2c… --at 2026-01-31T12:00:00Z",

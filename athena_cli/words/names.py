@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
             "mcp",
             "doctor",
             "agents",
+            "mcp-servers",
             "health",
             "capabilities",
             "dead-letters",

@@ -739,6 +739,7 @@ class AgentAttachedPayload(Model, frozen=True, kw_only=True):
     agent_version: str
     """Version of the agent; absent before its session is open."""
     protocol_version: int
+    """Version of the protocol by which it listed its tools."""
     agent_session_id: str
     how: AgentAttachedHow
     model: str
@@ -762,8 +763,11 @@ class McpAttachedPayload(Model, frozen=True, kw_only=True):
     """The payload of `mcp.attached`."""
 
     server: str
+    """Name of the MCP server."""
     transport: McpAttachedTransport
+    """`stdio` for a program, `http` for a URL; absent if it is not registered here."""
     protocol_version: str
+    """Version of the protocol by which it listed its tools."""
     tools: int
     """Names of the tools that the run may use."""
     shared: bool | None = None
@@ -1041,6 +1045,7 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     """True: who started or resumed the run may not approve."""
     credentials: list[str] | None = None
     server: str | None = None
+    """Name of the MCP server."""
 
 
 class RunAsked(EventRecord, frozen=True, kw_only=True):
@@ -1567,7 +1572,9 @@ class McpServerListedPayload(Model, frozen=True, kw_only=True):
     """The payload of `mcp-server.listed`."""
 
     server: str
+    """Name of the MCP server."""
     protocol_version: str
+    """Version of the protocol by which it listed its tools."""
     tools: list[ListedTool]
     """Names of the tools that the run may use."""
 
@@ -1588,6 +1595,7 @@ class McpServerAcceptedPayload(Model, frozen=True, kw_only=True):
     """The payload of `mcp-server.accepted`."""
 
     server: str
+    """Name of the MCP server."""
     tools: dict[str, str]
     """Names of the tools that the run may use."""
     by: str

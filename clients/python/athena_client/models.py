@@ -130,6 +130,9 @@ if TYPE_CHECKING:
     LimitStrategy: TypeAlias = Literal["enqueue", "reject"] | str
     McpPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     McpRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
+    McpServerEntryState: TypeAlias = Literal["changed", "current", "unlisted"] | str
+    McpServerEntryTransport: TypeAlias = Literal["http", "stdio"] | str
+    McpToolEntryState: TypeAlias = Literal["accepted", "changed", "new", "removed"] | str
     MergeGate: TypeAlias = Literal["fail", "pass"] | str
     MessageStatus: TypeAlias = Literal["completed", "failed", "sent", "started"] | str
     OpenCallStatus: TypeAlias = Literal["in_progress", "pending"] | str
@@ -302,6 +305,9 @@ else:  # a newer server may send others
     LimitStrategy = str
     McpPolicyApproval = str
     McpRuleApproval = str
+    McpServerEntryState = str
+    McpServerEntryTransport = str
+    McpToolEntryState = str
     MergeGate = str
     MessageStatus = str
     OpenCallStatus = str
@@ -2131,6 +2137,23 @@ class MapOver(Model, frozen=True, kw_only=True):
     """Most items at once."""
 
 
+class McpDefinition(Model, frozen=True, kw_only=True):
+    """A tool as its server describes it. All words are the server's. `sha256` covers all of it."""
+
+    sha256: str
+    """Hash of the definition, hex."""
+    title: str | None = None
+    """Name for people."""
+    description: str | None = None
+    """Description for models."""
+    input_schema: dict[str, Any] | None = None
+    """JSON Schema of the arguments."""
+    output_schema: dict[str, Any] | None = None
+    """JSON Schema of the structured result."""
+    annotations: dict[str, Any] | None = None
+    """Hints of the server, such as `read_only_hint`."""
+
+
 class McpMatch(Model, frozen=True, kw_only=True):
     """Tools whose name matches a pattern."""
 
@@ -2160,6 +2183,90 @@ class McpRule(Model, frozen=True, kw_only=True):
     """Calls that the rule is about."""
     approval: McpRuleApproval
     """`allow`, `ask` a person before a call, or `deny`."""
+
+
+class McpServerDetails(Model, frozen=True, kw_only=True):
+    """An MCP server with its tools. Its acceptance names `listing_sha256`, the hash of what it listed last."""
+
+    server: McpServerEntry
+    """The server."""
+    tools: list[McpToolEntry]
+    """Its tools, as listed last; then removed ones."""
+    listing_sha256: str | None = None
+    """Hash of the last list, hex. An acceptance names it."""
+    note: str | None = None
+    """Note of the last acceptance."""
+
+
+class McpServerEntry(Model, frozen=True, kw_only=True):
+    """An MCP server that is registered here, or that was listed once.
+
+    `tools` is the number of tools that it listed last, `changed` of those that an operator has not accepted as they
+    are. `missing` is what this machine lacks for it, for roles that may check it.
+    """
+
+    server: str
+    """Name of the server in the operator's file."""
+    registered: bool
+    """True if it is in the file of this server."""
+    state: McpServerEntryState
+    """`unlisted`, `current` if it listed what was accepted, else `changed`."""
+    tools: int
+    """Number of tools that it listed last."""
+    changed: int
+    """Number of tools that are not as they were accepted: changed, new or removed."""
+    transport: McpServerEntryTransport | None = None
+    """`stdio` for a program, `http` for a URL; absent if it is not registered here."""
+    server_info: McpServerWords | None = None
+    """Its name and version, in its own words."""
+    protocol_version: str | None = None
+    """Version of the protocol by which it listed its tools."""
+    listed_at: datetime | None = None
+    """When its tools were recorded last."""
+    accepted_at: datetime | None = None
+    """When tools were accepted last; absent: only the first list was."""
+    accepted_by: str | None = None
+    """Who accepted them."""
+    missing: list[str] | None = None
+    """What this machine lacks for it; absent: nothing, or for other roles."""
+
+
+class McpServerList(Model, frozen=True, kw_only=True):
+    """The MCP servers of this server, and those that were listed by others, by name."""
+
+    servers: list[McpServerEntry]
+    """The servers, by name."""
+
+
+class McpServerWords(Model, frozen=True, kw_only=True):
+    """The name and the version of an MCP server, in its own words."""
+
+    name: str | None = None
+    """Name of the program."""
+    title: str | None = None
+    """Name for people."""
+    version: str | None = None
+    """Version of the program."""
+
+
+class McpToolEntry(Model, frozen=True, kw_only=True):
+    """A tool of an MCP server: as it was listed last, and as it was accepted where that differs.
+
+    `public_name` is its name for models and outside agents. A definition whose text was erased has its hash only.
+    """
+
+    name: str
+    """Name of the tool by its server."""
+    public_name: str
+    """Name of the tool for models and outside agents."""
+    state: McpToolEntryState
+    """`accepted`, `changed` or `new` since the acceptance, or `removed` from the list."""
+    read_only: bool | None = None
+    """True if the server says that calls change nothing."""
+    listed: McpDefinition | None = None
+    """The tool as it was listed last."""
+    accepted: McpDefinition | None = None
+    """The tool as it was accepted, if that differs."""
 
 
 class MemoryEntry(Model, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from athena_api.document.descriptions import FIELDS, TAGS
-from athena_api.document.fields import names, queues, runs, server, workspaces
+from athena_api.document.fields import mcp_servers, names, queues, runs, server, workspaces
 from athena_api.document.openapi import document
 from athena_api.operations import OPERATIONS
 
@@ -39,7 +39,7 @@ def test_each_description_is_used() -> None:
 
 
 def test_no_two_tables_describe_the_same_name() -> None:
-    tables = (names.FIELDS, queues.FIELDS, runs.FIELDS, server.FIELDS, workspaces.FIELDS)
+    tables = (names.FIELDS, queues.FIELDS, runs.FIELDS, server.FIELDS, workspaces.FIELDS, mcp_servers.FIELDS)
     assert sum(map(len, tables)) == len(FIELDS)
 
 

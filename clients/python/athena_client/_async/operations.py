@@ -129,6 +129,89 @@ class AsyncOperations(AsyncCore):
         answer: models.AgentList = await self.request("GET", "/agents", models.AgentList)
         return answer
 
+    async def list_mcp_servers(self) -> models.McpServerList:
+        """List the MCP servers that are registered on this server, and those that were listed by others.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.McpServerList = await self.request("GET", "/mcp-servers", models.McpServerList)
+        return answer
+
+    async def get_mcp_server(self, server: str) -> models.McpServerDetails:
+        """Get an MCP server with the tools that it listed last, and what an operator accepted.
+
+        Args:
+            server: Name of the MCP server.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.McpServerDetails = await self.request(
+            "GET", "/mcp-servers/{server}", models.McpServerDetails, parameters={"server": server}
+        )
+        return answer
+
+    async def check_mcp_server(self, server: str, *, idempotency_key: str | None = None) -> models.McpServerDetails:
+        """Start an MCP server here, list its tools and record them if they changed.
+
+        Nothing is accepted by that.
+
+        A program works in an empty directory without a network. It is ended afterwards.
+
+        Args:
+            server: Name of the MCP server.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `MCP_SERVER_FAILED`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.McpServerDetails = await self.request(
+            "POST",
+            "/mcp-servers/{server}/check",
+            models.McpServerDetails,
+            parameters={"server": server},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def accept_mcp_tools(
+        self,
+        server: str,
+        *,
+        listing_sha256: str,
+        tools: Sequence[str] | None = None,
+        note: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.McpServerDetails:
+        """Accept tools of an MCP server as it described them last.
+
+        Runs that begin later may call them.
+
+        If the server has listed other tools since, the answer is 409 MCP_LISTING_CHANGED.
+
+        Args:
+            server: Name of the MCP server.
+            listing_sha256: Hash of the last list, hex. An acceptance names it.
+            tools: Names of the tools; absent: all of the list.
+            note: Reason, for the audit trail.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `MCP_LISTING_CHANGED`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.McpServerDetails = await self.request(
+            "POST",
+            "/mcp-servers/{server}/accept",
+            models.McpServerDetails,
+            parameters={"server": server},
+            body={"listingSha256": listing_sha256, "tools": tools, "note": note},
+            key=idempotency_key,
+        )
+        return answer
+
     @overload
     async def create_run(
         self,

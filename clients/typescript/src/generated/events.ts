@@ -502,6 +502,7 @@ export interface AgentAttachedEvent extends EventBase {
     readonly agent: string;
     /** Version of the agent; absent before its session is open. */
     readonly agentVersion: string;
+    /** Version of the protocol by which it listed its tools. */
     readonly protocolVersion: number;
     readonly agentSessionId: string;
     readonly how: AgentAttachedHow | (string & {});
@@ -521,8 +522,11 @@ export interface AgentAttachedEvent extends EventBase {
 export interface McpAttachedEvent extends EventBase {
   readonly type: "mcp.attached";
   readonly payload: {
+    /** Name of the MCP server. */
     readonly server: string;
+    /** `stdio` for a program, `http` for a URL; absent if it is not registered here. */
     readonly transport: McpAttachedTransport | (string & {});
+    /** Version of the protocol by which it listed its tools. */
     readonly protocolVersion: string;
     /** Names of the tools that the run may use. */
     readonly tools: number;
@@ -765,6 +769,7 @@ export interface RunAskedEvent extends EventBase {
     /** True: who started or resumed the run may not approve. */
     readonly notRequester?: boolean | undefined;
     readonly credentials?: readonly string[] | undefined;
+    /** Name of the MCP server. */
     readonly server?: string | undefined;
   };
 }
@@ -1176,7 +1181,9 @@ export interface WorkspaceCleanedEvent extends EventBase {
 export interface McpServerListedEvent extends EventBase {
   readonly type: "mcp-server.listed";
   readonly payload: {
+    /** Name of the MCP server. */
     readonly server: string;
+    /** Version of the protocol by which it listed its tools. */
     readonly protocolVersion: string;
     /** Names of the tools that the run may use. */
     readonly tools: readonly ListedTool[];
@@ -1187,6 +1194,7 @@ export interface McpServerListedEvent extends EventBase {
 export interface McpServerAcceptedEvent extends EventBase {
   readonly type: "mcp-server.accepted";
   readonly payload: {
+    /** Name of the MCP server. */
     readonly server: string;
     /** Names of the tools that the run may use. */
     readonly tools: Readonly<Record<string, string>>;

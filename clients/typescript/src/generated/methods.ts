@@ -344,6 +344,34 @@ export class Operations extends Transport {
     return (await this.request(rows.listAgents, { ...options })).data;
   }
 
+  /** List the MCP servers that are registered on this server, and those that were listed by others. */
+  async listMcpServers(options: ReadOptions = {}): Promise<types.McpServerList> {
+    return (await this.request(rows.listMcpServers, { ...options })).data;
+  }
+
+  /** Get an MCP server with the tools that it listed last, and what an operator accepted. */
+  async getMcpServer(server: string, options: ReadOptions = {}): Promise<types.McpServerDetails> {
+    return (await this.request(rows.getMcpServer, { path: { server }, ...options })).data;
+  }
+
+  /**
+   * Start an MCP server here, list its tools and record them if they changed. Nothing is accepted by that.
+   *
+   * A program works in an empty directory without a network. It is ended afterwards.
+   */
+  async checkMcpServer(server: string, options: WriteOptions = {}): Promise<types.McpServerDetails> {
+    return (await this.request(rows.checkMcpServer, { path: { server }, ...options })).data;
+  }
+
+  /**
+   * Accept tools of an MCP server as it described them last. Runs that begin later may call them.
+   *
+   * If the server has listed other tools since, the answer is 409 MCP_LISTING_CHANGED.
+   */
+  async acceptMcpTools(server: string, body: types.AcceptanceBody, options: WriteOptions = {}): Promise<types.McpServerDetails> {
+    return (await this.request(rows.acceptMcpTools, { path: { server }, body, ...options })).data;
+  }
+
   /**
    * Start a run. Waits for its result unless `Prefer: respond-async` is sent.
    *

@@ -37,6 +37,8 @@ import type {
   Health,
   KeptAnchorPage,
   LoggedOut,
+  McpServerDetails,
+  McpServerList,
   MemoryEntry,
   MemoryEntryPage,
   Message,
@@ -94,6 +96,10 @@ export const getViewDigests: Operation<ViewDigests> = { id: "getViewDigests", me
 export const findIds: Operation<FoundIds> = { id: "findIds", method: "GET", path: "/ids/:part", command: "ids find" };
 export const listWorkers: Operation<Workers> = { id: "listWorkers", method: "GET", path: "/workers", command: "workers" };
 export const listAgents: Operation<AgentList> = { id: "listAgents", method: "GET", path: "/agents", command: "agents list" };
+export const listMcpServers: Operation<McpServerList> = { id: "listMcpServers", method: "GET", path: "/mcp-servers", command: "mcp-servers get" };
+export const getMcpServer: Operation<McpServerDetails> = { id: "getMcpServer", method: "GET", path: "/mcp-servers/:server", command: "mcp-servers get" };
+export const checkMcpServer: Operation<McpServerDetails> = { id: "checkMcpServer", method: "POST", path: "/mcp-servers/:server/check", command: "mcp-servers check" };
+export const acceptMcpTools: Operation<McpServerDetails> = { id: "acceptMcpTools", method: "POST", path: "/mcp-servers/:server/accept", command: "mcp-servers accept" };
 export const createRun: Operation<RunResult | Run> = { id: "createRun", method: "POST", path: "/runs", command: "run", waits: true };
 export const retryRun: Operation<RunResult | Run> = { id: "retryRun", method: "POST", path: "/runs/:runId/retry", command: "retry", waits: true };
 export const listRuns: Operation<RunPage> = { id: "listRuns", method: "GET", path: "/runs", command: "runs list" };

@@ -1,5 +1,15 @@
 // Generated from the table of operations by `python -m docs.generate`; do not edit.
 
+/** The tools to accept; without names all that were listed last. `listingSha256` names the list that was seen. */
+export interface AcceptanceBody {
+  /** Hash of the last list, hex. An acceptance names it. */
+  readonly listingSha256: string;
+  /** Names of the tools; absent: all of the list. */
+  readonly tools?: readonly string[] | null | undefined;
+  /** Reason, for the audit trail. */
+  readonly note?: string | null | undefined;
+}
+
 /** The machine's time, and how many milliseconds it was ahead of the server's (0: in step). */
 export interface AcceptedClock {
   /** Time of the machine. */
@@ -2120,6 +2130,22 @@ export interface MapOver {
   readonly maxParallel?: number | undefined;
 }
 
+/** A tool as its server describes it. All words are the server's. `sha256` covers all of it. */
+export interface McpDefinition {
+  /** Hash of the definition, hex. */
+  readonly sha256: string;
+  /** Name for people. */
+  readonly title?: string | undefined;
+  /** Description for models. */
+  readonly description?: string | undefined;
+  /** JSON Schema of the arguments. */
+  readonly inputSchema?: Readonly<Record<string, unknown>> | undefined;
+  /** JSON Schema of the structured result. */
+  readonly outputSchema?: Readonly<Record<string, unknown>> | undefined;
+  /** Hints of the server, such as `readOnlyHint`. */
+  readonly annotations?: Readonly<Record<string, unknown>> | undefined;
+}
+
 /** Tools whose name matches a pattern. */
 export interface McpMatch {
   /** A name, or a pattern with `*`. */
@@ -2152,6 +2178,93 @@ export interface McpRule {
 }
 
 export type McpRuleApproval = "allow" | "ask" | "deny";
+
+/** An MCP server with its tools. Its acceptance names `listingSha256`, the hash of what it listed last. */
+export interface McpServerDetails {
+  /** The server. */
+  readonly server: McpServerEntry;
+  /** Its tools, as listed last; then removed ones. */
+  readonly tools: readonly McpToolEntry[];
+  /** Hash of the last list, hex. An acceptance names it. */
+  readonly listingSha256?: string | undefined;
+  /** Note of the last acceptance. */
+  readonly note?: string | undefined;
+}
+
+/**
+ * An MCP server that is registered here, or that was listed once.
+ *
+ * `tools` is the number of tools that it listed last, `changed` of those that an operator has not accepted as they are.
+ * `missing` is what this machine lacks for it, for roles that may check it.
+ */
+export interface McpServerEntry {
+  /** Name of the server in the operator's file. */
+  readonly server: string;
+  /** True if it is in the file of this server. */
+  readonly registered: boolean;
+  /** `unlisted`, `current` if it listed what was accepted, else `changed`. */
+  readonly state: McpServerEntryState | (string & {});
+  /** Number of tools that it listed last. */
+  readonly tools: number;
+  /** Number of tools that are not as they were accepted: changed, new or removed. */
+  readonly changed: number;
+  /** `stdio` for a program, `http` for a URL; absent if it is not registered here. */
+  readonly transport?: McpServerEntryTransport | (string & {}) | undefined;
+  /** Its name and version, in its own words. */
+  readonly serverInfo?: McpServerWords | undefined;
+  /** Version of the protocol by which it listed its tools. */
+  readonly protocolVersion?: string | undefined;
+  /** When its tools were recorded last. */
+  readonly listedAt?: string | undefined;
+  /** When tools were accepted last; absent: only the first list was. */
+  readonly acceptedAt?: string | undefined;
+  /** Who accepted them. */
+  readonly acceptedBy?: string | undefined;
+  /** What this machine lacks for it; absent: nothing, or for other roles. */
+  readonly missing?: readonly string[] | undefined;
+}
+
+export type McpServerEntryState = "changed" | "current" | "unlisted";
+
+export type McpServerEntryTransport = "http" | "stdio";
+
+/** The MCP servers of this server, and those that were listed by others, by name. */
+export interface McpServerList {
+  /** The servers, by name. */
+  readonly servers: readonly McpServerEntry[];
+}
+
+/** The name and the version of an MCP server, in its own words. */
+export interface McpServerWords {
+  /** Name of the program. */
+  readonly name?: string | undefined;
+  /** Name for people. */
+  readonly title?: string | undefined;
+  /** Version of the program. */
+  readonly version?: string | undefined;
+}
+
+/**
+ * A tool of an MCP server: as it was listed last, and as it was accepted where that differs.
+ *
+ * `publicName` is its name for models and outside agents. A definition whose text was erased has its hash only.
+ */
+export interface McpToolEntry {
+  /** Name of the tool by its server. */
+  readonly name: string;
+  /** Name of the tool for models and outside agents. */
+  readonly publicName: string;
+  /** `accepted`, `changed` or `new` since the acceptance, or `removed` from the list. */
+  readonly state: McpToolEntryState | (string & {});
+  /** True if the server says that calls change nothing. */
+  readonly readOnly?: boolean | undefined;
+  /** The tool as it was listed last. */
+  readonly listed?: McpDefinition | undefined;
+  /** The tool as it was accepted, if that differs. */
+  readonly accepted?: McpDefinition | undefined;
+}
+
+export type McpToolEntryState = "accepted" | "changed" | "new" | "removed";
 
 /** A note with optional metadata. */
 export interface MemoryBody {

@@ -1,0 +1,250 @@
+"""Operations on MCP servers: list them, look at their tools, check them, and accept what changed."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_core.clock import iso, iso_or_none
+from athena_core.definitions.profile import MCP_PATTERN_CHARS_MAX, MCP_TOOLS_MAX
+from athena_core.domain.mcp_server import AcceptTools
+from athena_core.enums import McpToolState, McpTransport
+from athena_core.event import Position, Value
+from athena_core.mcp.listed_tool import McpTool
+from athena_core.mcp.servers import McpServer
+from athena_core.mcp.tool_names import public_name
+from athena_core.services.mcp.catalogue import CataloguedServer
+from athena_core.values import Body, ChainValue, LongText, Role
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+McpListState: TypeAlias = Literal["unlisted", "current", "changed"]
+"""The last listing of a server beside what an operator accepted: there is none, the same, or something else."""
+WORDS_CHARS_MAX = 200
+"""Maximum length of the name and the version by a server."""
+
+
+class McpServerWords(Value):
+    """The name and the version of an MCP server, in its own words."""
+
+    name: str | None = None
+    title: str | None = None
+    version: str | None = None
+
+
+class McpServerEntry(Value):
+    """An MCP server that is registered here, or that was listed once.
+
+    ``tools`` is the number of tools that it listed last, ``changed`` of those that an operator has not accepted as they
+    are. ``missing`` is what this machine lacks for it, for roles that may check it.
+    """
+
+    server: str
+    registered: bool
+    state: McpListState
+    tools: int
+    changed: int
+    transport: McpTransport | None = None
+    server_info: McpServerWords | None = None
+    protocol_version: str | None = None
+    listed_at: str | None = None
+    accepted_at: str | None = None
+    accepted_by: str | None = None
+    missing: tuple[str, ...] | None = None
+
+
+class McpServerList(Value):
+    """The MCP servers of this server, and those that were listed by others, by name."""
+
+    servers: tuple[McpServerEntry, ...]
+
+
+class McpDefinition(Value):
+    """A tool as its server describes it. All words are the server's. ``sha256`` covers all of it."""
+
+    sha256: str
+    title: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    annotations: dict[str, Any] | None = None
+
+
+class McpToolEntry(Value):
+    """A tool of an MCP server: as it was listed last, and as it was accepted where that differs.
+
+    ``publicName`` is its name for models and outside agents. A definition whose text was erased has its hash only.
+    """
+
+    name: str
+    public_name: str
+    state: McpToolState
+    read_only: bool | None = None
+    listed: McpDefinition | None = None
+    accepted: McpDefinition | None = None
+
+
+class McpServerDetails(Value):
+    """An MCP server with its tools. Its acceptance names ``listingSha256``, the hash of what it listed last."""
+
+    server: McpServerEntry
+    tools: tuple[McpToolEntry, ...]
+    listing_sha256: str | None = None
+    note: str | None = None
+
+
+ToolName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MCP_PATTERN_CHARS_MAX)]
+
+
+class AcceptanceBody(Body):
+    """The tools to accept; without names all that were listed last. ``listingSha256`` names the list that was seen."""
+
+    listing_sha256: ChainValue
+    tools: Annotated[tuple[ToolName, ...], msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX)] | None = None
+    note: LongText | None = None
+
+
+async def list_mcp_servers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """List the MCP servers that are registered on this server, and those that were listed by others."""
+    names = sorted(plane.mcp_servers.names.union(plane.mcp_catalogue.names()))
+    checks = call.who.role.reaches(Role.OPERATOR)
+    entries = [_entry(plane, name, plane.mcp_catalogue.current(name), checks=checks) for name in names]
+    return Reply(data=McpServerList(servers=tuple(entries)), position=call.position)
+
+
+async def get_mcp_server(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Get an MCP server with the tools that it listed last, and what an operator accepted."""
+    return _details(plane, call, call.position)
+
+
+async def check_mcp_server(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Start an MCP server here, list its tools and record them if they changed. Nothing is accepted by that.
+
+    A program works in an empty directory without a network. It is ended afterwards.
+    """
+    await plane.mcp_checks.check(call.path["server"], call.meta, call.key)
+    return _details(plane, call, plane.log.signal.position)
+
+
+async def accept_mcp_tools(plane: "ControlPlane", call: ApiCall[AcceptanceBody, NoQuery]) -> Reply:
+    """Accept tools of an MCP server as it described them last. Runs that begin later may call them.
+
+    If the server has listed other tools since, the answer is 409 MCP_LISTING_CHANGED.
+    """
+    body = call.body
+    command = AcceptTools(
+        server=call.path["server"],
+        listing_sha256=body.listing_sha256,
+        by=call.who.subject,
+        names=body.tools,
+        note=body.note,
+    )
+    done = await plane.mcp_catalogue.accept(command, call.meta, call.key)
+    reply = _details(plane, call, done.position)
+    reply.replayed = done.replayed
+    return reply
+
+
+def _details(plane: "ControlPlane", call: ApiCall[Any, Any], position: Position) -> Reply:
+    name, checks = call.path["server"], call.who.role.reaches(Role.OPERATOR)
+    found = plane.mcp_catalogue.current(name)
+    existing(found or plane.mcp_servers.find(name), "MCP server", name)
+    details = McpServerDetails(
+        server=_entry(plane, name, found, checks=checks),
+        tools=_tools(found) if found is not None else (),
+        listing_sha256=found.listing_sha256 if found is not None else None,
+        note=found.note if found is not None else None,
+    )
+    return Reply(data=details, position=position)
+
+
+def _entry(plane: "ControlPlane", name: str, found: CataloguedServer | None, *, checks: bool) -> McpServerEntry:
+    registered = plane.mcp_servers.find(name)
+    missing = _missing(plane, registered) if registered is not None and checks else ()
+    if found is None:
+        entry = McpServerEntry(server=name, registered=registered is not None, state="unlisted", tools=0, changed=0)
+    else:
+        changed = sum(state != "accepted" for state in found.states().values())
+        entry = McpServerEntry(
+            server=name,
+            registered=registered is not None,
+            state="changed" if changed else "current",
+            tools=len(found.listed),
+            changed=changed,
+            server_info=_words(found.info),
+            protocol_version=found.protocol_version,
+            listed_at=iso(found.listed_at),
+            accepted_at=iso_or_none(found.accepted_at),
+            accepted_by=found.accepted_by,
+        )
+    return msgspec.structs.replace(
+        entry, transport=registered.transport if registered is not None else None, missing=missing or None
+    )
+
+
+def _missing(plane: "ControlPlane", server: McpServer) -> tuple[str, ...]:
+    known = plane.credentials.names
+    return tuple(f"no credential {name!r} exists" for name in server.credential_names if name not in known)
+
+
+def _words(info: Mapping[str, Any]) -> McpServerWords | None:
+    words = {name: str(info[name])[:WORDS_CHARS_MAX] for name in ("name", "title", "version") if info.get(name)}
+    return McpServerWords(**words) if words else None
+
+
+def _tools(server: CataloguedServer) -> tuple[McpToolEntry, ...]:
+    entries = []
+    for name, state in server.states().items():
+        listed, accepted = server.listed.get(name), server.accepted.get(name)
+        entries.append(
+            McpToolEntry(
+                name=name,
+                public_name=public_name(server.name, name),
+                state=state,
+                read_only=listed.read_only if listed else None,
+                listed=_definition(listed.sha256, server.definition(listed.sha256)) if listed else None,
+                accepted=None
+                if accepted is None or state == "accepted"
+                else _definition(accepted, server.definition(accepted)),
+            )
+        )
+    return tuple(entries)
+
+
+def _definition(sha256: str, tool: McpTool | None) -> McpDefinition:
+    if tool is None:
+        return McpDefinition(sha256=sha256)
+    return McpDefinition(
+        sha256=sha256,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.input_schema,
+        output_schema=tool.output_schema,
+        annotations=tool.annotations,
+    )
+
+
+row = Noun("mcp").row
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    row("mcp-servers.list", "GET /mcp-servers", list_mcp_servers, answer=McpServerList, shared=True),
+    row("mcp-servers.get", "GET /mcp-servers/:server", get_mcp_server, answer=McpServerDetails, shared=True),
+    row(
+        "mcp-servers.check",
+        "POST /mcp-servers/:server/check",
+        check_mcp_server,
+        answer=McpServerDetails,
+        errors=("NOT_FOUND", "MCP_SERVER_FAILED"),
+        command="mcp-servers check",
+    ),
+    row(
+        "mcp-servers.accept",
+        "POST /mcp-servers/:server/accept",
+        accept_mcp_tools,
+        answer=McpServerDetails,
+        errors=("NOT_FOUND", "MCP_LISTING_CHANGED"),
+        command="mcp-servers accept",
+    ),
+)
