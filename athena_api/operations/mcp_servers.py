@@ -15,7 +15,7 @@ from athena_core.mcp.listed_tool import McpTool
 from athena_core.mcp.servers import McpServer
 from athena_core.mcp.tool_names import public_name
 from athena_core.services.mcp.catalogue import CataloguedServer
-from athena_core.values import Body, ChainValue, LongText, Role
+from athena_core.values import Body, ChainValue, Label, Role
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -103,7 +103,7 @@ class AcceptanceBody(Body):
 
     listing_sha256: ChainValue
     tools: Annotated[tuple[ToolName, ...], msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX)] | None = None
-    note: LongText | None = None
+    note: Label | None = None
 
 
 async def list_mcp_servers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:

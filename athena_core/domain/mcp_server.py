@@ -22,7 +22,7 @@ IN_MEMORY = "the catalogue of MCP servers, in memory, serves it"
 # Stored events. Their TYPE is storage: never rename one.
 
 
-class ListedTool(Value):
+class HashedTool(Value):
     """A listed tool. ``sha256`` covers its name, description, schemas and annotations; ``read_only`` is a hint."""
 
     name: str
@@ -40,7 +40,7 @@ class McpServerListed(Event):
     SHOWS: ClassVar[Shows] = Shows(views=IN_MEMORY)
     server: str
     protocol_version: str
-    tools: tuple[ListedTool, ...]
+    tools: tuple[HashedTool, ...]
     definitions: Text = None
     server_info: Text = None
 
@@ -93,7 +93,7 @@ def stream_of(server: str) -> str:
     return f"mcp:{server}"
 
 
-def listing_sha256(tools: Iterable[ListedTool]) -> str:
+def listing_sha256(tools: Iterable[HashedTool]) -> str:
     """Return the hash of a listing, in hex, by which an operator names what he saw. Any order of tools has the same."""
     pairs = sorted((tool.name, tool.sha256) for tool in tools)
     return hashlib.sha256(msgspec.json.encode(pairs)).hexdigest()

@@ -123,6 +123,14 @@ EXAMPLES: dict[str, Example] = {
     "getViewDigests": Example("/admin/digests"),
     "listWorkers": Example("/workers"),
     "listAgents": Example("/agents"),
+    "listMcpServers": Example("/mcp-servers"),
+    "getMcpServer": Example("/mcp-servers/unknown", 404),
+    "checkMcpServer": Example("/mcp-servers/unknown/check", 404),
+    "acceptMcpTools": Example(
+        "/mcp-servers/unknown/accept",
+        404,
+        body={"listingSha256": "ab" * 32, "tools": ["git_log"], "note": "looked at"},
+    ),
     "getCaller": Example("/caller"),
     "findIds": Example("/ids/run_unknown"),
     "createRun": Example(

@@ -16,7 +16,7 @@ from athena_core.domain import mcp_server
 from athena_core.domain.mcp_server import (
     MCP_SERVER_GUARD,
     AcceptTools,
-    ListedTool,
+    HashedTool,
     McpServerAccepted,
     McpServerListed,
     McpServerState,
@@ -61,7 +61,7 @@ class CataloguedServer:
         return self.state.accepted
 
     @property
-    def listed(self) -> Mapping[str, ListedTool]:
+    def listed(self) -> Mapping[str, HashedTool]:
         """The tools of the last listing."""
         return {tool.name: tool for tool in self.state.listed.tools} if self.state.listed else {}
 
@@ -122,7 +122,7 @@ class ServerListing(NamedTuple):
 
     def event(self, server: str) -> McpServerListed:
         """Return the listing as it is recorded."""
-        listed = (ListedTool(name=one.name, sha256=one.sha256, read_only=one.read_only or None) for one in self.tools)
+        listed = (HashedTool(name=one.name, sha256=one.sha256, read_only=one.read_only or None) for one in self.tools)
         return McpServerListed(
             server=server,
             protocol_version=self.protocol_version,

@@ -34,6 +34,7 @@ REFUSED = {
 """The operations that begin work."""
 MEANWHILE = {
     *("applyRun", "cleanWorkspace", "keepWorkspace"),
+    *("acceptMcpTools", "checkMcpServer"),
     *("acceptClock", "answerAsk", "answerAsks", "approveWorkflowStep", "cancelA2aDlqRedrive", "cancelRun"),
     *("cancelRunByRunId", "cancelRuns", "createToken", "logIn", "logOut", "revokeToken"),
     *("cancelWorkflowRun", "createDirective", "createHarnessProfile", "createRunTemplate", "createSchedule"),

@@ -77,6 +77,7 @@ class Reader:
             self.read(f"get{alone}")
         assert self.read("listWorkers").items
         assert self.read("listAgents").memory_bytes == 0
+        assert self.read("listMcpServers").servers == ()
         assert len(list(self.read("getAuditTrail"))) > 20
         assert len(list(self.read("listEvents"))) > 1000
         assert len(list(islice(self.read("streamEvents"), 100))) == 100
@@ -146,7 +147,7 @@ def test_every_read_decodes_what_an_earlier_release_left(golden: Server, half: s
     with client_of(half, golden.url) as client:
         reader = Reader(client)
         reader.read_all()
-        assert reader.called == READS - {"getPermissionRule", "getWorkspace", "getRunDiff"}
+        assert reader.called == READS - {"getMcpServer", "getPermissionRule", "getWorkspace", "getRunDiff"}
 
 
 # Commands: the examples of all operations
