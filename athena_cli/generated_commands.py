@@ -66,13 +66,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "halted": GeneratedCommand("getHalt", "Get the halt, with the number of runs that go on and of those that wait."),
     "health": GeneratedCommand("getAdminHealth", "Get the health of the server and the state of each projection."),
     "ids find": GeneratedCommand("findIds", "Find the ids of records that begin or end with a part, at most ten."),
-    "mcp-servers accept": GeneratedCommand(
-        "acceptMcpTools",
-        "Accept tools of an MCP server as it described them last. Runs that begin later may call them.",
-    ),
+    "mcp-servers accept": GeneratedCommand("acceptMcpTools", "Accept tools of an MCP server as it listed them last."),
     "mcp-servers check": GeneratedCommand(
         "checkMcpServer",
-        "Start an MCP server here, list its tools and record them if they changed. Nothing is accepted by that.",
+        "Start an MCP server, list its tools, record them if they changed, and end it. Nothing is accepted by that.",
     ),
     "mcp-servers get": GeneratedCommand(
         "getMcpServer",

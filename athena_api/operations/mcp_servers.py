@@ -30,16 +30,11 @@ class McpServerWords(Value):
     """The name and the version of an MCP server, in its own words."""
 
     name: str | None = None
-    title: str | None = None
     version: str | None = None
 
 
 class McpServerEntry(Value):
-    """An MCP server that is registered here, or that was listed once.
-
-    ``tools`` is the number of tools that it listed last, ``changed`` of those that an operator has not accepted as they
-    are. ``missing`` is what this machine lacks for it, for roles that may check it.
-    """
+    """An MCP server that is registered here, or that was listed once."""
 
     server: str
     registered: bool
@@ -56,13 +51,13 @@ class McpServerEntry(Value):
 
 
 class McpServerList(Value):
-    """The MCP servers of this server, and those that were listed by others, by name."""
+    """The MCP servers."""
 
     servers: tuple[McpServerEntry, ...]
 
 
 class McpDefinition(Value):
-    """A tool as its server describes it. All words are the server's. ``sha256`` covers all of it."""
+    """A tool in the words of its server. If its text was erased, only the hash is left."""
 
     sha256: str
     title: str | None = None
@@ -73,10 +68,7 @@ class McpDefinition(Value):
 
 
 class McpToolEntry(Value):
-    """A tool of an MCP server: as it was listed last, and as it was accepted where that differs.
-
-    ``publicName`` is its name for models and outside agents. A definition whose text was erased has its hash only.
-    """
+    """A tool of an MCP server, as it was listed last and as it was accepted."""
 
     name: str
     public_name: str
@@ -87,7 +79,7 @@ class McpToolEntry(Value):
 
 
 class McpServerDetails(Value):
-    """An MCP server with its tools. Its acceptance names ``listingSha256``, the hash of what it listed last."""
+    """An MCP server with its tools."""
 
     server: McpServerEntry
     tools: tuple[McpToolEntry, ...]
@@ -99,7 +91,7 @@ ToolName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MCP_P
 
 
 class AcceptanceBody(Body):
-    """The tools to accept; without names all that were listed last. ``listingSha256`` names the list that was seen."""
+    """The tools to accept."""
 
     listing_sha256: ChainValue
     tools: Annotated[tuple[ToolName, ...], msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX)] | None = None
@@ -120,19 +112,13 @@ async def get_mcp_server(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
 
 
 async def check_mcp_server(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Start an MCP server here, list its tools and record them if they changed. Nothing is accepted by that.
-
-    A program works in an empty directory without a network. It is ended afterwards.
-    """
+    """Start an MCP server, list its tools, record them if they changed, and end it. Nothing is accepted by that."""
     await plane.mcp_checks.check(call.path["server"], call.meta, call.key)
     return _details(plane, call, plane.log.signal.position)
 
 
 async def accept_mcp_tools(plane: "ControlPlane", call: ApiCall[AcceptanceBody, NoQuery]) -> Reply:
-    """Accept tools of an MCP server as it described them last. Runs that begin later may call them.
-
-    If the server has listed other tools since, the answer is 409 MCP_LISTING_CHANGED.
-    """
+    """Accept tools of an MCP server as it listed them last."""
     body = call.body
     command = AcceptTools(
         server=call.path["server"],
@@ -190,7 +176,7 @@ def _missing(plane: "ControlPlane", server: McpServer) -> tuple[str, ...]:
 
 
 def _words(info: Mapping[str, Any]) -> McpServerWords | None:
-    words = {name: str(info[name])[:WORDS_CHARS_MAX] for name in ("name", "title", "version") if info.get(name)}
+    words = {name: str(info[name])[:WORDS_CHARS_MAX] for name in ("name", "version") if info.get(name)}
     return McpServerWords(**words) if words else None
 
 

@@ -354,6 +354,17 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     """Tools of MCP servers that its runs may call, by server; absent: none."""
 
 
+class HashedTool(Model, frozen=True, kw_only=True):
+    """A listed tool. `sha256` covers its name, description, schemas and annotations; `read_only` is a hint."""
+
+    name: str
+    """Name."""
+    sha256: str
+    """SHA-256 in hex."""
+    read_only: bool | None = None
+    """Absolute paths that commands may read beside the system and the workspace."""
+
+
 class LetterItem(Model, frozen=True, kw_only=True):
     """A work item in a dead letter."""
 
@@ -363,17 +374,6 @@ class LetterItem(Model, frozen=True, kw_only=True):
     """`followup`: a run of its own. `collect`: consecutive items share one run."""
     chars: int
     """Length in characters."""
-
-
-class ListedTool(Model, frozen=True, kw_only=True):
-    """A listed tool. `sha256` covers its name, description, schemas and annotations; `read_only` is a hint."""
-
-    name: str
-    """Name."""
-    sha256: str
-    """SHA-256 in hex."""
-    read_only: bool | None = None
-    """Absolute paths that commands may read beside the system and the workspace."""
 
 
 class OutputHash(Model, frozen=True, kw_only=True):
@@ -739,7 +739,7 @@ class AgentAttachedPayload(Model, frozen=True, kw_only=True):
     agent_version: str
     """Version of the agent; absent before its session is open."""
     protocol_version: int
-    """Version of the protocol by which it listed its tools."""
+    """Version of the protocol of the last list."""
     agent_session_id: str
     how: AgentAttachedHow
     model: str
@@ -767,7 +767,7 @@ class McpAttachedPayload(Model, frozen=True, kw_only=True):
     transport: McpAttachedTransport
     """`stdio` for a program, `http` for a URL; absent if it is not registered here."""
     protocol_version: str
-    """Version of the protocol by which it listed its tools."""
+    """Version of the protocol of the last list."""
     tools: int
     """Names of the tools that the run may use."""
     shared: bool | None = None
@@ -1574,8 +1574,8 @@ class McpServerListedPayload(Model, frozen=True, kw_only=True):
     server: str
     """Name of the MCP server."""
     protocol_version: str
-    """Version of the protocol by which it listed its tools."""
-    tools: list[ListedTool]
+    """Version of the protocol of the last list."""
+    tools: list[HashedTool]
     """Names of the tools that the run may use."""
 
 

@@ -2138,7 +2138,7 @@ class MapOver(Model, frozen=True, kw_only=True):
 
 
 class McpDefinition(Model, frozen=True, kw_only=True):
-    """A tool as its server describes it. All words are the server's. `sha256` covers all of it."""
+    """A tool in the words of its server. If its text was erased, only the hash is left."""
 
     sha256: str
     """Hash of the definition, hex."""
@@ -2186,7 +2186,7 @@ class McpRule(Model, frozen=True, kw_only=True):
 
 
 class McpServerDetails(Model, frozen=True, kw_only=True):
-    """An MCP server with its tools. Its acceptance names `listing_sha256`, the hash of what it listed last."""
+    """An MCP server with its tools."""
 
     server: McpServerEntry
     """The server."""
@@ -2199,11 +2199,7 @@ class McpServerDetails(Model, frozen=True, kw_only=True):
 
 
 class McpServerEntry(Model, frozen=True, kw_only=True):
-    """An MCP server that is registered here, or that was listed once.
-
-    `tools` is the number of tools that it listed last, `changed` of those that an operator has not accepted as they
-    are. `missing` is what this machine lacks for it, for roles that may check it.
-    """
+    """An MCP server that is registered here, or that was listed once."""
 
     server: str
     """Name of the server in the operator's file."""
@@ -2214,17 +2210,17 @@ class McpServerEntry(Model, frozen=True, kw_only=True):
     tools: int
     """Number of tools that it listed last."""
     changed: int
-    """Number of tools that are not as they were accepted: changed, new or removed."""
+    """Number of tools that are changed, new or removed since."""
     transport: McpServerEntryTransport | None = None
     """`stdio` for a program, `http` for a URL; absent if it is not registered here."""
     server_info: McpServerWords | None = None
     """Its name and version, in its own words."""
     protocol_version: str | None = None
-    """Version of the protocol by which it listed its tools."""
+    """Version of the protocol of the last list."""
     listed_at: datetime | None = None
     """When its tools were recorded last."""
     accepted_at: datetime | None = None
-    """When tools were accepted last; absent: only the first list was."""
+    """When tools were accepted last; absent: only the first list."""
     accepted_by: str | None = None
     """Who accepted them."""
     missing: list[str] | None = None
@@ -2232,7 +2228,7 @@ class McpServerEntry(Model, frozen=True, kw_only=True):
 
 
 class McpServerList(Model, frozen=True, kw_only=True):
-    """The MCP servers of this server, and those that were listed by others, by name."""
+    """The MCP servers."""
 
     servers: list[McpServerEntry]
     """The servers, by name."""
@@ -2243,17 +2239,12 @@ class McpServerWords(Model, frozen=True, kw_only=True):
 
     name: str | None = None
     """Name of the program."""
-    title: str | None = None
-    """Name for people."""
     version: str | None = None
     """Version of the program."""
 
 
 class McpToolEntry(Model, frozen=True, kw_only=True):
-    """A tool of an MCP server: as it was listed last, and as it was accepted where that differs.
-
-    `public_name` is its name for models and outside agents. A definition whose text was erased has its hash only.
-    """
+    """A tool of an MCP server, as it was listed last and as it was accepted."""
 
     name: str
     """Name of the tool by its server."""

@@ -153,11 +153,9 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def check_mcp_server(self, server: str, *, idempotency_key: str | None = None) -> models.McpServerDetails:
-        """Start an MCP server here, list its tools and record them if they changed.
+        """Start an MCP server, list its tools, record them if they changed, and end it.
 
         Nothing is accepted by that.
-
-        A program works in an empty directory without a network. It is ended afterwards.
 
         Args:
             server: Name of the MCP server.
@@ -185,11 +183,7 @@ class AsyncOperations(AsyncCore):
         note: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.McpServerDetails:
-        """Accept tools of an MCP server as it described them last.
-
-        Runs that begin later may call them.
-
-        If the server has listed other tools since, the answer is 409 MCP_LISTING_CHANGED.
+        """Accept tools of an MCP server as it listed them last.
 
         Args:
             server: Name of the MCP server.

@@ -79,6 +79,16 @@ export interface DeadLetterAttempt {
   readonly code: string;
 }
 
+/** A listed tool. `sha256` covers its name, description, schemas and annotations; `readOnly` is a hint. */
+export interface HashedTool {
+  /** Name. */
+  readonly name: string;
+  /** SHA-256 in hex. */
+  readonly sha256: string;
+  /** Absolute paths that commands may read beside the system and the workspace. */
+  readonly readOnly?: boolean | undefined;
+}
+
 /** A work item in a dead letter. */
 export interface LetterItem {
   /** Id of the item. */
@@ -87,16 +97,6 @@ export interface LetterItem {
   readonly mode: QueueMode | (string & {});
   /** Length in characters. */
   readonly chars: number;
-}
-
-/** A listed tool. `sha256` covers its name, description, schemas and annotations; `readOnly` is a hint. */
-export interface ListedTool {
-  /** Name. */
-  readonly name: string;
-  /** SHA-256 in hex. */
-  readonly sha256: string;
-  /** Absolute paths that commands may read beside the system and the workspace. */
-  readonly readOnly?: boolean | undefined;
 }
 
 export type LogForkedAnchor = "foreign" | "missing" | "unreadable";
@@ -502,7 +502,7 @@ export interface AgentAttachedEvent extends EventBase {
     readonly agent: string;
     /** Version of the agent; absent before its session is open. */
     readonly agentVersion: string;
-    /** Version of the protocol by which it listed its tools. */
+    /** Version of the protocol of the last list. */
     readonly protocolVersion: number;
     readonly agentSessionId: string;
     readonly how: AgentAttachedHow | (string & {});
@@ -526,7 +526,7 @@ export interface McpAttachedEvent extends EventBase {
     readonly server: string;
     /** `stdio` for a program, `http` for a URL; absent if it is not registered here. */
     readonly transport: McpAttachedTransport | (string & {});
-    /** Version of the protocol by which it listed its tools. */
+    /** Version of the protocol of the last list. */
     readonly protocolVersion: string;
     /** Names of the tools that the run may use. */
     readonly tools: number;
@@ -1183,10 +1183,10 @@ export interface McpServerListedEvent extends EventBase {
   readonly payload: {
     /** Name of the MCP server. */
     readonly server: string;
-    /** Version of the protocol by which it listed its tools. */
+    /** Version of the protocol of the last list. */
     readonly protocolVersion: string;
     /** Names of the tools that the run may use. */
-    readonly tools: readonly ListedTool[];
+    readonly tools: readonly HashedTool[];
   };
 }
 

@@ -354,20 +354,12 @@ export class Operations extends Transport {
     return (await this.request(rows.getMcpServer, { path: { server }, ...options })).data;
   }
 
-  /**
-   * Start an MCP server here, list its tools and record them if they changed. Nothing is accepted by that.
-   *
-   * A program works in an empty directory without a network. It is ended afterwards.
-   */
+  /** Start an MCP server, list its tools, record them if they changed, and end it. Nothing is accepted by that. */
   async checkMcpServer(server: string, options: WriteOptions = {}): Promise<types.McpServerDetails> {
     return (await this.request(rows.checkMcpServer, { path: { server }, ...options })).data;
   }
 
-  /**
-   * Accept tools of an MCP server as it described them last. Runs that begin later may call them.
-   *
-   * If the server has listed other tools since, the answer is 409 MCP_LISTING_CHANGED.
-   */
+  /** Accept tools of an MCP server as it listed them last. */
   async acceptMcpTools(server: string, body: types.AcceptanceBody, options: WriteOptions = {}): Promise<types.McpServerDetails> {
     return (await this.request(rows.acceptMcpTools, { path: { server }, body, ...options })).data;
   }

@@ -1,6 +1,6 @@
 // Generated from the table of operations by `python -m docs.generate`; do not edit.
 
-/** The tools to accept; without names all that were listed last. `listingSha256` names the list that was seen. */
+/** The tools to accept. */
 export interface AcceptanceBody {
   /** Hash of the last list, hex. An acceptance names it. */
   readonly listingSha256: string;
@@ -2130,7 +2130,7 @@ export interface MapOver {
   readonly maxParallel?: number | undefined;
 }
 
-/** A tool as its server describes it. All words are the server's. `sha256` covers all of it. */
+/** A tool in the words of its server. If its text was erased, only the hash is left. */
 export interface McpDefinition {
   /** Hash of the definition, hex. */
   readonly sha256: string;
@@ -2179,7 +2179,7 @@ export interface McpRule {
 
 export type McpRuleApproval = "allow" | "ask" | "deny";
 
-/** An MCP server with its tools. Its acceptance names `listingSha256`, the hash of what it listed last. */
+/** An MCP server with its tools. */
 export interface McpServerDetails {
   /** The server. */
   readonly server: McpServerEntry;
@@ -2191,12 +2191,7 @@ export interface McpServerDetails {
   readonly note?: string | undefined;
 }
 
-/**
- * An MCP server that is registered here, or that was listed once.
- *
- * `tools` is the number of tools that it listed last, `changed` of those that an operator has not accepted as they are.
- * `missing` is what this machine lacks for it, for roles that may check it.
- */
+/** An MCP server that is registered here, or that was listed once. */
 export interface McpServerEntry {
   /** Name of the server in the operator's file. */
   readonly server: string;
@@ -2206,17 +2201,17 @@ export interface McpServerEntry {
   readonly state: McpServerEntryState | (string & {});
   /** Number of tools that it listed last. */
   readonly tools: number;
-  /** Number of tools that are not as they were accepted: changed, new or removed. */
+  /** Number of tools that are changed, new or removed since. */
   readonly changed: number;
   /** `stdio` for a program, `http` for a URL; absent if it is not registered here. */
   readonly transport?: McpServerEntryTransport | (string & {}) | undefined;
   /** Its name and version, in its own words. */
   readonly serverInfo?: McpServerWords | undefined;
-  /** Version of the protocol by which it listed its tools. */
+  /** Version of the protocol of the last list. */
   readonly protocolVersion?: string | undefined;
   /** When its tools were recorded last. */
   readonly listedAt?: string | undefined;
-  /** When tools were accepted last; absent: only the first list was. */
+  /** When tools were accepted last; absent: only the first list. */
   readonly acceptedAt?: string | undefined;
   /** Who accepted them. */
   readonly acceptedBy?: string | undefined;
@@ -2228,7 +2223,7 @@ export type McpServerEntryState = "changed" | "current" | "unlisted";
 
 export type McpServerEntryTransport = "http" | "stdio";
 
-/** The MCP servers of this server, and those that were listed by others, by name. */
+/** The MCP servers. */
 export interface McpServerList {
   /** The servers, by name. */
   readonly servers: readonly McpServerEntry[];
@@ -2238,17 +2233,11 @@ export interface McpServerList {
 export interface McpServerWords {
   /** Name of the program. */
   readonly name?: string | undefined;
-  /** Name for people. */
-  readonly title?: string | undefined;
   /** Version of the program. */
   readonly version?: string | undefined;
 }
 
-/**
- * A tool of an MCP server: as it was listed last, and as it was accepted where that differs.
- *
- * `publicName` is its name for models and outside agents. A definition whose text was erased has its hash only.
- */
+/** A tool of an MCP server, as it was listed last and as it was accepted. */
 export interface McpToolEntry {
   /** Name of the tool by its server. */
   readonly name: string;
