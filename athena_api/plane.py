@@ -47,7 +47,6 @@ from athena_core.services.execution.runner import Runner
 from athena_core.services.halts import Halts
 from athena_core.services.mcp.catalogue import McpCatalogue
 from athena_core.services.mcp.checks import McpChecks
-from athena_core.services.mcp.starting import McpStarter
 from athena_core.services.memory import Memory
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors
