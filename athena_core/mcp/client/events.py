@@ -37,7 +37,7 @@ class EventReader:
     def _take(self, events: list[bytes]) -> None:
         line = bytes(self._line)
         if not line:
-            if self._data:
+            if self._size > len(self._data):  # servers begin a stream with an event without data
                 events.append(b"\n".join(self._data))
             self._data, self._size = [], 0
             return

@@ -58,7 +58,7 @@ def test_events_do_not_depend_on_the_pieces(texts: list[str], end: str, data: st
         for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True)
         for event in reader.more(stream[start:stop])
     ]
-    assert found == [f"{text}\n".encode() for text in texts]
+    assert found == [f"{text}\n".encode() for text in texts if text]  # others have no data
 
 
 @given(st.lists(st.binary(max_size=20), max_size=20))
@@ -211,7 +211,7 @@ def test_a_form_has_limits() -> None:
         return raw({"message": message, "requestedSchema": {"type": "object", "properties": fields}})
 
     assert len(question_of(form(FIELDS_MAX)).requested_schema["properties"]) == FIELDS_MAX
-    assert question_of(form(1, "a\x1b\n" + "x" * MESSAGE_CHARS_MAX)).message[:3] == "a \n"
+    assert question_of(form(1, "a\x1b\n" + "x" * MESSAGE_CHARS_MAX)).message[:3] == "a\nx"
     assert len(question_of(form(1, "x" * (MESSAGE_CHARS_MAX + 1))).message) == MESSAGE_CHARS_MAX
     for bad in (form(FIELDS_MAX + 1), form(1, "x" * FORM_BYTES_MAX)):
         with pytest.raises(RequestFailed):
