@@ -1,4 +1,4 @@
-"""The real MCP servers: those of the development packages, and those that ``make mcp`` installs from npm."""
+"""The real MCP servers: some of the development packages, and some that ``make mcp`` installs from npm."""
 
 import os
 import shutil
