@@ -215,7 +215,7 @@ class StdioWire:
                 async with asyncio.timeout(EXIT_SECONDS):
                     await child.exited.wait()
             if child.exited.is_set():
-                detail = f"It ended with {child.ending(self._hide)}."
+                detail = f"It ended: {child.ending(self._hide)}."
         self._ended = self._failure(code, detail)
         return self._ended
 
