@@ -319,7 +319,7 @@ class Wiring:
             earlier=EarlierSessions(self.reader, self.log.codec),
             live=self.live_agents,
             compiler=self.compiler,
-            tools=self.tools,
+            mcp=self.mcp_parts,
             completion=RunCompletion(self.tools, self.workspaces, self.ids, self.mask),
             rules=self.permission_rules,
             mask=self.mask,

@@ -50,6 +50,8 @@ class LiveActivity:
         """True while a piece of reasoning follows the one before."""
         self._plan: tuple[PlanStep, ...] = ()
         self._diffs: dict[str, tuple[Sequence[Any], str]] = {}
+        self._reports: dict[str, tuple[str, str]] = {}
+        """The tools and the last progress of calls at the endpoint of the run."""
         self._shown = AgentActivity()
         self._next: asyncio.TimerHandle | None = None
 
@@ -80,6 +82,14 @@ class LiveActivity:
         self._thinks = False
         self._changed()
 
+    def progressed(self, call_id: str, tool: str, line: str) -> None:
+        """Take the progress of a call at the endpoint of the run; an empty line ends it."""
+        if line:
+            self._reports[call_id] = tool, line
+        elif self._reports.pop(call_id, None) is None:
+            return
+        self._changed()
+
     def end(self) -> None:
         """Withdraw everything: the process of the agent ends."""
         if self._next is not None:
@@ -87,6 +97,7 @@ class LiveActivity:
             self._next = None
         self._thoughts, self._thinks, self._plan = "", False, ()
         self._diffs.clear()
+        self._reports.clear()
         if self._shown != AgentActivity():
             self._shows(None)
 
@@ -98,7 +109,7 @@ class LiveActivity:
     def _publish(self) -> None:
         self._next = None
         entries = self._transcript.open_calls()[-CALLS_MAX:]
-        calls = tuple(map(self._call, entries))
+        calls = (*map(self._call, entries), *map(self._reported, list(self._reports)[-CALLS_MAX:]))
         self._diffs = {entry.id: self._diffs[entry.id] for entry in entries if entry.id in self._diffs}
         activity = AgentActivity(thoughts=self._thoughts.strip() or None, plan=self._plan or None, calls=calls or None)
         if activity != self._shown:
@@ -109,6 +120,10 @@ class LiveActivity:
         if self._show is not None:
             request = self._assignment.request
             self._show(request.session_id, self._assignment.run_id, self._transcript.turn, activity)
+
+    def _reported(self, call_id: str) -> OpenCall:
+        tool, line = self._reports[call_id]
+        return OpenCall(tool_call_id=call_id, title=tool, kind="other", status="in_progress", output=line)
 
     def _call(self, entry: TranscriptCall) -> OpenCall:
         call = entry.call

@@ -45,6 +45,7 @@ from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.execution.agent import compile_context
 from athena_core.services.execution.completion import RunCompletion, runs_command
+from athena_core.services.execution.mcp.run_mcp import McpParts, RunMcp
 from athena_core.services.execution.outside.activity import LiveActivity
 from athena_core.services.execution.outside.agent_process import (
     PROBLEM_CHARS_MAX,
@@ -80,11 +81,10 @@ from athena_core.services.execution.performer import (
     ShowText,
     run_failed,
 )
-from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, open_asks, spent
+from athena_core.services.execution.progress import INTERRUPTED, INTERRUPTED_ASKING, RunAssignment, open_asks, spent
 from athena_core.services.execution.requested_calls import RequestedCalls
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.text import preview
-from athena_core.tools.toolbox import ToolRegistry
 
 RESTARTS_MAX = 3
 """How often the process of an agent is started again under one lease."""
@@ -110,7 +110,7 @@ class AgentParts(NamedTuple):
     earlier: EarlierSessions
     live: LiveAgents
     compiler: ContextCompiler
-    tools: ToolRegistry
+    mcp: McpParts
     completion: RunCompletion
     rules: PermissionRules
     mask: Mask
@@ -158,14 +158,16 @@ class AgentRun:
         calls_max = self._request.harness_profile_snapshot.policies.max_turns
         self._ledger = RunLedger(self.transcript, recorder, calls_max)
         self._names = OfferedNames(known.tool_names)
+        self._mcp = RunMcp(parts.mcp, assignment, recorder, place)
         self._endpoint = RunEndpoint(
             EndpointParts(
                 assignment=assignment,
                 transcript=self.transcript,
                 permissions=self._permissions,
                 ledger=self._ledger,
-                requested=RequestedCalls(parts.tools, parts.mask, parts.ids, parts.clock, parts.rules),
-                tools=parts.tools,
+                requested=RequestedCalls(self._mcp.tools, parts.mask, parts.ids, parts.clock, parts.rules),
+                mcp=self._mcp,
+                activity=self._activity,
                 completion=parts.completion,
                 place=place,
                 mask=parts.mask,
@@ -204,9 +206,12 @@ class AgentRun:
             transcript.note(answers)
         answers_of = {answer.ask_id: answer for answer in transcript.progress.answers}
         steps: list[run.RunStep] = []
+        self._endpoint.remember(transcript.progress)
+        asking = {ask.tool_call_id for ask in transcript.progress.elicited}
         for call in transcript.progress.pending:
             if isinstance(call, run.ToolCalled):
-                steps.append(unmade_result(call.tool_call_id, INTERRUPTED, interrupted=True))
+                why = INTERRUPTED_ASKING if call.tool_call_id in asking else INTERRUPTED
+                steps.append(unmade_result(call.tool_call_id, why, interrupted=True))
             elif not allows(call, answers_of[call.ask_id]):
                 steps.append(refusal(call, answers_of[call.ask_id]))
         await transcript.record(*steps)
@@ -260,6 +265,7 @@ class AgentRun:
         tools = self._endpoint if self._endpoint.offers else None
         gateway = parts.gateway(self._known.wire, request.provider, self._ledger, models, boxed, tools)
         self.transcript.begin_process()
+        await self._mcp.list_new()
         try:
             questions = QUESTION in request.harness_profile_snapshot.config.tools
             client = await process.start(gateway, request.model, self, questions=questions, tools=tools is not None)
@@ -276,7 +282,7 @@ class AgentRun:
             raise
         finally:
             try:
-                await process.end()
+                await self._end(process)
             finally:
                 self._activity.end()
             self._permissions.forget_process()
@@ -339,7 +345,7 @@ class AgentRun:
                 await asyncio.wait((serving,))
                 raise StartAgain if serving.result() else Paused
             if self._ledger.stopped.is_set():
-                await process.end()
+                await self._end(process)
                 await self._stop()
             self._failure = self._ledger.failure  # calls after the turn decide nothing
             return prompting.result()
@@ -351,8 +357,15 @@ class AgentRun:
 
     async def _before_parking(self, process: AgentProcess) -> tuple[run.RunStep, ...]:
         """End the process of a run that will be parked. Return what it leaves to record."""
-        await process.end()
-        return *self.transcript.rest(), *await self._place.changes()
+        await self._end(process)
+        return *self.transcript.rest(), *self._mcp.unrecorded(), *await self._place.changes()
+
+    async def _end(self, process: AgentProcess) -> None:
+        """End the process, and the MCP servers of the run."""
+        try:
+            await process.end()
+        finally:
+            await self._mcp.close()
 
     async def _stop(self) -> None:
         """Pause the run of an agent that a budget stopped, or fail it at its limit of calls. Raise in any case."""
@@ -385,7 +398,7 @@ class AgentRun:
         asks = [call for call in progress.pending if isinstance(call, run.RunAsked) and call not in open_asks(progress)]
         answers = {answer.ask_id: answer for answer in progress.answers}
         results = [unused(ask, answers[ask.ask_id]) for ask in asks]  # the end closes open ones
-        steps = (*transcript.interrupted(), *results, *transcript.answer())
+        steps = (*transcript.interrupted(), *results, *self._mcp.unrecorded(), *transcript.answer())
         if runs_command(self._request.harness_profile_snapshot):
             await transcript.record(*steps)
             steps = ()

@@ -163,7 +163,7 @@ class AgentTranscript:
     def left_over(self) -> tuple[run.RunStep, ...]:
         """Return the rest of the record of a run that is being stopped. Nothing is recorded here any more."""
         self.closed = True
-        return self.rest()
+        return *self.words(partial=True), *self.interrupted(ending=True), *self.unpaid()
 
     def rest(self) -> tuple[run.RunStep, ...]:
         """Return what a process that was ended leaves to record, once: words, results of open calls, and usage."""
@@ -322,10 +322,11 @@ class AgentTranscript:
         """Note that a call was refused. The agent may end its turn because of that."""
         self.rejected, self.refusals = True, self.refusals + 1
 
-    def interrupted(self) -> tuple[run.RunStep, ...]:
+    def interrupted(self, *, ending: bool = False) -> tuple[run.RunStep, ...]:
         """Return the results of open calls of a process that was ended, once.
 
-        A call that ended meanwhile has its own. One that may have begun, and was not recorded, is recorded with it.
+        A call that ended meanwhile has its own. One that may have begun, and was not recorded, is recorded with it. A
+        call whose MCP server asks a person stays open until the answer, unless the run is ``ending``.
         """
         steps: list[run.RunStep] = []
         for entry in self._entries.values():
@@ -339,6 +340,8 @@ class AgentTranscript:
             result = call_result(call, self._mask, entry.id) if call.ended else None
             steps.append(self.finished(entry, result or unmade_result(entry.id, INTERRUPTED, interrupted=True)))
         for made in self.at_endpoint.open:
+            if made.asking and not ending:
+                continue
             self.at_endpoint.ended(made)
             steps.append(self.answered(unmade_result(made.id, INTERRUPTED, interrupted=True)))
         return tuple(steps)

@@ -76,7 +76,7 @@ class OpenQuestion:
 
 
 class EndpointAsk(Protocol):
-    """An ask of a call at the endpoint of the run.
+    """An ask of a call at the endpoint of the run, or of an MCP server during one.
 
     ``chosen`` is done once the call knows the decision, or was withdrawn.
     """

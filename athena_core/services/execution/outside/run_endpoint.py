@@ -8,6 +8,7 @@ same call again.
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,17 +16,22 @@ from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
 from athena_core.domain import run
+from athena_core.mcp.client.questions import McpQuestion
 from athena_core.mcp.served import McpService, ServedCall, ServedResult, ServedTool, unknown_tool
 from athena_core.providers.mask import Mask
 from athena_core.services.execution.completion import RunCompletion
+from athena_core.services.execution.mcp.elicitation import elicited, values_of
+from athena_core.services.execution.mcp.forms import shown_question
+from athena_core.services.execution.mcp.run_mcp import RunMcp
+from athena_core.services.execution.outside.activity import LiveActivity
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, RunOver
 from athena_core.services.execution.outside.calls.call_records import unmade_result
 from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall
 from athena_core.services.execution.outside.calls.offered_tools import NAMES, OfferedNames
-from athena_core.services.execution.outside.permissions import Permissions, allows, refusal
+from athena_core.services.execution.outside.permissions import ExpiredAsk, Permissions, allows, refusal
 from athena_core.services.execution.outside.questions import answered
 from athena_core.services.execution.outside.run_ledger import RunLedger
-from athena_core.services.execution.progress import EDITED, ERASED, RunAssignment, open_asks
+from athena_core.services.execution.progress import EDITED, ERASED, RunAssignment, RunProgress, open_asks
 from athena_core.services.execution.requested_calls import (
     ASKS_MAX,
     HOLD_MS,
@@ -34,9 +40,9 @@ from athena_core.services.execution.requested_calls import (
 )
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.execution.verification import policy_labels, to_evidence
+from athena_core.text import clean, one_line
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolResult, UnknownTool
-from athena_core.tools.toolbox import ToolRegistry
 from athena_core.values import ToolCall
 
 CALLS_MAX = 16
@@ -46,6 +52,8 @@ OVER = "This call was not made: Athena has ended this work."
 PROGRESS_SECONDS = 10.0
 HINTS: Mapping[str, bool] = {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
 """Hints about the tools of Athena itself. Some agents ask no person about such tools."""
+LINE_CHARS_MAX = 300
+"""Maximum length of a report of progress."""
 WITHDRAWN = "The call was given up before its end."
 
 
@@ -57,7 +65,8 @@ class EndpointParts(NamedTuple):
     permissions: Permissions
     ledger: RunLedger
     requested: RequestedCalls
-    tools: ToolRegistry
+    mcp: RunMcp
+    activity: LiveActivity
     completion: RunCompletion
     place: RunPlace
     mask: Mask
@@ -78,25 +87,35 @@ class RunEndpoint(McpService):
         self._profile = replace(profile, config=replace(profile.config, tools=tools))
         self._calling = 0
         self._asking = asyncio.Lock()
+        self._answers: list[tuple[run.RunAsked, run.RunAnswered]] = []
 
     @property
     def offers(self) -> bool:
         """True if there is a tool to offer."""
-        return bool(self._profile.config.tools)
+        return bool(self._profile.config.tools or self._profile.mcp)
 
     async def tools(self) -> Sequence[ServedTool]:
         """Return the tools of the run, as its agent lists them."""
-        specs, offered = self._parts.tools.specs(self._profile.config.tools), self._parts.names.offered
-        return [ServedTool(offered(one.name), one.description, one.parameters, annotations=HINTS) for one in specs]
+        specs, offered = self._parts.mcp.tools.specs(self._profile.config.tools), self._parts.names.offered
+        return [
+            ServedTool(
+                offered(one.name),
+                one.description,
+                one.parameters,
+                annotations=HINTS if one.name in NAMES else None,
+            )
+            for one in specs
+        ]
 
     async def call(self, call: ServedCall) -> ServedResult:
         """Decide about a call of the agent, make it and record it."""
         if self._calling >= CALLS_MAX:
             return ServedResult(TOO_MANY, is_error=True)
         self._calling += 1
-        showing = asyncio.create_task(_show_time(call))
+        made = self._parts.transcript.at_endpoint.begin(self._parts.ids.new("call"), call.tool, call.arguments)
+        showing = asyncio.create_task(_show_time(call, made))
         try:
-            result = await self._call(call.tool, call.arguments)
+            result = await self._call(made, call.arguments)
         except RunOver:
             return ServedResult(OVER, is_error=True)
         except UnknownTool:
@@ -109,11 +128,12 @@ class RunEndpoint(McpService):
             showing.cancel()
         return ServedResult(result.content, is_error=result.is_error)
 
-    async def _call(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
+    async def _call(self, made: EndpointCall, arguments: Mapping[str, Any]) -> ToolResult:
         """Decide about a call; see ``call``. Raise UnknownTool, RunOver, LeaseLost, AgentBroken, AskLimit."""
         parts = self._parts
-        made = parts.transcript.at_endpoint.begin(parts.ids.new("call"), name, arguments)
-        call = ToolCall(id=made.id, name=parts.names.recorded(name), arguments=msgspec.json.encode(arguments).decode())
+        name = parts.names.recorded(made.tool, parts.mcp.tools.names)
+        await parts.mcp.prepare((name,))
+        call = ToolCall(id=made.id, name=name, arguments=msgspec.json.encode(arguments).decode())
         asks_left = ASKS_MAX - len(open_asks(parts.transcript.progress))
         first, *rest = parts.requested.steps(self._profile, (call,), parts.transcript.begin_call(), asks_left)
         if isinstance(first, run.RunAsked):
@@ -128,7 +148,7 @@ class RunEndpoint(McpService):
         if not results and called.ask_id is None and self._parts.transcript.is_recorded(made):
             return await self._make(made, replace(called, tool_call_id=made.id), preface)
         called = replace(called, origin="mcp", repeatable=False)
-        await self._to_its_end(self._parts.transcript.begun(made, called))
+        await self._to_its_end(self._parts.transcript.begun(made, *self._parts.mcp.unrecorded(), called))
         if results:
             (result,) = results
             assert isinstance(result, run.TranscriptAppended), "the result of a refused call"
@@ -142,19 +162,25 @@ class RunEndpoint(McpService):
         """Make a recorded call, and record its result."""
         parts, tools = self._parts, self._profile.config.tools
         try:
-            tool, arguments = parts.tools.read(called.tool_name or "", called.arguments or "", tools)
-            bench = parts.completion.bench(parts.assignment.request, parts.place, called.credentials or ())
+            tool, arguments = parts.mcp.tools.read(called.tool_name or "", called.arguments or "", tools)
+            servers = parts.mcp.servers_of(called, partial(self._elicit, made, called), partial(self._report, made))
+            bench = parts.completion.bench(parts.assignment.request, parts.place, called.credentials or (), servers)
             result = parts.completion.masked(await tool.call(arguments, bench))
             parts.place.sandbox.note(result)
         except ToolRefused as refused:
             result = ToolResult(content=parts.mask.hide(str(refused)), is_error=True)
         except asyncio.CancelledError:
+            if made.asking:  # its result is recorded after the answer
+                raise
             withdrawn = unmade_result(made.id, WITHDRAWN, interrupted=True)
             with suppress(RunOver):
                 await self._to_its_end(parts.transcript.ended(made, withdrawn))
             raise
+        finally:
+            parts.activity.progressed(made.id, made.tool, "")
         result = replace(result, content=preface + result.content)
-        steps: tuple[run.RunStep, ...] = (*parts.place.sandbox.unrecorded(), tool_result(called, result))
+        before = (*parts.mcp.unrecorded(), *parts.place.sandbox.unrecorded())
+        steps: tuple[run.RunStep, ...] = (*before, tool_result(called, result))
         if result.shown is not None:
             labels = policy_labels(self._profile)
             steps += (to_evidence(parts.ids, result.shown, "tool", labels, tool_call_id=called.tool_call_id),)
@@ -179,6 +205,7 @@ class RunEndpoint(McpService):
         if arguments is None:
             await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
             return ToolResult(content=ERASED, is_error=True)
+        await parts.mcp.prepare((known.tool_name or "",))
         called, *results = parts.requested.allowed(self._profile, known, arguments)
         assert isinstance(called, run.ToolCalled), "an allowed call"
         return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
@@ -188,18 +215,57 @@ class RunEndpoint(McpService):
 
         One call after another, because two may not wait for the same ask.
         """
-        parts, asks = self._parts, self._profile.asks
+        parts = self._parts
         async with self._asking:
             known = parts.permissions.asked_before("mcp", ask.tool_name or "", ask.arguments or "")
             if known is None:
-                hold_ms = HOLD_MS if asks is None or asks.hold_ms is None else asks.hold_ms
-                known = replace(ask, origin="mcp", hold_until_ms=parts.clock.now() + hold_ms)
+                known = replace(ask, origin="mcp", hold_until_ms=self._hold_until_ms())
                 steps = await parts.requested.with_answers(parts.assignment, (known,))
                 await self._to_its_end(parts.transcript.record(*parts.transcript.words(), *steps))
             made.id = known.tool_call_id or made.id
             asked = AskedCall(known, parts.transcript)
             parts.permissions.wait_for(asked)
             return asked
+
+    # Questions of MCP servers
+
+    def remember(self, progress: RunProgress) -> None:
+        """Keep the answers to questions of calls that were interrupted, for the same questions of later calls."""
+        answers = {answer.ask_id: answer for answer in progress.answers}
+        self._answers += [(ask, answers[ask.ask_id]) for ask in progress.elicited if ask.ask_id in answers]
+
+    async def _elicit(self, made: EndpointCall, called: run.ToolCalled, question: McpQuestion) -> dict[str, Any] | None:
+        """Ask a person for an MCP server. Return the values, None for a refusal. Raise as ``_call``."""
+        parts, server = self._parts, self._parts.mcp.tools.server_of(called.tool_name or "") or ""
+        shown = shown_question(question.message, question.requested_schema, parts.mask)
+        if shown is None or len(open_asks(parts.transcript.progress)) >= ASKS_MAX:
+            return None
+        same = (called.tool_name, shown.title, shown.form)
+        for given in self._answers:
+            if (given[0].tool_name, given[0].title, given[0].form) == same:
+                self._answers.remove(given)
+                return values_of(shown, given[1])
+        ask = elicited(called, server, shown, self._profile.asks, parts.ids, parts.clock)
+        asked = Elicited(replace(ask, hold_until_ms=self._hold_until_ms()))
+        made.asking = True
+        await self._to_its_end(parts.transcript.record(*parts.mcp.unrecorded(), asked.ask))
+        parts.permissions.wait_for(asked)
+        try:
+            answer = await asked.chosen
+        finally:
+            asked.chosen.cancel()
+        made.asking = False
+        return values_of(shown, answer)
+
+    def _hold_until_ms(self) -> int:
+        asks = self._profile.asks
+        return self._parts.clock.now() + (HOLD_MS if asks is None or asks.hold_ms is None else asks.hold_ms)
+
+    def _report(self, made: EndpointCall, done: float, total: float | None, message: str) -> None:
+        """Show the progress of a call, to those who watch the run and to the agent."""
+        share = f"{done:g}" if total is None else f"{done:g}/{total:g}"
+        made.line = self._parts.mask.hide(one_line(clean(message)))[:LINE_CHARS_MAX]
+        self._parts.activity.progressed(made.id, made.tool, f"{share} {made.line}".rstrip())
 
     async def _to_its_end(self, recording: Coroutine[Any, Any, None]) -> None:
         """Record to the end, also if the agent hangs up meanwhile, so that it is known what was recorded."""
@@ -213,13 +279,28 @@ class RunEndpoint(McpService):
             raise
 
 
-async def _show_time(call: ServedCall) -> None:
+async def _show_time(call: ServedCall, made: EndpointCall) -> None:
     """Show an agent that waits for long that its call is alive."""
     seconds = 0.0
     while call.shows_progress:
         await asyncio.sleep(PROGRESS_SECONDS)
         seconds += PROGRESS_SECONDS
-        await call.progress(seconds, f"Waiting for {seconds:g} s.")
+        await call.progress(seconds, made.line or f"Waiting for {seconds:g} s.")
+
+
+class Elicited:
+    """The question of an MCP server during a call (``permissions.EndpointAsk``)."""
+
+    def __init__(self, ask: run.RunAsked) -> None:
+        self.ask = ask
+        self.chosen: asyncio.Future[run.RunAnswered] = asyncio.get_running_loop().create_future()
+
+    async def decide(self, answer: run.RunAnswered) -> None:
+        """Hand an answer over; see ``EndpointAsk``."""
+        if answer.cause == "expiry" and self.ask.on_expiry == "cancel":
+            raise ExpiredAsk
+        if not self.chosen.done():
+            self.chosen.set_result(answer)
 
 
 class AskedCall:

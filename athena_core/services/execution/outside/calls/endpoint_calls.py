@@ -33,6 +33,10 @@ class EndpointCall:
     open: bool = False
     """True if the record has the call and no result of it."""
     reported: bool = False
+    asking: bool = False
+    """True while its MCP server asks a person."""
+    line: str = ""
+    """The last progress that its MCP server reported."""
 
 
 class EndpointCalls:
