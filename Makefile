@@ -106,7 +106,7 @@ $(AGENTS)/%/.ready: tests/agents/%/package-lock.json
 	@cd $(AGENTS)/$* && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-mcp: $(READY) $(patsubst tests/mcp/%/package.json,$(MCP)/%/.ready,$(wildcard tests/mcp/*/package.json)) ## Install MCP servers from npm (60 MB), and call them and others
+mcp: $(READY) $(patsubst tests/mcp/%/package.json,$(MCP)/%/.ready,$(wildcard tests/mcp/*/package.json)) ## Install MCP servers and the conformance suite from npm (120 MB), and try them
 	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/mcp
 
 $(MCP)/%/.ready: tests/mcp/%/package-lock.json

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -114,11 +115,15 @@ class McpRequest(NamedTuple):
         return value
 
     def answers(self) -> dict[str, ElicitationAnswer]:
-        """Return the answers to elicitations. Raise ServedError."""
-        try:
-            return msgspec.convert(self.params.get("inputResponses") or {}, dict[str, ElicitationAnswer])
-        except msgspec.ValidationError as error:
-            raise ServedError(INVALID_PARAMS, f"params.inputResponses: {error}.".replace("`", "'")) from None
+        """Return the answers to elicitations. Ignore others, as the protocol demands. Raise ServedError."""
+        given = self.params.get("inputResponses") or {}
+        if not isinstance(given, dict):
+            raise ServedError(INVALID_PARAMS, "params.inputResponses must be an object.")
+        answers = {}
+        for key, answer in given.items():
+            with suppress(msgspec.ValidationError):
+                answers[key] = msgspec.convert(answer, ElicitationAnswer)
+        return answers
 
 
 _decode = msgspec.json.Decoder(ServedMessage).decode

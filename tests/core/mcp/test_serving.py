@@ -313,8 +313,14 @@ async def test_a_call_that_needs_a_person_is_repeated_with_the_answers() -> None
     assert client.service.calls[-1].state == "s1"
 
 
-async def test_answers_of_a_wrong_form_are_refused() -> None:
-    answer = await Client().new("tools/call", {"name": "ask", "inputResponses": {"who": {"action": "perhaps"}}})
+@pytest.mark.parametrize("answer", [{"action": "perhaps"}, {}, 7, None, {"role": "assistant"}])
+async def test_an_answer_of_a_wrong_form_is_asked_for_again(answer: object) -> None:
+    again = await Client().new("tools/call", {"name": "ask", "inputResponses": {"who": answer}}, elicitation={})
+    assert again.result["resultType"] == "input_required"
+
+
+async def test_answers_must_be_an_object() -> None:
+    answer = await Client().new("tools/call", {"name": "ask", "inputResponses": ["who"]})
     assert (answer.status, answer.error["code"]) == (400, -32602)
 
 
