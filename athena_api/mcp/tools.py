@@ -51,9 +51,7 @@ def tools() -> Mapping[str, ApiTool]:
     found: dict[str, ApiTool] = {}
     for name, words in WORDS.items():
         if name == WAIT_FOR_RUN:
-            found[name] = _tool(
-                name, waited_on, ToolInput({"required": ["runId"]}, (), frozenset(), frozenset()), words
-            )
+            found[name] = _tool(name, waited_on, OF_WAIT, words)
         else:
             row = rows.pop(name)
             found[name] = _tool(name, row, inputs[row.id], words)
