@@ -1,0 +1,51 @@
+"""Real coding agents as callers: each starts a run of Athena at ``/mcp`` and reads its answer."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from athena_cli.agent_check.scripted.model import AgentModel, Offers
+from athena_cli.agent_check.scripted.model_server import ScriptedServer
+from tests.support.calling_agents import CONFIGURE, Doorway, run_agent
+from tests.support.real_agents import REAL_AGENTS
+from tests.support.server import Server
+from tests.support.token_server import TOKENS_ONLY, put_token
+
+LAST_WORDS = "answered"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("callers"), **TOKENS_ONLY) as server:
+        yield server
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stdio", [False, True], ids=["http", "stdio"])
+@pytest.mark.parametrize("name", CONFIGURE)
+def test_an_agent_starts_a_run_and_reads_its_answer(server: Server, tmp_path: Path, name: str, stdio: bool) -> None:
+    if not REAL_AGENTS[name].installed:
+        pytest.skip(f"{name} is not installed (make .agents/{name}/.ready)")
+    task = f"pears for {name} by {'stdio' if stdio else 'http'}"
+    model = AgentModel((Offers("start_run", {"input": task}), LAST_WORDS))
+    door = Doorway(server.url, put_token(server).text, stdio)
+
+    async def work() -> str:
+        async with ScriptedServer(model.answer) as scripts:
+            ended = await asyncio.to_thread(run_agent, name, tmp_path, door, scripts.url)
+        assert ended.returncode == 0, ended.stderr[-2_000:]
+        assert not scripts.problems
+        return ended.stdout
+
+    said = asyncio.run(work())
+    assert any(f"Echo: user: {task}" in asked.raw for asked in model.asked), "its model never saw the answer"
+    assert LAST_WORDS in said
+    token = put_token(server, "ann").text
+    runs = server.client(authorization=f"Bearer {token}").items("/runs")
+    (run,) = [run for run in runs if run.get("inputPreview") == task]
+    (created,) = server.client(authorization=f"Bearer {token}").events(runId=run["runId"], types="run.created")
+    assert run["status"] == "completed"
+    assert created
