@@ -102,7 +102,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "redact": erasure.redact,
     "worker": server.worker,
     "api serve": server.serve,
-    "mcp": mcp.mcp,
+    "mcp": mcp.serve_mcp,
     "api contracts": server.contracts,
 }
 """The hand-written commands. All others are generated from the table of operations (``operation_command.py``)."""

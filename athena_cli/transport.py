@@ -249,7 +249,7 @@ async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterato
 
 @asynccontextmanager
 async def connect_http(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """Yield the HTTP client of the transport that the settings choose, for what is not an operation of the API.
+    """Yield the HTTP client of the transport that the settings choose, for paths outside of the API.
 
     It works on an existing log only. A response may stay silent for as long as it takes. Raise Misused.
     """

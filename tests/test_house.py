@@ -392,6 +392,7 @@ NO_NOUN = {
     "athena_cli/commands/demo.py": "a plane for visitors, not a record in it",
     "athena_cli/commands/doctor.py": "the set-up around the log, not a record in it",
     "athena_cli/commands/init.py": "the first set-up: a model, its settings and a first profile",
+    "athena_cli/commands/mcp.py": "a program beside the server, for one client of it",
     "athena_cli/commands/server.py": "the programs: server, worker, the document of the API",
     "athena_api/dashboard/src/pages/run.tsx": "one run, beside the list of them",
     "athena_api/dashboard/src/pages/system.tsx": "the server: health, views, workers, limits",

@@ -6,7 +6,7 @@ from athena_cli.client import ConnectionOptions, settings_of
 from athena_cli.render import note
 
 
-def mcp(*, connection: ConnectionOptions | None = None) -> None:
+def serve_mcp(*, connection: ConnectionOptions | None = None) -> None:
     """Serve the tools of this plane to an MCP client on standard input and output, until its input ends.
 
     An MCP client, such as a desktop app or a coding agent, starts this command. Messages go to `/mcp` of the server.
@@ -17,7 +17,7 @@ def mcp(*, connection: ConnectionOptions | None = None) -> None:
     """
     import asyncio
 
-    from athena_cli.mcp_bridge import McpBridge
+    from athena_cli.mcp.bridge import McpBridge
     from athena_cli.transport import connect_http
 
     settings = settings_of(connection)

@@ -144,4 +144,4 @@ CONFIGURE: Mapping[str, Callable[[Path, Doorway, Mapping[str, str]], Invocation]
     "claude": claude,
     "gemini": gemini,
 }
-"""How each agent is told of the server and of its task, and started."""
+"""The configuration and the start of each agent."""

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
-from uuid import uuid4
 
 import httpx2
 import msgspec
@@ -20,6 +19,7 @@ import msgspec
 from athena_cli.exit_codes import Exit, Unreachable
 from athena_cli.render import note
 from athena_cli.transport import RETRY_SECONDS, START
+from athena_core.clock import SystemIds
 from athena_core.errors import AthenaError
 from athena_core.mcp.client.events import EventReader, EventTooLarge
 from athena_core.mcp.client.http import header_value
@@ -36,6 +36,7 @@ OPEN_MAX = 64
 """Messages that are answered at a time. Further ones wait."""
 GRACE_SECONDS = 2.0
 """How long open requests may still be answered after standard input ended."""
+NONCE_BYTES = 16
 PAUSE_SECONDS = 0.1
 ACCEPT = "application/json, text/event-stream"
 STDIN, STDOUT = 0, 1
@@ -65,7 +66,7 @@ class McpBridge:
 
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http
-        self._process = uuid4().hex
+        self._process = SystemIds().salt(NONCE_BYTES).hex()
         self._session: dict[str, str] = {}
         self._open: dict[int | str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
