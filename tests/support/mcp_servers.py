@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.fake_mcp import SWITCHES
@@ -31,6 +32,16 @@ def mcp_servers_file(directory: Path, servers: Mapping[str, Mapping[str, object]
     path.write_text("\n".join((*lines, "")))
     path.chmod(0o600)
     return path
+
+
+def processes(word: str) -> list[int]:
+    """Return the processes that have a word in their arguments."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if word.encode() in (place / "cmdline").read_bytes():
+                found.append(int(place.name))
+    return found
 
 
 def _toml(value: object) -> str:

@@ -8,7 +8,7 @@ import re
 import resource
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -25,7 +25,7 @@ from athena_core.mcp.tool_names import public_name
 from athena_core.system.process import Child
 from tests.scale import SCALE
 from tests.support.fake_mcp_http import FakeMcpHttp, fake_mcp_http
-from tests.support.mcp_servers import fake_command
+from tests.support.mcp_servers import fake_command, processes
 
 pytestmark = pytest.mark.anyio
 
@@ -262,17 +262,7 @@ async def test_no_process_of_a_server_is_left(switch: str, tmp_path: Path) -> No
     with wired(STDIO, switch.format(log=log), f"log={log}") as wire:
         await outcome(wire, SHORT)
     assert log.exists()
-    assert not running(str(log))
-
-
-def running(word: str) -> list[int]:
-    """Return the processes that have a word in their arguments."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if word.encode() in (place / "cmdline").read_bytes():
-                found.append(int(place.name))
-    return found
+    assert not processes(str(log))
 
 
 async def test_words_of_a_listing_cannot_act() -> None:
