@@ -23,7 +23,7 @@ from athena_core.enums import AskOrigin
 from athena_core.log.codec import SALT_BYTES
 from athena_core.providers.mask import Mask
 from athena_core.services.asks.rules import PermissionRules
-from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, ShownQuestion, shown_question
+from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, ShownQuestion
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, TranscriptCall
 from athena_core.services.execution.outside.calls.call_records import (
     ARGUMENTS_CHARS_MAX,
@@ -33,7 +33,7 @@ from athena_core.services.execution.outside.calls.call_records import (
     unmade_result,
 )
 from athena_core.services.execution.outside.questions import TOOL as QUESTION
-from athena_core.services.execution.outside.questions import answered
+from athena_core.services.execution.outside.questions import answered, shown_form
 from athena_core.services.execution.performer import RunRecorder
 from athena_core.services.execution.progress import DECLINED, REFUSED, UNANSWERED, RunAssignment, open_asks
 from athena_core.services.execution.requested_calls import (
@@ -228,8 +228,7 @@ class Permissions:
 
         A form that people cannot be shown is declined. Raise RunOver, LeaseLost, AskLimit.
         """
-        form = question.mode == "form"
-        shown = shown_question(question.message, question.requested_schema, self._mask) if form else None
+        shown = shown_form(question, self._mask)
         if shown is None:
             return _always(None)
         arguments = shown.arguments

@@ -1,11 +1,19 @@
 """Questions of an outside agent: how they stand in the record, and the record of an answer."""
 
+from athena_core.agents.acp_messages import FormQuestion
 from athena_core.domain import run
+from athena_core.providers.mask import Mask
+from athena_core.services.execution.mcp.forms import ShownQuestion, shown_question
 from athena_core.services.execution.progress import answer_text
 from athena_core.tools.ask_user import SPEC as ASK_USER
 
 TOOL = ASK_USER.name
 """The name of a question in the record. A profile that lists this tool offers questions to its agent."""
+
+
+def shown_form(question: FormQuestion, mask: Mask) -> ShownQuestion | None:
+    """Return a question with a form, without secrets; None for an address, and if people cannot be shown its form."""
+    return shown_question(question.message, question.requested_schema, mask) if question.mode == "form" else None
 
 
 def answered(ask: run.RunAsked, answer: run.RunAnswered) -> run.TranscriptAppended:

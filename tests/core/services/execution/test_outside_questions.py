@@ -4,9 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from athena_core.agents.acp_messages import FormQuestion
 from athena_core.providers.mask import Mask
 from athena_core.services.execution.mcp.forms import ShownQuestion, shown_question
+from athena_core.services.execution.outside.questions import shown_form
 from athena_core.tools.ask_user import form_problems
 
 CLAUDE = {
@@ -54,7 +57,7 @@ MANY = {
 LONG = {"type": "string", "description": "x" * 999}
 
 
-def shown(schema: Any, message: str = "Which one?", **fields: Any) -> ShownQuestion | None:
+def shown(schema: Any, message: str = "Which one?") -> ShownQuestion | None:
     return shown_question(message, schema, Mask(("a-secret-of-the-plane",)))
 
 
@@ -111,7 +114,7 @@ def test_secrets_are_not_shown() -> None:
 def test_a_question_without_words_has_some() -> None:
     found = shown(CLAUDE, "")
     assert found is not None
-    assert found.title == "The agent needs an answer."
+    assert found.title == "An answer is needed."
 
 
 @pytest.mark.parametrize(
@@ -133,4 +136,6 @@ def test_a_form_that_people_cannot_be_shown_is_none(schema: Any) -> None:
 
 
 def test_an_address_is_not_shown() -> None:
-    assert shown(CLAUDE, mode="url") is None
+    question = FormQuestion(session_id="s", message="Which one?", requested_schema=CLAUDE)
+    assert shown_form(question, Mask()) is not None
+    assert shown_form(replace(question, mode="url"), Mask()) is None
