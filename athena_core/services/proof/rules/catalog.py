@@ -3,9 +3,12 @@
 And of MCP servers, whose tools are listed and accepted.
 """
 
+from athena_core.definitions.mcp_tools import approval_of_tool
 from athena_core.domain import anchor, directive, memory, profile, run, session, template, workflow, workflow_run
 from athena_core.domain.mcp_server import McpServerAccepted, McpServerListed, stream_of
+from athena_core.enums import Approval
 from athena_core.event import Event
+from athena_core.mcp.tool_names import public_name
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import RuleSet, follow, rule
 
@@ -58,9 +61,15 @@ class AnchorRules(RuleSet):
 
 
 class McpServerRules(RuleSet):
-    """The tools that MCP servers listed and that were ever accepted, as pairs of name and SHA-256, by server."""
+    """The tools that MCP servers listed and that were ever accepted, as pairs of name and SHA-256, by server.
+
+    And the approval of each tool that an open run is bound to, by its public name.
+    """
 
     def __init__(self) -> None:
+        self._approvals: dict[str, dict[str, Approval]] = {}
+        self._unasked: dict[str, set[str]] = {}
+        """Calls of open runs that were not asked for, although the profile demands that."""
         self._listed: dict[str, set[tuple[str, str]]] = {}
         self._accepted: dict[str, set[tuple[str, str]]] = {}
 
@@ -92,6 +101,42 @@ class McpServerRules(RuleSet):
     def mcp_attached(self, row: Row, event: run.McpAttached) -> str | None:
         """An MCP server is attached to a run only after it was listed."""
         return None if event.server in self._listed else f"{row.stream} has the MCP server {event.server}, never listed"
+
+    @rule(run.TranscriptAppended)
+    def mcp_approvals(self, row: Row, event: run.TranscriptAppended) -> str | None:
+        """A call of a tool of an MCP server has a result only if the profile allows it, or a person was asked.
+
+        A run that ends with a turn keeps the calls of that turn as they were requested, without results.
+        """
+        if event.kind != "tool-result" or event.tool_call_id not in self._unasked.get(row.stream, ()):
+            return None
+        return f"{row.stream} made the call {event.tool_call_id}, but its profile demands an ask or denies it"
+
+    @follow(run.ToolCalled)
+    def request(self, row: Row, event: run.ToolCalled) -> None:
+        """Record a call that was not asked for, although the profile demands that."""
+        approval = self._approvals.get(row.stream, {}).get(event.tool_name or "", "allow")
+        if event.refused is None and (approval == "deny" or (approval == "ask" and event.ask_id is None)):
+            self._unasked.setdefault(row.stream, set()).add(event.tool_call_id)
+
+    @follow(run.RunCreated)
+    def bind(self, row: Row, event: run.RunCreated) -> None:
+        """Record the approvals of the tools that a run is bound to."""
+        named = event.harness_profile_snapshot.mcp or {}
+        approvals = {
+            public_name(server, tool): approval_of_tool(named[server], tool)
+            for server, tools in (event.mcp_tools or {}).items()
+            if server in named
+            for tool in tools
+        }
+        if approvals:
+            self._approvals[row.stream] = approvals
+
+    @follow(*run.ENDINGS)
+    def end(self, row: Row, event: Event) -> None:
+        """Forget an ended run."""
+        self._approvals.pop(row.stream, None)
+        self._unasked.pop(row.stream, None)
 
     @follow(McpServerListed, McpServerAccepted)
     def advance(self, row: Row, event: McpServerListed | McpServerAccepted) -> None:

@@ -67,6 +67,8 @@ from tests.support.forged_log import (
     run_to_the_end,
     whole_lives,
 )
+from tests.support.mcp_breaches import MCP_BREACHES
+from tests.support.mcp_breaches import legal as legal_mcp
 from tests.support.token_breaches import TOKEN_BREACHES
 from tests.support.token_breaches import legal as legal_tokens
 from tests.support.workspace_breaches import WORKSPACE_BREACHES
@@ -1226,6 +1228,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     *TOKEN_BREACHES,
     *WORKSPACE_BREACHES,
     *AGENT_BREACHES,
+    *MCP_BREACHES,
 )
 
 
@@ -1245,7 +1248,7 @@ def test_a_breach_is_found(
     assert f"[{rule}]" in str(report.violations[0])
 
 
-@pytest.mark.parametrize("legal", [legal_tokens, legal_workspaces, legal_agents])
+@pytest.mark.parametrize("legal", [legal_tokens, legal_workspaces, legal_agents, legal_mcp])
 def test_what_a_plane_writes_breaks_no_rule_of(legal: Callable[[Forge], None], forge: Forge) -> None:
     legal(forge)
     assert forge.report().violations == ()
