@@ -99,7 +99,7 @@ class CallReceiver:
         except Exception as error:  # noqa: BLE001 - raised by the call
             self._fail(error)
             return FormAnswer("cancel")
-        return FormAnswer("decline") if values is None else FormAnswer("accept", values)
+        return FormAnswer("decline") if values is None else FormAnswer("accept", question.with_defaults(values))
 
     def finish(self) -> None:
         """Cancel the questions that are still open once the call has ended."""
@@ -330,6 +330,7 @@ class McpClient:
         self._wire.version = self.protocol_version = found.protocol_version
         self.server_info = found.server_info or self.server_info
         await self._wire.notify("notifications/initialized")
+        self._wire.listen()
 
     def _capabilities(self) -> dict[str, Any]:
         return {"elicitation": {"form": {}}} if self._asks else {}

@@ -1,6 +1,8 @@
 """Server-sent events of an answer, with a limit for each."""
 
-EVENT_LINE = b"data"
+ID_BYTES_MAX = 1_024
+RETRY_SECONDS_MAX = 10.0
+"""Longest wait before a stream is taken up again, whatever the server says."""
 
 
 class EventTooLarge(Exception):
@@ -11,6 +13,10 @@ class EventReader:
     """Collects the data of events from pieces of any size. Comments and other fields are dropped."""
 
     def __init__(self, bytes_max: int) -> None:
+        self.last_id = ""
+        """The id of the last event that has one. With it the stream can be taken up again."""
+        self.retry_seconds = 1.0
+        """Wait before the stream is taken up again."""
         self._bytes_max = bytes_max
         self._line = bytearray()
         self._data: list[bytes] = []
@@ -34,6 +40,11 @@ class EventReader:
             raise EventTooLarge
         return events
 
+    def restart(self) -> None:
+        """Forget an event that was not complete: the stream broke."""
+        self._line.clear()
+        self._data, self._size = [], 0
+
     def _take(self, events: list[bytes]) -> None:
         line = bytes(self._line)
         if not line:
@@ -41,10 +52,17 @@ class EventReader:
                 events.append(b"\n".join(self._data))
             self._data, self._size = [], 0
             return
-        name, _, value = line.partition(b":")
-        if name == EVENT_LINE:
-            value = value.removeprefix(b" ")
-            self._size += len(value) + 1
-            if self._size > self._bytes_max:
-                raise EventTooLarge
-            self._data.append(value)
+        name, _, found = line.partition(b":")
+        value = found.removeprefix(b" ")
+        match name:
+            case b"data":
+                self._size += len(value) + 1
+                if self._size > self._bytes_max:
+                    raise EventTooLarge
+                self._data.append(value)
+            case b"id" if len(value) <= ID_BYTES_MAX and value.decode(errors="replace").isprintable():
+                self.last_id = value.decode(errors="replace") if value.isascii() else ""
+            case b"retry" if value.isdigit():
+                self.retry_seconds = min(int(value[:9]) / 1_000, RETRY_SECONDS_MAX)
+            case _:
+                pass

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -17,26 +17,20 @@ import httpx2
 import msgspec
 from msgspec import UNSET, Raw
 
-from athena_core.mcp.client.events import EventReader, EventTooLarge
 from athena_core.mcp.client.failure import WORDS_MAX, FailureCode, McpFailure
 from athena_core.mcp.client.listing import annotated
+from athena_core.mcp.client.server_side import ServerSide
+from athena_core.mcp.client.streams import ServerStream
 from athena_core.mcp.client.wire import (
     CANCELLED,
     CLOSE_SECONDS,
-    ELICIT,
     LIMITS,
-    MESSAGES_MAX,
-    PING,
-    PROGRESS,
-    SERVER_REQUESTS_MAX,
-    TOOLS_CHANGED,
     Receiver,
     Transport,
 )
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.mcp.versions import MODERN
 from athena_core.rpc.peer import (
-    METHOD_NOT_FOUND,
     PARSE_ERRORS,
     ProtocolBroken,
     RequestFailed,
@@ -48,6 +42,10 @@ from athena_core.text import preview
 
 CONNECT_SECONDS = 10.0
 ADDRESSES_TRIED_MAX = 3
+RESUMES_MAX = 16
+"""How often a stream is taken up again."""
+EVENTS: Final = "text/event-stream"
+STREAM: Final = {"accept": EVENTS}
 SESSION_CHARS_MAX = 1_024
 ERROR_BODY_BYTES_MAX = 1 << 20
 CODES: Final[dict[str, FailureCode]] = {"invalid-json": "invalid-json", "unknown-answer": "unknown-answer"}
@@ -84,11 +82,12 @@ class HttpWire:
         self._name = ""
         self._hide: Callable[[str], str] = str
         self._changed: Callable[[], None] = lambda: None
+        self._side = ServerSide(self._changed)
         self._session: str | None = None
         self._next = 0
         self._open = 0
         self._params: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {}
-        self._last_words: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @cached_property
@@ -104,7 +103,8 @@ class HttpWire:
 
     async def open(self, name: str, hide: Callable[[str], str], changed: Callable[[], None]) -> None:
         """Note whom it is about. The first request connects."""
-        self._name, self._hide, self._changed = name, hide, changed
+        self._name, self._hide, self._side = name, hide, ServerSide(changed)
+        self._changed = changed
 
     async def reopen(self) -> bool:
         """Return True: nothing ended."""
@@ -125,15 +125,57 @@ class HttpWire:
         self._next += 1
         self._open += 1
         message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        receivers = [receiver] if receiver is not None else []
+        stream = self._stream(ServerSide(self._changed, receivers))
+        self._side.receivers += receivers
         try:
             async with self._post(message, self._routing(method, params)) as response:
-                return await self._answer(response, number, method, receiver)
+                found = await self._answer(response, number, method, stream)
+            return found if found is not None else await self._resumed(number, method, stream)
         except asyncio.CancelledError:
             if self.version != MODERN and method != "initialize":
                 self._say_later(CANCELLED, {"requestId": number})
             raise
         finally:
             self._open -= 1
+            stream.close()
+            for one in receivers:
+                self._side.receivers.remove(one)
+
+    async def _resumed(self, number: int, method: str, stream: ServerStream) -> Raw:
+        """Take up a stream that ended without the answer, as servers may close it meanwhile (2025-11-25)."""
+        for _ in range(RESUMES_MAX):
+            if not stream.last_id or self.version == MODERN:
+                break
+            await stream.wait()
+            async with self._exchange("GET", None, STREAM | {"last-event-id": stream.last_id}) as response:
+                if (found := await self._answer(response, number, method, stream)) is not None:
+                    return found
+        raise self._failure("ended", f"It closed the stream without an answer to {method}.")
+
+    def listen(self) -> None:
+        """Open the stream on which a server says what concerns no request. Servers may refuse it."""
+        self._background(self._listen())
+
+    async def _listen(self) -> None:
+        stream = self._stream(self._side)
+        try:
+            with suppress(McpFailure, RequestFailed, ProtocolBroken):
+                for _ in range(RESUMES_MAX):
+                    headers = STREAM | ({"last-event-id": stream.last_id} if stream.last_id else {})
+                    async with self._exchange("GET", None, headers) as response:
+                        if response.status_code != 200 or _kind(response) != EVENTS or _is_compressed(response):
+                            return
+                        async with aclosing(stream.messages(response)) as messages:
+                            async for message in messages:
+                                if message.method is not UNSET:
+                                    await stream.take(message)
+                    await stream.wait()
+        finally:
+            stream.close()
+
+    def _stream(self, side: ServerSide) -> ServerStream:
+        return ServerStream(self._name, side, self._send)
 
     async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
         """Send a notification."""
@@ -150,8 +192,10 @@ class HttpWire:
                     async with self._exchange("DELETE", None, {}):
                         pass
         self.ended = self.ended or self._failure("ended", "Athena ended it.")
-        for task in self._last_words:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if "_client" in self.__dict__:
             with suppress(httpx2.HTTPError, OSError):
                 await self._client.aclose()
@@ -185,9 +229,12 @@ class HttpWire:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self.notify(method, params)
 
-        task = asyncio.get_running_loop().create_task(say())
-        self._last_words.add(task)
-        task.add_done_callback(self._last_words.discard)
+        self._background(say())
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     @asynccontextmanager
     async def _post(self, message: dict[str, Any], routing: dict[str, str]) -> AsyncIterator[httpx2.Response]:
@@ -237,25 +284,28 @@ class HttpWire:
 
     # Answers
 
-    async def _answer(self, response: httpx2.Response, number: int, method: str, receiver: Receiver | None) -> Raw:
-        status = response.status_code
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in {"", "identity"}:
+    async def _answer(self, response: httpx2.Response, number: int, method: str, stream: ServerStream) -> Raw | None:
+        """Return the answer to a request; None if a stream ended without it."""
+        status, kind = response.status_code, _kind(response)
+        if _is_compressed(response):
             raise self._failure("invalid-message", "It compressed its answer, which was not offered.")
         if not 200 <= status < 300:
             body = await self._body(response, ERROR_BODY_BYTES_MAX) if kind == "application/json" else b""
             self._check_status(response, body)
         if method == "initialize":
             self._keep_session(response)
-        if kind == "text/event-stream":
-            return await self._events(response, number, method, receiver)
-        if kind != "application/json":
-            detail = f"Its answer to {method} has status {status} and is neither JSON nor a stream of events."
-            raise self._failure("invalid-message", detail)
-        body = await self._body(response, LIMITS.line_bytes)
-        with self._reading():
-            found = self._result(read_message(body, LIMITS), number)
+        with _Reading(self._name):
+            if kind == EVENTS:
+                async with aclosing(stream.messages(response)) as messages:
+                    async for message in messages:
+                        if (found := _result(message, number)) is not None:
+                            return found
+                        await stream.take(message)
+                return None
+            if kind != "application/json":
+                detail = f"Its answer to {method} has status {status} and is neither JSON nor a stream of events."
+                raise self._failure("invalid-message", detail)
+            found = _result(read_message(await self._body(response, LIMITS.line_bytes), LIMITS), number)
         if found is None:
             raise self._failure("invalid-message", f"It sent another message than an answer to {method}.")
         return found
@@ -294,82 +344,6 @@ class HttpWire:
             raise RequestFailed(error.code, error.message, error.data)
         raise self._failure("http-status", f"It answered with status {status}.")
 
-    async def _events(self, response: httpx2.Response, number: int, method: str, receiver: Receiver | None) -> Raw:
-        """Read a stream of events up to the answer. Questions are answered meanwhile."""
-        reader = EventReader(LIMITS.line_bytes)
-        seen = 0
-        asking: set[asyncio.Task[None]] = set()
-        try:
-            async with aclosing(response.aiter_raw()) as pieces:
-                async for piece in pieces:
-                    try:
-                        events = reader.more(piece)
-                    except EventTooLarge:
-                        detail = f"It sent an event of more than {LIMITS.line_bytes} bytes."
-                        raise self._failure("line-too-long", detail) from None
-                    for event in events:
-                        seen += 1
-                        if seen > MESSAGES_MAX:
-                            detail = f"It sent more than {MESSAGES_MAX} messages without an answer."
-                            raise self._failure("flood", detail)
-                        with self._reading():
-                            message = read_message(event, LIMITS)
-                            found = self._result(message, number)
-                        if found is not None:
-                            return found
-                        self._take(message, receiver, asking)
-        finally:
-            for task in asking:
-                task.cancel()
-        raise self._failure("ended", f"It closed the stream without an answer to {method}.")
-
-    def _reading(self) -> "_Reading":
-        return _Reading(self._name)
-
-    def _result(self, message: RpcMessage, number: int) -> Raw | None:
-        """Return the result if the message answers the request, None if it is a request or notification."""
-        if message.method is not UNSET:
-            return None
-        if message.id != number or isinstance(message.id, bool):
-            if message.id is None and isinstance(message.error, RpcError):
-                raise RequestFailed(message.error.code, message.error.message, message.error.data)
-            raise ProtocolBroken("unknown-answer", "It answered a request that was never sent.")
-        if isinstance(message.error, RpcError):
-            raise RequestFailed(message.error.code, message.error.message, message.error.data)
-        if message.result is UNSET:
-            raise ProtocolBroken("invalid-message", "It sent an answer without a result.")
-        return Raw(bytes(message.result))
-
-    def _take(self, message: RpcMessage, receiver: Receiver | None, asking: set[asyncio.Task[None]]) -> None:
-        """Handle a request or a notification of the server."""
-        params = Raw(b"{}") if message.params is UNSET else Raw(bytes(message.params))
-        if message.id is not UNSET and message.id is not None:
-            if len(asking) >= SERVER_REQUESTS_MAX:
-                return  # an answer to each would be a flood of its own
-            task = asyncio.get_running_loop().create_task(
-                self._reply(message.id, str(message.method), params, receiver)
-            )
-            asking.add(task)
-            task.add_done_callback(asking.discard)
-        elif message.method == TOOLS_CHANGED:
-            self._changed()
-        elif message.method == PROGRESS and receiver is not None and receiver.token is not None:
-            receiver.progressed(params)
-
-    async def _reply(self, number: int | str, method: str, params: Raw, receiver: Receiver | None) -> None:
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": number}
-        try:
-            if method == PING:
-                answer["result"] = {}
-            elif method == ELICIT and receiver is not None:
-                answer["result"] = await receiver.asked(params)
-            else:
-                raise RequestFailed(METHOD_NOT_FOUND, f"Method not found: {preview(method, 100)}")
-        except RequestFailed as error:
-            answer["error"] = {"code": error.code, "message": error.message}
-        with suppress(McpFailure, RequestFailed):  # the call itself will fail
-            await self._send(answer)
-
     def _failure(self, code: FailureCode, detail: str) -> McpFailure:
         return McpFailure(self._name, code, preview(self._hide(detail), 2 * WORDS_MAX))
 
@@ -387,6 +361,31 @@ class _Reading:
         if isinstance(error, ProtocolBroken):
             code: FailureCode = CODES.get(error.ending.state, "invalid-message")
             raise McpFailure(self._name, code, error.ending.detail) from None
+
+
+def _kind(response: httpx2.Response) -> str:
+    """Return the media type of a response."""
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower()
+
+
+def _is_compressed(response: httpx2.Response) -> bool:
+    return response.headers.get("content-encoding", "").strip().lower() not in {"", "identity"}
+
+
+def _result(message: RpcMessage, number: int) -> Raw | None:
+    """Return the result if the message answers the request, None if it is a request or notification."""
+    if message.method is not UNSET:
+        return None
+    error = message.error if isinstance(message.error, RpcError) else None
+    known = message.id == number and not isinstance(message.id, bool)
+    if not known and (message.id is not None or error is None):
+        raise ProtocolBroken("unknown-answer", "It answered a request that was never sent.")
+    if error is not None:
+        raise RequestFailed(error.code, error.message, error.data)
+    if message.result is UNSET:
+        raise ProtocolBroken("invalid-message", "It sent an answer without a result.")
+    return Raw(bytes(message.result))
 
 
 def header_value(value: str) -> str:

@@ -25,6 +25,11 @@ class McpQuestion(NamedTuple):
     message: str
     requested_schema: dict[str, Any]
 
+    def with_defaults(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of the form, with the default of each field that was left out."""
+        fields = self.requested_schema["properties"]
+        return {name: field["default"] for name, field in fields.items() if "default" in field} | values
+
 
 Ask: TypeAlias = Callable[[McpQuestion], Awaitable[dict[str, Any] | None]]
 """Asks a person. It returns the values of the form, or None for a refusal. An exception ends the call."""

@@ -3,37 +3,27 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
-import msgspec
 from msgspec import Raw
 
 from athena_core.mcp.client.failure import WORDS_MAX, FailureCode, McpFailure
-from athena_core.mcp.client.messages import ProgressParams
+from athena_core.mcp.client.server_side import ServerSide
 from athena_core.mcp.client.wire import (
     CANCELLED,
-    ELICIT,
     LIMITS,
     MESSAGES_MAX,
-    PING,
-    PROGRESS,
-    TOOLS_CHANGED,
     Receiver,
     Transport,
 )
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.rpc.peer import (
-    METHOD_NOT_FOUND,
-    PARSE_ERRORS,
     CancelNotice,
     Ending,
     EndState,
-    Later,
     Peer,
     PeerEnded,
     ProtocolBroken,
-    RequestFailed,
     TooManyRequests,
 )
 from athena_core.system.process import CannotStart, Child
@@ -72,37 +62,6 @@ class CountedLines:
     async def write(self, data: bytes) -> None:
         """Write to its input."""
         await self._child.write(data)
-
-
-class ServerSide:
-    """The methods that a server may call, and whom they concern."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        """``changed`` notes that the tools of the server changed."""
-        self.receivers: list[Receiver] = []
-        self._changed = changed
-
-    async def request(self, method: str, params: Raw) -> Later:
-        """Accept a request of the server."""
-        if method == PING:
-            return _empty
-        if method != ELICIT:
-            raise RequestFailed(METHOD_NOT_FOUND, f"Method not found: {preview(method, 100)}")
-        asking = [receiver for receiver in self.receivers if receiver.asks]
-        if len(asking) != 1:  # nothing says which call asks
-            return _declined
-        return partial(asking[0].asked, params)
-
-    async def notification(self, method: str, params: Raw) -> None:
-        """Handle a notification of the server."""
-        if method == TOOLS_CHANGED:
-            self._changed()
-        elif method == PROGRESS:
-            with suppress(*PARSE_ERRORS):
-                token = msgspec.json.decode(params, type=ProgressParams).progress_token
-                for receiver in self.receivers:
-                    if receiver.token is not None and receiver.token == token:
-                        receiver.progressed(params)
 
 
 class StdioWire:
@@ -177,6 +136,9 @@ class StdioWire:
     def note_tools(self, tools: Sequence[McpTool]) -> None:
         """Do nothing: only HTTP repeats arguments in headers."""
 
+    def listen(self) -> None:
+        """Do nothing: a program can say something at any time."""
+
     async def notify(self, method: str) -> None:
         """Send a notification."""
         if self._peer is not None:
@@ -228,11 +190,3 @@ class StdioWire:
 
     def _words(self, text: str) -> str:
         return preview(self._hide(text[: 4 * WORDS_MAX]), WORDS_MAX)
-
-
-async def _empty() -> object:
-    return {}
-
-
-async def _declined() -> object:
-    return {"action": "decline"}

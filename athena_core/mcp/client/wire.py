@@ -76,6 +76,9 @@ class McpWire(Protocol):
         Raise RequestFailed, McpFailure.
         """
 
+    def listen(self) -> None:
+        """Let the server say something between calls, if it wants to. For versions with a handshake."""
+
     async def notify(self, method: str) -> None:
         """Send a notification. Raise McpFailure."""
 

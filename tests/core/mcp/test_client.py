@@ -54,6 +54,11 @@ async def red(question: McpQuestion) -> dict[str, Any] | None:
     return {"color": "red"}
 
 
+def methods(fake: FakeMcpHttp) -> dict[str, Any]:
+    """Return the last message of each method."""
+    return {one.body["method"]: one.body for one in fake.asked if one.body}
+
+
 def messages(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line)["message"] for line in path.read_text().splitlines()]
 
@@ -285,10 +290,9 @@ async def test_the_handshake_over_http_cancels_by_a_notification() -> None:
         with pytest.raises(McpFailure):
             await client.call("echo", {}, seconds=SHORT)
         async with asyncio.timeout(SECONDS):
-            while fake.asked[-1].body.get("method") != "notifications/cancelled":
+            while "notifications/cancelled" not in (sent := methods(fake)):
                 await asyncio.sleep(0.01)
-        number = next(one.body["id"] for one in fake.asked if one.body.get("method") == "tools/call")
-        assert fake.asked[-1].body["params"] == {"requestId": number}
+        assert sent["notifications/cancelled"]["params"] == {"requestId": sent["tools/call"]["id"]}
         await client.close()
 
 
