@@ -166,7 +166,7 @@ class HttpWire:
                     async with self._exchange("GET", None, headers) as response:
                         if response.status_code != 200 or _kind(response) != EVENTS or _is_compressed(response):
                             return
-                        async with aclosing(stream.messages(response)) as messages:
+                        async with aclosing(stream.messages(response.aiter_raw())) as messages:
                             async for message in messages:
                                 if message.method is not UNSET:
                                     await stream.take(message)
@@ -296,7 +296,7 @@ class HttpWire:
             self._keep_session(response)
         with _Reading(self._name):
             if kind == EVENTS:
-                async with aclosing(stream.messages(response)) as messages:
+                async with aclosing(stream.messages(response.aiter_raw())) as messages:
                     async for message in messages:
                         if (found := _result(message, number)) is not None:
                             return found

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
-import httpx2
 from msgspec import UNSET, Raw
 
 from athena_core.mcp.client.events import EventReader, EventTooLarge
@@ -37,9 +36,9 @@ class ServerStream:
         self._reader.restart()
         await asyncio.sleep(self._reader.retry_seconds)
 
-    async def messages(self, response: httpx2.Response) -> AsyncGenerator[RpcMessage]:
-        """Yield the messages of a response. Raise McpFailure, ProtocolBroken."""
-        async with aclosing(response.aiter_raw()) as pieces:
+    async def messages(self, response: AsyncGenerator[bytes]) -> AsyncGenerator[RpcMessage]:
+        """Yield the messages of a response, which is given as pieces. Raise McpFailure, ProtocolBroken."""
+        async with aclosing(response) as pieces:
             async for piece in pieces:
                 try:
                     events = self._reader.more(piece)
