@@ -15,6 +15,7 @@ import { DeadLetters } from "./pages/dead_letters";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
 import { LoginDialog, LogOut, SignIn } from "./pages/identity";
+import { McpServers } from "./pages/mcp_servers";
 import { Rejections } from "./pages/rejections";
 import { RunDetail } from "./pages/run";
 import { Runs } from "./pages/runs";
@@ -41,6 +42,7 @@ const PAGES: Readonly<Record<string, () => JSX.Element>> = {
   workflows: () => <Workflows key={route.value.id} />,
   workspaces: () => <Workspaces />,
   letters: () => <DeadLetters />,
+  mcp: () => <McpServers key={route.value.id} />,
   events: () => <Events />,
   system: () => <System />,
 };

@@ -26,6 +26,7 @@ from athena_cli.output.columns import TABLES, allowed_commands, allowed_files, p
 from athena_cli.output.tables import WIDE
 from athena_cli.output.views.agent_views import AGENTS
 from athena_cli.output.views.fleet_views import FLEET, HALT, HEALTH
+from athena_cli.output.views.mcp_views import MCP_SERVER, MCP_SERVERS
 from athena_cli.output.views.run_views import EXPLAINED, RUN
 from athena_cli.output.views.view import Listed, View, raw
 
@@ -131,6 +132,10 @@ STARTED_WORKFLOW = View(
 
 VIEWS: Mapping[str, View] = {
     "listAgents": AGENTS,
+    "listMcpServers": MCP_SERVERS,
+    "getMcpServer": MCP_SERVER,
+    "checkMcpServer": MCP_SERVER,
+    "acceptMcpTools": MCP_SERVER,
     "getRun": RUN,
     "createRun": RUN,
     "runTemplate": RUN,

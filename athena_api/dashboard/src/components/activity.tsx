@@ -1,4 +1,4 @@
-// What an outside agent shows while it works: its plan, its reasoning, and calls that have not ended. Nothing of it is recorded.
+// What a run shows while it works: the plan and the reasoning of an outside agent, and calls that have not ended. Nothing of it is recorded.
 
 import type { AgentActivity, OpenCall } from "@projectathena/client";
 import type { JSX } from "preact";

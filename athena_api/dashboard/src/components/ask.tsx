@@ -7,7 +7,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { plain, visible, words } from "../format";
 import { href } from "../route";
-import { asksInPlace, decisionOf, isAllowing, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";
+import { askingServer, asksInPlace, decisionOf, isAllowing, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";
 import { type CallText, callText } from "../state/call_text";
 import { caller, isAllowed } from "../state/caller";
 import { touchOnly } from "../state/hold";
@@ -180,8 +180,10 @@ function AskCard({ ask: given }: { ask: Ask }): JSX.Element {
 
 /** Who asks, where, since when, and until when. */
 export function AskContext({ ask }: { ask: Ask }): JSX.Element {
+  const server = askingServer(ask);
   return (
     <p class="context quiet">
+      {server && <b title="The model did not write this question.">asked by the MCP server {plain(server)}</b>}
       {ask.agentName && <span>{plain(ask.agentName)}</span>}
       {ask.runId && (
         <span>

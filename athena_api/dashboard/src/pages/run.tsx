@@ -23,6 +23,7 @@ import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { entryOf, outcomeOf, titleOf } from "../state/run_outcome";
 import { ENDINGS, OPEN } from "../state/run_status";
 import { type RunTimeline, runTimeline, type Span } from "../state/run_timeline";
+import { AttachedServerLine } from "./mcp_servers";
 import { cancelAction, foldRuns, Rows, retryAction } from "./runs";
 import { Changes } from "./workspace_diff";
 import { WorkspaceLink } from "./workspaces";
@@ -71,7 +72,9 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
       {OPEN.has(record.status) && <RunAsks id={id} />}
       {record.status !== "paused" && record.waiting?.reason !== "ask" && <WaitingFor explanation={explanation.data.value} />}
       <div class="columns">
-        {record.agent && record.status === "running" && !past && <Activity of={transcript.activity.value} agent={record.agent} />}
+        {record.status === "running" && !past && (record.agent || transcript.activity.value) && (
+          <Activity of={transcript.activity.value} agent={record.agent ?? "MCP server"} />
+        )}
         <Panel title="Input">{input ? <pre class="prose">{input}</pre> : <Empty>{record.redacted ? "Redacted" : "Recorded when the run starts"}</Empty>}</Panel>
         <Answer record={record} transcript={transcript} />
         <Children id={id} />
@@ -433,6 +436,10 @@ function Budgets(props: { record: Run; timeline: RunTimeline; past: SeenEvent | 
           ["Tokens", tokensText(record, timeline)],
           ["Outside agent", record.agent && agentOf(record.agent, timeline)],
           ["Agent's session", sessionOf(timeline)],
+          [
+            "MCP servers",
+            timeline.servers.size ? [...timeline.servers].map(([name, server]) => <AttachedServerLine key={name} name={name} of={server} />) : undefined,
+          ],
           ["Sandbox", timeline.sandbox],
           ["Workspace", workspaceOf(timeline, props.ownWorkspace)],
           ["Agent (profile)", profileText(record.harnessProfileId, record.provider, record.model)],

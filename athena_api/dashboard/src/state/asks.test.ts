@@ -2,7 +2,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import type { Ask } from "@projectathena/client";
 import { fieldsOf, valuesOf } from "./ask_form";
-import { asksInPlace, decidersOf, decisionOf, foldAsks, optionOfKey, refusalOf, rememberedText } from "./asks";
+import { askingServer, asksInPlace, decidersOf, decisionOf, foldAsks, optionOfKey, refusalOf, rememberedText } from "./asks";
 import type { SeenEvent } from "./events";
 
 function asked(changes: Partial<Ask> = {}): Ask {
@@ -148,4 +148,12 @@ test("the values of a form have its types, and a fault names the field", () => {
   equal(values({ branch: "main" }), "sure is required.");
   equal(values({ branch: "other", sure: "true" }), "Branch<U+202E> must be one of the choices.");
   equal(values({ branch: "main", sure: "true", times: "1.5" }), "times must be a whole number.");
+});
+
+test("a question of an MCP server names it, and no other ask does", () => {
+  const question = { ...QUESTION, origin: "mcp", toolName: "git__git_commit" };
+  equal(askingServer(asked(question)), "git");
+  equal(askingServer(asked({ ...question, toolName: "ask_user" })), undefined);
+  equal(askingServer(asked({ ...question, origin: "loop" })), undefined);
+  equal(askingServer(asked({ origin: "mcp", toolName: "git__git_commit" })), undefined);
 });

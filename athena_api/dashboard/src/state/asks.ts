@@ -113,3 +113,9 @@ export function rememberedText(ask: Ask, scope: string, forMs: number): string {
     `without asking, for ${duration(forMs)}. Any other argument asks again. Each use is recorded.`
   );
 }
+
+/** Return the MCP server whose tool asks a person: it is not the model, and not Athena. */
+export function askingServer({ kind, origin, toolName }: Ask): string | undefined {
+  const end = kind === "tool-permission" || origin !== "mcp" ? -1 : (toolName ?? "").indexOf("__");
+  return end > 0 ? toolName?.slice(0, end) : undefined;
+}

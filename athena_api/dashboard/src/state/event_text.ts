@@ -1,6 +1,6 @@
 // Short summaries of events.
 
-import { count, dollars, words } from "../format";
+import { count, dollars, visibleLine, words } from "../format";
 import { number, type SeenEvent, text } from "./events";
 
 const failed = (event: SeenEvent): string => `failed: ${text(event, "code")}`;
@@ -10,6 +10,13 @@ const by = (event: SeenEvent): string => (text(event, "by") ? ` by ${text(event,
 function credentials({ payload }: SeenEvent): string {
   const names = payload.credentials;
   return Array.isArray(names) && names.length ? ` with the credentials ${names.join(", ")}` : "";
+}
+
+const tools = (event: SeenEvent): string => (number(event, "tools") === 1 ? "1 tool" : `${count(number(event, "tools") ?? 0)} tools`);
+
+function refusedOf({ payload }: SeenEvent): string {
+  const names = payload.refused;
+  return Array.isArray(names) && names.length ? `; changed, so refused: ${names.map(String).map(visibleLine).join(", ")}` : "";
 }
 
 function changesOf(event: SeenEvent): string {
@@ -58,6 +65,9 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "policy.rejected": (event) => `rejected: ${words((event.payload.rejection as { reason: string }).reason)}`,
   "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
   "agent.attached": (event) => `agent ${text(event, "agent")} (${text(event, "agentVersion")}) ${SESSIONS[text(event, "how")] ?? text(event, "how")}`,
+  "mcp.attached": (event) => `MCP server ${text(event, "server")}: ${tools(event)}${refusedOf(event)}`,
+  "mcp-server.listed": (event) => `MCP server ${text(event, "server")} lists other tools`,
+  "mcp-server.accepted": (event) => `tools of MCP server ${text(event, "server")} accepted${by(event)}`,
   "tool.called": (event) =>
     event.payload.origin === "agent"
       ? `the agent's call: ${text(event, "kind")}${event.payload.refused ? ", refused" : event.payload.asked === false ? ", without asking" : ""}`

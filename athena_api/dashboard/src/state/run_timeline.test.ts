@@ -174,6 +174,13 @@ test("the last phase of the sandbox says how commands ran", () => {
   equal(phase("required-unavailable", "egress", "failed"), "none works on the worker, so the run failed (bubblewrap or the egress proxy failed)");
 });
 
+test("the MCP servers of a run are listed as they were started last", () => {
+  const attached = (ms: number, more: object = {}): Step => [ms, "mcp.attached", { server: "git", transport: "stdio", protocolVersion: "2025-11-25", ...more }];
+  const timeline = timelineOf(CREATED, LEASED, STARTED, attached(30, { tools: 12 }), attached(60, { tools: 11, refused: ["git_log"] }));
+  deepEqual([...timeline.servers], [["git", { protocol: "stdio 2025-11-25", tools: 11, refused: ["git_log"] }]]);
+  equal(timelineOf(CREATED).servers.size, 0);
+});
+
 test("an outside agent is shown with its restarts, and its calls by their kind", () => {
   const attached = (ms: number, how: string): Step => [ms, "agent.attached", { agent: "codex", agentVersion: "codex-acp 2.6.0", mode: "ask", how }];
   const agents: Step = [50, "tool.called", { toolCallId: "c", kind: "execute", origin: "agent", asked: false, turn: 1 }];

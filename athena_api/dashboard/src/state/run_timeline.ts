@@ -30,6 +30,14 @@ export interface AttachedAgent {
   readonly last: string;
 }
 
+/** An MCP server that the run uses. */
+export interface AttachedServer {
+  readonly protocol: string;
+  readonly tools: number;
+  /** The names of tools that were refused because they changed. */
+  readonly refused: readonly string[];
+}
+
 /** The state of a run after some of its events. */
 export interface RunTimeline {
   readonly status: string;
@@ -51,6 +59,8 @@ export interface RunTimeline {
   readonly changed: boolean;
   /** The outside agent, once its session is open. */
   readonly agent: AttachedAgent | undefined;
+  /** The MCP servers that were started for it, by name. */
+  readonly servers: ReadonlyMap<string, AttachedServer>;
   /** The time spent running, without the current interval, and the start of that interval. */
   readonly elapsedMs: number;
   readonly runningSince: number | undefined;
@@ -74,6 +84,12 @@ export function sandboxText({ sandbox }: SeenEvent): string {
     : sandbox?.network === "egress"
       ? "bubblewrap, with allowed hosts"
       : "bubblewrap, without a network";
+}
+
+function serverOf(event: SeenEvent): AttachedServer {
+  const { refused } = event.payload;
+  const protocol = [text(event, "transport"), text(event, "protocolVersion")].filter(Boolean).join(" ");
+  return { protocol, tools: number(event, "tools") ?? 0, refused: Array.isArray(refused) ? refused.map(String) : [] };
 }
 
 const BRIEF_MS = 3; // shorter spans are not shown
@@ -105,6 +121,7 @@ class TimelineBuilder {
   private workspaceId: string | undefined;
   private changed = false;
   private agent: AttachedAgent | undefined;
+  private readonly servers = new Map<string, AttachedServer>();
   private elapsedMs = 0;
   private runningSince: number | undefined;
   private readonly spans: Span[] = [];
@@ -184,10 +201,10 @@ class TimelineBuilder {
       else if (this.call) spans.push(this.turn(this.call, false));
     }
     const { status, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd } = this;
-    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, elapsedMs, runningSince } = this;
+    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, servers, elapsedMs, runningSince } = this;
     return {
       ...{ status, spans, turns, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd },
-      ...{ budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, elapsedMs, runningSince },
+      ...{ budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, servers, elapsedMs, runningSince },
     };
   }
 
@@ -197,6 +214,7 @@ class TimelineBuilder {
     if (event.type === "workspace.opened") this.workspaceId = text(event, "workspaceId");
     if (event.type === "workspace.changed") this.changed = true;
     if (event.type === "agent.attached") this.attach(event);
+    if (event.type === "mcp.attached") this.servers.set(text(event, "server"), serverOf(event));
   }
 
   private attach(event: SeenEvent): void {
