@@ -37,7 +37,7 @@ class McpServerListed(Event):
     """
 
     TYPE: ClassVar[str] = "mcp-server.listed"
-    SHOWS: ClassVar[Shows] = Shows(views=IN_MEMORY)
+    SHOWS: ClassVar[Shows] = Shows(views=IN_MEMORY, console=True)
     server: str
     protocol_version: str
     tools: tuple[HashedTool, ...]
@@ -54,7 +54,7 @@ class McpServerAccepted(Event):
     """An identity accepted tools of an MCP server. ``tools`` are all that are accepted since, as SHA-256 by name."""
 
     TYPE: ClassVar[str] = "mcp-server.accepted"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     server: str
     tools: dict[str, str]
     by: str

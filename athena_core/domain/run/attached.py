@@ -41,7 +41,7 @@ class McpAttached(Event):
 
     TYPE: ClassVar[str] = "mcp.attached"
     SHOWS: ClassVar[Shows] = Shows(
-        views="the page of the run folds it from the run's events", explain=True, simulate=FREES_NOTHING
+        views="the page of the run folds it from the run's events", explain=True, simulate=FREES_NOTHING, console=True
     )
     server: str
     transport: McpTransport
