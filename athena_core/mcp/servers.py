@@ -127,7 +127,8 @@ def _server(name: str, value: Any) -> McpServer:
     try:
         server = msgspec.convert({**table, "name": name}, McpServer)
     except msgspec.ValidationError as error:
-        raise FileFault(place, f"{one_line(str(error))[:300]}.") from None
+        reason, _, member = one_line(str(error)).partition(" - at `$")
+        raise FileFault(place + member.rstrip("`"), f"{reason[:200]}.") from None
     if (server.command is None) == (server.url is None):
         raise FileFault(place, "exactly one of command and url is needed.")
     given, other, wrong = ("command", "url", OF_URLS) if server.url is None else ("url", "command", OF_PROGRAMS)
