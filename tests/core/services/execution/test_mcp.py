@@ -1,19 +1,23 @@
 """Tools of MCP servers in the loop: started, asked for, called, refused, interrupted, and the record of that."""
 
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import pytest
 
 from athena_core.domain import run
 from athena_core.event import Event
 from athena_core.services.execution.progress import INTERRUPTED_ASKING
+from athena_core.system.sandbox import probe
 from tests.core.services.execution.plane import PATIENCE_SECONDS, Plane, at_work
-from tests.support.mcp_servers import fake_server, mcp_servers_file
+from tests.support.fake_mcp_http import fake_mcp_http
+from tests.support.mcp_servers import FAKE_MCP, fake_server, mcp_servers_file
 from tests.support.model import Profile, Step, call
 
 ALL: dict[str, Any] = {"fake": {"tools": ["*"], "approval": "allow"}}
@@ -263,3 +267,31 @@ async def test_a_shared_server_is_one_process_for_all_runs(tmp_path: Path) -> No
             assert (await plane.result(run_id)).content == "hi"
             assert plane.one(run_id, run.McpAttached).shared
         assert len({message["pid"] for message in plane.heard}) == 1
+
+
+@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+async def test_a_boxed_server_works_in_the_workspace_of_the_run_without_a_network(tmp_path: Path) -> None:
+    members = {"sandbox": True, "readOnly": [str(FAKE_MCP), *sorted({sys.prefix, sys.base_prefix})]}
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    script = (APPEND, call("fake__connect", host="127.0.0.1", port=port), DONE)
+    async with listener, serving(tmp_path, *script, **members) as plane:
+        run_id = await plane.start(ALLOWED)
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        wrote, connected = plane.results(run_id)
+        assert (tmp_path / "workspace" / "notes.txt").read_text() == "once\n", wrote
+        assert (connected.content or "").startswith("refused")
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_server_behind_a_url_is_called_and_asks(tmp_path: Path, era: str) -> None:
+    with fake_mcp_http(f"era={era}", "sse") as fake:
+        file = mcp_servers_file(tmp_path, {"fake": {"url": fake.url, "private": True}})
+        async with at_work(tmp_path, ASK, DONE, mcp_servers=str(file)) as plane:
+            run_id = await plane.start(HELD)
+            await plane.until(run_id, run.RunAsked.TYPE)
+            await plane.answer(run_id, "answer", values='{"color":"green"}')
+            assert isinstance(await plane.ended(run_id), run.RunCompleted)
+            (result,) = plane.results(run_id)
+            assert "green" in (result.content or "")
+            assert not result.changed, "a server elsewhere does not change the workspace"
