@@ -167,7 +167,8 @@ def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
     """Add a question, or the arguments of a call that needs permission."""
     event = recorded.event
     content = event.arguments if event.kind == "tool-permission" else event.title
-    remarks = " ".join((f"askId={event.ask_id}", f"ask={event.kind}", *_carried(event)))
+    asking = [f"server={event.server}"] if event.server else []
+    remarks = " ".join((f"askId={event.ask_id}", f"ask={event.kind}", *asking, *_carried(event)))
     rows.append(ENTRY, _entry(rows, recorded, "ask", content, remarks, event.tool_call_id, event.tool_name))
 
 

@@ -4,11 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.domain import run
-from athena_core.enums import AnswerCause
+from athena_core.enums import AnswerCause, AskExpiry
 from athena_core.event import Event, Recorded
 from athena_core.services.context.conversation import to_messages
 from athena_core.services.execution.progress import (
     ERASED,
+    INTERRUPTED_ASKING,
     REFUSED,
     STUCK_CALLS,
     UNANSWERED,
@@ -29,6 +30,8 @@ from athena_core.services.execution.progress import (
 from athena_core.services.runs.results import held_seconds
 from athena_core.values import ContextReference, Usage
 from tests.core.domain.given import NOW
+from tests.support.events.ask import answered, without_a_choice
+from tests.support.events.mcp import ELICITED
 from tests.support.events.run import (
     BUDGETED,
     CREATED,
@@ -111,6 +114,43 @@ def test_a_call_whose_arguments_were_erased_is_not_made() -> None:
     step = next_step(after(*BEGUN, call(1, arguments=None), paid(1)), 9)
     assert isinstance(step, AnswerCall)
     assert not step.interrupted
+
+
+def elicited(number: int, ask: int, on_expiry: AskExpiry = "deny") -> run.RunAsked:
+    """Return the question of a server during a call."""
+    return replace(ELICITED, ask_id=f"ask_{ask}", tool_call_id=f"call_{number}", on_expiry=on_expiry)
+
+
+def test_a_question_of_a_server_is_no_call_of_the_model_and_parks_a_run_that_was_lost() -> None:
+    asked = (*BEGUN, call(1), paid(1), elicited(1, 1))
+    progress = after(*asked, TAKEN)
+    assert [event for event in progress.events if isinstance(event, run.RunAsked)] == []
+    assert next_step(progress, 9) == AwaitAnswers(asks=frozenset({"ask_1"}), hold_until_ms=0)
+    assert [len(message.calls) for message in to_messages(after(*asked, result(1)).events)] == [1, 0]
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_an_interrupted_call_whose_server_asked_is_repeated_only_if_that_does_no_harm(repeatable: bool) -> None:
+    made = call(1, repeatable=repeatable)
+    reply = answered("answer", elicited(1, 1))
+    step = next_step(after(*BEGUN, made, paid(1), elicited(1, 1), reply, TAKEN), 9)
+    if repeatable:
+        assert step == CallTool(call=made)
+    else:
+        assert step == AnswerCall(call=made, content=INTERRUPTED_ASKING, interrupted=True)
+
+
+def test_an_expired_question_of_a_server_cancels_the_run_if_the_profile_says_so() -> None:
+    for on_expiry, kind in (("cancel", CancelExpired), ("deny", CallTool)):
+        question = elicited(1, 1, on_expiry)
+        events = (*BEGUN, call(1), paid(1), question, without_a_choice("expiry", question), TAKEN)
+        assert isinstance(next_step(after(*events), 9), kind)
+
+
+def test_a_question_is_forgotten_with_its_call() -> None:
+    events = (*BEGUN, call(1), paid(1), elicited(1, 1))
+    assert after(*events).elicited
+    assert not after(*events, result(1)).elicited, "the call has ended"
 
 
 def test_the_same_call_again_and_again_is_given_up() -> None:

@@ -151,6 +151,7 @@ async def test_a_tool_that_changes_between_two_turns_is_refused(tmp_path: Path) 
         assert len(calls) == 1
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("switch", ["silence", "crash", "exit", "close", "bad-json", "wrong-id", "endless-flood"])
 async def test_a_server_that_misbehaves_in_a_call_ends_in_an_error_of_the_tool(tmp_path: Path, switch: str) -> None:
     async with serving(tmp_path, ECHO, DONE, switches=(f"{switch}=call",), **FAST) as plane:
@@ -160,6 +161,7 @@ async def test_a_server_that_misbehaves_in_a_call_ends_in_an_error_of_the_tool(t
         assert "fake" in (result.content or "")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("switch", ["silence=list", "crash=start", "silence=initialize"])
 async def test_a_server_that_cannot_be_started_has_no_tools_and_the_model_reads_why(
     tmp_path: Path, switch: str
@@ -171,6 +173,7 @@ async def test_a_server_that_cannot_be_started_has_no_tools_and_the_model_reads_
         assert plane.one(run_id, run.ToolCalled).refused == "unknown-tool"
 
 
+@pytest.mark.heavy
 async def test_a_server_ends_with_its_run_and_starts_again_after_a_crash(tmp_path: Path) -> None:
     async with serving(tmp_path, ECHO, call("fake__fail"), DONE, switches=("crash=call",)) as plane:
         run_id = await plane.start(ALLOWED)
@@ -197,6 +200,7 @@ async def test_a_question_of_a_server_is_answered_by_a_person_while_the_run_is_h
         assert len(requested["tool_calls"]) == 1, "the question is no call of the model"
 
 
+@pytest.mark.heavy
 async def test_a_declined_question_goes_back_to_the_server(tmp_path: Path) -> None:
     async with serving(tmp_path, ASK, DONE) as plane:
         run_id = await plane.start(HELD)
@@ -227,6 +231,7 @@ async def test_a_repeatable_call_is_repeated_with_the_answer_after_a_park(tmp_pa
         assert len([event for event in plane.events(run_id) if isinstance(event, run.RunAsked)]) == 1
 
 
+@pytest.mark.heavy
 async def test_a_question_that_expires_cancels_the_run_if_the_profile_says_so(tmp_path: Path) -> None:
     profile = ALLOWED._replace(asks={"holdMs": 60_000, "expiresAfterMs": 1_000, "onExpiry": "cancel"})
     async with serving(tmp_path, ASK, DONE) as plane:
@@ -247,6 +252,7 @@ async def test_a_cancelled_run_cancels_its_call_at_the_server(tmp_path: Path) ->
                 await anyio.sleep(0.01)
 
 
+@pytest.mark.heavy
 async def test_progress_is_live_text_and_is_withdrawn_with_the_call(tmp_path: Path) -> None:
     async with serving(tmp_path, call("fake__slow", seconds=1), DONE) as plane:
         run_id = await plane.start(ALLOWED, session_id="s")
