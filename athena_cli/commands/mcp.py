@@ -17,7 +17,7 @@ def serve_mcp(*, connection: ConnectionOptions | None = None) -> None:
     """
     import asyncio
 
-    from athena_cli.mcp.bridge import McpBridge
+    from athena_cli.mcp.bridge import McpBridge, input_lines, write_output
     from athena_cli.transport import connect_http
 
     settings = settings_of(connection)
@@ -26,6 +26,6 @@ def serve_mcp(*, connection: ConnectionOptions | None = None) -> None:
 
     async def serve() -> None:
         async with connect_http(settings) as http:
-            await McpBridge(http).serve()
+            await McpBridge(http, input_lines(), write_output).serve()
 
     asyncio.run(serve())

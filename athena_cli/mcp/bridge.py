@@ -8,7 +8,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
@@ -38,6 +38,8 @@ GRACE_SECONDS = 2.0
 """How long open requests may still be answered after standard input ended."""
 NONCE_BYTES = 16
 PAUSE_SECONDS = 0.1
+RESTART_SECONDS = 10.0
+"""How long a server that has answered before may be away, while it starts again."""
 ACCEPT = "application/json, text/event-stream"
 STDIN, STDOUT = 0, 1
 
@@ -49,6 +51,8 @@ class BridgedMessage(NamedTuple):
     id: int | str | None
     method: str | None
     params: Json
+    answered: bool
+    """True if it is a request, or so malformed that only the server can say what it is."""
 
     @property
     def modern(self) -> bool:
@@ -62,22 +66,29 @@ class ServerSaidNo(Exception):
 
 
 class McpBridge:
-    """The bridge of one client. ``http`` sends to the plane."""
+    """The bridge of one client.
 
-    def __init__(self, http: httpx2.AsyncClient) -> None:
+    ``http`` sends to the plane, and ``write`` writes a whole line in a thread. ``lines`` yields the lines of the
+    client, None for one that is too long.
+    """
+
+    def __init__(
+        self, http: httpx2.AsyncClient, lines: AsyncGenerator[bytes | None, None], write: Callable[[bytes], None]
+    ) -> None:
         self._http = http
+        self._lines = lines
+        self._write_line = write
         self._process = SystemIds().salt(NONCE_BYTES).hex()
         self._session: dict[str, str] = {}
         self._open: dict[int | str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(OPEN_MAX)
         self._writing = asyncio.Lock()
         self._answered = False
         self._failure: Exit | None = None
 
     async def serve(self) -> None:
         """Pass on messages until standard input ends. Raise Exit if the plane answered none of them."""
-        async with aclosing(_lines()) as lines:
+        async with aclosing(self._lines) as lines:
             async for line in lines:
                 if line is None:
                     await self._fail(None, PARSE_ERROR, f"A message is larger than {LINE_BYTES_MAX} bytes.")
@@ -88,6 +99,8 @@ class McpBridge:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with self._writing:  # the last line is whole
+            pass
         if self._failure is not None and not self._answered:
             raise self._failure
 
@@ -97,7 +110,9 @@ class McpBridge:
         if message.method == "notifications/cancelled":
             await self._cancel(message)
             return
-        await self._places.acquire()
+        if len(self._tasks) >= OPEN_MAX:
+            await self._fail(message, INTERNAL_ERROR, f"{OPEN_MAX} requests are open. Wait for an answer.")
+            return
         task = asyncio.create_task(self._pass_on(message))
         self._tasks.add(task)
         if message.id is not None and message.method is not None:
@@ -107,7 +122,6 @@ class McpBridge:
             await asyncio.wait({task})
 
     def _ended(self, message: BridgedMessage, task: "asyncio.Task[None]") -> None:
-        self._places.release()
         self._tasks.discard(task)
         if message.id is not None and self._open.get(message.id) is task:
             del self._open[message.id]
@@ -135,22 +149,23 @@ class McpBridge:
             self._failure = Unreachable(failed.message)
             await self._fail(message, INTERNAL_ERROR, failed.message)
         except (httpx2.HTTPError, EventTooLarge) as failed:
-            where = f"the server at {self._http.base_url}"
-            said = (
-                f"no server at {self._http.base_url}" if isinstance(failed, httpx2.ConnectError) else f"{where} fails"
-            )
-            self._failure = Unreachable(said, START)
+            url, refused = self._http.base_url, isinstance(failed, httpx2.ConnectError)
+            self._failure = Unreachable(f"no server at {url}" if refused else f"the server at {url} broke off", START)
             await self._fail(message, INTERNAL_ERROR, self._failure.sentence)
 
     async def _exchange_until_answered(self, message: BridgedMessage) -> None:
-        """Send a message, and again if the connection breaks: a server that starts again knows its key."""
-        until = time.monotonic() + RETRY_SECONDS
+        """Send a message, and again if the connection breaks: each request has a key, so nothing is done twice."""
+        failing: float | None = None
         while True:
+            begun = time.monotonic()
             try:
                 await self._exchange(message)
                 return
             except httpx2.TransportError:
-                if time.monotonic() >= until:
+                now = time.monotonic()
+                if failing is None or now - begun > RETRY_SECONDS:
+                    failing = now
+                if now - failing >= (RESTART_SECONDS if self._answered else RETRY_SECONDS):
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -160,15 +175,19 @@ class McpBridge:
             if message.method == "initialize" and (session := response.headers.get("mcp-session-id")):
                 self._session = {"mcp-session-id": session}
             if response.headers.get("content-type", "").startswith("text/event-stream"):
-                events = EventReader(LINE_BYTES_MAX)
-                async for piece in response.aiter_bytes():
-                    for event in events.more(piece):
-                        await self._write(event)
-                return
-            body = await response.aread()
-            if message.id is None or not body:
-                return
-            await self._write(_checked(response, body))
+                await self._follow(response, message)
+            elif (body := await response.aread()) and message.answered:
+                await self._write(_checked(response, body))
+
+    async def _follow(self, response: httpx2.Response, message: BridgedMessage) -> None:
+        """Write the messages of a stream. Raise ReadError if it ends before the answer."""
+        events, answered = EventReader(LINE_BYTES_MAX), False
+        async for piece in response.aiter_bytes():
+            for event in events.more(piece):
+                answered = answered or _read(event)[1:3] == (message.id, None)
+                await self._write(event)
+        if not answered:
+            raise httpx2.ReadError("The stream ended before the answer.")
 
     def _headers(self, message: BridgedMessage) -> dict[str, str]:
         headers = {"accept": ACCEPT, "content-type": "application/json"}
@@ -185,16 +204,20 @@ class McpBridge:
     async def _fail(self, message: BridgedMessage | None, code: int, said: str) -> None:
         """Report a failure: on standard error, and to the client if it waits for an answer."""
         note(said)
-        if message is None or (message.method is not None and message.id is not None):
+        if message is None or message.answered:
             error = {"code": code, "message": said}
             body = {"jsonrpc": "2.0", "id": None if message is None else message.id, "error": error}
             await self._write(msgspec.json.encode(body))
 
     async def _write(self, message: bytes) -> None:
-        """Write a message on a line of its own. A client that reads slowly stops only its own messages."""
+        """Write a message on a line of its own, whole even if the request is cancelled meanwhile."""
         line = message.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"  # JSON has line ends between tokens only
+        await asyncio.shield(self._write_in_turn(line))
+
+    async def _write_in_turn(self, line: bytes) -> None:
         async with self._writing:
-            await asyncio.to_thread(_write_all, line)
+            with suppress(OSError):  # the client has gone, so its input will end
+                await asyncio.to_thread(self._write_line, line)
 
 
 def _read(line: bytes) -> BridgedMessage:
@@ -209,6 +232,7 @@ def _read(line: bytes) -> BridgedMessage:
         number if isinstance(number, int | str) and not isinstance(number, bool) else None,
         method if isinstance(method, str) else None,
         params if isinstance(params, dict) else {},
+        answered="id" in message if "method" in message else not message.keys() & {"result", "error"},
     )
 
 
@@ -225,13 +249,14 @@ def _checked(response: httpx2.Response, body: bytes) -> bytes:
     raise ServerSaidNo(f"{response.url} is not an MCP server (HTTP {response.status_code}).")
 
 
-def _write_all(data: bytes) -> None:
+def write_output(data: bytes) -> None:
+    """Write to standard output."""
     view = memoryview(data)
     while view:
         view = view[os.write(STDOUT, view) :]
 
 
-async def _lines() -> AsyncGenerator[bytes | None, None]:
+async def input_lines() -> AsyncGenerator[bytes | None, None]:
     """Yield the lines of standard input, None for one that is too long.
 
     A thread reads, because standard input may be a file. It reads no more while its lines wait.

@@ -306,6 +306,7 @@ STORY = (
     Case("api serve", "--port 0", settings={"state_dir": "$dir/third"}, lines=1),
     Case("demo", "--port 65536", code=2, says="is not a port"),
     Case("agents list"),
+    Case("mcp"),
     Case("mcp-servers list"),
     Case("mcp-servers get", "unknown", code=5, says="no MCP server"),
     Case("mcp-servers check", "unknown", code=5, says="no MCP server"),
