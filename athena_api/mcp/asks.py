@@ -1,10 +1,11 @@
 """Asks as forms: what a client shows to its user, and the answer that the form gives."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from athena_api.mcp.dispatch import Dispatch, DispatchedAnswer
 from athena_core.mcp.served import Elicitation, ElicitationAnswer
+from athena_core.mcp.tool_names import SEPARATOR
 
 OPTION = "optionId"
 NOTE = "note"
@@ -34,7 +35,7 @@ def forms_of(asks: Iterable[Ask]) -> dict[str, Elicitation]:
 
 def form_of(ask: Ask) -> Elicitation:
     """Return the form of an ask: its own fields, or a choice of its options."""
-    lines = [ask["question"]]
+    lines = [*_asker(ask), ask["question"]]
     for name in ("toolName", "arguments", "subject"):
         if ask.get(name):
             lines.append(f"{name}: {ask[name]}")
@@ -51,6 +52,13 @@ def form_of(ask: Ask) -> Elicitation:
         "required": [OPTION],
     }
     return Elicitation("\n".join(lines), schema)
+
+
+def _asker(ask: Ask) -> Iterator[str]:
+    """Yield who asks, if that is an MCP server, which may ask for more than it should know."""
+    server, found, _ = str(ask.get("toolName", "")).partition(SEPARATOR)
+    if found and ask.get("origin") == "mcp" and ask["kind"] != "tool-permission":
+        yield f"Asked by the MCP server {server}:"
 
 
 async def answer_ask_by_form(dispatch: Dispatch, key: str, answer: ElicitationAnswer) -> DispatchedAnswer | None:

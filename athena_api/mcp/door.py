@@ -23,7 +23,6 @@ from athena_core.mcp.served import Headers, ServedError
 from athena_core.mcp.serving import McpServing, error_message, send_json
 from athena_core.mcp.versions import INTERNAL_ERROR, REFUSED
 from athena_core.system.watchdog import name_operation
-from athena_core.values import Identity
 
 PATH = "/mcp"
 MCP_OPERATION = "useMcp"
@@ -56,7 +55,8 @@ class McpDoor:
         scope["athena.operation"] = McpRoute()
         name_operation(PATH)
         plane, who = self._plane, scope["athena.identity"]
-        writer = HttpAnswer(plane, who, send)
+        stream = OpenStream(plane.streams, receive, who, MCP_OPERATION, counts=False)
+        writer = HttpAnswer(stream, send)
         refusal = partial(self._refusal, scope)
         try:
             if scope["method"] != "POST":
@@ -77,7 +77,7 @@ class McpDoor:
         except Exception as error:
             await writer.refuse(refusal(error))
             return
-        with OpenStream(plane.streams, receive, who, MCP_OPERATION):
+        with stream:
             service = PlaneService(Dispatch(plane, self._endpoint, scope), refusal)
             await self._serving.serve(body, headers, service, writer, owner=who.subject)
         await writer.close(refusal)
@@ -102,16 +102,15 @@ class McpDoor:
 class HttpAnswer:
     """The answer to one request. A stream of events counts as an open stream of its caller."""
 
-    def __init__(self, plane: ControlPlane, who: Identity, send: Send) -> None:
-        self._plane = plane
-        self._who = who
+    def __init__(self, stream: OpenStream, send: Send) -> None:
+        self._stream = stream
         self._send = send
         self._begun = self._ended = False
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status and the header fields. Raise StreamLimit or Overloaded for a stream too many."""
         if any(name == b"content-type" and value == b"text/event-stream" for name, value in headers):
-            self._plane.streams.admit(self._who.subject)
+            self._stream.count()
         self._begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": list(headers)})
 

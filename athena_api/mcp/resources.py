@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
+from athena_api.mcp.bounded import bounded
 from athena_api.mcp.dispatch import Dispatch, DispatchedAnswer
 from athena_api.mcp.tasks import refused
 from athena_core.mcp.served import ResourceText, ServedResource, unknown_resource
@@ -13,11 +12,10 @@ from athena_core.mcp.served import ResourceText, ServedResource, unknown_resourc
 URI = re.compile(r"athena://runs/([^/?#]{1,128})(/transcript)?")
 LISTED_MAX = 20
 """Runs in the list of resources: the newest. Others are reached by the template."""
-OUTPUT_CHARS_MAX = 200_000
-"""Characters of an output in a resource. The rest is read by the API."""
+RESOURCE_BYTES_MAX = 200_000
+"""Size of a resource. Longer texts in it are cut, and say so; the API has them whole."""
 ENTRIES_MAX = 200
 """The newest entries of a session of which the transcript of a run is taken."""
-ENTRY_CHARS_MAX = 20_000
 TEMPLATES = (
     ServedResource("athena://runs/{runId}", "run", "A run: its status, answer, cost and error."),
     ServedResource(
@@ -44,21 +42,13 @@ async def read(dispatch: Dispatch, uri: str) -> ResourceText:
         raise unknown_resource(uri)
     run = _existing(await dispatch.request("GET", "/runs/:runId", {"runId": found[1]}), uri)
     if found[2] is None:
-        return ResourceText(uri, _json(cut(run, "output", OUTPUT_CHARS_MAX)))
+        return ResourceText(uri, bounded(run, bytes_max=RESOURCE_BYTES_MAX))
     answer = await dispatch.request(
         "GET", "/sessions/:sessionId/transcript", {"sessionId": run["sessionId"]}, query={"limit": ENTRIES_MAX}
     )
     page = _existing(answer, uri)
-    entries = [cut(entry, "text", ENTRY_CHARS_MAX) for entry in page["items"] if entry.get("runId") == run["runId"]]
-    return ResourceText(uri, _json({"runId": run["runId"], "entries": entries}))
-
-
-def cut(record: dict[str, Any], name: str, chars_max: int) -> dict[str, Any]:
-    """Return a record whose text is cut, and says so."""
-    text = record.get(name)
-    if not isinstance(text, str) or len(text) <= chars_max:
-        return record
-    return {**record, name: text[:chars_max], f"{name}Chars": len(text), "truncated": True}
+    entries = [entry for entry in page["items"] if entry.get("runId") == run["runId"]]
+    return ResourceText(uri, bounded({"runId": run["runId"], "entries": entries}, bytes_max=RESOURCE_BYTES_MAX))
 
 
 def _existing(answer: DispatchedAnswer, uri: str) -> Any:
@@ -67,7 +57,3 @@ def _existing(answer: DispatchedAnswer, uri: str) -> Any:
     if answer.error["code"] in ("NOT_FOUND", "CONFIG_ERROR"):
         raise unknown_resource(uri)
     raise refused(answer)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

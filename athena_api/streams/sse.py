@@ -187,17 +187,27 @@ class ClientWait(Cancellation):
 class OpenStream(ClientWait):
     """An open stream: its reader and operation, its current wait, and the number of ticks without frames.
 
-    It counts while the block lasts.
+    It counts while the block lasts. With ``counts`` False it counts once ``count`` is called, for an answer that may
+    become a stream.
     """
 
-    __slots__ = ("nap", "operation", "quiet", "who")
+    __slots__ = ("counts", "nap", "operation", "quiet", "who")
 
-    def __init__(self, streams: "Streams", receive: Receive, who: Identity, operation: str) -> None:
+    def __init__(
+        self, streams: "Streams", receive: Receive, who: Identity, operation: str, *, counts: bool = True
+    ) -> None:
         super().__init__(streams, receive)
         self.who = who
         self.operation = operation
+        self.counts = counts
         self.nap = Cancellation()
         self.quiet = 0
+
+    def count(self) -> None:
+        """Count from now on. Raise StreamLimit or Overloaded."""
+        self._streams.admit(self.who.subject)
+        self.counts = True
+        self._streams.take(self)
 
     def __enter__(self) -> Self:
         """Enter, and count."""
@@ -281,17 +291,24 @@ class Streams:
             await send({"type": "http.response.body", "body": b"" if error is None else failed(error)})
 
     def begin(self, stream: OpenStream) -> None:
-        """Count a stream."""
-        self.count += 1
-        self._open[stream.who.subject] += 1
+        """Follow a stream, and count it unless it counts later."""
+        if stream.counts:
+            self.take(stream)
         self._open_streams.add(stream)
         if self._ticking is None:
             self._tick()
 
+    def take(self, stream: OpenStream) -> None:
+        """Count a stream."""
+        self.count += 1
+        self._open[stream.who.subject] += 1
+
     def end(self, stream: OpenStream) -> None:
-        """Count a stream no more."""
+        """Follow and count a stream no more."""
         subject = stream.who.subject
         self._open_streams.discard(stream)
+        if not stream.counts:
+            return
         self.count -= 1
         self._open[subject] -= 1
         if not self._open[subject]:

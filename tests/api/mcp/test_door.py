@@ -4,10 +4,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 
+from athena_api.mcp import resources
+from athena_api.mcp.dispatch import Dispatch, DispatchedAnswer
+from tests.support.api import Json
 from tests.support.gate import Gates
-from tests.support.mcp_caller import TASKS, McpRefused, McpWire
+from tests.support.mcp_caller import TASKS, McpRefused, McpWire, messages_of
 from tests.support.server import Server
 
 ROLES = "ada:Admin,otto:Operator,vera:Viewer,mallory:None"
@@ -208,6 +212,85 @@ def test_a_task_that_does_not_exist_says_so(guarded: Server) -> None:
             with pytest.raises(McpRefused) as refused:
                 wire(guarded, capabilities=TASKS).ask(method, {"taskId": task_id})
             assert refused.value.code == -32602
+
+
+# Repeated requests
+
+
+def runs_of(server: Server, session: str) -> list[str]:
+    return [run["runId"] for run in server.client("ada").items("/runs", sessionId=session)]
+
+
+def start(caller: McpWire, session: str, request_id: int | str) -> Json:
+    arguments = {"input": "hello", "sessionId": session}
+    return caller.message("tools/call", {"name": "start_run", "arguments": arguments}, request_id)
+
+
+def run_id_of(answer: httpx2.Response) -> str:
+    return str(json.loads(messages_of(answer)[-1]["result"]["content"][0]["text"])["runId"])
+
+
+def test_a_request_that_is_sent_again_in_its_session_starts_one_run(guarded: Server) -> None:
+    caller = wire(guarded)
+    caller.initialize()
+    first, again = (caller.post(start(caller, "repeated", 7)) for _ in range(2))
+    assert run_id_of(first) == run_id_of(again)
+    assert runs_of(guarded, "repeated") == [run_id_of(first)]
+
+
+def test_another_process_with_the_same_ids_starts_runs_of_its_own(guarded: Server) -> None:
+    for _ in range(2):
+        caller = wire(guarded)
+        caller.initialize()
+        caller.post(start(caller, "counted", 7))
+        modern = wire(guarded)
+        modern.post(start(modern, "counted", 7))
+    assert len(runs_of(guarded, "counted")) == 4
+
+
+def test_a_stolen_session_replays_nothing_of_another_caller(guarded: Server) -> None:
+    caller = wire(guarded)
+    caller.initialize()
+    mine = run_id_of(caller.post(start(caller, "stolen", 7)))
+    thief = McpWire(guarded.client("ada"), mcp_session_id=str(caller.session))
+    thief.session = caller.session
+    assert run_id_of(thief.post(start(thief, "stolen", 7))) != mine
+
+
+def test_an_id_that_is_unique_in_the_world_is_a_key_without_a_session(guarded: Server) -> None:
+    caller, request_id = wire(guarded), "0195d6a8-7c1a-4b52-9c1d-2f6a3f1d7e10"
+    answers = [caller.post(start(caller, "unique", request_id)) for _ in range(2)]
+    assert len({run_id_of(answer) for answer in answers}) == len(runs_of(guarded, "unique")) == 1
+
+
+def test_a_key_of_the_client_is_a_key(guarded: Server) -> None:
+    caller = wire(guarded)
+    answers = [caller.post(start(caller, "keyed", number), idempotency_key="mine") for number in (1, 2)]
+    assert len({run_id_of(answer) for answer in answers}) == len(runs_of(guarded, "keyed")) == 1
+    other = start(caller, "another", 3)
+    refused = caller.post(other, idempotency_key="mine")
+    assert messages_of(refused)[-1]["result"]["isError"]
+    assert not runs_of(guarded, "another")
+
+
+class Records(Dispatch):
+    """Answers each request with the same record."""
+
+    def __init__(self, data: Json) -> None:
+        self.data = data
+
+    async def request(self, *_: Any, **__: Any) -> DispatchedAnswer:
+        return DispatchedAnswer(200, self.data, None)
+
+
+@pytest.mark.parametrize("suffix", ["", "/transcript"])
+async def test_a_long_text_is_cut_in_a_resource(suffix: str) -> None:
+    text = "x" * 300_000
+    entries = [{"runId": "run_1", "content": text}, {"runId": "run_2", "content": text}]
+    records = Records({"runId": "run_1", "sessionId": "s", "output": text, "items": entries})
+    found = await resources.read(records, f"athena://runs/run_1{suffix}")
+    assert len(found.text) < resources.RESOURCE_BYTES_MAX
+    assert "[cut: " in found.text
 
 
 # Sessions and servers
