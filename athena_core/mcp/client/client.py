@@ -193,7 +193,7 @@ class McpClient:
 
     async def listing(self, seconds: float) -> Listing:
         """Return the tools as they are listed now. Raise McpFailure."""
-        reader = ListingReader()
+        reader = ListingReader(headers=self.modern and self.transport == "http")
         cursor: str | None = None
         self._changed = False
         async with self._deadline("tools/list", seconds):
@@ -290,30 +290,34 @@ class McpClient:
     async def _discover(self) -> bool:
         """Ask for the versions of the server. Return False if it has none of 2026-07-28."""
         self._wire.version = self.protocol_version = MODERN
-        try:
-            raw = await self._wire.request("server/discover", self._modern_params({}))
-            found = msgspec.json.decode(raw, type=DiscoverResult)
-        except RequestFailed as error:
-            self._check_versions(error)
-            return False
-        except PARSE_ERRORS:
-            return False
-        if MODERN not in found.supported_versions:
-            return False
-        self.server_info = (found.meta and found.meta.server_info) or self.server_info
-        return True
+        for again in (True, False):
+            try:
+                raw = await self._wire.request("server/discover", self._modern_params({}))
+                found = msgspec.json.decode(raw, type=DiscoverResult)
+            except RequestFailed as error:
+                if MODERN in self._supported(error) and again:
+                    continue
+                return False
+            except PARSE_ERRORS:
+                return False
+            if MODERN not in found.supported_versions:
+                return False
+            self.server_info = (found.meta and found.meta.server_info) or self.server_info
+            return True
+        return False
 
-    def _check_versions(self, error: RequestFailed) -> None:
-        """Raise McpFailure if the server speaks only versions that are unknown here."""
+    def _supported(self, error: RequestFailed) -> list[str]:
+        """Return the versions in an error about the version. Raise McpFailure if none of them is known here."""
         if error.code != UNSUPPORTED_VERSION:
-            return
+            return []
         try:
             supported = msgspec.convert(error.data, VersionsSupported).supported
         except msgspec.ValidationError:
-            return
+            return []
         if supported and not set(supported) & set(VERSIONS):
             words = preview(", ".join(supported[:8]), WORDS_MAX)
             raise self._failure("protocol-version", f"It speaks {words} and none of {', '.join(VERSIONS)}.")
+        return supported
 
     async def _initialize(self) -> None:
         self._wire.version = None

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from athena_core.mcp.client.failure import WORDS_MAX, FailureCode, McpFailure
-from athena_core.mcp.client.listing import annotated
+from athena_core.mcp.client.param_headers import param_headers
 from athena_core.mcp.client.server_side import ServerSide
 from athena_core.mcp.client.streams import ServerStream
 from athena_core.mcp.client.wire import (
@@ -54,7 +54,6 @@ NAMED: Final = {"tools/call": "name"}
 VERSION_HEADER: Final = "mcp-protocol-version"
 SESSION_HEADER: Final = "mcp-session-id"
 VISIBLE = re.compile(r"[ -~]*")
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 SESSION = re.compile(rf"[!-~]{{1,{SESSION_CHARS_MAX}}}")
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -112,8 +111,7 @@ class HttpWire:
 
     def note_tools(self, tools: Sequence[McpTool]) -> None:
         """Note which arguments the headers of calls repeat."""
-        found = {tool.name: tuple(annotated(tool.input_schema)) for tool in tools}
-        self._params = {name: pairs for name, pairs in found.items() if pairs}
+        self._params = {tool.name: marked for tool in tools if (marked := param_headers(tool.input_schema))}
 
     async def request(self, method: str, params: dict[str, Any], receiver: Receiver | None = None) -> Raw:
         """Send a request and return its result."""
@@ -212,8 +210,8 @@ class HttpWire:
             headers["mcp-name"] = header_value(named)
             for path, header in self._params.get(named, ()):
                 value = _at(params.get("arguments"), path)
-                if value is not None and TOKEN.fullmatch(header):
-                    headers[f"mcp-param-{header.lower()}"] = header_value(value)
+                if value is not None:
+                    headers[header] = header_value(value)
         return headers
 
     async def _send(self, message: dict[str, Any]) -> None:

@@ -3,13 +3,13 @@
 Tools beyond the limits, broken ones and duplicates are left out and counted.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from athena_core.mcp.client.messages import ServerInfo, ToolEntry, ToolsPage
+from athena_core.mcp.client.param_headers import param_headers
 from athena_core.mcp.client.visible_schema import visible_schema
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.rpc.peer import PARSE_ERRORS
@@ -45,11 +45,13 @@ class Listing(NamedTuple):
 class ListingReader:
     """Collects the pages of a listing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, headers: bool = False) -> None:
+        """``headers``: leave out tools with marks of header fields that are not valid, as HTTP of 2026-07-28 wants."""
         self.tools: dict[str, McpTool] = {}
         self.skipped = 0
         self.ttl_seconds = 0.0
         """Time for which the server says that its listing stays valid."""
+        self._headers = headers
         self._bytes = 0
         self._pages = 0
         self._cursors: set[str] = set()
@@ -81,7 +83,7 @@ class ListingReader:
         if size > TOOL_BYTES_MAX or len(self.tools) >= TOOLS_MAX or self._bytes + size > LISTING_BYTES_MAX:
             return False
         tool = read_tool(raw)
-        if tool is None or tool.name in self.tools:
+        if tool is None or tool.name in self.tools or (self._headers and param_headers(tool.input_schema) is None):
             return False
         self.tools[tool.name] = tool
         self._bytes += size
@@ -125,18 +127,3 @@ def _is_schema(schema: Any) -> bool:
     except SchemaRefused:
         return False
     return True
-
-
-def annotated(schema: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the path and header of each property that HTTP requests of 2026-07-28 repeat as ``Mcp-Param-HEADER``."""
-    pending: list[tuple[tuple[str, ...], Any]] = [((), schema)]
-    while pending:
-        path, node = pending.pop()
-        if not isinstance(node, dict):
-            continue
-        header = node.get("x-mcp-header")
-        if path and isinstance(header, str) and node.get("type") in {"string", "integer", "boolean"}:
-            yield path, header
-        properties = node.get("properties")
-        if isinstance(properties, dict):
-            pending += [((*path, name), value) for name, value in properties.items()]

@@ -17,9 +17,9 @@ from athena_core.mcp.client.listing import (
     TOOL_BYTES_MAX,
     TOOLS_MAX,
     ListingReader,
-    annotated,
     is_name,
 )
+from athena_core.mcp.client.param_headers import param_headers
 from athena_core.mcp.client.questions import FIELDS_MAX, FORM_BYTES_MAX, MESSAGE_CHARS_MAX, question_of
 from athena_core.mcp.client.result import PARTS_MAX, RESULT_BYTES_MAX, cut_text, read_result
 from athena_core.mcp.tool_names import public_name
@@ -178,16 +178,44 @@ def test_a_tool_has_a_printable_name(name: str, taken: bool) -> None:
     assert bool(reader.tools) == taken
 
 
-def test_headers_repeat_plain_properties_only() -> None:
-    schema = {
-        "properties": {
-            "region": {"type": "string", "x-mcp-header": "Region"},
-            "size": {"type": "number", "x-mcp-header": "Size"},
-            "in": {"properties": {"dry": {"type": "boolean", "x-mcp-header": "Dry"}}},
-            "list": {"items": {"type": "string", "x-mcp-header": "Item"}},
-        }
+MARKED = {
+    "properties": {
+        "region": {"type": "string", "x-mcp-header": "Region"},
+        "in": {"properties": {"dry": {"type": "boolean", "x-mcp-header": "Dry"}}},
+        "x-mcp-header": {"type": "string", "default": {"x-mcp-header": "no mark"}},
     }
-    assert sorted(annotated(schema)) == [(("in", "dry"), "Dry"), (("region",), "Region")]
+}
+
+
+def test_marks_name_the_header_fields_of_properties() -> None:
+    marked = param_headers(MARKED)
+    assert marked is not None
+    assert sorted(marked) == [(("in", "dry"), "mcp-param-dry"), (("region",), "mcp-param-region")]
+    assert param_headers({"properties": {"a": {"type": "string"}}}) == ()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"type": "number", "x-mcp-header": "A"},
+        {"type": ["string"], "x-mcp-header": "A"},
+        {"x-mcp-header": "A"},
+        *(
+            {"type": "string", "x-mcp-header": name}
+            for name in ("", "a b", "a:b", "ä", "a\n", None, "REGION", "x" * 65)
+        ),
+        {"type": "array", "items": {"type": "string", "x-mcp-header": "A"}},
+        {"anyOf": [{"type": "string", "x-mcp-header": "A"}]},
+        {"$defs": {"a": {"type": "string", "x-mcp-header": "A"}}},
+    ],
+)
+def test_a_mark_that_is_not_valid_leaves_the_tool_out(bad: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": MARKED["properties"] | {"bad": bad}}
+    assert param_headers(schema) is None
+    for headers in (True, False):
+        reader = ListingReader(headers=headers)
+        reader.add(raw({"tools": [tool("t", inputSchema=schema)]}))
+        assert bool(reader.tools) != headers
 
 
 # Questions
