@@ -25,6 +25,7 @@ from athena_core.clock import SystemClock, SystemIds
 from athena_core.gateway.gateway import ANY_MODEL, Gateway
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.upstream import model_servers
+from athena_core.mcp.served import McpService
 from athena_core.providers.prices import Prices
 from athena_core.system.box import relay
 from athena_core.system.process import Child
@@ -161,6 +162,7 @@ class Conversation:
             clock=SystemClock(),
             ids=SystemIds(),
             boxed=self._boxed,
+            tools=McpService(),
         )
         await self._stack.enter_async_context(gateway)
         self._home.mkdir(mode=0o700, exist_ok=True)

@@ -7,7 +7,7 @@ from athena_cli.agent_check.checked_run import CheckedRun
 from athena_cli.agent_check.interview import SAID
 from athena_cli.agent_check.interview_rows import WORKS
 from athena_cli.agent_check.rows import Differs, row
-from athena_cli.agent_check.scripted.model import Offers, Step
+from athena_cli.agent_check.scripted.model import Offers, Shell, Step
 from athena_cli.agent_check.subject import Subject
 
 SERVERS = 'Its runs have no tools of Athena. Let its configuration use MCP servers over HTTP, or set mcp = "none".'
@@ -57,6 +57,21 @@ async def _recorded_once(run: CheckedRun) -> str:
     if len(called) != 1:
         raise Differs(f"Its call was recorded {len(called)} times.")
     return f"{called[0].get('toolName') or called[0].get('kind')}, recorded once"
+
+
+@row(
+    "endpoint-empty",
+    "It works in a run without tools of Athena, and reports nothing about that",
+    "habit",
+    TRUST,
+    needs=(*WORKS, "run"),
+)
+async def _empty(subject: Subject) -> str:
+    run = CheckedRun(subject)
+    config = {"provider": subject.known.provider, "model": subject.model, "tools": ["files"]}
+    await run.start((Shell("echo made > made.txt"), SAID), config=config)
+    await run.ended()
+    return await _recorded_once(run)
 
 
 @row(

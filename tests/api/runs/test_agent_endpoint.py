@@ -1,4 +1,4 @@
-"""Outside agents at the MCP endpoint of their run: the tools of Athena, their records, asks and limits."""
+"""Outside agents at the MCP endpoint of their run: its tools, their records, asks and limits."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 from tests.support.agent_model import Calls, shell
 from tests.support.api import Json, soon
 from tests.support.asks import answer
+from tests.support.mcp_servers import fake_server, mcp_servers_file
 from tests.support.outside_agents import AgentSite, agent_site
 
 SHOWN = Calls("athena_attach_evidence", {"label": "Report", "type": "text", "content": "All is well."})
@@ -27,11 +28,19 @@ AGENTS = {
     "lists": ("mcp-lists",),
     "forgets": ("forgets",),
 }
+SERVERS = {
+    "plain": fake_server(),
+    "asker": fake_server("asks=1"),
+    "changer": fake_server("changes-at-call"),
+    "slow": fake_server("silence", callTimeoutMs=500),
+}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSite]:
-    with agent_site(tmp_path_factory.mktemp("endpoint"), AGENTS) as made:
+    directory = tmp_path_factory.mktemp("endpoint")
+    file = mcp_servers_file(directory, SERVERS)
+    with agent_site(directory, AGENTS, mcp_servers=str(file)) as made:
         yield made
 
 
@@ -194,3 +203,97 @@ def test_the_tools_of_the_profile_are_offered(
     assert site.server.api.await_ending(run_id) == "run.completed"
     body = site.model.models[task].asked[-1].body
     assert [one["function"]["name"] for one in body["tools"]][2:] == offered
+
+
+# Tools of MCP servers
+
+
+def served(site: AgentSite, server: str, agent: str = "fake", approval: str = "allow", **fields: Any) -> str:
+    """Create a profile whose agent has the tools of a server."""
+    return profile(site, agent, ("files",), mcp={server: {"tools": ["echo"], "approval": approval}}, **fields)
+
+
+def echo(server: str, **arguments: Any) -> Calls:
+    return Calls(f"athena_{server}__echo", {"text": "hi", **arguments})
+
+
+@pytest.mark.heavy
+def test_a_tool_of_a_server_is_offered_called_and_recorded(site: AgentSite) -> None:
+    profile_id = served(site, "plain", "lists")
+    run_id = site.start("calls a server", echo("plain", evidence="Echo"), "Done.", profile=profile_id)
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    body = site.model.models["calls a server"].asked[-1].body
+    assert [one["function"]["name"] for one in body["tools"]][2:] == ["athena_plain__echo"]
+    (called,) = calls(site, run_id)
+    assert (called["toolName"], called["origin"], called.get("refused")) == ("plain__echo", "mcp", None)
+    assert results(site, run_id) == ["hi"]
+    (attached,), (shown,) = site.payloads(run_id, "mcp.attached"), site.payloads(run_id, "evidence.attached")
+    assert (attached["server"], shown["toolCallId"]) == ("plain", called["toolCallId"])
+    assert site.processes() == []
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("parked", [False, True])
+def test_a_call_of_a_server_is_allowed_by_a_person_and_made_once(site: AgentSite, parked: bool) -> None:
+    api, task = site.server.api, f"calls with permission {parked}"
+    profile_id = served(site, "plain", "forgets", "ask", asks={"holdMs": 0} if parked else {})
+    run_id = site.start(task, echo("plain"), "Done.", profile=profile_id)
+    api.await_event("run.paused" if parked else "run.asked", runId=run_id)
+    (asked,) = site.payloads(run_id, "run.asked")
+    assert (asked["kind"], asked["origin"], asked["toolName"]) == ("tool-permission", "mcp", "plain__echo")
+    assert api.get(f"/asks/{asked['askId']}")["editable"]
+    assert calls(site, run_id) == []
+    answer(api, run_id, editedArguments={"text": "ho"})
+    assert api.await_ending(run_id) == "run.completed"
+    (called,) = calls(site, run_id)
+    assert (called["askId"], called["origin"]) == (asked["askId"], "mcp")
+    (result,) = results(site, run_id)
+    assert result.startswith("A person changed the arguments of this call to: ") and result.endswith("ho")
+
+
+@pytest.mark.heavy
+def test_a_refused_and_a_denied_call_of_a_server_are_not_made(site: AgentSite) -> None:
+    api = site.server.api
+    asks = site.start("is refused", echo("plain"), "Done.", profile=served(site, "plain", approval="ask"))
+    denied = site.start("is denied", echo("plain"), "Done.", profile=served(site, "plain", approval="deny"))
+    api.await_event("run.asked", runId=asks)
+    answer(api, asks, "deny")
+    assert {api.await_ending(asks), api.await_ending(denied)} == {"run.completed"}
+    assert calls(site, asks) == []
+    assert [one["refused"] for one in calls(site, denied)] == ["denied"]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("parked", [False, True])
+def test_a_question_of_a_server_is_answered_by_a_person_once(site: AgentSite, parked: bool) -> None:
+    api, task = site.server.api, f"is questioned {parked}"
+    profile_id = served(site, "asker", "forgets", asks={"holdMs": 0} if parked else {})
+    run_id = site.start(task, echo("asker"), "Done.", profile=profile_id)
+    api.await_event("run.paused" if parked else "run.asked", runId=run_id)
+    (asked,) = site.payloads(run_id, "run.asked")
+    assert (asked["kind"], asked["origin"], asked["server"]) == ("question", "mcp", "asker")
+    answer(api, run_id, "answer", values={"color": "green"})
+    assert api.await_ending(run_id) == "run.completed"
+    found = results(site, run_id)
+    assert len(site.payloads(run_id, "run.asked")) == 1
+    assert len(calls(site, run_id)) == len(found) == 1 + parked
+    assert "green" in found[-1]
+    assert not parked or "while the MCP server waited for the answer of a person" in found[0]
+
+
+@pytest.mark.heavy
+def test_a_tool_that_changes_during_the_run_is_refused(site: AgentSite) -> None:
+    task = "meets a changed tool"
+    run_id = site.start(task, echo("changer"), echo("changer"), "Done.", profile=served(site, "changer"))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert [one.get("refused") for one in calls(site, run_id)] == [None, "changed-tool"]
+    assert "athena mcp-servers accept changer" in results(site, run_id)[-1]
+
+
+@pytest.mark.heavy
+def test_a_silent_server_and_a_tool_outside_of_the_profile_are_errors_of_the_tool(site: AgentSite) -> None:
+    other = Calls("athena_slow__append", {"path": "x", "text": "y"})
+    run_id = site.start("calls in vain", echo("slow"), other, "Done.", profile=served(site, "slow"))
+    assert site.server.api.await_ending(run_id) == "run.completed"
+    assert [one.get("refused") for one in calls(site, run_id)] == [None, "unknown-tool"]
+    assert "within 0.5 s" in results(site, run_id)[0]

@@ -59,7 +59,7 @@ class RunGateway(Protocol):
     ) -> None: ...
 
 
-OpenGateway: TypeAlias = Callable[[AgentWire, str, RunLedger, Mapping[str, str], bool, McpService | None], RunGateway]
+OpenGateway: TypeAlias = Callable[[AgentWire, str, RunLedger, Mapping[str, str], bool, McpService], RunGateway]
 """Makes a gateway: the wire, the provider that is paid, the ledger, the models, if the agent has a box, and its tools.
 
 Raises AgentUnavailable if there is none for the wire and the provider.

@@ -262,13 +262,12 @@ class AgentRun:
         )
         models = {request.model: request.model, **(self._policy.models or {})}
         boxed = self._place.box is not None
-        tools = self._endpoint if self._endpoint.offers else None
-        gateway = parts.gateway(self._known.wire, request.provider, self._ledger, models, boxed, tools)
+        gateway = parts.gateway(self._known.wire, request.provider, self._ledger, models, boxed, self._endpoint)
         self.transcript.begin_process()
         await self._mcp.list_new()
         try:
             questions = QUESTION in request.harness_profile_snapshot.config.tools
-            client = await process.start(gateway, request.model, self, questions=questions, tools=tools is not None)
+            client = await process.start(gateway, request.model, self, questions=questions, tools=self._endpoint.offers)
             self._ledger.alive = client.peer.note_activity
             prompt = await self._attach(process, client)
             reason = await self._turn(process, client, prompt)

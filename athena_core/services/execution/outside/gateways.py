@@ -28,7 +28,7 @@ class Gateways:
         ledger: RunLedger,
         models: Mapping[str, str],
         boxed: bool,
-        tools: McpService | None,
+        tools: McpService,
     ) -> Gateway:
         """Return the gateway of a run whose calls ``provider`` is paid for. Raise AgentUnavailable."""
         serves = WIRE_PROVIDERS[wire]
