@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.reliability.agent_mutants import AGENT_MUTANTS
+from tests.reliability.mcp_mutants import MCP_MUTANTS
 from tests.reliability.mutant import Mutant, of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -842,6 +843,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     *AGENT_MUTANTS,
+    *MCP_MUTANTS,
 )
 
 

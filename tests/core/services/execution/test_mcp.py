@@ -277,7 +277,7 @@ async def test_a_shared_server_is_one_process_for_all_runs(tmp_path: Path) -> No
 
 @pytest.mark.skipif(not probe().available, reason="no sandbox works here")
 async def test_a_boxed_server_works_in_the_workspace_of_the_run_without_a_network(tmp_path: Path) -> None:
-    members = {"sandbox": True, "readOnly": [str(FAKE_MCP), *sorted({sys.prefix, sys.base_prefix})]}
+    members: dict[str, Any] = {"sandbox": True, "readOnly": [str(FAKE_MCP), *sorted({sys.prefix, sys.base_prefix})]}
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     script = (APPEND, call("fake__connect", host="127.0.0.1", port=port), DONE)
