@@ -81,7 +81,7 @@ AGENT_MUTANTS: tuple[Mutant, ...] = (
     of(
         "an agent's call compares lines without a bound",
         "tests/core/services/execution/test_call_records.py::test_only_some_lines_of_a_call_are_compared",
-        (f"{OUTSIDE}/call_records.py", "        if left < 0:\n", "        if False:\n"),
+        (f"{OUTSIDE}/calls/call_records.py", "        if left < 0:\n", "        if False:\n"),
     ),
     of(
         "a command has copies of its pipes",

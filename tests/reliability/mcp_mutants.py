@@ -48,10 +48,10 @@ MCP_MUTANTS: tuple[Mutant, ...] = (
     of(
         "a question of a server is a call of the model",
         f"{FOLD}::test_a_question_of_a_server_is_no_call_of_the_model_and_parks_a_run_that_was_lost",
-        (PROGRESS, "        case run.RunAsked(server=str()):\n", '        case run.RunAsked(server="nobody"):\n'),
+        (PROGRESS, "        case run.RunAsked(server=str()):\n", '        case run.RunAsked(server="x"):\n'),
     ),
     of(
-        "the verification accepts a call that nobody was asked about",
+        "the verification accepts a call that no person was asked about",
         f"{BREACHES}[called_without_an_ask---]",
         (RULES, 'or (approval == "ask" and event.ask_id is None)', 'or (approval == "ask" and False)'),
     ),
