@@ -247,3 +247,15 @@ def test_waits_that_stream_have_the_limit_of_streams(inside: Inside, held: tuple
     codes = [answer.json()["error"]["data"]["code"] for answer in answers if answer.status_code != 200]
     assert set(codes) == {"STREAM_LIMIT"}
     assert STREAMS <= len(codes) < 2 * STREAMS
+
+
+def test_the_id_of_a_request_is_no_key_of_another_caller(inside: Inside) -> None:
+    number = "0b5c9f0e-6f0f-4a3c-9b6d-0a1b2c3d4e5f"
+    start = modern(
+        "tools/call", number, name="start_run", arguments={"input": "hello", "provider": "mock", "model": "mock-model"}
+    )
+    runs = []
+    for who in ("otto", "otto", "ada"):
+        answer = ask(inside, who, start)
+        runs.append(answer["result"].get("taskId") or answer["result"]["structuredContent"]["runId"])
+    assert runs[0] == runs[1] != runs[2]
