@@ -44,6 +44,7 @@ PAGES = {
     "docs/how-to/install.md": "here",
     "docs/how-to/local-model.md": "here",
     "docs/how-to/mcp-clients.md": "tests/mcp/test_pages.py",
+    "docs/how-to/mcp-tools.md": "tests/mcp/test_pages.py",
     "docs/how-to/nginx.md": "tests/test_deployment.py",
     "docs/how-to/oauth2-proxy.md": "tests/test_deployment.py",
     "docs/how-to/nightly-run.md": "here",

@@ -14,8 +14,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.model import acting
-from tests.support.pages import Page, Shell, served, words_of
+from athena_core.mcp.servers import read_mcp_servers
+from athena_core.system.sandbox import probe
+from tests.support import repository
+from tests.support.api import soon
+from tests.support.model import acting, call
+from tests.support.pages import PROFILE, RUN, Page, Shell, served, words_of
 
 URL = "http://127.0.0.1:8787"
 SDK = importlib.util.find_spec("mcp")
@@ -115,3 +119,57 @@ def _locked(shell: Shell, page: Page) -> None:
     assert cursor == {"url": url, "headers": {"Authorization": "Bearer ${env:ATHENA_TOKEN}"}}
     listed, *_ = shell.run(page.take("sh")).splitlines()
     assert len(json.loads(listed)["items"]) == 2
+
+
+SCRIPT = (
+    call("git__git_log", repo_path=".", max_count=7),
+    call("files", action="write", path="notes.md", content="One commit: take notes.\n"),
+    call("git__git_add", repo_path=".", files=["notes.md"]),
+    call("git__git_commit", repo_path=".", message="Sum up the week"),
+    "It is committed.",
+)
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(
+    not (probe().available and GIT_SERVER.exists()), reason="no sandbox, or not installed: mcp-server-git"
+)
+def test_agents_use_the_tools_of_a_server(tmp_path: Path) -> None:
+    repository.make(tmp_path / "workspace")
+    repository.commit(tmp_path / "workspace", "Take notes", notes_md="one\n")
+    changes = {"/etc/athena": str(tmp_path), "/opt/mcp": sys.prefix}
+    with acting(SCRIPT) as model, Page("docs/how-to/mcp-tools.md", **changes) as page:
+        page.take("sh")  # the server is installed already
+        shell = Shell(tmp_path, openai_api_key="k", openai_base_url=f"{model.url}/v1", workspace_root="workspace")
+        shell.environment["ATHENA_CLI_API_TIMEOUT_MS"] = "60000"  # the server starts slowly on a busy machine
+        (tmp_path / "mcp.toml").write_text(page.take("toml"))
+        protect, export, serve = page.take("sh").splitlines()
+        shell.run(protect)
+        name, _, value = export.removeprefix("export ").partition("=")
+        shell.environment[name] = value
+        with served(shell, serve):
+            _used(shell, page)
+        (tmp_path / "mcp.toml").write_text(page.take("toml"))
+        assert set(read_mcp_servers(tmp_path / "mcp.toml")) == {"tickets", "docs"}
+
+
+def _used(shell: Shell, page: Page) -> None:
+    """Check the server, let a run use it, and accept its tools."""
+    checked, shown = shell.run(page.take("sh")).splitlines()
+    assert [json.loads(one)["server"]["state"] for one in (checked, shown)] == ["current", "current"]
+    (shell.directory / "historian.json").write_text(page.take("json"))
+    profile = json.loads(shell.run(page.take("sh")))["id"]
+    run = json.loads(shell.run(page.take("sh").replace(PROFILE, profile)))["runId"]
+    listed, answer = page.take("sh").splitlines()
+    for _ in soon():
+        asks = json.loads(shell.run(listed))["items"]
+        if asks:
+            break
+    assert asks[0]["toolName"] == "git__git_commit"
+    shell.run(answer.replace("ask_01M87A", asks[0]["id"]))
+    ended = json.loads(shell.run(f"athena runs get {run} --wait 60"))
+    assert (ended["status"], ended["output"]) == ("completed", SCRIPT[-1])
+    assert "mcp.attached" in shell.run(page.take("sh").replace(RUN, run))
+    details = json.loads(shell.run(page.take("sh")))
+    accepted = json.loads(shell.run(page.take("sh").replace("5b1e0c", details["listingSha256"])))
+    assert accepted["server"]["changed"] == 0
