@@ -97,6 +97,7 @@ bench-quick: $(READY) ## Run every benchmark once at the smallest size (its figu
 	@$(BIN)/python -m benchmarks --size quick
 
 agents: $(READY) $(patsubst tests/agents/%/package.json,$(AGENTS)/%/.ready,$(wildcard tests/agents/*/package.json)) ## Install Codex, OpenCode, Claude Code and Gemini CLI from npm (1.3 GB), and write what they do
+	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/agents/test_callers.py
 	@$(BIN)/python -m tests.agents.table $(AGENTS_ARGS)
 
 # The scripts of packages are not run: no agent needs them.
@@ -106,7 +107,7 @@ $(AGENTS)/%/.ready: tests/agents/%/package-lock.json
 	@cd $(AGENTS)/$* && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-mcp: $(READY) $(patsubst tests/mcp/%/package.json,$(MCP)/%/.ready,$(wildcard tests/mcp/*/package.json)) ## Install MCP servers and the conformance suite from npm (120 MB), and try them
+mcp: $(READY) $(patsubst tests/mcp/%/package.json,$(MCP)/%/.ready,$(wildcard tests/mcp/*/package.json)) ## Install MCP servers, the Inspector and the conformance suite from npm (230 MB), and try them
 	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/mcp
 
 $(MCP)/%/.ready: tests/mcp/%/package-lock.json
