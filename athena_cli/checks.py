@@ -27,12 +27,15 @@ from athena_core.agents.known import read_agents
 from athena_core.clock import SystemClock, iso
 from athena_core.credentials.credentials_file import read_definitions
 from athena_core.credentials.sources import FileSource, SecretUnavailable, VariableSource, read_once
-from athena_core.domain import EVENTS
+from athena_core.decider import fold
+from athena_core.domain import EVENTS, mcp_server
 from athena_core.errors import ConfigError
 from athena_core.event import Value
+from athena_core.log.codec import Codec
 from athena_core.log.port import FORMAT, MOVED_TO, StoreReader
 from athena_core.log.sqlite.connection import check_library
 from athena_core.log.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
+from athena_core.mcp.servers import read_mcp_servers
 from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.settings import LOCAL_SERVER_URL, Settings, load, replaced
 from athena_core.system.certificate import Certificate
@@ -73,6 +76,7 @@ def examine() -> list[CheckResult]:
     findings += _settings(settings)
     findings += check_credentials(settings.credentials_file)
     findings += check_agents(settings.agents, _served(settings))
+    findings += check_mcp_servers(settings.mcp_servers, settings.credentials_file)
     findings.append(check_sandbox(probe(), required=settings.runtime_isolation_standard_require_sandbox))
     findings += _directory(settings.state_dir)
     findings += _server(settings)
@@ -164,6 +168,39 @@ def check_agents(path: Path | None, served: Collection[str]) -> Iterator[CheckRe
         if agent.provider not in served:
             says, remedy = f"provider {agent.provider} has no key", f"set ATHENA_{agent.provider.upper()}_API_KEY"
             yield CheckResult(check=f"agent {name}", status="notice", says=says, remedy=remedy)
+
+
+def check_mcp_servers(path: Path | None, credentials: Path | None) -> Iterator[CheckResult]:
+    """Check the file of MCP servers, that each program is installed, and that credentials exist. Start nothing."""
+    try:
+        servers = read_mcp_servers(path)
+    except ConfigError as error:
+        remedy = "correct the file: docs/reference/mcp.md"
+        yield CheckResult(check="MCP servers", status="wrong", says=error.message, remedy=remedy)
+        return
+    try:
+        known = read_definitions(credentials) if credentials is not None else {}
+    except ConfigError:  # check_credentials reports it
+        known = None
+    for name, server in servers.items():
+        needed = () if known is None else server.credential_names
+        lacks = [*server.missing(), *(f"no credential {one!r}" for one in needed if one not in (known or ()))]
+        says = "; ".join(lacks) or (server.url or f"{(server.command or ('',))[0]} is installed")
+        install = "install it, or correct the files of MCP servers and of credentials" if lacks else None
+        status: CheckStatus = "notice" if lacks else "ok"
+        yield CheckResult(check=f"MCP server {name}", status=status, says=printable(says), remedy=install)
+
+
+def changed_mcp_servers(reader: StoreReader) -> Iterator[CheckResult]:
+    """Find MCP servers that listed other tools than an operator accepted."""
+    codec = Codec(EVENTS)
+    for _, name, _ in reader.guards(mcp_server.MCP_SERVER_GUARD):
+        rows = reader.stream(mcp_server.stream_of(name))
+        state = fold(mcp_server.DECIDER, (codec.decode(row, text=False).event for row in rows))
+        if state.listed is not None and state.listed.hashes != state.accepted:
+            says = "it listed other tools than an operator accepted, so runs may not call those"
+            remedy = f"look at them with 'athena mcp-servers get {name}', then accept them"
+            yield CheckResult(check=f"MCP server {name}", status="notice", says=says, remedy=remedy)
 
 
 def check_credentials(path: Path | None) -> Iterator[CheckResult]:
@@ -402,6 +439,7 @@ def _log(log: OfflineLog) -> Iterator[CheckResult]:
         size = log.archive.bytes() / (1 << 20)
         yield CheckResult(check="log", status="ok", says=f"log {reader.log_id} at position {head}, {size:.1f} MiB")
         yield from _anchor(log, reader, head)
+        yield from changed_mcp_servers(reader)
         ahead = 0.0 if row is None else (row.recorded_at - SystemClock().now()) / 1000
         yield CheckResult(
             check="clock",

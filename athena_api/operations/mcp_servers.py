@@ -12,7 +12,6 @@ from athena_core.domain.mcp_server import AcceptTools
 from athena_core.enums import McpToolState, McpTransport
 from athena_core.event import Position, Value
 from athena_core.mcp.listed_tool import McpTool
-from athena_core.mcp.servers import McpServer
 from athena_core.mcp.tool_names import public_name
 from athena_core.services.mcp.catalogue import CataloguedServer
 from athena_core.values import Body, ChainValue, Label, Role
@@ -100,21 +99,21 @@ class AcceptanceBody(Body):
 
 async def list_mcp_servers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """List the MCP servers that are registered on this server, and those that were listed by others."""
+    lacks = await _lacks(plane, call)
     names = sorted(plane.mcp_servers.names.union(plane.mcp_catalogue.names()))
-    checks = call.who.role.reaches(Role.OPERATOR)
-    entries = [_entry(plane, name, plane.mcp_catalogue.current(name), checks=checks) for name in names]
+    entries = [_entry(plane, name, plane.mcp_catalogue.current(name), lacks) for name in names]
     return Reply(data=McpServerList(servers=tuple(entries)), position=call.position)
 
 
 async def get_mcp_server(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get an MCP server with the tools that it listed last, and what an operator accepted."""
-    return _details(plane, call, call.position)
+    return await _details(plane, call, call.position)
 
 
 async def check_mcp_server(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Start an MCP server, list its tools, record them if they changed, and end it. Nothing is accepted by that."""
     await plane.mcp_checks.check(call.path["server"], call.meta, call.key)
-    return _details(plane, call, plane.log.signal.position)
+    return await _details(plane, call, plane.log.signal.position)
 
 
 async def accept_mcp_tools(plane: "ControlPlane", call: ApiCall[AcceptanceBody, NoQuery]) -> Reply:
@@ -128,17 +127,17 @@ async def accept_mcp_tools(plane: "ControlPlane", call: ApiCall[AcceptanceBody, 
         note=body.note,
     )
     done = await plane.mcp_catalogue.accept(command, call.meta, call.key)
-    reply = _details(plane, call, done.position)
+    reply = await _details(plane, call, done.position)
     reply.replayed = done.replayed
     return reply
 
 
-def _details(plane: "ControlPlane", call: ApiCall[Any, Any], position: Position) -> Reply:
-    name, checks = call.path["server"], call.who.role.reaches(Role.OPERATOR)
+async def _details(plane: "ControlPlane", call: ApiCall[Any, Any], position: Position) -> Reply:
+    name, lacks = call.path["server"], await _lacks(plane, call)
     found = plane.mcp_catalogue.current(name)
     existing(found or plane.mcp_servers.find(name), "MCP server", name)
     details = McpServerDetails(
-        server=_entry(plane, name, found, checks=checks),
+        server=_entry(plane, name, found, lacks),
         tools=_tools(found) if found is not None else (),
         listing_sha256=found.listing_sha256 if found is not None else None,
         note=found.note if found is not None else None,
@@ -146,9 +145,22 @@ def _details(plane: "ControlPlane", call: ApiCall[Any, Any], position: Position)
     return Reply(data=details, position=position)
 
 
-def _entry(plane: "ControlPlane", name: str, found: CataloguedServer | None, *, checks: bool) -> McpServerEntry:
+async def _lacks(plane: "ControlPlane", call: ApiCall[Any, Any]) -> Mapping[str, tuple[str, ...]]:
+    """Return what this machine lacks for each server, for roles that may check it."""
+    if not call.who.role.reaches(Role.OPERATOR):
+        return {}
+    known, registered = plane.credentials.names, plane.mcp_servers.entries
+    found = {}
+    for name, lacks in (await plane.mcp_servers.looked_at()).items():
+        needed = registered[name].credential_names if name in registered else ()
+        found[name] = (*lacks, *(f"no credential {one!r} exists" for one in needed if one not in known))
+    return found
+
+
+def _entry(
+    plane: "ControlPlane", name: str, found: CataloguedServer | None, lacks: Mapping[str, tuple[str, ...]]
+) -> McpServerEntry:
     registered = plane.mcp_servers.find(name)
-    missing = _missing(plane, registered) if registered is not None and checks else ()
     if found is None:
         entry = McpServerEntry(server=name, registered=registered is not None, state="unlisted", tools=0, changed=0)
     else:
@@ -166,13 +178,8 @@ def _entry(plane: "ControlPlane", name: str, found: CataloguedServer | None, *, 
             accepted_by=found.accepted_by,
         )
     return msgspec.structs.replace(
-        entry, transport=registered.transport if registered is not None else None, missing=missing or None
+        entry, transport=registered.transport if registered is not None else None, missing=lacks.get(name) or None
     )
-
-
-def _missing(plane: "ControlPlane", server: McpServer) -> tuple[str, ...]:
-    known = plane.credentials.names
-    return tuple(f"no credential {name!r} exists" for name in server.credential_names if name not in known)
 
 
 def _words(info: Mapping[str, Any]) -> McpServerWords | None:

@@ -42,6 +42,11 @@ class RegisteredMcpServers:
         """Return a server, or None if the file has none of this name."""
         return self._entries.get(name)
 
+    async def looked_at(self) -> dict[str, list[str]]:
+        """Return what this machine lacks for each server, by name."""
+        known = self._entries
+        return await asyncio.to_thread(lambda: {name: server.missing() for name, server in known.items()})
+
     async def reload(self, problems: Problems) -> None:
         """Read the file again. If it is bad, the old servers stay, and the health has a problem."""
         async with self._reloading:

@@ -4,6 +4,7 @@ A client names a server. Its program, its environment and its URL stand in the o
 """
 
 import re
+import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 from athena_core.definitions.profile import MCP_SERVER_PATTERN
 from athena_core.enums import McpTransport, SandboxNetwork
 from athena_core.operator_file import FileFault, check_size, read_operator_file, table_of
+from athena_core.system.process import PATH
 from athena_core.text import one_line
 from athena_core.values import MILLISECONDS_MAX, Body, ClientId
 
@@ -80,6 +82,13 @@ class McpServer(Body):
     def credential_names(self) -> tuple[str, ...]:
         """The names of the credentials that it needs."""
         return tuple(dict.fromkeys((*self.credentials.values(), *([self.credential] if self.credential else []))))
+
+    def missing(self) -> list[str]:
+        """Return what this machine lacks for it: its program, and paths of ``read_only``. Blocks."""
+        program = (self.command or ("",))[0]
+        found = self.url is not None or shutil.which(program, path=self.environment.get("PATH", PATH))
+        lacks = [] if found else [f"the program {program} is not installed"]
+        return lacks + [f"{path} does not exist" for path in self.read_only if not Path(path).exists()]
 
     def argv(self, workspace: Path) -> tuple[str, ...]:
         """Return the program and its arguments for a directory."""

@@ -338,8 +338,10 @@ FIELDS = {
 WITHOUT = {
     *(("workflow.approval.requested", "subject"), ("persona.run.repair-requested", "problem")),
     ("authn.failed", "peer"),
+    *(("mcp-server.listed", "definitions"), ("mcp-server.listed", "serverInfo"), ("mcp-server.accepted", "note")),
 }
-"""Sentences of Athena's own, with names, hashes and what the definition shows; and an address."""
+"""Sentences of Athena's own, with names, hashes and what the definition shows; an address; and the words of MCP servers
+and of their acceptance, which test_redact_mcp.py erases."""
 
 
 @pytest.fixture

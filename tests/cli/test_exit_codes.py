@@ -36,6 +36,7 @@ AT_THE_START = {
     "ATHENA_AUTH_ROLE_MAP_FILE": "/dev/null/roles",
     "ATHENA_CREDENTIALS_FILE": "/dev/null/credentials",
     "ATHENA_AGENTS": "/dev/null/agents",
+    "ATHENA_MCP_SERVERS": "/dev/null/servers",
 }
 """Values that can be read, and are wrong on this machine."""
 

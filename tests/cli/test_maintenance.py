@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from athena_cli.checks import check_agents, check_credentials, check_sandbox
+from athena_cli.checks import check_agents, check_credentials, check_mcp_servers, check_sandbox
 from athena_core.event import Position
 from athena_core.system.sandbox import SandboxProbe
 from tests.cli.conftest import Here
@@ -296,6 +296,25 @@ def test_the_doctor_looks_for_the_programs_of_agents(tmp_path: Path) -> None:
     (refused,) = check_agents(path, [])
     assert refused.status == "wrong"
     assert tuple(check_agents(None, [])) == ()
+
+
+def test_the_doctor_looks_for_the_programs_of_mcp_servers(tmp_path: Path) -> None:
+    path = tmp_path / "servers.toml"
+    path.write_text(
+        '[servers.here]\ncommand = ["sh"]\n[servers.web]\nurl = "https://example.com/mcp"\n'
+        '[servers.gone]\ncommand = ["no-such-server"]\nreadOnly = ["/no/such/place"]\ncredentials = { A = "absent" }\n'
+    )
+    here, web, gone = check_mcp_servers(path, None)
+    assert (here.check, here.status, here.says) == ("MCP server here", "ok", "sh is installed")
+    assert (web.status, web.says) == ("ok", "https://example.com/mcp")
+    assert (gone.status, gone.says) == (
+        "notice",
+        "the program no-such-server is not installed; /no/such/place does not exist; no credential 'absent'",
+    )
+    path.write_text("[servers")
+    (refused,) = check_mcp_servers(path, None)
+    assert refused.status == "wrong"
+    assert tuple(check_mcp_servers(None, None)) == ()
 
 
 def test_the_doctor_names_the_key_that_an_agent_lacks(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from athena_cli.checks import changed_mcp_servers
 from tests.support.api import Json
 from tests.support.inside import Inside
 from tests.support.mcp_servers import fake_server, mcp_servers_file
@@ -42,6 +43,14 @@ class Site:
 
     def accept(self, status: int = 200, **body: object) -> Json:
         return self.send("POST", "/mcp-servers/fake/accept", body, status)
+
+    def doctor(self) -> list[str]:
+        """Return what the doctor says about changed servers."""
+
+        async def look() -> list[str]:
+            return [found.check for found in changed_mcp_servers(self.inside.app.plane.reader)]
+
+        return self.inside.call(look)
 
     def events(self, kind: str) -> list[Json]:
         return [one["payload"] for one in self.send("GET", f"/events?types={kind}")["events"]]
@@ -98,6 +107,7 @@ def test_a_change_is_shown_and_accepted(site: Site) -> None:
     site.switch("changed", "added")
     second = site.check("fake")
     assert second["server"]["state"] == "changed"
+    assert site.doctor() == ["MCP server fake"]
     changed = [tool for tool in second["tools"] if tool["state"] == "changed"]
     assert changed and all(tool["listed"] != tool["accepted"] for tool in changed)
     assert set(site.states().values()) == {"accepted", "changed", "new"}
@@ -107,6 +117,7 @@ def test_a_change_is_shown_and_accepted(site: Site) -> None:
     accepted = site.accept(listingSha256=second["listingSha256"])
     assert (accepted["server"]["state"], accepted["server"]["acceptedBy"]) == ("current", "otto")
     assert set(site.states().values()) == {"accepted"}
+    assert site.doctor() == []
     assert len(site.events("mcp-server.accepted")) == 2
     site.switch("removed")
     assert site.check("fake")["server"]["changed"] == len([one for one in site.states().values() if one == "removed"])

@@ -251,8 +251,8 @@ def check_signs(parts: ControlPlane, broken: Set[str], began: int, lines: list[d
 WITHOUT_WRITES = frozenset({"log.write", "refusals.flush", "reactors"})
 """They break while others need to write, or to lead."""
 
-OF_FILES = frozenset({"agents", "credentials", "tls.certificate"})
-"""They fail only while a file is wrong, which test_tls.py and the tests of agents and credentials try."""
+OF_FILES = frozenset({"agents", "credentials", "mcp", "tls.certificate"})
+"""They fail only while a file is wrong. The tests of that file try it."""
 
 EXPLAINED = frozenset({"log.watch", "log.write", "refusals.flush"})
 """Loops whose injected failure is a retryable error: its message explains it, so no traceback is logged."""
