@@ -33,6 +33,7 @@ from tests.support.api import Json, soon
 from tests.support.gate import Gates
 from tests.support.golden import STATES, GoldenState, name_of
 from tests.support.inside import Inside
+from tests.support.mcp_servers import fake_server, mcp_servers_file
 from tests.support.model import call, turn_of
 from tests.support.outside_agents import agents_file
 from tests.support.stub import Asked, Behaviour, standing
@@ -59,6 +60,7 @@ with_workspaces = pytest.mark.parametrize(
 with_agents = pytest.mark.parametrize(
     "state", [state for state in STATES if name_of(state).endswith("agents")], ids=name_of
 )
+with_mcp = pytest.mark.parametrize("state", [state for state in STATES if name_of(state).endswith("mcp")], ids=name_of)
 
 
 class Command:
@@ -554,6 +556,54 @@ def test_runs_of_agents_continue_as_they_were(state: GoldenState, opened: Opened
         assert [one["cause"] for one in of_run("ruled", "run.answered")] == ["rule"]
         assert "not this one" in text("refused")
         assert "secret" not in text("erased")
+        (one,) = opened.expected.keyed
+        again = Caller(opened, one["who"]).send(one["method"], one["path"], one["body"], idempotency_key=one["key"])
+        assert (again.headers["idempotency-replayed"], again.json()["data"]) == ("true", one["answer"])
+    assert command("verify")["ok"]
+    assert command("replay", "--verify")["outcome"] == "equal"
+
+
+@pytest.mark.heavy
+@with_mcp
+@pytest.mark.parametrize("store", BOTH)
+def test_runs_with_servers_continue_as_they_were(state: GoldenState, opened: Opened, command: Command) -> None:
+    left = opened.expected.open
+    servers = {"fake": fake_server("changed", "added"), "calm": fake_server(trustHints=True), "mute": fake_server()}
+    file = mcp_servers_file(opened.directory, servers)
+    with opened.serving(opened.at_its_last_row(), scheduler="off", mcp_servers=str(file)):
+        ada, olga = opened.ada, opened.olga
+
+        def texts(name: str) -> list[str]:
+            session = run_of(opened, name)["sessionId"]
+            entries = ada.get(f"/sessions/{session}/transcript?limit=500")["items"]
+            return [str(one["content"]) for one in entries if one["kind"] == "tool-result"]
+
+        assert ended(opened, "once") == ended(opened, "again") == "completed", "they were taken over"
+        assert "outcome is unknown" in texts("once")[0]
+        assert texts("again") == ["hi"]
+        ada.until(f"/runs/{left['held']}", lambda run: run.get("waiting", {}).get("parked"))  # its executor is gone
+        for name, result in (
+            ("held", "the answer of a person"),
+            ("parked", "the answer of a person"),
+            ("parkedAgain", "red"),
+        ):
+            ask = ask_of(opened, left[name])
+            assert (ask["kind"], ask["origin"], ask["question"]) == ("question", "mcp", "Which color?")
+            body = {"subjectHash": ask["subjectHash"], "values": {"color": "red"}}
+            olga.post(f"/asks/{ask['id']}/answer", body)
+            assert ended(opened, name) == "completed"
+            assert result in texts(name)[0]
+        assert "secret" not in str(texts("erased"))
+        says = [cause["says"] for cause in ada.get(f"/runs/{left['keptOut']}/explain")["causes"]]
+        assert any("athena mcp-servers accept fake" in one for one in says)
+        fake, bad = ada.get("/mcp-servers/fake"), ada.get("/mcp-servers/bad")
+        assert (fake["server"]["state"], fake["server"]["acceptedBy"], fake["note"]) == (
+            "current",
+            "olga",
+            "looks fine",
+        )
+        assert {tool["state"] for tool in bad["tools"]} == {"accepted"}
+        assert "Return the text." not in str(bad), "its words were erased"
         (one,) = opened.expected.keyed
         again = Caller(opened, one["who"]).send(one["method"], one["path"], one["body"], idempotency_key=one["key"])
         assert (again.headers["idempotency-replayed"], again.json()["data"]) == ("true", one["answer"])

@@ -6,6 +6,7 @@ program that made ``state-0.1`` runs only with release 0.1.0: ``make_state_0_1.p
 ``state-0.2-tokens`` holds tokens, sessions, groups and credentials by name; ``make_state_0_2_tokens.py`` made it.
 ``state-0.2-workspaces`` holds workspaces and sandboxes of runs; ``make_state_0_2_workspaces.py`` made it.
 ``state-0.2-agents`` holds runs of outside agents; ``make_state_0_2_agents.py`` made it.
+``state-0.2-mcp`` holds MCP servers and runs that use them; ``make_state_0_2_mcp.py`` made it.
 
 =================  ==================================================================================================
 ``state.tar.xz``   the state directory of a server that was killed, and its workspace
