@@ -124,7 +124,8 @@ class RunTools:
         return tool, arguments_of(name, arguments, schema)
 
     def _unknown(self, name: str, names: Iterable[str]) -> UnknownTool:
-        problems = ((server, self._problem(server)) for server in self._policies)
+        unlisted = (server for server in self._policies if self._catalogue.find(server) is None)
+        problems = ((server, self._problem(server)) for server in unlisted)
         said = "".join(f"MCP server {server} has no tools: {problem} " for server, problem in problems if problem)
         return unknown_tool(name, [spec.name for spec in self.specs(names)], said)
 

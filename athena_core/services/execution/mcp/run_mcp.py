@@ -185,16 +185,26 @@ class RunMcp:
         known = self._parts.servers.find(server)
         local = known is not None and known.url is None and not known.shared
         try:
-            found = await self._ready(server)
-            if tool not in found.listed:
-                raise UnknownTool(f"MCP server {server} no longer has the tool {name}.")
-            if not self.tools.allowed(server, tool):
-                raise changed_tool(server, name)
-            seconds = found.known.call_timeout_ms / 1_000
-            result = await found.client.call(tool, dict(arguments), seconds=seconds, on_progress=report, ask=ask)
+            try:
+                result = await self._call(server, tool, arguments, name, ask, report)
+            except McpFailure as failure:
+                if failure.code != "session-lost":  # otherwise the call was not made
+                    raise
+                result = await self._call(server, tool, arguments, name, ask, report)
         except McpFailure as failure:
             return ServerAnswer(content=str(failure), is_error=True, local=local)
         return self._answer(result, local=local)
+
+    async def _call(
+        self, server: str, tool: str, arguments: Mapping[str, Any], name: str, ask: AskPerson, report: ShowProgress
+    ) -> McpResult:
+        found = await self._ready(server)
+        if tool not in found.listed:
+            raise UnknownTool(f"MCP server {server} no longer has the tool {name}.")
+        if not self.tools.allowed(server, tool):
+            raise changed_tool(server, name)
+        seconds = found.known.call_timeout_ms / 1_000
+        return await found.client.call(tool, dict(arguments), seconds=seconds, on_progress=report, ask=ask)
 
     def _answer(self, result: McpResult, *, local: bool) -> ServerAnswer:
         """Return a result in storable text without secrets."""

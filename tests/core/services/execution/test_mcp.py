@@ -301,3 +301,15 @@ async def test_a_server_behind_a_url_is_called_and_asks(tmp_path: Path, era: str
             (result,) = plane.results(run_id)
             assert "green" in (result.content or "")
             assert not result.changed, "a server elsewhere does not change the workspace"
+
+
+async def test_a_call_whose_session_the_server_forgot_is_made_in_a_new_one(tmp_path: Path) -> None:
+    with fake_mcp_http("era=legacy", "session", "forgets") as fake:
+        file = mcp_servers_file(tmp_path, {"fake": {"url": fake.url, "private": True}})
+        async with at_work(tmp_path, ECHO, DONE, mcp_servers=str(file)) as plane:
+            run_id = await plane.start(ALLOWED)
+            assert isinstance(await plane.ended(run_id), run.RunCompleted)
+            (result,) = plane.results(run_id)
+            methods = [asked.body.get("method") for asked in fake.asked if isinstance(asked.body, dict)]
+            assert (methods.count("initialize"), methods.count("tools/call")) == (2, 2), "once more, and no oftener"
+            assert "forgot the session" in (result.content or "")
