@@ -9,6 +9,7 @@ from pathlib import Path
 from anyio import to_thread
 from msgspec.structs import replace
 
+from athena_core.errors import AthenaError
 from athena_core.event import Meta
 from athena_core.mcp.client.client import McpClient
 from athena_core.mcp.client.failure import McpFailure
@@ -41,7 +42,11 @@ class OpenServer:
         if not self._looked or self.client.listing_changed:
             found = await self.client.listing(self.known.start_timeout_ms / 1_000)
             listing = self._starter.listing_of(found)
-            await self._catalogue.note(self.known.name, listing, self._meta)
+            try:
+                await self._catalogue.note(self.known.name, listing, self._meta)
+            except AthenaError as error:
+                if not error.retryable:
+                    raise  # otherwise the next listing is recorded; what may be called does not depend on that
             self.listed = {tool.name: tool.sha256 for tool in listing.tools}
             self._looked = True
 

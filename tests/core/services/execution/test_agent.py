@@ -141,7 +141,8 @@ def test_an_interrupted_call_whose_server_asked_is_repeated_only_if_that_does_no
 
 
 def test_an_expired_question_of_a_server_cancels_the_run_if_the_profile_says_so() -> None:
-    for on_expiry, kind in (("cancel", CancelExpired), ("deny", CallTool)):
+    choices: tuple[tuple[AskExpiry, type], ...] = (("cancel", CancelExpired), ("deny", CallTool))
+    for on_expiry, kind in choices:
         question = elicited(1, 1, on_expiry)
         events = (*BEGUN, call(1), paid(1), question, without_a_choice("expiry", question), TAKEN)
         assert isinstance(next_step(after(*events), 9), kind)

@@ -107,8 +107,8 @@ async def test_a_call_is_asked_for_by_default_and_made_as_edited(tmp_path: Path)
     ("tools", "policy", "refused"),
     [
         ("fake__append", {"tools": ["echo", "add"], "approval": "allow"}, "unknown-tool"),
-        ("fake__nothing", {"tools": ["*"], "approval": "allow"}, "unknown-tool"),
-        ("other__echo", {"tools": ["*"], "approval": "allow"}, "unknown-tool"),
+        pytest.param("fake__nothing", {"tools": ["*"]}, "unknown-tool", marks=pytest.mark.heavy),
+        pytest.param("other__echo", {"tools": ["*"]}, "unknown-tool", marks=pytest.mark.heavy),
         ("fake__append", {"tools": ["*"], "rules": [{"match": {"tool": "app*"}, "approval": "deny"}]}, "denied"),
     ],
 )
@@ -289,7 +289,7 @@ async def test_a_boxed_server_works_in_the_workspace_of_the_run_without_a_networ
         assert (connected.content or "").startswith("refused")
 
 
-@pytest.mark.parametrize("era", ["legacy", "modern"])
+@pytest.mark.parametrize("era", [pytest.param("legacy", marks=pytest.mark.heavy), "modern"])
 async def test_a_server_behind_a_url_is_called_and_asks(tmp_path: Path, era: str) -> None:
     with fake_mcp_http(f"era={era}", "sse") as fake:
         file = mcp_servers_file(tmp_path, {"fake": {"url": fake.url, "private": True}})
@@ -303,6 +303,7 @@ async def test_a_server_behind_a_url_is_called_and_asks(tmp_path: Path, era: str
             assert not result.changed, "a server elsewhere does not change the workspace"
 
 
+@pytest.mark.heavy
 async def test_a_call_whose_session_the_server_forgot_is_made_in_a_new_one(tmp_path: Path) -> None:
     with fake_mcp_http("era=legacy", "session", "forgets") as fake:
         file = mcp_servers_file(tmp_path, {"fake": {"url": fake.url, "private": True}})
