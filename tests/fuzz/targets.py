@@ -5,7 +5,7 @@ A target that returns has kept the promise: it accepted the input, or refused it
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,11 @@ from athena_core.domain.template import TemplateSpec, normalise_template, resolv
 from athena_core.errors import ConfigError, CursorAhead, CursorForeign, CursorInvalid
 from athena_core.event import Unknown
 from athena_core.log.codec import Codec
+from athena_core.mcp.client.events import EventReader, EventTooLarge
+from athena_core.mcp.client.listing import ListingReader
+from athena_core.mcp.client.questions import question_of
+from athena_core.mcp.client.result import RESULT_BYTES_MAX, read_result
+from athena_core.mcp.client.wire import LIMITS
 from athena_core.mcp.served import (
     Elicitation,
     ElicitationAnswer,
@@ -45,6 +50,7 @@ from athena_core.mcp.served import (
 from athena_core.mcp.serving import McpServing
 from athena_core.protocols import Row
 from athena_core.roles import EVERYBODY_ELSE, Roster, parse_role_file
+from athena_core.rpc.peer import ProtocolBroken, RequestFailed, read_message
 from athena_core.values import Role
 from projections.directives import NEWEST
 from projections.engine.cursor import event_id, parse_cursor, resolve
@@ -434,6 +440,44 @@ def mcp_requests(directory: Path) -> Iterator[Try]:
         loop.close()
 
 
+# What MCP servers send
+
+
+@contextmanager
+def mcp_answers(directory: Path) -> Iterator[Try]:
+    """Answers of an MCP server: as a stream of events, and as a message, a result, a listing and a question."""
+
+    def attempt(data: bytes) -> None:
+        reader = EventReader(1_024)
+        with suppress(EventTooLarge):
+            for piece in (data[:7], data[7:]):
+                for event in reader.more(piece):
+                    assert len(event) <= 1_024
+        with suppress(ProtocolBroken):
+            read_message(data, LIMITS)
+        raw, shape = msgspec.Raw(data), "another shape than the protocol"
+        try:
+            result = read_result(raw)
+            assert len(result.text.encode()) <= RESULT_BYTES_MAX
+        except ValueError as error:
+            assert str(error) == shape
+        listing = ListingReader(headers=True)
+        try:
+            listing.add(raw)
+        except ValueError as error:
+            assert str(error) == shape
+        for tool in listing.tools.values():
+            assert tool.sha256
+            assert tool.name.isprintable()
+            msgspec.json.encode(tool)
+            schema.Schema(tool.input_schema)
+        with suppress(RequestFailed):
+            question = question_of(raw)
+            msgspec.json.encode(question.with_defaults({}))
+
+    yield attempt
+
+
 TARGETS: Mapping[str, Target] = {
     "cursor": Target(cursors, bytes_max=256),
     "cron": Target(crons, bytes_max=300),
@@ -444,5 +488,6 @@ TARGETS: Mapping[str, Target] = {
     "template": Target(templates),
     "event": Target(stored_events),
     "mcp": Target(mcp_requests),
+    "mcp_answers": Target(mcp_answers),
 }
 """By name."""

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from tests.support.api import Json
+from tests.support.certificates import Pair
 from tests.support.fake_mcp import MODERN, PHASES, FakeMcp, failed, switches_of
 
 SESSION = "fake-session-1"
@@ -198,6 +200,12 @@ class FakeMcpHttp:
         self._server.fake = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/mcp"
 
+    def use_tls(self, pair: Pair) -> None:
+        """Speak TLS with a certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+
     def serve(self) -> None:
         """Serve until it is closed."""
         self._server.serve_forever(poll_interval=0.02)
@@ -250,9 +258,11 @@ class FakeMcpHttp:
 
 
 @contextmanager
-def fake_mcp_http(*switches: str) -> Iterator[FakeMcpHttp]:
-    """Serve the fake server in this process."""
+def fake_mcp_http(*switches: str, tls: Pair | None = None) -> Iterator[FakeMcpHttp]:
+    """Serve the fake server in this process; with ``tls``, over TLS with this certificate."""
     fake = FakeMcpHttp(*switches)
+    if tls is not None:
+        fake.use_tls(tls)
     thread = threading.Thread(target=fake.serve, daemon=True)
     thread.start()
     try:

@@ -90,7 +90,7 @@ def _shown(part: Any) -> tuple[str, bool]:
         if isinstance(inner, str):
             return f"[resource {uri}]\n{inner}", True
         return f"[resource {uri} is not text and is not shown]", False
-    if kind in {"image", "audio"}:
+    if kind in ("image", "audio"):  # noqa: PLR6201 - it may be a list
         return f"[{kind} {_word(part.get('mimeType'))} is not shown]", False
     return "[a part of an unknown kind]", False
 

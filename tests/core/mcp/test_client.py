@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from athena_core.mcp.client.stdio import StdioWire
 from athena_core.mcp.requests import decoded
 from athena_core.mcp.versions import HANDSHAKES, MODERN
 from athena_core.system.process import CannotStart, Child
+from tests.support import certificates
 from tests.support.fake_mcp_http import SESSION, FakeMcpHttp, fake_mcp_http
 from tests.support.mcp_servers import fake_command
 
@@ -484,3 +487,41 @@ def test_a_header_value_reads_back(value: str) -> None:
     assert header_value(value).isascii()
     assert header_value(value).isprintable()
     assert decoded(header_value(value)) == value
+
+
+# TLS
+
+
+@pytest.mark.skipif(certificates.OPENSSL is None, reason=certificates.MISSING)
+@pytest.mark.parametrize(("host", "trusted"), [("localhost", True), ("evil.test", True), ("localhost", False)])
+async def test_the_certificate_must_be_for_the_name(
+    host: str, trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = certificates.make_pair(tmp_path / "tls")
+    if trusted:
+        trust = ssl.create_default_context(cafile=str(pair.cert))
+        monkeypatch.setattr("httpx2.create_ssl_context", lambda **_: trust)
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    with fake_mcp_http(tls=pair) as fake:
+        url = fake.url.replace("http://127.0.0.1", f"https://{host}")
+        async with McpClient("web", HttpWire(url, resolve=resolve), version="1") as client:
+            if host == "localhost" and trusted:
+                await client.open(SECONDS)
+                assert fake.asked[0].headers["host"] == url.split("/")[2]
+                return
+            with pytest.raises(McpFailure) as caught:
+                await client.open(SECONDS)
+    assert caught.value.code == "connection"
+    assert all(one.body is None for one in fake.asked)  # a handshake that failed is an empty request here
+
+
+async def test_a_server_that_only_accepts_connections_is_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/mcp"
+        async with McpClient("web", HttpWire(url, resolve=at_home), version="1") as client:
+            with pytest.raises(McpFailure) as caught:
+                await client.open(SHORT)
+    assert caught.value.code == "silent"
