@@ -75,6 +75,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "getMcpServer",
         "Get an MCP server with the tools that it listed last, and what an operator accepted.",
     ),
+    "mcp-servers list": GeneratedCommand(
+        "listMcpServers",
+        "List the MCP servers that are registered on this server, and those that were listed by others.",
+    ),
     "memory create": GeneratedCommand("recordMemory", "Record a memory entry."),
     "memory delete": GeneratedCommand(
         "forgetMemory",

@@ -222,7 +222,14 @@ def _definition(sha256: str, tool: McpTool | None) -> McpDefinition:
 row = Noun("mcp").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row("mcp-servers.list", "GET /mcp-servers", list_mcp_servers, answer=McpServerList, shared=True),
+    row(
+        "mcp-servers.list",
+        "GET /mcp-servers",
+        list_mcp_servers,
+        answer=McpServerList,
+        shared=True,
+        command="mcp-servers list",
+    ),
     row("mcp-servers.get", "GET /mcp-servers/:server", get_mcp_server, answer=McpServerDetails, shared=True),
     row(
         "mcp-servers.check",

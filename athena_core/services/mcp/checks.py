@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import anyio
 from anyio import to_thread
@@ -10,7 +11,7 @@ from anyio import to_thread
 from athena_core.decider import Key
 from athena_core.errors import McpServerFailed, NotFound
 from athena_core.event import Meta
-from athena_core.mcp.client.failure import McpFailure
+from athena_core.mcp.client.failure import FailureCode, McpFailure
 from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.mcp.servers import McpServer
 from athena_core.services.mcp.catalogue import CataloguedServer, McpCatalogue, ServerListing
@@ -21,6 +22,9 @@ from athena_core.tools.workspace import Workspace
 
 LIST_SECONDS = 30.0
 """Deadline of the request for the tools."""
+HINT = " A program outside of the system's directories needs its own directory in readOnly."
+MISSING_CODES: Final = frozenset[FailureCode]({"cannot-start", "ended"})
+"""The failures of a program that its sandbox does not show."""
 CHECKS_MAX = 4
 """Maximum number of checks at a time. Others wait."""
 
@@ -57,7 +61,8 @@ class McpChecks:
             async with self._slots:
                 listing = await self._listing(server, directory)
         except McpFailure as failure:
-            raise McpServerFailed(str(failure)) from failure
+            boxed = server.url is None and server.sandbox and failure.code in MISSING_CODES
+            raise McpServerFailed(f"{failure}{HINT if boxed else ''}") from failure
         finally:
             await to_thread.run_sync(lambda: shutil.rmtree(directory, ignore_errors=True))
         return await self._catalogue.note(name, listing, meta, key, limited=False)
