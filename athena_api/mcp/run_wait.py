@@ -1,9 +1,10 @@
 """The wait for a run on behalf of an MCP client: its live text as progress, and its asks as forms."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import closing, suppress
 
-from athena_api.mcp.asks import answerable_asks, forms_of
+from athena_api.mcp.asks import Ask, answerable_asks, forms_of
 from athena_api.mcp.dispatch import Dispatch
 from athena_core.mcp.served import NeedsInput, ServedCall
 from athena_core.services.execution.live_text import LiveSubscriber, TranscriptDelta
@@ -28,7 +29,7 @@ class ClientRunWait:
         self._line = ""
 
     async def within(self, session_id: str, seconds: float) -> NeedsInput | None:
-        """Return once the run has ended, is paused, asks a person or took too long.
+        """Return once the run has ended, is paused, asks what the caller may answer, or took too long.
 
         Return the forms of its asks if the client shows them to its user and repeats the call with the answers.
         """
@@ -43,9 +44,9 @@ class ClientRunWait:
                     state = self._plane.runs.state(self._run_id)
                     if not state.open or (state.paused not in (None, "ask")):
                         return None
-                    if state.asks:
-                        needed = await self._show_forms()
-                        if needed is not None or not self._call.caller.elicitation or self._call.caller.modern:
+                    if state.asks and (asks := await answerable_asks(self._dispatch, self._run_id)):
+                        needed, waits = await self._show(asks)
+                        if not waits:
                             return needed
                 if now >= ends:
                     return None
@@ -60,19 +61,20 @@ class ClientRunWait:
                     await self._call.progress(progressed - begun, self._line or "The run goes on.")
                     self._line = ""
 
-    async def _show_forms(self) -> NeedsInput | None:
-        """Show the open asks to the person at the client, each once. Return the forms that end the call for that."""
+    async def _show(self, asks: Sequence[Ask]) -> tuple[NeedsInput | None, bool]:
+        """Show the open asks to the person at the client, each once.
+
+        Return the forms that end the call for that, and True if the call can wait for the answers.
+        """
         caller = self._call.caller
         if not caller.elicitation:
-            return None
-        forms = forms_of(await answerable_asks(self._dispatch, self._run_id))
-        new = {name: form for name, form in forms.items() if name not in self._asked}
+            return None, False
+        new = {name: form for name, form in forms_of(asks).items() if name not in self._asked}
         if caller.modern:
-            return NeedsInput(new, self._run_id) if new else None
-        for name, form in new.items():
-            self._asked.add(name)
-            await self._call.elicit(name, form)
-        return None
+            return (NeedsInput(new, self._run_id) if new else None), False
+        self._asked |= new.keys()
+        shown = [await self._call.elicit(name, form) for name, form in new.items()]
+        return None, all(shown)
 
     def _read(self, subscriber: LiveSubscriber) -> bool:
         """Keep the end of the new text of the run. Return True if it may have ended or paused."""

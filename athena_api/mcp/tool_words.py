@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from athena_core.values import WAIT_SECONDS_MAX
-
 WAIT_SECONDS_DEFAULT = 30
-"""How long tools wait for a run by default. Many clients end a call after 60 seconds."""
+WAIT_SECONDS_MAX = 55
+"""How long tools wait for a run, by default and at most. Many clients end a call after 60 seconds."""
 WAIT_SECONDS: Mapping[str, Any] = {
     "type": "integer",
     "minimum": 0,

@@ -12,11 +12,10 @@ from athena_api.mcp.run_text import run_result, workflow_result, workflow_starte
 from athena_api.mcp.run_wait import ClientRunWait
 from athena_api.mcp.tasks import Run, task_of
 from athena_api.mcp.tool_schemas import PAGE_ITEMS_TOOL, ToolInput, inputs_of
-from athena_api.mcp.tool_words import WAIT_SECONDS_DEFAULT, WORDS, ToolWords
+from athena_api.mcp.tool_words import WAIT_SECONDS_DEFAULT, WAIT_SECONDS_MAX, WORDS, ToolWords
 from athena_api.operations import OPERATIONS
 from athena_core.domain import workflow_run
 from athena_core.mcp.served import NeedsInput, ServedCall, ServedResult, ServedTask, ServedTool, unknown_tool
-from athena_core.values import WAIT_SECONDS_MAX
 
 Outcome: TypeAlias = ServedResult | NeedsInput | ServedTask
 Arguments: TypeAlias = dict[str, Any]
