@@ -21,6 +21,8 @@ from athena_client.wire import bearer_of, certificate_fault, server_url, was_ref
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, is_reserved
 from athena_core.settings import LOCAL_SERVER_URL, Settings
 
+PATIENCE_SECONDS = {"checkMcpServer": 660.0}
+"""Seconds that a server may work on an operation without a sign of life, such as the start of an MCP server."""
 RETRY_SECONDS = 2.0
 """How long a command repeats a request that nothing answers, or that the server could not handle."""
 
@@ -89,6 +91,7 @@ class Transport:
                 body=body,
                 headers=headers,
                 waits=operation.accepted is not None,
+                patience=PATIENCE_SECONDS.get(operation_id, 0.0),
             )
         except AthenaError as error:
             whole = await self._whole_ids(path, OF_ANY) if error.status == NOT_FOUND else path

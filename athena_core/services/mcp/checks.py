@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,13 +14,15 @@ from athena_core.errors import McpServerFailed, NotFound
 from athena_core.event import Meta
 from athena_core.mcp.client.failure import FailureCode, McpFailure
 from athena_core.mcp.registered import RegisteredMcpServers
-from athena_core.mcp.servers import McpServer
+from athena_core.mcp.servers import WORKSPACE, McpServer
 from athena_core.services.mcp.catalogue import CataloguedServer, McpCatalogue, ServerListing
 from athena_core.services.mcp.starting import McpStarter
+from athena_core.system.process import CannotStart, Child, environment
 from athena_core.system.sandbox import Sandbox, SandboxLimits, SandboxRefused, probe
 from athena_core.tools.tool import CommandBox
 from athena_core.tools.workspace import Workspace
 
+GIT_SECONDS = 10.0
 LIST_SECONDS = 30.0
 """Deadline of the request for the tools."""
 HINT = " A program outside of the system's directories needs its own directory in readOnly."
@@ -68,6 +71,8 @@ class McpChecks:
         return await self._catalogue.note(name, listing, meta, key, limited=False)
 
     async def _listing(self, server: McpServer, directory: Path) -> ServerListing:
+        if any(WORKSPACE in word for word in (*(server.command or ()), *server.environment.values())):
+            await _make_repository(directory)
         sandbox = await to_thread.run_sync(self._sandbox, server, directory)
         client = await self._starter.start(server, directory, sandbox)
         try:
@@ -88,3 +93,14 @@ class McpChecks:
             return box.around(self._workspace.own(directory))
         except SandboxRefused as error:
             raise McpFailure(server.name, "cannot-start", f"It has no sandbox: {error}.") from error
+
+
+async def _make_repository(directory: Path) -> None:
+    """Make an empty repository, because servers for a workspace may need one. Without git the directory stays empty."""
+    with suppress(CannotStart):
+        git = await Child.start(("git", "init", "-q"), environment(), directory=directory, fed=False, merged=True)
+        try:
+            with anyio.move_on_after(GIT_SECONDS):
+                await git.exited.wait()
+        finally:
+            await git.end()

@@ -8,7 +8,7 @@ import pytest
 from athena_cli.checks import changed_mcp_servers
 from tests.support.api import Json
 from tests.support.inside import Inside
-from tests.support.mcp_servers import fake_server, mcp_servers_file
+from tests.support.mcp_servers import fake_command, fake_server, mcp_servers_file
 
 OTTO, VERA = {"x_athena_identity": "otto"}, {"x_athena_identity": "vera"}
 PROFILE: Json = {
@@ -17,6 +17,7 @@ PROFILE: Json = {
     "config": {"provider": "mock", "model": "mock-model", "tools": ["none"]},
     "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0},
 }
+PLACED = 'test -d "$0/.git" && exec "$@"'
 
 
 class Site:
@@ -72,6 +73,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         {
             "fake": fake_server(f"control={control}"),
             "dead": fake_server("crash=start", startTimeoutMs=5_000),
+            "placed": {"command": ["sh", "-c", PLACED, "{workspace}", *fake_command()], "sandbox": False},
             "lacking": fake_server(credentials={"TOKEN": "absent"}),
             "web": {"url": "https://mcp.example.com/mcp", "credential": "github"},
         },
@@ -92,7 +94,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def test_a_change_is_shown_and_accepted(site: Site) -> None:
     listed = {one["server"]: one for one in site.send("GET", "/mcp-servers")["servers"]}
-    assert list(listed) == ["dead", "fake", "lacking", "web"]
+    assert list(listed) == ["dead", "fake", "lacking", "placed", "web"]
     assert listed["fake"] == {
         **{"server": "fake", "registered": True, "state": "unlisted", "transport": "stdio"},
         **{"tools": 0, "changed": 0},
@@ -123,6 +125,11 @@ def test_a_change_is_shown_and_accepted(site: Site) -> None:
     assert site.check("fake")["server"]["changed"] == len([one for one in site.states().values() if one == "removed"])
 
 
+def test_a_server_for_a_workspace_is_checked_in_an_empty_repository(site: Site) -> None:
+    place = site.check("placed")["tools"]
+    assert place[0]["state"] == "accepted"
+
+
 def test_a_list_that_moved_on_is_not_accepted(site: Site) -> None:
     old = site.check("fake")["listingSha256"]
     site.switch("changed")
@@ -140,7 +147,7 @@ def test_only_operators_check_and_accept(site: Site) -> None:
     body = {"listingSha256": "ab" * 32}
     assert site.send("POST", "/mcp-servers/fake/accept", body, 403, **VERA)["code"] == "AUTHZ_DENIED"
     shown = site.send("GET", "/mcp-servers", None, 200, **VERA)["servers"]
-    assert [one.get("missing") for one in shown] == [None] * 4
+    assert [one.get("missing") for one in shown] == [None] * 5
 
 
 def test_a_server_that_does_not_work_is_an_error_with_the_reason(site: Site) -> None:
@@ -177,7 +184,7 @@ def test_a_profile_names_registered_servers_and_plain_patterns(site: Site) -> No
     assert fault({"absent": {"tools": ["*"]}}) == {
         "field": "mcp.absent",
         "reason": "no MCP server 'absent' is registered",
-        "remedy": "use one of dead, fake, lacking, web",
+        "remedy": "use one of dead, fake, lacking, placed, web",
     }
     assert fault({"fake": {"tools": ["a", "a b"]}})["field"] == "mcp.fake.tools[1]"
     rule = {"match": {"tool": "a\u202eb"}, "approval": "allow"}

@@ -151,10 +151,12 @@ class AsyncCore:
         headers: Mapping[str, str] = NOTHING,
         waits: bool = False,
         key: str | None = None,
+        patience: float = 0.0,
     ) -> Answer:
         """Send a request as ``request`` does and return its answer undecoded.
 
         ``waits`` is True if the server may wait for a run before it answers, except with ``Prefer: respond-async``.
+        ``patience`` are seconds that the server may work on it without a sign of life.
         """
         call = _Call(method, wire.url_path(path, parameters), wire.query_of(query), dict(headers))
         if method != "GET":
@@ -162,7 +164,7 @@ class AsyncCore:
             call.content = wire.body_of(body)
         if waits and "prefer" not in call.headers:
             return await self._send_and_wait(call)
-        return await self._send_until(call, self._timeout + wire.wait_of(call.query))
+        return await self._send_until(call, self._timeout + max(wire.wait_of(call.query), patience))
 
     async def _send_and_wait(self, call: "_Call") -> Answer:
         """Send a request whose answer may take long.
