@@ -86,8 +86,8 @@ async def _asks(subject: Subject) -> str:
     asks = await run.asked()
     await run.answer_all(BLUE)
     answers = await run.payloads("run.answered")
-    if [one["kind"] for one in asks] != ["choice"] or len(answers) != 1:
-        raise Differs(f"A person was asked {len(answers)} times.")
+    if [one["kind"] for one in asks] != ["choice"] or [one["cause"] for one in answers] != ["person"]:
+        raise Differs(f"A person was asked {len(answers)} times, or could not answer.")
     return "answered once, while it waited"
 
 

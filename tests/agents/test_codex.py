@@ -13,6 +13,9 @@ def test_codex_passes_the_whole_table() -> None:
     assert [(row["key"], row["boxed"], row["detail"]) for row in red(found, required=True)] == []
     assert found["ok"]
     tried = {(row["key"], row["boxed"]) for row in found["rows"] if row["result"] != "not tried"}
+    assert {("endpoint", False), ("endpoint-asks", True)} <= tried - {
+        (row["key"], row["boxed"]) for row in red(found, required=False)
+    }
     assert {("run", False), ("athena-parked", False), ("killed-working", True), ("network", True)} <= tried
     (asks,) = [row for row in found["rows"] if row["key"] == "asks" and row["boxed"]]
     assert asks["result"] == "differs" and "asks for no permission in the mode agent-full-access" in asks["detail"]

@@ -77,14 +77,21 @@ ODD: Mapping[str, set[str]] = {
     "same-id": {"well-formed"},
     "late-updates": {"quiet"},
     "deaf": {"mode"},
+    "mcp-never": {"endpoint", "endpoint-asks", "endpoint-parked"},
+    "mcp-asks": {"endpoint", "endpoint-asks", "endpoint-parked"},
+    "mcp-once=2": {"endpoint"},
+    "mcp-at-once=2": {"endpoint", "endpoint-asks", "endpoint-parked"},
 }
 """The red rows of each odd habit. Nothing of the agent can be said after some of them, so the rest is not tried."""
 ALLOWED = (
     *("modes-as-option", "mode-reported", "question", "blank-lines", "split-writes", "flood=1000", "complains=5000"),
     "memory=10",
     "shows-work",
+    "mcp-silent",
 )
 """Habits that the protocol allows. No row is red."""
+ELSEWHERE = ("mcp-lies", "mcp-hangs-up")
+"""Habits that no row looks at."""
 AT_ONCE = 5
 """Fake agents of one server."""
 
@@ -118,7 +125,7 @@ def red(report: SubjectReport) -> dict[str, str]:
 
 
 def test_each_switch_of_the_fake_agent_has_a_verdict() -> None:
-    named = {habit.partition("=")[0] for habit in (*ODD, *ALLOWED)} | {"wire"}
+    named = {habit.partition("=")[0] for habit in (*ODD, *ALLOWED, *ELSEWHERE)} | {"wire"}
     assert named == SWITCHES.keys()
     assert {key for rows in ODD.values() for key in rows} <= ROWS.keys()
 

@@ -46,7 +46,6 @@ SWITCHES = {
     "question": "asks the person a question with a form",
     # How it uses the MCP endpoint of its run
     "mcp-never": "cannot use MCP servers over HTTP",
-    "mcp-lists": "lists the tools of the endpoint before its first prompt, and offers them to its model",
     "mcp-asks": "asks for the permission of its calls at the endpoint",
     "mcp-silent": "does not report its calls at the endpoint",
     "mcp-lies": "reports the next command as a call at the endpoint",
@@ -487,7 +486,7 @@ class Agent:
     def _open(self, method: str, params: Json) -> Json | None:
         os.chdir(params["cwd"])
         self._endpoint = next((one for one in params["mcpServers"] if one["name"] == MCP), None)
-        if self._endpoint and self.on("mcp-lists"):
+        if self._endpoint:
             for tool in self._ask_endpoint("tools/list", {})["result"]["tools"]:
                 TOOLS[f"{MCP}_{tool['name']}"] = tool["inputSchema"]
         if method == "session/new":

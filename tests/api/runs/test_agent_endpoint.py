@@ -25,7 +25,6 @@ AGENTS = {
     "many": ("mcp-at-once=20",),
     "impatient": ("mcp-hangs-up=0.3",),
     "never": ("mcp-never",),
-    "lists": ("mcp-lists",),
     "forgets": ("forgets",),
 }
 SERVERS = {
@@ -189,9 +188,9 @@ def test_a_call_that_the_run_may_not_make_is_refused_and_recorded(
 @pytest.mark.parametrize(
     "agent, tools, offered",
     [
-        ("lists", TOOLS, ["athena_attach_evidence", "athena_ask_user", "athena_memory"]),
-        ("lists", ["memory", "http"], ["athena_memory"]),
-        ("lists", ["shell"], []),
+        ("fake", TOOLS, ["athena_attach_evidence", "athena_ask_user", "athena_memory"]),
+        ("fake", ["memory", "http"], ["athena_memory"]),
+        ("fake", ["shell"], []),
         ("never", TOOLS, []),
     ],
 )
@@ -219,7 +218,7 @@ def echo(server: str, **arguments: Any) -> Calls:
 
 @pytest.mark.heavy
 def test_a_tool_of_a_server_is_offered_called_and_recorded(site: AgentSite) -> None:
-    profile_id = served(site, "plain", "lists")
+    profile_id = served(site, "plain")
     run_id = site.start("calls a server", echo("plain", evidence="Echo"), "Done.", profile=profile_id)
     assert site.server.api.await_ending(run_id) == "run.completed"
     body = site.model.models["calls a server"].asked[-1].body
