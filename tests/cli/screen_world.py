@@ -1,5 +1,7 @@
 """The plane of the screens: a server with a past and a present, as people would have it, made once for all of them."""
 
+import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,14 @@ wire = "anthropic"
 resume = "none"
 mode = "ask"
 """
+SERVERS = """
+[servers.notes]
+command = {command}
+sandbox = false
+[servers.docs]
+url = "https://mcp.example.com/mcp"
+"""
+FAKE_MCP = Path(__file__).parents[1] / "support" / "fake_mcp.py"
 FAR = "2035-01-01T08:00:00.000Z"
 
 
@@ -30,7 +40,15 @@ def furnished(directory: Path) -> Iterator[tuple[Scene, dict[str, str]]]:
     agents = directory / "agents.toml"
     agents.write_text(AGENTS)
     agents.chmod(0o600)
-    with set_up(directory, memory_enabled="true", work_max_attempts="2", agents=str(agents)) as scene:
+    servers = directory / "mcp.toml"
+    control = directory / "misbehaviour"
+    servers.write_text(SERVERS.format(command=json.dumps([sys.executable, str(FAKE_MCP), f"control={control}"])))
+    servers.chmod(0o600)
+    settings = {"agents": str(agents), "mcp_servers": str(servers)}
+    with set_up(directory, memory_enabled="true", work_max_attempts="2", **settings) as scene:
+        for switches in ("", "changed\nadded"):
+            control.write_text(switches)
+            scene.api.post("/mcp-servers/notes/check")
         yield scene, _past(scene)
 
 

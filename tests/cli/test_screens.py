@@ -21,6 +21,9 @@ from tests.console.scene import Scene
 
 COMMANDS = """
 agents list
+mcp-servers list
+mcp-servers get notes
+mcp-servers get docs
 ps
 ps -a
 ps -q
