@@ -7,7 +7,6 @@ class McpServerFailed(Upstream):
     """The MCP server could not be started or reached, or broke its protocol. The message has the reason."""
 
     code = "MCP_SERVER_FAILED"
-    retryable = True
 
 
 class McpListingChanged(Conflict):
