@@ -249,7 +249,7 @@ def test_waits_that_stream_have_the_limit_of_streams(inside: Inside, held: tuple
     assert STREAMS <= len(codes) < 2 * STREAMS
 
 
-def test_the_id_of_a_request_is_no_key_of_another_caller(inside: Inside) -> None:
+def test_the_id_of_a_request_is_a_key_of_its_caller_only(inside: Inside) -> None:
     number = "0b5c9f0e-6f0f-4a3c-9b6d-0a1b2c3d4e5f"
     start = modern(
         "tools/call", number, name="start_run", arguments={"input": "hello", "provider": "mock", "model": "mock-model"}

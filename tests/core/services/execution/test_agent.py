@@ -121,7 +121,7 @@ def elicited(number: int, ask: int, on_expiry: AskExpiry = "deny") -> run.RunAsk
     return replace(ELICITED, ask_id=f"ask_{ask}", tool_call_id=f"call_{number}", on_expiry=on_expiry)
 
 
-def test_a_question_of_a_server_is_no_call_of_the_model_and_parks_a_run_that_was_lost() -> None:
+def test_a_question_of_a_server_is_not_a_call_of_the_model_and_parks_a_run_that_was_lost() -> None:
     asked = (*BEGUN, call(1), paid(1), elicited(1, 1))
     progress = after(*asked, TAKEN)
     assert [event for event in progress.events if isinstance(event, run.RunAsked)] == []
