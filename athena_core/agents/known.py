@@ -244,7 +244,7 @@ def _tool_names(table: Mapping[str, Any], place: str) -> dict[str, str]:
     for tool, name in table.items():
         if not isinstance(name, str) or not TOOL_NAME.fullmatch(name):
             shown = one_line(tool)[:60]
-            raise FileFault(place, f"the name for {shown!r} is no text of 1 to 48 letters, digits, '_' and '-'.")
+            raise FileFault(place, f"the name for {shown!r} is not a text of 1 to 48 letters, digits, '_' and '-'.")
     return dict(table)
 
 
