@@ -265,7 +265,6 @@ class HttpWire:
     async def _connected(self, verb: str, path: str, headers: dict[str, str], body: bytes | None) -> httpx2.Response:
         """Try the addresses in turn until one accepts the connection."""
         addresses = list(await self._resolve(self._host, self._port))[:ADDRESSES_TRIED_MAX]
-        self._client.cookies.clear()
         for left, address in reversed(list(enumerate(reversed(addresses)))):
             self._client.cookies.clear()
             host = f"[{address}]" if ":" in address else address

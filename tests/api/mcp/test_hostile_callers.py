@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from anyio import to_thread
 
+from athena_api.mcp.asks import OPTION
 from tests.api.callers import ROLES
 from tests.support.api import Json, soon
 from tests.support.gate import Gate, Gates
@@ -178,8 +179,8 @@ def ask_of_otto(inside: Inside) -> Json:
 
 @pytest.mark.parametrize("who", [ELSEWHERE, {"x_athena_identity": "vera"}, {}])
 def test_a_forged_answer_of_a_form_decides_nothing(inside: Inside, ask_of_otto: Json, who: dict[str, str]) -> None:
-    accept = {"action": "accept", "content": {"option": "allow"}}
-    for key in (f"{ask_of_otto['id']}:{ask_of_otto['subjectHash']}", ask_of_otto["id"], f"{ask_of_otto['id']}:"):
+    accept = {"action": "accept", "content": {OPTION: "allow"}}
+    for key in (f"{ask_of_otto['id']}.{ask_of_otto['subjectHash']}", ask_of_otto["id"], f"{ask_of_otto['id']}."):
         body = json.dumps({"jsonrpc": "2.0", "id": key, "result": accept}).encode()
         assert post(inside, McpPost({}, body), **who).status_code in {202, 400, 401, 403, 404, 409}
         update = modern("tasks/update", taskId=ask_of_otto["runId"], inputResponses={key: accept})
@@ -188,13 +189,18 @@ def test_a_forged_answer_of_a_form_decides_nothing(inside: Inside, ask_of_otto: 
 
 
 def test_an_answer_to_another_subject_decides_nothing(inside: Inside, ask_of_otto: Json) -> None:
-    accept = {"action": "accept", "content": {"option": "allow"}}
-    key = f"{ask_of_otto['id']}:{'0' * 64}"
+    accept = {"action": "accept", "content": {OPTION: "allow"}}
+    key = f"{ask_of_otto['id']}.{'0' * 64}"
     body = json.dumps({"jsonrpc": "2.0", "id": key, "result": accept}).encode()
-    assert post(inside, McpPost({}, body), x_athena_identity="otto").status_code in {400, 409}
+    answer = post(inside, McpPost({}, body), x_athena_identity="otto")
+    assert answer.json()["error"]["data"]["code"] == "ASK_CHANGED", answer.text
     update = modern("tasks/update", taskId=ask_of_otto["runId"], inputResponses={key: accept})
     post(inside, update, x_athena_identity="otto")
     assert inside.data("GET", f"/asks/{ask_of_otto['id']}", x_athena_identity="otto")["status"] == "open"
+    key = f"{ask_of_otto['id']}.{ask_of_otto['subjectHash']}"
+    body = json.dumps({"jsonrpc": "2.0", "id": key, "result": accept}).encode()
+    assert post(inside, McpPost({}, body), x_athena_identity="otto").status_code == 202, "it is the right form"
+    assert inside.data("GET", f"/asks/{ask_of_otto['id']}", x_athena_identity="otto")["status"] == "approved"
 
 
 def test_refusals_fill_no_log(inside: Inside, run_id: str) -> None:
