@@ -1,14 +1,18 @@
 """The files that an operator writes beside the settings: how they are opened, and how their mistakes are reported."""
 
+import asyncio
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from athena_core.errors import ConfigError
+import anyio
+
+from athena_core.errors import AthenaError, ConfigError
 from athena_core.system.dotenv import check_writers
 from athena_core.system.private_file import OTHERS, open_regular
+from athena_core.system.problems import Problems
 from athena_core.text import one_line
 
 T = TypeVar("T")
@@ -58,3 +62,49 @@ def table_of(value: Any, place: str, remedy: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FileFault(place, f"expected a table. {remedy}".strip())
     return value
+
+
+class OperatorEntries(Generic[T]):
+    """The entries of an operator's file by name, read again without a restart.
+
+    ``LOOP`` names the problem of a file that cannot be read again, and ``FAILURE`` is its error.
+    """
+
+    LOOP: ClassVar[str]
+    FAILURE: ClassVar[type[AthenaError]]
+
+    def __init__(self, path: Path | None, read: Callable[[Path | None], Mapping[str, T]]) -> None:
+        """Read the file. Without a path there is no entry. Raise ConfigError. Blocks."""
+        self._path = path
+        self._read = read
+        self._entries = read(path)
+        self._reloading = anyio.Lock()
+
+    @property
+    def configured(self) -> bool:
+        """True if this process has the file."""
+        return self._path is not None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the entries."""
+        return frozenset(self._entries)
+
+    @property
+    def entries(self) -> Mapping[str, T]:
+        """The entries by name."""
+        return self._entries
+
+    def find(self, name: str) -> T | None:
+        """Return an entry, or None if the file has none of this name."""
+        return self._entries.get(name)
+
+    async def reload(self, problems: Problems) -> None:
+        """Read the file again. If it is bad, the old entries stay, and the health has a problem."""
+        async with self._reloading:
+            try:
+                self._entries = await asyncio.to_thread(self._read, self._path)
+            except ConfigError as error:
+                problems.report(self.LOOP, self.FAILURE(error.message))  # without its traceback
+                return
+            problems.recovered(self.LOOP)
