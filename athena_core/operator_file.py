@@ -74,7 +74,7 @@ class OperatorEntries(Generic[T]):
     FAILURE: ClassVar[type[AthenaError]]
 
     def __init__(self, path: Path | None, read: Callable[[Path | None], Mapping[str, T]]) -> None:
-        """Read the file. Without a path there is no entry. Raise ConfigError. Blocks."""
+        """Read the file. Without a path it has none. Raise ConfigError. Blocks."""
         self._path = path
         self._read = read
         self._entries = read(path)
