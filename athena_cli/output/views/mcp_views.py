@@ -10,6 +10,7 @@ from athena_cli.output.values import counted, line
 from athena_cli.output.views.view import Listed, View
 
 PARTS = (
+    ("title", "title"),
     ("description", "description"),
     ("arguments", "inputSchema"),
     ("result", "outputSchema"),

@@ -25,8 +25,8 @@ test("only what differs is shown, as a diff", () => {
 
 test("a part that is new or gone is a change", () => {
   deepEqual(
-    toolChanges({}, { annotations: { readOnlyHint: true } }).map(({ title }) => title),
-    ["Hints"],
+    toolChanges({}, { title: "Read", annotations: { readOnlyHint: true } }).map(({ title }) => title),
+    ["Title", "Hints"],
   );
   deepEqual(
     toolChanges(READ, {}).map(({ title }) => title),

@@ -5,6 +5,7 @@ import { type CallPart, difference } from "./call_text";
 
 /** The definition of a tool: the texts and schemas that models read. */
 export interface ToolDefinition {
+  readonly title?: string | null | undefined;
   readonly description?: string | null | undefined;
   readonly inputSchema?: unknown;
   readonly outputSchema?: unknown;
@@ -12,6 +13,7 @@ export interface ToolDefinition {
 }
 
 const TITLES: readonly (readonly [keyof ToolDefinition, string])[] = [
+  ["title", "Title"],
   ["description", "Description"],
   ["inputSchema", "Arguments"],
   ["outputSchema", "Result"],
