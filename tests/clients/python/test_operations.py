@@ -77,7 +77,7 @@ class Reader:
             self.read(f"get{alone}")
         assert self.read("listWorkers").items
         assert self.read("listAgents").memory_bytes == 0
-        assert self.read("listMcpServers").servers == ()
+        assert not self.read("listMcpServers").servers
         assert len(list(self.read("getAuditTrail"))) > 20
         assert len(list(self.read("listEvents"))) > 1000
         assert len(list(islice(self.read("streamEvents"), 100))) == 100
