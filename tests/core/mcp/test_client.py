@@ -525,3 +525,25 @@ async def test_a_server_that_only_accepts_connections_is_silent() -> None:
             with pytest.raises(McpFailure) as caught:
                 await client.open(SHORT)
     assert caught.value.code == "silent"
+
+
+@pytest.mark.parametrize(
+    ("switch", "code"),
+    [("giant-state", "result-too-large"), ("endless-body", "line-too-long"), ("giant-event", "line-too-long")],
+)
+async def test_what_is_too_large_ends_the_call(switch: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with http_client(switch) as (client, _):
+        await client.open(SECONDS)
+        with pytest.raises(McpFailure) as caught:
+            await client.call("echo", {}, seconds=SECONDS, ask=red)
+        assert caught.value.code == code
+        await client.close()
+
+
+async def test_cookies_are_not_sent_back() -> None:
+    with http_client("set-cookie=call") as (client, fake):
+        await client.open(SECONDS)
+        for _ in range(2):
+            await client.call("echo", {"text": "hi"}, seconds=SECONDS)
+        assert not any("cookie" in one.headers for one in fake.asked)
+        await client.close()
