@@ -93,7 +93,7 @@ def test_texts_of_a_server_are_text(browser: Any, site: McpSite) -> None:
     site.check("injection")
     with watched(browser, site.server.url) as page:
         changes = panel(opened(page, "/#/mcp/fake"), "Changes to accept")
-        shown = changes.get_by_label("Description").first
+        shown = changes.get_by_role("article", name="injection", exact=True).get_by_label("Description")
         expect(shown).to_contain_text("![x](https://evil.test/?q=1) <script>alert(1)</script>")
         assert "\u202e" not in shown.inner_text()
         assert page.locator("main script, main img").count() == 0
