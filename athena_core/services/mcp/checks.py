@@ -23,8 +23,6 @@ from athena_core.tools.tool import CommandBox
 from athena_core.tools.workspace import Workspace
 
 GIT_SECONDS = 10.0
-LIST_SECONDS = 30.0
-"""Deadline of the request for the tools."""
 HINT = " A program outside of the system's directories needs its own directory in readOnly."
 MISSING_CODES: Final = frozenset[FailureCode]({"cannot-start", "ended"})
 """The failures of a program that its sandbox does not show."""
@@ -76,7 +74,7 @@ class McpChecks:
         sandbox = await to_thread.run_sync(self._sandbox, server, directory)
         client = await self._starter.start(server, directory, sandbox)
         try:
-            return self._starter.listing_of(await client.listing(LIST_SECONDS))
+            return self._starter.listing_of(await client.listing(server.start_timeout_ms / 1_000))
         finally:
             await client.close()
 

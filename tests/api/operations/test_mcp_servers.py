@@ -152,7 +152,7 @@ def test_only_operators_check_and_accept(site: Site) -> None:
 
 def test_a_server_that_does_not_work_is_an_error_with_the_reason(site: Site) -> None:
     error = site.send("POST", "/mcp-servers/dead/check", {}, 502)
-    assert (error["code"], error["retryable"]) == ("MCP_SERVER_FAILED", True)
+    assert (error["code"], error["retryable"]) == ("MCP_SERVER_FAILED", False)
     assert error["message"].startswith("The MCP server 'dead' failed. ")
     error = site.send("POST", "/mcp-servers/lacking/check", {}, 502)
     assert "no credential 'absent' exists" in error["message"]
