@@ -531,7 +531,9 @@ async def test_a_server_that_only_accepts_connections_is_silent() -> None:
     ("switch", "code"),
     [("giant-state", "result-too-large"), ("endless-body", "line-too-long"), ("giant-event", "line-too-long")],
 )
-async def test_what_is_too_large_ends_the_call(switch: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_that_is_too_large_ends_the_call(
+    switch: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with http_client(switch) as (client, _):
         await client.open(SECONDS)
         with pytest.raises(McpFailure) as caught:
