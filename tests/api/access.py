@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import httpx2
+
+from athena_api.endpoint.operation import Operation
+from athena_api.mcp.tools import tools
 from athena_api.operations import OPERATIONS
 from tests.api import access_of_runs
 from tests.api.callers import KINDS, OWN_PERSONA, OWN_SESSION, ROLES, cells
@@ -16,9 +21,12 @@ HEAD = """\
 # Who may do what, found out by asking. "yes": the operation is not denied; "-": denied; "401": nobody is not heard.
 # V O A: Viewer, Operator, Admin. Then a Viewer and an Operator who are narrowed to one session, one run, one persona,
 # asking for a thing of their own and of somebody else's: V.s O.s V.s' O.s' (session), the same with r (run) and p.
+# Rows of "mcp." are the tools of /mcp.
 # Rows of "run." say what a run is given, or may cause, that such a caller starts: "-": it is not, or the run is denied.
 # Its own session holds a run of its own persona, the other one a run of another persona.
 """
+
+MCP = "http://plane/mcp"
 
 
 @contextmanager
@@ -57,23 +65,8 @@ class Question:
     def answer(self, operation: str, headers: dict[str, str]) -> str:
         """Return the cell of the table for one question."""
         (row,) = [row for row in OPERATIONS if row.id == operation]
-        example = EXAMPLES[operation]
-        first = next((part for part in row.path.split("/") if part.startswith(":")), None)
-        ours = {":sessionId": OWN_SESSION, ":runId": self.run_id}
-        parts = zip(row.path.split("/"), example.path.split("/"), strict=True)
-        segments = [ours.get(part, had) if part == first else had for part, had in parts]
-        headers = dict(headers)
-        for kind, own in zip(KINDS, (OWN_SESSION, self.run_id, OWN_PERSONA), strict=True):
-            if whose := headers.pop(kind, None):
-                headers[f"x_athena_scope_{kind}"] = own if whose == "own" else "another"
-        body = None
-        if row.method != "GET":
-            body = dict(example.body or {})
-            if "sessionId" in body:
-                body["sessionId"] = OWN_SESSION
-            if "metadata" in body:
-                body["metadata"] = {"personaName": OWN_PERSONA}
-        path = "/".join(segments)
+        example, headers = EXAMPLES[operation], self._scoped(headers)
+        path, body = "/".join(self._segments(row)), self._body(row)
         if example.query and row.method == "GET":
             path += "?" + "&".join(f"{name}={value}" for name, value in example.query.items())
         if row.stream:
@@ -81,12 +74,58 @@ class Question:
         answer = self.inside.ask(row.method, path, body, **headers)
         if operation == "startHalt":
             self.inside.ask("DELETE", "/halt", x_athena_identity="ada")
-        if answer.status_code == 403:
-            return "-" if answer.json()["error"]["code"] == "AUTHZ_DENIED" else "403"
-        if answer.status_code == 401 or (answer.status_code == 400 and "AUTH_IDENTITY_AMBIGUOUS" in answer.text):
-            return str(answer.status_code)
-        assert answer.status_code < 429, answer.text
-        return "yes"
+        return _cell(answer)
+
+    def answer_to_tool(self, name: str, headers: dict[str, str]) -> str:
+        """Return the cell of the table for the same question to a tool of ``/mcp``."""
+        tool = tools()[name]
+        row = tool.operation
+        named = zip(row.path.split("/"), self._segments(row), strict=True)
+        arguments: dict[str, Any] = {part[1:]: value for part, value in named if part.startswith(":")}
+        arguments |= {**(EXAMPLES[row.id].query or {}), **(self._body(row) or {}), "waitSeconds": 0}
+        assert isinstance(tool.served.input_schema, dict)
+        known = tool.served.input_schema["properties"]
+        params = {"name": name, "arguments": {name: value for name, value in arguments.items() if name in known}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        answer = self.inside.ask(
+            "POST", MCP, body, accept="application/json, text/event-stream", **self._scoped(headers)
+        )
+        if answer.status_code != 200:
+            return _cell(answer)
+        (said,) = answer.json()["result"]["content"]
+        return "-" if '"code":"AUTHZ_DENIED"' in said["text"] else "yes"
+
+    def _segments(self, row: Operation[Any, Any]) -> list[str]:
+        first = next((part for part in row.path.split("/") if part.startswith(":")), None)
+        ours = {":sessionId": OWN_SESSION, ":runId": self.run_id}
+        parts = zip(row.path.split("/"), EXAMPLES[row.id].path.split("/"), strict=True)
+        return [ours.get(part, had) if part == first else had for part, had in parts]
+
+    def _body(self, row: Operation[Any, Any]) -> dict[str, Any] | None:
+        if row.method == "GET":
+            return None
+        body = dict(EXAMPLES[row.id].body or {})
+        if "sessionId" in body:
+            body["sessionId"] = OWN_SESSION
+        if "metadata" in body:
+            body["metadata"] = {"personaName": OWN_PERSONA}
+        return body
+
+    def _scoped(self, headers: dict[str, str]) -> dict[str, str]:
+        headers = dict(headers)
+        for kind, own in zip(KINDS, (OWN_SESSION, self.run_id, OWN_PERSONA), strict=True):
+            if whose := headers.pop(kind, None):
+                headers[f"x_athena_scope_{kind}"] = own if whose == "own" else "another"
+        return headers
+
+
+def _cell(answer: httpx2.Response) -> str:
+    if answer.status_code == 403:
+        return "-" if answer.json()["error"]["code"] == "AUTHZ_DENIED" else "403"
+    if answer.status_code == 401 or (answer.status_code == 400 and "AUTH_IDENTITY_AMBIGUOUS" in answer.text):
+        return str(answer.status_code)
+    assert answer.status_code < 429, answer.text
+    return "yes"
 
 
 def _line(name: str, found: list[str]) -> str:
@@ -101,5 +140,7 @@ def access_text() -> str:
         for row in sorted(OPERATIONS, key=lambda row: row.id):
             found = [question.answer(row.id, headers) for _, headers in columns]
             lines.append(_line(row.id, found))
+        for name in tools():
+            lines.append(_line(f"mcp.{name}", [question.answer_to_tool(name, headers) for _, headers in columns]))
     lines += [_line(name, found) for name, found in access_of_runs.rows()]
     return "".join(lines)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from athena_api.mcp.tools import tools
 from athena_api.operations import OPERATIONS
 from athena_core.values import Role
 from tests.api.access import access_text, asked
@@ -66,6 +67,15 @@ def test_nothing_in_the_table_is_a_surprise() -> None:
                 own, other = cell[f"{role}.{narrowed}"], cell[f"{role}.{narrowed}'"]
                 assert (own, cell[role]) != ("yes", "-"), f"{operation}: a scope gives nothing"
                 assert (other, own) != ("yes", "-"), f"{operation}: another's is no more than one's own"
+
+
+def test_a_tool_of_mcp_allows_no_more_than_its_operation() -> None:
+    """``start_run`` names no persona, so a scope of personas gives it nothing."""
+    rows = rows_of(tables()[0])
+    for name, tool in tools().items():
+        mine, whole = rows[f"mcp.{name}"], rows[tool.operation.id]
+        assert [mine[role] for role in "VOA"] == [whole[role] for role in "VOA"], name
+        assert {mark for mark in mine if mine[mark] == "yes"} <= {mark for mark in whole if whole[mark] == "yes"}, name
 
 
 def test_a_token_gives_what_the_header_gives_and_an_ended_one_gives_nothing() -> None:
