@@ -108,7 +108,7 @@ def test_a_tool_and_a_verifier_record_the_same_output_of_a_command(planes: Plane
 
 def pairs() -> Iterator[tuple[str, str]]:
     """Yield the path of each list, and the name of the id in the path of its records."""
-    reads = {row.path for row in OPERATIONS if row.method == "GET" and not row.stream}
+    reads = {row.path for row in OPERATIONS if row.method == "GET" and not row.stream and row.id != "listMcpServers"}
     for path in sorted(reads):
         parent, _, last = path.rpartition("/")
         if last.startswith(":") and parent in reads and ":" not in parent:

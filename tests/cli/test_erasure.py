@@ -481,6 +481,7 @@ SINGING = {
     "state-0.2-tokens": 4,
     "state-0.2-workspaces": 6,
     "state-0.2-agents": 8,
+    "state-0.2-mcp": 8,
 }
 """More kinds of events than these hold text in each state."""
 

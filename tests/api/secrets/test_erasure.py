@@ -13,6 +13,7 @@ from athena_core.services.asks.rules import AllowedCall
 from athena_core.services.erasure import erasure
 from athena_core.services.erasure.erasure import PLACES
 from athena_core.services.erasure.redaction import Copies, copies_of, redact, text_of_session
+from athena_core.services.mcp.catalogue import CataloguedServer
 from athena_core.services.workflows.step_inputs import WorkflowInput
 from tests.support.inside import Inside, plane_on
 from tests.support.records import CODEC, META, opened_log
@@ -61,6 +62,7 @@ def holds(plane: ControlPlane) -> dict[str, bool]:
         "answers": any(CANARY.encode() in reply.data for reply in plane.answer_cache._answers.values()),
         "recent rows": bool(plane.log.recent._commits),
         "permission rules": bool(plane.permission_rules._hashes),
+        "MCP servers": bool(plane.mcp_catalogue._servers),
         "inputs of workflows": bool(plane.workflow_stepper._inputs._inputs),
     }
 
@@ -73,6 +75,7 @@ def fill(inside: Inside) -> None:
     oldest = inside.ask("GET", "/runs").json()["data"]["items"][-1]["runId"]
     assert CANARY in inside.ask("GET", f"/runs/{oldest}").text
     plane.workflow_stepper._inputs._inputs["wfr_1"] = WorkflowInput({"said": CANARY}, frozenset(), "", 0)
+    plane.mcp_catalogue._servers["git"] = CataloguedServer("git")
     plane.permission_rules._hashes["rule_1"] = AllowedCall("ab", "cd", None)
     plane.log.recent.put(plane.log.store.rows(0, 1_000), 1)  # it is empty once the views have taken them
     assert holds(plane) == dict.fromkeys(plane.erasure.caches, True)

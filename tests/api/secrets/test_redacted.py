@@ -42,6 +42,7 @@ LOSING = {
     "state-0.2-tokens": {"directives", "runs", "sessions", "tokens", "governance"},
     "state-0.2-workspaces": {"directives", "runs", "sessions", "asks", "workflows"},
     "state-0.2-agents": {"directives", "runs", "sessions", "asks", "permission-rules"},
+    "state-0.2-mcp": {"directives", "runs", "sessions", "asks"},
 }
 """The kinds of records with texts in each state."""
 

@@ -106,6 +106,7 @@ class Bench:
         self.world.capacity = ExecutorCapacity("exe_1", 1, 9, frozenset({"mock"}), AgentRoom(frozenset({"codex"})))
         self.day = day
         self.budgets = budgets
+        self.over = set[asyncio.Task[Any] | None]()
         self.runs = [f"run_{number}" for number in range(len(budgets))]
         for run_id, budget in zip(self.runs, budgets, strict=True):
             asked = prepared(
@@ -158,16 +159,22 @@ class Bench:
             outcome = "cut"
         costs = outcome != "refused" and script.ending not in {"free", "left"}
         cost = replace(COST, cost_micro_usd=paid) if costs else None
+        self.over.add(asyncio.current_task())
         await ledger.ended(EndedCall(number, "m", outcome, "", cost, 1))
         self.check()
         return outcome == "answered"
+
+    def leave(self, call: asyncio.Task[bool]) -> None:
+        """Cancel a call unless it is over: the gateway records the end of a call in any case."""
+        if call not in self.over:
+            call.cancel()
 
     async def calls(self, ledger: RunLedger, *scripts: ScriptedCall) -> list[bool]:
         tasks = []
         for number, script in enumerate(scripts, 1):
             tasks.append(asyncio.create_task(self.call(ledger, number, script)))
             if script.ending == "left":
-                asyncio.get_running_loop().call_later(script.after + script.lasts, tasks[-1].cancel)
+                asyncio.get_running_loop().call_later(script.after + script.lasts, self.leave, tasks[-1])
         return await asyncio.gather(*tasks)
 
     def reserved(self) -> int:
