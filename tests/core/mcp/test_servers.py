@@ -44,7 +44,7 @@ def test_each_member_is_read(tmp_path: Path) -> None:
     git, docs, near = servers["git"], servers["docs"], servers["near"]
     place = Path("/work")
     assert git.argv(place) == ("mcp-server-git", "--repository", "/work")
-    assert git.variables(place) == {"TZ": "UTC", "REPOSITORY": "/work/x"}
+    assert git.variables(place) == {"TZ": "UTC", "REPOSITORY": "/srv/x"}
     assert (git.transport, git.credential_names, git.network, git.sandbox) == ("stdio", ("github",), "egress", False)
     assert (git.trust_hints, git.shared, git.start_timeout_ms, git.call_timeout_ms) == (True, True, 1_000, 2_000)
     assert (docs.transport, docs.place, docs.credential_names) == ("http", ("https", "mcp.example.com", 443), ("docs",))
