@@ -42,8 +42,8 @@ def read(tmp_path: Path, text: str) -> dict[str, McpServer]:
 def test_each_member_is_read(tmp_path: Path) -> None:
     servers = read(tmp_path, WHOLE)
     git, docs, near = servers["git"], servers["docs"], servers["near"]
-    place = Path("/work")
-    assert git.argv(place) == ("mcp-server-git", "--repository", "/work")
+    place = Path("/srv")
+    assert git.argv(place) == ("mcp-server-git", "--repository", "/srv")
     assert git.variables(place) == {"TZ": "UTC", "REPOSITORY": "/srv/x"}
     assert (git.transport, git.credential_names, git.network, git.sandbox) == ("stdio", ("github",), "egress", False)
     assert (git.trust_hints, git.shared, git.start_timeout_ms, git.call_timeout_ms) == (True, True, 1_000, 2_000)
