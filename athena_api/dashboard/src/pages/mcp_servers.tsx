@@ -169,8 +169,8 @@ function Tool({ tool }: { tool: McpToolEntry }): JSX.Element {
   return (
     <details>
       <summary>
-        <b class="mono">{visibleLine(tool.name)}</b> {tool.readOnly && <span class="quiet">says that it only reads</span>}{" "}
-        {visibleLine(first.slice(0, FIRST_CHARS))}
+        <b class="mono">{visibleLine(tool.name)}</b> {visibleLine(first.slice(0, FIRST_CHARS))}{" "}
+        {tool.readOnly && <span class="quiet">(declared read-only)</span>}
       </summary>
       <p class="quiet">
         Models know it as <span class="mono">{tool.publicName}</span>
