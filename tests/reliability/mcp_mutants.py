@@ -51,7 +51,7 @@ MCP_MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a question of a server is a call of the model",
-        f"{FOLD}::test_a_question_of_a_server_is_no_call_of_the_model_and_parks_a_run_that_was_lost",
+        f"{FOLD}::test_a_question_of_a_server_is_not_a_call_of_the_model_and_parks_a_run_that_was_lost",
         (PROGRESS, "        case run.RunAsked(server=str()):\n", '        case run.RunAsked(server="x"):\n'),
     ),
     of(

@@ -18,7 +18,9 @@ def test_the_code_is_still_what_the_mutant_knows(mutant: Mutant) -> None:
     for file, old, new in mutant.changes:
         assert (ROOT / file).read_text("utf-8").count(old) == 1, (file, old)
         assert old != new
-    assert Path(ROOT, mutant.test.partition("::")[0]).exists()
+    file, _, name = mutant.test.partition("::")
+    test = f"def {name.partition('[')[0].rpartition('::')[2]}(" if name else "def test_"
+    assert test in Path(ROOT, file).read_text("utf-8")
 
 
 @pytest.mark.heavy
