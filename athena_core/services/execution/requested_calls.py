@@ -34,6 +34,16 @@ PERMISSION_OPTIONS = (run.AskOption(id="allow", kind="allow_once"), run.AskOptio
 PERMISSION_NAMES = ("Allow", "Deny")
 
 
+def hold_ms_of(policy: AskPolicy) -> int:
+    """Return how long a run is held for an answer before it is parked, in milliseconds."""
+    return HOLD_MS if policy.hold_ms is None else policy.hold_ms
+
+
+def expires_after_ms_of(policy: AskPolicy) -> int:
+    """Return how long an ask may be answered, in milliseconds."""
+    return policy.expires_after_ms or EXPIRES_AFTER_MS
+
+
 class Denied(ToolRefused):
     """The profile denies the call."""
 
@@ -159,8 +169,7 @@ class RequestedCalls:
             raise TooManyAsks(TOO_MANY)
         text = canonical(text)
         policy, now, salt = profile.asks or AskPolicy(), self._clock.now(), self._ids.salt(SALT_BYTES).hex()
-        expires_at_ms = now + (policy.expires_after_ms or EXPIRES_AFTER_MS)
-        hold_ms = HOLD_MS if policy.hold_ms is None else policy.hold_ms
+        expires_at_ms = now + expires_after_ms_of(policy)
         if question is None:
             title, form, sha256 = f"Allow {call.name}?", None, call_sha256(salt, call.name, text)
             options: tuple[run.AskOption, ...] = PERMISSION_OPTIONS
@@ -179,7 +188,7 @@ class RequestedCalls:
             subject_sha256=sha256,
             expires_at_ms=expires_at_ms,
             on_expiry=policy.on_expiry or "deny",
-            hold_until_ms=min(now + hold_ms, expires_at_ms),
+            hold_until_ms=min(now + hold_ms_of(policy), expires_at_ms),
             tool_call_id=call.id,
             tool_name=call.name,
             role=policy.role,

@@ -15,7 +15,7 @@ from athena_core.providers.mask import Mask
 from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, ShownQuestion, shown_question
 from athena_core.services.execution.performer import RunRecorder
 from athena_core.services.execution.progress import RunProgress, answer_to
-from athena_core.services.execution.requested_calls import EXPIRES_AFTER_MS, HOLD_MS
+from athena_core.services.execution.requested_calls import expires_after_ms_of, hold_ms_of
 from athena_core.tools.approval import question_sha256
 
 QUESTIONS_MAX = 8
@@ -43,8 +43,7 @@ def elicited(
     """Return the ask for a question of a server during a call."""
     policy = policy or AskPolicy()
     now, salt = clock.now(), ids.salt(SALT_BYTES).hex()
-    expires_at_ms = now + (policy.expires_after_ms or EXPIRES_AFTER_MS)
-    hold_ms = HOLD_MS if policy.hold_ms is None else policy.hold_ms
+    expires_at_ms = now + expires_after_ms_of(policy)
     return run.RunAsked(
         ask_id=ids.new("ask"),
         kind="question",
@@ -55,7 +54,7 @@ def elicited(
         subject_sha256=question_sha256(salt, shown.title, (), shown.form),
         expires_at_ms=expires_at_ms,
         on_expiry=policy.on_expiry or "deny",
-        hold_until_ms=min(now + hold_ms, expires_at_ms),
+        hold_until_ms=min(now + hold_ms_of(policy), expires_at_ms),
         tool_call_id=call.tool_call_id,
         tool_name=call.tool_name,
         role=policy.role,

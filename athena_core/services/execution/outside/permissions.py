@@ -38,10 +38,10 @@ from athena_core.services.execution.performer import RunRecorder
 from athena_core.services.execution.progress import DECLINED, REFUSED, UNANSWERED, RunAssignment, open_asks
 from athena_core.services.execution.requested_calls import (
     ASKS_MAX,
-    EXPIRES_AFTER_MS,
-    HOLD_MS,
     PERMISSION_NAMES,
     PERMISSION_OPTIONS,
+    expires_after_ms_of,
+    hold_ms_of,
 )
 from athena_core.tools.approval import call_sha256, question_sha256
 
@@ -202,8 +202,6 @@ class Permissions:
         """Return an ask for a permission, without its subject."""
         profile = self._assignment.request.harness_profile_snapshot
         policy, now = profile.asks or AskPolicy(), self._clock.now()
-        expires_at_ms = now + (policy.expires_after_ms or EXPIRES_AFTER_MS)
-        hold_ms = HOLD_MS if policy.hold_ms is None else policy.hold_ms
         return run.RunAsked(
             ask_id=self._ids.new("ask"),
             kind="tool-permission",
@@ -212,9 +210,9 @@ class Permissions:
             chars=len(arguments),
             options=PERMISSION_OPTIONS,
             subject_sha256="",
-            expires_at_ms=expires_at_ms,
+            expires_at_ms=now + expires_after_ms_of(policy),
             on_expiry=policy.on_expiry or "deny",
-            hold_until_ms=now + hold_ms,  # its expiry within that time is answered without ending the process
+            hold_until_ms=now + hold_ms_of(policy),  # an expiry until then is answered without ending the process
             role=policy.role,
             approvers=policy.approvers,
             not_requester=policy.not_requester,

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
+from athena_core.definitions.profile import AskPolicy
 from athena_core.domain import run
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.mcp.served import McpService, ServedCall, ServedResult, ServedTool, unknown_tool
@@ -34,8 +35,8 @@ from athena_core.services.execution.outside.run_ledger import RunLedger
 from athena_core.services.execution.progress import EDITED, ERASED, RunAssignment, RunProgress, open_asks
 from athena_core.services.execution.requested_calls import (
     ASKS_MAX,
-    HOLD_MS,
     RequestedCalls,
+    hold_ms_of,
     tool_result,
 )
 from athena_core.services.execution.run_place import RunPlace
@@ -258,8 +259,7 @@ class RunEndpoint(McpService):
         return values_of(shown, answer)
 
     def _hold_until_ms(self) -> int:
-        asks = self._profile.asks
-        return self._parts.clock.now() + (HOLD_MS if asks is None or asks.hold_ms is None else asks.hold_ms)
+        return self._parts.clock.now() + hold_ms_of(self._profile.asks or AskPolicy())
 
     def _report(self, made: EndpointCall, done: float, total: float | None, message: str) -> None:
         """Show the progress of a call, to those who watch the run and to the agent."""
