@@ -1,5 +1,6 @@
 """The wheel and the source distribution: how they are built, and the names in them as they are committed."""
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from tests.support.tree import ROOT
 
 LISTING = ROOT / "tests" / "packages.txt"
 NAME = f"projectathena-{__version__}"
+BUNDLE = re.compile(r"(?<=/dashboard/assets/index)-[\w-]{8}(?=\.)")
 
 
 def build(source: Path, output: Path, *kinds: str) -> None:
@@ -22,14 +24,14 @@ def build(source: Path, output: Path, *kinds: str) -> None:
 
 
 def names(output: Path) -> dict[str, set[str]]:
-    """Return the names of the files in the packages of a folder, by kind, without the version."""
+    """Return the names of the files in the packages of a folder, by kind, without the version and bundle hashes."""
     found = {}
     for path in output.glob("*.whl"):
         with zipfile.ZipFile(path) as wheel:
-            found["wheel"] = {name.replace(NAME, "projectathena") for name in wheel.namelist()}
+            found["wheel"] = {BUNDLE.sub("-*", name.replace(NAME, "projectathena")) for name in wheel.namelist()}
     for path in output.glob("*.tar.gz"):
         with tarfile.open(path) as sdist:
-            found["sdist"] = {name.removeprefix(NAME + "/") for name in sdist.getnames()}
+            found["sdist"] = {BUNDLE.sub("-*", name.removeprefix(NAME + "/")) for name in sdist.getnames()}
     return found
 
 
