@@ -13,70 +13,87 @@ from athena_core.event import Position, Value
 from athena_core.log.anchor import Anchor, read_anchor, write_anchor
 from athena_core.log.chain import GENESIS
 from athena_core.log.port import check_schema
-from athena_core.log.sqlite.connection import distrust, open_reader
+from athena_core.log.sqlite.connection import BUSY_MS, distrust, open_reader
 from athena_core.log.sqlite.files import check_regular
 from athena_core.log.sqlite.locks import ProcessLock
 from athena_core.log.sqlite.reader import SqliteReader
-from athena_core.log.sqlite.schema import schema_of
+from athena_core.log.sqlite.schema import SCHEMA, schema_of
 from athena_core.log.sqlite.statements import SQL
 from athena_core.system import private_file
 
-PAGES_A_STEP = 1_024
 NAME = "log.db"
+STEP_EVENTS = 1_000
+COPY_EVENTS = "INSERT INTO log SELECT * FROM origin.log WHERE position > ? ORDER BY position LIMIT ?"
+OTHERS = "SELECT name FROM origin.sqlite_schema WHERE type = 'table' AND name <> 'log' AND name NOT LIKE 'sqlite%'"
+REDACTED = "SELECT EXISTS (SELECT 1 FROM log WHERE position > ? AND type = 'payload.redacted')"
+ERASE = "UPDATE log SET text = NULL WHERE position IN (SELECT position FROM origin.log WHERE text IS NULL)"
 
 
 class BackupProgress(Value):
-    """The progress of a copy, in pages of the database."""
+    """The progress of a copy, in events."""
 
-    position: int
-    head: int
+    position: Position
+    head: Position
     events_per_second: int = 0
 
 
 def copy_log(source: Path, target: Path) -> Iterator[BackupProgress]:
-    """Copy a consistent snapshot of a log, with keys, guards and checkpoints, to one new, synced file.
+    """Copy a log, with keys, guards and checkpoints as of its last event, to one new, synced file.
 
-    Others may write meanwhile, because the copy reads in one transaction. Only the owner may read the file. Raise
-    ConfigError if the file exists, OSError if it cannot be created.
+    Others may write meanwhile. Events are read in short steps, because the WAL grows during a long read. Only the owner
+    may read the file. Raise ConfigError if the file exists, OSError if it cannot be created.
     """
     if target.exists():
         raise ConfigError(f"{target} already exists; a backup never replaces a file")
     draft = target.with_name(target.name + ".part")
-    draft.unlink(missing_ok=True)
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    reading = open_reader(source)
-    try:
-        reading.execute("BEGIN")  # later commits belong to the next backup
-        reading.execute("SELECT count(*) FROM meta").fetchall()
-        writing = apsw.Connection(str(draft))
-        distrust(writing)
-        try:
-            with writing.backup("main", reading, "main") as backup:
-                while not backup.done:
-                    backup.step(PAGES_A_STEP)
-                    yield BackupProgress(position=backup.page_count - backup.remaining, head=backup.page_count)
-            writing.pragma("journal_mode", "DELETE")  # a single file without a WAL
-        finally:
-            writing.close()
-    finally:
-        reading.close()
+    with closing(open_draft(draft)) as copy:
+        copy.execute("ATTACH ? AS origin", (f"{source.absolute().as_uri()}?mode=ro",))
+        began, position = copy.execute("SELECT max(position) FROM origin.log").get or 0, 0
+        copy.execute(COPY_EVENTS, (0, STEP_EVENTS))
+        while copy.changes() == STEP_EVENTS:
+            position = int(copy.execute(SQL.position).get)
+            yield BackupProgress(position=position, head=max(position, began))
+            copy.execute(COPY_EVENTS, (position, STEP_EVENTS))
+        with copy:  # one read: the last events, and everything that changes
+            copy.execute(COPY_EVENTS, (copy.execute(SQL.position).get or 0, -1))
+            for (table,) in copy.execute(OTHERS).fetchall():
+                copy.execute(f"INSERT INTO main.{table} SELECT * FROM origin.{table}")
+            if copy.execute(REDACTED, (began,)).get:
+                copy.execute(ERASE)
+    _replace(draft, target)
+    yield BackupProgress(position=position, head=max(position, began))
+
+
+def _replace(draft: Path, target: Path) -> None:
+    """Put a complete draft in the place of a file, durably."""
     private_file.sync(draft)
     draft.replace(target)
     private_file.sync(target.parent)
+
+
+def open_draft(path: Path) -> apsw.Connection:
+    """Create an empty log in a new, private file. It has no journal, so sync it as a whole before its use."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, private_file.FILE_MODE))
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI)
+    for name, value in (("journal_mode", "OFF"), ("synchronous", "OFF"), ("secure_delete", "ON")):
+        connection.pragma(name, value)
+    distrust(connection)
+    connection.set_busy_timeout(BUSY_MS)
+    for statement in SCHEMA:
+        connection.execute(statement)
+    return connection
 
 
 def open_log_file(path: Path) -> tuple[SqliteReader, dict[str, str]]:
     """Return a reader of a log file, and its description. Raise ConfigError if the file is not a log."""
     check_regular(path, "the log")
     try:
-        connection = open_reader(path)
-        try:
+        with closing(open_reader(path)) as connection:
             schema = schema_of(connection)
             if not schema.readable:
                 check_schema(schema, str(path))
             meta = {name: str(connection.execute(SQL.meta, (name,)).get or "") for name in ("log_id", "format")}
-        finally:
-            connection.close()
     except apsw.Error as error:
         raise ConfigError(f"{path} is not a log: {error}") from error
     if not meta["log_id"]:
@@ -101,11 +118,9 @@ def restore_log(source: Path, directory: Path) -> RestoredLog:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with closing(DirectoryLock(directory)):
         reader, meta = open_log_file(source)
-        try:
+        with closing(reader):
             check_schema(reader.schema(), str(source))
             head = reader.head()
-        finally:
-            reader.close()
         place, kept = directory / NAME, None
         if place.exists():
             kept = _set_aside(place, directory / "log.anchor")
@@ -114,10 +129,17 @@ def restore_log(source: Path, directory: Path) -> RestoredLog:
         private_file.create(draft)
         shutil.copyfile(source, draft)
         draft.chmod(0o600)
-        private_file.sync(draft)
-        draft.replace(place)
-        private_file.sync(directory)
+        _replace(draft, place)
     return RestoredLog(log_id=meta["log_id"], position=head, forks=forks, kept=kept)
+
+
+def _anchor(place: Path, position: Position | None = None) -> Anchor:
+    """Return the anchor of a row of a log file, by default of the last one; at position 0 if the row is missing."""
+    reader, meta = open_log_file(place)
+    with closing(reader):
+        row = reader.row(reader.head() if position is None else position)
+    position, chain = (row.position, row.chain) if row is not None else (0, GENESIS)
+    return Anchor(log_id=meta["log_id"], position=position, chain=chain.hex())
 
 
 def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
@@ -130,27 +152,11 @@ def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
     except ConfigError:
         return True
     if anchor is not None and anchor.log_id == log_id:
-        return not _vouched(source, anchor)
+        return anchor.position > 0 and _anchor(source, anchor.position).chain != anchor.chain
     if anchor is not None:
         path.replace(path.with_name(f"{anchor.log_id}.anchor"))
-    reader, _ = open_log_file(source)
-    try:
-        head = reader.head()
-        row = reader.row(head) if head else None
-    finally:
-        reader.close()
-    write_anchor(path, Anchor(log_id=log_id, position=head, chain=(row.chain if row else GENESIS).hex()))
+    write_anchor(path, _anchor(source))
     return False
-
-
-def _vouched(place: Path, anchor: Anchor) -> bool:
-    """Return True if a log contains the row of an anchor."""
-    reader, _ = open_log_file(place)
-    try:
-        row = reader.row(anchor.position) if anchor.position else None
-        return not anchor.position or (row is not None and row.chain.hex() == anchor.chain)
-    finally:
-        reader.close()
 
 
 class DirectoryLock:
@@ -169,12 +175,9 @@ class DirectoryLock:
     def check(self) -> None:
         """Raise ConfigError if a process uses the directory."""
         for path in private_file.matching(self._directory / "executors", "*.lock"):
-            lock = ProcessLock(path, create=False)
-            try:
+            with closing(ProcessLock(path, create=False)) as lock:
                 if not lock.try_acquire():
                     raise ConfigError(f"ATHENA_STATE_DIR: a process is using {self._directory}; stop it first")
-            finally:
-                lock.close()
 
     def close(self) -> None:
         """Release the lock."""
@@ -183,16 +186,13 @@ class DirectoryLock:
 
 def _set_aside(place: Path, anchor: Path) -> str:
     """Rename a log and its WAL. The new name and the anchor record its last position."""
-    reader, meta = open_log_file(place)
-    head = reader.head()
-    row = reader.row(head) if head else None
-    reader.close()
+    last = _anchor(place)
     with suppress(ConfigError):  # an unreadable anchor is left for the operator
         known = read_anchor(anchor)
-        if row is not None and (known is None or known.position < head or known.log_id != meta["log_id"]):
-            write_anchor(anchor, Anchor(log_id=meta["log_id"], position=head, chain=row.chain.hex()))
+        if last.position and (known is None or known.position < last.position or known.log_id != last.log_id):
+            write_anchor(anchor, last)
     number = 0
-    while (aside := place.with_name(f"log-{head}{f'-{number}' if number else ''}.db")).exists():
+    while (aside := place.with_name(f"log-{last.position}{f'-{number}' if number else ''}.db")).exists():
         number += 1
     for suffix in ("-wal", "-shm", ""):  # the WAL first: without it, the log would lack its end
         part = place.with_name(place.name + suffix)

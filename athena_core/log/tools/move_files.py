@@ -11,9 +11,9 @@ from athena_core.log.port import MOVED_TO, check_schema
 from athena_core.log.sqlite.connection import check_library, open_reader, open_writer
 from athena_core.log.sqlite.files import check_directory, check_presence, check_regular
 from athena_core.log.sqlite.reader import SqliteReader
-from athena_core.log.sqlite.schema import OPTIONAL, SCHEMA, schema_of
+from athena_core.log.sqlite.schema import OPTIONAL, schema_of
 from athena_core.log.sqlite.statements import SQL
-from athena_core.log.tools.backup import DirectoryLock
+from athena_core.log.tools.backup import DirectoryLock, open_draft
 from athena_core.log.tools.move import Cells, MovedTable
 from athena_core.system import private_file
 
@@ -117,16 +117,10 @@ class FileMoveTarget(FileMoveEnd):
             raise
 
     def begin(self, described: Mapping[str, str]) -> None:
-        """Create an empty log with the description of the source in a draft file, which needs no journal."""
-        self._draft.unlink(missing_ok=True)
-        private_file.create(self._draft)
-        self._connection = connection = apsw.Connection(str(self._draft))
-        connection.pragma("journal_mode", "OFF")
-        connection.pragma("synchronous", "OFF")  # the file is synced as a whole before the rename
-        for statement in SCHEMA:
-            connection.execute(statement)
+        """Create an empty log with the description of the source in a draft file."""
+        self._connection = open_draft(self._draft)
         self.meta = described
-        connection.executemany(SQL.insert_meta, self.meta.items())
+        self._connection.executemany(SQL.insert_meta, self.meta.items())
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
         """Insert rows. Raise OSError if the disk is full."""

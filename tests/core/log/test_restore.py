@@ -4,13 +4,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from athena_core.decider import Outcome
+from athena_core.event import Fact
 from athena_core.log.anchor import Anchor, read_anchor, write_anchor
-from athena_core.log.tools.backup import copy_log, restore_log
-from tests.core.log.pots import commit, fill, new_log
+from athena_core.log.sqlite.connection import open_reader
+from athena_core.log.tools.backup import STEP_EVENTS, copy_log, restore_log
+from tests.core.log.pots import Filled, alter, commit, enqueue, erase, fill, key, new_log, take
 from tests.support.process import environment_of
 
 FOREIGN = Anchor(log_id="ab" * 8, position=1, chain="00" * 32)
@@ -22,6 +26,32 @@ def torn(path: Path) -> None:
 
 def foreign(path: Path) -> None:
     write_anchor(path, FOREIGN)
+
+
+def content(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Return all rows of a log file by table."""
+    with closing(open_reader(path)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        return {str(name): connection.execute(f"SELECT * FROM {name}").fetchall() for (name,) in tables}
+
+
+@pytest.mark.sqlite
+def test_a_copy_is_of_one_moment_without_one_long_read(tmp_path: Path) -> None:
+    log, target = new_log(tmp_path), tmp_path / "copy.db"
+    fact = Fact(stream="pot_a", event=Filled(amount=1, label="a secret"))
+    commit(log, lambda reader, context: Outcome(facts=(fact,) * 3 * STEP_EVENTS))
+    steps = copy_log(tmp_path / "log.db", target)
+    assert (next(steps).position, next(steps).position) == (STEP_EVENTS, 2 * STEP_EVENTS)
+    enqueue(log, take("a slot"), key("a key"))
+    commit(log, *map(erase, range(1, 2 * STEP_EVENTS, 100)), fill())
+    alter(tmp_path, f"UPDATE log SET type = 'payload.redacted' WHERE position = {3 * STEP_EVENTS + 2}")
+    log.store.checkpoint_wal(truncate=True)
+    assert (tmp_path / "log.db-wal").stat().st_size == 0, "no read holds the WAL between two steps"
+    list(steps)
+    assert content(target) == content(tmp_path / "log.db")
+    assert target.read_bytes().count(b"a secret") == (tmp_path / "log.db").read_bytes().count(b"a secret")
+    assert [len(content(target)[name]) for name in ("log", "command", "guard")] == [3 * STEP_EVENTS + 2, 1, 1]
+    log.close()
 
 
 @pytest.mark.parametrize(("spoil", "forks"), [(Path.unlink, False), (foreign, False), (torn, True)])
