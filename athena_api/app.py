@@ -12,8 +12,8 @@ from athena_api.edge.access_log import AccessLog, AccessRecord
 from athena_api.edge.asgi import Receive, Scope, Send
 from athena_api.edge.browser import BrowserChecks
 from athena_api.edge.byte_budget import ByteBudget
+from athena_api.edge.exchange import ConnectionLimits
 from athena_api.edge.identity import Identification
-from athena_api.edge.protocol import ConnectionLimits
 from athena_api.edge.replies import failure, status_of, with_cache_headers
 from athena_api.edge.request_filter import RequestFilter
 from athena_api.endpoint.endpoint import Endpoint
@@ -70,6 +70,8 @@ class AthenaApp:
             send_seconds=settings.send_timeout_ms / 1000,
         )
         self.bodies = ByteBudget(settings.bodies_in_flight_bytes_max)
+        self.default_lines = b""
+        """The header fields that every answer begins with."""
         self._clock = clock
         self._ids = ids
         self._log = log

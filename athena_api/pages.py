@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from athena_api import static_files
 from athena_api.document import event_schemas, openapi
-from athena_api.edge.preferences import accepted
+from athena_api.edge.fields import accepted
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.endpoint import SHORTAGE
 from athena_api.endpoint.etag import unchanged

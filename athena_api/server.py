@@ -18,6 +18,7 @@ import uvicorn
 
 from athena_api.app import AthenaApp
 from athena_api.edge.access_log import STDERR, JsonLines, log_lines
+from athena_api.edge.exchange import lines_of
 from athena_api.edge.protocol import HttpProtocol
 from athena_api.edge.tls import TlsServer
 from athena_core.errors import ConfigError
@@ -67,24 +68,25 @@ class Server(uvicorn.Server):
             self._requests = requests
         if self._tls is not None and counter % TICKS_AN_HOUR == 0:
             self._app.check_certificate()
-        return await super().on_tick(counter)
+        ended = await super().on_tick(counter)
+        self._app.default_lines = lines_of(self.server_state.default_headers)  # the date
+        return ended
 
     def _check_connections(self, now: float) -> None:
         """End overdue connections. If clients leave too much unread, abort those that have stalled for longest."""
         if self._tls is not None:
             self._tls.check(now)
         stalled: list[HttpProtocol] = []
-        for connection in list(self.server_state.connections):
-            assert isinstance(connection, HttpProtocol)
+        for connection in cast(list[HttpProtocol], list(self.server_state.connections)):
             connection.check(now)
-            if connection.stalled_since:
+            if connection.flow.stalled_since:
                 stalled.append(connection)
-        unread = sum(connection.unread for connection in stalled)
+        unread = sum(connection.flow.unread for connection in stalled)
         bytes_max = self._app.plane.answers_in_flight.bytes_max
-        for connection in sorted(stalled, key=lambda one: one.stalled_since):
+        for connection in sorted(stalled, key=lambda one: one.flow.stalled_since):
             if unread <= bytes_max:
                 break
-            unread -= connection.unread
+            unread -= connection.flow.unread
             connection.transport.abort()
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from athena_api.edge.cookies import CLEARED_COOKIES, cookie_name
+from athena_api.edge.fields import CLEARED_COOKIES, cookie_name
 from athena_core.errors import (
     AthenaError,
     ConfigError,

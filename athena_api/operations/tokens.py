@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict, replace
 
-from athena_api.edge.cookies import CLEARED_COOKIES, session_cookie
+from athena_api.edge.fields import CLEARED_COOKIES, session_cookie
 from athena_api.endpoint.operation import ADMINS, EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso_or_none
 from athena_core.event import Value

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-from athena_api.edge.preferences import accepted
+from athena_api.edge.fields import accepted
 
 LINES_TYPE = "application/x-ndjson"
 JSON_TYPE = "application/json"

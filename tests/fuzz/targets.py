@@ -15,7 +15,7 @@ from zlib import crc32
 import anyio
 import msgspec
 
-from athena_api.edge.protocol import PIPELINED_MAX
+from athena_api.edge.exchange import PIPELINED_MAX
 from athena_api.endpoint.body import decode_body
 from athena_api.endpoint.operation import PREFIX, NoBody
 from athena_api.operations import OPERATIONS

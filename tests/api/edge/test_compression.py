@@ -8,7 +8,7 @@ import anyio
 import httpx2
 import pytest
 
-from athena_api.edge.preferences import accepted
+from athena_api.edge.fields import accepted
 from athena_api.pages import _built
 from tests.support.server import Server
 

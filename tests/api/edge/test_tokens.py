@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.edge.cookies import CLEARED_COOKIES
+from athena_api.edge.fields import CLEARED_COOKIES
 from athena_core.errors import TokenInvalid
 from athena_core.proxies import TrustedProxies, parse_networks, parse_trusted
 from athena_core.services.access.authentication_limits import FAILURES_A_MINUTE, PEERS_MAX, SUMMARIES_MAX

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from athena_api.edge.cookies import cleared_cookie, session_cookie
+from athena_api.edge.fields import cleared_cookie, session_cookie
 from athena_core import decider
 from athena_core.clock import FixedDate, iso
 from athena_core.domain.plane import STREAM, AuthnFailed

@@ -301,7 +301,7 @@ async def test_unread_bytes_are_counted_by_the_socket(pair: Pair) -> None:
     assert await client.ask() == b"HTTP/1.1 200"
     assert not client.server.handshakes
     client.wire.unread = 500_000
-    assert client.protocol.unread == 500_000
+    assert client.protocol.flow.unread == 500_000
     client.connection.pause_writing()
     now = client.protocol.loop.time()
     for second in range(60):  # a slow client takes what it must

@@ -1,11 +1,22 @@
-"""The session cookie of the console: its name and attributes.
+"""Header fields with a form of their own: lists of names with weights, and the session cookie of the console.
 
-Where the browser uses https, its name begins with `__Host-`, so that a browser accepts it only from this host, with
-`Secure` and for all paths. No other host of the domain can set or replace it.
+Where the browser uses https, the name of the cookie begins with `__Host-`, so that a browser accepts it only from this
+host, with `Secure` and for all paths. No other host of the domain can set or replace it.
 """
 
+QUALITY = "q="
 SESSION_COOKIE = "athena_session"
 ATTRIBUTES = "Path=/; HttpOnly; SameSite=Strict"
+
+
+def accepted(field: str | None) -> dict[str, bool]:
+    """Return the names of a field such as ``Accept`` in their order; False for those with the weight 0."""
+    names: dict[str, bool] = {}
+    for part in (field or "").lower().split(","):
+        name, *parameters = (word.strip() for word in part.split(";"))
+        if name:
+            names[name] = not any(word.startswith(QUALITY) and not word.strip("q=0.") for word in parameters)
+    return names
 
 
 def cookie_name(*, tls: bool) -> str:

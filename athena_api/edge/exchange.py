@@ -1,0 +1,312 @@
+"""An exchange: one request of a connection and its answer.
+
+Hot: an answer whose body is known is one write. Streams and pages send messages of ASGI.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote
+
+import httptools
+
+from athena_api.edge.asgi import RESPOND, App, Message, Scope
+from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, UriTooLong
+from athena_core.statuses import PHRASES
+
+STATUS_LINE = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in PHRASES.items()}
+CONTROLS = bytes({*range(32), 127} - {9})
+"""The bytes that no header field may contain."""
+PIPELINED_MAX = 16
+"""Requests of a connection that may wait for an earlier one."""
+FRAMED = frozenset((b"content-length", b"transfer-encoding"))
+NO_BODY = frozenset((204, 304))
+TAKEN_BYTES_MIN = 16 << 10  # bytes that a slow client must read within the send timeout
+BROKEN = b"Internal Server Error"
+
+_log = logging.getLogger("uvicorn.error")
+
+
+def lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return header fields as lines that each end in CRLF. Raise RuntimeError for a control character."""
+    fields = list(headers)
+    lines = b"".join([name + b": " + value + b"\r\n" for name, value in fields])
+    if len(lines.translate(None, CONTROLS)) != len(lines) - 2 * len(fields):
+        raise RuntimeError("A header field contains a control character.")
+    return lines
+
+
+class ConnectionLimits(NamedTuple):
+    """Limits of a request, in bytes, fields and seconds."""
+
+    header_bytes: int
+    headers: int
+    url_bytes: int
+    header_seconds: float
+    body_seconds: float
+    send_seconds: float
+
+
+def excess(
+    limits: ConnectionLimits, url: bytes, headers: list[tuple[bytes, bytes]], size: int, waiting: int, *, upgrade: bool
+) -> AthenaError | None:
+    """Return the error of a head that exceeds a limit. It has at most ``size`` bytes."""
+    if len(url) > limits.url_bytes:
+        return UriTooLong(f"The path and query exceed {limits.url_bytes} bytes.")
+    if waiting >= PIPELINED_MAX:
+        return Overloaded(f"{PIPELINED_MAX} requests of this connection are waiting. Read their answers first.")
+    if upgrade and any(name in FRAMED for name, _ in headers):
+        # the parser would read the body as the next request
+        return ConfigError.of("upgrade", "is not allowed in a request with a body", "leave it out")
+    if len(headers) > limits.headers:
+        return HeadersTooLarge(f"The request has more than {limits.headers} header fields.")
+    if size > limits.header_bytes and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
+        return HeadersTooLarge(f"The header fields exceed {limits.header_bytes} bytes.")
+    return None
+
+
+def scope_of(
+    about: Mapping[str, Any], method: bytes, version: str, url: bytes, headers: list[tuple[bytes, bytes]]
+) -> Scope:
+    """Return the ASGI scope of a request of the connection ``about``. Raise HttpParserError."""
+    if url.startswith(b"/") and b"#" not in url:
+        raw_path, _, query = url.partition(b"?")
+    else:
+        target = httptools.parse_url(url)
+        raw_path, query = target.path, target.query or b""
+    path = raw_path.decode("ascii")
+    return {
+        **about,
+        "http_version": version,
+        "headers": headers,
+        "method": method.decode("ascii"),
+        "path": unquote(path) if "%" in path else path,
+        "raw_path": raw_path,
+        "query_string": query,
+    }
+
+
+class Flow:
+    """The pace of a connection: reading stops while the application is behind, and writing while the client is."""
+
+    __slots__ = ("_stalled_bytes", "_transport", "drained", "reading", "stalled_since")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.reading = True
+        self.drained: asyncio.Event | None = None
+        """Set once the client has read enough; None while it keeps up."""
+        self.stalled_since = 0.0
+        self._stalled_bytes = 0
+
+    def pause_reading(self) -> None:
+        """Read nothing more for now."""
+        if self.reading:
+            self.reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if not self.reading:
+            self.reading = True
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Let the application wait until the client has read more."""
+        self.drained = self.drained or asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """Let the application continue."""
+        if self.drained is not None:
+            self.drained.set()
+            self.drained = None
+
+    def check(self, now: float, seconds: float) -> None:
+        """Abort the connection if its client takes almost nothing for ``seconds``."""
+        if self.drained is None and not self._transport.is_closing():
+            self.stalled_since = 0.0
+        elif not self.stalled_since:
+            self.stalled_since, self._stalled_bytes = now, self.unread
+        elif now - self.stalled_since > seconds:
+            left = self.unread
+            if self._stalled_bytes - left < TAKEN_BYTES_MIN:
+                self._transport.abort()
+            self.stalled_since, self._stalled_bytes = now, left
+
+    @property
+    def unread(self) -> int:
+        """Bytes sent to the client that the kernel has not taken."""
+        return self._transport.get_write_buffer_size()
+
+
+class AnsweredConnection(Protocol):
+    """The attributes of a connection that an exchange uses."""
+
+    transport: asyncio.Transport
+    flow: Flow
+    edge: Any
+    """The application, with the lines that every answer begins with."""
+
+    def answered(self) -> None:
+        """Continue after an answer."""
+
+
+class HttpExchange:
+    """A request that was read, and the state of its answer."""
+
+    __slots__ = (
+        "_arrival",
+        "_chunked",
+        "_connection",
+        "_left",
+        "_news",
+        "_task",
+        "body",
+        "complete",
+        "disconnected",
+        "expects_continue",
+        "keep_alive",
+        "more_body",
+        "scope",
+        "started",
+    )
+
+    def __init__(
+        self, connection: AnsweredConnection, scope: Scope, *, keep_alive: bool, expects_continue: bool
+    ) -> None:
+        self._connection = connection
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        """True if the client waits for 100 Continue before it sends the body."""
+        self.body: bytes | bytearray = b""
+        """Bytes that the application has not received."""
+        self.more_body = True
+        self.started = self.complete = self.disconnected = False
+        self._news = False
+        """True if ``receive`` has something to return."""
+        self._arrival: asyncio.Event | None = None
+        """Set with ``_news``; made only for an application that has to wait."""
+        self._chunked = False
+        self._left = 0
+        """Bytes of the declared length that are not sent."""
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, app: App, loop: asyncio.AbstractEventLoop, tasks: set[Any]) -> None:
+        """Call the application. ``tasks`` contains its task until it ends."""
+        self.scope[RESPOND] = self.respond
+        self._task = loop.create_task(self._run(app, tasks))
+        tasks.add(self._task)
+
+    async def _run(self, app: App, tasks: set[Any]) -> None:
+        try:
+            await app(self.scope, self.receive, self.send)
+            trouble = "ASGI callable returned without completing response."
+        except BaseException as error:  # also a task that the server cancelled when it shut down
+            _log.error("Exception in ASGI application\n", exc_info=error)
+            trouble = ""
+        if not (self.complete or self.disconnected):
+            if trouble:
+                _log.error(trouble)
+            if self.started:
+                self._connection.transport.close()
+            else:
+                self.keep_alive = False
+                length = str(len(BROKEN)).encode()
+                head = lines_of([(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length)])
+                self.respond(500, head, BROKEN)
+        tasks.discard(self._task)
+        self._task = None  # a task and its exchange would keep each other alive
+
+    # The body of the request
+
+    def feed(self, piece: bytes) -> int:
+        """Take a piece of the body. Return the number of bytes that wait for the application."""
+        if not self.body:
+            self.body = piece
+        else:
+            if isinstance(self.body, bytes):
+                self.body = bytearray(self.body)
+            self.body += piece
+        self.notify()
+        return len(self.body)
+
+    def notify(self) -> None:
+        """Let ``receive`` return."""
+        self._news = True
+        if self._arrival is not None:
+            self._arrival.set()
+
+    async def receive(self) -> Message:
+        """Return the next part of the body, or the disconnect: the client left, or its answer is complete."""
+        connection = self._connection
+        if self.expects_continue and not connection.transport.is_closing():
+            connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.expects_continue = False
+        if not (self.disconnected or self.complete):
+            connection.flow.resume_reading()
+            if not self._news:
+                arrival = self._arrival = self._arrival or asyncio.Event()
+                arrival.clear()
+                await arrival.wait()
+            self._news = False
+        if self.disconnected or self.complete:
+            return {"type": "http.disconnect"}
+        body, self.body = self.body, b""
+        return {"type": "http.request", "body": bytes(body), "more_body": self.more_body}
+
+    # The answer
+
+    def respond(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a whole answer in one write. ``head`` are lines, with the content length if there is a body."""
+        if not self.disconnected:
+            self._begin(status, head, body)
+            self._end()
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer. Raise RuntimeError for a message out of order or of a wrong length."""
+        connection = self._connection
+        if connection.flow.drained is not None and not self.disconnected:
+            await connection.flow.drained.wait()
+        if self.disconnected:
+            return
+        kind = message["type"]
+        if kind != ("http.response.body" if self.started else "http.response.start") or self.complete:
+            raise RuntimeError(f"Unexpected ASGI message {kind!r}.")
+        if not self.started:
+            self._declare(message["status"], list(message.get("headers", ())))
+            return
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if self._chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            connection.transport.write(chunk if more else chunk + b"0\r\n\r\n")
+        elif self.scope["method"] != "HEAD":
+            self._left -= len(body)
+            if self._left < 0 or self._left and not more:
+                raise RuntimeError("The length of the response differs from its content-length.")
+            connection.transport.write(body)
+        if not more:
+            self._end()
+
+    def _declare(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send the head of an answer whose body follows, in chunks unless its length is known."""
+        length = next((int(value) for name, value in headers if name == b"content-length"), None)
+        self._chunked = length is None and self.scope["method"] != "HEAD" and status not in NO_BODY
+        self._left = length or 0
+        self._begin(status, lines_of(headers), b"", b"transfer-encoding: chunked\r\n" if self._chunked else b"")
+
+    def _begin(self, status: int, head: bytes, body: bytes, framing: bytes = b"") -> None:
+        """Write the head, and the first bytes of the body with it."""
+        self.started, self.expects_continue = True, False
+        connection = self._connection
+        close = b"" if self.keep_alive else b"connection: close\r\n"
+        pieces = (STATUS_LINE[status], connection.edge.default_lines, head, close, framing, b"\r\n", body)
+        connection.transport.write(b"".join(pieces))
+
+    def _end(self) -> None:
+        self.complete = True
+        self.notify()
+        if not self.keep_alive:
+            self._connection.transport.close()
+        self._connection.answered()
