@@ -22,13 +22,14 @@ from benchmarks.identity import IDENTITIES
 from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
 from benchmarks.memory import MEMORY
+from benchmarks.paired import PAIRED, PARTS
 from benchmarks.postgres import POSTGRES
 from benchmarks.proof import PROOF
 from benchmarks.queues import QUEUES
 from benchmarks.reads import READS
 from benchmarks.report import Report, Section
 from benchmarks.runs import RUNS
-from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed, Size
+from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed, Size, ceilings
 from benchmarks.schedules import SCHEDULES
 
 ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
@@ -50,6 +51,9 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **PROOF,
     **POSTGRES,
 }
+AGAIN = PAIRED
+"""Scenarios that measure parts of others again, so they run only when they are asked for."""
+
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSERTED = 10.0  # the machine may be busy, so only ten times the deadline fails
 
@@ -68,6 +72,20 @@ SIZES = {
         growth_events=20_000,
         beside_events=5_000,
         mixed_minutes=0.05,
+    ),
+    "short": Size(
+        seconds=1.0,
+        rounds=5,
+        feed_events=20_000,
+        replay_events=200_000,
+        crowd=100,
+        fleet_runs=20_000,
+        schedules=1_000,
+        memory_chunks=10_000,
+        subscribers=(100,),
+        growth_events=50_000,
+        beside_events=50_000,
+        mixed_minutes=0.5,
     ),
     "ci": Size(
         seconds=0.5,
@@ -104,7 +122,10 @@ def main() -> int:
     """Measure. Fail if a result is wrong, or ten times slower than the product's deadline."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Athena beside its ceilings.")
     parser.add_argument("--size", choices=SIZES, default="full", help="size of the measurements (default: full)")
-    parser.add_argument("--only", action="append", choices=ALL, help="scenario to measure; may be repeated")
+    parser.add_argument("--only", action="append", choices=ALL | AGAIN, help="scenario to measure; may be repeated")
+    parser.add_argument("--part", action="append", choices=PARTS, help="part of `paired` to measure; may be repeated")
+    parser.add_argument("--base", type=Path, help="checkout of an older release to measure in the same rounds")
+    parser.add_argument("--python", default="", help="another interpreter to measure in `paired`, with all packages")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (default: by size, 5 but for quick)")
     parser.add_argument("--seconds", type=float, help="seconds per variant and round (default: by size)")
     parser.add_argument("--growth-events", type=int, help="events in the long log of `growth` (default: by size)")
@@ -116,7 +137,8 @@ def main() -> int:
     asked = ("rounds", "seconds", "growth_events", "mixed_minutes")
     size = SIZES[arguments.size]._replace(**{name: got for name in asked if (got := getattr(arguments, name))})
     place = Path(tempfile.mkdtemp(prefix="work-", dir=RESULTS))
-    bench = Bench(place, size)
+    base = arguments.base.resolve() if arguments.base else None
+    bench = Bench(place, size, base=base, python=arguments.python, parts=arguments.part or ())
     report = Report(
         machine=described(place),
         rounds=size.rounds,
@@ -127,8 +149,9 @@ def main() -> int:
         sections=[],
     )
     try:
+        report.ceilings = ceilings(bench)
         for name in arguments.only or ALL:
-            for section in ALL[name](bench):
+            for section in (ALL | AGAIN)[name](bench):
                 report.sections.append(section)
                 print("\n".join(section.lines()), end="\n\n", flush=True)
     except Failed as failed:

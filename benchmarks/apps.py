@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import apsw
 import msgspec
@@ -30,7 +30,18 @@ BATCH_ROWS_MAX = 512
 CREATE = "CREATE TABLE event (position INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT"
 INSERT = "INSERT INTO event (position, data) VALUES (?, ?)"
 
-Waiting: TypeAlias = "tuple[bytes, asyncio.Future[int]]"
+
+class Settable(Protocol):
+    """A future, or an object that takes its result like one."""
+
+    def done(self) -> bool:
+        """Return True if the result is not wanted any more."""
+
+    def set_result(self, result: int, /) -> None:
+        """Take the position of the row."""
+
+
+Waiting: TypeAlias = tuple[bytes, Settable]
 
 
 async def body_of(receive: Receive) -> bytes:
@@ -61,13 +72,17 @@ class Gathering(ABC):
 
     async def append(self, data: bytes) -> int:
         """Append a row. Return its position once it is durable."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.put(data, future)
+        return await future
+
+    def put(self, data: bytes, result: Settable) -> None:
+        """Append a row. The result takes its position once it is durable."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._write, args=(self._loop,), daemon=True).start()
-        future: asyncio.Future[int] = self._loop.create_future()
-        self._waiting.append((data, future))
+        self._waiting.append((data, result))
         self._ready.set()
-        return await future
 
     @abstractmethod
     def _write(self, loop: asyncio.AbstractEventLoop) -> None:

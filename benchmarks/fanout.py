@@ -169,7 +169,7 @@ def fanout(bench: Bench) -> Iterator[Section]:
                 "event (a hundred are too few to read it). Athena's events are durable before they are sent."
             )
         yield section
-    yield _at_a_rate(bench)
+    yield at_a_rate(bench)
 
 
 def fanned(bench: Bench, name: str, subscribers: int, marks: int) -> dict[str, float]:
@@ -192,7 +192,7 @@ def measured(spec: Spec) -> dict[str, float]:
     return figures
 
 
-def _at_a_rate(bench: Bench) -> Section:
+def at_a_rate(bench: Bench) -> Section:
     """Measure from the appending request to a hundred subscribers."""
     athena, joined = bench.server("athena"), bench.server("fan-out-joined")
     title = f"Append to SSE delivery, {EVENTS_PER_SECOND:,} events/s to {FANNED} subscribers"

@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
+from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 import msgspec
 import uvloop
 
-from benchmarks.machine import cores, cpu_seconds, pin
+from benchmarks.machine import cores, cpu_seconds, pin, thread_seconds
 
 WORDS = "Summarise the incidents of the last night, group them by service, and say which of them need a person today."
 IDENTITY = "bench"
@@ -50,8 +51,8 @@ class Spec(msgspec.Struct, kw_only=True):
     ``runs``, ``runs-async`` and ``admissions`` (of runs that are not executed). Read by them: ``summary``, ``events``
     (one page), ``pages`` (one after another) and ``lines`` (all events in one answer). ``stream`` posts ``rate``
     directives a second, to ``write_port`` if set, and times their delivery to ``clients`` subscribers. ``asked`` sends
-    GETs of ``paths`` in turn, or POSTs of ``body``; ``anew`` adds an unused number to each, so that no request is
-    repeated.
+    GETs of ``paths`` in turn, or of the lines of the file ``paths_file``, or POSTs of ``body``; ``anew`` adds an unused
+    number to each, so that no request is repeated.
     """
 
     kind: Kind
@@ -64,6 +65,7 @@ class Spec(msgspec.Struct, kw_only=True):
     rate: int = 0
     limit: int = 0
     paths: Sequence[str] = ()
+    paths_file: str = ""
     anew: bool = False
     body: str = ""
     fields: Sequence[str] = ()
@@ -72,7 +74,10 @@ class Spec(msgspec.Struct, kw_only=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """The result of a load: items a second, CPU time of the server per item, latencies; ``load_cpu`` is a share."""
+    """The result of a load: items a second, CPU time of the server per item, latencies; ``load_cpu`` is a share.
+
+    ``loop_us``, ``writer_us`` and ``views_us`` are the CPU time of the first thread, the second, and all others.
+    """
 
     rate: float
     cpu_us: float
@@ -80,6 +85,9 @@ class Result(msgspec.Struct, kw_only=True):
     p99_ms: float
     load_cpu: float
     errors: int
+    loop_us: float = 0.0
+    writer_us: float = 0.0
+    views_us: float = 0.0
 
 
 class Http(asyncio.Protocol):
@@ -138,12 +146,14 @@ class Watch:
         self.errors = 0
         self._began = self._cpu = self._own_cpu = 0.0
         self._seconds = self._server_cpu = self._load_cpu = 0.0
+        self._threads: dict[int, float] = {}
 
     def start(self) -> None:
         """Start measuring."""
         self.measuring = True
         self._began = time.perf_counter()
         self._cpu, self._own_cpu = cpu_seconds(self.spec.pid), time.process_time()
+        self._threads = thread_seconds(self.spec.pid)
 
     async def over(self, seconds: float) -> None:
         """Wait for some seconds, and until there is a response: a busy machine may pause."""
@@ -157,11 +167,14 @@ class Watch:
         self._seconds = time.perf_counter() - self._began
         self._server_cpu = cpu_seconds(self.spec.pid) - self._cpu
         self._load_cpu = time.process_time() - self._own_cpu
+        now = thread_seconds(self.spec.pid).items()
+        self._threads = {thread: seconds - self._threads.get(thread, 0.0) for thread, seconds in now}
 
     def result(self) -> Result:
         """Return the figures."""
         latencies = sorted(self.latencies)
         things = max(self.things, 1)
+        loop_us, writer_us, *others = [*(seconds / things * 1e6 for seconds in self._threads.values()), 0.0, 0.0]
         return Result(
             rate=self.things / self._seconds,
             cpu_us=self._server_cpu / things * 1e6,
@@ -169,6 +182,9 @@ class Watch:
             p99_ms=quantile(latencies, 0.99) * 1000,
             load_cpu=self._load_cpu / self._seconds,
             errors=self.errors + (not latencies),  # a server that never responded is also wrong
+            loop_us=loop_us,
+            writer_us=writer_us,
+            views_us=sum(others),
         )
 
 
@@ -231,6 +247,8 @@ def requests(spec: Spec) -> Iterator[bytes]:
     if spec.kind == "asked" and spec.anew:
         for number, path in enumerate(cycle(spec.paths)):
             yield get(f"{path}{'&' if '?' in path else '?'}number={number}")
+    if spec.paths_file:
+        yield from cycle([get(path) for path in Path(spec.paths_file).read_text("ascii").splitlines()])
     if spec.kind == "asked":
         body = msgspec.Raw(spec.body.encode())
         yield from cycle([post(path, body, *spec.fields) if spec.body else get(path) for path in spec.paths])

@@ -1,7 +1,4 @@
-"""The scenario of the proof: `athena verify` of a long log, on one core and on all, in files and in PostgreSQL.
-
-``ATHENA_BENCH_BASE`` names a checkout of an older release to measure in the same rounds.
-"""
+"""The scenario of the proof: `athena verify` of a long log, on one core and on all, in files and in PostgreSQL."""
 
 import os
 import subprocess
@@ -50,39 +47,44 @@ def verified(settings: Mapping[str, str], code: Path, kept: frozenset[int]) -> d
     }
 
 
-def variants(settings: Mapping[str, str]) -> dict[str, Callable[[], dict[str, float]]]:
+def variants(settings: Mapping[str, str], base: Path | None) -> dict[str, Callable[[], dict[str, float]]]:
     """Return the variants: the command on one core, on all cores, and from the base checkout."""
     one, every = frozenset(cores()[:1]), frozenset(os.sched_getaffinity(0))
     found: dict[str, Callable[[], dict[str, float]]] = {
         "one core": partial(verified, settings, ROOT, one),
         f"all cores ({len(every)})": partial(verified, settings, ROOT, every),
     }
-    if base := os.environ.get("ATHENA_BENCH_BASE"):
-        found["base, one core"] = partial(verified, settings, Path(base), one)
-        found["base, all cores"] = partial(verified, settings, Path(base), every)
+    if base is not None:
+        found["base, one core"] = partial(verified, settings, base, one)
+        found["base, all cores"] = partial(verified, settings, base, every)
     return found
 
 
 def measured(bench: Bench, name: str, events: int, settings: Mapping[str, str]) -> Section:
     """Measure the verification of one log."""
     section = Section(f"proof-{name}", f"`athena verify`, {events:,} events in {name}", "events/s", {}, [], [])
-    found = variants(settings)
+    found = variants(settings, bench.base)
     section.measure(bench.rounds, found)
-    one, every, *base = found
+    one, every, *older = found
     long = events >= EVENTS_MIN
     section.ratio(every, one, at_least=TIMES_MORE_CORES if long and len(os.sched_getaffinity(0)) > 1 else None)
-    if base:
-        section.ratio(one, base[0], at_least=TIMES_BASE if long else None)
-        section.ratio(every, base[1], at_least=TIMES_BASE if long else None)
+    if older:
+        section.ratio(one, older[0], at_least=TIMES_BASE if long else None)
+        section.ratio(every, older[1], at_least=TIMES_BASE if long else None)
     section.notes.append("The chain is proven by one process for each further core; the rules by one process.")
     return section
 
 
+def in_files(bench: Bench) -> Section:
+    """Measure a long log in files."""
+    directory = written(bench.place("proof"), bench.size.replay_events)
+    return measured(bench, "files", bench.size.replay_events, {"ATHENA_STATE_DIR": str(directory)})
+
+
 def proof(bench: Bench) -> Iterator[Section]:
     """Measure a long log in files, and a log of a tenth of the size in a database."""
+    yield in_files(bench)
     events = bench.size.replay_events
-    directory = written(bench.place("proof"), events)
-    yield measured(bench, "files", events, {"ATHENA_STATE_DIR": str(directory)})
     with databases(bench) as found:
         url, place = found.settings()["database_url"], bench.place("proof-database")
         write(place, events // DATABASE_SHARE, short=False, url=url)

@@ -73,7 +73,7 @@ def _asked(bench: Bench, server: Server, paths: Sequence[str], *, anew: bool = F
     return bench.load(server, "asked", CLIENTS, paths=paths, anew=anew)
 
 
-def _answer(server: Server, path: str) -> bytes:
+def body_of(server: Server, path: str) -> bytes:
     """Return the body of a successful response."""
     head, _, body = server.get(closing(path)).partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
@@ -92,7 +92,7 @@ def _pages(runs: int) -> list[str]:
 def _points(server: Server, pages: Sequence[str]) -> list[str]:
     """Return the paths of some runs of each page."""
     found = [
-        run[1].decode() for page in pages for run in list(RUN_PATTERN.finditer(_answer(server, page)))[:: ROWS // 8]
+        run[1].decode() for page in pages for run in list(RUN_PATTERN.finditer(body_of(server, page)))[:: ROWS // 8]
     ]
     return [f"/api/v1/runs/{run}" for run in found]
 
@@ -101,7 +101,7 @@ def _page(bench: Bench, server: Server, path: str) -> Server:
     """Start a server that responds with the bytes of this response."""
     place = bench.place("page")
     place.mkdir()
-    (place / "page").write_bytes(_answer(server, path))
+    (place / "page").write_bytes(body_of(server, path))
     return bench.server("page", place)
 
 

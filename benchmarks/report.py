@@ -8,6 +8,9 @@ import msgspec
 
 COLUMNS = {
     "cpu_us": "CPU µs each",
+    "loop_us": "of it the loop",
+    "writer_us": "the writer",
+    "views_us": "the views",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
     "sync_ms": "fdatasync p50 ms",
@@ -139,6 +142,7 @@ class Report(msgspec.Struct):
     load_average: list[float]
     sync_ms: list[float]
     sections: list[Section] = []
+    ceilings: dict[str, float] = {}
 
     def goals(self) -> Iterator[str]:
         """Return a table of all goals with the measured values."""
@@ -157,6 +161,8 @@ class Report(msgspec.Struct):
         yield "| --- | --- |"
         for name, value in self.machine.items():
             yield f"| {name} | {value} |"
+        for name, cpu_us in self.ceilings.items():
+            yield f"| {name} | {number(cpu_us)} CPU µs a request |"
         yield f"| rounds | {self.rounds} of {number(self.seconds)} s a variant, after a warm-up |"
         yield f"| fdatasync of 4 KiB, p50 | {spread(self.sync_ms)} ms |"
         yield f"| load average before and after | {', '.join(map(number, self.load_average))} |"

@@ -78,10 +78,7 @@ def runs(bench: Bench) -> list[Section]:
 def _in_sessions(bench: Bench, athena: Server) -> Section:
     """Measure runs in a session with a full context, beside runs in separate sessions."""
     section = Section("runs-session", "Mock runs in a session with a full context, 1 client", "runs/s", {}, [], [])
-    full = {"sessionId": "full", "input": WORDS}
-    for _ in range(FILLING_RUNS):
-        _post(athena, "/runs", full)
-    variants = {"new sessions": {"input": WORDS}, "a full session": full}
+    variants = {"new sessions": {"input": WORDS}, "a full session": fill(athena)}
     paths = ("/api/v1/runs",)
     section.measure(
         bench.rounds,
@@ -94,6 +91,14 @@ def _in_sessions(bench: Bench, athena: Server) -> Section:
     section.ratio("a full session", "new sessions", figure="cpu_us", label=label)
     section.notes.append(f"The session holds {FILLING_RUNS} runs when it begins: more than a context takes.")
     return section
+
+
+def fill(server: Server) -> dict[str, str]:
+    """Fill the context of a session. Return the body of one more run in it."""
+    body = {"sessionId": "full", "input": WORDS}
+    for _ in range(FILLING_RUNS):
+        _post(server, "/runs", body)
+    return body
 
 
 def flows(bench: Bench) -> list[Section]:

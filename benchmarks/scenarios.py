@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +17,7 @@ from benchmarks.history import written
 from benchmarks.load import Kind, Spec, closing
 from benchmarks.machine import cores, cpu_seconds, pin, sync_ms
 from benchmarks.report import Section
-from benchmarks.server import Server, Worker
+from benchmarks.server import ROOT, Server, Worker
 
 FEED_LIMIT = 500
 SUBSCRIBERS = 20
@@ -24,6 +26,12 @@ DEADLINE_MS = 20.0
 TIMES_P99 = 3.0
 FIRST_ANSWER_MS, HELP_MS = 1_000.0, 250.0
 SETTLE_SECONDS_MAX = 60.0
+BY_THREAD = ("loop_us", "writer_us", "views_us")
+CEILINGS = {
+    "ceiling: raw ASGI under uvicorn, no disk, 64 clients": "nothing",
+    "ceiling: a protocol on httptools, no disk, 64 clients": "protocol-nothing",
+}
+TRIES = 3
 HEALTH = closing("/api/v1/admin/health")
 
 
@@ -51,9 +59,12 @@ class Size(NamedTuple):
 class Bench:
     """One run of the benchmarks: its sizes, directory and servers."""
 
-    def __init__(self, directory: Path, size: Size) -> None:
-        """Use ``size``."""
+    def __init__(
+        self, directory: Path, size: Size, *, base: Path | None = None, python: str = "", parts: Sequence[str] = ()
+    ) -> None:
+        """Use ``size``; ``base`` is a checkout and ``python`` an interpreter to measure beside, where possible."""
         self.directory = directory
+        self.base, self.python, self.parts = base, python, parts
         self.size = size
         self.rounds = size.rounds
         self.seconds = size.seconds
@@ -68,9 +79,12 @@ class Bench:
         settings: Mapping[str, str] | None = None,
         *,
         pinned: bool = True,
+        code: Path = ROOT,
+        python: str = "",
     ) -> Server:
         """Start a new server, in a new directory unless one is given."""
-        server = Server(name, directory or self.place(name), settings, pinned=pinned)
+        place = directory or self.place(name)
+        server = Server(name, place, settings, pinned=pinned, code=code, python=python or sys.executable)
         self._servers.append(server)
         return server.start()
 
@@ -95,7 +109,9 @@ class Bench:
         self.syncs.append(sync_ms(self.directory))
         return {"sync_ms": self.syncs[-1]}
 
-    def load(self, server: Server, kind: Kind, clients: int, **more: Any) -> Callable[[], dict[str, float]]:
+    def load(
+        self, server: Server, kind: Kind, clients: int, *, by_thread: bool = False, **more: Any
+    ) -> Callable[[], dict[str, float]]:
         """Return a measurement of a load."""
 
         def measure() -> dict[str, float]:
@@ -108,15 +124,28 @@ class Bench:
                 raise Failed(f"{server.name}, {kind}, {clients} clients: {result.errors} errors")
             figures = msgspec.structs.asdict(result)
             del figures["errors"]
+            if not by_thread:
+                for name in BY_THREAD:
+                    del figures[name]
             return figures | disk
 
         return measure
+
+
+def ceilings(bench: Bench) -> dict[str, float]:
+    """Return the CPU time of a POST that is only answered, for both HTTP servers."""
+    found = {}
+    for title, name in CEILINGS.items():
+        found[title] = median(bench.load(bench.server(name), "directives", 64)()["cpu_us"] for _ in range(TRIES))
+        bench.stop()
+    return found
 
 
 def post(bench: Bench) -> list[Section]:
     """Measure one event per request, at 1, 64 and 256 clients; none of the 256 may be rejected."""
     athena, twin = bench.server("athena"), bench.server("athena")
     group, save, nothing = bench.server("group-commit"), bench.server("application-save"), bench.server("nothing")
+    protocol = bench.server("protocol-group-commit")
     sections = []
     for clients, share in ((64, 0.5), (1, 0.7), (256, None)):
         who = f"{clients} clients" if clients > 1 else "1 client"
@@ -128,11 +157,13 @@ def post(bench: Bench) -> list[Section]:
                 "Athena, twin": bench.load(twin, "directives", clients),
                 "Athena, with `Idempotency-Key`": bench.load(athena, "keyed", clients),
                 "raw ASGI, group commit": bench.load(group, "directives", clients),
+                "a protocol, group commit": bench.load(protocol, "directives", clients),
                 "`Application.save`": bench.load(save, "directives", clients),
                 "raw ASGI, no disk": bench.load(nothing, "directives", clients),
             },
         )
         section.ratio("Athena", "raw ASGI, group commit", at_least=share)
+        section.ratio("Athena", "a protocol, group commit")
         late = TIMES_P99 if clients == 64 else None
         label = "p99 ms: Athena / group commit"
         section.ratio("Athena", "raw ASGI, group commit", figure="p99_ms", label=label, at_most=late)
@@ -152,11 +183,6 @@ def feed(bench: Bench) -> list[Section]:
     directory = written(bench.place("feed"), bench.size.feed_events)
     athena = bench.server("athena", directory)
     settled(athena)
-
-    def scan() -> dict[str, float]:
-        done = loops.measured("scan", directory, bench.seconds)
-        return {"rate": done.events / done.seconds, "cpu_us": done.cpu_seconds / done.events * 1e6}
-
     title = f"`GET /api/v1/events?limit={FEED_LIMIT}` over {bench.size.feed_events:,} events, page after page"
     section = Section("feed", title, "events/s", {}, [], [])
     section.measure(
@@ -165,7 +191,7 @@ def feed(bench: Bench) -> list[Section]:
             "Athena, 1 client": bench.load(athena, "pages", 1, limit=FEED_LIMIT),
             "Athena, 8 clients": bench.load(athena, "pages", 8, limit=FEED_LIMIT),
             "Athena, lines, 1 client": bench.load(athena, "lines", 1),
-            "raw scan": scan,
+            "raw scan": partial(scanned, bench, directory),
         },
     )
     section.ratio("Athena, 1 client", "raw scan", at_least=0.6)
@@ -176,6 +202,12 @@ def feed(bench: Bench) -> list[Section]:
     section.notes.append("p50 and p99 are those of a page, or of all lines.")
     bench.stop()
     return [section]
+
+
+def scanned(bench: Bench, directory: Path) -> dict[str, float]:
+    """Measure the raw scan of a log."""
+    done = loops.measured("scan", directory, bench.seconds)
+    return {"rate": done.events / done.seconds, "cpu_us": done.cpu_seconds / done.events * 1e6}
 
 
 def stream(bench: Bench) -> list[Section]:

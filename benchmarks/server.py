@@ -41,13 +41,24 @@ def answer_of(port: int, request: bytes) -> bytes:
 
 
 class Server:
-    """A program under load: ``athena``, ``counted`` (which counts its objects), or a ceiling of ``benchmarks.apps``."""
+    """A program under load: ``athena``, ``counted`` (which counts its objects), or a ceiling.
+
+    A ceiling is raw ASGI (``benchmarks.apps``) or a protocol on the event loop (``benchmarks.protocols``).
+    """
 
     def __init__(
-        self, name: str, directory: Path, settings: Mapping[str, str] | None = None, *, pinned: bool = True
+        self,
+        name: str,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        pinned: bool = True,
+        code: Path = ROOT,
+        python: str = sys.executable,
     ) -> None:
-        """Start later. ``settings`` are named without their prefix, in lower case."""
+        """Start later, from a checkout. ``settings`` are named without their prefix, in lower case."""
         self.name = name
+        self._code, self._python = code, python
         self._cores = {cores()[0]} if pinned else set(cores())
         self.directory = directory
         self._settings = {f"ATHENA_{key.upper()}": value for key, value in (settings or {}).items()}
@@ -67,11 +78,11 @@ class Server:
         self.port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
         environment |= {"ATHENA_STATE_DIR": str(self.directory), "ATHENA_WORKSPACE_ROOT": str(self.directory)}
-        environment |= self._settings | {"PYTHONPATH": str(ROOT)}
+        environment |= self._settings | {"PYTHONPATH": str(self._code)}
         with (self.directory / "server.log").open("ab") as log:
             began = time.perf_counter()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *self._program()],
+                [self._python, "-m", *self._program()],
                 cwd=self.directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -91,7 +102,8 @@ class Server:
             return [PROGRAMS[self.name], "api", "serve", "--port", str(self.port)]
         if self.name == "bare":
             return ["benchmarks.bare", str(self.port), str(self.directory)]
-        return ["benchmarks.apps", self.name, str(self.port), str(self.directory)]
+        module = "benchmarks.protocols" if self.name.startswith("protocol-") else "benchmarks.apps"
+        return [module, self.name, str(self.port), str(self.directory)]
 
     def _ready(self) -> bool:
         return self.get(READY).startswith(b"HTTP/1.1 200")

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from athena_core.services.access.token_text import id_in
-from benchmarks import apps_postgres, load, loops
+from benchmarks import apps_postgres, load, loops, paired
 from benchmarks.__main__ import SIZES
 from benchmarks.access_tokens import with_tokens
 from benchmarks.beside import STREAMS_TIMES, beside_streams
@@ -18,6 +18,7 @@ from benchmarks.load import Http, Spec, token_text
 from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
+from benchmarks.server import ROOT
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import soon
@@ -94,6 +95,45 @@ def test_a_fan_out_brings_every_event_to_every_subscriber(tmp_path: Path, name: 
     finally:
         bench.stop()
     assert found["rate"] > 0
+
+
+@pytest.mark.parametrize("name", ["nothing", "group-commit", "page"])
+def test_both_ceilings_answer_with_the_same_bytes(tmp_path: Path, name: str) -> None:
+    bench = Bench(tmp_path, SIZES["quick"])
+    request = load.post("/", {"input": "hello"}, "connection: close")
+    bodies = []
+    try:
+        for program in (name, f"protocol-{name}"):
+            place = bench.place(program)
+            place.mkdir()
+            (place / "page").write_bytes(b"the page")
+            bodies.append(bench.server(program, place).get(request).partition(b"\r\n\r\n")[2])
+    finally:
+        bench.stop()
+    assert bodies[0] == bodies[1] != b""
+
+
+def test_the_threads_of_a_load_add_up_to_the_time_of_its_server(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SIZES["quick"])
+    try:
+        found = bench.load(bench.server("group-commit"), "directives", 4, by_thread=True)()
+    finally:
+        bench.stop()
+    assert found["loop_us"] > 0 < found["writer_us"]
+    assert found["loop_us"] + found["writer_us"] + found["views_us"] == pytest.approx(found["cpu_us"], rel=0.2)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+def test_each_part_of_a_pair_is_measured_beside_the_base(tmp_path: Path) -> None:
+    for part, measure in paired.PARTS.items():
+        bench = Bench(tmp_path / part, SIZES["quick"], base=ROOT)
+        bench.directory.mkdir()
+        try:
+            section = measure(bench)
+        finally:
+            bench.stop()
+        assert any(ratio.label.endswith(" / base") for ratio in section.ratios), part
 
 
 @pytest.mark.heavy
