@@ -34,8 +34,9 @@ from projections.engine.replay import digest, rebuild
 from projections.engine.views import Views
 from projections.feed import FEED_EVENT as FEED
 from projections.ids import ID, tail_of
+from projections.run_answer import RunRow, answer_of
 from projections.run_rows import ACTIVE, INPUT, OUTPUT, RUN
-from projections.sessions import ENTRY, SESSION, SESSION_RUN
+from projections.sessions import ENTRY, SESSION, SESSION_RUN, SessionRow
 
 PAGE_EVENTS = 500
 BATCH_EVENTS = 10_000
@@ -175,13 +176,19 @@ asked = msgspec.json.Decoder(AskedFields).decode
 NO_MORE_OF_RUNS = (None,) * 6
 """The columns of a run between the first 20 and the four about its input and output."""
 LAST_OF_RUNS = (None, None, None, None, 0, None, 0, None, None)
-"""The columns of a run behind these, but for its duration."""
+"""The columns of a run behind these, but for its duration and its answer."""
 
 
 def run_cells(row: list[Any]) -> tuple[Any, ...]:
     """Return the columns of a run."""
     duration = None if row[12] is None or row[11] is None else row[12] - row[11]
-    return (*row[:20], *NO_MORE_OF_RUNS, *row[21:], *LAST_OF_RUNS, duration)
+    cells = (*row[:20], *NO_MORE_OF_RUNS, *row[21:], *LAST_OF_RUNS, duration)
+    return (*cells, answer_of(RunRow(*cells)))
+
+
+def session_cells(row: list[Any]) -> tuple[Any, ...]:
+    """Return the columns of a session."""
+    return (*row, SESSION.answer(SessionRow(*row)) if SESSION.answer else b"")
 
 
 class FoldedFleet:
@@ -345,7 +352,7 @@ class Folded:
         done = list(self.ended.values())
         many(RUN.insert, [run_cells(row) for row in done])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
-        many(SESSION.upsert, list(self.sessions.values()))
+        many(SESSION.upsert, list(map(session_cells, self.sessions.values())))
         for table, counters in self.fleet.tables.items():
             many(table.upsert, list(map(astuple, counters.values())))
         self._connection.execute("COMMIT")

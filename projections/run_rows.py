@@ -30,69 +30,12 @@ from athena_core.domain.run import (
     UsageRecorded,
 )
 from athena_core.domain.template import RunTemplateRun
-from athena_core.enums import PauseReason, RequeueReason, RunStatus, VerificationStatus, WaitReason
-from athena_core.event import Event, Recorded, Value
+from athena_core.enums import RequeueReason, RunStatus, WaitReason
+from athena_core.event import Event, Recorded
 from athena_core.text import ERASED, or_erased, preview, took_longer
 from athena_core.values import PREVIEW_CHARS, Usage
 from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_json
-
-
-class RunUsage(Usage):
-    """The tokens that a run used. ``estimated`` is true if a provider did not report all of them."""
-
-    estimated: bool | None = None
-
-
-class RunRow(msgspec.Struct, gc=False):
-    """A run, by the position of its first event. ``error`` and similar columns are JSON.
-
-    ``redacted`` is True once a text of it is erased, ``partial`` if the output is not a whole answer; otherwise NULL.
-    ``asks`` are the ids of its open asks, separated by spaces; NULL if there are none.
-    """
-
-    position: int
-    run_id: str
-    session_id: str
-    status: RunStatus
-    created_at: int
-    directive_id: str
-    harness_profile_id: str
-    provider: str
-    model: str
-    trace_id: str
-    attempt: int = 0
-    started_at: int | None = None
-    finished_at: int | None = None
-    output_position: int | None = None
-    usage: str | None = None
-    cost_micro_usd: int | None = None
-    error: str | None = None
-    evidence_count: int = 0
-    verification_status: VerificationStatus | None = None
-    verification_failures: str | None = None
-    parent_run_id: str | None = None
-    budget_micro_usd: int | None = None
-    paused_at: int | None = None
-    pause_reason: PauseReason | None = None
-    template_id: str | None = None
-    template_version: int | None = None
-    input_position: int | None = None
-    input_preview: str | None = None
-    output_preview: str | None = None
-    output_chars: int | None = None
-    error_position: int | None = None
-    redacted: bool | None = None
-    partial: bool | None = None
-    agent_name: str | None = None
-    agent: str | None = None
-    agent_version: str | None = None
-    agent_mode: str | None = None
-    child_count: int = 0
-    retry_of: str | None = None
-    retries: int = 0
-    asks: str | None = None
-    error_code: str | None = None
-    duration_ms: int | None = None
+from projections.run_answer import RunError, RunRow, RunUsage, answer_of
 
 
 class RunInputRow(msgspec.Struct, gc=False):
@@ -177,8 +120,9 @@ RUN = Table(
     "run",
     RunRow,
     key=("run_id",),
+    place="position",
+    answer=answer_of,
     indexes=(
-        ("position",),
         ("session_id", "position"),
         ("status", "position"),
         ("provider", "position"),
@@ -198,7 +142,7 @@ WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("positio
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
 HALT = Table("run_halt", HaltRow, key=("row",))
-RUNS = Projection("runs", version=14, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
+RUNS = Projection("runs", version=15, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -533,15 +477,6 @@ def _finish(rows: Rows, recorded: Recorded[Event], status: RunStatus) -> RunRow:
     if row.started_at is not None:
         row.duration_ms = recorded.at - row.started_at
     return row
-
-
-class RunError(Value):
-    """The error of a run without an answer."""
-
-    code: str
-    message: str
-    retryable: bool
-    retry_with: errors.RetryWith | None = None
 
 
 def _error(code: str, message: str, *, retryable: bool) -> str:

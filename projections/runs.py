@@ -1,26 +1,25 @@
 """Read model of runs: all runs, the active ones, why a run waits, and cancel requests.
 
-Hot: a page costs 4 µs for each of its runs, up to 500 (docs/why/performance.md). A run and its links are built by
-position, which costs half as much as by name. The positions follow the order of the fields of ``Run``.
+Hot: a page of up to 500 runs is joined from stored answers (``run_answer``). Only what a run waits for is read anew.
 """
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from operator import itemgetter
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
-from athena_core.enums import LimitScope, PauseReason, RequeueReason, RunStatus, VerificationStatus, WaitReason
+from athena_core.enums import LimitScope, RunStatus
 from athena_core.event import Position, Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import RunFilter, Scope, VerificationFailure
+from athena_core.values import RunFilter, Scope
 from projections.engine.page import Keyset, Page, first, is_one_of
 from projections.engine.projection import ONLY_ROW
-from projections.run_rows import ACTIVE, CANCEL, HALT, LIMITS, RUN, WAITING, QueuedRunRow, RunError, RunRow, RunUsage
+from projections.run_answer import ReachedLimit, RunWait, RunWaitReason, shown, without_counts, without_preview
+from projections.run_rows import ACTIVE, CANCEL, HALT, LIMITS, WAITING, QueuedRunRow
 
 OPEN: tuple[RunStatus, ...] = ("queued", "running", "paused")
 ENDED: tuple[RunStatus, ...] = tuple(status for status in get_args(RunStatus) if status not in OPEN)
@@ -38,140 +37,18 @@ RUN_AND_OUTPUT = "run LEFT JOIN run_output ON entry_position = output_position"
 SELECT_OUTPUT = (
     f"SELECT output_preview, CASE WHEN output_chars <= ? THEN text END FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
 )
+MAY_WAIT = "CASE WHEN finished_at IS NULL OR asks IS NOT NULL THEN run.run_id END"
+"""The id of a run that may wait for something; NULL for others, whose answers are complete."""
+SELECT_RUNS = f"SELECT position, output_position, answer, {MAY_WAIT} FROM run"
+SELECT_RUN = f"SELECT answer, text, {MAY_WAIT} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
+SELECT_STATUS = "SELECT status FROM run WHERE run_id = ?"
+SELECT_STANDING = "SELECT session_id, status, position, asks, pause_reason FROM run WHERE run_id = ?"
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
 SELECT_PLACES = "SELECT run_id, session_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
 SELECT_UNLEASED = "SELECT run_id FROM run_active WHERE pid = 0 AND paused = 0 ORDER BY slot_position"
 SELECT_WAITERS = "SELECT position, places FROM run_waiting ORDER BY position"
 COUNT_WAITING = "SELECT count(*) FROM run_waiting WHERE position <= ?"
 COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = ? AND position <= ?"
-
-
-RunWaitReason: TypeAlias = Literal[WaitReason, RequeueReason, "ask"]
-
-
-class ReachedLimit(Value):
-    """A limit of the policy by session, provider or profile that is reached: ``active`` runs of at most ``max``."""
-
-    scope: LimitScope
-    key: str
-    max: int
-    active: int
-
-
-class RunWait(Value):
-    """Why a run is waiting, and its place in the queue of its session, limit or server.
-
-    A running run is waiting for an ``executor`` if none has taken it since it was admitted or resumed.
-    ``blockedBy`` is the run that holds the session, or the oldest run that the limit counts. It is absent if the
-    caller's scope does not cover that run. A run that waits for answers to its open ``asks`` has no place. It is
-    ``parked`` if it gave its slot back; then it also waits for a slot after the last answer.
-    """
-
-    reason: RunWaitReason
-    position: int | None = None
-    blocked_by: str | None = None
-    limit: ReachedLimit | None = None
-    asks: tuple[str, ...] | None = None
-    parked: bool | None = None
-
-
-class RunPause(Value):
-    """Why and since when a run is paused. ``POST /runs/:runId/resume`` resumes it, an answer if it asked a person."""
-
-    reason: PauseReason
-    since: str
-
-
-class RunLinks(Value, kw_only=False):
-    """Paths of resources related to a run."""
-
-    self: str
-    session: str
-    events: str
-    cancel: str
-
-
-class TemplateVersion(Value):
-    """The template version that a run was started from."""
-
-    id: str
-    version: int
-
-
-class Run(Value, kw_only=False):
-    """A run. In lists, ``inputPreview`` and ``outputPreview`` replace the input and the output.
-
-    A preview has at most 160 characters. ``outputChars`` is the length of the output in characters. ``include=output``
-    adds the output. ``partial`` is true if the output is not a whole answer: the run ended or paused while the model
-    was writing. ``durationMs`` is the time from the start to the end, with pauses. ``retries`` counts the runs that
-    retry this one. It and ``childCount`` are absent for a caller with a scope. ``redacted`` is true if a text of the
-    run was erased.
-    """
-
-    run_id: str
-    session_id: str
-    status: RunStatus
-    created_at: str
-    directive_id: str
-    harness_profile_id: str
-    provider: str
-    model: str
-    attempt: int
-    evidence_count: int
-    links: RunLinks
-    started_at: str | None = None
-    finished_at: str | None = None
-    waiting: RunWait | None = None
-    paused: RunPause | None = None
-    parent_run_id: str | None = None
-    template: TemplateVersion | None = None
-    output: str | None = None
-    partial: bool | None = None
-    usage: RunUsage | None = None
-    cost_micro_usd: int | None = None
-    budget_micro_usd: int | None = None
-    error: RunError | None = None
-    verification_status: VerificationStatus | None = None
-    verification_failures: tuple[VerificationFailure, ...] | None = None
-    input_preview: str | None = None
-    output_preview: str | None = None
-    output_chars: int | None = None
-    redacted: bool | None = None
-    agent_name: str | None = None
-    agent: str | None = None
-    agent_version: str | None = None
-    agent_mode: str | None = None
-    duration_ms: int | None = None
-    child_count: int | None = None
-    retry_of: str | None = None
-    retries: int | None = None
-
-
-FIELDS = Run.__struct_fields__
-SOURCES = {
-    **{"links": "NULL", "waiting": "NULL", "paused": "pause_reason", "template": "template_id", "output": "NULL"},
-    **{"child_count": "nullif(child_count, 0)", "retries": "nullif(retries, 0)"},
-}
-"""The columns of fields that have other names."""
-BESIDE = ("position", "output_position", "paused_at", "template_version", "asks")
-"""The columns that precede the fields."""
-COLUMNS = (*BESIDE, *(SOURCES.get(name, name) for name in FIELDS))
-_in_order = itemgetter(*(RUN.columns.index(column) if column in RUN.columns else -1 for column in COLUMNS))
-"""Picks ``COLUMNS`` from the cells of a row that ends with None, which stands for NULL."""
-
-
-def _columns(**instead: str) -> str:
-    """Return the columns from which ``_to_view`` builds a run, in the order of the fields, with replacements."""
-    return ", ".join((*BESIDE, *(instead.get(name) or SOURCES.get(name, name) for name in FIELDS)))
-
-
-SELECT_RUNS = f"SELECT {_columns()} FROM run"
-SELECT_RUNS_IN_SCOPE = f"SELECT {_columns(child_count='NULL', retries='NULL')} FROM run"
-WITH_OUTPUT = {"run_id": "run.run_id", "output": "text", "output_preview": "NULL", "output_chars": "NULL"}
-SELECT_RUN = f"SELECT {_columns(**WITH_OUTPUT)} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
-SELECT_RUN_IN_SCOPE = (
-    f"SELECT {_columns(**WITH_OUTPUT, child_count='NULL', retries='NULL')} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
-)
 
 
 class ActiveRun(Value):
@@ -219,16 +96,20 @@ LATEST_REQUESTS = Keyset(
 )
 
 
-def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
-    """Return a run as a caller with this scope may see it."""
-    reasons = WaitReasons(connection, scope)
-    select = SELECT_RUN if scope is None else SELECT_RUN_IN_SCOPE
-    return first(connection, select, (run_id,), lambda values: _to_view(reasons, values))
+def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> bytes | None:
+    """Return the JSON of a run as a caller with this scope may see it."""
+    for values in connection.execute(SELECT_RUN, (run_id,)):
+        answer, text, may_wait = cast(tuple[bytes, str | None, str | None], values)
+        waiting = None if may_wait is None else WaitReasons(connection, scope).waiting(may_wait)
+        if text is not None:
+            answer = without_preview(answer)
+        return shown(answer if scope is None else without_counts(answer), waiting, text)
+    return None
 
 
-def run_of(row: RunRow) -> Run:
-    """Return the run of a row that does not wait and has no output."""
-    return _to_view(None, _in_order((*msgspec.structs.astuple(row), None)))
+def run_status(connection: Connection, run_id: str) -> RunStatus | None:
+    """Return the status of a run, if it exists."""
+    return first(connection, SELECT_STATUS, (run_id,), lambda values: cast(RunStatus, values[0]))
 
 
 def output_of(connection: Connection, run_id: str, chars_max: int) -> tuple[str | None, str | None]:
@@ -247,34 +128,24 @@ def list_runs(
     with_output: bool = False,
     cursor: str | None,
     limit: int,
-) -> Page[Run]:
-    """Return a page of runs, newest, dearest or longest first, optionally with whole outputs."""
+) -> Page[bytes]:
+    """Return a page of runs as JSON, newest, dearest or longest first, optionally with whole outputs."""
     reasons = WaitReasons(connection, scope)
 
-    def show(values: tuple[Any, ...]) -> Run:
-        return _to_view(reasons, values)
+    def show(values: tuple[Any, ...]) -> bytes:
+        output_position, answer, may_wait = values[-3:]
+        waiting = None if may_wait is None else reasons.waiting(may_wait)
+        output = None
+        if with_output and output_position is not None:
+            output = first(connection, SELECT_TEXT, (output_position,), lambda found: cast(str | None, found[0]))
+        return shown(answer if scope is None else without_counts(answer), waiting, output)
 
-    def show_with_output(values: tuple[Any, ...]) -> Run:
-        for (text,) in connection.execute(SELECT_TEXT, (values[OUTPUT_POSITION],)):
-            return _to_view(reasons, values, text)
-        return _to_view(reasons, values)
-
-    shown = show_with_output if with_output else show
-    select, keyset, where = SELECT_RUNS if scope is None else SELECT_RUNS_IN_SCOPE, NEWEST, conditions(wanted)
+    select, keyset, where = SELECT_RUNS, NEWEST, conditions(wanted)
     if sort != "createdAt":
         column, keyset = SORTED[sort]
         select = select.replace("SELECT ", f"SELECT {column}, ", 1)
         where = (*where, (f"{column} >= ?", 0))
-        return keyset.page(
-            connection,
-            select,
-            where,
-            within=_in_scope(scope),
-            cursor=cursor,
-            limit=limit,
-            show=lambda values: shown(values[1:]),
-        )
-    return keyset.page(connection, select, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=shown)
+    return keyset.page(connection, select, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=show)
 
 
 def conditions(wanted: RunFilter) -> tuple[tuple[str, Cell], ...]:
@@ -405,60 +276,6 @@ def _in_scope(scope: Scope | None) -> dict[str, frozenset[str] | None]:
     return {} if scope is None else {"session_id": scope.sessions, "run_id": scope.runs}
 
 
-DECODE: dict[str, Callable[[Any], object]] = {
-    "created_at": iso,
-    "started_at": iso,
-    "finished_at": iso,
-    "usage": msgspec.json.Decoder(RunUsage).decode,
-    "error": msgspec.json.Decoder(RunError).decode,
-    "redacted": bool,
-    "partial": bool,
-    "verification_failures": msgspec.json.Decoder(tuple[VerificationFailure, ...]).decode,
-}
-"""The fields whose columns hold another type, such as JSON or milliseconds. Flags are among them."""
-DECODERS = tuple((FIELDS.index(name), decode) for name, decode in DECODE.items())
-RUN_ID, SESSION_ID, STATUS, LINKS, WAITING_FOR, PAUSED, TEMPLATE, OUTPUT_TEXT = map(
-    FIELDS.index, ("run_id", "session_id", "status", "links", "waiting", "paused", "template", "output")
-)
-OUTPUT_POSITION = BESIDE.index("output_position")
-
-
-def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cell = None) -> Run:
-    """Return a run from ``_columns``. The cells become the fields in their order."""
-    position, _, paused_at, template_version, asks, *cells = values
-    for place, decode in DECODERS:
-        if cells[place] is not None:
-            cells[place] = decode(cells[place])
-    run_id, session_id = cells[RUN_ID], cells[SESSION_ID]
-    cells[LINKS] = _links(run_id, session_id)
-    if reasons is not None:
-        if asks is not None:
-            parked = cells[STATUS] == "paused"
-            cells[WAITING_FOR] = RunWait(reason="ask", asks=tuple(asks.split()), parked=parked)
-        elif cells[STATUS] == "queued":
-            cells[WAITING_FOR] = reasons.waiting(run_id, session_id, position)
-        elif cells[STATUS] == "running":
-            cells[WAITING_FOR] = reasons.waiting_for_executor(run_id)
-        elif cells[PAUSED] == "ask":
-            cells[WAITING_FOR] = reasons.waiting_in_line(run_id)
-    if paused_at is not None:
-        cells[PAUSED] = RunPause(reason=cells[PAUSED], since=iso(paused_at))
-    if cells[TEMPLATE] is not None:
-        cells[TEMPLATE] = TemplateVersion(id=cells[TEMPLATE], version=template_version or 0)
-    if output is not None:
-        cells[OUTPUT_TEXT] = output
-    return Run(*cells)
-
-
-def _links(run_id: str, session_id: str) -> RunLinks:
-    return RunLinks(  # self, session, events, cancel
-        f"/api/v1/runs/{run_id}",
-        f"/api/v1/sessions/{session_id}",
-        f"/api/v1/events?runId={run_id}",
-        f"/api/v1/run-control/by-run/{run_id}/cancel",
-    )
-
-
 class WaitReasons:
     """The reasons why runs wait, for one answer. Lookups are shared between its runs."""
 
@@ -466,7 +283,21 @@ class WaitReasons:
         self._connection = connection
         self._scope = scope
 
-    def waiting(self, run_id: str, session_id: str, position: int) -> RunWait:
+    def waiting(self, run_id: str) -> RunWait | None:
+        """Return what a run waits for, if anything."""
+        for values in self._connection.execute(SELECT_STANDING, (run_id,)):
+            session_id, status, position, asks, pause_reason = cast(tuple[Any, ...], values)
+            if asks is not None:
+                return RunWait(reason="ask", asks=tuple(asks.split()), parked=status == "paused")
+            if status == "queued":
+                return self._waiting_in_queue(run_id, session_id, position)
+            if status == "running":
+                return self._waiting_for_executor(run_id)
+            if pause_reason == "ask":
+                return self._waiting_in_line(run_id)
+        return None
+
+    def _waiting_in_queue(self, run_id: str, session_id: str, position: int) -> RunWait:
         """Return why a run waits now: a halt, its session, a limit or a slot. At its start it may have been another."""
         if self._halted:
             return RunWait(reason="halted", position=self._place(run_id))
@@ -480,7 +311,7 @@ class WaitReasons:
         reason = waiter.reason if waiter.reason in {"executor", "agent-memory"} else "concurrency"
         return self._for_slot(waiter, reason, None)
 
-    def waiting_in_line(self, run_id: str) -> RunWait | None:
+    def _waiting_in_line(self, run_id: str) -> RunWait | None:
         """Return the place of a parked run whose asks are answered; None if it is not in line yet."""
         waiter = WAITING.one(self._connection, run_id)
         if waiter is None:
@@ -501,7 +332,7 @@ class WaitReasons:
         place = _count(self._connection, COUNT_WAITING, waiter.position)
         return RunWait(reason=reason, position=place, parked=parked)
 
-    def waiting_for_executor(self, run_id: str) -> RunWait | None:
+    def _waiting_for_executor(self, run_id: str) -> RunWait | None:
         """Return the place of a running run among those that no executor has taken; None if one has."""
         active = ACTIVE.one(self._connection, run_id)
         if active is None or active.pid or active.paused:

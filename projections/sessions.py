@@ -34,13 +34,14 @@ TranscriptEntryKind: TypeAlias = Literal[TranscriptKind, "ask", "answer"]
 
 
 class SessionRow(msgspec.Struct, gc=False):
-    """A session. Provider and model belong to the run that last started or completed."""
+    """A session. Provider and model belong to the run that last started or completed. ``answer`` is its JSON."""
 
     updated_at: int
     session_id: str
     created_at: int
     provider: str | None = None
     model: str | None = None
+    answer: bytes = b""
 
 
 class SessionRunRow(msgspec.Struct, gc=False):
@@ -82,10 +83,42 @@ class TranscriptEntryRow(msgspec.Struct, gc=False):
     partial: bool | None = None
 
 
-SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),), cached=True)
+class Session(Value):
+    """A session: a sequence of runs with one transcript. ``transcriptPath`` is a label, not a file."""
+
+    id: str
+    schema_version: int
+    transcript_path: str
+    created_at: str
+    updated_at: str
+    model: str | None = None
+    provider: str | None = None
+
+
+def _answer_of(row: SessionRow) -> bytes:
+    session = Session(
+        id=row.session_id,
+        schema_version=1,
+        transcript_path=f".athena/transcripts/{row.session_id}.jsonl",
+        created_at=iso(row.created_at),
+        updated_at=iso(row.updated_at),
+        model=row.model,
+        provider=row.provider,
+    )
+    return msgspec.json.encode(session)
+
+
+SESSION = Table(
+    "session",
+    SessionRow,
+    key=("session_id",),
+    indexes=(("updated_at", "session_id"),),
+    cached=True,
+    answer=_answer_of,
+)
 SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",), cached=True)
 ENTRY = Table("session_entry", TranscriptEntryRow, key=("position",), indexes=(("session_id", "position"),))
-SESSIONS = Projection("sessions", version=6, tables=(SESSION, SESSION_RUN, ENTRY))
+SESSIONS = Projection("sessions", version=7, tables=(SESSION, SESSION_RUN, ENTRY))
 
 REMARKS = ("sanitized", "truncated", "changed", "interrupted")
 """Flags of an entry that are shown in its metadata. A refused call also has the reason of the refusal."""
@@ -98,6 +131,8 @@ STATUSES: dict[str, RunEndStatus] = {
     RunCrashed.TYPE: "crashed",
 }
 
+SELECT_SESSION = "SELECT answer FROM session WHERE session_id = ?"
+SELECT_SESSIONS = "SELECT updated_at, session_id, answer FROM session"
 SELECT_ENTRIES = (
     f"SELECT {', '.join('e.' + column for column in ENTRY.columns)}, r.trace_id, r.status, r.citations"
     " FROM session_entry e LEFT JOIN session_run r ON r.run_id = e.run_id WHERE e.session_id = ?"
@@ -278,18 +313,6 @@ def _finish(rows: Rows, recorded: Recorded[Event]) -> SessionRunRow:
     return row
 
 
-class Session(Value):
-    """A session: a sequence of runs with one transcript. ``transcriptPath`` is a label, not a file."""
-
-    id: str
-    schema_version: int
-    transcript_path: str
-    created_at: str
-    updated_at: str
-    model: str | None = None
-    provider: str | None = None
-
-
 class TranscriptEntry(Value):
     """A transcript entry. It is ``provisional`` until its run ends; then ``runStatus`` is the outcome of the run.
 
@@ -317,15 +340,19 @@ class TranscriptEntry(Value):
 LATEST = Keyset(kind="sessions", columns=(("updatedAt", "updated_at", int), ("id", "session_id", str)))
 
 
-def session_by_id(connection: Connection, session_id: str) -> Session | None:
-    return first(connection, SESSION.select, (session_id,), _to_view)
+def session_by_id(connection: Connection, session_id: str) -> bytes | None:
+    """Return the JSON of a session."""
+    return first(connection, SELECT_SESSION, (session_id,), lambda values: cast(bytes, values[0]))
 
 
-def list_sessions(
-    connection: Connection, *, scope: Scope | None = None, cursor: str | None, limit: int
-) -> Page[Session]:
+def list_sessions(connection: Connection, *, scope: Scope | None = None, cursor: str | None, limit: int) -> Page[bytes]:
+    """Return a page of sessions as JSON, latest first."""
     within = None if scope is None else {"session_id": scope.sessions}
-    return LATEST.page(connection, SESSION.all, (), within=within, cursor=cursor, limit=limit, show=_to_view)
+    return LATEST.page(connection, SELECT_SESSIONS, (), within=within, cursor=cursor, limit=limit, show=_to_json)
+
+
+def _to_json(values: tuple[Cell, ...]) -> bytes:
+    return cast(bytes, values[-1])
 
 
 def transcript(
@@ -363,19 +390,6 @@ def messages_after(
 
 def _to_line(row: TranscriptEntryRow) -> str | None:
     return None if row.content is None else f"{row.role}: {row.content}"
-
-
-def _to_view(values: tuple[Cell, ...]) -> Session:
-    row = SESSION.load(values)
-    return Session(
-        id=row.session_id,
-        schema_version=1,
-        transcript_path=f".athena/transcripts/{row.session_id}.jsonl",
-        created_at=iso(row.created_at),
-        updated_at=iso(row.updated_at),
-        model=row.model,
-        provider=row.provider,
-    )
 
 
 def _to_entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:

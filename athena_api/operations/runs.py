@@ -41,6 +41,7 @@ from athena_core.values import (
 )
 from projections import evidence, feed, run_rows, runs
 from projections.engine.page import Page
+from projections.run_answer import Run, RunWait, answer_of, shown
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -136,6 +137,7 @@ RUN_ERRORS = (
 
 
 EXPLAIN_ROWS = 20
+_decode = msgspec.json.Decoder(Run).decode
 
 
 async def create_run(plane: "ControlPlane", call: ApiCall[RunBody, NoQuery]) -> Reply:
@@ -177,7 +179,7 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
     query = call.query
     wanted, sort = query.wanted(), query.sort or "createdAt"
 
-    def read(rows: Connection) -> Page[runs.Run]:
+    def read(rows: Connection) -> Page[bytes]:
         return runs.list_runs(
             rows,
             wanted,
@@ -208,17 +210,18 @@ async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Rep
     """Get a run. With `wait`, the answer waits up to that many seconds for its end."""
     run_id = call.path["runId"]
 
-    def read(rows: Connection) -> runs.Run | None:
+    def read(rows: Connection) -> bytes | None:
         return runs.run_by_id(rows, run_id, call.who.scope)
 
     run, position = await plane.query(("runs",), read)
-    record = existing(run, "run", run_id)
-    if call.query.wait and record.status in {"queued", "running"}:
-        with plane.streams.client_wait(call.receive):
-            await plane.runs.settled(run_id, call.query.wait)
-        run, position = await plane.read(("runs",), plane.reader.head(), read)
-        record = existing(run, "run", run_id)
-    return Reply(data=record, position=position, steady=not call.query.wait)
+    if call.query.wait and run is not None:
+        status, position = await plane.query(("runs",), lambda rows: runs.run_status(rows, run_id))
+        if status in {"queued", "running"}:
+            with plane.streams.client_wait(call.receive):
+                await plane.runs.settled(run_id, call.query.wait)
+            position = plane.reader.head()
+        run, position = await plane.read(("runs",), position, read)
+    return Reply(data=existing(run, "run", run_id), position=position, steady=not call.query.wait)
 
 
 async def list_run_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -226,7 +229,7 @@ async def list_run_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery
     run_id = call.path["runId"]
 
     def read(rows: Connection) -> Page[evidence.EvidenceRecord]:
-        existing(runs.run_by_id(rows, run_id), "run", run_id)
+        existing(runs.run_status(rows, run_id), "run", run_id)
         return evidence.list_evidence(rows, plane.log.log_id, run_id, cursor=call.cursor, limit=call.limit)
 
     page, position = await plane.query(("runs", "evidence"), read)
@@ -247,9 +250,9 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     run_id = call.path["runId"]
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
-        run = runs.run_by_id(rows, run_id, call.who.scope)
+        waiting = runs.WaitReasons(rows, call.who.scope).waiting(run_id)
         recorded = list(_events_of(plane, log, run_id)) if RUN.owns(run_id) else []
-        line = _queue_line(run.waiting) if run and run.waiting else None
+        line = None if waiting is None else _queue_line(waiting)
         return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
 
     explanation, position = await plane.search(("runs",), read)
@@ -264,7 +267,7 @@ def _events_of(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterat
         version = rows[-1].version
 
 
-def _queue_line(waiting: runs.RunWait) -> explain.QueuePlace | None:
+def _queue_line(waiting: RunWait) -> explain.QueuePlace | None:
     """Return the place in line; None if the run waits for answers."""
     if waiting.reason == "ask":
         return None
@@ -338,7 +341,8 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
         row = run_rows.admitted_row(started.subject or "", lease.request, lease.at)
         if used is not None:
             row.template_id, row.template_version = used.id, used.version
-        return Reply(data=runs.run_of(row), position=started.position, status=202, location=f"/runs/{started.subject}")
+        run = _decode(shown(answer_of(row)))
+        return Reply(data=run, position=started.position, status=202, location=f"/runs/{started.subject}")
     return await reply_with_record(plane, call, started, 202)
 
 
@@ -347,7 +351,8 @@ async def reply_with_record(
 ) -> Reply:
     """Return the current record of the run that a command concerns."""
     run_id, scope = done.subject or "", call.who.scope
-    run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))
+    found, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))
+    run = None if found is None else _decode(found)
     return Reply(data=run, position=position, status=status, location=f"/runs/{run_id}", replayed=done.replayed)
 
 
@@ -359,7 +364,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "POST /runs",
         create_run,
         answer=RunResult,
-        accepted=runs.Run,
+        accepted=Run,
         roles=EVERYBODY,
         errors=RUN_ERRORS,
         narrows={"sessions", "personas"},
@@ -371,7 +376,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "POST /runs/:runId/retry",
         retry_run,
         answer=RunResult,
-        accepted=runs.Run,
+        accepted=Run,
         roles=EVERYBODY,
         errors=("NOT_FOUND", "RUN_NOT_ENDED", *RUN_ERRORS),
         narrows={"sessions", "personas"},
@@ -382,7 +387,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "runs.list",
         "GET /runs",
         list_runs,
-        answer=Page[runs.Run],
+        answer=Page[Run],
         paging="cursor",
         narrows={"sessions", "runs"},
         mcp="list_runs",
@@ -395,7 +400,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         narrows={"sessions", "runs"},
         command="runs facets",
     ),
-    row("runs.get", "GET /runs/:runId", get_run, answer=runs.Run, mcp="get_run"),
+    row("runs.get", "GET /runs/:runId", get_run, answer=Run, mcp="get_run"),
     row(
         "runs.evidence.list",
         "GET /runs/:runId/evidence",
@@ -459,8 +464,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "runs.resume",
         "POST /runs/:runId/resume",
         resume_run,
-        answer=runs.Run,
-        accepted=runs.Run,
+        answer=Run,
+        accepted=Run,
         errors=("NOT_FOUND", "RUN_NOT_PAUSED", "POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
         command="resume",
     ),

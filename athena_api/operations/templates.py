@@ -11,8 +11,9 @@ from athena_core.domain.template import Params, TemplateSpec
 from athena_core.event import Value
 from athena_core.services.runs.results import RunResult
 from athena_core.values import INTEGER_MAX, Body, ClientId
-from projections import runs, templates
+from projections import templates
 from projections.engine.page import Page
+from projections.run_answer import Run
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -110,7 +111,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "POST /templates/:templateId/run",
         run_template,
         answer=RunResult,
-        accepted=runs.Run,
+        accepted=Run,
         roles=EVERYBODY,
         errors=("NOT_FOUND", *RUN_ERRORS),
         command="run",

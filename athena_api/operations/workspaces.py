@@ -150,7 +150,7 @@ async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
     run_id = call.path["runId"]
 
     def read(rows: Connection, log: "StoreReader") -> RunDiff | None:
-        existing(runs.run_by_id(rows, run_id, call.who.scope), "run", run_id)
+        existing(runs.run_status(rows, run_id), "run", run_id)
         changes = workspaces.changes_of(rows, run_id)
         if changes is None:
             return None
@@ -194,14 +194,14 @@ async def apply_run(plane: "ControlPlane", call: ApiCall[ApplyBody, NoQuery]) ->
     """
     run_id, head = call.path["runId"], plane.reader.head()
 
-    def read(rows: Connection) -> tuple[runs.Run, workspaces.RecordedChanges | None]:
-        run = existing(runs.run_by_id(rows, run_id, call.who.scope), "run", run_id)
-        return run, workspaces.changes_of(rows, run_id)
+    def read(rows: Connection) -> tuple[str, workspaces.RecordedChanges | None]:
+        status = existing(runs.run_status(rows, run_id), "run", run_id)
+        return status, workspaces.changes_of(rows, run_id)
 
-    (run, changes), position = await plane.read(APPLY_VIEWS, head, read)
+    (status, changes), position = await plane.read(APPLY_VIEWS, head, read)
     if changes is None:
         raise _shared(run_id)
-    if run.status in OPEN:
+    if status in OPEN:
         raise RunNotEnded(f"Run {run_id} has not ended. Its changes are recorded at its end.")
     if changes.after is None:
         raise NotFound(f"Run {run_id} recorded no changes, because it crashed. Look into {changes.workspace_id}.")

@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
@@ -54,36 +54,19 @@ def clamp(limit: int | None, default: int = PAGE_ITEMS_DEFAULT) -> int:
     return default if limit is None else max(1, min(limit, PAGE_ITEMS_MAX))
 
 
-_encode_into = msgspec.json.Encoder().encode_into
+_encode = msgspec.json.Encoder().encode
 
 
 class PageItems(list[T]):
-    """The items of a page with their JSON. A page is encoded as it is read, to measure it, and not a second time."""
+    """The items of a page with the JSON of each. A page is encoded as it is read, to measure it, and not again."""
 
-    def __init__(self) -> None:
-        self.json = bytearray(b"[")
-        self._places: list[slice] = []
-
-    def add(self, item: T, bytes_max: int) -> bool:
-        """Append an item and return True, unless the JSON would exceed ``bytes_max``. The first item always fits."""
-        size = len(self.json)
-        if self:
-            self.json += b","
-        begin = len(self.json)
-        _encode_into(item, self.json, -1)
-        if self and len(self.json) >= bytes_max:
-            del self.json[size:]
-            return False
-        self.append(item)
-        self._places.append(slice(begin, len(self.json)))
-        return True
+    def __init__(self, items: Iterable[T] = (), pieces: Iterable[bytes] = ()) -> None:
+        super().__init__(items)
+        self.pieces = list(pieces)
 
     def backwards(self) -> "PageItems[T]":
         """Return the items in reverse order."""
-        items: PageItems[T] = PageItems()
-        items += reversed(self)
-        items.json += b",".join([self.json[place] for place in reversed(self._places)])
-        return items
+        return PageItems(reversed(self), reversed(self.pieces))
 
 
 def fill_page(
@@ -92,27 +75,42 @@ def fill_page(
     """Return the items that fit into a page, the row of the last one, and True if a row follows.
 
     At most ``limit`` items of ``bytes_max`` bytes of JSON; one item always fits. Rows are read one by one, and none
-    after the first that does not fit. Raise PageTooLarge within ``inline``.
+    after the first that does not fit. ``show`` returns a value, or stored JSON as bytes. Raise PageTooLarge within
+    ``inline``.
     """
     items: PageItems[T] = PageItems()
+    pieces = items.pieces
     inline_max = INLINE_BYTES_MAX if _inline.get() else sys.maxsize
+    size_max = min(bytes_max - 1, inline_max)
     last: tuple[Cell, ...] = ()
+    size = 0
     for row in rows:
-        if len(items) == limit or not items.add(show(row), bytes_max):
+        if len(pieces) == limit:
             return items, last, True
-        if len(items.json) > inline_max:
-            rows.close()  # type: ignore[attr-defined]  # the traceback would keep it open after its snapshot
-            raise PageTooLarge
+        item = show(row)
+        piece = item if isinstance(item, bytes) else _encode(item)
+        size += len(piece) + 1
+        if size > size_max:
+            if pieces and size >= bytes_max:
+                return items, last, True
+            if size > inline_max:
+                rows.close()  # type: ignore[attr-defined]  # the traceback would keep it open after its snapshot
+                raise PageTooLarge
+        items.append(item)
+        pieces.append(piece)
         last = row
     return items, last, False
 
 
-def page_json(page: Page[Any]) -> tuple[bytes | bytearray, ...] | None:
+def page_json(page: Page[Any]) -> list[bytes] | None:
     """Return the JSON of a page in pieces, if its items were encoded as they were read."""
     if not isinstance(page.items, PageItems):
         return None
-    end = b"]}" if page.next_cursor is None else b'],"nextCursor":"%b"}' % page.next_cursor.encode()
-    return b'{"items":', page.items.json, end
+    parts = [b","] * (2 * len(page.items))
+    parts[1::2] = page.items.pieces
+    parts[:1] = [b'{"items":[']
+    parts.append(b"]}" if page.next_cursor is None else b'],"nextCursor":"%b"}' % page.next_cursor.encode())
+    return parts
 
 
 def is_one_of(column: str, names: Collection[str]) -> tuple[str, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -39,7 +39,9 @@ def to_json_or_null(value: object) -> str | None:
 class Table(Generic[R]):
     """A table of a projection. The annotations of its row class are the columns, in order.
 
-    With ``cached`` its rows stay in memory between two pages. Use it for short rows that later events soon read.
+    With ``cached`` its rows stay in memory between two pages. Use it for short rows that later events soon read. Long
+    rows are stored by their ``place``, a unique integer column beside the key, in the order of a list. ``answer``
+    computes the column of that name of each row that is written.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Table(Generic[R]):
         key: tuple[str, ...],
         indexes: tuple[tuple[str, ...], ...] = (),
         cached: bool = False,
+        place: str | None = None,
+        answer: Callable[[R], bytes] | None = None,
     ) -> None:
         """Derive the statements. Columns hold text, integers, booleans or bytes; only ``| None`` ones may be NULL."""
         fields = {field.name: field.type for field in msgspec.structs.fields(row)}
@@ -57,13 +61,14 @@ class Table(Generic[R]):
         self.row = row
         self.key = key
         self.cached = cached
+        self.answer = answer
         self.columns = tuple(fields)
         self.key_of: Callable[[R], Any] = attrgetter(*key)
         self._flags = tuple(index for index, kind in enumerate(fields.values()) if _stored(kind)[0] is bool)
-        self.create = _create(name, fields, key, indexes)
+        self.create = _create(name, fields, key, indexes, place)
         columns, marks = ", ".join(fields), ", ".join("?" * len(fields))
         where = " AND ".join(f"{column} = ?" for column in key)
-        others = [column for column in fields if column not in key]
+        others = [column for column in fields if column not in key and column != place]
         changes = ", ".join(f"{column} = excluded.{column}" for column in others)
         sums = ", ".join(f"{column} = {name}.{column} + excluded.{column}" for column in others)
         self.insert = f"INSERT INTO {name} ({columns}) VALUES ({marks})"
@@ -103,7 +108,7 @@ def _stored(kind: object) -> tuple[object, bool]:
 
 
 def _create(
-    name: str, fields: dict[str, Any], key: tuple[str, ...], indexes: tuple[tuple[str, ...], ...]
+    name: str, fields: dict[str, Any], key: tuple[str, ...], indexes: tuple[tuple[str, ...], ...], place: str | None
 ) -> tuple[str, ...]:
     lines = []
     for column, kind in fields.items():
@@ -111,8 +116,11 @@ def _create(
         if inner not in COLUMN_TYPES or (nullable and column in key):
             raise TypeError(f"{name}.{column} cannot be {kind}")
         lines.append(f"{column} {COLUMN_TYPES[inner]}" + ("" if nullable else " NOT NULL"))
-    lines.append(f"PRIMARY KEY ({', '.join(key)})")
-    whole_number = len(key) == 1 and _stored(fields[key[0]])[0] is int
+    stored_by = key if place is None else (place,)
+    lines.append(f"PRIMARY KEY ({', '.join(stored_by)})")
+    if place is not None:
+        lines.append(f"UNIQUE ({', '.join(key)})")
+    whole_number = len(stored_by) == 1 and _stored(fields[stored_by[0]])[0] is int
     options = "STRICT" if whole_number else "STRICT, WITHOUT ROWID"
     return (
         f"CREATE TABLE {name} ({', '.join(lines)}) {options}",
@@ -244,6 +252,9 @@ class Rows:
             for key, kind in buffer.changes.items():
                 kinds[kind].append(key)
             rows = buffer.rows
+            if table.answer is not None:
+                for key in chain(kinds[INSERT], kinds[UPSERT]):
+                    rows[key].answer = table.answer(rows[key])
             if kinds[DELETE]:
                 many(table.delete, kinds[DELETE] if len(table.key) > 1 else [(key,) for key in kinds[DELETE]])
             if kinds[UPSERT]:

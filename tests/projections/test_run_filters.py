@@ -18,8 +18,10 @@ from athena_core.errors import CursorInvalid
 from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.protocols import Connection
 from athena_core.values import RunFilter, Scope
-from projections.run_rows import RUN, RUNS, RunRow
-from projections.runs import ALL, INDEXED, SCANNED, RunSort, conditions, is_indexed, list_runs, run_facets
+from projections.run_answer import RunRow, answer_of
+from projections.run_rows import RUN, RUNS
+from projections.runs import ALL, INDEXED, SCANNED, RunSort, conditions, is_indexed, run_facets
+from tests.projections.answers import list_runs
 from tests.projections.history import BEGINNING
 
 STATUSES: tuple[RunStatus, ...] = ("completed", "failed", "cancelled", "crashed", "paused")
@@ -61,6 +63,7 @@ def stored(path: Path, rows: list[RunRow]) -> Connection:
         for statement in table.create:
             connection.execute(statement)
     for row in rows:
+        row.answer = answer_of(row)
         connection.execute(RUN.insert, msgspec.structs.astuple(row))
     return connection
 

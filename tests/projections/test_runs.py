@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.domain.run import (
@@ -19,9 +21,13 @@ from athena_core.domain.run import (
 )
 from athena_core.domain.template import RunTemplateRun
 from athena_core.values import RunFilter, Scope
+from projections import runs
+from projections.run_answer import RunWait, TemplateVersion, answer_of
+from projections.run_answer import shown as shown_run
 from projections.run_rows import admitted_row
-from projections.runs import RunWait, TemplateVersion, active_runs, cancel_requests, list_runs, run_by_id, run_of
-from tests.projections.history import BEGINNING, CODEC, History
+from projections.runs import active_runs, cancel_requests
+from tests.projections.answers import decode_run, list_runs, run_by_id
+from tests.projections.history import BEGINNING, CODEC, HISTORIES, History, folder
 from tests.projections.support import catch_up, new_generation, shown
 
 
@@ -122,7 +128,7 @@ def test_a_run_that_has_just_begun_is_shown_without_views_as_views_show_it(
     plain = CODEC.decode(next(row for row in history.written if row.stream == first)).event
     assert isinstance(plain, RunCreated)
     history.now += 1_234
-    run_id, event = "run_full", msgspec.structs.replace(plain, **own)
+    run_id, event = "run_full", replace(plain, **own)
     history.open[run_id] = "s"
     history.in_run(run_id, event)
     if template is not None:
@@ -143,7 +149,7 @@ def test_a_run_that_has_just_begun_is_shown_without_views_as_views_show_it(
     found = run_by_id(shown(tmp_path, history), run_id)
     assert found is not None
     assert found.agent_name == ("Échange" if own else None), "the default profile is no agent of a person"
-    assert run_of(row) == msgspec.structs.replace(found, input_preview=None), "which a view alone knows"
+    assert decode_run(shown_run(answer_of(row))) == replace(found, input_preview=None), "which a view alone knows"
 
 
 def test_previews_are_one_line_of_at_most_160_characters(tmp_path: Path) -> None:
@@ -405,3 +411,29 @@ def test_redaction_erases_the_reason_of_a_cancel(tmp_path: Path, ended: bool) ->
     assert (run.error and run.error.message) == ("the run was cancelled: (erased)" if ended else None)
     requests = cancel_requests(connection, cursor=None, limit=1).items
     assert [(one.reason, one.redacted) for one in requests] == ([] if ended else [(None, True)])
+
+
+@settings(deadline=None, max_examples=25)
+@given(HISTORIES)
+def test_stored_answers_are_the_json_of_runs_in_every_form(moves: list[tuple[int, int]]) -> None:
+    everything = Scope()
+    uncounted: dict[str, Any] = {"child_count": None, "retries": None}
+    with folder() as directory:
+        connection = shown(directory, History().play([(0, 1), *moves]))
+        pages = (
+            runs.list_runs(connection, cursor=None, limit=500),
+            runs.list_runs(connection, scope=everything, cursor=None, limit=500),
+            runs.list_runs(connection, with_output=True, cursor=None, limit=500),
+        )
+        for forms in zip(*(page.items for page in pages), strict=True):
+            run = decode_run(forms[0])
+            alone = runs.run_by_id(connection, run.run_id)
+            hidden = runs.run_by_id(connection, run.run_id, everything)
+            assert alone is not None
+            assert hidden is not None
+            output = decode_run(alone).output
+            assert run.output_chars == (None if output is None else len(output))
+            single = replace(run, output=output, output_preview=None, output_chars=None)
+            values = (run, replace(run, **uncounted), replace(run, output=output), single, replace(single, **uncounted))
+            assert [*forms, alone, hidden] == list(map(msgspec.json.encode, values))
+        connection.close()

@@ -7,7 +7,8 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.run import RunLeased, RunPaused, RunStarted
 from projections.engine.cursor import event_id
-from projections.sessions import ENTRY, TranscriptEntry, list_sessions, session_by_id, transcript
+from projections.sessions import ENTRY, TranscriptEntry, transcript
+from tests.projections.answers import list_sessions, session_by_id
 from tests.projections.history import BEGINNING, LOG_ID, History
 from tests.projections.support import catch_up, new_generation, shown
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from projections.runs import run_by_id
 from projections.templates import list_templates, template_by_id
+from tests.projections.answers import run_by_id
 from tests.projections.history import History
 from tests.projections.support import shown
 

@@ -31,6 +31,13 @@ class Tally(msgspec.Struct):
     amount: int = 0
 
 
+class Page(msgspec.Struct):
+    name: str
+    number: int
+    words: int = 0
+    answer: bytes = b""
+
+
 class Number(msgspec.Struct):
     number: int
 
@@ -54,6 +61,33 @@ def test_a_table_is_derived_from_its_row_class() -> None:
     assert NUMBER.create == ("CREATE TABLE number (number INTEGER NOT NULL, PRIMARY KEY (number)) STRICT",)
     assert NUMBER.upsert.endswith("DO NOTHING")
     assert TALLY.add.endswith(" ON CONFLICT (shelf, number) DO UPDATE SET amount = tally.amount + excluded.amount")
+
+
+def test_a_table_with_a_place_is_stored_by_it_and_encodes_each_answer_that_it_writes_once(tmp_path: Path) -> None:
+    encoded: list[str] = []
+
+    def answer_of(row: Page) -> bytes:
+        encoded.append(row.name)
+        return f"{row.name}{row.words}".encode()
+
+    table = Table("page", Page, key=("name",), place="number", answer=answer_of, cached=True)
+    assert table.create == (
+        "CREATE TABLE page (name TEXT NOT NULL, number INTEGER NOT NULL, words INTEGER NOT NULL, answer BLOB NOT NULL,"
+        " PRIMARY KEY (number), UNIQUE (name)) STRICT",
+    )
+    assert table.upsert.endswith(" ON CONFLICT (name) DO UPDATE SET words = excluded.words, answer = excluded.answer")
+    connection = DATABASES.write(tmp_path / "a.db")
+    connection.execute(table.create[0])
+    rows = Rows(connection)
+    rows.append(table, Page("b", 1))
+    rows.append(table, Page("a", 2))
+    for _ in range(3):
+        rows.change(table, "b").words += 1
+    rows.flush()
+    rows.change(table, "a").words = 7
+    rows.flush()
+    assert encoded == ["b", "a", "a"]
+    assert list(connection.execute("SELECT number, answer FROM page ORDER BY number")) == [(1, b"b3"), (2, b"a7")]
 
 
 @pytest.mark.parametrize("kind", [float, dict, str | int, list[str]])

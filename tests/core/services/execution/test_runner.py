@@ -23,7 +23,8 @@ from athena_core.services.runs.admission import apply_command
 from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
-from projections.runs import Run, run_by_id
+from projections.run_answer import Run
+from tests.projections.answers import run_by_id
 from tests.support.gate import Gates
 from tests.support.records import all_rows
 
