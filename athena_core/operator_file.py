@@ -77,8 +77,11 @@ class OperatorEntries(Generic[T]):
         """Read the file. Without a path it has none. Raise ConfigError. Blocks."""
         self._path = path
         self._read = read
-        self._entries = read(path)
+        self._take(read(path))
         self._reloading = anyio.Lock()
+
+    def _take(self, entries: Mapping[str, T]) -> None:
+        self._entries, self._names = entries, frozenset(entries)
 
     @property
     def configured(self) -> bool:
@@ -88,7 +91,7 @@ class OperatorEntries(Generic[T]):
     @property
     def names(self) -> frozenset[str]:
         """The names of the entries."""
-        return frozenset(self._entries)
+        return self._names
 
     @property
     def entries(self) -> Mapping[str, T]:
@@ -103,7 +106,7 @@ class OperatorEntries(Generic[T]):
         """Read the file again. If it is bad, the old entries stay, and the health has a problem."""
         async with self._reloading:
             try:
-                self._entries = await asyncio.to_thread(self._read, self._path)
+                self._take(await asyncio.to_thread(self._read, self._path))
             except ConfigError as error:
                 problems.report(self.LOOP, self.FAILURE(error.message))  # without its traceback
                 return

@@ -34,8 +34,13 @@ def or_erased(text: str | None) -> str:
 
 def clean(text: str) -> str:
     """Replace characters that cannot be stored (NUL, lone surrogates) with U+FFFD."""
-    if text.isascii() and "\0" not in text:  # the usual case
-        return text
+    if "\0" not in text:
+        try:  # ten times as fast as the pattern
+            text.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text
     return UNSTORABLE.sub("\ufffd", text)
 
 

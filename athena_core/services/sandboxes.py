@@ -4,7 +4,7 @@ A run that requires a sandbox never gets further without one: not on this execut
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from anyio import to_thread
@@ -115,18 +115,20 @@ class RunSandboxes:
             raise unavailable(found)
         return found.available
 
-    @asynccontextmanager
-    async def opened(self, profile: HarnessSpec, *, named: bool) -> AsyncIterator[RunSandbox]:
-        """Yield the sandbox of a run, whose proxy ends afterwards. ``named``: the run named its profile.
+    def opened(self, profile: HarnessSpec, *, named: bool) -> AbstractAsyncContextManager[RunSandbox]:
+        """Return a context with the sandbox of a run, whose proxy ends with it. ``named``: the run named its profile.
 
         A run without commands needs one only if its profile requires it.
         """
         policy, mode = profile.sandbox, self.mode(profile)
         demanded = policy is not None and policy.mode == "required"
         if mode == "off" or not (demanded or (named and runs_commands(profile))):
-            yield RunSandbox(profile)
-            return
-        found = await self.probed()
+            return nullcontext(RunSandbox(profile))
+        return self._opened(profile, mode)
+
+    @asynccontextmanager
+    async def _opened(self, profile: HarnessSpec, mode: SandboxMode) -> AsyncIterator[RunSandbox]:
+        policy, found = profile.sandbox, await self.probed()
         if not found.available:
             refusal = unavailable(found) if mode == "required" else None
             yield RunSandbox(profile, refusal=refusal, lacks=found.lack or "failed")

@@ -20,7 +20,8 @@ class OneShot:
     def happen(self) -> None:
         """Mark it as happened, and wake the waiting task."""
         self.happened = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     async def within(self, seconds: float) -> bool:
         """Wait at most ``seconds``. Return True if it happened."""

@@ -251,8 +251,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/runs/test_partial_output.py",
         (
             "athena_core/services/execution/runner.py",
-            "done = RunEnd(self._performer.cut_off(assignment), stopped)",
-            "done = RunEnd(self._performer.paid_in_vain(assignment), stopped)",
+            "done = RunEnd(performer.cut_off(assignment), stopped)",
+            "done = RunEnd(performer.paid_in_vain(assignment), stopped)",
         ),
     ),
     of(

@@ -180,8 +180,8 @@ class ContextCompiler:
         history, seen = () if before is None else self.histories.messages(session_id, before, personas), set[str]()
         draft = ContextParts(
             system=(*system, *reminder),
-            history=tuple(paired(history, seen) if self._repair else history),
+            history=tuple(paired(history, seen)) if self._repair and history else tuple(history),
             said=ModelMessage(role="user", content=said),
-            turns=tuple(paired(turns, seen)),
+            turns=tuple(paired(turns, seen)) if turns else (),
         )
         return fit(draft, self._limits)

@@ -20,6 +20,7 @@ from athena_core.services.execution.progress import RunAssignment
 from athena_core.services.execution.requested_calls import has_asks
 from athena_core.services.runs.admission import BudgetRequest, apply_command, reserve, still_open
 from athena_core.services.runs.prepared import ExecutorCapacity
+from athena_core.services.waiters import OneShot
 
 RESERVE_SECONDS_MAX = 30.0
 """How long a call waits for other runs' reservations to settle before its run is paused."""
@@ -43,7 +44,7 @@ class RunWriter:
 
     async def apply(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed[Event | None]:
         """Apply a command and return the answer of ``apply_command``. Retry while the log is unavailable."""
-        capacity = self.capacity
+        capacity = self.capacity_now()
         return await self.submit(
             lambda reader, context: apply_command(reader, context, capacity, run_id, command), meta
         )
@@ -136,13 +137,12 @@ class LeaseRecorder:
         ``last`` returns the steps to record before. Return none if the run was parked or has ended. Raise LeaseLost.
         """
         while True:
-            self._held.woken.clear()
+            woken = self._held.woken = OneShot()
             found = self._answered(asks)
             left = 0 if self._held.parks else (hold_until_ms - self._clock.now()) / 1000
             if found or left <= 0:
                 break
-            with anyio.move_on_after(left):
-                await self._held.woken.wait()
+            await woken.within(left)
         if not found:
             steps, elapsed_ms = await last(), self._time.elapsed_ms
             park = run.PauseRun(token=self._assignment.token, elapsed_ms=elapsed_ms, asking=True, last=steps)
@@ -176,7 +176,8 @@ class LeaseRecorder:
 
     async def end(self, done: RunEnd) -> Committed[Event | None]:
         """End the run. The answer is its ending, None if something else ended it before. Raise LeaseLost."""
-        return await self._apply(run.EndRun(token=self._assignment.token, last=done.last, ending=done.ending))
+        command = run.EndRun(token=self._assignment.token, last=done.last, ending=done.ending)
+        return await self._writer.apply(self._assignment.run_id, command, self._meta)
 
     async def _apply(self, command: run.RunCommand) -> Committed[Event | None]:
         return await self._writer.apply(self._assignment.run_id, command, self._meta)

@@ -6,6 +6,7 @@ import math
 import anyio
 
 from athena_core.clock import Clock
+from athena_core.services.waiters import OneShot
 
 
 class LeasedRun:
@@ -19,10 +20,10 @@ class LeasedRun:
         self.scope = anyio.CancelScope()
         self.working = True
         self.stopped = False
-        self.over = asyncio.Event()
+        self.over = OneShot()
         self.parks = parks
-        self.woken = asyncio.Event()
-        """Set when an ask of the run is answered, and when the run has to be parked."""
+        self.woken = OneShot()
+        """Happens when an ask of the run is answered, and when the run has to be parked. Replaced for each wait."""
 
     def stop(self) -> None:
         """Stop the work before the timeout."""
@@ -32,7 +33,7 @@ class LeasedRun:
     def park(self) -> None:
         """Park the run now if it waits for a person, otherwise as soon as it does."""
         self.parks = True
-        self.woken.set()
+        self.woken.happen()
 
 
 class RunTime:

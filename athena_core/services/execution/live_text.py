@@ -138,9 +138,10 @@ class OpenTurn:
 
     def add(self, text: str) -> None:
         """Append text, and drop the oldest beyond the limit."""
-        self.end += len(text)
+        chars = len(text)
+        self.end += chars
+        self._kept += chars
         self._chunks.append(text)
-        self._kept += len(text)
         while (excess := self._kept - LIVE_CHARS_MAX) > 0:
             oldest = self._chunks.popleft()
             if len(oldest) > excess:
@@ -195,7 +196,8 @@ class LiveText:
                     writing.recorded = writing.number < turn
                 writing = self._turns[session_id] = OpenTurn(run_id, turn, self._signal.position)
             writing.add(text)
-        self._changed(session_id)
+        if self._forward is not None or session_id in self._subscribers:
+            self._changed(session_id)
 
     def show(self, session_id: str, run_id: str, turn: int, activity: AgentActivity | None) -> None:
         """Show what an agent does beside its words, instead of what was shown before. None withdraws it."""
@@ -288,21 +290,22 @@ class LiveText:
     def _on_rows(self, rows: Sequence[Row]) -> None:
         closed = self._closed
         for row in rows:
-            position, session_id, run_id = row.position, row.session_id or "", row.run_id or ""
-            if row.type in ASK_TYPES:
-                for subscriber in self._subscribers.get(session_id, ()):
+            position, session_id, run_id, kind = row.position, row.session_id or "", row.run_id or "", row.type
+            subscribers = self._subscribers.get(session_id, ())
+            if kind in ASK_TYPES:
+                for subscriber in subscribers:
                     subscriber.hear(position)
                 continue
-            entry, settled = row.type in ENTRY_TYPES, row.type in SETTLING_TYPES
+            entry, settled = kind in ENTRY_TYPES, kind in SETTLING_TYPES
             if settled:
-                for subscriber in self._subscribers.get(session_id, ()):
+                for subscriber in subscribers:
                     subscriber.settle(run_id)
-            if settled or row.type in ABANDONING_TYPES:
+            if settled or kind in ABANDONING_TYPES:
                 shown = self._activities.get(session_id)
                 if shown is not None and shown.run_id == run_id and shown.born < position:
                     del self._activities[session_id]
                 self._arriving.pop(session_id, None)
-            if not entry and row.type not in ABANDONING_TYPES:
+            if not entry and kind not in ABANDONING_TYPES:
                 continue
             closed[run_id] = position
             closed.move_to_end(run_id)
@@ -310,7 +313,7 @@ class LiveText:
             if turn is not None and turn.run_id == run_id and turn.born < position:
                 turn.recorded = entry
                 del self._turns[session_id]
-            for subscriber in self._subscribers.get(session_id, ()):
+            for subscriber in subscribers:
                 if entry:
                     subscriber.hear(position)
                 subscriber.wake()

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from operator import is_
 
 import anyio
 import msgspec
@@ -22,6 +21,7 @@ from athena_core.providers.prices import (
 )
 from athena_core.providers.provider import (
     CUT,
+    MAX_TOKENS,
     CompletionBuilder,
     ModelCompletion,
     ModelRequest,
@@ -117,7 +117,7 @@ class ModelCaller:
                     least, most = self._bounds(request, name, model)
                     granted = await reserve(name, model, total_cost(in_vain), least, most)
                 asking = self._capped(request, name, model, left, granted)
-                if on_text is not None and any(call.partial for call in in_vain[known:]):
+                if on_text is not None and len(in_vain) > known and any(call.partial for call in in_vain[known:]):
                     on_text(None)
                 known = len(in_vain)
                 try:
@@ -156,12 +156,13 @@ class ModelCaller:
         self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None, granted: int | None
     ) -> ModelRequest:
         """Return the request to one model, with output capped at what the run's and the daily budget can pay for."""
-        today = None
+        bought = self._tokens_bought(request, name, model, left_micro_usd)
         if granted is not None:
             today = self._prices.output_tokens(name, model, tokens_at_most(request), granted)
-        bought = (self._tokens_bought(request, name, model, left_micro_usd), today)
-        known = [tokens for tokens in bought if tokens is not None]
-        return replace(request, model=model, max_output_tokens=max(min(known), 1) if known else None)
+            bought = today if bought is None else bought if today is None else min(bought, today)
+        if bought is None and model == request.model:
+            return request
+        return replace(request, model=model, max_output_tokens=None if bought is None else max(bought, 1))
 
     def _tokens_bought(self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None) -> int | None:
         """Return how many output tokens the run's budget can still pay for, at least one; None without a bound."""
@@ -245,9 +246,8 @@ def counted_usage(request: ModelRequest, completion: ModelCompletion) -> tuple[U
     """
     usage = completion.usage or Usage()
     reported = astuple(usage)
-    counts = tuple(map(token_count, reported))
-    if not all(map(is_, counts, reported)):
-        usage = Usage(**dict(zip(Usage.__struct_fields__, counts, strict=True)))
+    if any([count is not None and (type(count) is not int or not 0 <= count <= MAX_TOKENS) for count in reported]):
+        usage = Usage(**dict(zip(Usage.__struct_fields__, map(token_count, reported), strict=True)))
     if usage.input_tokens is not None and usage.output_tokens is not None:
         if usage.total_tokens is None:
             usage = replace(usage, total_tokens=usage.input_tokens + usage.output_tokens)

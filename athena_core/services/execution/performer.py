@@ -95,28 +95,9 @@ class Performers:
         self._loop = loop
         self._outside = outside
 
-    def _of(self, assignment: RunAssignment) -> Performer:
+    def of(self, assignment: RunAssignment) -> Performer:
+        """Return the performer of a run."""
         return self._loop if assignment.request.harness_profile_snapshot.agent is None else self._outside
-
-    async def work(self, assignment: RunAssignment, recorder: RunRecorder) -> RunEnd | None:
-        """Execute a run; see ``Performer``."""
-        return await self._of(assignment).work(assignment, recorder)
-
-    def cut_off(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
-        """Return what a stopped run leaves to record; see ``Performer``."""
-        return self._of(assignment).cut_off(assignment)
-
-    def paid_in_vain(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
-        """Return unrecorded costs; see ``Performer``."""
-        return self._of(assignment).paid_in_vain(assignment)
-
-    async def closing(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
-        """Return the last record of the run's place; see ``Performer``."""
-        return await self._of(assignment).closing(assignment)
-
-    def leave(self, assignment: RunAssignment, *, ended: bool) -> None:
-        """Forget a run; see ``Performer``."""
-        self._of(assignment).leave(assignment, ended=ended)
 
 
 def usage_recorded(

@@ -152,7 +152,9 @@ def _name(call: OpenCall) -> tuple[str | None, str | None]:
 
 
 def open_asks(progress: RunProgress) -> tuple[run.RunAsked, ...]:
-    """Return the asks of a run that have no answer."""
+    """Return the asks of a run that have no answer. Questions of servers have a pending call, too."""
+    if not progress.pending:
+        return ()
     asks = (*progress.pending, *progress.elicited)
     return tuple(ask for ask in asks if isinstance(ask, run.RunAsked) and not answer_to(progress, ask))
 
@@ -329,7 +331,7 @@ def assignment_of(recorded: Iterable[Recorded[Event]], halted: tuple[int, int] =
     last: Recorded[Event] | None = None  # since this event its time runs
     for row in recorded:
         event = row.event
-        stood = bool(progress.pending and open_asks(progress))  # questions of servers have a pending call, too
+        stood = bool(open_asks(progress))
         progress = evolve(progress, event)
         match event:
             case run.RunQueued():

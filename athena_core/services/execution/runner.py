@@ -21,7 +21,7 @@ from athena_core.services.catalog import Catalog
 from athena_core.services.execution.lease_recorder import LeaseRecorder, RunWriter
 from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus
-from athena_core.services.execution.performer import Performer, RunEnd, run_failed
+from athena_core.services.execution.performer import Performer, Performers, RunEnd, run_failed
 from athena_core.services.execution.progress import RunAssignment, RunProgress, assignment_of, open_asks
 from athena_core.services.runs.admission import RunLease, abandon, claim, still_open, take_over
 from athena_core.services.runs.agent_room import AgentRoom, agent_of
@@ -72,7 +72,7 @@ class Runner:
         tail: Tail,
         waiters: RunWaiters,
         catalog: Catalog,
-        performer: Performer,
+        performers: Performers,
         executors: Executors,
         clock: Clock,
         ids: Ids,
@@ -85,7 +85,7 @@ class Runner:
         self._problems = log.problems
         self._waiters = waiters
         self._catalog = catalog
-        self._performer = performer
+        self._performers = performers
         self.executors = executors
         self._clock = clock
         self.about = about
@@ -114,9 +114,8 @@ class Runner:
         self.executor = executors.executor
         tail.subscribe(self._on_rows, NOTICED_TYPES)
 
-    @property
-    def _own(self) -> ExecutorCapacity:
-        """The capacity of this executor now."""
+    def _capacity_now(self) -> ExecutorCapacity:
+        """Return the capacity of this executor."""
         room = self._room()
         if self.executors.given_up:  # runs of these agents are taken to fail them
             room = room._replace(names=room.names | self.executors.given_up)
@@ -127,7 +126,7 @@ class Runner:
     @property
     def capacity(self) -> ExecutorCapacity:
         """The capacity for the commit that admits a run; none in a worker, where no runs begin."""
-        return self._writer.capacity
+        return self._writer.capacity_now()
 
     async def serve(self, tasks: TaskGroup, *, take_over: bool) -> None:
         """Execute runs in a task group from now on.
@@ -138,8 +137,8 @@ class Runner:
         self._working = True
         self._broken = asyncio.get_running_loop().create_future()
         self._serving = take_over
-        if self.about.kind != "worker" and self._own.runs_max:
-            self._writer.capacity_now = lambda: self._own
+        if self.about.kind != "worker" and self._capacity_now().runs_max:
+            self._writer.capacity_now = self._capacity_now
         tasks.start_soon(self._end_with_tasks, self._broken)
         await self.sweep()
         tasks.start_soon(self._sweep_on)
@@ -171,7 +170,7 @@ class Runner:
                 case run.RunCancelRequested.TYPE:
                     self._note_cancel(row)
                 case run.RunCreated.TYPE | run.RunResumed.TYPE:
-                    if row.stream not in leased and self._working and self._own.runs_max:
+                    if row.stream not in leased and self._working and self._capacity_now().runs_max:
                         self._note_admission(row)
                 case run.RunLeased.TYPE:
                     self._wanted.pop(row.stream, None)
@@ -186,7 +185,7 @@ class Runner:
                     self._cancelled.pop(row.stream, None)
                     self._stop_run(row.stream)
                 case run.RunAnswered.TYPE if row.stream in self._held:
-                    self._held[row.stream].woken.set()
+                    self._held[row.stream].woken.happen()
 
     def _forget_failures(self, run_id: str) -> None:
         """Clear the problems of a run that is leased or over."""
@@ -320,7 +319,7 @@ class Runner:
 
     async def _lease(self, texts: dict[str, str]) -> None:
         """Lease runs in one transaction; if one of them fails, lease each in a transaction of its own."""
-        own = self._own
+        own = self._capacity_now()
         try:
             committed = await self._log.submit(lambda reader, context: claim(reader, context, own, texts), self._meta)
         except Exception as error:
@@ -348,7 +347,7 @@ class Runner:
 
     async def _take_over(self, run_id: str, token: int, loss: run.LossReason) -> None:
         """Take over a run from a lost executor; a run that cannot continue is ended."""
-        own = self._own
+        own = self._capacity_now()
         try:
             committed = await self._log.submit(
                 lambda reader, context: take_over(reader, context, own, run_id, token, loss), self._meta
@@ -363,7 +362,7 @@ class Runner:
     @property
     def _places(self) -> int:
         """The number of further runs this executor has room for."""
-        return 0 if self._draining else max(self._own.runs_max - len(self._held), 0)
+        return 0 if self._draining else max(self._capacity_now().runs_max - len(self._held), 0)
 
     # One run
 
@@ -376,31 +375,32 @@ class Runner:
         recorder = LeaseRecorder(self._writer, assignment, meta, self._clock, held, time)
         if not open_asks(assignment.progress):
             time.go()
+        performer = self._performers.of(assignment)
         done: RunEnd | None = None
         ended = False
         bug: Exception | None = None
         try:
             with held.scope:
                 try:
-                    done = await self._performer.work(assignment, recorder)
+                    done = await performer.work(assignment, recorder)
                 except (LeaseLost, StoreUnreachable):  # another executor, or this one later, continues it
                     return
                 except AthenaError as error:
                     bug = error if isinstance(error, InternalError) else None
                     failed = run_failed(error.code, error.message, retryable=error.retryable)
-                    done = RunEnd(self._performer.cut_off(assignment), failed)
+                    done = RunEnd(performer.cut_off(assignment), failed)
                 except Exception as error:  # a bug of ours must not strand the run
                     bug = error
-                    done = RunEnd(self._performer.cut_off(assignment), run_failed(InternalError.code, described(error)))
+                    done = RunEnd(performer.cut_off(assignment), run_failed(InternalError.code, described(error)))
             held.working = False
             if self._leaving:
-                await self._record_costs(assignment, recorder)
+                await self._record_costs(performer.paid_in_vain(assignment), recorder)
             elif held.scope.cancelled_caught:
                 late = run.RunTimedOut(timeout_ms=request.timeout_ms)
                 stopped = run.RunCancelled(cause="requested") if held.stopped else late
-                done = RunEnd(self._performer.cut_off(assignment), stopped)
+                done = RunEnd(performer.cut_off(assignment), stopped)
             if done is not None and not self._leaving:
-                last, problem = await self._closing(assignment, held)
+                last, problem = await self._closing(performer, assignment, held)
                 bug, done = bug or problem, done._replace(last=(*done.last, *last))
                 with suppress(LeaseLost):
                     committed = await recorder.end(done)
@@ -415,32 +415,34 @@ class Runner:
                 self._problems.report(RUN, bug)
             elif ended:
                 self._problems.recovered(RUN)
-            self._performer.leave(assignment, ended=ended)
-            held.over.set()
+            performer.leave(assignment, ended=ended)
+            held.over.happen()
             if self._held.get(assignment.run_id) is held:
                 del self._held[assignment.run_id]
-            self._due.set()
+            if self._wanted:
+                self._due.set()
             self._rested.set()
 
     async def _closing(
-        self, assignment: RunAssignment, held: LeasedRun
+        self, performer: Performer, assignment: RunAssignment, held: LeasedRun
     ) -> tuple[tuple[run.RunStep, ...], Exception | None]:
         """Return what a run leaves to record with its end, and a bug that prevented it.
 
         The changes in a workspace that is gone, or takes too long, are not recorded.
         """
         try:
-            with anyio.move_on_after(CLOSE_SECONDS_MAX if held.stopped else None):
-                return await self._performer.closing(assignment), None
+            if not held.stopped:
+                return await performer.closing(assignment), None
+            with anyio.move_on_after(CLOSE_SECONDS_MAX):
+                return await performer.closing(assignment), None
         except AthenaError:
             return (), None
         except Exception as error:
             return (), error
         return (), None
 
-    async def _record_costs(self, assignment: RunAssignment, recorder: LeaseRecorder) -> None:
+    async def _record_costs(self, steps: tuple[run.RunStep, ...], recorder: LeaseRecorder) -> None:
         """Record the cost of a call that this executor cuts off when it leaves. Another one will call again."""
-        steps = self._performer.paid_in_vain(assignment)
         if steps:
             with anyio.move_on_after(LEAVE_SECONDS_MAX), suppress(LeaseLost):
                 await recorder.record(steps)
@@ -488,7 +490,7 @@ class Runner:
         unleased = [run_id for run_id in slots if run_id not in leases]
         lost = (run_id for run_id, (executor, _) in leases.items() if losses[executor] is not None)
         self.executors.look_for_agents(agent_of(slots.get(run_id, ())) for run_id in (*unleased, *lost))
-        places, own = self._places if self._serving else 0, self._own
+        places, own = self._places if self._serving else 0, self._capacity_now()
         memory = own.memory({"lease": leases, "slot": slots}.__getitem__)
         async with anyio.create_task_group() as tasks:
             for run_id, token in unheld & self._unheld:
@@ -588,7 +590,7 @@ class Runner:
             for run_id, token in leased.items():
                 held = self._held.get(run_id)
                 if held is not None:
-                    await held.over.wait()
+                    await held.over.within(CANCEL_SECONDS_MAX)
                 else:
                     end = run.EndRun(token=token, last=(), ending=run.RunCancelled(cause="requested"))
                     await self._writer.apply(run_id, end, self._meta)

@@ -3,8 +3,8 @@
 Nothing is started for a list of tools. It comes from the catalogue of listings.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from athena_core.definitions.mcp_tools import approval_of_tool, offered
 from athena_core.definitions.profile import HarnessSpec, McpPolicy
@@ -71,6 +71,12 @@ class KnownTools(NamedTuple):
     unaccepted: dict[str, str]
 
 
+class RunningServer(Protocol):
+    """A server that runs here, with the hash of each tool that it lists."""
+
+    listed: Mapping[str, str]
+
+
 class RunTools:
     """The tools of one run (``ToolRegistry``)."""
 
@@ -81,20 +87,17 @@ class RunTools:
         servers: RegisteredMcpServers,
         profile: HarnessSpec,
         pins: Pins | None,
-        listed: Callable[[str], Mapping[str, str] | None] = lambda server: None,
-        problem: Callable[[str], str | None] = lambda server: None,
+        running: Mapping[str, RunningServer] = {},
+        failed: Mapping[str, Exception] = {},
     ) -> None:
-        """``listed`` returns the hashes of the tools of a server that runs here, None of one that does not.
-
-        ``problem`` returns why a server could not be listed.
-        """
+        """``running`` are the servers that run here, ``failed`` the errors of those that could not be listed."""
         self._toolbox = toolbox
         self._catalogue = catalogue
         self._servers = servers
         self._policies: Mapping[str, McpPolicy] = profile.mcp or {}
         self._pins = pins or {}
-        self._listed = listed
-        self._problem = problem
+        self._running = running
+        self._failed = failed
         self._seen: tuple[tuple[int, bool], ...] | None = None
         self._known = KnownTools({}, {})
 
@@ -125,7 +128,7 @@ class RunTools:
 
     def _unknown(self, name: str, names: Iterable[str]) -> UnknownTool:
         unlisted = (server for server in self._policies if self._catalogue.find(server) is None)
-        problems = ((server, self._problem(server)) for server in unlisted)
+        problems = ((server, self._failed.get(server)) for server in unlisted)
         said = "".join(f"MCP server {server} has no tools: {problem} " for server, problem in problems if problem)
         return unknown_tool(name, [spec.name for spec in self.specs(names)], said)
 
@@ -144,10 +147,15 @@ class RunTools:
         found = self._catalogue.find(server)
         if found is None:
             return False
-        live = self._listed(server)
+        live = self._live(server)
         if live is None:
             live = {name: listed.sha256 for name, listed in found.listed.items()}
         return tool in live and found.allows(tool, live[tool], self.pin(server, tool))
+
+    def _live(self, server: str) -> Mapping[str, str] | None:
+        """Return the hashes of the tools of a server that runs here, None of one that does not."""
+        found = self._running.get(server)
+        return None if found is None else found.listed
 
     def pin(self, server: str, tool: str) -> str | None:
         """Return the hash of a tool as it was accepted when the run was created."""
@@ -156,7 +164,7 @@ class RunTools:
     def refused(self, server: str) -> tuple[str, ...]:
         """Return the tools of a server that the profile names and that must not be called now, sorted."""
         found, policy = self._catalogue.find(server), self._policies[server]
-        names = set(self._listed(server) or (() if found is None else found.listed))
+        names = set(self._live(server) or (() if found is None else found.listed))
         return tuple(sorted(name for name in names if offered(policy, name) and not self.allowed(server, name)))
 
     def _look(self) -> KnownTools:

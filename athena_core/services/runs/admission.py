@@ -229,6 +229,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
     limits = reader.state(policy.DECIDER, policy.STREAM)
     request = _scoped(reader, prepared, prepared.pinned(limits.policy))
     run_id, session_id, strategy = prepared.run_id, prepared.session_id, prepared.body.session_strategy
+    places = request.places
     holder = reader.guards("turn").get(session_id)
     busy = holder is not None or reader.count("waiting", session_id) > 0
     try:
@@ -241,7 +242,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
             raise session_busy(context, request, run_id)
     except Rejected as rejected:
         raise with_request(rejected, prepared, request) from None
-    wait: WaitReason | None = _occupied(reader, prepared.capacity, request.places)
+    wait: WaitReason | None = _occupied(reader, prepared.capacity, places)
     wait = "session-busy" if busy else "concurrency" if full else "key-limit" if limited else wait
     opened = _opened(reader, context, session_id)
     facts = opened + _directive(reader, context, prepared)
@@ -250,11 +251,12 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
     facts += run_facts(run_id, session_id, requested if prepared.origin is None else (*requested, prepared.origin))
     if holder is not None and strategy == "interrupt":
         return Admission(_interrupted(reader, context, prepared, str(holder[0]), facts), wait)
-    if wait is not None or not prepared.capacity.for_run(request.places):
+    if wait is not None or not prepared.capacity.for_run(places):
         return Admission(facts, wait)
-    command = _lease(prepared.capacity, prepared.text)
-    leased = run.decide(command, run.evolve(run.DECIDER.initial, requested[0]), context)
-    lease = RunLease(request=run.without_text(request), position=position, at=context.now, opens=bool(opened))
+    begun = run.evolve(run.DECIDER.initial, requested[0])
+    leased = run.decide(_lease(prepared.capacity, prepared.text), begun, context)
+    bare = begun.request or run.without_text(request)
+    lease = RunLease(request=bare, position=position, at=context.now, opens=bool(opened))
     return Admission(facts + run_facts(run_id, session_id, leased), None, lease)
 
 

@@ -37,8 +37,10 @@ class AgentRoom(NamedTuple):
 
 def agent_of(places: Sequence[str | int]) -> str | None:
     """Return the outside agent of a run with these limit keys; None if the loop executes it."""
-    names = (place.removeprefix(AGENT_KEY) for place in map(str, places) if place.startswith(AGENT_KEY))
-    return next(names, None)
+    for place in places:
+        if isinstance(place, str) and place.startswith(AGENT_KEY):
+            return place.removeprefix(AGENT_KEY)
+    return None
 
 
 class AgentMemory:

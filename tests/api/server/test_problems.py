@@ -123,7 +123,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(parts.relay, "_channel", BrokenChannel(faults))
     open_to_older_releases(parts, faults, monkeypatch)
     faults.into("runner.claim", parts.runner, "_user_text")
-    faults.into("runner.run", parts.runner._performer, "work")
+    faults.into("runner.run", parts.runner._performers._loop, "work")
     faults.into("runner.sweep", parts.runner.executors, "tidy")
     faults.into("runner.take-over", runner, "take_over")
     faults.into("schedules.alarm", parts.timer._due, "pop_due")

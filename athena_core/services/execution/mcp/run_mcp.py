@@ -87,13 +87,13 @@ class RunMcp:
         self._place = place
         request = assignment.request
         self._profile = request.harness_profile_snapshot
-        if not request.profile_named:
+        if not request.profile_named and self._profile.mcp:
             self._profile = replace(self._profile, mcp=None)
         self._meta = Meta(actor="system:executor", correlation=assignment.correlation, causation=assignment.position)
         self._open: dict[str, OpenServer] = {}
         self._failed: dict[str, McpFailure] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._stack = AsyncExitStack()
+        self._stack: AsyncExitStack | None = None
         self._proxy: Path | None = None
         self._attached: list[run.McpAttached] = []
         self._asked_for: set[str] = set()
@@ -103,15 +103,17 @@ class RunMcp:
             parts.servers,
             self._profile,
             request.mcp_tools,
-            lambda server: self._open[server].listed if server in self._open else None,
-            lambda server: str(self._failed[server]) if server in self._failed else None,
+            self._open,
+            self._failed,
         )
 
     # The list of tools
 
     async def list_new(self) -> None:
         """Start the servers that were never listed, once, so that their tools can be offered."""
-        names = set(self._profile.mcp or ()) - self._asked_for
+        if not self._profile.mcp:
+            return
+        names = self._profile.mcp.keys() - self._asked_for
         self._asked_for |= names
         await self._start_all(name for name in names if not self._is_listed(name))
 
@@ -268,6 +270,7 @@ class RunMcp:
     async def _egress(self, name: str) -> Path:
         """Return the socket of the proxy to the hosts of the profile. Raise McpFailure."""
         if self._proxy is None:
+            self._stack = self._stack or AsyncExitStack()
             try:
                 proxy = await self._stack.enter_async_context(EgressProxy(self._profile.allowed_egress or ()))
             except OSError as error:
@@ -303,8 +306,9 @@ class RunMcp:
             own = [found.client for found in self._open.values() if not found.known.shared]
             self._open.clear()
             await asyncio.gather(*(client.close() for client in own))
-            stack, self._stack, self._proxy = self._stack, AsyncExitStack(), None
-            await stack.aclose()
+            stack, self._stack, self._proxy = self._stack, None, None
+            if stack is not None:
+                await stack.aclose()
 
 
 class _CallServers:

@@ -75,7 +75,7 @@ async def plane(
             "ATHENA_AGENTS": str(agents_file(directory, {"fake": switches})),
         }
         parts = wire(load(settings, directory), SystemClock(), SystemIds())
-        performers: Any = parts.runner._performer
+        performers: Any = parts.runner._performers
         performers._outside._parts = performers._outside._parts._replace(timing=timing)
         async with plane_lifespan(parts, serving=True):
             yield Plane(parts, model)

@@ -1,5 +1,6 @@
 """The runner: its reaction to new rows."""
 
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from tests.support.gate import Gates
 from tests.support.records import all_rows
 
 PATIENCE_SECONDS = 20.0
+RUNS = 10
 META = Meta(actor="alice", correlation="trace")
 
 
@@ -111,7 +113,7 @@ async def test_an_executor_that_lost_its_lease_is_refused(tmp_path: Path, gates:
         await parts.log.submit(lambda reader, context: apply_command(reader, context, capacity, run_id, take), META)
         held = parts.runner._held[run_id]
         gate.release()
-        await held.over.wait()
+        assert await held.over.within(PATIENCE_SECONDS)
         assert [row.type for row in parts.reader.stream(run_id)][-2:] == ["run.leased", "run.started"]
         assert parts.runs.state(run_id).executor == "exe_other"
 
@@ -147,7 +149,7 @@ async def test_a_cancel_that_was_read_before_the_run_was_known_here_stops_it(
         while parts.tail.position <= cancelled.position:
             await anyio.sleep(0)
         begin(*begun[0])  # type: ignore[arg-type]
-        await parts.runner._held[run_id].over.wait()
+        assert await parts.runner._held[run_id].over.within(PATIENCE_SECONDS)
         assert [row.type for row in parts.reader.stream(run_id)][-1] == "run.cancelled"
 
 
@@ -205,7 +207,7 @@ async def test_a_bug_in_a_run_is_one_error_in_the_answer_the_record_and_the_even
         raise RuntimeError("it quotes what the model wrote")
 
     async with plane_at_work(tmp_path) as parts:
-        monkeypatch.setattr(parts.runner._performer, "work", work)
+        monkeypatch.setattr(parts.runner._performers._loop, "work", work)
         committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
         run_id = committed.subject or ""
         with pytest.raises(InternalError) as answered:
@@ -235,7 +237,7 @@ async def test_a_bug_that_a_run_does_not_survive_ends_its_model(
 
     with pytest.raises(ExceptionGroup) as raised:
         async with plane_at_work(tmp_path) as parts:
-            monkeypatch.setattr(parts.runner._performer, "leave", broken)
+            monkeypatch.setattr(parts.runner._performers._loop, "leave", broken)
             await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False)
             await anyio.sleep(PATIENCE_SECONDS)
     assert raised.group_contains(RuntimeError, match="a bug")
@@ -250,4 +252,22 @@ async def test_runs_end_with_their_model(tmp_path: Path, gates: Gates) -> None:
             held = parts.runner._held[committed.subject or ""]
             raise RuntimeError("a bug")
     assert raised.group_contains(RuntimeError, match="a bug")
-    assert held.over.is_set()
+    assert held.over.happened
+
+
+async def test_a_run_leaves_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    async with plane_at_work(tmp_path) as parts:
+        await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)  # caches are filled
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for _ in range(RUNS):
+                await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
+            gc.collect()
+            left = Counter(type(found).__name__ for found in gc.garbage)
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert max(left.values(), default=0) < RUNS, left
