@@ -130,11 +130,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="seconds per variant and round (default: by size)")
     parser.add_argument("--growth-events", type=int, help="events in the long log of `growth` (default: by size)")
     parser.add_argument("--mixed-minutes", type=float, help="duration of the mixed load (default: by size)")
+    parser.add_argument("--mixed-rate", type=int, help="requests a second of the mixed load (default: 100)")
     arguments = parser.parse_args()
     if platform.system() != "Linux":
         parser.error("the benchmarks require Linux, because they pin processes and read CPU times")
     RESULTS.mkdir(exist_ok=True)
-    asked = ("rounds", "seconds", "growth_events", "mixed_minutes")
+    asked = ("rounds", "seconds", "growth_events", "mixed_minutes", "mixed_rate")
     size = SIZES[arguments.size]._replace(**{name: got for name in asked if (got := getattr(arguments, name))})
     place = Path(tempfile.mkdtemp(prefix="work-", dir=RESULTS))
     base = arguments.base.resolve() if arguments.base else None

@@ -7,8 +7,9 @@ import asyncio
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import uvloop
@@ -31,8 +32,9 @@ from benchmarks.machine import resident_kib
 from benchmarks.report import Ratio, Section
 from benchmarks.runs import FILLING, GROWTH_MAX, objects
 from benchmarks.scenarios import Bench, Failed, settled
+from benchmarks.server import Server
 
-REQUESTS_PER_SECOND, CONNECTIONS, SUBSCRIBERS, SESSIONS = 100, 16, 10, 200
+CONNECTIONS, SUBSCRIBERS, SESSIONS = 16, 10, 200
 CONNECTION_REQUESTS = 50
 """The number of requests after which a connection is replaced."""
 
@@ -49,6 +51,7 @@ class Spec(msgspec.Struct, kw_only=True):
     port: int
     pid: int
     seconds: float
+    rate: int
     first: int
 
 
@@ -90,7 +93,7 @@ async def mixed(spec: Spec) -> Result:
     watch.start()
     began = time.perf_counter()
     while (now := time.perf_counter()) < began + spec.seconds:
-        while asked < (now - began) * REQUESTS_PER_SECOND and (idle or len(used) < CONNECTIONS):
+        while asked < (now - began) * spec.rate and (idle or len(used) < CONNECTIONS):
             connection = idle.popleft() if idle else await connect(load, answered)
             if used.get(connection, 0) >= CONNECTION_REQUESTS:
                 del used[connection]
@@ -118,9 +121,13 @@ async def mixed(spec: Spec) -> Result:
     return watch.result()
 
 
-def footprint(bench: Bench) -> list[Section]:
+def footprint(bench: Bench) -> Iterator[Section]:
     """Measure the memory of the process."""
-    return [_idle(bench), _under_load(bench)]
+    yield _idle(bench)
+    section = _under_load(bench)
+    yield section
+    if failed := sum(found["failed"][0] for found in section.samples.values()):
+        raise Failed(f"mixed load: {failed:.0f} errors")
 
 
 def _idle(bench: Bench) -> Section:
@@ -146,22 +153,25 @@ def _under_load(bench: Bench) -> Section:
     athena = bench.server("counted")
     for _ in range(FILLING):
         bench.load(athena, "directives", 64)()
-    title = f"{minutes:g} minutes of mixed load, {REQUESTS_PER_SECOND} requests/s"
+    rate = bench.size.mixed_rate
+    title = f"{minutes:g} minutes of mixed load, {rate} requests/s"
     section = Section("footprint", title, "requests/s", {}, [], [])
     for number in range(SLICES):
         seconds = minutes * 60 / SLICES
-        spec = Spec(port=athena.port, pid=athena.pid, seconds=seconds, first=number << 32)
+        spec = Spec(port=athena.port, pid=athena.pid, seconds=seconds, rate=rate, first=number << 32)
         found = msgspec.json.decode(in_process_of_its_own("benchmarks.footprint", spec), type=Result)
-        if found.errors:
-            raise Failed(f"mixed load: {found.errors} errors")
         settled(athena)
         section.samples[f"after {minutes * (number + 1) / SLICES:.3g} minutes"] = {
             "rate": [found.rate],
             "cpu_us": [found.cpu_us],
             "p50_ms": [found.p50_ms],
             "p99_ms": [found.p99_ms],
+            "failed": [found.errors],
             "objects": [objects(athena)],
             "rest_mib": [resident_kib(athena.pid) / 1_024],
+            "descriptors": [counted(athena, "fd")],
+            "threads": [counted(athena, "task")],
+            "wal_mib": [sum(path.stat().st_size for path in athena.directory.rglob("*-wal")) / 2**20],
         }
     slices = list(section.samples)
     warm, last = slices[WARM_SLICES - 1], slices[-1]
@@ -182,6 +192,11 @@ def _under_load(bench: Bench) -> Section:
     return section
 
 
+def counted(server: Server, what: str) -> float:
+    """Return the number of open descriptors (``fd``) or of threads (``task``) of a server."""
+    return float(sum(1 for _ in Path(f"/proc/{server.pid}/{what}").iterdir()))
+
+
 def main() -> None:
     """Run the load of the argument."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -189,7 +204,7 @@ def main() -> None:
     sys.stdout.write(msgspec.json.encode(result).decode())
 
 
-FOOTPRINTS: dict[str, Callable[[Bench], list[Section]]] = {"footprint": footprint}
+FOOTPRINTS: dict[str, Callable[[Bench], Iterable[Section]]] = {"footprint": footprint}
 
 if __name__ == "__main__":
     main()

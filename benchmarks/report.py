@@ -21,6 +21,9 @@ COLUMNS = {
     "peak_mib": "MiB meanwhile",
     "rest_mib": "MiB afterwards",
     "objects": "objects afterwards",
+    "descriptors": "descriptors",
+    "threads": "threads",
+    "wal_mib": "MiB of WAL",
 }
 
 

@@ -54,6 +54,7 @@ class Size(NamedTuple):
     growth_events: int
     beside_events: int
     mixed_minutes: float
+    mixed_rate: int = 100
 
 
 class Bench:
