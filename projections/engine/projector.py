@@ -15,13 +15,10 @@ PAGE_EVENTS_MAX = 10_000
 RETRY_SECONDS_MAX = 60.0
 ERROR_CHARS_MAX = 500
 
-Calls: TypeAlias = list[tuple[Callable[[Rows, Any], None], Any]]
-"""The calls of a projection for a page: handlers with their events."""
-
 ReadPage: TypeAlias = tuple[list[Projection], list[Row]]
 """Projections at the same position, and the rows after it."""
 
-Fold: TypeAlias = Callable[[Projection, list[Row], Calls], ProjectionCheckpoint]
+Fold: TypeAlias = Callable[[Sequence[Projection], list[Row]], dict[str, ProjectionCheckpoint]]
 
 
 class Projector:
@@ -51,10 +48,6 @@ class Projector:
         self._page_events = min(PAGE_EVENTS, page_events_max)
         self._retries: dict[str, tuple[float, float]] = {}
         self._buffers = {projection.name: Buffers() for projection in self.projections}
-        self._handlers: dict[str, list[tuple[int, Handler[Any]]]] = {}
-        for index, projection in enumerate(self.projections):
-            for kind, handler in projection.handlers.items():
-                self._handlers.setdefault(kind, []).append((index, handler))
 
     @property
     def position(self) -> Position:
@@ -106,8 +99,8 @@ class Projector:
         try:
             with self.connection.transaction():
                 for projections, rows in pages:
-                    reached |= self._apply(projections, rows, fold)
-                generation.save(self.connection, reached)
+                    reached |= fold(projections, rows)
+                generation.save(self.connection, self.checkpoints | reached)
         except BaseException:
             for buffers in self._buffers.values():
                 buffers.clear()
@@ -131,54 +124,48 @@ class Projector:
             delay = min(self._retries[name][1] * 2, RETRY_SECONDS_MAX) if name in self._retries else 1.0
             self._retries[name] = (self._clock.monotonic() + delay, delay)
 
-    def _apply(self, projections: Sequence[Projection], rows: list[Row], fold: Fold) -> dict[str, ProjectionCheckpoint]:
-        """Decode each event once and pass it to its handlers. A page without any costs a projection nothing."""
-        calls: list[Calls] = [[] for _ in self.projections]
-        handlers_of, decode = self._handlers.get, self._decode
+    def _fold(self, projections: Sequence[Projection], rows: list[Row]) -> dict[str, ProjectionCheckpoint]:
+        """Apply a page at once. Each event is decoded once. A page without any costs a projection nothing."""
+        kinds = {row.type for row in rows}
+        buffers: list[Rows] = []
+        handlers: dict[str, list[tuple[Handler[Any], Rows]]] = {}
+        for projection in projections:
+            if projection.every is None and kinds.isdisjoint(projection.handlers):
+                continue
+            buffer = Rows(self.connection, self._buffers[projection.name])
+            buffers.append(buffer)
+            if projection.every is not None:
+                projection.every(buffer, rows)
+            for kind in kinds.intersection(projection.handlers):
+                handlers.setdefault(kind, []).append((projection.handlers[kind], buffer))
+        handlers_of, decode = handlers.get, self._decode
         for row in rows:
-            handlers = handlers_of(row.type)
-            if handlers is not None:
-                try:
-                    recorded = decode(row)
-                except ValueError as error:
-                    for index, _ in handlers:
-                        calls[index].append((_refuse, error))
-                else:
-                    for index, handler in handlers:
-                        calls[index].append((handler, recorded))
+            found = handlers_of(row.type)
+            if found is not None:
+                recorded = decode(row)
+                for handler, buffer in found:
+                    handler(buffer, recorded)
+        for buffer in buffers:
+            buffer.flush()
         last = rows[-1]
-        return {
-            projection.name: fold(projection, rows, due)
-            if projection.every is not None or due
-            else ProjectionCheckpoint(projection.version, last.position, last.chain)
-            for projection, due in zip(self.projections, calls, strict=True)
-            if projection in projections
-        }
+        return {one.name: ProjectionCheckpoint(one.version, last.position, last.chain) for one in projections}
 
-    def _fold(self, projection: Projection, rows: list[Row], calls: Calls) -> ProjectionCheckpoint:
-        """Apply a page at once."""
-        buffer = Rows(self.connection, self._buffers[projection.name])
-        if projection.every is not None:
-            projection.every(buffer, rows)
-        for handler, recorded in calls:
-            handler(buffer, recorded)
-        buffer.flush()
-        return ProjectionCheckpoint(projection.version, rows[-1].position, rows[-1].chain)
-
-    def _fold_apart(self, projection: Projection, rows: list[Row], calls: Calls) -> ProjectionCheckpoint:
-        """Apply a page at once. If that fails, apply its events one by one, up to the one that fails."""
+    def _fold_apart(self, projections: Sequence[Projection], rows: list[Row]) -> dict[str, ProjectionCheckpoint]:
+        """Apply a page to each projection at once. Where that fails, apply its events one by one up to the failure."""
         execute = self.connection.execute
-        execute("SAVEPOINT page")
-        try:
-            checkpoint = self._fold(projection, rows, calls)
-        except (OSError, DatabaseDamaged):
-            raise
-        except Exception:
-            execute("ROLLBACK TO page")
-            self._buffers[projection.name].clear()
-            checkpoint = self._fold_singly(projection, rows)
-        execute("RELEASE page")
-        return checkpoint
+        reached: dict[str, ProjectionCheckpoint] = {}
+        for projection in projections:
+            execute("SAVEPOINT page")
+            try:
+                reached |= self._fold((projection,), rows)
+            except (OSError, DatabaseDamaged):
+                raise
+            except Exception:
+                execute("ROLLBACK TO page")
+                self._buffers[projection.name].clear()
+                reached[projection.name] = self._fold_singly(projection, rows)
+            execute("RELEASE page")
+        return reached
 
     def _fold_singly(self, projection: Projection, rows: list[Row]) -> ProjectionCheckpoint:
         execute = self.connection.execute
@@ -186,8 +173,7 @@ class Projector:
         for row in rows:
             execute("SAVEPOINT event")
             try:
-                handler = projection.handlers.get(row.type)
-                reached = self._fold(projection, [row], [] if handler is None else [(handler, self._decode(row))])
+                reached = self._fold((projection,), [row])[projection.name]
             except (OSError, DatabaseDamaged):
                 raise
             except Exception as error:
@@ -198,8 +184,3 @@ class Projector:
                 return ProjectionCheckpoint(projection.version, reached.position, reached.chain, text, row.position)
             execute("RELEASE event")
         return reached
-
-
-def _refuse(rows: Rows, error: ValueError) -> None:
-    """Stop at an event that cannot be decoded."""
-    raise error

@@ -581,7 +581,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "                    reached |= {\n"
             "                        one.name: ProjectionCheckpoint(one.version, rows[-1].position) for one in some\n"
             "                    }\n"
-            "                generation.save(self.connection, reached)\n"
+            "                generation.save(self.connection, self.checkpoints | reached)\n"
             "            with self.connection.transaction():\n                for projections, rows in pages:\n",
         ),
     ),

@@ -547,11 +547,16 @@ def test_a_generation_that_is_damaged_again_soon_is_replaced_after_a_rest_that_d
     assert replaced(), "the rests begin anew"
 
 
-@pytest.mark.parametrize("table", ["checkpoint", "generation"])
-def test_a_generation_without_a_position_is_not_served(tmp_path: Path, history: History, table: str) -> None:
+@pytest.mark.parametrize("where", ["page", "cell"])
+def test_a_generation_without_a_position_is_not_served(tmp_path: Path, history: History, where: str) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
-    damage(tmp_path / "views-1.db", table)
+    if where == "page":
+        damage(tmp_path / "views-1.db", "generation")
+    else:
+        connection = DATABASES.write(tmp_path / "views-1.db")
+        connection.execute("UPDATE generation SET checkpoints = ?", (b"no checkpoints",))
+        connection.close()
     assert plane.reader.checkpoints() == {}
     assert plane.reader.trouble is not None
     plane.clock.advance(250)
