@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from athena_api.edge.access_log import AccessLog, AccessRecord
 from athena_api.edge.asgi import Receive, Scope, Send
-from athena_api.edge.browser import BrowserChecks
+from athena_api.edge.browser import BrowserChecks, preflight
 from athena_api.edge.byte_budget import ByteBudget
-from athena_api.edge.exchange import ConnectionLimits
+from athena_api.edge.exchange import AnswerChannel, ConnectionLimits, lines_of
 from athena_api.edge.identity import Identification
 from athena_api.edge.replies import failure, status_of, with_cache_headers
 from athena_api.edge.request_filter import RequestFilter
@@ -36,25 +35,33 @@ from athena_core.settings import Settings
 from athena_core.system.watchdog import name_operation
 from athena_core.values import Identity
 
-ECHOED = frozenset((b"traceparent", b"tracestate"))
+AGENT = b"user-agent"
+NOTED = frozenset((AGENT, b"traceparent", b"tracestate"))
+"""The header fields that this layer reads. Those of a trace are echoed."""
+JSON_HEAD = b"content-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n"
 CERTIFICATE_LOOP = "tls.certificate"
 READING = ("GET", "HEAD")  # pages have no other methods: those get 404 in the envelope, as everywhere
 
 
 class AthenaApp:
-    """The outermost layer: it gives every request a trace id and a line in the access log."""
+    """The one layer above the endpoint: it gives every request an identity, a trace id and a line in the log."""
 
     def __init__(
         self,
         gate: RequestFilter,
+        endpoint: Endpoint,
+        pages: Starlette,
         plane: ControlPlane,
         clock: Clock,
         ids: Ids,
         log: AccessLog,
         identification: Identification | None,
     ) -> None:
-        """Wrap the application whose parts are ``plane``. End the streams of tokens that end."""
+        """Serve the parts of ``plane``. End the streams of tokens that end."""
         self.plane = plane
+        self.endpoint = endpoint
+        self._pages = pages
+        self._mcp = McpDoor(plane, endpoint)
         self._identification = identification
         if identification is not None:
             plane.streams.may_read = self._may_still_read
@@ -77,52 +84,62 @@ class AthenaApp:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request. API requests go to the endpoint, ``/mcp`` to its door, others to Starlette."""
         if scope["type"] != "http":
-            await self.gate(scope, receive, send)
+            await self._pages(scope, receive, send)
             return
-        trace = scope["athena.trace"] = self._ids.trace()
-        agent: bytes | None = None
-        echoed: list[tuple[bytes, bytes]] = []
+        started, trace = self._clock.monotonic(), self._ids.trace()
+        scope["athena.trace"] = trace
+        agent, added, refusal = None, b"x-trace-id: %b\r\n" % trace.encode(), list[tuple[bytes, bytes]]()
         for field in scope["headers"]:
-            if field[0] == b"user-agent":
-                agent = field[1]
-            elif field[0] in ECHOED:
-                echoed.append(field)
-        started, status, size = self._clock.monotonic(), 0, 0
-
-        async def answer(message: Any) -> None:
-            nonlocal status, size
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = [*message.get("headers", ()), (b"x-trace-id", trace.encode()), *echoed]
-                message = {**message, "headers": with_cache_headers(headers)}
-            else:
-                size += len(message.get("body", b""))
-            await send(message)
-
+            if field[0] in NOTED:
+                if field[0] == AGENT:
+                    agent = field[1]
+                else:
+                    added += lines_of((field,))
+        channel = AnswerChannel(scope, send, added)
+        method, path = scope["method"], scope["path"]
         try:
-            await self.gate(scope, receive, answer)
+            try:
+                shared = self.gate.check(scope, refusal)
+            except AthenaError as error:
+                body = failure(error, trace)
+                await channel.respond(status_of(error), JSON_HEAD % len(body) + lines_of(refusal), body)
+                return
+            if method == "OPTIONS":
+                await channel.respond(204, lines_of(preflight(shared)), b"")
+                return
+            if shared:
+                channel.share(shared)
+            if path == MCP_PATH:
+                await self._mcp(scope, receive, channel.send)
+            elif method in READING and (path in PAGES or path.startswith("/static/")):
+                name_operation(path if path in PAGES else "/static")
+                await self._pages(scope, receive, channel.send)
+            else:
+                await self.endpoint.answer(scope, receive, channel)
         finally:
-            identity = scope.get("athena.identity")
-            seconds = self._clock.monotonic() - started
-            method, path = scope["method"], scope["path"]
-            self.plane.traffic.request(scope.get("athena.operation"), method, path, status, seconds)
-            self._log.request(
-                AccessRecord(
-                    at=self._clock.now(),
-                    trace_id=trace,
-                    method=method,
-                    path=path,
-                    status=status,
-                    ms=seconds * 1000,
-                    identity=identity.subject if identity else None,
-                    size=size,
-                    client=scope["athena.client"] if "athena.client" in scope else peer_of(scope["client"]),
-                    agent=agent,
-                    run_id=scope.get("athena.run_id"),
-                )
+            self._note(scope, channel, agent, self._clock.monotonic() - started)
+
+    def _note(self, scope: Scope, channel: AnswerChannel, agent: bytes | None, seconds: float) -> None:
+        """Count and log a request."""
+        method, path, identity = scope["method"], scope["path"], scope.get("athena.identity")
+        self.plane.traffic.request(scope.get("athena.operation"), method, path, channel.status, seconds)
+        self._log.request(
+            AccessRecord(
+                at=self._clock.now(),
+                trace_id=scope["athena.trace"],
+                method=method,
+                path=path,
+                status=channel.status,
+                ms=seconds * 1000,
+                identity=identity.subject if identity else None,
+                size=channel.size,
+                client=scope["athena.client"] if "athena.client" in scope else peer_of(scope["client"]),
+                agent=agent,
+                run_id=scope.get("athena.run_id"),
             )
+        )
 
     async def reload(self) -> None:
         """Read the files again that may change while the server runs."""
@@ -207,34 +224,9 @@ class AthenaApp:
         return body, with_cache_headers(headers)
 
 
-class Dispatcher:
-    """The ASGI application: the API goes to the endpoint, ``/mcp`` to its door, pages and the lifespan to Starlette."""
-
-    def __init__(self, endpoint: Endpoint, mcp: McpDoor, pages: Starlette) -> None:
-        self._endpoint = endpoint
-        self._mcp = mcp
-        self._pages = pages
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] == "lifespan":
-            await self._pages(scope, receive, send)
-        elif scope["method"] in READING and _is_page(scope["path"]):
-            name_operation(scope["path"] if scope["path"] in PAGES else "/static")
-            await self._pages(scope, receive, send)
-        elif scope["path"] == MCP_PATH:
-            await self._mcp(scope, receive, send)
-        else:
-            await self._endpoint(scope, receive, send)
-
-
 def peer_of(client: tuple[str, int] | None) -> str | None:
     """Return the address of a socket's peer, None on a Unix socket or in this process."""
     return client[0] or None if client else None
-
-
-def _is_page(path: str) -> bool:
-    return path in PAGES or path.startswith("/static/")
 
 
 def build(
@@ -256,6 +248,7 @@ def build(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with plane_lifespan(parts, serving=serving):
             yield
+        lines.flush()
 
     pages = Starlette(
         routes=[*PAGES.values(), Route("/static/{path:path}", static)],
@@ -277,10 +270,6 @@ def build(
             tls=settings.tls_cert_file is not None,
         )
     endpoint = Endpoint(parts, OPERATIONS, lines, PAGES)
-    gate = RequestFilter(
-        Dispatcher(endpoint, McpDoor(parts, endpoint), pages),
-        browsers=BrowserChecks(settings.allowed_hosts, settings.allowed_origins),
-        proxies=proxies,
-        identification=identification,
-    )
-    return AthenaApp(gate, parts, clock, ids, lines, identification)
+    browsers = BrowserChecks(settings.allowed_hosts, settings.allowed_origins)
+    gate = RequestFilter(browsers=browsers, proxies=proxies, identification=identification)
+    return AthenaApp(gate, endpoint, pages, parts, clock, ids, lines, identification)

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 import httptools
 
-from athena_api.edge.asgi import RESPOND, App, Message, Scope
+from athena_api.edge.asgi import RESPOND, App, Message, Scope, Send
+from athena_api.edge.replies import CACHED, REVALIDATED, UNCACHED, with_cache_headers
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, UriTooLong
 from athena_core.statuses import PHRASES
 
@@ -35,6 +36,63 @@ def lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     if len(lines.translate(None, CONTROLS)) != len(lines) - 2 * len(fields):
         raise RuntimeError("A header field contains a control character.")
     return lines
+
+
+def fields_of(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Return lines as header fields."""
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]
+
+
+CACHED_LINES, REVALIDATED_LINES, UNCACHED_LINES = map(lines_of, (CACHED, REVALIDATED, UNCACHED))
+
+
+class Channel(Protocol):
+    """Takes the answer of a request, whole or as messages of ASGI."""
+
+    async def respond(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a whole answer. ``head`` are lines that each end in CRLF."""
+
+    async def send(self, message: Message) -> None:
+        """Send a part of an answer."""
+
+
+class AnswerChannel:
+    """The channel of one request. It adds the header fields that every answer has, and notes status and size."""
+
+    __slots__ = ("_added", "_respond", "_send", "size", "status")
+
+    def __init__(self, scope: Scope, send: Send, added: bytes) -> None:
+        """Add the lines ``added`` to the answer."""
+        self._respond = scope.get(RESPOND)
+        self._send = send
+        self._added = added
+        self.status = self.size = 0
+
+    def share(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Add more header fields, before the others."""
+        self._added = lines_of(headers) + self._added
+
+    async def respond(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a whole answer, in one write if the request came over a connection of this server."""
+        if self._respond is None:
+            await self.send({"type": "http.response.start", "status": status, "headers": fields_of(head)})
+            await self.send({"type": "http.response.body", "body": body})
+            return
+        self.status, self.size = status, len(body)
+        cache = REVALIDATED_LINES if b"\r\netag: " in head else UNCACHED_LINES
+        if b"\r\ncache-control: " in head:
+            cache = CACHED_LINES
+        self._respond(status, b"%b%b%b" % (head, self._added, cache), body)
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = with_cache_headers([*message.get("headers", ()), *fields_of(self._added)])
+            message = {**message, "headers": headers}
+        else:
+            self.size += len(message.get("body", b""))
+        await self._send(message)
 
 
 class ConnectionLimits(NamedTuple):

@@ -1,11 +1,8 @@
 """The request filter: checks of header fields that every request passes before any other work."""
 
-from typing import Any
-
-from athena_api.edge.asgi import HEAD_ERROR, App, Message, Receive, Scope, Send
-from athena_api.edge.browser import BrowserChecks, Headers, preflight
+from athena_api.edge.asgi import HEAD_ERROR, Scope
+from athena_api.edge.browser import BrowserChecks, Headers
 from athena_api.edge.identity import HOST, ORIGIN, Identification, RequestHead, check_query
-from athena_api.edge.replies import failure, status_of
 from athena_core.errors import AthenaError
 from athena_core.proxies import TrustedProxies
 from athena_core.roles import SECRET_HEADER
@@ -18,18 +15,16 @@ FORWARDED = b"x-forwarded-for"
 
 
 class RequestFilter:
-    """Middleware that sets ``scope["athena.identity"]``, or answers the error.
+    """Sets ``scope["athena.identity"]`` of a request, or refuses it.
 
-    It runs before the router, inside the layer that sets ``scope["athena.trace"]`` and answers it as a header. Open
-    paths get no identity. Probes may use any host name, because they address a machine. If a trusted proxy names the
-    client's address, it sets ``scope["athena.client"]`` for the access log.
+    Open paths get no identity. Probes may use any host name, because they address a machine. If a trusted proxy names
+    the client's address, it sets ``scope["athena.client"]`` for the access log.
     """
 
     def __init__(
-        self, app: App, *, browsers: BrowserChecks, proxies: TrustedProxies, identification: Identification | None
+        self, *, browsers: BrowserChecks, proxies: TrustedProxies, identification: Identification | None
     ) -> None:
-        """Wrap ``app``. Without an identification every caller is the local Admin."""
-        self._app = app
+        """Without an identification every caller is the local Admin."""
         self.browsers = browsers
         self._proxies = proxies
         self._identification = identification
@@ -38,26 +33,7 @@ class RequestFilter:
         self._secret = SECRET_HEADER.encode()
         self._secrets = identification.secrets if identification else frozenset()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on, or answer its error."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers: Headers = []
-        try:
-            shared = self._pass(scope, headers)
-        except AthenaError as error:
-            await _answer(send, status_of(error), failure(error, scope["athena.trace"]), headers)
-            return
-        if scope["method"] == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": preflight(shared)})
-            await send({"type": "http.response.body", "body": b""})
-        elif shared:
-            await self._app(scope, receive, _with(send, shared))
-        else:
-            await self._app(scope, receive, send)
-
-    def _pass(self, scope: Scope, refusal: Headers) -> Headers:
+    def check(self, scope: Scope, refusal: Headers) -> Headers:
         """Check a request. Return the headers for its answer. Raise AthenaError, and add the headers of ``refusal``."""
         if HEAD_ERROR in scope:
             refused: AthenaError = scope[HEAD_ERROR]
@@ -103,24 +79,3 @@ class RequestFilter:
 def is_open(method: str, path: str) -> bool:
     """Return True if a request needs no identity."""
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
-
-
-def _with(send: Send, headers: Headers) -> Send:
-    """Return a send function that adds headers to the answer."""
-
-    async def answer(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *headers]}
-        await send(message)
-
-    return answer
-
-
-async def _answer(send: Send, status: int, body: bytes, more: Headers) -> None:
-    headers: Any = [
-        (b"content-type", b"application/json; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        *more,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

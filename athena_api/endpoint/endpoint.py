@@ -1,8 +1,8 @@
 """The endpoint: one generic ASGI application for all rows of the table."""
 
+import functools
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from athena_api.edge.access_log import AccessLog
 from athena_api.edge.asgi import BODY_ERROR, Receive, Scope, Send
+from athena_api.edge.exchange import Channel, fields_of, lines_of
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
-from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, NoQuery, Operation, Replayed, Reply
+from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.router import RouteMatch, Router
 from athena_api.endpoint.scope import require_scope
 from athena_api.plane import ControlPlane
@@ -43,9 +44,8 @@ from projections.engine.views import at_least
 PIECE_BYTES = 64 << 10
 """Largest answer in bytes that is sent at once and does not count towards the budget of answers."""
 JSON_TYPE = "application/json; charset=utf-8"
-JSON = (b"content-type", JSON_TYPE.encode())
-REPLAYED = (b"idempotency-replayed", b"true")
-APPLIED = (b"preference-applied", b"respond-async")
+REPLAYED = b"idempotency-replayed: true\r\n"
+APPLIED = b"preference-applied: respond-async\r\n"
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
 
@@ -75,7 +75,7 @@ class Endpoint:
         self._input_rules = InputRules(plane.mask, settings.json_depth_max, settings.reason_chars_max)
         self._key_chars_max = settings.idempotency_key_chars_max
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, channel: Channel) -> None:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
         match: RouteMatch | None = None
@@ -99,47 +99,47 @@ class Endpoint:
             if operation.method != "GET" and (run_id := getattr(reply.data, "run_id", None)):
                 scope["athena.run_id"] = run_id
             if reply.position < call.position:  # only if the caller sent stale=allow
-                headers.append((b"athena-stale", b"true"))
+                headers += b"athena-stale: true\r\n"
             if isinstance(reply.data, Subscription | Lines):
                 stream, body = reply.data, b""
                 plane.streams.admit(subject)
             else:
                 body = _body(reply)
                 held = 0 if head else plane.answers_in_flight.hold(len(body)) if len(body) > PIECE_BYTES else 0
-            kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
+            kind = reply.content_type or JSON_TYPE
         except Exception as error:
-            stream, kind = None, JSON
+            stream, kind = None, JSON_TYPE
             status, headers, body = self._refusal(scope, match, error, begun=begun)
         if stream is not None:
-            kind = kind if isinstance(stream, Lines) else SSE
-            await send({"type": "http.response.start", "status": status, "headers": [kind, *STREAM_HEADERS, *headers]})
+            media = (b"content-type", kind.encode()) if isinstance(stream, Lines) else SSE
+            fields = [media, *STREAM_HEADERS, *fields_of(headers)]
+            await channel.send({"type": "http.response.start", "status": status, "headers": fields})
             if head:
-                await send({"type": "http.response.body", "body": b""})
+                await channel.send({"type": "http.response.body", "body": b""})
                 return
             if isinstance(stream, Lines):
-                failed = partial(self._last_line, scope["athena.trace"])
-                await plane.streams.serve_lines(stream, receive, send, identity, operation.id, failed)
+                failed = functools.partial(self._last_line, scope["athena.trace"])
+                await plane.streams.serve_lines(stream, receive, channel.send, identity, operation.id, failed)
                 return
             del call, headers, meta, reply  # free memory: a stream may be open for days, and there may be many
             scope["headers"].clear()
-            await plane.streams.serve(stream, receive, send, identity, operation.id)
+            await plane.streams.serve(stream, receive, channel.send, identity, operation.id)
             return
-        start = {"type": "http.response.start", "status": status, "headers": [kind, _length(body), *headers]}
+        lines = b"content-type: %b\r\ncontent-length: %d\r\n%b" % (kind.encode(), len(body), headers)
         if not held:
-            await send(start)
-            await send({"type": "http.response.body", "body": b"" if head else body})
+            await channel.respond(status, lines, b"" if head else body)
             return
         del call, reply  # free memory: the data may be larger than its body
         try:
-            await send(start)
-            await _send_pieces(send, body)
+            await channel.send({"type": "http.response.start", "status": status, "headers": fields_of(lines)})
+            await _send_pieces(channel.send, body)
         finally:
             plane.answers_in_flight.release(held)
 
     def _refusal(
         self, scope: Scope, match: RouteMatch | None, error: Exception, *, begun: bool
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Return status, headers and body for an error. ``begun`` is True if the handler was called."""
+    ) -> tuple[int, bytes, bytes]:
+        """Return status, header lines and body for an error. ``begun`` is True if the handler was called."""
         plane, trace = self._plane, scope["athena.trace"]
         replayed = isinstance(error, Replayed)
         if isinstance(error, Replayed):
@@ -154,11 +154,11 @@ class Endpoint:
         if isinstance(failed, CursorInvalid) and operation is not None:
             failed.details = [_cursor_fault(operation, scope, failed.message)]
         context = operation.context if begun and operation is not None and isinstance(failed, ConfigError) else None
-        headers = [(b"athena-position", str(plane.log.signal.position).encode())]
+        headers = b"athena-position: %d\r\n" % plane.log.signal.position
         if failed.retry_after is not None:
-            headers.append((b"retry-after", str(failed.retry_after).encode()))
+            headers += b"retry-after: %d\r\n" % failed.retry_after
         if replayed:
-            headers.append(REPLAYED)
+            headers += REPLAYED
         if isinstance(failed.details, dict) and (run_id := failed.details.get("runId")):
             scope["athena.run_id"] = run_id
         return status_of(failed), headers, failure(failed, trace, context)
@@ -225,7 +225,8 @@ class Endpoint:
             scope["athena.run_id"] = path["runId"]
         headers = dict(scope["headers"])
         pairs = query_pairs(scope)
-        query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
+        type_: Any = operation.query
+        query = decode_query(type_, pairs, context) if pairs else _blank_query(type_, context)
         reading = operation.method == "GET"
         content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
         body = decode_body(operation.body, content, context, rules) if operation.body is not NoBody else NoBody()
@@ -236,7 +237,8 @@ class Endpoint:
             call.cursor = parameters.get("after" if operation.paging == "tail" else "cursor") or None
         if reading:
             wanted = _min_position(parameters.get("minPosition"))
-            await plane.reached(wanted)
+            if wanted:
+                await plane.reached(wanted)
             call.position = max(plane.reader.head(), wanted)
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
@@ -267,6 +269,12 @@ def query_pairs(scope: Scope) -> list[tuple[str, str]]:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="surrogateescape")
     except ValueError as error:
         raise ConfigError("The query string has more than 100 parameters. Send fewer.") from error
+
+
+@functools.cache
+def _blank_query(type_: Any, context: str) -> Any:
+    """Return the value of a query string without parameters."""
+    return decode_query(type_, (), context)
 
 
 async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
@@ -353,20 +361,19 @@ def _body(reply: Reply) -> bytes:
     return content
 
 
-def _length(body: bytes) -> tuple[bytes, bytes]:
-    return b"content-length", str(len(body)).encode()
-
-
-def _headers(reply: Reply, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> list[tuple[bytes, bytes]]:
-    headers = [(b"athena-position", str(reply.position).encode())]
+def _headers(reply: Reply, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> bytes:
+    """Return the header fields of an answer as lines."""
+    lines = b"athena-position: %d\r\n" % reply.position
     if reply.replayed:
-        headers.append(REPLAYED)
+        lines += REPLAYED
     if reply.status == 202:
         if reply.location is not None:
-            headers.append((b"location", f"{PREFIX}{reply.location}".encode()))
+            lines += lines_of(((b"location", f"{PREFIX}{reply.location}".encode()),))
         if not call.wait:
-            headers.append(APPLIED)
+            lines += APPLIED
     if operation.successor is not None:
         link = f'<{PREFIX}{reply.location or operation.successor}>; rel="successor-version"'
-        headers += [(b"deprecation", SUNSET.encode()), (b"link", link.encode())]
-    return headers + [(name.encode(), value.encode()) for name, value in reply.headers]
+        lines += lines_of(((b"deprecation", SUNSET.encode()), (b"link", link.encode())))
+    if reply.headers:
+        lines += lines_of((name.encode(), value.encode()) for name, value in reply.headers)
+    return lines

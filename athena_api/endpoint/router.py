@@ -28,24 +28,31 @@ class Router:
 
     def __init__(self, operations: Sequence[Operation[Any, Any]], pages: Collection[str] = ()) -> None:
         """Take the rows of the table, and the paths of the pages, which have GET and HEAD."""
+        self._sent: dict[tuple[str, bytes], RouteMatch] = {}
+        """Rows by method and path as clients usually send it, without parameters."""
         self._literal: dict[tuple[str, tuple[str, ...]], Operation[Any, Any]] = {}
-        self._patterns: dict[tuple[str, int], list[Pattern]] = {}
+        self._patterns: dict[tuple[str, int, str], list[Pattern]] = {}
+        """Rows by method, number of segments and first segment."""
         self._paths: dict[tuple[str, ...], None] = {}
         self._pages = pages
         for operation in operations:
             segments = tuple(operation.path.strip("/").split("/"))
             self._paths[segments] = None
             if ":" in operation.path:
-                self._patterns.setdefault((operation.method, len(segments)), []).append((segments, operation))
+                key = (operation.method, len(segments), segments[0])
+                self._patterns.setdefault(key, []).append((segments, operation))
             else:
                 self._literal[operation.method, segments] = operation
+                self._sent[operation.method, f"{PREFIX}{operation.path}".encode()] = RouteMatch(operation, {})
 
     def find(self, method: str, path: str, raw_path: bytes | None = None) -> RouteMatch:
         """Return the row for a decoded path with its prefix. HEAD finds the row of GET. Raise UnknownRoute.
 
         ``raw_path`` is the path as it was sent. A slash that is percent-encoded in it belongs to its segment.
         """
-        segments = tuple(segment for segment in path.split("/") if segment)
+        if raw_path is not None and (match := self._sent.get((method, raw_path))) is not None:
+            return match
+        segments = tuple([segment for segment in path.split("/") if segment])
         if raw_path is not None and b"%2" in raw_path and b"%2f" in raw_path.lower():
             sent = raw_path.partition(b"?")[0].split(b"/")
             segments = tuple(unquote(segment.decode("latin-1")) for segment in sent if segment)
@@ -59,7 +66,7 @@ class Router:
         operation = self._literal.get((method, segments))
         if operation is not None:
             return RouteMatch(operation, {})
-        for pattern, candidate in self._patterns.get((method, len(segments)), ()):
+        for pattern, candidate in self._patterns.get((method, len(segments), segments[0] if segments else ""), ()):
             names: dict[str, str] = {}
             for expected, segment in zip(pattern, segments, strict=True):
                 if expected.startswith(":"):

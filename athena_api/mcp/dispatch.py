@@ -11,7 +11,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from athena_api.edge.asgi import App, Message, Scope
+from athena_api.edge.asgi import Message, Scope
+from athena_api.edge.exchange import lines_of
+from athena_api.endpoint.endpoint import REPLAYED, Endpoint
 from athena_api.endpoint.operation import PREFIX
 from athena_api.plane import ControlPlane
 from athena_core.mcp.served import ServedError
@@ -38,7 +40,7 @@ class DispatchedAnswer(NamedTuple):
 class Dispatch:
     """Sends requests to operations with the identity and the trace id of one request to ``/mcp``."""
 
-    def __init__(self, plane: ControlPlane, endpoint: App, scope: Scope) -> None:
+    def __init__(self, plane: ControlPlane, endpoint: Endpoint, scope: Scope) -> None:
         self.plane = plane
         self._endpoint = endpoint
         self._outer = scope
@@ -86,24 +88,24 @@ class Dispatch:
         }
         exchange = _Exchange(b"" if body is None else msgspec.json.encode(body))
         if method == "GET":
-            await self._endpoint(scope, exchange.receive, exchange.send)
+            await self._endpoint.answer(scope, exchange.receive, exchange)
         else:
-            task = asyncio.ensure_future(self._endpoint(scope, exchange.receive, exchange.send))
+            task = asyncio.ensure_future(self._endpoint.answer(scope, exchange.receive, exchange))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
             await asyncio.shield(task)
         if "athena.run_id" in scope:
             self._outer["athena.run_id"] = scope["athena.run_id"]
-        return exchange.answer()
+        return exchange.decoded()
 
 
 class _Exchange:
-    """The ASGI channel of one request: its body, and its answer as it arrives."""
+    """The channel of one request: its body, and its answer as it arrives."""
 
     def __init__(self, body: bytes) -> None:
         self._body: bytes | None = body
         self._status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._head = b""
         self._content = bytearray()
 
     async def receive(self) -> Message:
@@ -112,16 +114,19 @@ class _Exchange:
             await asyncio.Event().wait()  # the client is still there; if it leaves, the task of this wait is cancelled
         return {"type": "http.request", "body": body, "more_body": False}
 
+    async def respond(self, status: int, head: bytes, body: bytes) -> None:
+        self._status, self._head = status, head
+        self._content += body
+
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._status, self._headers = message["status"], list(message["headers"])
+            self._status, self._head = message["status"], lines_of(message["headers"])
         else:
             self._content += message.get("body", b"")
 
-    def answer(self) -> DispatchedAnswer:
+    def decoded(self) -> DispatchedAnswer:
         envelope = msgspec.json.decode(bytes(self._content))
-        replayed = (b"idempotency-replayed", b"true") in self._headers
-        return DispatchedAnswer(self._status, envelope.get("data"), envelope.get("error"), replayed)
+        return DispatchedAnswer(self._status, envelope.get("data"), envelope.get("error"), REPLAYED in self._head)
 
 
 def _filled(path: str, names: Mapping[str, str], *, quoted: bool = True) -> str:

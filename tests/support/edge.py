@@ -4,10 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from athena_api.edge.asgi import Message, Receive, Scope, Send
+from athena_api.edge.asgi import Message, Scope
 from athena_api.edge.browser import BrowserChecks
 from athena_api.edge.identity import Identification
+from athena_api.edge.replies import failure, status_of
 from athena_api.edge.request_filter import RequestFilter
+from athena_core.errors import AthenaError
 from athena_core.proxies import TrustedProxies
 from athena_core.values import Identity
 from tests.support.tokens import TokenLog
@@ -63,18 +65,6 @@ async def ask(
     tls: bool = False,
 ) -> Asked:
     """Send a request to a filter with the tokens of ``plane``."""
-    reached: list[Scope] = []
-    sent: list[Message] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        reached.append(scope)
-
-    async def receive() -> Message:
-        raise AssertionError("the filter must not read the body")
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
     proxies = proxies or TrustedProxies()
     identification = Identification(
         header="X-Athena-Identity",
@@ -86,12 +76,11 @@ async def ask(
         tls=tls,
     )
     gate = RequestFilter(
-        app,
         browsers=BrowserChecks(),
         proxies=proxies,
         identification=identification if enabled else None,
     )
-    scope = {
+    scope: Scope = {
         "type": "http",
         "method": method,
         "path": path,
@@ -101,6 +90,10 @@ async def ask(
         "server": server,
         "athena.trace": "trace",
     }
-    await gate(scope, receive, send)
-    assert len(reached) + len(sent) // 2 == 1
-    return Asked(reached[0] if reached else None, sent)
+    refusal: Headers = []
+    try:
+        gate.check(scope, refusal)
+    except AthenaError as error:
+        start = {"type": "http.response.start", "status": status_of(error), "headers": refusal}
+        return Asked(None, [start, {"type": "http.response.body", "body": failure(error, "trace")}])
+    return Asked(scope, [])

@@ -14,12 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.edge.access_log import AGENT_CHARS_MAX, PATH_CHARS_MAX, AccessLog, AccessRecord, JsonLines, line
+from athena_api.edge.access_log import (
+    AGENT_CHARS_MAX,
+    FLUSH_SECONDS,
+    PATH_CHARS_MAX,
+    AccessLog,
+    AccessRecord,
+    JsonLines,
+    line,
+)
 from athena_api.edge.terminal_log import TerminalLog, TextLines
 from athena_core.clock import FixedClock
 from athena_core.providers.mask import Mask
 from athena_core.proxies import TrustedProxies
 from tests.support.server import Server
+from tests.support.virtual_loop import run_virtually
 
 
 def request(**fields: Any) -> AccessRecord:
@@ -131,17 +140,21 @@ def test_no_path_breaks_the_line(path: str) -> None:
     json.loads(text)
 
 
-async def test_the_lines_of_a_turn_go_to_the_sink_in_one_piece() -> None:
-    pieces: list[bytes] = []
-    log = AccessLog(FixedClock(), pieces.append)
-    log.request(request())
-    log.request(request(status=404))
-    assert pieces == []
-    await asyncio.sleep(0)
-    assert pieces == [line(request()) + line(request(status=404))]
-    log.request(request())
-    await asyncio.sleep(0)
-    assert pieces[1:] == [line(request())]
+def test_lines_go_to_the_sink_in_one_piece_after_a_moment() -> None:
+    async def log_requests() -> None:
+        pieces: list[bytes] = []
+        log = AccessLog(FixedClock(), pieces.append)
+        log.request(request())
+        await asyncio.sleep(FLUSH_SECONDS / 2)
+        log.request(request(status=404))
+        assert pieces == []
+        await asyncio.sleep(FLUSH_SECONDS)
+        assert pieces == [line(request()) + line(request(status=404))]
+        log.request(request())
+        await asyncio.sleep(FLUSH_SECONDS * 2)
+        assert pieces[1:] == [line(request())]
+
+    run_virtually(log_requests())
 
 
 async def test_no_piece_is_longer_than_a_pipe_takes_whole() -> None:
@@ -150,7 +163,7 @@ async def test_no_piece_is_longer_than_a_pipe_takes_whole() -> None:
     long = request(path="/" + "p" * PATH_CHARS_MAX)
     for _ in range(20):
         log.request(long)
-    await asyncio.sleep(0)
+    log.flush()
     assert b"".join(pieces) == line(long) * 20
     assert all(len(piece) <= select.PIPE_BUF and piece.endswith(b"\n") for piece in pieces)
     assert len(pieces) < 5
@@ -161,7 +174,6 @@ async def test_a_bug_is_logged_after_the_requests_before_it() -> None:
     log = AccessLog(FixedClock(), pieces.append)
     log.request(request())
     log.exception("trace", KeyError("missing"))  # noqa: PLE1205 - it is not that kind of log
-    await asyncio.sleep(0)
     assert [json.loads(piece).get("error") for piece in pieces] == [None, "KeyError"]
 
 

@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_api.edge.asgi import Message, Scope
-from athena_api.edge.browser import BrowserChecks
-from athena_api.edge.request_filter import RequestFilter
 from athena_core.errors import ConfigError
 from athena_core.proxies import TrustedProxies, parse_networks
 from athena_core.roles import Roster, check_header_name, parse_role, parse_role_file, parse_role_map, role_of
@@ -53,9 +51,6 @@ async def refusal(headers: Headers, **request: Any) -> tuple[int, str]:
     scope, (start, body) = await ask(headers, **request)
     assert scope is None
     answer = json.loads(body["body"])
-    sent = dict(start["headers"])
-    assert sent[b"content-type"] == b"application/json; charset=utf-8"
-    assert sent[b"content-length"] == str(len(body["body"])).encode()
     assert (answer["ok"], answer["error"]["traceId"]) == (False, "trace")
     return start["status"], answer["error"]["code"]
 
@@ -138,8 +133,8 @@ async def test_open_paths_need_no_identity(path: str) -> None:
 
 
 async def test_options_needs_no_identity() -> None:
-    scope, (start, _) = await ask([], method="OPTIONS")
-    assert (scope, start["status"]) == (None, 204)
+    asked = await ask([], method="OPTIONS")
+    assert (asked.sent, asked.identity) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -159,21 +154,6 @@ async def test_options_needs_no_identity() -> None:
 )
 async def test_every_other_path_needs_an_identity(path: str) -> None:
     assert await refusal([], path=path) == (401, "AUTH_IDENTITY_MISSING")
-
-
-async def test_scopes_other_than_http_pass() -> None:
-    seen: list[str] = []
-
-    async def app(scope: Scope, receive: Any, send: Any) -> None:
-        seen.append(scope["type"])
-
-    gate = RequestFilter(app, browsers=BrowserChecks(), proxies=TrustedProxies(), identification=None)
-    await gate({"type": "lifespan"}, nothing, nothing)
-    assert seen == ["lifespan"]
-
-
-async def nothing(*message: Any) -> Any:
-    raise AssertionError("nobody asked")
 
 
 # Whose word counts
