@@ -5,7 +5,8 @@ chain 1.3. So the columns are one unnamed tuple, ``row_of`` avoids a Python fram
 local variables.
 """
 
-from collections.abc import Mapping
+from functools import partial
+from hashlib import sha256
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from athena_core.clock import Ids
 from athena_core.decider import Context, Decider, Key, Rejected
 from athena_core.errors import IdempotencyMismatch
 from athena_core.event import Fact, Guard, Position
-from athena_core.log.chain import digest, link
+from athena_core.log.chain import link
 from athena_core.log.codec import SALT_BYTES, decided_or, envelope, with_decided_at
 from athena_core.log.committed_state import CachedState, CommittedState
 from athena_core.log.port import BoundKey, Store
@@ -48,6 +49,9 @@ class WriteBatch:
         self.rows: list[Row] = []
         self.size = 0
         self.ahead: dict[str, CachedState] = {}
+        self._fresh: frozenset[str] = frozenset()
+        self._view = TransactionReader(self, committed)
+        self._salt = partial(ids.salt, SALT_BYTES)
         self.guards: list[tuple[Guard, Position]] = []
         self.keys: dict[bytes, BoundKey] = {}
         self.erase: list[Position] = []
@@ -67,15 +71,11 @@ class WriteBatch:
 
     def run(self, job: Submission, now: int) -> Committed[Any]:
         """Run a transaction and append its events, or return the result stored under its key. Raise its error."""
-        view = TransactionReader(self, self._committed)
+        view, self._fresh = self._view, job.fresh
         if job.key is not None:
             known = self._known(job.key, job.answers, view, now)
             if known is not None:
                 return known
-        for stream in job.fresh:
-            if stream not in self.ahead:
-                decider = self._committed.decider(stream)
-                self.ahead[stream] = CachedState(decider, decider.initial, 0)
         context = Context(now=now, ids=self._ids, meta=job.meta)
         try:
             outcome = job.transaction(view, context)
@@ -124,6 +124,9 @@ class WriteBatch:
     def entry(self, stream: str, decider: Decider[Any] | None = None) -> CachedState:
         """Return the state of a stream: from this batch, from the cache, or folded from stored rows."""
         committed = self._committed
+        if stream in self._fresh and stream not in self.ahead:
+            decider = decider or committed.decider(stream)
+            self.ahead[stream] = CachedState(decider, decider.initial, 0)
         return self.ahead.get(stream) or committed.cache.get(stream) or committed.load(stream, decider)
 
     def append(self, facts: tuple[Fact, ...], context: Context) -> None:
@@ -160,8 +163,8 @@ class WriteBatch:
                     fact.run_id,
                     data,
                     extra,
-                    digest(data),
-                    None if text is None else digest(text),
+                    sha256(data).digest(),
+                    None if text is None else sha256(text).digest(),
                 )
                 chain = link(chain, columns)
                 row = row_of((*columns, chain, text))
@@ -181,9 +184,6 @@ class WriteBatch:
         apply = self._committed.guards.apply
         self.guards += [(made, at) for guard, at in guards if (made := apply(guard))]
 
-    def _salt(self) -> bytes:
-        return self._ids.salt(SALT_BYTES)
-
 
 class TransactionReader:
     """The log as seen by one transaction (``decider.Reader``): committed state plus the batch so far."""
@@ -191,7 +191,7 @@ class TransactionReader:
     def __init__(self, batch: WriteBatch, committed: CommittedState) -> None:
         """Read through ``batch`` to the committed state."""
         self._batch = batch
-        self._guards = committed.guards
+        self.guards, self.count = committed.guards.of, committed.guards.count
 
     @property
     def head(self) -> Position:
@@ -202,11 +202,3 @@ class TransactionReader:
         """Return the state of a stream."""
         state: S = self._batch.entry(stream, decider).state
         return state
-
-    def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
-        """Return the guard rows of one kind by key, oldest first."""
-        return self._guards.of(kind)
-
-    def count(self, kind: str, word: str) -> int:
-        """Return how many guard rows of one kind hold a word."""
-        return self._guards.count(kind, word)

@@ -33,7 +33,7 @@ def leaf(columns: tuple[object, ...]) -> bytes:
 
 def link(previous: bytes, columns: tuple[object, ...]) -> bytes:
     """Return the chain value of a row from the previous chain value and the row's first sixteen columns."""
-    return _sha256(previous + leaf(columns)).digest()
+    return _sha256(previous + _sha256(_encode(columns)).digest()).digest()  # as `leaf`, without its frame
 
 
 def follows(previous: bytes, rows: Sequence[Row]) -> bool:

@@ -10,6 +10,7 @@ hash reveals nothing after erasure.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
+from itertools import repeat
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -182,24 +183,26 @@ class EventLayout:
             raise TypeError(f"{kind.__name__} has a default that is not None")
         self.kind = kind
         self.schema_version = kind.SCHEMA
-        names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
         hints = get_type_hints(kind, include_extras=True)
         parts = parts_of(kind)
         self.beside = {name: None for name, part in parts.items() if part != "data"}
-        self.text = [(names[name], name) for name, part in parts.items() if part == "text"]
-        self.extra = [(names[name], name) for name, part in parts.items() if part == "extra"]
+        self.text = tuple(name for name, part in parts.items() if part == "text")
+        self.extra = tuple(name for name, part in parts.items() if part == "extra")
+        self.no_text, self.no_extra = (None,) * len(self.text), (None,) * len(self.extra)
+        self.text_side = _side(kind, {"salt": str} | {name: hints[name] for name in self.text})
+        self.extra_side = _side(kind, {name: hints[name] for name in self.extra})
         self.decode = msgspec.json.Decoder(kind).decode
-        self.decode_text = _side_decoder(kind, hints, self.text)
-        self.decode_extra = _side_decoder(kind, hints, self.extra)
+        self.decode_text = msgspec.json.Decoder(_side(kind, {name: hints[name] for name in self.text})).decode
+        self.decode_extra = msgspec.json.Decoder(self.extra_side).decode
 
 
 _layout_of = cache(EventLayout)
 """The layout of an event type, read once in a process."""
 
 
-def _side_decoder(kind: type[Event], hints: dict[str, Any], fields: list[tuple[str, str]]) -> Callable[[bytes], Any]:
-    members = [(name, hints[name], None) for _, name in fields]
-    return msgspec.json.Decoder(msgspec.defstruct(kind.__name__ + "Side", members, rename="camel")).decode
+def _side(kind: type[Event], hints: dict[str, Any]) -> type[msgspec.Struct]:
+    members = [(name, hint, None) for name, hint in hints.items()]
+    return msgspec.defstruct(kind.__name__ + "Side", members, rename="camel", omit_defaults=True, gc=False)
 
 
 class Codec:
@@ -220,18 +223,14 @@ class Codec:
         layout = self._layouts.get(event.TYPE)
         if layout is None or layout.kind is not type(event):
             raise KeyError(f"{type(event).__name__} ({event.TYPE!r}) is not a registered event")
-        extra = _members(event, layout.extra) if layout.extra else None
-        text = _members(event, layout.text) if layout.text else None
-        data = _encode(replace(event, **layout.beside) if extra or text else event)
-        return _encoded(
-            (
-                event.TYPE,
-                event.SCHEMA,
-                data,
-                _encode(extra) if extra else None,
-                _encode({"salt": salt().hex(), **text}) if text else None,
-            )
-        )
+        if not layout.beside:
+            return _encoded((event.TYPE, event.SCHEMA, _encode(event), None, None))
+        extras = tuple(map(getattr, repeat(event), layout.extra))
+        texts = tuple(map(getattr, repeat(event), layout.text))
+        data = _encode(replace(event, **layout.beside))
+        extra = None if extras == layout.no_extra else _encode(layout.extra_side(*extras))
+        text = None if texts == layout.no_text else _encode(layout.text_side(salt().hex(), *texts))
+        return _encoded((event.TYPE, event.SCHEMA, data, extra, text))
 
     def decode(self, row: Row, *, text: bool = True) -> Recorded[Event]:
         """Return the event of a row in its envelope. Raise ValueError if the bytes do not match the type.
@@ -283,20 +282,16 @@ class Codec:
         return msgspec.convert(payload, layout.kind)
 
 
-def _members(event: Event, fields: list[tuple[str, str]]) -> dict[str, Any]:
-    return {name: value for name, attribute in fields if (value := getattr(event, attribute)) is not None}
-
-
-def _fill(event: Event, fields: list[tuple[str, str]], side: Any) -> None:
+def _fill(event: Event, fields: tuple[str, ...], side: Any) -> None:
     """Set fields from another column on a newly decoded event, which is not shared yet."""
-    for _, attribute in fields:
+    for attribute in fields:
         value = getattr(side, attribute)
         if value is not None:  # an upcast event already has text from its payload
             force_setattr(event, attribute, value)
 
 
-def _blank(event: Event, fields: list[tuple[str, str]]) -> None:
-    for _, attribute in fields:
+def _blank(event: Event, fields: tuple[str, ...]) -> None:
+    for attribute in fields:
         force_setattr(event, attribute, None)
 
 

@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from athena_core.event import Guard
 from athena_core.log.port import StoredGuard
 
+NO_ROWS: Mapping[str, tuple[str | int, ...]] = MappingProxyType({})
+
 
 class Guards:
     """The guard rows at the head, in memory, by kind and key, oldest first."""
@@ -15,19 +17,19 @@ class Guards:
     def __init__(self) -> None:
         """Start empty."""
         self._kinds: dict[str, dict[str, tuple[str | int, ...]]] = {}
+        self._views: dict[str, Mapping[str, tuple[str | int, ...]]] = {}
         self._words: dict[str, dict[str, int]] = {}
 
     def load(self, rows: Iterable[StoredGuard]) -> None:
         """Replace all rows with the stored ones."""
-        self._kinds.clear()
-        self._words.clear()
+        for known in (self._kinds, self._views, self._words):
+            known.clear()
         for kind, key, value in rows:
-            self._kinds.setdefault(kind, {})[key] = value
-            self._tally(kind, value, 1)
+            self.apply(Guard(kind=kind, key=key, value=value))
 
     def of(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
         """Return a read-only view of the rows of a kind by key, oldest first."""
-        return MappingProxyType(self._kinds.get(kind) or {})
+        return self._views.get(kind, NO_ROWS)
 
     def count(self, kind: str, word: str) -> int:
         """Return the number of rows of a kind that contain a word."""
@@ -36,30 +38,29 @@ class Guards:
 
     def apply(self, guard: Guard) -> Guard | None:
         """Apply one change. Return it with the resulting value, or None if nothing changed."""
-        rows = self._kinds.setdefault(guard.kind, {})
-        old = rows.get(guard.key)
+        kind, key = guard.kind, guard.key
+        rows = self._kinds.get(kind)
+        if rows is None:
+            rows = self._kinds[kind] = {}
+            self._views[kind], self._words[kind] = MappingProxyType(rows), {}
+        old, words = rows.get(key), self._words[kind]
         if guard.value is None and (old is None or guard.held not in (None, old)):
             return None
         if guard.adds:
             guard = _added(guard, old)
         if old is not None:
-            del rows[guard.key]
-            self._tally(guard.kind, old, -1)
+            del rows[key]
+            for word in old:
+                if type(word) is str:
+                    words[word] -= 1
+                    if not words[word]:
+                        del words[word]
         if guard.value is not None:
-            rows[guard.key] = guard.value
-            self._tally(guard.kind, guard.value, 1)
+            rows[key] = guard.value
+            for word in guard.value:
+                if type(word) is str:
+                    words[word] = words.get(word, 0) + 1
         return guard
-
-    def _tally(self, kind: str, value: tuple[str | int, ...], change: int) -> None:
-        """Add ``change`` to the counts of a row's words."""
-        words = self._words.setdefault(kind, {})
-        for word in value:
-            if type(word) is str:
-                count = words.get(word, 0) + change
-                if count:
-                    words[word] = count
-                else:
-                    del words[word]
 
 
 def _added(guard: Guard, old: tuple[str | int, ...] | None) -> Guard:

@@ -286,8 +286,8 @@ def texts_of(rows: Iterable[Row]) -> set[tuple[str, str]]:
     codec, found = Codec(EVENTS), set()
     for row in rows:
         event = codec.decode(row).event
-        for name, attribute in codec._layouts[row.type].text:
-            if CANARY in str(getattr(event, attribute)):
+        for name in codec._layouts[row.type].text:
+            if CANARY in str(getattr(event, name)):
                 found.add((row.type, name))
     return found
 
@@ -330,7 +330,7 @@ def in_database(url: str) -> list[str]:
 FIELDS = {
     (kind, name)
     for kind, layout in Codec(EVENTS)._layouts.items()
-    for name, _ in layout.text
+    for name in layout.text
     if not name.lower().endswith("salt") and kind != "payload.redacted"
 }
 """Every field of the table in docs/reference/events.md that is erasable."""
@@ -338,7 +338,7 @@ FIELDS = {
 WITHOUT = {
     *(("workflow.approval.requested", "subject"), ("persona.run.repair-requested", "problem")),
     ("authn.failed", "peer"),
-    *(("mcp-server.listed", "definitions"), ("mcp-server.listed", "serverInfo"), ("mcp-server.accepted", "note")),
+    *(("mcp-server.listed", "definitions"), ("mcp-server.listed", "server_info"), ("mcp-server.accepted", "note")),
 }
 """Sentences of Athena's own, with names, hashes and what the definition shows; an address; and the words of MCP servers
 and of their acceptance, which test_redact_mcp.py erases."""
@@ -608,6 +608,6 @@ def test_words_that_an_older_release_made_public_are_named_and_counted(
 
 def test_every_moved_field_is_text_under_its_new_name() -> None:
     kinds: dict[str, Any] = {event.TYPE: event for event in EVENTS}
-    texts = {kind: {name for name, _ in layout.text} for kind, layout in Codec(EVENTS)._layouts.items()}
+    texts = {kind: layout.text_side.__struct_encode_fields__ for kind, layout in Codec(EVENTS)._layouts.items()}
     assert all(new is None or new in texts[kind] for (kind, _), names in MOVED_WORDS.items() for new in names.values())
     assert all(version < kinds[kind].SCHEMA for kind, version in MOVED_WORDS)

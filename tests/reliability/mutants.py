@@ -522,7 +522,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "the chain covers fewer columns",
         "tests/reliability/test_tampering.py::test_a_flipped_bit_is_found_in_column",
-        ("athena_core/log/chain.py", "leaf(columns)).digest()", "leaf(columns[:9])).digest()"),
+        ("athena_core/log/chain.py", "_sha256(_encode(columns)).digest())", "_sha256(_encode(columns[:9])).digest())"),
     ),
     of(
         "the anchor is not compared",
