@@ -43,6 +43,7 @@ WRITING = (
     "OUTCOME_UNKNOWN",
     "STORE_FULL",
     "STORE_MOVED",
+    "WAL_FULL",
 )
 RETRY_WITH = (
     "`same-key`: repeat the request with its idempotency key. `new-key`: send it with another key. "

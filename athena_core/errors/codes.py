@@ -456,6 +456,12 @@ class StoreFull(Full):
     retryable = True
 
 
+class WalFull(StoreFull):
+    """The WAL of the log is full, because a process keeps a read of `log.db` open. The request was not executed."""
+
+    code = "WAL_FULL"
+
+
 class InternalError(AthenaError):
     """A bug in Athena."""
 

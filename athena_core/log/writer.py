@@ -49,7 +49,7 @@ from athena_core.log.codec import Codec
 from athena_core.log.committed_state import CommittedState, fork_error
 from athena_core.log.guards import Guards
 from athena_core.log.key_clock import KEPT_MS, KeyClock
-from athena_core.log.port import FORMAT, REHEARSAL_BYTES, LogHead, Store, StoreReader
+from athena_core.log.port import FORMAT, REHEARSAL_BYTES, WAL_FULL, LogHead, Store, StoreReader
 from athena_core.log.recent import RecentReader, RecentRows
 from athena_core.log.store_watch import StoreWatch
 from athena_core.log.submission import (
@@ -67,8 +67,9 @@ from athena_core.system.signal import Signal
 
 QUEUE_TRANSACTIONS_MAX = 8_192
 LOCK_WAIT_SECONDS_MAX = 5.0
-WAL_PAGES_MAX = 1_000
-WAL_BYTES_MAX = 64 << 20
+CHECKPOINT_PAGES = 1_000
+LARGE_WAL_PAGES = 16_384
+"""A WAL of 64 MiB."""
 WATCH_SECONDS = 0.5
 RETRY_SECONDS = 0.05
 PROBE_SECONDS = 1.0
@@ -78,7 +79,6 @@ IDLE_PROBE_SECONDS = 10.0
 IDLE_PROBE_BYTES = 8_192
 """The space that an idle probe allocates."""
 
-PAGE_BYTES = 4_096
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -92,7 +92,8 @@ FULL = "no space is left for the log; nothing was written"
 READ_ONLY = "the database is read-only; nothing was written"
 AWAY = "the database cannot be reached"
 OTHER_THREAD = "only the writer's thread may do this once the log has started"
-REFUSALS = (LOCKED, FULL, READ_ONLY, AWAY)
+HELD = "a process keeps a read of log.db open, so its WAL grows; end that process"
+REFUSALS = (LOCKED, FULL, WAL_FULL, READ_ONLY, AWAY)
 """Messages of temporary write failures, for clients."""
 
 
@@ -144,7 +145,7 @@ class Log:
         self._failed: AthenaError | None = None
         self._refusal: str | None = None
         self._locking_since: float | None = None
-        self._checkpoint_at = self._clock.monotonic()
+        self._checkpoint_at, self._checkpoint_pages = self._clock.monotonic(), CHECKPOINT_PAGES
         self._store_watch = StoreWatch(store, clock, self._key_clock, self.problems)
         self._closed = threading.Event()
         self._state = CommittedState(store, codec, deciders)
@@ -435,7 +436,7 @@ class Log:
         """Return the error for clients if ``error`` is a temporary write failure."""
         store = self.store
         if isinstance(error, store.full):
-            return StoreFull(FULL)
+            return error if isinstance(error, StoreFull) else StoreFull(FULL)
         if isinstance(error, store.read_only):
             return Overloaded(READ_ONLY)
         if isinstance(error, store.busy):
@@ -541,14 +542,17 @@ class Log:
 
     def _checkpoint(self, *, idle: bool) -> None:
         pages = self.store.wal_pages
-        large = pages * PAGE_BYTES > WAL_BYTES_MAX
-        due = pages >= WAL_PAGES_MAX or self._clock.monotonic() - self._checkpoint_at > 1
+        due = pages >= self._checkpoint_pages or self._clock.monotonic() - self._checkpoint_at > 1
         if not pages or not (idle or due):
             return
         self._locking_since = self._clock.monotonic()
         try:
-            self.store.checkpoint_wal(truncate=idle or large)
-            self.problems.recovered("log.checkpoint")
+            self.store.checkpoint_wal(truncate=idle or pages > LARGE_WAL_PAGES)
+            self._checkpoint_pages = self.store.wal_pages + CHECKPOINT_PAGES  # a read may keep it from being emptied
+            if self.store.wal_pages > LARGE_WAL_PAGES:
+                self.problems.report("log.checkpoint", Overloaded(HELD))
+            else:
+                self.problems.recovered("log.checkpoint")
         except (*self.store.full, *self.store.read_only) as error:  # commits stay in the WAL until it can
             self.problems.report("log.checkpoint", error)
         except Exception as error:

@@ -11,13 +11,15 @@ import apsw
 
 from athena_core.clock import Ids
 from athena_core.decider import UNKEYED_BYTES
-from athena_core.errors import ConfigError, StoreMoved
+from athena_core.errors import ConfigError, StoreMoved, WalFull
 from athena_core.event import Guard, Position
 from athena_core.log.port import (
     FORMAT,
     KEY_CLOCK,
     MOVED_TO,
     USES_KEPT_MS,
+    WAL_FULL,
+    WAL_PAGES_MAX,
     BoundKey,
     KeyRow,
     LogHead,
@@ -78,7 +80,8 @@ class SqliteStore(SqliteReads):
     """The log database with the one writing connection of the process. Writes require ``exclusive``."""
 
     remote = False
-    full: tuple[type[Exception], ...] = (apsw.FullError,)
+    wal_pages_max = WAL_PAGES_MAX
+    full: tuple[type[Exception], ...] = (apsw.FullError, WalFull)
     read_only: tuple[type[Exception], ...] = (apsw.ReadOnlyError,)
     busy: tuple[type[Exception], ...] = (apsw.BusyError,)
     fatal: tuple[type[Exception], ...] = (apsw.IOError,)
@@ -164,9 +167,11 @@ class SqliteStore(SqliteReads):
     def exclusive(self) -> Iterator[None]:
         """Hold the exclusive write transaction. Commit at the end of the block; roll back if it raises.
 
-        Raise StoreMoved if a newer release has raised the format, ReadOnlyError if the directory is read-only.
+        Raise StoreMoved if a newer release has raised the format, ReadOnlyError if the directory is read-only, WalFull.
         """
         self._check_writable()
+        if self.wal_pages >= self.wal_pages_max:
+            raise WalFull(WAL_FULL)
         with self._locked():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -298,8 +303,8 @@ class SqliteStore(SqliteReads):
         with self._locked():
             self._connection.set_busy_timeout(0)
             try:
-                self._connection.wal_checkpoint(mode=mode)
-                self.wal_pages = 0
+                pages, moved = self._connection.wal_checkpoint(mode=mode)
+                self.wal_pages = pages if moved < pages else 0
             except apsw.BusyError:
                 pass
             finally:

@@ -37,7 +37,7 @@ from athena_core.values import (
 AT_ONCE = 32
 """Runs of one request that are decided at the same time."""
 
-FATAL = frozenset(("HALTED", "OVERLOADED", "POLICY_BUDGET_EXCEEDED", "STORE_FULL"))
+FATAL = frozenset(("HALTED", "OVERLOADED", "POLICY_BUDGET_EXCEEDED", "STORE_FULL", "WAL_FULL"))
 """Errors that every other run of the request would get as well, so that none of them is tried."""
 
 

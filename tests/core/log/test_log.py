@@ -28,6 +28,7 @@ from athena_core.errors import (
     Overloaded,
     StoreFull,
     StoreMoved,
+    WalFull,
 )
 from athena_core.event import Event, Fact, Value
 from athena_core.log.anchor import BYTES_MAX, Anchor, read_anchor
@@ -42,7 +43,7 @@ from athena_core.log.sqlite.connection import open_reader
 from athena_core.log.sqlite.locks import ProcessLock
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.submission import Committed, Submission
-from athena_core.log.writer import IDLE_PROBE_BYTES, REFUSALS, Log
+from athena_core.log.writer import HELD, IDLE_PROBE_BYTES, LARGE_WAL_PAGES, REFUSALS, Log
 from tests.core.log.others import other
 from tests.core.log.pots import (
     META,
@@ -414,6 +415,65 @@ def test_a_wal_that_a_reader_is_in_the_way_of_is_emptied_once_it_has_gone(tmp_pa
     for _ in soon():
         if wal.stat().st_size == 0:
             break
+    log.close()
+
+
+class SmallWal(SqliteStore):
+    """A store that refuses writes at a small WAL, and counts its checkpoints."""
+
+    wal_pages_max = 3_000
+    checkpoints = 0
+
+    def checkpoint_wal(self, truncate: bool) -> None:
+        self.checkpoints += 1
+        super().checkpoint_wal(truncate)
+
+
+@contextmanager
+def reading(directory: Path) -> Iterator[None]:
+    """Keep a read of a log open."""
+    with closing(open_reader(directory / "log.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM meta").fetchall()
+        yield
+
+
+LARGE = fill(label="x" * 1_000_000)
+"""It takes at least 244 pages of the WAL."""
+
+
+@pytest.mark.sqlite
+def test_a_wal_that_a_reader_keeps_is_not_moved_at_each_commit_and_refuses_writes_at_its_limit(tmp_path: Path) -> None:
+    store = SmallWal(tmp_path, CountingIds())
+    log = new_log(tmp_path, store=store)
+    with reading(tmp_path):
+        for _ in range(12):
+            commit(log, LARGE)
+            log._checkpoint(idle=False)
+        assert store.checkpoints == 2, "one for each 1,000 pages"
+        commit(log, LARGE)
+        with pytest.raises(WalFull):
+            commit(log, fill())
+        log.probe()
+        assert log.refusal in REFUSALS
+    log._checkpoint(idle=True)
+    log.probe()
+    assert log.refusal is None
+    commit(log, fill())
+    assert len(rows(tmp_path)) == 14
+    log.close()
+
+
+@pytest.mark.sqlite
+def test_a_large_wal_that_a_reader_keeps_is_a_problem_until_it_has_gone(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    with reading(tmp_path):
+        for _ in range(LARGE_WAL_PAGES // 244 + 1):
+            commit(log, LARGE)
+        log._checkpoint(idle=False)
+        assert [problem.message for problem in log.problems.failing()] == [f"OVERLOADED: {HELD}"]
+    log._checkpoint(idle=True)
+    assert (log.problems.failing(), (tmp_path / "log.db-wal").stat().st_size) == ((), 0)
     log.close()
 
 
