@@ -511,6 +511,7 @@ class Wiring:
                 "histories": self.compiler.histories.forget,
                 "answers": lambda: self.answer_cache.forget(self.log.signal.position),
                 "recent rows": self.log.recent.clear,
+                "segments of the feed": self.feed.segments.forget,
                 "permission rules": self.permission_rules.forget,
                 "MCP servers": self.mcp_catalogue.forget,
                 "inputs of workflows": self.workflow_stepper.forget,

@@ -14,7 +14,7 @@ from athena_api.edge.asgi import BODY_ERROR, Receive, Scope, Send
 from athena_api.edge.exchange import Channel, fields_of, lines_of
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
-from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
+from athena_api.endpoint.operation import JSON_TYPE, PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.router import RouteMatch, Router
 from athena_api.endpoint.scope import require_scope
 from athena_api.plane import ControlPlane
@@ -43,7 +43,6 @@ from projections.engine.views import at_least
 
 PIECE_BYTES = 64 << 10
 """Largest answer in bytes that is sent at once and does not count towards the budget of answers."""
-JSON_TYPE = "application/json; charset=utf-8"
 REPLAYED = b"idempotency-replayed: true\r\n"
 APPLIED = b"preference-applied: respond-async\r\n"
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")

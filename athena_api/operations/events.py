@@ -9,10 +9,11 @@ import msgspec
 
 from athena_api.edge.replies import encode
 from athena_api.endpoint.body import Time
-from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
+from athena_api.endpoint.operation import JSON_TYPE, ApiCall, NoBody, Noun, Operation, Reply
 from athena_api.operations.core import EVENT_TYPES
-from athena_api.streams.feed import PAGE_EVENTS, cursor_at, records_of
+from athena_api.streams.feed import NO_FILTER, records_of
 from athena_api.streams.lines import LINES_TYPE, Lines
+from athena_api.streams.segments import SEGMENT_EVENTS, rendered
 from athena_api.streams.sse import FrameNames
 from athena_core.errors import ConfigError, Fault
 from athena_core.event import Position, Value
@@ -154,6 +155,9 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
                 ("feed",), lambda rows, log: _page(matches, after, call.limit, log, rows)
             )
         return Reply(data=data, position=head)
+    if matches == NO_FILTER and (kept := plane.feed.page(after, call.limit)) is not None:
+        body, head = kept
+        return Reply(data=body, position=head, content_type=JSON_TYPE)
     page = feed.page(matches, after, call.limit, plane.reader, None, bytes_max=INLINE_BYTES_MAX)
     if page.scanned < page.head and len(page.rows) < call.limit:  # the page is too large to be read here
         data, head = await plane.scan(lambda log: _page(matches, after, call.limit, log, None), plane.large_reads)
@@ -174,6 +178,7 @@ async def _lines(
 ) -> AsyncGenerator[bytes, None]:
     """Yield the matching events up to a position as lines of JSON, a page at a time."""
     indexed = any(True for _ in matches.conditions())
+    whole = matches == NO_FILTER
     while after < end:
         if indexed:
             await plane.caught_up(("feed",), end)
@@ -182,7 +187,8 @@ async def _lines(
                     ("feed",), partial(_page_of_lines, matches, after, end), plane.large_reads
                 )
         else:
-            lines, after = _page_of_lines(matches, after, end, None, plane.reader)
+            rest = plane.feed.segments.rest("line", after, end) if whole else None
+            lines, after = rest or _page_of_lines(matches, after, end, None, plane.reader)
         if lines:
             yield lines
 
@@ -191,10 +197,8 @@ def _page_of_lines(
     matches: feed.FeedFilter, after: Position, end: Position, rows: Connection | None, log: "StoreReader"
 ) -> tuple[bytes, Position]:
     """Return the next matching events up to a position as lines of JSON, and the last scanned position."""
-    page = feed.page(matches, after, PAGE_EVENTS, log, rows, bytes_max=INLINE_BYTES_MAX)
-    found = [row for row in page.rows if row[0] <= end]
-    rendered = feed.render(found, feed.event_ids(log.log_id, found), partial(cursor_at, log))
-    return b"".join(line + b"\n" for line in rendered), page.scanned
+    page = feed.page(matches, after, SEGMENT_EVENTS, log, rows, bytes_max=INLINE_BYTES_MAX)
+    return b"".join(rendered("line", [row for row in page.rows if row[0] <= end], log)), page.scanned
 
 
 async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery]) -> Reply:

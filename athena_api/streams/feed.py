@@ -1,15 +1,18 @@
-"""The feed for clients: its pages, the ring of newest frames, and subscriptions from any cursor."""
+"""The feed for clients: its pages, and subscriptions from any cursor."""
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import msgspec
 
-from athena_api.streams.sse import FrameNames, Subscription, frame, some_at_a_time
+from athena_api.streams.ring import EVENT_BYTES, FrameRing, RingPiece
+from athena_api.streams.segments import ID, SEGMENT_EVENTS, Form, Segment, Segments, cursor_at, rendered
+from athena_api.streams.sse import FrameNames, Subscription, frame
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
@@ -20,18 +23,13 @@ from projections.feed import (
     FeedFilter,
     FeedPage,
     FeedRecords,
-    event_id,
     event_ids,
     parse_cursor,
     position_before,
     records,
-    render,
     resolve,
 )
 
-RING_BYTES_MAX = 64 << 20
-PAGE_EVENTS = 250
-"""Events of a stream's page: half of a GET's page. A request waits for up to two of them. Costs 4 % more CPU."""
 GATHER_SECONDS_EACH = 0.00002
 """Batching delay per subscriber, about the time that one delivery takes.
 
@@ -39,73 +37,9 @@ With few subscribers frames go out at once. With many they are batched, so that 
 """
 GATHER_SECONDS_MAX = 0.004
 HIDDEN_EVENTS_MAX = 10_000
+NO_FILTER = FeedFilter()
 
-
-class EventFrame(NamedTuple):
-    """A rendered event: its row without payload, and the bytes to send."""
-
-    row: PublicCells
-    content: bytes
-
-
-class FrameRing:
-    """The newest frames, rendered once for all subscribers. Filled only while there is a subscriber."""
-
-    def __init__(self, position: Position) -> None:
-        """Start empty after a position."""
-        self._frames: deque[EventFrame] = deque()
-        self._size = 0
-        self._waiting: dict[asyncio.Future[None], None] = {}
-        self.position = position
-        self.first = position + 1
-
-    def restart(self, position: Position) -> None:
-        """Drop all frames and continue after a position."""
-        self._frames.clear()
-        self._size = 0
-        self.first = position + 1
-
-    def add(self, frames: Sequence[EventFrame]) -> None:
-        """Append frames, and drop the oldest above the size limit."""
-        self._frames.extend(frames)
-        self._size += sum(len(frame.content) for frame in frames)
-        while self._size > RING_BYTES_MAX:
-            self._size -= len(self._frames.popleft().content)
-            self.first += 1
-
-    def after(self, position: Position, limit: int) -> list[EventFrame] | None:
-        """Return up to ``limit`` frames after a position, or None if the ring no longer holds them."""
-        start = position + 1 - self.first
-        if start < 0:
-            return None
-        return [self._frames[index] for index in range(start, min(start + limit, len(self._frames)))]
-
-    def wake(self, position: Position) -> None:
-        """Wake all waiting subscribers, for the events up to a position."""
-        self.position = position
-        woken, self._waiting = self._waiting, {}
-        some_at_a_time(iter(woken), _resolve)
-
-    async def wait(self, position: Position) -> None:
-        """Wait until there is an event after a position."""
-        if self.position <= position:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting[future] = None
-            try:
-                await future
-            finally:
-                self._waiting.pop(future, None)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def cursor_at(reader: LogReader, position: Position) -> str:
-    """Return the cursor of the events after a position; ``0`` before the first event."""
-    row = reader.row(position) if position else None
-    return "0" if row is None else event_id(reader.log_id, row.position, row.chain)
+_public: Callable[[Row], PublicCells] = itemgetter(*map(Row._fields.index, PublicRow._fields))
 
 
 def records_of(page: FeedPage, reader: LogReader) -> FeedRecords:
@@ -129,39 +63,42 @@ class Feed:
         self._tail = tail
         self._reader = reader
         self.ring = FrameRing(tail.position)
-        self._followers = 0
+        self.segments = Segments(lambda form, after: rendered(form, self._rows(after), reader))
+        self._followers: Counter[Form] = Counter()
+        self._new: list[Row] = []
         self._waking = False
         tail.subscribe(self._notice)
 
-    def cursor_at(self, position: Position) -> str:
-        """Return the cursor of the events after a position; ``0`` before the first event."""
-        return cursor_at(self._reader, position)
-
-    def _frames(self, rows: Sequence[PublicCells]) -> list[EventFrame]:
-        ids = event_ids(self._reader.log_id, rows)
-        rendered = render(rows, ids, self.cursor_at)
-        return [
-            EventFrame((*row[:6], b"", None, row[8]), frame(row[1], content, its_id))
-            for row, content, its_id in zip(rows, rendered, ids, strict=True)
-        ]
+    def _rows(self, after: Position) -> Sequence[PublicCells]:
+        return self._reader.shown(after, SEGMENT_EVENTS, bytes_max=INLINE_BYTES_MAX)
 
     def _notice(self, rows: Sequence[Row]) -> None:
-        """Render new rows if there is a subscriber, and schedule one wake-up for the whole batch."""
+        """Note new rows if there is a subscriber, and schedule one wake-up for the whole batch."""
         if not self._followers:
             self.ring.restart(rows[-1].position)
             return
-        try:
-            self.ring.add(self._frames([PublicRow.of(row) for row in rows]))
-        except StoreUnreachable:  # the payloads cannot be read now: subscribers will read pages of the log later
-            self.ring.restart(rows[-1].position)
+        self._new += rows
         if not self._waking:
             self._waking = True
-            seconds = min(self._followers * GATHER_SECONDS_EACH, GATHER_SECONDS_MAX)
+            seconds = min(self._followers.total() * GATHER_SECONDS_EACH, GATHER_SECONDS_MAX)
             asyncio.get_running_loop().call_later(seconds, self._wake)
 
     def _wake(self) -> None:
+        """Render the new rows, and wake the subscribers."""
         self._waking = False
+        rows, self._new = [_public(row) for row in self._new], []
+        if rows:
+            try:
+                self._render(rows)
+            except StoreUnreachable:  # the payloads cannot be read now: subscribers will read pages of the log later
+                self.ring.restart(rows[-1][0])
         self.ring.wake(self._tail.position)
+
+    def _render(self, rows: Sequence[PublicCells]) -> None:
+        forms = {form: Segment(rows[0][0] - 1, rendered(form, rows, self._reader)) for form in self._followers}
+        bare = [(*row[:6], b"", None, row[8]) for row in rows]
+        size = sum(len(segment.content) for segment in forms.values()) + EVENT_BYTES * len(rows)
+        self.ring.add(RingPiece(bare, rows[-1][0], forms, size))
 
     def start_of(self, after: str | None, last_event_id: str | None) -> Position:
         """Return the start of a stream: ``Last-Event-ID``, else ``after`` (a cursor, ``latest`` or a time), else 0."""
@@ -180,27 +117,51 @@ class Feed:
         """Return a subscription. Raise CURSOR errors here, before the first byte is sent."""
         return FeedSubscription(self, self.start_of(after, last_event_id), matches, frames)
 
-    def follow(self) -> None:
+    def page(self, after: Position, limit: int) -> tuple[bytes, Position] | None:
+        """Return a full page behind the head as the body of an answer, with the head; None if no segments hold it."""
+        head, until = self._reader.head(), after + limit
+        found = self.segments.find("item", after, until, head, build=limit >= SEGMENT_EVENTS // 2)
+        if not found:
+            return None
+        cursor = found[-1].one(until - found[-1].after - 1)[ID]
+        pieces = [segment.cut(after, until) for segment in found]
+        pieces[-1] = pieces[-1][:-1]  # without the last comma
+        end = b'],"cursor":"%b","head":%d,"nextCursor":"%b"}}' % (cursor, head, cursor)
+        return b"".join((b'{"ok":true,"data":{"events":[', *pieces, end)), head
+
+    def follow(self, form: Form) -> None:
         """Register a subscriber, and keep new frames from now on."""
         if not self._followers:
+            self._new.clear()
             self.ring.restart(self._tail.position)
-        self._followers += 1
+        self._followers[form] += 1
 
-    def leave(self) -> None:
+    def leave(self, form: Form) -> None:
         """Unregister a subscriber."""
-        self._followers -= 1
+        self._followers[form] -= 1
+        self._followers += Counter()  # without the forms that have no subscriber
 
-    def frames(self, position: Position) -> list[EventFrame]:
-        """Return the next frames after a position."""
-        frames = self.ring.after(position, PAGE_EVENTS)
-        if frames is None:
-            return self._frames(self._reader.shown(position, PAGE_EVENTS, bytes_max=INLINE_BYTES_MAX))
-        return frames
+    def frames(
+        self, form: Form, after: Position, wanted: Callable[[PublicCells], bool] | None
+    ) -> tuple[list[bytes], Position]:
+        """Return the wanted frames of the next events after a position, and the position of the last event."""
+        pieces = self.ring.pieces(form, after)
+        if pieces is not None:
+            last = pieces[-1].until if pieces else after
+            if wanted is None:
+                return [piece.forms[form].cut(after, last) for piece in pieces], last
+            every = ((piece, index, row) for piece in pieces for index, row in enumerate(piece.rows))
+            return [piece.forms[form].one(index) for piece, index, row in every if row[0] > after and wanted(row)], last
+        if wanted is None and (rest := self.segments.rest(form, after, self._tail.position)) is not None:
+            return [rest[0]], rest[1]
+        rows = self._rows(after)
+        shown = rows if wanted is None else list(filter(wanted, rows))
+        return rendered(form, shown, self._reader), rows[-1][0] if rows else after
 
-    def mark(self, name: str, position: Position) -> bytes:
+    def mark(self, name: str, position: Position, frames: FrameNames) -> bytes:
         """Return a frame without an event, which carries the position of the stream."""
-        cursor = self.cursor_at(position)
-        return frame(name, msgspec.json.encode({"cursor": cursor, "head": self._tail.position}), cursor)
+        cursor = cursor_at(self._reader, position)
+        return frame(name, msgspec.json.encode({"cursor": cursor, "head": self._tail.position}), cursor, frames)
 
 
 class FeedSubscription(Subscription):
@@ -209,37 +170,35 @@ class FeedSubscription(Subscription):
     retry = b"retry: 2000\n"
 
     def __init__(self, feed: Feed, position: Position, matches: FeedFilter, frames: FrameNames) -> None:
-        self.unnamed = frames == "message"
+        self._frames: FrameNames = frames
         self._feed = feed
         self._position = position
-        self._wanted = None if matches == FeedFilter() else matches.matches
+        self._wanted = None if matches == NO_FILTER else matches.matches
         self._hidden = 0
         self._caught_up = False
 
     def __enter__(self) -> Self:
         """Register with the feed."""
-        self._feed.follow()
+        self._feed.follow(self._frames)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Unregister."""
-        self._feed.leave()
+        self._feed.leave(self._frames)
 
     def take(self) -> tuple[list[bytes], bool]:
         """Return the matching events of the next page, and marks of the position."""
-        frames = self._feed.frames(self._position)
-        wanted = self._wanted
-        shown = [frame.content for frame in frames if wanted is None or wanted(frame.row)]
-        if frames:
-            self._position = frames[-1].row[0]
-            self._hidden = 0 if shown else self._hidden + len(frames)
-        if self._hidden >= HIDDEN_EVENTS_MAX:
-            shown.append(self._feed.mark("bookmark", self._position))
-            self._hidden = 0
-        if not frames and not self._caught_up:
-            shown.append(self._feed.mark("caught-up", self._position))
+        before = self._position
+        shown, self._position = self._feed.frames(self._frames, before, self._wanted)
+        if self._position > before:
+            self._hidden = 0 if shown else self._hidden + self._position - before
+        elif not self._caught_up:
+            shown.append(self._feed.mark("caught-up", before, self._frames))
             self._caught_up = True
-        return shown, len(frames) == PAGE_EVENTS or not self._caught_up
+        if self._hidden >= HIDDEN_EVENTS_MAX:
+            shown.append(self._feed.mark("bookmark", self._position, self._frames))
+            self._hidden = 0
+        return shown, self._position < self._feed.ring.position or not self._caught_up
 
     async def wait(self) -> None:
         """Wait until an event is recorded."""

@@ -96,9 +96,6 @@ class Subscription(ABC):
     retry: bytes
     """The line that sets the browser's reconnection delay. It becomes part of the first frame."""
 
-    unnamed = False
-    """True if frames have no ``event`` line."""
-
     @abstractmethod
     def __enter__(self) -> Self:
         """Acquire what the subscriber needs."""
@@ -350,8 +347,6 @@ class Streams:
             except StoreUnreachable:  # wait, as if there were no new events
                 frames, more, away = [], False, True
             if frames:
-                if subscription.unnamed:
-                    frames = [without_name(frame) for frame in frames]
                 if not await self._send_page(send, frames):
                     return
                 stream.quiet = 0
@@ -382,17 +377,12 @@ class Streams:
         return True
 
 
-def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
-    """Return a frame: the event name, JSON data in the envelope, and an id if the stream can resume from here."""
-    head = f"event: {name}\n" if event_id is None else f"id: {event_id}\nevent: {name}\n"
-    return b'%b%b"data":%b}\n\n' % (head.encode(), DATA, data)
-
-
-def without_name(frame: bytes) -> bytes:
-    """Return a frame without its ``event`` line. The envelope names the event instead."""
-    head, _, rest = frame.partition(b"event: ")
-    name, _, data = rest.partition(b"\n")
-    return b'%b%b"event":"%b",%b' % (head, DATA, name, data.removeprefix(DATA))
+def frame(name: str, data: bytes, event_id: str | None = None, frames: FrameNames = "event") -> bytes:
+    """Return a frame: its name, JSON data in the envelope, and an id if the stream can resume from here."""
+    head = "" if event_id is None else f"id: {event_id}\n"
+    if frames == "event":
+        return b'%bevent: %b\n%b"data":%b}\n\n' % (head.encode(), name.encode(), DATA, data)
+    return b'%b%b"event":"%b","data":%b}\n\n' % (head.encode(), DATA, name.encode(), data)
 
 
 async def _send(send: Send, content: bytes) -> None:

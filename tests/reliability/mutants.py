@@ -618,11 +618,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "the ring of a stream begins one event too early",
-        KILLS,
+        "tests/api/streams/test_segments.py::test_a_subscriber_anywhere_in_the_ring_gets_what_follows",
         (
-            "athena_api/streams/feed.py",
-            "        start = position + 1 - self.first\n",
-            "        start = max(position - self.first, 0)\n",
+            "athena_api/streams/segments.py",
+            "ends[max(after - self.after, 0)]",
+            "ends[max(after - self.after - 1, 0)]",
         ),
     ),
     of(

@@ -280,6 +280,7 @@ PLACES = (
     StoragePlace("histories", (), _cache("histories")),
     StoragePlace("answers", (), _cache("answers")),
     StoragePlace("recent rows", (), _cache("recent rows")),
+    StoragePlace("segments of the feed", (), _cache("segments of the feed")),
     StoragePlace("permission rules", (), _cache("permission rules")),
     StoragePlace("MCP servers", (), _cache("MCP servers")),
     StoragePlace("inputs of workflows", (), _cache("inputs of workflows")),

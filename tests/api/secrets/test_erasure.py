@@ -61,6 +61,7 @@ def holds(plane: ControlPlane) -> dict[str, bool]:
         "histories": plane.runs.compiler.histories.size != (0, 0),
         "answers": any(CANARY.encode() in reply.data for reply in plane.answer_cache._answers.values()),
         "recent rows": bool(plane.log.recent._commits),
+        "segments of the feed": bool(plane.feed.segments._kept),
         "permission rules": bool(plane.permission_rules._hashes),
         "MCP servers": bool(plane.mcp_catalogue._servers),
         "inputs of workflows": bool(plane.workflow_stepper._inputs._inputs),
@@ -78,6 +79,7 @@ def fill(inside: Inside) -> None:
     plane.mcp_catalogue._servers["git"] = CataloguedServer("git")
     plane.permission_rules._hashes["rule_1"] = AllowedCall("ab", "cd", None)
     plane.log.recent.put(plane.log.store.rows(0, 1_000), 1)  # it is empty once the views have taken them
+    plane.feed.segments._kept["item", 0] = None
     assert holds(plane) == dict.fromkeys(plane.erasure.caches, True)
 
 

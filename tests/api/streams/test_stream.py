@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from athena_api.plane import ControlPlane
-from athena_api.streams.feed import FrameRing
+from athena_api.streams.ring import FrameRing
 from athena_api.streams.sse import HEARTBEAT, WOKEN_AT_ONCE, Cancellation, Streams, Subscription
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
