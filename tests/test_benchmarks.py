@@ -1,6 +1,6 @@
 """The benchmarks: what they compare with is the same thing."""
 
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from athena_core.services.access.token_text import id_in
-from benchmarks import apps_postgres, load, loops, paired
+from benchmarks import apps_postgres, load, loops, paired, scale
 from benchmarks.__main__ import SIZES
 from benchmarks.access_tokens import with_tokens
 from benchmarks.beside import STREAMS_TIMES, beside_streams
@@ -155,6 +155,35 @@ async def test_a_tick_among_many_schedules_starts_those_that_are_due_each_time(t
     ticked = await plane.tick(2)
     assert (ticked.ticks, ticked.runs) == (2, 2 * DUE)
     plane.parts.close()
+
+
+@pytest.mark.parametrize("design", scale.DESIGNS, ids=str)
+def test_runs_complete_until_a_part_is_full(design: scale.Design) -> None:
+    few = scale.simulate(design, 100)
+    assert max(few.loads.values()) < 1 and few.completed > 90 and few.p99_ms < 50
+    many = scale.simulate(design, 1_000_000)
+    possible = [1_000_000 / load for name, load in many.loads.items() if name != scale.VIEWS]
+    assert many.completed <= (1_000_000 * (1 - design.fullest) if design.fullest else 0) + min(possible) * 1.01
+
+
+def test_workers_that_follow_the_log_do_not_add_up() -> None:
+    found = scale.simulate(scale.FOLLOWED, 10_000)
+    assert found.completed < 1_000_000 / scale.Costs().follow
+    assert scale.simulate(scale.SERVED, 10_000).completed > found.completed
+
+
+def test_logs_add_up_unless_one_has_most_of_the_runs() -> None:
+    assert scale.simulate(scale.SPREAD, 100_000).completed > 95_000
+    uneven = scale.simulate(scale.UNEVEN, 100_000)
+    assert uneven.loads["the server's writer"] > 1 and uneven.completed < 97_000
+
+
+def test_a_turn_of_the_lock_commits_what_waits_at_one_writer() -> None:
+    runs = ((scale.WARM_UP_SECONDS, scale.WARM_UP_SECONDS) for _ in range(scale.BATCH_MAX))
+    far = iter([(scale.SECONDS, scale.SECONDS)] * 2)
+    delays, arrived = scale.committed(chain(runs, far), 1, commit=0.01, insert=0.0, commits=2)
+    assert (arrived, len(delays)) == (scale.BATCH_MAX, scale.BATCH_MAX)
+    assert delays == pytest.approx([0.02] * scale.BATCH_MAX)
 
 
 def rows_of(url: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
