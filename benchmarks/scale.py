@@ -1,4 +1,4 @@
-"""A simulation of many runs a second: what is full first with one log, with workers without a log, with many logs.
+"""A simulation of many runs a second: the part that is full first with one log, with workers without a log, with many logs.
 
 ``python -m benchmarks.scale`` prints the table of docs/why/scale.md. It measures nothing: ``Costs`` holds what was
 measured or estimated before.
@@ -124,7 +124,7 @@ def loads(design: Design, rate: float, workers: int, costs: Costs) -> dict[str, 
 
 
 def simulate(design: Design, rate: float, costs: Costs | None = None) -> Outcome:
-    """Let runs arrive at random for some seconds, and follow those of the fullest log to their last commit."""
+    """Let runs arrive at random for some seconds, and follow each run of the fullest log to its last commit."""
     costs = costs or Costs()
     part = design.fullest or 1 / design.logs
     share = rate * part
