@@ -37,7 +37,7 @@ from athena_core.values import Identity
 
 AGENT = b"user-agent"
 NOTED = frozenset((AGENT, b"traceparent", b"tracestate"))
-"""The header fields that this layer reads. Those of a trace are echoed."""
+"""The header fields that this layer reads. The fields of a trace are echoed."""
 JSON_HEAD = b"content-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n"
 CERTIFICATE_LOOP = "tls.certificate"
 READING = ("GET", "HEAD")  # pages have no other methods: those get 404 in the envelope, as everywhere

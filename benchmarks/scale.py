@@ -1,4 +1,4 @@
-"""A simulation of many runs a second: the part that is full first with one log, with workers without a log, with many logs.
+"""A simulation of many runs a second: which part is full first with one log, with workers without one, with many logs.
 
 ``python -m benchmarks.scale`` prints the table of docs/why/scale.md. It measures nothing: ``Costs`` holds what was
 measured or estimated before.
