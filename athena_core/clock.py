@@ -237,7 +237,7 @@ class SystemIds:
         except IndexError:
             page = os.urandom(POOL_BYTES)
             self._blocks.extend(
-                page[start : start + BLOCK_BYTES] for start in range(BLOCK_BYTES, len(page), BLOCK_BYTES)
+                [page[start : start + BLOCK_BYTES] for start in range(BLOCK_BYTES, len(page), BLOCK_BYTES)]
             )
             return page[:BLOCK_BYTES]
 

@@ -91,8 +91,7 @@ def interval_of(rows: Sequence[tuple[str, str, tuple[str | int, ...]]]) -> tuple
 
 def refuse(reader: Reader) -> None:
     """Raise Halted during a halt. A transaction that begins work calls it before it checks anything else."""
-    halt = current(reader)
-    if halt is not None:
+    if STREAM in reader.guards(HALT) and (halt := current(reader)) is not None:
         raise refusal(halt)
 
 
@@ -106,7 +105,7 @@ def refusal(halt: Halt, reason: str | None = None) -> Halted:
 
 def check(guards: GuardRows, facts: Sequence[Fact]) -> None:
     """Raise Halted if one of the events of a transaction begins work during a halt."""
-    halt = _row(guards(HALT))
+    halt = _row(rows) if (rows := guards(HALT)) else None
     if halt is None:
         return
     for fact in facts:

@@ -205,7 +205,7 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
     events = _decide(command, state, context)
     if not events or events[-1].TYPE not in ENDING_TYPES:
         return events
-    if not state.asks and not any(isinstance(event, RunAsked) for event in events):
+    if not state.asks and RunAsked not in map(type, events):
         return events
     for event in events[:-1]:
         state = evolve(state, event)

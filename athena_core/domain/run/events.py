@@ -107,7 +107,8 @@ def limit_keys(
         places.append(f"harness-profile:{profile_id}")
     if provider is not None:
         places.append(f"provider:{provider}")
-    places += [f"provider:{name}" for name in fallbacks or () if name != provider]
+    if fallbacks:
+        places += [f"provider:{name}" for name in fallbacks if name != provider]
     if agent is not None:
         places.append(f"agent:{agent}")
     return tuple(places)

@@ -58,6 +58,9 @@ ANSWERS_KEPT = 32
 WORKSPACE_RUN = "workspace-run"
 """The guard kind of admitted runs with an own workspace, also while they are paused."""
 
+OPEN = frozenset({"queued", "running", "paused"})
+"""The states of a run that has not ended."""
+
 LAST_SPENT_KEY = "day"
 """Key of the only ``spent`` row of release 0.1.0: the last day with any spending."""
 
@@ -88,7 +91,7 @@ class RunState(Value):
     @property
     def open(self) -> bool:
         """True until the terminal event."""
-        return self.status in {"queued", "running", "paused"}
+        return self.status in OPEN
 
 
 def evolve(state: RunState, event: Event) -> RunState:
@@ -189,7 +192,7 @@ def _child_guards(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
 
 
 def _workspace_guards(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
-    own = own_workspace(request)
+    own = own_workspace(request) if request.harness_profile_snapshot.workspace else None
     return () if own is None else (Guard(kind=WORKSPACE_RUN, key=run_id, value=(":".join(own),)),)
 
 
@@ -319,5 +322,5 @@ DECIDER: Decider[RunState] = Decider(
         RunResumed: _resumed_guards,
         **dict.fromkeys(ENDINGS, _ended_guards),
     },
-    over=lambda state: not state.open,
+    over=lambda state: state.status not in OPEN,
 )

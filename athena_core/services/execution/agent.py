@@ -233,14 +233,13 @@ class Agent:
             if spent(progress, steps):
                 return ModelTurn(steps)
             return RunEnd(steps, run_failed(failure.code, failure.message, retryable=failure.retryable))
-        await self._prepare(opened, answered)
+        if answered.completion.calls:
+            await self._prepare(opened, answered)
         steps = (*recalled, *mcp.unrecorded(), *self._turn_steps(opened, progress, answered))
         return ModelTurn(steps, answered, context)
 
     async def _prepare(self, opened: LoopRun, answered: ModelAnswer) -> None:
         """Start the MCP servers of requested calls. If the run is cancelled meanwhile, the answer was paid in vain."""
-        if not answered.completion.calls:
-            return
         _, unrecorded = self._in_vain[opened.assignment.run_id]
         unrecorded.append(answered.paid)
         await opened.mcp.prepare(call.name for call in answered.completion.calls)

@@ -31,7 +31,7 @@ class RunPlace:
         self._mask = mask
         self._opened = progress.opened is not None
         self._recorded = None if progress.changed is None else progress.changed.tree
-        self._last: tuple[run.RunStep, ...] | None = None
+        self._last: tuple[run.RunStep, ...] | None = None if workspace.opened else ()
 
     @property
     def files(self) -> Workspace:

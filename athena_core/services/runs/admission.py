@@ -251,7 +251,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
     facts += run_facts(run_id, session_id, requested if prepared.origin is None else (*requested, prepared.origin))
     if holder is not None and strategy == "interrupt":
         return Admission(_interrupted(reader, context, prepared, str(holder[0]), facts), wait)
-    if wait is not None or not prepared.capacity.for_run(places):
+    if wait is not None or not request.requested_by:
         return Admission(facts, wait)
     begun = run.evolve(run.DECIDER.initial, requested[0])
     leased = run.decide(_lease(prepared.capacity, prepared.text), begun, context)
@@ -268,7 +268,8 @@ def _occupied(
         return None
     if not capacity.left(reader):
         return "executor"
-    return None if capacity.memory(reader.guards).fits(places) else "agent-memory"
+    limited = capacity.agents.bytes_max is not None
+    return "agent-memory" if limited and not capacity.memory(reader.guards).fits(places) else None
 
 
 def _scoped(reader: Reader, prepared: PreparedRun, request: run.RunCreated) -> run.RunCreated:

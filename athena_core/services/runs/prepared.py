@@ -143,7 +143,7 @@ class PreparedRun(Value, kw_only=True):
         elif self.retry is not None:
             snapshot = replace(snapshot, config=replace(snapshot.config, provider=self.provider, model=self.model))
         resolved, agent = self.resolved, snapshot.agent
-        places = () if agent is None else (f"{AGENT_KEY}{agent.name}",)
+        capacity = self.capacity
         return run.RunCreated(
             session_id=self.session_id,
             directive_id=self.directive_id,
@@ -153,7 +153,7 @@ class PreparedRun(Value, kw_only=True):
             harness_profile_snapshot=snapshot,
             profile_named=self.profile is not None,
             timeout_ms=timeout,
-            requested_by=self.capacity.for_run(places),
+            requested_by=capacity.executor if agent is None else capacity.for_run((f"{AGENT_KEY}{agent.name}",)),
             fallbacks=self.fallbacks,
             budget_micro_usd=self.budget_micro_usd,
             retry_budget=limits.retry_budget_per_run if limits else None,
