@@ -258,7 +258,7 @@ class Agent:
     def paid_in_vain(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
         """Return the unrecorded costs of the run's failed and cancelled calls, once."""
         turn, calls = self._in_vain.pop(assignment.run_id, (0, []))
-        return tuple(usage_recorded(call, turn, in_vain=True) for call in calls)
+        return tuple([usage_recorded(call, turn, in_vain=True) for call in calls]) if calls else ()
 
     async def closing(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
         """Return the last record of the run's place, to record with its end. Raise AthenaError."""
@@ -367,8 +367,10 @@ class Agent:
 
 def wanted_schema(profile: HarnessSpec) -> dict[str, Any] | None:
     """Return the schema that the answer must match, None without one; some providers enforce it."""
-    schemas = (policy.schema for policy in profile.verification_policies or ())
-    return next((schema for schema in schemas if schema is not None), None)
+    for policy in profile.verification_policies or ():
+        if policy.schema is not None:
+            return policy.schema
+    return None
 
 
 def compile_context(

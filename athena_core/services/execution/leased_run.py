@@ -22,7 +22,7 @@ class LeasedRun:
         self.stopped = False
         self.over = OneShot()
         self.parks = parks
-        self.woken = OneShot()
+        self.woken: OneShot | None = None
         """Happens when an ask of the run is answered, and when the run has to be parked. Replaced for each wait."""
 
     def stop(self) -> None:
@@ -33,7 +33,12 @@ class LeasedRun:
     def park(self) -> None:
         """Park the run now if it waits for a person, otherwise as soon as it does."""
         self.parks = True
-        self.woken.happen()
+        self.wake()
+
+    def wake(self) -> None:
+        """End the wait for answers, if there is one."""
+        if self.woken is not None:
+            self.woken.happen()
 
 
 class RunTime:

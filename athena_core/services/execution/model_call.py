@@ -126,11 +126,11 @@ class ModelCaller:
                     failure = caught.after(failure, attempts=tried, hops=hops)
                 else:
                     paid = self._cost(request, completion, name, model)
-                    most = self._tokens_bought(request, name, model, left)
+                    most = self._tokens_bought(request, name, model, left) if completion.reason == CUT else None
                     return ModelAnswer(
                         completion=self._with_call_ids(request, completion),
                         paid=paid,
-                        cut=completion.reason == CUT and most is not None and (paid.usage.output_tokens or 0) >= most,
+                        cut=most is not None and (paid.usage.output_tokens or 0) >= most,
                         attempts=tried,
                         hops=hops,
                         latency_ms=round((self._clock.monotonic() - started) * 1000),
@@ -230,6 +230,8 @@ def route(
     provider: str, model: str, fallbacks: Sequence[str], providers: Mapping[str, Provider]
 ) -> tuple[tuple[str, str], ...]:
     """Return the route: the provider, then the fallbacks that still exist, each with its default model."""
+    if not fallbacks:
+        return ((provider, model),)
     others = (name for name in fallbacks if name != provider and name in providers)
     return ((provider, model), *((name, providers[name].default_model) for name in others))
 

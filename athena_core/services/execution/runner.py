@@ -185,7 +185,7 @@ class Runner:
                     self._cancelled.pop(row.stream, None)
                     self._stop_run(row.stream)
                 case run.RunAnswered.TYPE if row.stream in self._held:
-                    self._held[row.stream].woken.happen()
+                    self._held[row.stream].wake()
 
     def _forget_failures(self, run_id: str) -> None:
         """Clear the problems of a run that is leased or over."""
@@ -288,7 +288,7 @@ class Runner:
         held = self._held[assignment.run_id] = LeasedRun(assignment.token, parks=self._draining)
         if assignment.run_id in self._cancelled:  # its cancel was read before its creator got an answer
             held.stop()
-        task = asyncio.create_task(self._execute(assignment, held))
+        task = asyncio.get_running_loop().create_task(self._execute(assignment, held))
         self._executing[task] = held
         task.add_done_callback(self._executed)
 
