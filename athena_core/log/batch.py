@@ -50,7 +50,6 @@ class WriteBatch:
         self.size = 0
         self.ahead: dict[str, CachedState] = {}
         self._fresh: frozenset[str] = frozenset()
-        self._view = TransactionReader(self, committed)
         self._salt = partial(ids.salt, SALT_BYTES)
         self.guards: list[tuple[Guard, Position]] = []
         self.keys: dict[bytes, BoundKey] = {}
@@ -71,7 +70,7 @@ class WriteBatch:
 
     def run(self, job: Submission, now: int) -> Committed[Any]:
         """Run a transaction and append its events, or return the result stored under its key. Raise its error."""
-        view, self._fresh = self._view, job.fresh
+        view, self._fresh = TransactionReader(self, self._committed), job.fresh  # kept, it would be a cycle
         if job.key is not None:
             known = self._known(job.key, job.answers, view, now)
             if known is not None:
