@@ -107,9 +107,6 @@ class Connection(Protocol):
     def snapshot(self) -> AbstractContextManager[None]:
         """Let all statements in the block read the same snapshot."""
 
-    def changed(self) -> int:
-        """Return a number that changes when another connection has committed (cheap: about 4 µs)."""
-
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Interrupt statements in the block after ``seconds``. Raise TimeoutError."""
 

@@ -60,13 +60,24 @@ def create(connection: Connection, projections: Iterable[Projection], log_id: st
                     connection.execute(statement)
 
 
-def load(connection: Connection) -> dict[str, ProjectionCheckpoint]:
+def cell_of(connection: Connection) -> bytes:
+    """Return the cell of all checkpoints, which differs after each change. Raise DatabaseDamaged without one."""
+    for (cell,) in connection.execute(SELECT_CHECKPOINTS):
+        return cast("bytes", cell)
+    raise DatabaseDamaged("there are no checkpoints")
+
+
+def checkpoints_in(cell: bytes) -> dict[str, ProjectionCheckpoint]:
     """Return the checkpoints by projection. Raise DatabaseDamaged if they cannot be read."""
     try:
-        ((cell,),) = connection.execute(SELECT_CHECKPOINTS)
-        return _from_cell(cast("bytes", cell))
-    except (ValueError, msgspec.MsgspecError) as error:
+        return _from_cell(cell)
+    except msgspec.MsgspecError as error:
         raise DatabaseDamaged(f"the checkpoints cannot be read: {error}") from error
+
+
+def load(connection: Connection) -> dict[str, ProjectionCheckpoint]:
+    """Return the stored checkpoints by projection. Raise DatabaseDamaged if they cannot be read."""
+    return checkpoints_in(cell_of(connection))
 
 
 def save(connection: Connection, checkpoints: Mapping[str, ProjectionCheckpoint]) -> None:
@@ -102,7 +113,8 @@ class GenerationFiles:
         self._candidate = directory / "candidate"
         self._damaged = directory / "damaged"
         self._pointed: tuple[tuple[int, int], str] | None = None
-        """The file identity of the pointer when it was last read, and the generation that it named."""
+        """The file identity of the pointer when it was last read, and the path of the generation that it named."""
+        self._pointer = str(self._current)
 
     def updater_lock(self) -> FileLock:
         """Return the lock for updating the current generation and for switching to another one."""
@@ -119,17 +131,17 @@ class GenerationFiles:
     def stamp(self) -> object:
         """Return a value that changes whenever another generation becomes current; None without one."""
         try:
-            status = self._current.stat()
+            status = os.stat(self._pointer)  # noqa: PTH116 - for each read, and paths as objects cost 10 µs
+            pointer = (status.st_ino, status.st_mtime_ns)
+            if self._pointed is None or self._pointed[0] != pointer:
+                name = self.current()
+                self._pointed = None if name is None else (pointer, str(self.path(name)))
+            if self._pointed is None:
+                return None
+            status = os.stat(self._pointed[1])  # noqa: PTH116
         except GONE:
             return None
-        pointer = (status.st_ino, status.st_mtime_ns)
-        if self._pointed is None or self._pointed[0] != pointer:
-            name = self.current()
-            self._pointed = None if name is None else (pointer, name)
-        if self._pointed is None:
-            return None
-        identity = self.identity(self._pointed[1])
-        return None if identity is None else (pointer, identity)
+        return pointer, (status.st_dev, status.st_ino)
 
     def identity(self, name: str) -> tuple[int, int] | None:
         """Return the file identity of a generation, or None if it is gone."""

@@ -107,8 +107,9 @@ class ViewsReader:
         self._pointer: object = None
         self._name: str | None = None
         self._connection: Connection | None = None
-        self._changed: int | None = None
+        self._cell = b""
         self._checkpoints: dict[str, ProjectionCheckpoint] = {}
+        """The checkpoints in ``_cell``, as they were last read from the open generation. Positions only grow."""
         self._unreachable: str | None = None
 
     def checkpoints(self) -> Mapping[str, ProjectionCheckpoint]:
@@ -125,18 +126,21 @@ class ViewsReader:
         checkpoints = self.checkpoints()
         return min(checkpoints[name].position if name in checkpoints else 0 for name in names)
 
-    def _reached(self, names: Collection[str], position: Position) -> bool:
+    def _covers(self, names: Collection[str], position: Position) -> bool:
         """Return True if all of these projections have reached a position.
 
-        An empty log has views once they are created.
-
-        Cached checkpoints are checked first, because positions only grow. The database is read only if they do not
-        suffice.
+        An empty log has views once they are created. The database is read only if the known positions do not suffice.
         """
         connection = self._open()
-        return connection is not None and (
-            _cover(self._checkpoints, names, position) or _cover(self.checkpoints(), names, position)
-        )
+        if connection is None:
+            return False
+        if _cover(self._checkpoints, names, position):
+            return True
+        try:
+            self._load(connection)
+        except DatabaseDamaged as error:
+            self._set_aside(error)
+        return _cover(self._checkpoints, names, position)
 
     def error(self, names: Collection[str]) -> str | None:
         """Return the error that stopped one of these projections, if any."""
@@ -154,29 +158,31 @@ class ViewsReader:
     def query(self, names: Collection[str], read: Callable[[Connection], T]) -> tuple[T, Position]:
         """Return the result of ``read`` and the position that it reflects.
 
-        Raise NotCaughtUp if a projection is missing, or is below the position of ``at_least``.
+        Raise NotCaughtUp if a projection is missing, or is below the position of ``at_least``. The caller of that has
+        waited, so the generation that is open is not older than its request.
         """
-        connection = self._open()
+        least = _least.get()
+        connection = (self._connection if least else None) or self._open()
         if connection is not None:
             try:
                 with connection.snapshot():
                     checkpoints = self._load(connection)
-                    if _cover(checkpoints, names, _least.get()):
-                        return read(connection), min(checkpoints[name].position for name in names)
+                    if _cover(checkpoints, names, least):
+                        return read(connection), min([checkpoints[name].position for name in names])
             except DatabaseDamaged as error:
                 self._set_aside(error)
         raise self._not_caught_up(names)
 
     async def wait(self, names: Collection[str], position: Position, timeout: float = WAIT_SECONDS) -> None:
         """Wait until these projections have reached ``position``. Raise NotCaughtUp after ``timeout`` seconds."""
-        if self._reached(names, position):
+        if self._covers(names, position):
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         pause = POLL_SECONDS_MIN
         self._views.wait_more(1)
         try:
-            while not self._reached(names, position):
+            while not self._covers(names, position):
                 left = deadline - loop.time()
                 if left <= 0 or self.error(names) is not None:
                     raise self._not_caught_up(names)
@@ -199,8 +205,8 @@ class ViewsReader:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
-        self._connection, self._pointer, self._changed = None, None, None
-        self._checkpoints = {}
+        self._connection, self._pointer = None, None
+        self._cell, self._checkpoints = b"", {}
 
     def _not_caught_up(self, names: Collection[str]) -> NotCaughtUp:
         error = self.error(names) or self.trouble
@@ -253,16 +259,15 @@ class ViewsReader:
             self._views.condemn(self._name)
 
     def _load(self, connection: Connection) -> dict[str, ProjectionCheckpoint]:
-        """Read the checkpoints if anything has changed. Raise Damaged."""
-        changed = connection.changed()
-        if changed != self._changed:
-            loaded = generation.load(connection)
-            versions = self._versions
+        """Read the checkpoints, and decode them if they have changed. Raise Damaged."""
+        cell = generation.cell_of(connection)
+        if cell != self._cell:
+            loaded, versions = generation.checkpoints_in(cell), self._versions
             self._checkpoints = {name: point for name, point in loaded.items() if point.version == versions.get(name)}
-            self._changed = changed
+            self._cell = cell
         return self._checkpoints
 
 
 def _cover(checkpoints: Mapping[str, ProjectionCheckpoint], names: Collection[str], position: Position) -> bool:
     """Return True if all of these projections have reached a position."""
-    return all(name in checkpoints and checkpoints[name].position >= position for name in names)
+    return all([name in checkpoints and checkpoints[name].position >= position for name in names])

@@ -67,7 +67,6 @@ class PostgresViewConnection:
         self._get = session
         self._leave: Callable[[], None] | None = leave
         self._held: DriverConnection | None = None
-        self._looks = 0
         self._streams = 0
         self._tables: dict[str, dict[str, str]] = {}
 
@@ -144,11 +143,6 @@ class PostgresViewConnection:
     def snapshot(self) -> "_Block":
         """Let all statements in the block see the same rows."""
         return self._within("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "ROLLBACK")
-
-    def changed(self) -> int:
-        """Return a new number each time, because commits of others are not observed."""
-        self._looks += 1
-        return self._looks
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:

@@ -62,18 +62,11 @@ class SqliteViewConnection:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let all statements in the block see the same rows."""
-        self.execute("BEGIN")
+        self._connection.execute("BEGIN")  # reads nothing yet
         try:
             yield
         finally:
-            self.execute("ROLLBACK")
-
-    def changed(self) -> int:
-        """Return a number that changes when another connection has committed."""
-        try:
-            return int(self._connection.execute("PRAGMA data_version").get)
-        except VIEW_ERRORS as error:
-            raise _view_error(error) from error
+            self._connection.execute("ROLLBACK")
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
