@@ -130,10 +130,12 @@ def list_runs(
     limit: int,
 ) -> Page[bytes]:
     """Return a page of runs as JSON, newest, dearest or longest first, optionally with whole outputs."""
-    reasons = WaitReasons(connection, scope)
+    reasons, plain = WaitReasons(connection, scope), scope is None and not with_output
 
     def show(values: tuple[Any, ...]) -> bytes:
         output_position, answer, may_wait = values[-3:]
+        if may_wait is None and plain:
+            return shown(answer)
         waiting = None if may_wait is None else reasons.waiting(may_wait)
         output = None
         if with_output and output_position is not None:

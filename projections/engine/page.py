@@ -5,7 +5,6 @@ import binascii
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
@@ -32,14 +31,24 @@ class PageTooLarge(Exception):
     """The page is too large to be read on the event loop."""
 
 
-@contextmanager
-def inline() -> Iterator[None]:
+class Setting(Generic[T]):
+    """A block in which a context variable has a value. It costs a third of a generator."""
+
+    __slots__ = ("_token", "_value", "_variable")
+
+    def __init__(self, variable: ContextVar[T], value: T) -> None:
+        self._variable, self._value = variable, value
+
+    def __enter__(self) -> None:
+        self._token = self._variable.set(self._value)
+
+    def __exit__(self, *_: object) -> None:
+        self._variable.reset(self._token)
+
+
+def inline() -> Setting[bool]:
     """Make ``fill_page`` raise PageTooLarge within the block, for a page over ``INLINE_BYTES_MAX``."""
-    token = _inline.set(True)
-    try:
-        yield
-    finally:
-        _inline.reset(token)
+    return Setting(_inline, True)
 
 
 class Page(Value, Generic[T]):

@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from athena_core.protocols import Connection, DatabaseDamaged, Decode, Generatio
 from athena_core.system.signal import Signal
 from projections.engine import generation
 from projections.engine.generation import ProjectionCheckpoint
+from projections.engine.page import Setting
 from projections.engine.projection import Projection
 
 T = TypeVar("T")
@@ -26,17 +27,12 @@ DAMAGED = "{name} is damaged; another generation is being built beside it"
 _least: ContextVar[Position] = ContextVar("least", default=0)
 
 
-@contextmanager
-def at_least(position: Position) -> Iterator[None]:
+def at_least(position: Position) -> Setting[Position]:
     """Make ``query`` raise NotCaughtUp below a position within the block, also in threads started by it.
 
     Before a thread opens the generation that the caller waited for, a new one that is still behind may replace it.
     """
-    token = _least.set(position)
-    try:
-        yield
-    finally:
-        _least.reset(token)
+    return Setting(_least, position)
 
 
 class Views:
