@@ -77,6 +77,7 @@ class AthenaApp:
             send_seconds=settings.send_timeout_ms / 1000,
         )
         self.bodies = ByteBudget(settings.bodies_in_flight_bytes_max)
+        self.known_head = endpoint.known_head
         self.default_lines = b""
         """The header fields that every answer begins with."""
         self._clock = clock
@@ -127,17 +128,17 @@ class AthenaApp:
         self.plane.traffic.request(scope.get("athena.operation"), method, path, channel.status, seconds)
         self._log.request(
             AccessRecord(
-                at=self._clock.now(),
-                trace_id=scope["athena.trace"],
-                method=method,
-                path=path,
-                status=channel.status,
-                ms=seconds * 1000,
-                identity=identity.subject if identity else None,
-                size=channel.size,
-                client=scope["athena.client"] if "athena.client" in scope else peer_of(scope["client"]),
-                agent=agent,
-                run_id=scope.get("athena.run_id"),
+                self._clock.now(),
+                scope["athena.trace"],
+                method,
+                path,
+                channel.status,
+                seconds * 1000,
+                identity.subject if identity else None,
+                channel.size,
+                scope["athena.client"] if "athena.client" in scope else peer_of(scope["client"]),
+                agent,
+                scope.get("athena.run_id"),
             )
         )
 

@@ -12,13 +12,12 @@ from typing import Any
 import msgspec
 
 from athena_core.clock import Clock, iso
-from athena_core.event import Value
 from athena_core.providers.mask import Mask
 from athena_core.text import escape_json
 
 PATH_CHARS_MAX = 500
 AGENT_CHARS_MAX = 200
-AGENTS_REMEMBERED_MAX = 500
+AGENTS_REMEMBERED_MAX = NAMES_REMEMBERED_MAX = 500
 REMEMBERED_BYTES_MAX = 500
 """Longest user agent whose shown form is remembered: clients without an identity choose it."""
 FLUSH_SECONDS = 0.02
@@ -68,7 +67,7 @@ def log_lines(mask: Mask = SHAPE_MASK, formatter: type[logging.Formatter] = Json
     }
 
 
-class AccessRecord(Value):
+class AccessRecord(msgspec.Struct, frozen=True, gc=False):
     """The fields of a line. ``at`` is in milliseconds since 1970 UTC; ``ms`` is the duration.
 
     ``client`` is the address of the client, None on a Unix socket. ``agent`` is the field ``User-Agent`` as it was
@@ -93,10 +92,10 @@ def line(request: AccessRecord, mask: Mask = SHAPE_MASK) -> bytes:
     run = "" if request.run_id is None else f',"runId":{_json(request.run_id)}'
     text = (
         f'{{"time":"{iso(request.at)}","level":"{"error" if request.status >= 500 else "info"}",'
-        f'"traceId":"{request.trace_id}","method":{_json(request.method)},'
+        f'"traceId":"{request.trace_id}","method":{_name(request.method)},'
         f'"path":{_json(_shown(mask.hide(request.path)[:PATH_CHARS_MAX]))},"status":{request.status},'
-        f'"ms":{round(request.ms, 3)},"identity":{_json(request.identity)},"bytes":{request.size},'
-        f'"client":{_json(request.client)},"userAgent":{_shown_agent(request.agent, mask)}{run}}}\n'
+        f'"ms":{round(request.ms, 3)},"identity":{_name(request.identity)},"bytes":{request.size},'
+        f'"client":{_name(request.client)},"userAgent":{_shown_agent(request.agent, mask)}{run}}}\n'
     )
     return text.encode()
 
@@ -106,6 +105,10 @@ def _json(text: str | None) -> str:
     if text is not None and text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
     return _line(text).decode()
+
+
+_name = functools.lru_cache(maxsize=NAMES_REMEMBERED_MAX)(_json)
+"""A short text that many requests have."""
 
 
 def _shown(text: str) -> str:
@@ -143,16 +146,18 @@ class AccessLog:
         self._clock = clock
         self.mask = mask
         self._sink = sink
-        self._lines = b""
+        self._lines: list[bytes] = []
+        self._size = 0
         self._due = False
         """True while a timer will write the lines."""
 
     def request(self, request: AccessRecord) -> None:
         """Log an answered request."""
         text = line(request, self.mask)
-        if len(self._lines) + len(text) > select.PIPE_BUF:
+        if self._size + len(text) > select.PIPE_BUF:
             self.flush()
-        self._lines += text
+        self._lines.append(text)
+        self._size += len(text)
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._on_time)
@@ -163,9 +168,9 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write the lines that wait."""
-        lines, self._lines = self._lines, b""
+        lines, self._lines, self._size = self._lines, [], 0
         if lines:
-            self._sink(lines)
+            self._sink(b"".join(lines))
 
     def warning(self, message: str) -> None:
         """Log a message for the operator."""

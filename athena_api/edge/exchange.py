@@ -95,6 +95,18 @@ class AnswerChannel:
         await self._send(message)
 
 
+class KnownHead:
+    """The head of the log as it was read after the last bytes of any client arrived; None until it is read.
+
+    So it includes all that was acknowledged before any request that has arrived.
+    """
+
+    __slots__ = ("position",)
+
+    def __init__(self) -> None:
+        self.position: int | None = None
+
+
 class ConnectionLimits(NamedTuple):
     """Limits of a request, in bytes, fields and seconds."""
 

@@ -9,7 +9,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from athena_api.edge.asgi import BODY_ERROR, HEAD_ERROR
-from athena_api.edge.exchange import STATUS_LINE, ConnectionLimits, Flow, HttpExchange, excess, lines_of, scope_of
+from athena_api.edge.exchange import (
+    STATUS_LINE,
+    ConnectionLimits,
+    Flow,
+    HttpExchange,
+    KnownHead,
+    excess,
+    lines_of,
+    scope_of,
+)
 from athena_api.edge.replies import status_of
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, RequestTimeout
 
@@ -39,7 +48,7 @@ class HttpProtocol(asyncio.Protocol):
 
     # slots: a ``__dict__`` with this many attributes takes 1 KiB more for each connection
     __slots__ = (
-        "_begun", "_body", "_body_bytes", "_limits", "_piece",
+        "_begun", "_body", "_body_bytes", "_expects", "_known_head", "_limits", "_piece",
         "_received", "_reserved", "_running", "_state", "_stopped", "_trailer_bytes", "_trailers", "_wire", "about",
         "due", "edge", "exchange", "flow", "headers", "loop", "parser", "pipeline", "transport", "url",
     )  # fmt: skip
@@ -48,6 +57,7 @@ class HttpProtocol(asyncio.Protocol):
         self.edge = cast(Any, config.app)
         self._state = server_state
         self._limits: ConnectionLimits = self.edge.limits
+        self._known_head: KnownHead = self.edge.known_head
         self.loop = _loop or asyncio.get_running_loop()
         self.parser: Any = httptools.HttpRequestParser(self)
         # the answer to a request with ``connection: close`` must not be lost if more data follows
@@ -57,8 +67,8 @@ class HttpProtocol(asyncio.Protocol):
         self.headers: list[tuple[bytes, bytes]] = []
         self.url = b""
         self.due: float | None = None
-        self._begun = False
-        """True if part of a head has arrived."""
+        self._begun = self._expects = False
+        """True if part of a head has arrived; true if the client waits for 100 Continue."""
         self._body = False
         """True if the head is complete and the body is not."""
         self._received = 0
@@ -116,6 +126,7 @@ class HttpProtocol(asyncio.Protocol):
         """Parse some bytes. Refuse a head that does not end, and too many bytes around a body."""
         if self._stopped:
             return
+        self._known_head.position = None
         size = self._piece = len(data)
         if self._begun:
             self._received += size
@@ -150,7 +161,7 @@ class HttpProtocol(asyncio.Protocol):
         """Start a head."""
         self.url = b""
         self.headers = []  # the application owns the old list
-        self._begun = True
+        self._begun, self._expects = True, False
         self._received = 0
 
     def on_url(self, url: bytes) -> None:
@@ -160,7 +171,10 @@ class HttpProtocol(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field. Drop a trailer, because the headers are fixed once the head is complete."""
         if self._begun:
-            self.headers.append((name.lower(), value))
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self._expects = True
+            self.headers.append((name, value))
             return
         limits = self._limits
         self._trailers += 1
@@ -182,8 +196,7 @@ class HttpProtocol(asyncio.Protocol):
         self._wire = self._body_bytes = self._trailers = self._trailer_bytes = 0
         self.due = self.loop.time() + self._limits.body_seconds
         keep_alive = version != "1.0" and error is None and not upgrade and parser.should_keep_alive()
-        expects = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers)
-        exchange = self.exchange = HttpExchange(self, scope, keep_alive=keep_alive, expects_continue=expects)
+        exchange = self.exchange = HttpExchange(self, scope, keep_alive=keep_alive, expects_continue=self._expects)
         if self._running is None and self.flow.drained is None:
             self._running = exchange
             exchange.start(self.edge, self.loop, self._state.tasks)

@@ -10,8 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_api.edge.access_log import AccessLog
-from athena_api.edge.asgi import BODY_ERROR, Receive, Scope, Send
-from athena_api.edge.exchange import Channel, fields_of, lines_of
+from athena_api.edge.asgi import BODY_ERROR, RESPOND, Receive, Scope, Send
+from athena_api.edge.exchange import Channel, KnownHead, fields_of, lines_of
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
 from athena_api.endpoint.operation import JSON_TYPE, PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
@@ -70,6 +70,7 @@ class Endpoint:
         self._plane = plane
         self._router = Router(operations, pages)
         self._access_log = access_log
+        self.known_head = KnownHead()
         settings = plane.settings
         self._input_rules = InputRules(plane.mask, settings.json_depth_max, settings.reason_chars_max)
         self._key_chars_max = settings.idempotency_key_chars_max
@@ -77,6 +78,8 @@ class Endpoint:
     async def answer(self, scope: Scope, receive: Receive, channel: Channel) -> None:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
+        if RESPOND not in scope:  # from inside of this process, so no bytes have arrived
+            self.known_head.position = None
         match: RouteMatch | None = None
         stream: Subscription | Lines | None = None
         begun, held, head = False, 0, scope["method"] == "HEAD"
@@ -99,7 +102,7 @@ class Endpoint:
                 scope["athena.run_id"] = run_id
             if reply.position < call.position:  # only if the caller sent stale=allow
                 headers += b"athena-stale: true\r\n"
-            if isinstance(reply.data, Subscription | Lines):
+            if (operation.stream or operation.lines) and isinstance(reply.data, Subscription | Lines):
                 stream, body = reply.data, b""
                 plane.streams.admit(subject)
             else:
@@ -238,7 +241,10 @@ class Endpoint:
             wanted = _min_position(parameters.get("minPosition"))
             if wanted:
                 await plane.reached(wanted)
-            call.position = max(plane.reader.head(), wanted)
+            head = self.known_head.position
+            if head is None:
+                head = self.known_head.position = plane.reader.head()
+            call.position = max(head, wanted)
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
             call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))

@@ -230,9 +230,8 @@ class Mask:
 
     def _suspected(self, text: str, marks: Iterable[str]) -> bool:
         """Return True if a text may hold a secret."""
-        for mark in marks:
-            if mark in text:
-                return True
+        if any(map(text.__contains__, marks)):
+            return True
         return self._shapes and "@" in text and URL.search(text) is not None
 
     def _secrets(self, text: str, start: int = 0) -> Iterator[re.Match[str]]:

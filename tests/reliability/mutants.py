@@ -707,8 +707,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/edge/test_identity.py::test_however_a_request_is_cut_its_trailers_never_reach_the_application",
         (
             PROTOCOL,
-            "        if self._begun:\n            self.headers",
-            "        if self.headers is not None:\n            self.headers",
+            "        if self._begun:\n            name = name.lower()",
+            "        if self.headers is not None:\n            name = name.lower()",
         ),
     ),
     of(

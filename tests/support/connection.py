@@ -9,7 +9,7 @@ from uvicorn.server import ServerState
 
 from athena_api.edge.asgi import BODY_ERROR, HEAD_ERROR, Receive, Scope, Send
 from athena_api.edge.byte_budget import ByteBudget
-from athena_api.edge.exchange import ConnectionLimits
+from athena_api.edge.exchange import ConnectionLimits, KnownHead
 from athena_api.edge.protocol import HttpProtocol
 from athena_api.edge.replies import failure
 from athena_core.errors import AthenaError
@@ -71,6 +71,7 @@ class Application:
     def __init__(self, wrapped: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None) -> None:
         self.limits = LIMITS
         self.default_lines = b""
+        self.known_head = KnownHead()
         self.bodies = ByteBudget(1 << 20)
         self.seen: list[Seen] = []
         self._wrapped = wrapped

@@ -103,7 +103,7 @@ class Access:
         """
         seen = self._seen_groups
         last = () if seen is None else seen.of(who.subject)
-        if seen is None or not last or last == who.groups or who.token is not None or not self.roster.groups:
+        if seen is None or not last or last == who.groups or who.token is not None:
             return
         if not who.role.reaches(self.roster.identity(who.subject, groups=last).role):
             try:
@@ -113,7 +113,8 @@ class Access:
 
     async def require(self, who: Identity, operation: str, meta: Meta) -> None:
         """Check the role. Record a denial, and raise AuthzDenied if the mode guards the operation."""
-        await self._note_loss(who, meta)
+        if self.roster.groups:
+            await self._note_loss(who, meta)
         if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
             denied, message = self._missing(who, operation)
             await self._deny(who, operation, denied, message, meta)
