@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -17,9 +17,9 @@ from benchmarks.peers.nats import nats
 from benchmarks.peers.program import Missing
 from benchmarks.peers.services import dbos, langgraph, prefect, restate, streams
 from benchmarks.report import Report, Section
-from benchmarks.scenarios import Bench
+from benchmarks.scenarios import Bench, Failed
 
-PEERS: dict[str, Callable[[Lab], list[Section]]] = {
+PEERS: dict[str, Callable[[Lab], Iterable[Section]]] = {
     "prefect": prefect,
     "restate": restate,
     "dbos": dbos,
@@ -48,7 +48,7 @@ def main() -> int:
                 for section in PEERS[name](lab):
                     report.sections.append(section)
                     print("\n".join(section.lines()), end="\n\n", flush=True)
-            except Missing as why:
+            except (Missing, Failed) as why:
                 missing += 1
                 print(f"### {name}\n\nNot measured: {why}\n", flush=True)
             finally:

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -172,7 +173,7 @@ def langgraph(lab: Lab) -> list[Section]:
     return [section]
 
 
-def streams(lab: Lab) -> list[Section]:
+def streams(lab: Lab) -> Iterator[Section]:
     """Measure the reference server of Durable Streams, file-backed: appends, and reads from the start."""
     packages = install.node("streams", f"@durable-streams/server@{STREAMS}")
     port, place = free_port(), lab.bench.place("streams")
@@ -199,9 +200,11 @@ def streams(lab: Lab) -> list[Section]:
         name = f"Durable Streams, a stream of {count:,} from its start"
         reads[name] = lab.asked(program, port, f"{path}?offset=-1", clients=1, things=count)
     program.halt()
+    yield section
     read = lab.section("streams-read", f"Durable Streams server {STREAMS}: catch-up reads, 1 client", "events/s", reads)
     for name in list(reads)[1:]:
         lab.ratios(read, name, {pages: 2})
+    yield read
     theirs, mine = "Durable Streams, SSE", "Athena, SSE"
     variants = {
         mine: partial(fanout.fanned, lab.bench, "athena", SUBSCRIBERS, 1),
@@ -210,7 +213,7 @@ def streams(lab: Lab) -> list[Section]:
     title = f"Durable Streams server {STREAMS}: SSE to {SUBSCRIBERS} subscribers"
     fanned = lab.section("streams-sse", title, "deliveries/s", variants)
     lab.ratios(fanned, theirs, {mine: None})
-    return [section, read, fanned]
+    yield fanned
 
 
 def _fanned(lab: Lab, program: Program, port: int) -> dict[str, float]:
