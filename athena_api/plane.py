@@ -118,7 +118,7 @@ class ControlPlane(NamedTuple):
     digests: SingleFlight[Digests]
     """Digests of the views. Concurrent callers share one computation, because it is the largest read of all."""
     large_reads: anyio.CapacityLimiter
-    """The number of large pages read at a time. Each competes with the event loop for the interpreter."""
+    """The number of large pages and bodies read at a time. Each competes with the event loop for the interpreter."""
 
     # Answers and streams
     answer_cache: AnswerCache

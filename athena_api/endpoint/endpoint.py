@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_api.edge.access_log import AccessLog
@@ -231,7 +232,11 @@ class Endpoint:
         query = decode_query(type_, pairs, context) if pairs else _blank_query(type_, context)
         reading = operation.method == "GET"
         content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
-        body = decode_body(operation.body, content, context, rules) if operation.body is not NoBody else NoBody()
+        arguments = operation.body, content, context, rules
+        if len(content) > PIECE_BYTES and operation.body is not NoBody:  # to mask a megabyte may take 0.2 s
+            body = await to_thread.run_sync(decode_body, *arguments, limiter=plane.large_reads)
+        else:
+            body = decode_body(*arguments) if operation.body is not NoBody else NoBody()
         call = ApiCall(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
         if operation.paging is not None:

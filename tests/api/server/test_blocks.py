@@ -1,8 +1,9 @@
 """The event loop is held up by no route and by no input: the watchdog measures each of them."""
 
-from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote_from_bytes, urlencode
 
 import msgspec
@@ -20,6 +21,7 @@ from athena_core.domain.run import TranscriptAppended
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Fact
 from athena_core.system.watchdog import LoopBlock, Watchdog
+from athena_core.values import BODY_BYTES_MAX
 from benchmarks.history import run_events, write
 from tests.api.examples import EXAMPLES
 from tests.fuzz.corpus import kept
@@ -31,12 +33,13 @@ from tests.support.records import META, opened_log
 EVENTS = sized(5_000, 20_000, 150_000)
 ROUNDS = 3
 """How often all is asked. The shortest of the three counts, as a busy machine lengthens some."""
-BLOCK_SECONDS_MAX = 0.2
-"""Ten times the goal."""
-
+CPU_SECONDS_MAX = 0.02
+"""The longest block, in CPU time of the loop's thread, because a busy machine lengthens blocks but not this."""
 
 LARGE_ITEMS, LARGE_CHARS = sized(100, 400, 400), 12_000
 """How many large directives and runs of a session there are, and the characters of each."""
+FIELD_BYTES = BODY_BYTES_MAX - 4_096
+LARGE_TEXT = 'a "text"\n' * (FIELD_BYTES // 12)
 LAST = "the last words"
 LARGE_PAGES = ("/runs?limit=500&include=output&sessionId=large", "/sessions/large/transcript?limit=500")
 STREAMS = {
@@ -50,14 +53,29 @@ LINES = (f"{PREFIX}/events?form=lines", f"{PREFIX}/events?types=run.completed&fo
 
 
 class Noting(Watchdog):
-    """A watchdog that probes without pause and keeps every block."""
+    """A watchdog that probes without pause and keeps the longest block of each request, by CPU time."""
 
     def __init__(self) -> None:
         super().__init__(probe_seconds=0.001, block_seconds=0.001)
-        self.found: list[LoopBlock] = []
+        self.request = 0
+        self.found: dict[int, LoopBlock] = {}
 
-    def _note(self, block: LoopBlock) -> None:
-        self.found.append(block)
+    def note(self, block: LoopBlock) -> None:
+        longest = self.found.get(self.request)
+        if longest is None or longest.cpu_seconds < block.cpu_seconds:
+            self.found[self.request] = block
+
+
+def largest(body: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield a body with each of its fields in turn as large as a body may be."""
+    for name, value in body.items():
+        many: Any = LARGE_TEXT
+        if isinstance(value, list) and value:
+            many = value * (FIELD_BYTES // len(msgspec.json.encode(value)))
+        elif isinstance(value, dict):
+            each = len(msgspec.json.encode(value)) + 10
+            many = {f"name{number}": value for number in range(FIELD_BYTES // each)}
+        yield msgspec.json.encode({**body, name: many})
 
 
 def targets() -> list[tuple[str, str, bytes]]:
@@ -68,6 +86,7 @@ def targets() -> list[tuple[str, str, bytes]]:
         path = PREFIX + example.path + (f"?{urlencode(example.query)}" if example.query else "")
         if not row.stream:
             found.append((row.method, path, msgspec.json.encode(example.body or {}) if row.method != "GET" else b""))
+            found += [(row.method, path, body) for body in largest(example.body or {})]
         if row.paging is not None and not row.stream:
             found.append((row.method, f"{path}{'&' if '?' in path else '?'}limit=500", b""))
     found += [("GET", path, b"") for path in (*STREAMS, *LINES, *(PREFIX + page for page in LARGE_PAGES))]
@@ -98,8 +117,8 @@ def add_large(state_dir: Path) -> None:
         log.submit_in_thread(lambda reader, context: Outcome(facts=tuple(facts)), META)
 
 
-def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[LoopBlock]:
-    """Send all requests one after another. Return every block meanwhile."""
+def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> dict[int, LoopBlock]:
+    """Send all requests one after another. Return the longest block during each."""
     dog = Noting()
 
     async def begin() -> None:
@@ -107,7 +126,7 @@ def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[LoopBl
 
     inside.call(begin)
     try:
-        for method, path, body in requests:
+        for dog.request, (method, path, body) in enumerate(requests):
             until = STREAMS.get(path, b"")
             headers = (b"prefer", b"respond-async"), (b"accept", LINES_TYPE.encode() if path in LINES else b"*/*")
             ask = partial(call, inside.app, method, path, body, *headers, until=until)
@@ -120,21 +139,21 @@ def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[LoopBl
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(sized(300, 600, 3_600))
+@pytest.mark.timeout(sized(600, 600, 3_600))
 def test_no_route_and_no_input_holds_up_the_event_loop(tmp_path: Path) -> None:
     write(tmp_path / "state", EVENTS, short=False)
     add_large(tmp_path / "state")
     requests = targets()
-    worst: dict[str, list[LoopBlock]] = defaultdict(list)
     with plane(tmp_path, memory_enabled="true") as inside:
-        for _ in range(ROUNDS):
-            longest: dict[str, LoopBlock] = {}
-            for block in asked(inside, requests):
-                longest[block.operation] = max(block, longest.get(block.operation, block))
-            for operation, block in longest.items():
-                worst[operation].append(block)
-    always = sorted((min(blocks) for blocks in worst.values() if len(blocks) == ROUNDS), reverse=True)
-    for block in always[:5]:
-        print(f"{block.seconds * 1000:.1f} ms ({block.cpu_seconds * 1000:.1f} of CPU): {block.operation} {block.place}")
+        rounds = [asked(inside, requests) for _ in range(ROUNDS)]
+    always = [
+        (min(one[number].cpu_seconds for one in rounds), *requests[number][:2], rounds[-1][number])
+        for number in range(len(requests))
+        if all(number in one for one in rounds)
+    ]
+    always.sort(reverse=True)
+    for cpu_seconds, method, path, block in always[:12]:
+        print(f"{cpu_seconds * 1000:.1f} ms of CPU: {method} {path}, {block.operation} {block.place}")
     print(f"{len(requests)} requests, each {ROUNDS} times, over {EVENTS:,} events")
-    assert all(block.seconds <= BLOCK_SECONDS_MAX for block in always), always[:5]
+    assert always, "the watchdog found not one block of a millisecond"
+    assert always[0][0] <= CPU_SECONDS_MAX, always[:5]
