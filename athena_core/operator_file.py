@@ -77,11 +77,8 @@ class OperatorEntries(Generic[T]):
         """Read the file. Without a path it has none. Raise ConfigError. Blocks."""
         self._path = path
         self._read = read
-        self._take(read(path))
+        self._entries = read(path)
         self._reloading = anyio.Lock()
-
-    def _take(self, entries: Mapping[str, T]) -> None:
-        self._entries, self._names = entries, frozenset(entries)
 
     @property
     def configured(self) -> bool:
@@ -91,7 +88,7 @@ class OperatorEntries(Generic[T]):
     @property
     def names(self) -> frozenset[str]:
         """The names of the entries."""
-        return self._names
+        return frozenset(self._entries)
 
     @property
     def entries(self) -> Mapping[str, T]:
@@ -106,7 +103,7 @@ class OperatorEntries(Generic[T]):
         """Read the file again. If it is bad, the old entries stay, and the health has a problem."""
         async with self._reloading:
             try:
-                self._take(await asyncio.to_thread(self._read, self._path))
+                self._entries = await asyncio.to_thread(self._read, self._path)
             except ConfigError as error:
                 problems.report(self.LOOP, self.FAILURE(error.message))  # without its traceback
                 return

@@ -34,13 +34,8 @@ def or_erased(text: str | None) -> str:
 
 def clean(text: str) -> str:
     """Replace characters that cannot be stored (NUL, lone surrogates) with U+FFFD."""
-    if "\0" not in text:
-        try:  # ten times as fast as the pattern
-            text.encode()
-        except UnicodeEncodeError:
-            pass
-        else:
-            return text
+    if "\0" not in text and (text.isascii() or len(text.encode(errors="ignore").decode()) == len(text)):
+        return text  # the usual case, a tenth of the pattern
     return UNSTORABLE.sub("\ufffd", text)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from itertools import compress
 
 import anyio
 
@@ -34,9 +35,7 @@ class Tail:
         self.recorded_at = first.recorded_at if first else 0
         """The time of the row at ``position``, in milliseconds since 1970."""
         self._commits_seen = 0
-        self._handlers: list[tuple[RowsHandler, list[Row] | None]] = []
-        """Each handler with its rows of the present page; None for all rows."""
-        self._by_type: dict[str, list[list[Row]]] = {}
+        self._handlers: list[tuple[RowsHandler, frozenset[str] | None]] = []
         self._broken: asyncio.Future[None] | None = None
 
     @property
@@ -51,10 +50,7 @@ class Tail:
 
     def subscribe(self, handler: RowsHandler, types: frozenset[str] | None = None) -> None:
         """Call ``handler`` with every page of new rows in order; with ``types``, only with rows of these types."""
-        chosen: list[Row] = []
-        self._handlers.append((handler, None if types is None else chosen))
-        for kind in types or ():
-            self._by_type.setdefault(kind, []).append(chosen)
+        self._handlers.append((handler, types))
 
     async def follow(self) -> None:
         """Deliver commits of this process until cancelled. Raise the error of a handler."""
@@ -146,15 +142,12 @@ class Tail:
     def _deliver(self, rows: Sequence[Row]) -> None:
         last = rows[-1]
         self.position, self._chain, self.recorded_at = last.position, last.chain, last.recorded_at
-        for row in rows:
-            for chosen in self._by_type.get(row.type, ()):
-                chosen.append(row)
-        for handler, wanted in self._handlers:
-            if wanted is None:
+        present = frozenset(kinds := [row.type for row in rows])  # few types, and most handlers want none of them
+        for handler, types in self._handlers:
+            if types is None:
                 handler(rows)
-            elif wanted:
-                handler(wanted[:])
-                wanted.clear()
+            elif not types.isdisjoint(present):
+                handler(list(compress(rows, map(types.__contains__, kinds))))
 
     def close(self) -> None:
         """Close the connection."""

@@ -38,12 +38,10 @@ class ModelChoice:
 
         A server that cannot be read counts as it did before, for as long as this process runs.
         """
-        read = self._reads.get(name)
-        if read is None or read.until <= self._monotonic():
-            async with self._locks[name]:
-                read = self._reads.get(name)
-                if read is None or read.until <= self._monotonic():
-                    read = self._reads[name] = await self._read(name, read)
+        async with self._locks[name]:
+            read = self._reads.get(name)
+            if read is None or read.until <= self._monotonic():
+                read = self._reads[name] = await self._read(name, read)
         if read.names is not None and len(read.names) == 1:
             return read.names[0]
         why = f"cannot be read ({read.failure})" if read.names is None else f"has {_words(read.names)}"

@@ -85,11 +85,7 @@ class RunSandboxes:
     """Makes the sandboxes of the runs of this executor."""
 
     def __init__(
-        self,
-        *,
-        required: bool,
-        limits: SandboxLimits = DEFAULT_LIMITS,
-        probed: Callable[[], SandboxProbe] = probe,
+        self, *, required: bool, limits: SandboxLimits = DEFAULT_LIMITS, probed: Callable[[], SandboxProbe] = probe
     ) -> None:
         """``required``: commands of every run need a sandbox, whatever its profile says."""
         self.limits = limits

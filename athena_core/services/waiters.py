@@ -1,7 +1,4 @@
-"""Waiters: callers that wait for something about a key, such as the end of a run.
-
-Hot: every synchronous run waits here. ``OneShot.within`` costs a third of an ``asyncio.Event`` and a timeout.
-"""
+"""Waiters: callers that wait for something about a key, such as the end of a run."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
@@ -9,7 +6,7 @@ from typing import Generic, TypeVar
 
 
 class OneShot:
-    """Something that happens at most once. One task may wait for it."""
+    """Something that happens at most once. One task may wait for it, at a third of the cost of ``asyncio.Event``."""
 
     __slots__ = ("_waiter", "happened")
 

@@ -107,8 +107,7 @@ def limit_keys(
         places.append(f"harness-profile:{profile_id}")
     if provider is not None:
         places.append(f"provider:{provider}")
-    if fallbacks:
-        places += [f"provider:{name}" for name in fallbacks if name != provider]
+    places += [f"provider:{name}" for name in fallbacks if name != provider] if fallbacks else ()
     if agent is not None:
         places.append(f"agent:{agent}")
     return tuple(places)

@@ -58,9 +58,6 @@ ANSWERS_KEPT = 32
 WORKSPACE_RUN = "workspace-run"
 """The guard kind of admitted runs with an own workspace, also while they are paused."""
 
-OPEN = frozenset({"queued", "running", "paused"})
-"""The states of a run that has not ended."""
-
 LAST_SPENT_KEY = "day"
 """Key of the only ``spent`` row of release 0.1.0: the last day with any spending."""
 
@@ -91,7 +88,7 @@ class RunState(Value):
     @property
     def open(self) -> bool:
         """True until the terminal event."""
-        return self.status in OPEN
+        return self.status in {"queued", "running", "paused"}
 
 
 def evolve(state: RunState, event: Event) -> RunState:
@@ -322,5 +319,5 @@ DECIDER: Decider[RunState] = Decider(
         RunResumed: _resumed_guards,
         **dict.fromkeys(ENDINGS, _ended_guards),
     },
-    over=lambda state: state.status not in OPEN,
+    over=lambda state: not state.open,
 )

@@ -367,10 +367,8 @@ class Agent:
 
 def wanted_schema(profile: HarnessSpec) -> dict[str, Any] | None:
     """Return the schema that the answer must match, None without one; some providers enforce it."""
-    for policy in profile.verification_policies or ():
-        if policy.schema is not None:
-            return policy.schema
-    return None
+    schemas = (policy.schema for policy in profile.verification_policies or ())
+    return next((schema for schema in schemas if schema is not None), None)
 
 
 def compile_context(

@@ -109,5 +109,4 @@ def runs_command(profile: HarnessSpec) -> bool:
 
     Then the answer is recorded first, so a lost executor costs no second call.
     """
-    policies = profile.verification_policies
-    return policies is not None and any(policy.kind == "command" for policy in policies)
+    return any(policy.kind == "command" for policy in profile.verification_policies or ())

@@ -176,8 +176,7 @@ class LeaseRecorder:
 
     async def end(self, done: RunEnd) -> Committed[Event | None]:
         """End the run. The answer is its ending, None if something else ended it before. Raise LeaseLost."""
-        command = run.EndRun(token=self._assignment.token, last=done.last, ending=done.ending)
-        return await self._writer.apply(self._assignment.run_id, command, self._meta)
+        return await self._apply(run.EndRun(token=self._assignment.token, last=done.last, ending=done.ending))
 
     async def _apply(self, command: run.RunCommand) -> Committed[Event | None]:
         return await self._writer.apply(self._assignment.run_id, command, self._meta)

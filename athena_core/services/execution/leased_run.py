@@ -22,7 +22,7 @@ class LeasedRun:
         self.stopped = False
         self.over = OneShot()
         self.parks = parks
-        self.woken: OneShot | None = None
+        self.woken = OneShot()
         """Happens when an ask of the run is answered, and when the run has to be parked. Replaced for each wait."""
 
     def stop(self) -> None:
@@ -33,12 +33,7 @@ class LeasedRun:
     def park(self) -> None:
         """Park the run now if it waits for a person, otherwise as soon as it does."""
         self.parks = True
-        self.wake()
-
-    def wake(self) -> None:
-        """End the wait for answers, if there is one."""
-        if self.woken is not None:
-            self.woken.happen()
+        self.woken.happen()
 
 
 class RunTime:
@@ -55,9 +50,8 @@ class RunTime:
     @property
     def elapsed_ms(self) -> int:
         """The time that the run has taken, in milliseconds."""
-        if self._since is None:
-            return self._took_ms
-        return self._took_ms + round((self._clock.elapsed() - self._since) * 1000)
+        ran = 0.0 if self._since is None else self._clock.elapsed() - self._since
+        return self._took_ms + round(ran * 1000)
 
     def go(self) -> None:
         """Let the time run. The run is stopped at its timeout."""

@@ -138,10 +138,9 @@ class OpenTurn:
 
     def add(self, text: str) -> None:
         """Append text, and drop the oldest beyond the limit."""
-        chars = len(text)
-        self.end += chars
-        self._kept += chars
+        self.end += len(text)
         self._chunks.append(text)
+        self._kept += len(text)
         while (excess := self._kept - LIVE_CHARS_MAX) > 0:
             oldest = self._chunks.popleft()
             if len(oldest) > excess:
@@ -187,9 +186,8 @@ class LiveText:
         """
         writing = self._turns.get(session_id)
         same = writing is not None and writing.run_id == run_id and writing.number == turn
-        if text is None:
-            if same:
-                del self._turns[session_id]
+        if text is None and same:
+            del self._turns[session_id]
         elif text:
             if writing is None or not same:
                 if writing is not None and writing.run_id == run_id:
@@ -297,9 +295,8 @@ class LiveText:
                     subscriber.hear(position)
                 continue
             entry, settled = kind in ENTRY_TYPES, kind in SETTLING_TYPES
-            if settled:
-                for subscriber in subscribers:
-                    subscriber.settle(run_id)
+            for subscriber in subscribers if settled else ():
+                subscriber.settle(run_id)
             if settled or kind in ABANDONING_TYPES:
                 shown = self._activities.get(session_id)
                 if shown is not None and shown.run_id == run_id and shown.born < position:

@@ -230,8 +230,6 @@ def route(
     provider: str, model: str, fallbacks: Sequence[str], providers: Mapping[str, Provider]
 ) -> tuple[tuple[str, str], ...]:
     """Return the route: the provider, then the fallbacks that still exist, each with its default model."""
-    if not fallbacks:
-        return ((provider, model),)
     others = (name for name in fallbacks if name != provider and name in providers)
     return ((provider, model), *((name, providers[name].default_model) for name in others))
 

@@ -153,9 +153,7 @@ def _name(call: OpenCall) -> tuple[str | None, str | None]:
 
 def open_asks(progress: RunProgress) -> tuple[run.RunAsked, ...]:
     """Return the asks of a run that have no answer. Questions of servers have a pending call, too."""
-    if not progress.pending:
-        return ()
-    asks = (*progress.pending, *progress.elicited)
+    asks = (*progress.pending, *progress.elicited) if progress.pending else ()
     return tuple(ask for ask in asks if isinstance(ask, run.RunAsked) and not answer_to(progress, ask))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import islice
 
@@ -185,7 +185,7 @@ class Runner:
                     self._cancelled.pop(row.stream, None)
                     self._stop_run(row.stream)
                 case run.RunAnswered.TYPE if row.stream in self._held:
-                    self._held[row.stream].wake()
+                    self._held[row.stream].woken.happen()
 
     def _forget_failures(self, run_id: str) -> None:
         """Clear the problems of a run that is leased or over."""
@@ -431,9 +431,7 @@ class Runner:
         The changes in a workspace that is gone, or takes too long, are not recorded.
         """
         try:
-            if not held.stopped:
-                return await performer.closing(assignment), None
-            with anyio.move_on_after(CLOSE_SECONDS_MAX):
+            with anyio.move_on_after(CLOSE_SECONDS_MAX) if held.stopped else nullcontext():
                 return await performer.closing(assignment), None
         except AthenaError:
             return (), None

@@ -4,7 +4,7 @@ Nothing is started for a list of tools. It comes from the catalogue of listings.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from athena_core.definitions.mcp_tools import approval_of_tool, offered
 from athena_core.definitions.profile import HarnessSpec, McpPolicy
@@ -71,12 +71,6 @@ class KnownTools(NamedTuple):
     unaccepted: dict[str, str]
 
 
-class RunningServer(Protocol):
-    """A server that runs here, with the hash of each tool that it lists."""
-
-    listed: Mapping[str, str]
-
-
 class RunTools:
     """The tools of one run (``ToolRegistry``)."""
 
@@ -87,10 +81,10 @@ class RunTools:
         servers: RegisteredMcpServers,
         profile: HarnessSpec,
         pins: Pins | None,
-        running: Mapping[str, RunningServer] = {},
+        running: Mapping[str, Any] = {},
         failed: Mapping[str, Exception] = {},
     ) -> None:
-        """``running`` are the servers that run here, ``failed`` the errors of those that could not be listed."""
+        """``running`` are the servers that run here, with what they list; ``failed`` the errors of other ones."""
         self._toolbox = toolbox
         self._catalogue = catalogue
         self._servers = servers
@@ -147,15 +141,10 @@ class RunTools:
         found = self._catalogue.find(server)
         if found is None:
             return False
-        live = self._live(server)
+        live = self._running[server].listed if server in self._running else None
         if live is None:
             live = {name: listed.sha256 for name, listed in found.listed.items()}
         return tool in live and found.allows(tool, live[tool], self.pin(server, tool))
-
-    def _live(self, server: str) -> Mapping[str, str] | None:
-        """Return the hashes of the tools of a server that runs here, None of one that does not."""
-        found = self._running.get(server)
-        return None if found is None else found.listed
 
     def pin(self, server: str, tool: str) -> str | None:
         """Return the hash of a tool as it was accepted when the run was created."""
@@ -164,7 +153,9 @@ class RunTools:
     def refused(self, server: str) -> tuple[str, ...]:
         """Return the tools of a server that the profile names and that must not be called now, sorted."""
         found, policy = self._catalogue.find(server), self._policies[server]
-        names = set(self._live(server) or (() if found is None else found.listed))
+        names = set(
+            (server in self._running and self._running[server].listed) or (() if found is None else found.listed)
+        )
         return tuple(sorted(name for name in names if offered(policy, name) and not self.allowed(server, name)))
 
     def _look(self) -> KnownTools:

@@ -229,7 +229,6 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
     limits = reader.state(policy.DECIDER, policy.STREAM)
     request = _scoped(reader, prepared, prepared.pinned(limits.policy))
     run_id, session_id, strategy = prepared.run_id, prepared.session_id, prepared.body.session_strategy
-    places = request.places
     holder = reader.guards("turn").get(session_id)
     busy = holder is not None or reader.count("waiting", session_id) > 0
     try:
@@ -242,7 +241,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
             raise session_busy(context, request, run_id)
     except Rejected as rejected:
         raise with_request(rejected, prepared, request) from None
-    wait: WaitReason | None = _occupied(reader, prepared.capacity, places)
+    wait: WaitReason | None = _occupied(reader, prepared.capacity, request.places)
     wait = "session-busy" if busy else "concurrency" if full else "key-limit" if limited else wait
     opened = _opened(reader, context, session_id)
     facts = opened + _directive(reader, context, prepared)
@@ -255,8 +254,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
         return Admission(facts, wait)
     begun = run.evolve(run.DECIDER.initial, requested[0])
     leased = run.decide(_lease(prepared.capacity, prepared.text), begun, context)
-    bare = begun.request or run.without_text(request)
-    lease = RunLease(request=bare, position=position, at=context.now, opens=bool(opened))
+    lease = RunLease(request=begun.request or request, position=position, at=context.now, opens=bool(opened))
     return Admission(facts + run_facts(run_id, session_id, leased), None, lease)
 
 
@@ -268,8 +266,7 @@ def _occupied(
         return None
     if not capacity.left(reader):
         return "executor"
-    limited = capacity.agents.bytes_max is not None
-    return "agent-memory" if limited and not capacity.memory(reader.guards).fits(places) else None
+    return None if capacity.agents.bytes_max is None or capacity.memory(reader.guards).fits(places) else "agent-memory"
 
 
 def _scoped(reader: Reader, prepared: PreparedRun, request: run.RunCreated) -> run.RunCreated:

@@ -37,10 +37,8 @@ class AgentRoom(NamedTuple):
 
 def agent_of(places: Sequence[str | int]) -> str | None:
     """Return the outside agent of a run with these limit keys; None if the loop executes it."""
-    for place in places:
-        if isinstance(place, str) and place.startswith(AGENT_KEY):
-            return place.removeprefix(AGENT_KEY)
-    return None
+    names = [place.removeprefix(AGENT_KEY) for place in map(str, places) if place.startswith(AGENT_KEY)]
+    return names[0] if names else None
 
 
 class AgentMemory:

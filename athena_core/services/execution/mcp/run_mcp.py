@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -93,8 +92,7 @@ class RunMcp:
         self._open: dict[str, OpenServer] = {}
         self._failed: dict[str, McpFailure] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._stack: AsyncExitStack | None = None
-        self._proxy: Path | None = None
+        self._proxy: EgressProxy | None = None
         self._attached: list[run.McpAttached] = []
         self._asked_for: set[str] = set()
         self.tools = RunTools(
@@ -111,11 +109,9 @@ class RunMcp:
 
     async def list_new(self) -> None:
         """Start the servers that were never listed, once, so that their tools can be offered."""
-        if not self._profile.mcp:
-            return
-        names = self._profile.mcp.keys() - self._asked_for
-        self._asked_for |= names
-        await self._start_all(name for name in names if not self._is_listed(name))
+        if names := (self._profile.mcp or {}).keys() - self._asked_for:
+            self._asked_for |= names
+            await self._start_all(name for name in names if not self._is_listed(name))
 
     def _is_listed(self, name: str) -> bool:
         """Return True if the tools of a server are known. Erased ones have to be listed again."""
@@ -270,14 +266,12 @@ class RunMcp:
     async def _egress(self, name: str) -> Path:
         """Return the socket of the proxy to the hosts of the profile. Raise McpFailure."""
         if self._proxy is None:
-            self._stack = self._stack or AsyncExitStack()
             try:
-                proxy = await self._stack.enter_async_context(EgressProxy(self._profile.allowed_egress or ()))
+                self._proxy = await EgressProxy(self._profile.allowed_egress or ()).__aenter__()
             except OSError as error:
                 detail = f"The proxy to its hosts has no socket: {error.strerror}."
                 raise McpFailure(name, "cannot-start", detail) from error
-            self._proxy = proxy.socket
-        return self._proxy
+        return self._proxy.socket
 
     def _attach(self, found: OpenServer) -> None:
         """Record a server that was started, or whose tools have changed while it ran."""
@@ -306,9 +300,9 @@ class RunMcp:
             own = [found.client for found in self._open.values() if not found.known.shared]
             self._open.clear()
             await asyncio.gather(*(client.close() for client in own))
-            stack, self._stack, self._proxy = self._stack, None, None
-            if stack is not None:
-                await stack.aclose()
+            proxy, self._proxy = self._proxy, None
+            if proxy is not None:
+                await proxy.__aexit__(None, None, None)
 
 
 class _CallServers:
