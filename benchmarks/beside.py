@@ -23,7 +23,7 @@ from benchmarks.server import ROOT, Server, answer_of
 
 STREAMS = 3
 CLIENTS = 8
-STREAMS_TIMES, WORK_TIMES = 15.0, 5.0
+STREAMS_TIMES, WORK_TIMES = 15.0, 3.0
 CHUNK_BYTES = 256 << 10
 CAUGHT_UP = b"event: caught-up"
 PAUSE_SECONDS = 0.01
