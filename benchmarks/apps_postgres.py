@@ -20,7 +20,7 @@ from athena_core.log.postgres.dialect import dialect
 from benchmarks.apps import App, Gathering, Message, Receive, Send, answer, body_of, resolve
 from projections.directives import DIRECTIVE
 from projections.feed import FEED_EVENT as FEED
-from projections.ids import ID, tail_of
+from projections.ids import ID, id_cells
 
 LOCK = "SELECT pg_advisory_xact_lock(1)"
 HEAD = "SELECT coalesce(max(position), 0) FROM event"
@@ -76,7 +76,7 @@ class Rows:
             while self._new:
                 position, data = self._new.popleft()
                 made = self._ids.new("dir")
-                ids.append((made, "directive", tail_of(made), None, None))
+                ids.append(id_cells(position, made, "directive"))
                 directives.append((position, made, now, 1, said(data)["input"], None, None, None))
                 feed.append((position, "directive.created", None, None, "trace"))
             if not feed:

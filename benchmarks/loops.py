@@ -33,7 +33,7 @@ from projections.engine.projection import ONLY_ROW, Table
 from projections.engine.replay import digest, rebuild
 from projections.engine.views import Views
 from projections.feed import FEED_EVENT as FEED
-from projections.ids import ID, tail_of
+from projections.ids import ID, id_cells
 from projections.run_answer import RunRow, answer_of
 from projections.run_rows import ACTIVE, INPUT, OUTPUT, RUN
 from projections.sessions import ENTRY, SESSION, SESSION_RUN, SessionRow
@@ -316,7 +316,7 @@ class Folded:
                     *(run.provider, run.model, trace, 0, None, None, None, None, None, None, 0, None, None, 0),
                     *(None, None, None, None, None, None, None),
                 ]
-                new[ID].append((stream, "run", tail_of(stream), session_id, stream))
+                new[ID].append(id_cells(position, stream, "run", session_id, stream))
                 self.fleet.admitted(run.provider, at)
             elif kind == "run.leased":
                 row = runs[stream]
@@ -337,7 +337,7 @@ class Folded:
                 self.fleet.completed(row[7], row[4], at)
                 sessions[session_id][0] = at
             elif kind == "directive.created":
-                new[ID].append((stream, "directive", tail_of(stream), None, None))
+                new[ID].append(id_cells(position, stream, "directive"))
                 new[DIRECTIVE].append((position, stream, at, True, asked(text).input, None, None, None))
             elif kind == "session.created":
                 sessions[session_id] = [at, session_id, at, None, None]

@@ -33,17 +33,17 @@ DIRECTIVES = Projection("catalog", version=2, tables=(DIRECTIVE,))
 @DIRECTIVES.handler
 def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
     event = recorded.event
-    rows.append(
+    rows.insert(
         DIRECTIVE,
-        DirectiveRow(
-            position=recorded.position,
-            directive_id=event.directive_id,
-            created_at=recorded.at,
-            shadow=bool(event.shadow),
-            input=event.input,
-            context_refs=to_json_or_null(event.context_refs),
-            metadata=to_json_or_null(event.metadata),
-            persona=persona_named(event.metadata),
+        (
+            recorded.position,
+            event.directive_id,
+            recorded.at,
+            bool(event.shadow),
+            event.input,
+            to_json_or_null(event.context_refs),
+            to_json_or_null(event.metadata),
+            persona_named(event.metadata),
         ),
     )
 

@@ -180,7 +180,7 @@ class SpendRow(msgspec.Struct, gc=False):
     unpriced_calls: int = 0
 
 
-CURRENT = Table("fleet_now", CurrentCountsRow, key=("row",), cached=True)
+CURRENT = Table("fleet_now", CurrentCountsRow, key=("row",))
 OPEN = Table("fleet_open", OpenRunRow, key=("run_id",), indexes=(("waiting", "queued_at"),), cached=True)
 PENDING = Table("fleet_pending", WaitingSessionRow, key=("session_id",))
 PROVIDER = Table("fleet_provider", ProviderCountsRow, key=("provider",))
@@ -520,10 +520,8 @@ def _count_time(rows: Rows, kind: str, provider: str, milliseconds: int) -> None
 
 
 def _current(rows: Rows) -> CurrentCountsRow:
-    """Return the row of current counts, marked as changed."""
-    row = rows.get(CURRENT, ONLY_ROW) or CurrentCountsRow(ONLY_ROW)
-    rows.put(CURRENT, row)
-    return row
+    """Return what this page adds to the current counts."""
+    return rows.tally(CURRENT, ONLY_ROW)
 
 
 def _hour(rows: Rows, recorded: Recorded[Event]) -> HourCountsRow:

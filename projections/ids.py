@@ -23,7 +23,7 @@ from athena_core.domain.token import TokenCreated
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.domain.workflow_run import WorkflowApprovalRequested, WorkflowRunCreated
 from athena_core.domain.workspace import WorkspaceCreated
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope
 from projections.engine.cursor import id_from
@@ -53,25 +53,32 @@ FOUND_MAX = 10
 """Number of ids that an answer holds."""
 LOOKED_AT_MAX = 1_000
 """Number of ids that are compared with the scope of a caller."""
-TAIL_CHARS = 16
-"""Number of last characters that the index holds."""
+TAIL_CHARS = 6
+"""Number of last characters that the index holds: few ids share them, and a shorter part is not searched for."""
+BUCKET_BITS = 13
+"""A bucket has the ids of 8,192 positions. In an index of tails alone, each new id would change another page."""
 
 
 class IdRow(msgspec.Struct, gc=False):
-    """An id. ``tail`` has its last characters in reverse order. ``run_id`` is set if it belongs to a run."""
+    """An id. ``tail`` has its last characters. ``run_id`` is set if it belongs to a run."""
 
     id: str
     kind: RecordKind
+    bucket: int
     tail: str
     session_id: str | None = None
     run_id: str | None = None
 
 
-ID = Table("record_id", IdRow, key=("id",), indexes=(("tail",),))
-IDS = Projection("ids", version=4, tables=(ID,))
+ID = Table("record_id", IdRow, key=("id",), indexes=(("bucket", "tail"),))
+IDS = Projection("ids", version=5, tables=(ID,))
 
 SELECT_BY_BEGINNING = f"{ID.all} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
-SELECT_BY_END = f"{ID.all} WHERE tail >= ? AND tail < ? ORDER BY tail LIMIT ?"
+SELECT_BY_END = (
+    "WITH RECURSIVE bucket(n) AS"
+    " (SELECT 0 UNION ALL SELECT n + 1 FROM bucket WHERE n < (SELECT max(bucket) FROM record_id))"
+    f" SELECT {', '.join(ID.columns)} FROM bucket CROSS JOIN record_id WHERE bucket = n AND tail = ? LIMIT ?"
+)
 
 SOURCES: dict[type[Event], tuple[RecordKind, str]] = {
     DeadLetterAdded: ("dead-letter", "id"),
@@ -93,7 +100,7 @@ SOURCES: dict[type[Event], tuple[RecordKind, str]] = {
 def _record_created(rows: Rows, recorded: Recorded[Any]) -> None:
     kind, field = SOURCES[type(recorded.event)]
     record_id = getattr(recorded.event, field)
-    rows.put(ID, IdRow(record_id, kind, tail_of(record_id)))
+    rows.put(ID, IdRow(*id_cells(recorded.position, record_id, kind)))
 
 
 for created in SOURCES:
@@ -103,13 +110,13 @@ for created in SOURCES:
 @IDS.handler
 def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
     directive_id = recorded.event.directive_id
-    rows.extend(ID, ((directive_id, "directive", tail_of(directive_id), None, None),))
+    rows.insert(ID, id_cells(recorded.position, directive_id, "directive"))
 
 
 @IDS.handler
 def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
     ask_id = id_from("ask", recorded)
-    rows.put(ID, IdRow(ask_id, "ask", tail_of(ask_id)))
+    rows.put(ID, IdRow(*id_cells(recorded.position, ask_id, "ask")))
 
 
 @IDS.handler
@@ -117,24 +124,24 @@ def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> Non
     """Add a run with its first event."""
     if recorded.version == 1:
         run_id = recorded.stream
-        rows.extend(ID, ((run_id, "run", tail_of(run_id), recorded.event.session_id, run_id),))
+        rows.insert(ID, id_cells(recorded.position, run_id, "run", recorded.event.session_id, run_id))
 
 
 @IDS.handler
 def workflow_run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
-    rows.put(ID, IdRow(recorded.stream, "workflow-run", tail_of(recorded.stream)))
+    rows.put(ID, IdRow(*id_cells(recorded.position, recorded.stream, "workflow-run")))
 
 
 @IDS.handler
 def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
     evidence_id = recorded.event.evidence_id
-    rows.put(ID, IdRow(evidence_id, "evidence", tail_of(evidence_id), recorded.session_id, recorded.stream))
+    rows.put(ID, IdRow(*id_cells(recorded.position, evidence_id, "evidence", recorded.session_id, recorded.stream)))
 
 
 @IDS.handler
 def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
     ask_id = recorded.event.ask_id
-    rows.put(ID, IdRow(ask_id, "ask", tail_of(ask_id), recorded.session_id, recorded.stream))
+    rows.put(ID, IdRow(*id_cells(recorded.position, ask_id, "ask", recorded.session_id, recorded.stream)))
 
 
 @IDS.handler
@@ -147,9 +154,11 @@ def memory_forgotten(rows: Rows, recorded: Recorded[MemoryForgotten]) -> None:
     rows.delete(ID, recorded.event.entry_id)
 
 
-def tail_of(record_id: str) -> str:
-    """Return the last characters of an id in reverse order."""
-    return record_id[: -TAIL_CHARS - 1 : -1]
+def id_cells(
+    position: Position, record_id: str, kind: RecordKind, session_id: str | None = None, run_id: str | None = None
+) -> tuple[Any, ...]:
+    """Return the columns of an id, by the position of the event that created the record."""
+    return record_id, kind, position >> BUCKET_BITS, record_id[-TAIL_CHARS:], session_id, run_id
 
 
 class FoundId(Value):
@@ -182,15 +191,13 @@ def find_ids(connection: Connection, part: str, scope: Scope | None = None) -> F
 
 
 def _matching(connection: Connection, part: str, limit: int) -> Iterator[IdRow]:
-    """Yield the rows of the ranges of both indexes. The ids of one range are in order."""
+    """Yield the rows that both indexes find, those of one in order."""
     head, underscore, rest = part.rpartition("_")
     for text in dict.fromkeys((part, head + underscore + rest.upper())):
         yield from map(ID.load, connection.execute(SELECT_BY_BEGINNING, (text, _after(text), limit)))
-        tail = tail_of(text)
-        for values in connection.execute(SELECT_BY_END, (tail, _after(tail), limit)):
-            row = ID.load(values)
-            if row.id.endswith(text):
-                yield row
+        found = map(ID.load, connection.execute(SELECT_BY_END, (text[-TAIL_CHARS:], LOOKED_AT_MAX)))
+        ending = sorted((row for row in found if row.id.endswith(text)), key=lambda row: row.id[::-1])
+        yield from ending[:limit]
 
 
 def _after(text: str) -> Cell:

@@ -144,6 +144,8 @@ LIMITS = Table("run_limits", LimitsRow, key=("row",))
 HALT = Table("run_halt", HaltRow, key=("row",))
 RUNS = Projection("runs", version=15, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
 CANCELLED = "the run was cancelled"
+ESTIMATED = '"estimated":true}'
+"""The end of the JSON of an estimated usage."""
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
 
@@ -235,11 +237,11 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
         row.output_position, row.partial = recorded.position, event.partial
         row.output_preview = None if content is None else preview(content, PREVIEW_CHARS)
         row.output_chars = None if content is None else len(content)
-        rows.append(OUTPUT, RunOutputRow(recorded.position, run_id=row.run_id, text=content))
+        rows.insert(OUTPUT, (recorded.position, row.run_id, content))
     elif row.input_position is None:
         row.input_position = recorded.position
         row.input_preview = None if content is None else preview(content, PREVIEW_CHARS)
-        rows.append(INPUT, RunInputRow(recorded.position, row.run_id))
+        rows.insert(INPUT, (recorded.position, row.run_id))
 
 
 @RUNS.handler
@@ -247,8 +249,11 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     """Add up usage and cost over the model calls of a run."""
     event = recorded.event
     row = rows.change(RUN, recorded.stream)
-    before = RunUsage() if row.usage is None else msgspec.json.decode(row.usage, type=RunUsage)
-    row.usage = _usage(before.plus(event.usage), estimated=before.estimated or event.estimated)
+    if row.usage is None:
+        row.usage = _usage(event.usage, estimated=event.estimated)
+    else:
+        before = msgspec.json.decode(row.usage, type=RunUsage)
+        row.usage = _usage(before.plus(event.usage), estimated=before.estimated or event.estimated)
     if event.cost_micro_usd is not None:
         row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
 
@@ -322,8 +327,8 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     if event.verification_failures:
         row.verification_failures = to_json(event.verification_failures)
     if event.usage is not None:
-        before = RunUsage() if row.usage is None else msgspec.json.decode(row.usage, type=RunUsage)
-        row.usage = _usage(event.usage, estimated=before.estimated)
+        estimated = row.usage is not None and row.usage.endswith(ESTIMATED)
+        row.usage = _usage(event.usage, estimated=estimated)
 
 
 @RUNS.handler
@@ -463,7 +468,7 @@ def _row(
 
 
 def _usage(usage: Usage, *, estimated: bool | None) -> str:
-    return to_json(RunUsage(**asdict(usage), estimated=estimated or None))
+    return to_json(RunUsage(**asdict(usage), estimated=True) if estimated else usage)
 
 
 def _finish(rows: Rows, recorded: Recorded[Event], status: RunStatus) -> RunRow:

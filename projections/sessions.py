@@ -181,8 +181,9 @@ def memory_recalled(rows: Rows, recorded: Recorded[MemoryRecalled]) -> None:
 @SESSIONS.handler
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
     event = recorded.event
-    remarks = " ".join(name for name in REMARKS if getattr(event, name))
-    _append(rows, recorded, event.role, event.kind, event.content, remarks or None)
+    noted = event.sanitized or event.truncated or event.changed or event.interrupted
+    remarks = " ".join(name for name in REMARKS if getattr(event, name)) if noted else None
+    _append(rows, recorded, event.role, event.kind, event.content, remarks)
 
 
 @SESSIONS.handler
@@ -251,25 +252,28 @@ def _append(
     remarks: str | None,
 ) -> None:
     event = recorded.event
-    failed = event.is_error if isinstance(event, TranscriptAppended) else event.refused is not None or None
-    rows.append(
+    if isinstance(event, TranscriptAppended):
+        unknown_name, failed, partial = None, event.is_error, event.partial
+    else:
+        unknown_name, failed, partial = event.unknown_name, event.refused is not None or None, None
+    rows.insert(
         ENTRY,
-        TranscriptEntryRow(
-            position=recorded.position,
-            mark=recorded.mark,
-            session_id=rows.need(SESSION_RUN, recorded.stream).session_id,
-            run_id=recorded.stream,
-            role=role,
-            kind=kind,
-            content=content,
-            redacted=False,
-            tool_call_id=event.tool_call_id,
-            tool_name=event.tool_name,
-            unknown_name=event.unknown_name if isinstance(event, ToolCalled) else None,
-            is_error=failed,
-            remarks=remarks,
-            created_at=recorded.at,
-            partial=event.partial if isinstance(event, TranscriptAppended) else None,
+        (
+            recorded.position,
+            recorded.mark,
+            rows.need(SESSION_RUN, recorded.stream).session_id,
+            recorded.stream,
+            role,
+            kind,
+            content,
+            False,
+            event.tool_call_id,
+            event.tool_name,
+            unknown_name,
+            failed,
+            remarks,
+            recorded.at,
+            partial,
         ),
     )
 

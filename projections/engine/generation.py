@@ -48,15 +48,26 @@ _to_cell = msgspec.msgpack.Encoder().encode
 _from_cell = msgspec.msgpack.Decoder(dict[str, ProjectionCheckpoint]).decode
 
 
-def create(connection: Connection, projections: Iterable[Projection], log_id: str, created_at: int) -> None:
-    """Create the empty tables of a generation."""
+def create(
+    connection: Connection, projections: Iterable[Projection], log_id: str, created_at: int, *, indexed: bool = True
+) -> None:
+    """Create the empty tables of a generation, with or without their indexes."""
     checkpoints = {projection.name: ProjectionCheckpoint(projection.version) for projection in projections}
     with connection.transaction():
         connection.execute(CREATE)
         connection.execute(INSERT_GENERATION, (log_id, created_at, _to_cell(checkpoints)))
         for projection in projections:
             for table in projection.tables:
-                for statement in table.create:
+                for statement in table.create if indexed else table.create[:1]:
+                    connection.execute(statement)
+
+
+def index(connection: Connection, projections: Iterable[Projection]) -> None:
+    """Create the indexes of filled tables. Sorting all keys at once is cheaper than to insert each in its place."""
+    for projection in projections:
+        with connection.transaction():
+            for table in projection.tables:
+                for statement in table.create[1:]:
                     connection.execute(statement)
 
 

@@ -124,7 +124,11 @@ def _create(
     options = "STRICT" if whole_number else "STRICT, WITHOUT ROWID"
     return (
         f"CREATE TABLE {name} ({', '.join(lines)}) {options}",
-        *(f"CREATE INDEX {name}_by_{'_'.join(index)} ON {name} ({', '.join(index)})" for index in indexes),
+        *(
+            f"CREATE INDEX {name}_by_{'_'.join(index)} ON {name} ({', '.join(index)})"
+            + (f" WHERE {index[0]} IS NOT NULL" if _stored(fields[index[0]])[1] else "")
+            for index in indexes
+        ),
     )
 
 
@@ -169,6 +173,7 @@ class Rows:
         where = key if len(key) > 1 else key[0]
         row: R | None = known.get(where, UNKNOWN)
         if row is UNKNOWN:
+            self._insert(table)
             row = known[where] = table.one(self._connection, *key)
         return row
 
@@ -215,9 +220,20 @@ class Rows:
         buffer.changes[key] = INSERT if key not in buffer.changes else UPSERT
         buffer.rows[key] = row
 
+    def insert(self, table: Table[Any], cells: Sequence[Cell]) -> None:
+        """Write a row, given as cells, whose key no row had before. Cheap if no later event of the page reads it."""
+        self._buffers[table].cells.append(cells)
+
     def extend(self, table: Table[Any], cells: Iterable[Sequence[Cell]]) -> None:
-        """Write many rows with new keys, given as cells. No later event may read them."""
+        """Write many rows like ``insert``."""
         self._buffers[table].cells += cells
+
+    def _insert(self, table: Table[Any]) -> None:
+        """Write the cells of new rows."""
+        buffer = self._buffers[table]
+        if buffer.cells:
+            self._connection.executemany(table.insert, buffer.cells)
+            buffer.cells = []
 
     def delete(self, table: Table[Any], *key: Cell) -> None:
         """Delete the row with this key, if it exists."""
@@ -242,9 +258,7 @@ class Rows:
         """Write the changes. Afterwards the buffer holds only the stored rows of cached tables."""
         many, astuple = self._connection.executemany, msgspec.structs.astuple
         for table, buffer in self._buffers.items():
-            if buffer.cells:
-                many(table.insert, buffer.cells)
-                buffer.cells = []
+            self._insert(table)
             if buffer.tallies:
                 many(table.add, list(map(astuple, buffer.tallies.values())))
                 buffer.tallies = {}

@@ -96,11 +96,12 @@ def rebuild(views: Views) -> Generator[ReplayProgress, None, None]:
         handed_over = False
         connection = generations.write(name, builder)
         try:
-            generation.create(connection, views.projections, log.log_id, views.clock.now())
+            generation.create(connection, views.projections, log.log_id, views.clock.now(), indexed=False)
             projector = Projector(connection, views.projections, log, views.decode, views.clock)
             stopwatch = _Stopwatch(views, log)
             yield from stopwatch.follow(projector, None)
             _refuse_poisoned(projector)
+            generation.index(connection, views.projections)
             updater_lock = generations.updater_lock()
             try:
                 if updater_lock.acquire():
@@ -128,7 +129,7 @@ def rehearse(
     """Replay to a position (default: the head) without serving the result. Ends with its digests."""
     with _building(views) as (log, builder), views.generations.scratch(builder) as connection:
         projections = _chosen(views, names)
-        generation.create(connection, projections, log.log_id, views.clock.now())
+        generation.create(connection, projections, log.log_id, views.clock.now(), indexed=False)
         projector = Projector(connection, projections, log, views.decode, views.clock)
         stopwatch = _Stopwatch(views, log)
         yield from stopwatch.follow(projector, log.head() if to is None else to)
@@ -195,7 +196,7 @@ def _replayed(
     """Return the digests of a replay, each projection at its own position (a stopped one is behind)."""
     replayed: dict[str, ProjectionDigest] = {}
     with views.generations.scratch(builder) as connection:
-        generation.create(connection, projections, log.log_id, views.clock.now())
+        generation.create(connection, projections, log.log_id, views.clock.now(), indexed=False)
         for position in sorted(set(positions.values())):
             due = [projection for projection in projections if positions[projection.name] >= position]
             projector = Projector(connection, due, log, views.decode, views.clock)

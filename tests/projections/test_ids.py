@@ -8,7 +8,7 @@ from athena_core.clock import CountingIds
 from athena_core.domain.memory import MemoryForgotten, MemoryRecorded
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.values import Scope
-from projections.ids import FOUND_MAX, LOOKED_AT_MAX, SELECT_BY_BEGINNING, SELECT_BY_END, find_ids
+from projections.ids import BUCKET_BITS, FOUND_MAX, ID, SELECT_BY_BEGINNING, SELECT_BY_END, find_ids, id_cells
 from tests.projections.history import History
 from tests.projections.support import shown
 from tests.support.workflow_graphs import definition
@@ -93,6 +93,16 @@ def test_an_answer_has_at_most_ten_ids(tmp_path: Path) -> None:
     assert len(found(tmp_path, history, f"run_{ULID[:8]}")) == FOUND_MAX
 
 
+def test_ids_of_every_bucket_are_found_by_their_ends_in_order(tmp_path: Path) -> None:
+    connection = shown(tmp_path, History())
+    sharing = [f"run_{letter}{ULID}" for letter in "CAB"]
+    for bucket, run_id in enumerate(sharing):
+        cells = id_cells(bucket << BUCKET_BITS, run_id, "run")
+        with connection.transaction():
+            connection.executemany(ID.insert, [cells, id_cells(bucket << BUCKET_BITS, f"x{bucket}_{ULID[-6:]}", "run")])
+    assert [one.id for one in find_ids(connection, ULID).items] == sorted(sharing)
+
+
 def test_ids_beyond_a_scope_are_not_found(tmp_path: Path) -> None:
     history = History()
     create_run(history, f"run_{ULID}", "mine")
@@ -114,10 +124,13 @@ def test_an_ask_of_a_run_is_found_within_the_scope_of_the_run(tmp_path: Path) ->
             assert [one.kind for one in find_ids(connection, part, scope).items] == ["ask"] * count
 
 
-@pytest.mark.parametrize("statement", [SELECT_BY_BEGINNING, SELECT_BY_END])
-def test_a_million_ids_are_not_scanned(tmp_path: Path, engine: str, statement: str) -> None:
+@pytest.mark.parametrize(
+    ("statement", "values"), [(SELECT_BY_BEGINNING, ("run_01", "run_02", 9)), (SELECT_BY_END, ("000001", 9))]
+)
+def test_a_million_ids_are_not_scanned(
+    tmp_path: Path, engine: str, statement: str, values: tuple[str | int, ...]
+) -> None:
     connection = shown(tmp_path, History())
-    values = ("run_01", "run_02", LOOKED_AT_MAX)
     if engine == "postgres":
         list(connection.execute("SET enable_seqscan = off"))
         list(connection.execute("SET enable_bitmapscan = off"))

@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_a_table_is_derived_from_its_row_class() -> None:
     assert NOTE.create == (
         "CREATE TABLE note (shelf TEXT NOT NULL, number INTEGER NOT NULL, text TEXT, done INTEGER NOT NULL,"
         " PRIMARY KEY (shelf, number)) STRICT, WITHOUT ROWID",
-        "CREATE INDEX note_by_text_number ON note (text, number)",
+        "CREATE INDEX note_by_text_number ON note (text, number) WHERE text IS NOT NULL",
     )
     assert NOTE.upsert == (
         "INSERT INTO note (shelf, number, text, done) VALUES (?, ?, ?, ?)"
@@ -122,7 +123,9 @@ def test_a_needed_row_that_is_not_there_says_which(tmp_path: Path) -> None:
 
 KEYS = st.tuples(st.sampled_from("ab"), st.integers(0, 2))
 STEPS = st.tuples(
-    st.sampled_from(["put", "append", "delete", "edit", "change", "get", "flush", "roll back"]), KEYS, st.integers(0, 5)
+    st.sampled_from(["put", "append", "insert", "delete", "edit", "change", "get", "flush", "roll back"]),
+    KEYS,
+    st.integers(0, 5),
 )
 
 
@@ -133,14 +136,21 @@ def test_the_buffer_behaves_like_a_dictionary(
 ) -> None:
     connection = SqliteViewConnection(apsw.Connection(":memory:"))
     connection.execute(table.create[0])
+    connection.execute("BEGIN")
     buffers = Buffers()
     rows = Rows(connection, buffers)
     model: dict[tuple[str, int], Note] = {}
     stored: dict[tuple[str, int], Note] = {}
+    numbers = count()
     for step, key, value in steps:
         if step == "put" or (step == "append" and key not in model):
             model[key] = Note(*key, str(value), value % 2 == 0)
             (rows.put if step == "put" else rows.append)(table, Note(*key, str(value), value % 2 == 0))
+        elif step == "insert":
+            new = ("new", next(numbers))
+            model[new] = Note(*new, str(value), value % 2 == 0)
+            rows.insert(table, (*new, str(value), value % 2 == 0))
+            assert value % 2 or rows.get(table, *new) == model[new]
         elif step == "delete":
             model.pop(key, None)
             rows.delete(table, *key)
@@ -158,8 +168,12 @@ def test_the_buffer_behaves_like_a_dictionary(
             assert rows.get(table, *key) == model.get(key)
         elif step == "flush":
             rows.flush()
+            connection.execute("COMMIT")
+            connection.execute("BEGIN")
             rows, stored = Rows(connection, buffers), copy.deepcopy(model)
         elif step == "roll back":
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN")
             buffers.clear()
             rows, model = Rows(connection, buffers), copy.deepcopy(stored)
     rows.flush()
