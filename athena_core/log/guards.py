@@ -38,8 +38,7 @@ class Guards:
 
     def apply(self, guard: Guard) -> Guard | None:
         """Apply one change. Return it with the resulting value, or None if nothing changed."""
-        kind, key = guard.kind, guard.key
-        rows = self._kinds.get(kind)
+        kind, key, rows = guard.kind, guard.key, self._kinds.get(guard.kind)
         if rows is None:
             rows = self._kinds[kind] = {}
             self._views[kind], self._words[kind] = MappingProxyType(rows), {}

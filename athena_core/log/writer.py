@@ -29,6 +29,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, overload
 
 from athena_core.clock import Clock, Ids
@@ -137,7 +138,7 @@ class Log:
         self._fatal = fatal
         self.recent = RecentRows()
         self._queue: deque[Submission] = deque()
-        self._ready = threading.Event()
+        self._ready: SimpleQueue[None] = SimpleQueue()
         self.subscriber: CommitSubscriber | None = None
         self.commits = 0
         """The number of started commits. A tail that has seen all of them may read the database."""
@@ -203,7 +204,7 @@ class Log:
         if self._stopping:
             return
         self._stopping = True
-        self._ready.set()
+        self._ready.put(None)
         self._closed.set()
         for thread in (self._writer, self._watcher):
             if thread.is_alive():
@@ -276,8 +277,8 @@ class Log:
         if len(self._queue) >= QUEUE_TRANSACTIONS_MAX or self._stopping:
             raise Overloaded("too many transactions are waiting for the log")
         self._queue.append(job)
-        if not self._ready.is_set():  # the writer clears it before it reads the queue
-            self._ready.set()
+        if self._ready.empty():  # the writer empties it before it reads the queue
+            self._ready.put(None)
 
     # The writer's thread
 
@@ -292,14 +293,17 @@ class Log:
 
     def _serve(self) -> None:
         while True:
-            idle = not self._ready.wait(PROBE_SECONDS if self.store.wal_pages or self._refusal else IDLE_PROBE_SECONDS)
-            self._ready.clear()
+            try:
+                self._ready.get(timeout=PROBE_SECONDS if self.store.wal_pages or self._refusal else IDLE_PROBE_SECONDS)
+                idle = False
+            except Empty:
+                idle = True
             if self._queue:
                 while self._queue and self._failed is None:
                     self.commit_waiting()
                     self._checkpoint(idle=False)
             elif not self._stopping:
-                self._checkpoint(idle=True)
+                self._checkpoint(idle=idle)
                 if idle or self._refusal is not None:
                     self.probe()
             if self._failed is not None or (self._stopping and not self._queue):
@@ -340,8 +344,7 @@ class Log:
                 results = [(job, Overloaded(UNDONE)) for job, _ in results]
             else:
                 self._publish(batch)
-                if not batch.erase:  # else the rows may contain text that it erased
-                    rows = batch.rows
+                rows = () if batch.erase else batch.rows  # they may contain text that it erased
         finally:
             self._locking_since = None
         resolve(results, self.subscriber, CommitNotice(self.commits, self._state.head.position, rows))
@@ -377,18 +380,20 @@ class Log:
         """Run the waiting transactions in turn, until the batch is full."""
         self._state.catch_up()
         if self.store.remote:
-            waiting = tuple(self._queue)[:BATCH_EVENTS_MAX]
-            self.store.expect([job.key.hash for job in waiting if job.key is not None])
+            self.store.expect([job.key.hash for job in tuple(self._queue)[:BATCH_EVENTS_MAX] if job.key is not None])
         stamp = self.store.key_stamp()
         newest = self.store.newest_key() if stamp is None else 0
         batch = WriteBatch(self._state, self.store, self._ids, self._key_clock.look(stamp, newest), self._key_ms)
+        now = arrived = 0
         while not batch.full:
+            # Transactions that wait were submitted before the clock is read, so one reading serves them all.
+            arrived, now = (arrived - 1, now) if arrived else (max(len(self._queue) - 1, 0), self._clock.now())
             try:
                 job = self._queue.popleft()
             except IndexError:  # the watcher also takes from the queue
                 break
             try:
-                result: SubmissionResult = batch.run(job, self._clock.now())
+                result: SubmissionResult = batch.run(job, now)
             except Exception as error:
                 result = error
             results.append((job, result))
@@ -403,9 +408,8 @@ class Log:
         missing and no other process wrote, write the same rows again. Raise CommitUnknown if the database stays
         unreachable.
         """
-        store, until = self.store, self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
+        store, stored, until = self.store, False, self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
         self._locking_since = self._clock.monotonic()
-        stored = False
         while True:
             try:
                 with store.exclusive():
@@ -451,12 +455,11 @@ class Log:
         """Test whether writes work. An idle or unready server gets no write requests that would show it."""
         assert self._is_writer(), OTHER_THREAD
         store = self.store
-        size = IDLE_PROBE_BYTES if self._refusal is None else REHEARSAL_BYTES
         self._locking_since = self._clock.monotonic()
         try:
             with store.exclusive():
                 self._locking_since = None
-                store.rehearse(size)
+                store.rehearse(IDLE_PROBE_BYTES if self._refusal is None else REHEARSAL_BYTES)
                 if self._refusal is not None:
                     store.confirm()  # the commit may have waited for a standby
         except StoreMoved as moved:
@@ -526,8 +529,7 @@ class Log:
 
     def _stop(self, results: list[tuple[Submission, SubmissionResult]], error: BaseException) -> None:
         """End the process, because the outcome of a batch is unknown. Nothing is acknowledged from now on."""
-        unknown = OutcomeUnknown(UNKNOWN)
-        self._failed = unknown
+        self._failed = unknown = OutcomeUnknown(UNKNOWN)
         resolve([(job, unknown) for job, _ in results])
         self._refuse_waiting()
         self._fatal(f"the log cannot continue: {type(error).__name__}: {error}")

@@ -321,8 +321,8 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{TIME}::test_a_date_that_was_wrong_for_a_while_opens_no_day_and_closes_none[files-year]",
         (
             LOG,
-            "batch.run(job, self._clock.now())",
-            "batch.run(job, max(self._clock.now(), batch.recorded_at))",
+            "batch.run(job, now)",
+            "batch.run(job, max(now, batch.recorded_at))",
         ),
     ),
     of(

@@ -93,7 +93,7 @@ class SqliteStore(SqliteReads):
         """Open or create ``log.db`` in a state directory. Raise ConfigError if it cannot be used."""
         check_library()
         check_directory(directory)
-        self.path = directory / "log.db"
+        self.path, self._directory = directory / "log.db", str(directory)
         self.anchor = directory / "log.anchor"
         self._turnstile = ProcessLock(directory / "log.turnstile")
         self._lock = ProcessLock(directory / "log.lock")
@@ -185,7 +185,7 @@ class SqliteStore(SqliteReads):
 
     def _check_writable(self) -> None:
         """Raise ReadOnlyError if the state directory is read-only, because a commit could fail half-way there."""
-        if not os.access(self.path.parent, os.W_OK):
+        if not os.access(self._directory, os.W_OK):
             raise apsw.ReadOnlyError("the state directory is read-only")
 
     def raise_format(self) -> None:

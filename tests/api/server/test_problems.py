@@ -178,7 +178,7 @@ async def until(condition: Callable[[], bool], what: Callable[[], object]) -> No
 
 async def stir(parts: ControlPlane) -> None:
     """Give every loop work."""
-    parts.log._ready.set()
+    parts.log._ready.put(None)
     for one in parts.reactors._reactors:
         parts.reactors.ask(one.name, KEY)
     parts.live.append("one", "run_1", 1, "a word")
