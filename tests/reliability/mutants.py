@@ -420,8 +420,8 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{SYSCALLS}::test_a_commit_in_doubt_ends_the_process_without_an_answer",
         (
             SQLITE,
-            "full: tuple[type[Exception], ...] = (apsw.FullError,)",
-            "full: tuple[type[Exception], ...] = (apsw.Error,)",
+            "full: tuple[type[Exception], ...] = (apsw.FullError, WalFull)",
+            "full: tuple[type[Exception], ...] = (apsw.Error, WalFull)",
         ),
     ),
     of(
@@ -758,7 +758,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a page is not cut in bytes",
         "tests/projections/engine/test_page.py::test_pages_cut_in_bytes_show_every_row_once_in_order",
-        ("projections/engine/page.py", "if self and len(self.json) >= bytes_max:", "if bytes_max < 0:"),
+        ("projections/engine/page.py", "if pieces and size >= bytes_max:", "if bytes_max < 0:"),
     ),
     of(
         "each map of a workflow run has the limit of items for itself",
