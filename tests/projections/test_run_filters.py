@@ -64,7 +64,8 @@ def stored(path: Path, rows: list[RunRow]) -> Connection:
             connection.execute(statement)
     for row in rows:
         row.answer = answer_of(row)
-        connection.execute(RUN.insert, msgspec.structs.astuple(row))
+    with connection.transaction():
+        connection.executemany(RUN.insert, map(msgspec.structs.astuple, rows))
     return connection
 
 
