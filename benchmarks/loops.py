@@ -373,8 +373,12 @@ class Folded:
             for row in rows
         ]
         many(ACTIVE.insert, active)
-        still = [fleet.OpenRunRow(row[1], row[2], row[6], row[7], False, row[4], row[4]) for row in rows]
+        still = [
+            fleet.OpenRunRow(row[1], row[2], row[6], row[7], False, row[4], row[4], unleased=not row[10])
+            for row in rows
+        ]
         many(fleet.OPEN.insert, list(map(astuple, still)))
+        self._connection.execute("UPDATE fleet_now SET unleased = ?", (sum(not row[10] for row in rows),))
         self._connection.execute("COMMIT")
 
 

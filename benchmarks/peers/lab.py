@@ -13,7 +13,7 @@ from benchmarks import load
 from benchmarks.load import WORDS
 from benchmarks.peers.program import Missing, Program
 from benchmarks.report import Section, number, spread
-from benchmarks.scenarios import Bench
+from benchmarks.scenarios import BY_THREAD, Bench
 from benchmarks.server import Server, answer_of, free_port
 from tests.support.postgres import as_somebody, binaries
 
@@ -147,6 +147,8 @@ def succeeded(result: load.Result, seconds: float, things: int = 1) -> dict[str,
     asked = result.rate * seconds
     figures["rate"] = max(asked - errors, 0) / seconds * things
     figures["cpu_us"] = result.cpu_us / things
+    for name in BY_THREAD:
+        del figures[name]
     return figures | ({"failed": errors / max(asked, 1)} if errors else {})
 
 
