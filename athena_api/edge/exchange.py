@@ -287,7 +287,8 @@ class HttpExchange:
                 head = lines_of([(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length)])
                 self.respond(500, head, BROKEN)
         tasks.discard(self._task)
-        self._task = None  # a task and its exchange would keep each other alive
+        self._task = None
+        del self.scope[RESPOND]  # like the task, it and this exchange would keep each other alive
 
     # The body of the request
 

@@ -1,6 +1,7 @@
 """The protocol: what it sends, when a request starts, and the same framing as uvicorn's for any bytes."""
 
 import asyncio
+import gc
 import logging
 import re
 from collections.abc import Iterable, Iterator
@@ -101,6 +102,20 @@ async def test_a_request_starts_once_the_client_reads_its_answers() -> None:
     protocol.resume_writing()
     await turns()
     assert line.written == AT_ONCE * 2
+
+
+async def test_an_answered_request_leaves_nothing_for_the_garbage_collector() -> None:
+    protocol = connected(Application(at_once), Line())
+    protocol.data_received(GET)
+    await turns()
+    gc.collect()
+    gc.disable()
+    try:
+        protocol.data_received(GET * 3)
+        await turns()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 async def test_bytes_that_arrive_make_the_head_of_the_log_unknown() -> None:
@@ -253,7 +268,7 @@ def test_known_streams_have_the_framing_of_uvicorn(data: bytes, size: int) -> No
 
 
 @pytest.mark.heavy
-@settings(max_examples=sized(2_000, 20_000, 200_000), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sized(300, 5_000, 200_000), deadline=None, suppress_health_check=list(HealthCheck))
 @example(ByteStream(GET + GET, (3,)))
 @given(byte_streams())
 def test_any_stream_has_the_framing_of_uvicorn(stream: ByteStream) -> None:
