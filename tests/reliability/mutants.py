@@ -222,8 +222,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/core/services/execution/test_live_text.py::test_a_settled_run_is_reported_once_after_its_text",
         (
             "athena_core/services/execution/live_text.py",
-            "                    subscriber.settle(run_id)\n",
-            "                    pass\n",
+            "                subscriber.settle(run_id)\n",
+            "                pass\n",
         ),
     ),
     of(
