@@ -24,6 +24,7 @@ PIPELINED_MAX = 16
 FRAMED = frozenset((b"content-length", b"transfer-encoding"))
 NO_BODY = frozenset((204, 304))
 TAKEN_BYTES_MIN = 16 << 10  # bytes that a slow client must read within the send timeout
+COPIED_BYTES_MAX = 64 << 10  # copying a longer body takes longer than a write of two pieces
 BROKEN = b"Internal Server Error"
 
 _log = logging.getLogger("uvicorn.error")
@@ -82,7 +83,9 @@ class AnswerChannel:
         cache = REVALIDATED_LINES if b"\r\netag: " in head else UNCACHED_LINES
         if b"\r\ncache-control: " in head:
             cache = CACHED_LINES
-        self._respond(status, b"%b%b%b" % (head, self._added, cache), body)
+        unread: asyncio.Event | None = self._respond(status, b"%b%b%b" % (head, self._added, cache), body)
+        if unread is not None:  # the caller holds a budget for the body until the client has read it
+            await unread.wait()
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer."""
@@ -329,11 +332,17 @@ class HttpExchange:
 
     # The answer
 
-    def respond(self, status: int, head: bytes, body: bytes) -> None:
-        """Send a whole answer in one write. ``head`` are lines, with the content length if there is a body."""
-        if not self.disconnected:
-            self._begin(status, head, body)
-            self._end()
+    def respond(self, status: int, head: bytes, body: bytes) -> asyncio.Event | None:
+        """Send a whole answer in one write. ``head`` are lines, with the content length if there is a body.
+
+        Return the event of a client that has yet to read most of it.
+        """
+        if self.disconnected:
+            return None
+        self._begin(status, head, body)
+        unread = self._connection.flow.drained
+        self._end()
+        return unread
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer. Raise RuntimeError for a message out of order or of a wrong length."""
@@ -372,8 +381,11 @@ class HttpExchange:
         self.started, self.expects_continue = True, False
         connection = self._connection
         close = b"" if self.keep_alive else b"connection: close\r\n"
-        pieces = (STATUS_LINE[status], connection.edge.default_lines, head, close, framing, b"\r\n", body)
-        connection.transport.write(b"".join(pieces))
+        whole = b"".join((STATUS_LINE[status], connection.edge.default_lines, head, close, framing, b"\r\n"))
+        if len(body) <= COPIED_BYTES_MAX:
+            connection.transport.write(whole + body)
+        else:
+            connection.transport.writelines((whole, body))
 
     def _end(self) -> None:
         self.complete = True

@@ -40,6 +40,7 @@ from athena_core.event import Meta
 from athena_core.log.sqlite.shortage import REMEDY, is_shortage
 from athena_core.system.watchdog import name_operation
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
+from projections.engine.page import INLINE_BYTES_MAX
 from projections.engine.views import at_least
 
 PIECE_BYTES = 64 << 10
@@ -134,6 +135,9 @@ class Endpoint:
             return
         del call, reply  # free memory: the data may be larger than its body
         try:
+            if held <= INLINE_BYTES_MAX:
+                await channel.respond(status, lines, body)
+                return
             await channel.send({"type": "http.response.start", "status": status, "headers": fields_of(lines)})
             await _send_pieces(channel.send, body)
         finally:

@@ -155,9 +155,8 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
                 ("feed",), lambda rows, log: _page(matches, after, call.limit, log, rows)
             )
         return Reply(data=data, position=head)
-    if matches == NO_FILTER and (kept := plane.feed.page(after, call.limit)) is not None:
-        body, head = kept
-        return Reply(data=body, position=head, content_type=JSON_TYPE)
+    if matches == NO_FILTER and (kept := plane.feed.page(after, call.limit, call.position)) is not None:
+        return Reply(data=kept, position=call.position, content_type=JSON_TYPE)
     page = feed.page(matches, after, call.limit, plane.reader, None, bytes_max=INLINE_BYTES_MAX)
     if page.scanned < page.head and len(page.rows) < call.limit:  # the page is too large to be read here
         data, head = await plane.scan(lambda log: _page(matches, after, call.limit, log, None), plane.large_reads)

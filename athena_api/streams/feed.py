@@ -117,17 +117,17 @@ class Feed:
         """Return a subscription. Raise CURSOR errors here, before the first byte is sent."""
         return FeedSubscription(self, self.start_of(after, last_event_id), matches, frames)
 
-    def page(self, after: Position, limit: int) -> tuple[bytes, Position] | None:
-        """Return a full page behind the head as the body of an answer, with the head; None if no segments hold it."""
-        head, until = self._reader.head(), after + limit
+    def page(self, after: Position, limit: int, head: Position) -> bytes | None:
+        """Return a full page behind the head as the body of an answer; None if no segments hold it."""
+        until = after + limit
         found = self.segments.find("item", after, until, head, build=limit >= SEGMENT_EVENTS // 2)
         if not found:
             return None
         cursor = found[-1].one(until - found[-1].after - 1)[ID]
-        pieces = [segment.cut(after, until) for segment in found]
+        pieces = [memoryview(segment.cut(after, until)) for segment in found]
         pieces[-1] = pieces[-1][:-1]  # without the last comma
         end = b'],"cursor":"%b","head":%d,"nextCursor":"%b"}}' % (cursor, head, cursor)
-        return b"".join((b'{"ok":true,"data":{"events":[', *pieces, end)), head
+        return b"".join((b'{"ok":true,"data":{"events":[', *pieces, end))
 
     def follow(self, form: Form) -> None:
         """Register a subscriber, and keep new frames from now on."""

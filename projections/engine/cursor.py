@@ -74,18 +74,16 @@ def resolve(cursor: Cursor, log: LogReader) -> Position:
     """Return the position of a cursor in this log. Raise CursorForeign or CursorAhead."""
     if cursor.log_id is not None and cursor.log_id != log.log_id:
         raise CursorForeign(f"The cursor belongs to another log. {START_ANEW}", {"position": cursor.position})
-    head = log.head()
-    if cursor.position > head:
+    row = None if cursor.mark is None else log.row(cursor.position)
+    if row is None and cursor.position > (head := log.head()):
         details = {"position": cursor.position, "head": head}
         raise CursorAhead(
             f"The cursor is beyond the head of this log. {START_ANEW}",
             details,
         )
-    if cursor.mark is not None:
-        row = log.row(cursor.position)
-        if row is None or row.chain[:MARK_BYTES] != cursor.mark:
-            raise CursorForeign(
-                f"The cursor belongs to another history of this log. {START_ANEW}",
-                {"position": cursor.position},
-            )
+    if cursor.mark is not None and (row is None or row.chain[:MARK_BYTES] != cursor.mark):
+        raise CursorForeign(
+            f"The cursor belongs to another history of this log. {START_ANEW}",
+            {"position": cursor.position},
+        )
     return cursor.position
