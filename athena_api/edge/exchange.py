@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from athena_api.edge.asgi import RESPOND, App, Message, Scope, Send
+from athena_api.edge.asgi import EXCHANGE, App, Message, Scope, Send
 from athena_api.edge.replies import CACHED, REVALIDATED, UNCACHED, with_cache_headers
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, UriTooLong
 from athena_core.statuses import PHRASES
@@ -56,15 +56,19 @@ class Channel(Protocol):
     async def send(self, message: Message) -> None:
         """Send a part of an answer."""
 
+    def push(self, content: bytes) -> bool:
+        """Send a part of a stream now. Return False if the client has to read first."""
+        return False
+
 
 class AnswerChannel:
     """The channel of one request. It adds the header fields that every answer has, and notes status and size."""
 
-    __slots__ = ("_added", "_respond", "_send", "size", "status")
+    __slots__ = ("_added", "_exchange", "_send", "size", "status")
 
     def __init__(self, scope: Scope, send: Send, added: bytes) -> None:
         """Add the lines ``added`` to the answer."""
-        self._respond = scope.get(RESPOND)
+        self._exchange: HttpExchange | None = scope.get(EXCHANGE)
         self._send = send
         self._added = added
         self.status = self.size = 0
@@ -75,7 +79,7 @@ class AnswerChannel:
 
     async def respond(self, status: int, head: bytes, body: bytes) -> None:
         """Send a whole answer, in one write if the request came over a connection of this server."""
-        if self._respond is None:
+        if self._exchange is None:
             await self.send({"type": "http.response.start", "status": status, "headers": fields_of(head)})
             await self.send({"type": "http.response.body", "body": body})
             return
@@ -83,9 +87,16 @@ class AnswerChannel:
         cache = REVALIDATED_LINES if b"\r\netag: " in head else UNCACHED_LINES
         if b"\r\ncache-control: " in head:
             cache = CACHED_LINES
-        unread: asyncio.Event | None = self._respond(status, b"%b%b%b" % (head, self._added, cache), body)
+        unread = self._exchange.respond(status, b"%b%b%b" % (head, self._added, cache), body)
         if unread is not None:  # the caller holds a budget for the body until the client has read it
             await unread.wait()
+
+    def push(self, content: bytes) -> bool:
+        """Send a part of a stream now. Return False if the client has to read first."""
+        if self._exchange is None or not self._exchange.push(content):
+            return False
+        self.size += len(content)
+        return True
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer."""
@@ -268,7 +279,7 @@ class HttpExchange:
 
     def start(self, app: App, loop: asyncio.AbstractEventLoop, tasks: set[Any]) -> None:
         """Call the application. ``tasks`` contains its task until it ends."""
-        self.scope[RESPOND] = self.respond
+        self.scope[EXCHANGE] = self
         self._task = loop.create_task(self._run(app, tasks))
         tasks.add(self._task)
 
@@ -368,6 +379,16 @@ class HttpExchange:
             connection.transport.write(body)
         if not more:
             self._end()
+
+    def push(self, content: bytes) -> bool:
+        """Send a chunk now. Return False if the client has to read first, or left."""
+        connection = self._connection
+        if not self._chunked or self.complete or self.disconnected or connection.flow.drained is not None:
+            return False
+        if connection.transport.is_closing():
+            return False
+        connection.transport.write(b"%x\r\n%b\r\n" % (len(content), content))
+        return True
 
     def _declare(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head of an answer whose body follows, in chunks unless its length is known."""

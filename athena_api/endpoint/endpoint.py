@@ -11,7 +11,7 @@ from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_api.edge.access_log import AccessLog
-from athena_api.edge.asgi import BODY_ERROR, RESPOND, Receive, Scope, Send
+from athena_api.edge.asgi import BODY_ERROR, EXCHANGE, Receive, Scope, Send
 from athena_api.edge.exchange import Channel, KnownHead, fields_of, lines_of
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
@@ -80,7 +80,7 @@ class Endpoint:
     async def answer(self, scope: Scope, receive: Receive, channel: Channel) -> None:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
-        if RESPOND not in scope:  # from inside of this process, so no bytes have arrived
+        if EXCHANGE not in scope:  # from inside of this process, so no bytes have arrived
             self.known_head.position = None
         match: RouteMatch | None = None
         stream: Subscription | Lines | None = None
@@ -127,7 +127,7 @@ class Endpoint:
                 return
             del call, headers, meta, reply  # free memory: a stream may be open for days, and there may be many
             scope["headers"].clear()
-            await plane.streams.serve(stream, receive, channel.send, identity, operation.id)
+            await plane.streams.serve(stream, receive, channel.send, identity, operation.id, channel.push)
             return
         lines = b"content-type: %b\r\ncontent-length: %d\r\n%b" % (kind.encode(), len(body), headers)
         if not held:

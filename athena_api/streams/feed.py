@@ -12,7 +12,7 @@ import msgspec
 
 from athena_api.streams.ring import EVENT_BYTES, FrameRing, RingPiece
 from athena_api.streams.segments import ID, SEGMENT_EVENTS, Form, Segment, Segments, cursor_at, rendered
-from athena_api.streams.sse import FrameNames, Subscription, frame
+from athena_api.streams.sse import CHUNK_BYTES_MAX, FrameNames, Subscription, frame
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
@@ -202,4 +202,17 @@ class FeedSubscription(Subscription):
 
     async def wait(self) -> None:
         """Wait until an event is recorded."""
-        await self._feed.ring.wait(self._position)
+        await self._feed.ring.wait(self._position, self._push)
+
+    def _push(self, piece: RingPiece) -> bool:
+        """Send a piece that follows the last event at once. Return False if the task has to take it."""
+        segment, wanted = piece.forms.get(self._frames), self._wanted
+        if segment is None or segment.after != self._position or self._hidden:
+            return False
+        content = segment.content
+        if wanted is not None:
+            content = b"".join([segment.one(index) for index, row in enumerate(piece.rows) if wanted(row)])
+        if not content or len(content) > CHUNK_BYTES_MAX or not self.push(content):
+            return False
+        self._position = piece.until
+        return True

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar
@@ -95,6 +96,9 @@ class Subscription(ABC):
 
     retry: bytes
     """The line that sets the browser's reconnection delay. It becomes part of the first frame."""
+
+    push: Callable[[bytes], bool] = staticmethod(lambda content: False)
+    """Sends frames at once, outside the task of the stream. Returns False if the client has to read first."""
 
     @abstractmethod
     def __enter__(self) -> Self:
@@ -200,6 +204,11 @@ class OpenStream(ClientWait):
         self.nap = Cancellation()
         self.quiet = 0
 
+    def push(self, push: Callable[[bytes], bool], content: bytes) -> bool:
+        """Send frames at once. Return False if the client has to read first."""
+        self.quiet = 0
+        return push(content)
+
     def count(self) -> None:
         """Count from now on. Raise StreamLimit or Overloaded."""
         self._streams.admit(self.who.subject)
@@ -254,10 +263,18 @@ class Streams:
         self._answers.release(self._answers.hold(CHUNK_BYTES_MAX))
 
     async def serve(
-        self, subscription: Subscription, receive: Receive, send: Send, who: Identity = LOCAL, operation: str = ""
+        self,
+        subscription: Subscription,
+        receive: Receive,
+        send: Send,
+        who: Identity = LOCAL,
+        operation: str = "",
+        push: Callable[[bytes], bool] | None = None,
     ) -> None:
         """Serve one subscriber until it disconnects, loses its permission, or the server drains."""
         with subscription, OpenStream(self, receive, who, operation) as stream:
+            if push is not None:
+                subscription.push = partial(stream.push, push)
             await self._pump(subscription, send, stream)
         with anyio.move_on_after(LAST_SEND_SECONDS):
             await send({"type": "http.response.body", "body": b""})

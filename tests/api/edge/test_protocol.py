@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from athena_api.edge.asgi import BODY_ERROR, RESPOND, Receive, Scope, Send
+from athena_api.edge.asgi import BODY_ERROR, EXCHANGE, Receive, Scope, Send
 from athena_api.edge.exchange import fields_of, lines_of
 from athena_api.edge.protocol import IDLE_SECONDS, HttpProtocol
 from tests.scale import sized
@@ -47,7 +47,7 @@ def connected(app: Any, line: Line, kind: type[Any] = HttpProtocol) -> Any:
 
 
 async def at_once(scope: Scope, receive: Receive, send: Send) -> None:
-    scope[RESPOND](200, HEAD % 2, b"ab")
+    scope[EXCHANGE].respond(200, HEAD % 2, b"ab")
 
 
 # One write
@@ -160,7 +160,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         body += message["body"]
         more = message["more_body"]
         if BODY_ERROR in scope:
-            scope[RESPOND](400, HEAD % 0, b"")
+            scope[EXCHANGE].respond(400, HEAD % 0, b"")
             return
     seen = repr((scope["method"], scope["path"], scope["raw_path"], scope["query_string"], scope["http_version"], body))
     text = seen.encode() + repr([field for field in scope["headers"] if field[0] != b"t"]).encode()
@@ -169,8 +169,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": text[:9], "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": True})
         await send({"type": "http.response.body", "body": text[9:]})
-    elif RESPOND in scope:
-        scope[RESPOND](200, HEAD % len(text), b"" if scope["method"] == "HEAD" else text)
+    elif EXCHANGE in scope:
+        scope[EXCHANGE].respond(200, HEAD % len(text), b"" if scope["method"] == "HEAD" else text)
     else:
         await send({"type": "http.response.start", "status": 200, "headers": fields_of(HEAD % len(text))})
         await send({"type": "http.response.body", "body": text})

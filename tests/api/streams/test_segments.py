@@ -1,7 +1,9 @@
 """Segments: their memory, and pages and streams that are cut from them beside the rows of the log."""
 
+import asyncio
 from collections.abc import Callable
 
+import anyio
 import pytest
 
 from athena_api.edge.replies import success
@@ -205,6 +207,32 @@ async def test_a_stream_whose_pages_are_large_takes_turns_until_it_has_caught_up
         more = [subscription.take()[1] for _ in range(4)]
     assert more[:2] == [True, True]
     parts.feed.leave("event")
+
+
+@pytest.mark.parametrize("takes", [True, False])
+async def test_a_new_event_is_pushed_without_a_turn_of_the_task(parts: ControlPlane, *, takes: bool) -> None:
+    pushed: list[bytes] = []
+
+    def push(content: bytes) -> bool:
+        pushed.append(content)
+        return takes
+
+    with anyio.fail_after(30), parts.feed.open(NO_FILTER, "latest", None) as subscription:
+        before = parts.reader.head()
+        subscription.take()
+        subscription.push = push
+        waiting = asyncio.create_task(subscription.wait())
+        await anyio.wait_all_tasks_blocked()
+        await fill(parts, 2)
+        while not pushed:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        expected = rendered("event", parts.reader.shown(before, 9), parts.reader)
+        assert pushed == [b"".join(expected)]
+        assert waiting.done() is not takes
+        assert b"".join(subscription.take()[0]) == (b"" if takes else b"".join(expected))
+        waiting.cancel()
 
 
 def test_a_segment_of_nothing_is_empty() -> None:
