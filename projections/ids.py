@@ -191,7 +191,7 @@ def find_ids(connection: Connection, part: str, scope: Scope | None = None) -> F
 
 
 def _matching(connection: Connection, part: str, limit: int) -> Iterator[IdRow]:
-    """Yield the rows that both indexes find, those of one in order."""
+    """Yield the rows that both indexes find; each index yields its rows in order."""
     head, underscore, rest = part.rpartition("_")
     for text in dict.fromkeys((part, head + underscore + rest.upper())):
         yield from map(ID.load, connection.execute(SELECT_BY_BEGINNING, (text, _after(text), limit)))
