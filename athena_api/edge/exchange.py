@@ -302,7 +302,7 @@ class HttpExchange:
                 self.respond(500, head, BROKEN)
         tasks.discard(self._task)
         self._task = None
-        del self.scope[RESPOND]  # like the task, it and this exchange would keep each other alive
+        del self.scope[EXCHANGE]  # like the task, it and this exchange would keep each other alive
 
     # The body of the request
 
