@@ -268,7 +268,8 @@ def test_known_streams_have_the_framing_of_uvicorn(data: bytes, size: int) -> No
 
 
 @pytest.mark.heavy
-@settings(max_examples=sized(300, 5_000, 200_000), deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(3_600)
+@settings(max_examples=sized(300, 2_000, 100_000), deadline=None, suppress_health_check=list(HealthCheck))
 @example(ByteStream(GET + GET, (3,)))
 @given(byte_streams())
 def test_any_stream_has_the_framing_of_uvicorn(stream: ByteStream) -> None:
