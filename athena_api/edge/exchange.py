@@ -47,7 +47,7 @@ def fields_of(lines: bytes) -> list[tuple[bytes, bytes]]:
 CACHED_LINES, REVALIDATED_LINES, UNCACHED_LINES = map(lines_of, (CACHED, REVALIDATED, UNCACHED))
 
 
-class Channel(Protocol):
+class AnswerPort(Protocol):
     """Takes the answer of a request, whole or as messages of ASGI."""
 
     async def respond(self, status: int, head: bytes, body: bytes) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from athena_api.edge.access_log import AccessLog
 from athena_api.edge.asgi import BODY_ERROR, EXCHANGE, Receive, Scope, Send
-from athena_api.edge.exchange import Channel, KnownHead, fields_of, lines_of
+from athena_api.edge.exchange import AnswerPort, KnownHead, fields_of, lines_of
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
 from athena_api.endpoint.operation import JSON_TYPE, PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
@@ -77,7 +77,7 @@ class Endpoint:
         self._input_rules = InputRules(plane.mask, settings.json_depth_max, settings.reason_chars_max)
         self._key_chars_max = settings.idempotency_key_chars_max
 
-    async def answer(self, scope: Scope, receive: Receive, channel: Channel) -> None:
+    async def answer(self, scope: Scope, receive: Receive, channel: AnswerPort) -> None:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
         if EXCHANGE not in scope:  # from inside of this process, so no bytes have arrived
@@ -115,19 +115,11 @@ class Endpoint:
             stream, kind = None, JSON_TYPE
             status, headers, body = self._refusal(scope, match, error, begun=begun)
         if stream is not None:
-            media = (b"content-type", kind.encode()) if isinstance(stream, Lines) else SSE
-            fields = [media, *STREAM_HEADERS, *fields_of(headers)]
-            await channel.send({"type": "http.response.start", "status": status, "headers": fields})
-            if head:
-                await channel.send({"type": "http.response.body", "body": b""})
-                return
-            if isinstance(stream, Lines):
-                failed = functools.partial(self._last_line, scope["athena.trace"])
-                await plane.streams.serve_lines(stream, receive, channel.send, identity, operation.id, failed)
-                return
+            fields = [(b"content-type", kind.encode()) if isinstance(stream, Lines) else SSE]
+            fields += STREAM_HEADERS + fields_of(headers)
             del call, headers, meta, reply  # free memory: a stream may be open for days, and there may be many
-            scope["headers"].clear()
-            await plane.streams.serve(stream, receive, channel.send, identity, operation.id, channel.push)
+            await channel.send({"type": "http.response.start", "status": status, "headers": fields})
+            await self._stream(stream, scope, receive, channel)
             return
         lines = b"content-type: %b\r\ncontent-length: %d\r\n%b" % (kind.encode(), len(body), headers)
         if not held:
@@ -142,6 +134,18 @@ class Endpoint:
             await _send_pieces(channel.send, body)
         finally:
             plane.answers_in_flight.release(held)
+
+    async def _stream(self, stream: Subscription | Lines, scope: Scope, receive: Receive, channel: AnswerPort) -> None:
+        """Send the body of a stream."""
+        streams, identity, operation = self._plane.streams, scope["athena.identity"], scope["athena.operation"].id
+        if scope["method"] == "HEAD":
+            await channel.send({"type": "http.response.body", "body": b""})
+        elif isinstance(stream, Lines):
+            failed = functools.partial(self._last_line, scope["athena.trace"])
+            await streams.serve_lines(stream, receive, channel.send, identity, operation, failed)
+        else:
+            scope["headers"].clear()
+            await streams.serve(stream, receive, channel.send, identity, operation, channel.push)
 
     def _refusal(
         self, scope: Scope, match: RouteMatch | None, error: Exception, *, begun: bool

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from athena_api.edge.asgi import Message, Scope
-from athena_api.edge.exchange import Channel, lines_of
+from athena_api.edge.exchange import AnswerPort, lines_of
 from athena_api.endpoint.endpoint import REPLAYED, Endpoint
 from athena_api.endpoint.operation import PREFIX
 from athena_api.plane import ControlPlane
@@ -99,7 +99,7 @@ class Dispatch:
         return exchange.decoded()
 
 
-class _Exchange(Channel):
+class _Exchange(AnswerPort):
     """The channel of one request: its body, and its answer as it arrives."""
 
     def __init__(self, body: bytes) -> None:

@@ -31,7 +31,7 @@ class PageTooLarge(Exception):
     """The page is too large to be read on the event loop."""
 
 
-class Setting(Generic[T]):
+class ContextBlock(Generic[T]):
     """A block in which a context variable has a value. It costs a third of a generator."""
 
     __slots__ = ("_token", "_value", "_variable")
@@ -46,9 +46,9 @@ class Setting(Generic[T]):
         self._variable.reset(self._token)
 
 
-def inline() -> Setting[bool]:
+def inline() -> ContextBlock[bool]:
     """Make ``fill_page`` raise PageTooLarge within the block, for a page over ``INLINE_BYTES_MAX``."""
-    return Setting(_inline, True)
+    return ContextBlock(_inline, True)
 
 
 class Page(Value, Generic[T]):

@@ -14,7 +14,7 @@ from athena_core.protocols import Connection, DatabaseDamaged, Decode, Generatio
 from athena_core.system.signal import Signal
 from projections.engine import generation
 from projections.engine.generation import ProjectionCheckpoint
-from projections.engine.page import Setting
+from projections.engine.page import ContextBlock
 from projections.engine.projection import Projection
 
 T = TypeVar("T")
@@ -27,12 +27,12 @@ DAMAGED = "{name} is damaged; another generation is being built beside it"
 _least: ContextVar[Position] = ContextVar("least", default=0)
 
 
-def at_least(position: Position) -> Setting[Position]:
+def at_least(position: Position) -> ContextBlock[Position]:
     """Make ``query`` raise NotCaughtUp below a position within the block, also in threads started by it.
 
     Before a thread opens the generation that the caller waited for, a new one that is still behind may replace it.
     """
-    return Setting(_least, position)
+    return ContextBlock(_least, position)
 
 
 class Views:
