@@ -136,13 +136,16 @@ class Caller:
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         return self._opened.inside.ask(method, path, body, x_athena_identity=self._name, **headers)
 
-    def get(self, path: str) -> Any:
-        """Return the data of a GET, once the views have caught up."""
+    def caught_up(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Return the answer once the views, which a new server may have to rebuild, have caught up."""
         for _ in soon():
-            answer = self.send("GET", path)
+            answer = self.send(method, path, body, **headers)
             if answer.status_code != 503 or answer.json()["error"]["code"] != "NOT_CAUGHT_UP":
                 break
-        return self._data(answer)
+        return answer
+
+    def get(self, path: str) -> Any:
+        return self._data(self.caught_up("GET", path))
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return self._data(self.send("POST", path, body or {}, **headers))
@@ -417,7 +420,7 @@ def test_asks_and_a_halt_continue_where_they_were(state: GoldenState, opened: Op
         assert (ada.get("/halt")["by"], ada.get("/halt")["reason"]) == ("olga", "the agent is wrong")
         assert ada.send("POST", "/runs", {"input": "hello"}).json()["error"]["code"] == "HALTED"
         (one,) = expected.keyed
-        again = ada.send(one["method"], one["path"], one["body"], idempotency_key=one["key"])
+        again = ada.caught_up(one["method"], one["path"], one["body"], idempotency_key=one["key"])
         assert (again.headers["idempotency-replayed"], again.json()["data"]["runId"]) == ("true", left["keyed"])
         waiting = {name: run_of(opened, name)["waiting"] for name in ("parked", "inLine", "later", "held")}
         assert waiting["parked"] == {"reason": "ask", "asks": [left["parkedAsk"]], "parked": True}
@@ -463,7 +466,7 @@ def test_tokens_and_sessions_continue_as_they_were(state: GoldenState, opened: O
         for name in ("revoked", "released", "superseded", "endedSession", "loggedOut"):
             assert asked(name) == ("", "AUTH_TOKEN_INVALID"), name
         (one,) = opened.expected.keyed
-        again = ada.send(one["method"], one["path"], one["body"], idempotency_key=one["key"])
+        again = ada.caught_up(one["method"], one["path"], one["body"], idempotency_key=one["key"])
         assert (again.headers["idempotency-replayed"], again.json()["data"]) == ("true", one["answer"])
         status = {name: ada.get(f"/tokens/{token_id}")["status"] for name, token_id in left.items()}
         assert status == dict.fromkeys(left, "revoked") | dict.fromkeys(("expired", "released"), "expired") | (
