@@ -80,8 +80,12 @@ KEY_BLOCK = (
     r"|(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{16,})*+)"  # without an end
 )
 OPENED = rf"{LABEL}(?:[^-]|-(?!----END )|-----END [A-Z0-9 ]{{0,60}}-{{0,4}}\Z)*+"
-MARKS = (*(shape.begins for shape in SECRET_PATTERNS), "eyJ", "PRIVATE KEY")
-"""A text with none of these, and with no ``@`` after a scheme, holds no secret with a shape."""
+MARKS = re.compile(  # by a rare character of each, because a text has few of them
+    "_(?:(?<=ath_|gh[pousr]_|npm_)|(?<=[sr]k_)(?:live|test)_|(?<=hf_)|(?<=github_)pat_)"
+    "|-(?:(?<=sk-)|(?<=xox[abeprs]-|pypi-)|(?<=glpat-))"
+    "|I(?:(?<=A[KS]I)A|(?<=AI)za)|J(?<=eyJ)|V(?<=PRIV)ATE KEY| (?<=[Bb]earer )"
+)
+"""A text with none of these prefixes, and with no ``@`` after a scheme, holds no secret with a shape."""
 
 
 def _nested(word: str, rest: str) -> str:
@@ -147,15 +151,13 @@ class Mask:
             self._compile()
 
     def _compile(self) -> None:
-        """Take the keys. The marks are replaced last, so that a pattern is never missing for what they find."""
+        """Take the keys. The keys in JSON are replaced last, so that a pattern is never missing for what they find."""
         learned = (form for secrets in self._learned.values() for secret in secrets for form in forms(secret))
         present = {key for key in (*self._given, *learned) if len(key) >= MIN_KEY_CHARS}
         in_order = sorted(present, key=lambda key: (-len(key), key))
         self._keys_in_bytes = tuple(key.encode() for key in in_order)
         self._keys = in_order
-        marks = (*(MARKS if self._shapes else ()), *in_order)
-        self._marks_in_json = tuple(msgspec.json.encode(mark)[1:-1].decode("latin-1") for mark in marks)
-        self._marks = marks
+        self._keys_in_json = [msgspec.json.encode(key)[1:-1].decode("latin-1") for key in in_order]
 
     def _secret(self, *, in_json: bool) -> re.Pattern[str]:
         """Return the pattern of all secrets. It is compiled at its first use, because that takes milliseconds."""
@@ -176,7 +178,7 @@ class Mask:
             dense = text.replace("\ufffd", "")
             if (hidden := self.hide(dense, lines=lines)) != dense:
                 return hidden
-        if not self._suspected(text, self._marks):
+        if not self._suspected(text, self._keys):
             return text[start:]
         return self._masked(text, start, len(text), lines=lines)[0]
 
@@ -222,17 +224,16 @@ class Mask:
     def suspects(self, raw: bytes) -> bool:
         """Return True if the bytes of a JSON text may hold a secret. Any escape counts as possible."""
         text = raw.decode("latin-1")
-        return self._suspected(text, self._marks_in_json) or "\\u" in text or "\\/" in text
+        return self._suspected(text, self._keys_in_json) or "\\u" in text or "\\/" in text
 
     def divide(self, text: str, start: int) -> tuple[str, int]:
         """Return the masked text from ``start`` that is safe to show, and the place where the undecided rest starts."""
         return self._masked(text, start, self._opening(text, start))
 
-    def _suspected(self, text: str, marks: Iterable[str]) -> bool:
-        """Return True if a text may hold a secret."""
-        if any(map(text.__contains__, marks)):
-            return True
-        return self._shapes and "@" in text and URL.search(text) is not None
+    def _suspected(self, text: str, keys: list[str]) -> bool:
+        """Return True if a text may hold a secret. ``keys`` are the keys as such a text spells them."""
+        shape = self._shapes and (MARKS.search(text) or "@" in text and URL.search(text))
+        return bool(shape or keys and any(map(text.__contains__, keys)))
 
     def _secrets(self, text: str, start: int = 0) -> Iterator[re.Match[str]]:
         """Yield the secrets in a text. The pattern for text with escapes takes twice as long."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.providers.mask import HELD_CHARS_MAX, HIDDEN, LEARNED_MAX, Mask, StreamMask
+from athena_core.providers.mask import HELD_CHARS_MAX, HIDDEN, LEARNED_MAX, MARKS, SECRET_PATTERNS, Mask, StreamMask
 from tests.support.canaries import SECRETS, told
 
 KEY, LONGER = "sk-canary", "sk-canary-longer"
@@ -48,6 +48,10 @@ def test_text_that_looks_like_a_secret_is_hidden(secret: str) -> None:
     for text in ("{}", "key={},", '"{}"', "a: {}\n", "({})"):
         assert mask.hide(text.format(secret)) == text.format("***")
     assert Mask(shapes=False).hide(secret) == secret
+
+
+def test_the_prefix_of_every_pattern_is_a_mark() -> None:
+    assert [shape.begins for shape in SECRET_PATTERNS if not MARKS.search(f"a {shape.begins}b")] == []
 
 
 @pytest.mark.parametrize("text", INNOCENT)
