@@ -91,7 +91,8 @@ class AthenaApp:
             return
         started, trace = self._clock.monotonic(), self._ids.trace()
         scope["athena.trace"] = trace
-        agent, added, refusal = None, b"x-trace-id: %b\r\n" % trace.encode(), list[tuple[bytes, bytes]]()
+        refusal: list[tuple[bytes, bytes]] = []
+        agent, added = None, b"x-trace-id: %b\r\n" % trace.encode()
         for field in scope["headers"]:
             if field[0] in NOTED:
                 if field[0] == AGENT:

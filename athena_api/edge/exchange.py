@@ -323,6 +323,15 @@ class HttpExchange:
         if self._arrival is not None:
             self._arrival.set()
 
+    def whole(self) -> bytes | None:
+        """Take the body now, or return None if the application has to receive it: it has yet to arrive, or failed."""
+        if self.more_body or not self._news or self.expects_continue or self.disconnected or self.complete:
+            return None
+        self._connection.flow.resume_reading()
+        self._news = False
+        body, self.body = self.body, b""
+        return bytes(body)
+
     async def receive(self) -> Message:
         """Return the next part of the body, or the disconnect: the client left, or its answer is complete."""
         connection = self._connection

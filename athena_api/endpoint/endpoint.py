@@ -10,6 +10,7 @@ import msgspec
 from anyio import to_thread
 from msgspec.structs import replace
 
+from athena_api.answer_cache import Question
 from athena_api.edge.access_log import AccessLog
 from athena_api.edge.asgi import BODY_ERROR, EXCHANGE, Receive, Scope, Send
 from athena_api.edge.exchange import AnswerPort, KnownHead, fields_of, lines_of
@@ -36,7 +37,7 @@ from athena_core.errors import (
     RateLimited,
     StoreDamaged,
 )
-from athena_core.event import Meta
+from athena_core.event import Meta, Position
 from athena_core.log.sqlite.shortage import REMEDY, is_shortage
 from athena_core.system.watchdog import name_operation
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
@@ -94,16 +95,16 @@ class Endpoint:
             meta = Meta(actor=subject, correlation=scope["athena.trace"], quiet=plane.refusal_limits.exhausted(subject))
             self.limit(subject, operation.id)
             await plane.access.require(identity, operation.id, meta)
-            call = await self._call(plane, match, scope, receive, meta)
+            call: ApiCall[Any, Any] | None = None
             if identity.scope is not None:
+                call = await self._call(plane, match, scope, receive, meta)
                 await require_scope(plane, operation, call)
-            begun = True
-            reply = await self._answer(plane, operation, scope, call)
+            reply = self._kept(plane, match, scope) if operation.reads else None
+            if reply is None:
+                call = call or await self._call(plane, match, scope, receive, meta)
+                begun = True
+                reply = await self._answer(plane, operation, scope, call)
             headers, status = _headers(reply, operation, call), reply.status
-            if operation.method != "GET" and (run_id := getattr(reply.data, "run_id", None)):
-                scope["athena.run_id"] = run_id
-            if reply.position < call.position:  # only if the caller sent stale=allow
-                headers += b"athena-stale: true\r\n"
             if (operation.stream or operation.lines) and isinstance(reply.data, Subscription | Lines):
                 stream, body = reply.data, b""
                 plane.streams.admit(subject)
@@ -205,25 +206,38 @@ class Endpoint:
             plane.refusal_limits.suppress(subject, operation)
             raise
 
+    def _head(self, plane: ControlPlane) -> Position:
+        head = self.known_head.position
+        if head is None:
+            head = self.known_head.position = plane.reader.head()
+        return head
+
+    def _kept(self, plane: ControlPlane, match: RouteMatch, scope: Scope) -> Reply | None:
+        """Return the answer of an equal request, which was checked, if the log has not moved since."""
+        reply: Reply | None = plane.answer_cache.find(_question(scope), self._head(plane))
+        if reply is not None and "runId" in match.path:
+            scope["athena.run_id"] = match.path["runId"]
+        return reply
+
     async def _answer(
         self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
     ) -> Reply:
-        """Return a cached reply if the log has not moved; otherwise wait for the views and call the handler."""
+        """Wait for the views that the handler reads, and call it. Keep its answer if it is steady."""
         if not operation.reads:
-            if operation.method != "GET":
-                await plane.access.note_groups(call.who, call.meta)
-            return await operation.handle(plane, call)
-        question = (scope["path"], scope["query_string"], call.who.scope)
-        cached: Reply | None = plane.answer_cache.find(question, call.position)
-        if cached is not None:
-            return cached
+            if operation.method == "GET":
+                return await operation.handle(plane, call)
+            await plane.access.note_groups(call.who, call.meta)
+            reply = await operation.handle(plane, call)
+            if run_id := getattr(reply.data, "run_id", None):
+                scope["athena.run_id"] = run_id
+            return reply
         if not call.stale:
             await plane.caught_up(operation.reads, call.position)
         with at_least(0 if call.stale else call.position):
             reply = await operation.handle(plane, call)
         if reply.steady and reply.position >= call.position:
             reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
-            plane.answer_cache.keep(question, call.position, reply)
+            plane.answer_cache.keep(_question(scope), call.position, reply)
         return reply
 
     async def _call(
@@ -254,10 +268,7 @@ class Endpoint:
             wanted = _min_position(parameters.get("minPosition"))
             if wanted:
                 await plane.reached(wanted)
-            head = self.known_head.position
-            if head is None:
-                head = self.known_head.position = plane.reader.head()
-            call.position = max(head, wanted)
+            call.position = max(self._head(plane), wanted)
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
             call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))
@@ -307,25 +318,21 @@ async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Recei
             raise ConfigError.of("content-length", "is not a number", "a number of bytes")
         if len(declared) > 12 or int(declared) > bytes_max:
             raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        whole: bytes = message.get("body", b"")
-        if len(whole) > bytes_max:
-            raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
-        return whole
+    whole: bytes | None = scope[EXCHANGE].whole() if EXCHANGE in scope else None
     content = bytearray()  # not a list of chunks: a chunk of one byte would take forty
-    while True:
+    while whole is None:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ConfigError("The connection closed before the body was complete. The request was not executed.")
         content += message.get("body", b"")
-        if len(content) > bytes_max:
-            raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
-        if not message.get("more_body", False):
-            return bytes(content)
-        if BODY_ERROR in scope:
+        if len(content) > bytes_max or not message.get("more_body", False):
+            whole = bytes(content)
+        elif BODY_ERROR in scope:
             error: AthenaError = scope[BODY_ERROR]
             raise error
-        message = await receive()
+    if len(whole) > bytes_max:
+        raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
+    return whole
 
 
 def idempotency_key(
@@ -379,19 +386,25 @@ def _body(reply: Reply) -> bytes:
     return content
 
 
-def _headers(reply: Reply, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> bytes:
-    """Return the header fields of an answer as lines."""
+def _question(scope: Scope) -> Question:
+    return scope["path"], scope["query_string"], scope["athena.identity"].scope
+
+
+def _headers(reply: Reply, operation: Operation[Any, Any], call: ApiCall[Any, Any] | None) -> bytes:
+    """Return the header fields of an answer as lines. ``call`` is None for a kept answer."""
     lines = b"athena-position: %d\r\n" % reply.position
     if reply.replayed:
         lines += REPLAYED
     if reply.status == 202:
         if reply.location is not None:
             lines += lines_of(((b"location", f"{PREFIX}{reply.location}".encode()),))
-        if not call.wait:
+        if call is not None and not call.wait:
             lines += APPLIED
     if operation.successor is not None:
         link = f'<{PREFIX}{reply.location or operation.successor}>; rel="successor-version"'
         lines += lines_of(((b"deprecation", SUNSET.encode()), (b"link", link.encode())))
     if reply.headers:
         lines += lines_of((name.encode(), value.encode()) for name, value in reply.headers)
+    if call is not None and reply.position < call.position:  # only if the caller sent stale=allow
+        lines += b"athena-stale: true\r\n"
     return lines

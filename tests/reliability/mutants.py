@@ -679,7 +679,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_servers_share_a_state_directory_and_no_reader_is_older_than_its_promise",
         (
             "athena_api/endpoint/endpoint.py",
-            "            call.position = max(head, wanted)\n",
+            "            call.position = max(self._head(plane), wanted)\n",
             "            call.position = 0\n",
         ),
     ),
