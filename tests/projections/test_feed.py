@@ -138,6 +138,7 @@ FILTERS = st.builds(
 
 @settings(deadline=None, max_examples=150)
 @pytest.mark.heavy
+@pytest.mark.timeout(1_200)
 @given(HISTORIES, FILTERS, st.integers(1, 7), st.integers(1, 20))
 def test_filtered_pages_show_what_a_full_scan_shows(
     moves: list[tuple[int, int]], wanted: FeedFilter, limit: int, stretch: int
