@@ -99,7 +99,7 @@ class Endpoint:
             if identity.scope is not None:
                 call = await self._call(plane, match, scope, receive, meta)
                 await require_scope(plane, operation, call)
-            reply = self._kept(plane, match, scope) if operation.reads else None
+            reply = self._cached(plane, match, scope) if operation.reads else None
             if reply is None:
                 call = call or await self._call(plane, match, scope, receive, meta)
                 begun = True
@@ -212,7 +212,7 @@ class Endpoint:
             head = self.known_head.position = plane.reader.head()
         return head
 
-    def _kept(self, plane: ControlPlane, match: RouteMatch, scope: Scope) -> Reply | None:
+    def _cached(self, plane: ControlPlane, match: RouteMatch, scope: Scope) -> Reply | None:
         """Return the answer of an equal request, which was checked, if the log has not moved since."""
         reply: Reply | None = plane.answer_cache.find(_question(scope), self._head(plane))
         if reply is not None and "runId" in match.path:
