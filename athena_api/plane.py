@@ -72,6 +72,7 @@ from athena_core.system.certificate import Certificate
 from athena_core.system.watchdog import Watchdog
 from projections.engine import replay
 from projections.engine.page import PageTooLarge, inline
+from projections.engine.past_reader import PastReaders
 from projections.engine.views import Views, ViewsReader, at_least
 
 T = TypeVar("T")
@@ -115,6 +116,7 @@ class ControlPlane(NamedTuple):
     reader: StoreReader
     views: Views
     views_reader: ViewsReader
+    past: PastReaders[StoreReader]
     digests: SingleFlight[Digests]
     """Digests of the views. Concurrent callers share one computation, because it is the largest read of all."""
     large_reads: anyio.CapacityLimiter
@@ -265,6 +267,7 @@ class ControlPlane(NamedTuple):
             self.schedules,
         ):
             part.close()
+        self.past.forget()
         self.runs.close()
         self.templates.close()
         self.mcp_catalogue.close()

@@ -112,6 +112,7 @@ from athena_core.tools.toolbox import toolbox
 from athena_core.tools.workspace import open_workspace
 from projections import ALL, sessions
 from projections.engine.generation import GenerationFiles
+from projections.engine.past_reader import PastReaders
 from projections.engine.views import Views
 from projections.memory_index import MemoryIndex
 
@@ -372,6 +373,7 @@ class Wiring:
         log = self.log
         self.views = Views(self.generations, log.recent_reader, log.codec.decode, self.clock, ALL, log.signal)
         self.views_reader = self.views.reader(self.reader)
+        self.past = PastReaders(self.views, log.reader)
         self.digests = digests_of(self.views, log)
         notes = NoteFiles(self.workspace, self.clock, self.mask)
         self.index = MemoryIndex(
@@ -509,6 +511,7 @@ class Wiring:
             self.index,
             {
                 "histories": self.compiler.histories.forget,
+                "past": self.past.forget,
                 "answers": lambda: self.answer_cache.forget(self.log.signal.position),
                 "recent rows": self.log.recent.clear,
                 "segments of the feed": self.feed.segments.forget,

@@ -114,6 +114,19 @@ class Connection(Protocol):
         """Close the connection."""
 
 
+class PastConnection(Connection, Protocol):
+    """A connection that may make temporary tables and views, whose names come before those of a view database.
+
+    ``source`` qualifies the names of the database itself. ``block`` is the SQL of the number that ``begin`` sets.
+    """
+
+    source: str
+    block: str
+
+    def begin(self, block: int) -> None:
+        """Set the block, inside a transaction."""
+
+
 class Databases(Protocol):
     """A store of databases in files."""
 
@@ -122,6 +135,9 @@ class Databases(Protocol):
 
     def read(self, path: Path) -> Connection:
         """Open read-only. The file must exist."""
+
+    def past(self, path: Path) -> PastConnection:
+        """Open read-only, with temporary tables in memory. The file must exist."""
 
     def scrub(self, path: Path, seconds: float) -> None:
         """Rewrite a database so that its files hold no erased text. Raise OSError after ``seconds``."""
@@ -197,6 +213,9 @@ class Generations(Protocol):
 
     def read(self, name: str) -> Connection:
         """Open read-only. The generation must exist."""
+
+    def past(self, name: str) -> PastConnection:
+        """Open read-only, with temporary tables. The generation must exist."""
 
     def scratch(self, lock: LeaderLock) -> AbstractContextManager[Connection]:
         """Open an empty database for views that never become current. Needs the builder lock."""

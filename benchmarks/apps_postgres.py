@@ -19,6 +19,7 @@ from athena_core.clock import SystemIds
 from athena_core.log.postgres.dialect import dialect
 from benchmarks.apps import App, Gathering, Message, Receive, Send, answer, body_of, resolve
 from projections.directives import DIRECTIVE
+from projections.engine.projection import during
 from projections.feed import FEED_EVENT as FEED
 from projections.ids import ID, id_cells
 
@@ -83,9 +84,9 @@ class Rows:
                 continue
             with self._session.pipeline(), self._session.cursor() as cursor:
                 cursor.execute("BEGIN")
-                cursor.executemany(dialect(DIRECTIVE.insert).encode(), directives)
-                cursor.executemany(dialect(ID.insert).encode(), ids)
-                cursor.executemany(dialect(FEED.insert).encode(), feed)
+                cursor.executemany(dialect(during(DIRECTIVE, 0).insert).encode(), directives)
+                cursor.executemany(dialect(during(ID, 0).insert).encode(), ids)
+                cursor.executemany(dialect(during(FEED, 0).insert).encode(), feed)
                 cursor.execute("UPDATE checkpoint SET position = %s", (feed[-1][0],))
                 cursor.execute("COMMIT")
 

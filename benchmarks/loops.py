@@ -29,7 +29,7 @@ from projections import ALL
 from projections import fleet_rows as fleet
 from projections.directives import DIRECTIVE
 from projections.engine.generation import GenerationFiles
-from projections.engine.projection import ONLY_ROW, Table
+from projections.engine.projection import ONLY_ROW, Table, during
 from projections.engine.replay import digest, rebuild
 from projections.engine.views import Views
 from projections.feed import FEED_EVENT as FEED
@@ -347,14 +347,14 @@ class Folded:
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
         for table, rows in self.new.items():
-            many(table.insert, rows)
+            many(during(table, 0).insert, rows)
             rows.clear()
         done = list(self.ended.values())
-        many(RUN.insert, [run_cells(row) for row in done])
-        many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
-        many(SESSION.upsert, list(map(session_cells, self.sessions.values())))
+        many(during(RUN, 0).insert, [run_cells(row) for row in done])
+        many(during(SESSION_RUN, 0).insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
+        many(during(SESSION, 0).upsert, list(map(session_cells, self.sessions.values())))
         for table, counters in self.fleet.tables.items():
-            many(table.upsert, list(map(astuple, counters.values())))
+            many(during(table, 0).upsert, list(map(astuple, counters.values())))
         self._connection.execute("COMMIT")
         open_sessions = {row[2] for row in self.runs.values()} | {next(reversed(self.sessions), "")}
         self.ended.clear()
@@ -366,18 +366,18 @@ class Folded:
         rows = list(self.runs.values())
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
-        many(RUN.insert, [run_cells(row) for row in rows])
-        many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
+        many(during(RUN, 0).insert, [run_cells(row) for row in rows])
+        many(during(SESSION_RUN, 0).insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
         active = [
             (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}", row[0])
             for row in rows
         ]
-        many(ACTIVE.insert, active)
+        many(during(ACTIVE, 0).insert, active)
         still = [
             fleet.OpenRunRow(row[1], row[2], row[6], row[7], False, row[4], row[4], unleased=not row[10])
             for row in rows
         ]
-        many(fleet.OPEN.insert, list(map(astuple, still)))
+        many(during(fleet.OPEN, 0).insert, list(map(astuple, still)))
         self._connection.execute("UPDATE fleet_now SET unleased = ?", (sum(not row[10] for row in rows),))
         self._connection.execute("COMMIT")
 

@@ -295,10 +295,19 @@ def _last_before(milliseconds: int, log: LogReader, head: Position) -> Position:
 
 def position_before(time: str, log: LogReader) -> Position:
     """Return the position before the first event recorded at or after an ISO-8601 time. Raise CursorInvalid."""
+    return _last_before(-(-_microseconds(time) // 1000), log, log.head())
+
+
+def position_at(time: str, log: LogReader) -> Position:
+    """Return the position of the last event recorded at or before an ISO-8601 time (0: none). Raise CursorInvalid."""
+    return _last_before(_microseconds(time) // 1000 + 1, log, log.head())
+
+
+def _microseconds(time: str) -> int:
+    """Return a time in ISO-8601, UTC without a zone, in microseconds since 1970 UTC. Raise CursorInvalid."""
     try:
         moment = datetime.fromisoformat(time)
     except ValueError as error:
         raise CursorInvalid(f"{time[:40]!r} is neither a cursor nor a time in ISO-8601") from error
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    microseconds = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    return _last_before(-(-microseconds // 1000), log, log.head())
+    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

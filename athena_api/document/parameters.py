@@ -44,6 +44,12 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string"},
         "description": "The id of the last entry received.",
     },
+    "AsOf": {
+        "name": "asOf",
+        "in": "query",
+        "schema": {"type": "string"},
+        "description": "Answer as of this event id, position or time (ISO-8601), without what was erased since.",
+    },
     "Cursor": {
         "name": "cursor",
         "in": "query",
@@ -132,6 +138,8 @@ def parameters(row: Operation[Any, Any], schemas: Schemas) -> Iterator[Json]:
     if row.stream:
         yield _shared("LastEventId")
     elif row.method == "GET":
+        if row.past:
+            yield _shared("AsOf")
         if row.reads:
             yield _shared("MinPosition")
             yield _shared("Stale")

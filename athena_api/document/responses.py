@@ -100,6 +100,8 @@ def codes_of(row: Row) -> tuple[str, ...]:
         codes.append("CURSOR_INVALID")
     if row.reads:
         codes += ("CURSOR_AHEAD", "NOT_CAUGHT_UP")  # of minPosition
+    if row.past:
+        codes += ("CURSOR_AHEAD", "CURSOR_FOREIGN", "PAST_TOO_LARGE")
     if row.stream or row.lines:
         codes.append("STREAM_LIMIT")
     return tuple(codes)

@@ -19,6 +19,7 @@ from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode
 from athena_api.endpoint.operation import JSON_TYPE, PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.router import RouteMatch, Router
 from athena_api.endpoint.scope import require_scope
+from athena_api.past import answer_as_of, as_of
 from athena_api.plane import ControlPlane
 from athena_api.streams.lines import Lines, prefers_lines
 from athena_api.streams.sse import HEADERS as STREAM_HEADERS
@@ -223,6 +224,8 @@ class Endpoint:
         self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
     ) -> Reply:
         """Wait for the views that the handler reads, and call it. Keep its answer if it is steady."""
+        if call.as_of is not None:
+            return await answer_as_of(plane, operation, call, call.as_of)
         if not operation.reads:
             if operation.method == "GET":
                 return await operation.handle(plane, call)
@@ -261,6 +264,8 @@ class Endpoint:
             body = decode_body(*arguments) if operation.body is not NoBody else NoBody()
         call = ApiCall(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
+        if "asOf" in parameters:
+            call.as_of = as_of(plane, operation, parameters)
         if operation.paging is not None:
             call.limit = clamp_limit(parameters.get("limit"), ITEMS_DEFAULT[operation.paging])
             call.cursor = parameters.get("after" if operation.paging == "tail" else "cursor") or None
@@ -268,7 +273,7 @@ class Endpoint:
             wanted = _min_position(parameters.get("minPosition"))
             if wanted:
                 await plane.reached(wanted)
-            call.position = max(self._head(plane), wanted)
+            call.position = max(self._head(plane), wanted) if call.as_of is None else call.as_of
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
             call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))

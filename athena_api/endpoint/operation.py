@@ -60,6 +60,8 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     origin: str | None = None
     stale: bool = False
     lines: bool = False
+    as_of: Position | None = None
+    """The position in the past that a read is about."""
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -153,6 +155,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """True if answers carry an ``ETag`` and a command honours ``If-Match``."""
     transient: Any = None
     """The type of ``data`` of frames without an id, which a stream sends and does not store."""
+    past: bool = False
+    """True if ``asOf`` answers as of a position in the past."""
     mcp: str | None = None
     """The name of its tool at ``/mcp``; None if it has none."""
 
@@ -193,6 +197,7 @@ class Noun(NamedTuple):
         lines: bool = False,
         csv: bool = False,
         versioned: bool = False,
+        past: bool | None = None,
         mcp: str | None = None,
     ) -> Operation[B, Q]:
         """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``."""
@@ -226,5 +231,6 @@ class Noun(NamedTuple):
             csv=csv,
             versioned=versioned,
             transient=transient,
+            past=bool(reading and not stream and (reads or self.reads)) if past is None else past,
             mcp=mcp,
         )

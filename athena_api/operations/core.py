@@ -452,6 +452,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=ViewDigests,
         reads=tuple(projection.name for projection in ALL),
         command="digests",
+        past=False,
     ),
     row(
         "ids.find",

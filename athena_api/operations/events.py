@@ -229,6 +229,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         paging="cursor",
         lines=True,
         narrows={"sessions", "runs"},
+        past=True,
         mcp="read_events",
     ),
     row(

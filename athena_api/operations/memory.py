@@ -94,6 +94,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         search_memory,
         answer=list[Passage],
         reads=("memory", "sessions"),
+        past=False,
         mcp="search_memory",
     ),
     row("memory.get", "POST /memory/get", get_memory, answer=NoteText, roles=EVERYBODY),

@@ -123,6 +123,12 @@ class PayloadTooLarge(TooLarge):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class PastTooLarge(TooLarge):
+    """The events that a read of the past has to apply are larger than the limit."""
+
+    code = "PAST_TOO_LARGE"
+
+
 class UriTooLong(UriTooLarge):
     """The path and query are larger than the limit."""
 

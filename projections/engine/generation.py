@@ -15,17 +15,17 @@ import msgspec
 
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Position
-from athena_core.protocols import Connection, DatabaseDamaged, Databases, LeaderLock, LogReader
+from athena_core.protocols import Connection, DatabaseDamaged, Databases, LeaderLock, LogReader, PastConnection
 from athena_core.system import private_file
 from projections.engine.file_lock import FileLock
 from projections.engine.projection import Projection
 
 CREATE = (
     "CREATE TABLE generation (log_id TEXT NOT NULL, created_at INTEGER NOT NULL, checkpoints BLOB NOT NULL,"
-    " PRIMARY KEY (log_id)) STRICT"
+    " erased_at INTEGER NOT NULL, PRIMARY KEY (log_id)) STRICT"
 )
-INSERT_GENERATION = "INSERT INTO generation (log_id, created_at, checkpoints) VALUES (?, ?, ?)"
-SELECT_LOG_ID = "SELECT log_id FROM generation"
+INSERT_GENERATION = "INSERT INTO generation (log_id, created_at, checkpoints, erased_at) VALUES (?, ?, ?, 0)"
+SELECT_LOG_ID = "SELECT log_id FROM generation WHERE erased_at >= 0"
 SELECT_CHECKPOINTS = "SELECT checkpoints FROM generation"
 UPDATE_CHECKPOINTS = "UPDATE generation SET checkpoints = ?"
 
@@ -58,7 +58,7 @@ def create(
         connection.execute(INSERT_GENERATION, (log_id, created_at, _to_cell(checkpoints)))
         for projection in projections:
             for table in projection.tables:
-                for statement in table.create if indexed else table.create[:1]:
+                for statement in table.create if indexed else table.create[:2]:
                     connection.execute(statement)
 
 
@@ -67,7 +67,7 @@ def index(connection: Connection, projections: Iterable[Projection]) -> None:
     for projection in projections:
         with connection.transaction():
             for table in projection.tables:
-                for statement in table.create[1:]:
+                for statement in table.create[2:]:
                     connection.execute(statement)
 
 
@@ -244,6 +244,10 @@ class GenerationFiles:
     def read(self, name: str) -> Connection:
         """Open an existing generation read-only."""
         return self._databases.read(self.path(name))
+
+    def past(self, name: str) -> PastConnection:
+        """Open an existing generation read-only, with temporary tables."""
+        return self._databases.past(self.path(name))
 
     @contextmanager
     def scratch(self, lock: LeaderLock) -> Iterator[Connection]:

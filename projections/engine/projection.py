@@ -3,9 +3,10 @@
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, islice
+from functools import lru_cache
+from itertools import islice
 from operator import attrgetter
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +22,10 @@ ONLY_ROW = 1
 """The key of a table with one row."""
 
 INSERT, UPSERT, DELETE = range(3)
+BLOCK_EVENTS = 4_096
+"""The number of positions in a block. The past of a table is its rows as they were at the beginning of each block."""
+PAST, SINCE, UNTIL = "_past", "since_", "until_"
+"""The twin of a table with earlier versions of its rows. A version is of the blocks ``since_ < block <= until_``."""
 UNKNOWN: Any = object()
 CACHED_ROWS_MAX = 200
 """Number of rows of a cached table that stay in memory between two pages."""
@@ -61,24 +66,20 @@ class Table(Generic[R]):
         self.row = row
         self.key = key
         self.cached = cached
+        self.place = place
         self.answer = answer
         self.columns = tuple(fields)
         self.key_of: Callable[[R], Any] = attrgetter(*key)
         self._flags = tuple(index for index, kind in enumerate(fields.values()) if _stored(kind)[0] is bool)
         self.create = _create(name, fields, key, indexes, place)
-        columns, marks = ", ".join(fields), ", ".join("?" * len(fields))
-        where = " AND ".join(f"{column} = ?" for column in key)
-        others = [column for column in fields if column not in key and column != place]
-        changes = ", ".join(f"{column} = excluded.{column}" for column in others)
-        sums = ", ".join(f"{column} = {name}.{column} + excluded.{column}" for column in others)
-        self.insert = f"INSERT INTO {name} ({columns}) VALUES ({marks})"
-        self.upsert = f"{self.insert} ON CONFLICT ({', '.join(key)}) DO " + (
-            f"UPDATE SET {changes}" if changes else "NOTHING"
-        )
-        self.add = f"{self.insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
+        kinds = (f"{column} {COLUMN_TYPES[_stored(kind)[0]]}" for column, kind in fields.items())
+        overlay = ", ".join((*kinds, "gone_ INTEGER NOT NULL", f"PRIMARY KEY ({', '.join(key)})"))
+        self.create_overlay = f"CREATE TEMP TABLE {name}_overlay ({overlay}) STRICT"
+        columns = ", ".join(fields)
+        self.where = " AND ".join(f"{column} = ?" for column in key)
         self.all = f"SELECT {columns} FROM {name}"
-        self.select = f"{self.all} WHERE {where}"
-        self.delete = f"DELETE FROM {name} WHERE {where}"
+        self.select = f"{self.all} WHERE {self.where}"
+        self.delete = f"DELETE FROM {name} WHERE {self.where}"
         self.scan = f"{self.all} ORDER BY {', '.join(key)}"
 
     def load(self, values: tuple[Cell, ...]) -> R:
@@ -91,10 +92,50 @@ class Table(Generic[R]):
             return self.row(*cells)
         return self.row(*values)
 
+    def cells(self, row: R) -> tuple[Cell, ...]:
+        """Return the columns of a row."""
+        if self.answer is not None:
+            row.answer = self.answer(row)  # type: ignore[attr-defined]
+        return msgspec.structs.astuple(row)
+
+    def tuples(self, keys: list[Any]) -> list[tuple[Cell, ...]]:
+        """Return the values of keys, as statements take them."""
+        return keys if len(self.key) > 1 else [(key,) for key in keys]
+
     def one(self, connection: Connection, *key: Cell) -> R | None:
         """Return the stored row with this key."""
         rows = list(connection.execute(self.select, key))
         return self.load(rows[0]) if rows else None
+
+
+class BlockStatements(NamedTuple):
+    """The statements that change a table while the events of a block are applied.
+
+    ``keep`` copies a row that has not changed since the block began into the past.
+    """
+
+    insert: str
+    upsert: str
+    add: str
+    keep: str
+
+
+@lru_cache(maxsize=1_024)
+def during(table: Table[Any], block: int) -> BlockStatements:
+    """Return the statements for a block."""
+    name, columns, marks = table.name, ", ".join(table.columns), "?, " * len(table.columns)
+    others = [column for column in table.columns if column not in table.key and column != table.place]
+    changes = [f"{column} = excluded.{column}" for column in (*others, SINCE)]
+    sums = [f"{column} = {name}.{column} + excluded.{column}" for column in others]
+    insert = f"INSERT INTO {name} ({columns}, {SINCE}) VALUES ({marks}{block})"
+    known = f"{insert} ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET"
+    return BlockStatements(
+        insert=insert,
+        upsert=f"{known} {', '.join(changes)}",
+        add=f"{known} {', '.join((*sums, changes[-1]))}",
+        keep=f"INSERT INTO {name}{PAST} ({columns}, {SINCE}, {UNTIL}) SELECT {columns}, {SINCE}, {block} FROM {name}"
+        f" WHERE {table.where} AND {SINCE} < {block}",
+    )
 
 
 def _stored(kind: object) -> tuple[object, bool]:
@@ -117,13 +158,15 @@ def _create(
             raise TypeError(f"{name}.{column} cannot be {kind}")
         lines.append(f"{column} {COLUMN_TYPES[inner]}" + ("" if nullable else " NOT NULL"))
     stored_by = key if place is None else (place,)
-    lines.append(f"PRIMARY KEY ({', '.join(stored_by)})")
-    if place is not None:
-        lines.append(f"UNIQUE ({', '.join(key)})")
+    beside = () if place is None else (f"UNIQUE ({', '.join(key)})",)
     whole_number = len(stored_by) == 1 and _stored(fields[stored_by[0]])[0] is int
+    lines.append(f"{SINCE} INTEGER NOT NULL")
     options = "STRICT" if whole_number else "STRICT, WITHOUT ROWID"
+    primary = f"PRIMARY KEY ({', '.join(stored_by)})"
+    past = (*lines, f"{UNTIL} INTEGER NOT NULL", f"PRIMARY KEY ({', '.join((*key, UNTIL))})")
     return (
-        f"CREATE TABLE {name} ({', '.join(lines)}) {options}",
+        f"CREATE TABLE {name} ({', '.join((*lines, primary, *beside))}) {options}",
+        f"CREATE TABLE {name}{PAST} ({', '.join(past)}) STRICT, WITHOUT ROWID",
         *(
             f"CREATE INDEX {name}_by_{'_'.join(index)} ON {name} ({', '.join(index)})"
             + (f" WHERE {index[0]} IS NOT NULL" if _stored(fields[index[0]])[1] else "")
@@ -135,9 +178,12 @@ def _create(
 class _Buffer:
     """The rows of one table that a page has read or changed, and the sums that it adds to others."""
 
-    __slots__ = ("cells", "changes", "rows", "tallies")
+    __slots__ = ("block", "cells", "changes", "rows", "settled", "tallies")
 
     def __init__(self) -> None:
+        self.block = -1
+        self.settled: set[Any] = set()
+        """The keys of rows that have been made or changed in the block: their past is complete."""
         self.rows: dict[Any, Any] = {}
         self.changes: dict[Any, int] = {}
         self.tallies: dict[Any, Any] = {}
@@ -159,13 +205,14 @@ class Rows:
     written.
     """
 
-    def __init__(self, connection: Connection, buffers: Buffers | None = None) -> None:
+    def __init__(self, connection: Connection, buffers: Buffers | None = None, block: int = 0) -> None:
         """Buffer over a connection that is in a transaction. ``buffers`` come from the page before.
 
-        After a rollback the caller must clear them.
+        After a rollback the caller must clear them. All events of the page are in ``block``.
         """
-        self._connection = connection
+        self.connection = connection
         self._buffers = Buffers() if buffers is None else buffers
+        self._block = block
 
     def get(self, table: Table[R], *key: Cell) -> R | None:
         """Return the row with this key as of the current event."""
@@ -174,8 +221,11 @@ class Rows:
         row: R | None = known.get(where, UNKNOWN)
         if row is UNKNOWN:
             self._insert(table)
-            row = known[where] = table.one(self._connection, *key)
+            row = known[where] = self._load(table, *key)
         return row
+
+    def _load(self, table: Table[R], *key: Cell) -> R | None:
+        return table.one(self.connection, *key)
 
     def need(self, table: Table[R], *key: Cell) -> R:
         """Return the row with this key. Raise LookupError, which stops the projection, if it does not exist."""
@@ -232,7 +282,7 @@ class Rows:
         """Write the cells of new rows."""
         buffer = self._buffers[table]
         if buffer.cells:
-            self._connection.executemany(table.insert, buffer.cells)
+            self.connection.executemany(during(table, self._block).insert, buffer.cells)
             buffer.cells = []
 
     def delete(self, table: Table[Any], *key: Cell) -> None:
@@ -254,33 +304,53 @@ class Rows:
             self.put(table, row)
         return row
 
+    def forget(self) -> None:
+        """Forget the rows of cached tables, so that ``looked_at`` names only those that a handler asks for."""
+        for buffer in self._buffers.values():
+            buffer.rows = {}
+
+    def looked_at(self) -> list[tuple[Table[Any], Any]]:
+        """Return the tables and keys of rows in memory."""
+        return [(table, key) for table, buffer in self._buffers.items() for key in buffer.rows]
+
     def flush(self) -> None:
         """Write the changes. Afterwards the buffer holds only the stored rows of cached tables."""
-        many, astuple = self._connection.executemany, msgspec.structs.astuple
+        many, astuple = self.connection.executemany, msgspec.structs.astuple
         for table, buffer in self._buffers.items():
+            block, cells = during(table, self._block), table.cells
             self._insert(table)
+            if buffer.changes or buffer.tallies:
+                self._keep(table, buffer, block.keep)
             if buffer.tallies:
-                many(table.add, list(map(astuple, buffer.tallies.values())))
+                many(block.add, list(map(astuple, buffer.tallies.values())))
                 buffer.tallies = {}
             kinds: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
             for key, kind in buffer.changes.items():
                 kinds[kind].append(key)
             rows = buffer.rows
-            if table.answer is not None:
-                for key in chain(kinds[INSERT], kinds[UPSERT]):
-                    rows[key].answer = table.answer(rows[key])
             if kinds[DELETE]:
-                many(table.delete, kinds[DELETE] if len(table.key) > 1 else [(key,) for key in kinds[DELETE]])
+                many(table.delete, table.tuples(kinds[DELETE]))
             if kinds[UPSERT]:
-                many(table.upsert, [astuple(rows[key]) for key in kinds[UPSERT]])
+                many(block.upsert, [cells(rows[key]) for key in kinds[UPSERT]])
             if kinds[INSERT]:
-                many(table.insert, [astuple(rows[key]) for key in kinds[INSERT]])
+                many(block.insert, [cells(rows[key]) for key in kinds[INSERT]])
             buffer.changes = {}
             if not table.cached:
                 buffer.rows = {}
             elif (excess := len(rows) - CACHED_ROWS_MAX) > 0:
                 for key in list(islice(rows, excess)):
                     del rows[key]
+
+    def _keep(self, table: Table[Any], buffer: _Buffer, statement: str) -> None:
+        """Copy the rows that change for the first time in the block into the past."""
+        if buffer.block != self._block:
+            buffer.block, buffer.settled = self._block, set()
+        settled = buffer.settled
+        fresh = [key for key, kind in buffer.changes.items() if kind != INSERT and key not in settled]
+        fresh += [key for key in buffer.tallies if key not in settled]
+        if fresh:
+            self.connection.executemany(statement, table.tuples(fresh))
+        settled.update(buffer.changes, buffer.tallies)
 
 
 Handler: TypeAlias = Callable[[Rows, Recorded[E]], None]
@@ -318,6 +388,10 @@ class Projection:
         for event in typing.get_args(events) or (events,):
             self.on(event, function)
         return function
+
+    def handles(self, rows: Sequence[Row]) -> bool:
+        """Return True if one of these rows concerns the projection."""
+        return self.every is not None or any(row.type in self.handlers for row in rows)
 
     def on_every_row(self, handler: PageHandler) -> PageHandler:
         """Register a handler of all stored rows of a page, including those that cannot be decoded."""

@@ -1,14 +1,15 @@
 """The projector: it folds pages of the log into the rows of one generation, each projection independently."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from athena_core.clock import Clock
 from athena_core.event import Position
 from athena_core.protocols import Connection, DatabaseDamaged, Decode, LogReader, Row
 from projections.engine import generation
 from projections.engine.generation import ProjectionCheckpoint
-from projections.engine.projection import Buffers, Handler, Projection, Rows
+from projections.engine.past import apply
+from projections.engine.projection import BLOCK_EVENTS, Buffers, Projection, Rows
 
 PAGE_EVENTS = 500
 PAGE_EVENTS_MAX = 10_000
@@ -36,8 +37,10 @@ class Projector:
         decode: Decode,
         clock: Clock,
         page_events_max: int = PAGE_EVENTS_MAX,
+        block_events: int = BLOCK_EVENTS,
     ) -> None:
         """Continue from the checkpoints of the generation behind ``connection``."""
+        self._block_events = block_events
         self.connection = connection
         self.projections = tuple(projections)
         self.checkpoints = generation.load(connection)
@@ -89,7 +92,7 @@ class Projector:
         self.checkpoints |= reached
         for name, checkpoint in reached.items():
             self._schedule(name, checkpoint)
-        full = any(len(rows) == self._page_events for _, rows in pages)
+        full = any(len(rows) == self._page_events or rows[-1].position % self._block_events == 0 for _, rows in pages)
         self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
         return self.position if moved else None
 
@@ -114,8 +117,13 @@ class Projector:
         for projection in self.projections:
             if projection.name not in self._retries or self._retries[projection.name][0] <= now:
                 groups.setdefault(self.checkpoints[projection.name].position, []).append(projection)
-        pages = [(group, self._log.rows(after, self._page_events, until)) for after, group in groups.items()]
+        pages = [(group, self._page(after, until)) for after, group in groups.items()]
         return [(group, rows) for group, rows in pages if rows]
+
+    def _page(self, after: Position, until: Position | None) -> list[Row]:
+        """Return the next rows. They are in one block, so that the past does not depend on how pages are cut."""
+        end = (after // self._block_events + 1) * self._block_events
+        return self._log.rows(after, self._page_events, end if until is None else min(end, until))
 
     def _schedule(self, name: str, checkpoint: ProjectionCheckpoint) -> None:
         if checkpoint.error is None:
@@ -126,27 +134,9 @@ class Projector:
 
     def _fold(self, projections: Sequence[Projection], rows: list[Row]) -> dict[str, ProjectionCheckpoint]:
         """Apply a page at once. Each event is decoded once. A page without any costs a projection nothing."""
-        kinds = {row.type for row in rows}
-        buffers: list[Rows] = []
-        handlers: dict[str, list[tuple[Handler[Any], Rows]]] = {}
-        for projection in projections:
-            if projection.every is None and kinds.isdisjoint(projection.handlers):
-                continue
-            buffer = Rows(self.connection, self._buffers[projection.name])
-            buffers.append(buffer)
-            if projection.every is not None:
-                projection.every(buffer, rows)
-            for kind in kinds.intersection(projection.handlers):
-                handlers.setdefault(kind, []).append((projection.handlers[kind], buffer))
-        handlers_of, decode = handlers.get, self._decode
-        for row in rows:
-            found = handlers_of(row.type)
-            if found is not None:
-                recorded = decode(row)
-                for handler, buffer in found:
-                    handler(buffer, recorded)
-        for buffer in buffers:
-            buffer.flush()
+        block = (rows[0].position - 1) // self._block_events
+        due = [one for one in projections if one.handles(rows)]
+        apply([(one, Rows(self.connection, self._buffers[one.name], block)) for one in due], rows, self._decode)
         last = rows[-1]
         return {one.name: ProjectionCheckpoint(one.version, last.position, last.chain) for one in projections}
 

@@ -23,7 +23,7 @@ REST_SECONDS_MIN = 60.0
 REST_SECONDS_MAX = 3_600.0
 """Maximum rest between two replacements of damaged generations. The rest doubles if the next one is damaged soon."""
 
-BACKGROUND_EVENTS_MAX = 2_000
+BACKGROUND_EVENTS_MAX = 1_000
 FAR: Position = 2**62
 
 

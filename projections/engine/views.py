@@ -229,7 +229,7 @@ class ViewsReader:
         if name is None:
             return None
         try:
-            connection = self._views.generations.read(name)
+            connection = self._connect(name)
         except Exception:  # replaced and deleted since the pointer was read, or out of files: check again
             return None
         self._name = name
@@ -246,6 +246,9 @@ class ViewsReader:
             return connection
         connection.close()
         return None
+
+    def _connect(self, name: str) -> Connection:
+        return self._views.generations.read(name)
 
     def _set_aside(self, error: DatabaseDamaged) -> None:
         """Stop reading a damaged generation and request its replacement. The next read tries again."""

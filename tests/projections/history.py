@@ -151,7 +151,7 @@ class History:
                 data=encoded.data,
                 extra=encoded.extra,
                 data_hash=b"",
-                text_hash=None,
+                text_hash=None if encoded.text is None else hashlib.sha256(encoded.text).digest(),
                 chain=hashlib.sha256(previous + encoded.data + position.to_bytes(8, "big")).digest(),
                 text=encoded.text,
             )
@@ -484,8 +484,8 @@ class History:
             self.ask_to_cancel(run_id)
         elif kind == 8 and run_id:
             self.end(run_id, ("completed", "failed", "cancelled", "timed-out", "crashed")[choice % 5])
-        elif kind == 9 and self.written:
-            self.redact(choice % len(self.written) + 1)
+        elif kind == 9 and (texts := [row.position for row in self.written if row.text is not None]):
+            self.redact(texts[choice % len(texts)])
         elif kind == 10:
             self.directive(f"do {choice}")
         elif kind == 11:

@@ -8,6 +8,7 @@ from athena_core.clock import CountingIds
 from athena_core.domain.memory import MemoryForgotten, MemoryRecorded
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.values import Scope
+from projections.engine.projection import during
 from projections.ids import BUCKET_BITS, FOUND_MAX, ID, SELECT_BY_BEGINNING, SELECT_BY_END, find_ids, id_cells
 from tests.projections.history import History
 from tests.projections.support import shown
@@ -99,7 +100,9 @@ def test_ids_of_every_bucket_are_found_by_their_ends_in_order(tmp_path: Path) ->
     for bucket, run_id in enumerate(sharing):
         cells = id_cells(bucket << BUCKET_BITS, run_id, "run")
         with connection.transaction():
-            connection.executemany(ID.insert, [cells, id_cells(bucket << BUCKET_BITS, f"x{bucket}_{ULID[-6:]}", "run")])
+            connection.executemany(
+                during(ID, 0).insert, [cells, id_cells(bucket << BUCKET_BITS, f"x{bucket}_{ULID[-6:]}", "run")]
+            )
     assert [one.id for one in find_ids(connection, ULID).items] == sorted(sharing)
 
 

@@ -18,6 +18,7 @@ from athena_core.errors import CursorInvalid
 from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.protocols import Connection
 from athena_core.values import RunFilter, Scope
+from projections.engine.projection import during
 from projections.run_answer import RunRow, answer_of
 from projections.run_rows import RUN, RUNS
 from projections.runs import ALL, INDEXED, SCANNED, RunSort, conditions, is_indexed, run_facets
@@ -65,7 +66,7 @@ def stored(path: Path, rows: list[RunRow]) -> Connection:
     for row in rows:
         row.answer = answer_of(row)
     with connection.transaction():
-        connection.executemany(RUN.insert, map(msgspec.structs.astuple, rows))
+        connection.executemany(during(RUN, 0).insert, map(msgspec.structs.astuple, rows))
     return connection
 
 

@@ -43,14 +43,14 @@ class NumericLoader(Loader):
 TYPES = {"INTEGER": "BIGINT", "BLOB": "BYTEA", "TEXT": 'TEXT COLLATE "C"'}
 OF_SQLITE = re.compile(r"\b(INTEGER|BLOB|TEXT)\b")
 TABLE_OPTIONS = re.compile(r"\) STRICT(, WITHOUT ROWID)?$")
-INSERTING = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)(.*)")
+INSERTING = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+?(?:, (\d+))?\)(.*)")
 QUOTED = re.compile(r"'[^']*'|\?|%")
 
 
 @lru_cache(maxsize=4_096)
 def dialect(statement: str) -> str:
     """Translate a statement of the views for PostgreSQL and its driver."""
-    if statement.startswith("CREATE TABLE"):
+    if statement.startswith(("CREATE TABLE", "CREATE TEMP TABLE")):
         statement = TABLE_OPTIONS.sub(")", OF_SQLITE.sub(lambda found: TYPES[found[0]], statement))
     return QUOTED.sub(lambda found: {"?": "%s", "%": "%%"}.get(found[0], found[0].replace("%", "%%")), statement)
 

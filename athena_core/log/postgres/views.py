@@ -16,7 +16,7 @@ from athena_core.log.postgres.leader_lock import BUILDER_LOCK, UPDATER_LOCK, Pos
 from athena_core.log.postgres.schema import unnest
 from athena_core.log.postgres.session import PostgresSession, connect, connection_errors
 from athena_core.log.postgres.vacuum import vacuum
-from athena_core.protocols import Cell, Connection, DatabaseDamaged, LeaderLock
+from athena_core.protocols import Cell, Connection, DatabaseDamaged, LeaderLock, PastConnection
 
 PREFIX = "athena_views_"
 NAME = re.compile(PREFIX + "([1-9][0-9]{0,14})")
@@ -95,13 +95,16 @@ class PostgresViewConnection:
             if found is None:
                 cursor.executemany(dialect(statement), rows)
             elif columns := list(zip(*rows, strict=True)):
-                table, names, rest = found.groups()
-                kinds = [self._kinds(table)[name] for name in names.split(", ")]
+                table, names, last, rest = found.groups()
+                kinds = [self._kinds(table)[name] for name in names.split(", ")[: len(columns)]]
                 values = [
                     list(map(as_number, column)) if kind == "bigint" else list(column)
                     for kind, column in zip(kinds, columns, strict=True)
                 ]
-                cursor.execute(f"INSERT INTO {table} ({names}) SELECT * FROM {unnest(*kinds)}{rest}".encode(), values)
+                cells = "*" if last is None else f"*, {last}"
+                cursor.execute(
+                    f"INSERT INTO {table} ({names}) SELECT {cells} FROM {unnest(*kinds)}{rest}".encode(), values
+                )
         return None
 
     def _kinds(self, table: str) -> dict[str, str]:
@@ -165,6 +168,23 @@ class PostgresViewConnection:
 
 
 _Block: TypeAlias = Any
+
+
+class PostgresPastConnection(PostgresViewConnection):
+    """A connection with temporary tables, in a session of its own (``protocols.PastConnection``)."""
+
+    block = "current_setting('athena.block')::bigint"
+
+    def __init__(self, url: str, name: str) -> None:
+        """Connect to a generation. The session may write, because PostgreSQL makes temporary tables in no other."""
+        session = prepared(connect(url, {"statement_timeout": "10s"}))
+        session.execute(f"SET search_path TO {name}".encode())
+        super().__init__(lambda: session, session.close)
+        self.source = name
+
+    def begin(self, block: int) -> None:
+        """Set the block."""
+        self.execute(f"SET athena.block = {block}")
 
 
 class PostgresGenerations:
@@ -301,6 +321,11 @@ class PostgresGenerations:
             session.close()
 
         return PostgresViewConnection(found, leave)
+
+    def past(self, name: str) -> PastConnection:
+        """Open an existing generation read-only, with temporary tables."""
+        with connection_errors():
+            return PostgresPastConnection(self._url, name)
 
     @contextmanager
     def scratch(self, lock: LeaderLock) -> Iterator[Connection]:

@@ -10,7 +10,7 @@ import apsw
 
 from athena_core.log.sqlite.connection import DAMAGE_ERRORS, DISK_ERRORS, open_reader, open_writer
 from athena_core.log.sqlite.scrub import scrub
-from athena_core.protocols import Cell, Connection, DatabaseDamaged
+from athena_core.protocols import Cell, Connection, DatabaseDamaged, PastConnection
 
 VIEWS_BUSY_MS = 60_000
 """The wait for another process that writes views or rewrites the file after an erasure, in milliseconds."""
@@ -95,6 +95,26 @@ class ViewSnapshot:
         self._connection.execute("ROLLBACK")
 
 
+class SqlitePastConnection(SqliteViewConnection):
+    """A read-only connection with temporary tables (``protocols.PastConnection``)."""
+
+    source = "main"
+    block = "(SELECT block FROM past_block)"
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Temporary tables are in memory, because they may hold text that is erased later."""
+        connection = open_reader(path)
+        connection.pragma("query_only", False)  # the file is open read-only
+        connection.pragma("temp_store", 2)
+        connection.execute("CREATE TEMP TABLE past_block (block INTEGER NOT NULL)")
+        connection.execute("INSERT INTO past_block VALUES (0)")
+        super().__init__(connection)
+
+    def begin(self, block: int) -> None:
+        """Set the block."""
+        self.execute("UPDATE past_block SET block = ?", (block,))
+
+
 def _rows(found: Iterator[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
     """Yield rows. Translate errors, because any row may be on a damaged page."""
     try:
@@ -135,3 +155,7 @@ class SqliteDatabases:
     def read(self, path: Path) -> Connection:
         """Open an existing file read-only."""
         return SqliteViewConnection(open_reader(path))
+
+    def past(self, path: Path) -> PastConnection:
+        """Open an existing file read-only, with temporary tables in memory."""
+        return SqlitePastConnection(path)

@@ -59,6 +59,7 @@ def holds(plane: ControlPlane) -> dict[str, bool]:
     """Return which caches of a process hold something, or the canary where that can be checked."""
     return {
         "histories": plane.runs.compiler.histories.size != (0, 0),
+        "past": any(reader.held for reader, _ in plane.past._free),
         "answers": any(CANARY.encode() in reply.data for reply in plane.answer_cache._answers.values()),
         "recent rows": bool(plane.log.recent._commits),
         "segments of the feed": bool(plane.feed.segments._kept),
@@ -75,6 +76,7 @@ def fill(inside: Inside) -> None:
         assert inside.ask("POST", "/runs", {"sessionId": "s", "input": words}).status_code == 200
     oldest = inside.ask("GET", "/runs").json()["data"]["items"][-1]["runId"]
     assert CANARY in inside.ask("GET", f"/runs/{oldest}").text
+    assert CANARY in inside.ask("GET", f"/runs/{oldest}?asOf={plane.reader.head()}").text
     plane.workflow_stepper._inputs._inputs["wfr_1"] = WorkflowInput({"said": CANARY}, frozenset(), "", 0)
     plane.mcp_catalogue._servers["git"] = CataloguedServer("git")
     plane.permission_rules._hashes["rule_1"] = AllowedCall("ab", "cd", None)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.event import Recorded
 from athena_core.log.sqlite.views import SqliteViewConnection
-from projections.engine.projection import CACHED_ROWS_MAX, Buffers, Projection, Rows, Table, joined
+from projections.engine.projection import CACHED_ROWS_MAX, Buffers, Projection, Rows, Table, during, joined
 from tests.projections.support import DATABASES
 
 
@@ -52,16 +52,22 @@ NUMBER = Table("number", Number, key=("number",))
 def test_a_table_is_derived_from_its_row_class() -> None:
     assert NOTE.create == (
         "CREATE TABLE note (shelf TEXT NOT NULL, number INTEGER NOT NULL, text TEXT, done INTEGER NOT NULL,"
-        " PRIMARY KEY (shelf, number)) STRICT, WITHOUT ROWID",
+        " since_ INTEGER NOT NULL, PRIMARY KEY (shelf, number)) STRICT, WITHOUT ROWID",
+        "CREATE TABLE note_past (shelf TEXT NOT NULL, number INTEGER NOT NULL, text TEXT, done INTEGER NOT NULL,"
+        " since_ INTEGER NOT NULL, until_ INTEGER NOT NULL, PRIMARY KEY (shelf, number, until_)) STRICT, WITHOUT ROWID",
         "CREATE INDEX note_by_text_number ON note (text, number) WHERE text IS NOT NULL",
     )
-    assert NOTE.upsert == (
-        "INSERT INTO note (shelf, number, text, done) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (shelf, number) DO UPDATE SET text = excluded.text, done = excluded.done"
+    assert during(NOTE, 7).upsert == (
+        "INSERT INTO note (shelf, number, text, done, since_) VALUES (?, ?, ?, ?, 7) ON CONFLICT (shelf, number)"
+        " DO UPDATE SET text = excluded.text, done = excluded.done, since_ = excluded.since_"
     )
-    assert NUMBER.create == ("CREATE TABLE number (number INTEGER NOT NULL, PRIMARY KEY (number)) STRICT",)
-    assert NUMBER.upsert.endswith("DO NOTHING")
-    assert TALLY.add.endswith(" ON CONFLICT (shelf, number) DO UPDATE SET amount = tally.amount + excluded.amount")
+    assert NUMBER.create[0] == (
+        "CREATE TABLE number (number INTEGER NOT NULL, since_ INTEGER NOT NULL, PRIMARY KEY (number)) STRICT"
+    )
+    assert during(NUMBER, 7).upsert.endswith(" ON CONFLICT (number) DO UPDATE SET since_ = excluded.since_")
+    assert during(TALLY, 7).add.endswith(
+        " DO UPDATE SET amount = tally.amount + excluded.amount, since_ = excluded.since_"
+    )
 
 
 def test_a_table_with_a_place_is_stored_by_it_and_encodes_each_answer_that_it_writes_once(tmp_path: Path) -> None:
@@ -72,13 +78,16 @@ def test_a_table_with_a_place_is_stored_by_it_and_encodes_each_answer_that_it_wr
         return f"{row.name}{row.words}".encode()
 
     table = Table("page", Page, key=("name",), place="number", answer=answer_of, cached=True)
-    assert table.create == (
+    assert table.create[0] == (
         "CREATE TABLE page (name TEXT NOT NULL, number INTEGER NOT NULL, words INTEGER NOT NULL, answer BLOB NOT NULL,"
-        " PRIMARY KEY (number), UNIQUE (name)) STRICT",
+        " since_ INTEGER NOT NULL, PRIMARY KEY (number), UNIQUE (name)) STRICT"
     )
-    assert table.upsert.endswith(" ON CONFLICT (name) DO UPDATE SET words = excluded.words, answer = excluded.answer")
+    assert during(table, 7).upsert.endswith(
+        " DO UPDATE SET words = excluded.words, answer = excluded.answer, since_ = excluded.since_"
+    )
     connection = DATABASES.write(tmp_path / "a.db")
-    connection.execute(table.create[0])
+    for statement in table.create:
+        connection.execute(statement)
     rows = Rows(connection)
     rows.append(table, Page("b", 1))
     rows.append(table, Page("a", 2))
@@ -116,7 +125,8 @@ def test_an_event_type_has_one_handler() -> None:
 
 def test_a_needed_row_that_is_not_there_says_which(tmp_path: Path) -> None:
     connection = DATABASES.write(tmp_path / "a.db")
-    connection.execute(NUMBER.create[0])
+    for statement in NUMBER.create:
+        connection.execute(statement)
     with pytest.raises(LookupError, match="number has no row 7"):
         Rows(connection).need(NUMBER, 7)
 
@@ -135,7 +145,8 @@ def test_the_buffer_behaves_like_a_dictionary(
     table: Table[Note], steps: list[tuple[str, tuple[str, int], int]]
 ) -> None:
     connection = SqliteViewConnection(apsw.Connection(":memory:"))
-    connection.execute(table.create[0])
+    for statement in table.create:
+        connection.execute(statement)
     connection.execute("BEGIN")
     buffers = Buffers()
     rows = Rows(connection, buffers)
@@ -184,7 +195,8 @@ def test_the_buffer_behaves_like_a_dictionary(
 @given(st.lists(st.tuples(KEYS, st.integers(-3, 3), st.booleans()), max_size=40))
 def test_tallies_add_up_over_pages(additions: list[tuple[tuple[str, int], int, bool]]) -> None:
     connection = SqliteViewConnection(apsw.Connection(":memory:"))
-    connection.execute(TALLY.create[0])
+    for statement in TALLY.create:
+        connection.execute(statement)
     rows, sums = Rows(connection), Counter[tuple[str, int]]()
     for key, amount, page_ends in additions:
         rows.tally(TALLY, *key).amount += amount
@@ -199,7 +211,8 @@ def test_tallies_add_up_over_pages(additions: list[tuple[tuple[str, int], int, b
 
 def test_only_the_newest_rows_of_a_kept_table_stay_in_memory() -> None:
     connection = SqliteViewConnection(apsw.Connection(":memory:"))
-    connection.execute(KEPT.create[0])
+    for statement in KEPT.create:
+        connection.execute(statement)
     buffers = Buffers()
     rows = Rows(connection, buffers)
     for number in range(CACHED_ROWS_MAX + 2):
@@ -214,7 +227,8 @@ def test_only_the_newest_rows_of_a_kept_table_stay_in_memory() -> None:
 
 def test_many_rows_are_written_by_their_cells() -> None:
     connection = SqliteViewConnection(apsw.Connection(":memory:"))
-    connection.execute(NUMBER.create[0])
+    for statement in NUMBER.create:
+        connection.execute(statement)
     rows = Rows(connection)
     rows.extend(NUMBER, [(1,), (2,)])
     rows.extend(NUMBER, iter([(3,)]))

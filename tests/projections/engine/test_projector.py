@@ -325,7 +325,7 @@ def test_a_literal_is_a_column_of_text() -> None:
         status: Literal["ok", "failed"]
         reason: Literal["late"] | None = None
 
-    (create,) = Table("sample", Row, key=("position",)).create
+    (create, *_) = Table("sample", Row, key=("position",)).create
     assert "status TEXT NOT NULL, reason TEXT," in create
 
 

@@ -10,7 +10,7 @@ import pytest
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
-from athena_core.protocols import Connection, DatabaseDamaged
+from athena_core.protocols import Connection, DatabaseDamaged, PastConnection
 from projections import ALL, CATALOG
 from projections.directives import DIRECTIVE, DirectiveRow, directive_by_id
 from projections.engine import generation
@@ -104,7 +104,7 @@ def test_while_a_raised_version_is_built_only_that_projection_waits(tmp_path: Pa
         history.directive(str(number))
     plane = Plane(tmp_path, history, raised(CATALOG))
     assert plane.updater.start()
-    for _ in range(4):
+    for _ in range(5):
         assert plane.updater.turn()
     assert plane.reader.position(["runs", "sessions", "feed"]) == history.head()
     assert plane.reader.position(["catalog"]) == 0
@@ -665,6 +665,9 @@ def test_a_reader_that_could_not_open_the_views_looks_again(tmp_path: Path, hist
             raise OSError("too many open files")
 
         def write(self, path: Path) -> Connection:
+            raise OSError("too many open files")
+
+        def past(self, path: Path) -> PastConnection:
             raise OSError("too many open files")
 
         def scrub(self, path: Path, seconds: float) -> None:

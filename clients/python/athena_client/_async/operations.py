@@ -87,7 +87,7 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def find_ids(
-        self, part: str, *, min_position: int | None = None, stale: str | None = None
+        self, part: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.FoundIds:
         """Find the ids of records that begin or end with a part, at most ten.
 
@@ -96,18 +96,20 @@ class AsyncOperations(AsyncCore):
 
         Args:
             part: Beginning or end of an id.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.FoundIds = await self.request(
             "GET",
             "/ids/{part}",
             models.FoundIds,
             parameters={"part": part},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -408,6 +410,7 @@ class AsyncOperations(AsyncCore):
         include: Literal["output"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Run]:
@@ -432,6 +435,7 @@ class AsyncOperations(AsyncCore):
             include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -439,7 +443,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/runs",
@@ -460,6 +465,7 @@ class AsyncOperations(AsyncCore):
                 "include": include,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -480,6 +486,7 @@ class AsyncOperations(AsyncCore):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cost_over_usd: float | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.RunFacets:
@@ -497,11 +504,12 @@ class AsyncOperations(AsyncCore):
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             cost_over_usd: Only runs that cost more, in dollars.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
         """
         answer: models.RunFacets = await self.request(
             "GET",
@@ -519,6 +527,7 @@ class AsyncOperations(AsyncCore):
                 "createdAfter": created_after,
                 "createdBefore": created_before,
                 "costOverUsd": cost_over_usd,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -526,7 +535,13 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_run(
-        self, run_id: str, *, wait: int | None = None, min_position: int | None = None, stale: str | None = None
+        self,
+        run_id: str,
+        *,
+        wait: int | None = None,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.Run:
         """Get a run.
 
@@ -535,18 +550,20 @@ class AsyncOperations(AsyncCore):
         Args:
             run_id: Id of the run.
             wait: Seconds to wait for the end of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Run = await self.request(
             "GET",
             "/runs/{runId}",
             models.Run,
             parameters={"runId": run_id},
-            query={"wait": wait, "minPosition": min_position, "stale": stale},
+            query={"wait": wait, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -556,6 +573,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.EvidenceRecord]:
@@ -565,6 +583,7 @@ class AsyncOperations(AsyncCore):
             run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -572,58 +591,68 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
-                every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         return self.pages(
             "/runs/{runId}/evidence",
             models.EvidenceRecord,
             parameters={"runId": run_id},
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def get_run_evidence(
-        self, run_id: str, evidence_id: str, *, min_position: int | None = None, stale: str | None = None
+        self,
+        run_id: str,
+        evidence_id: str,
+        *,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.Evidence:
         """Get a piece of evidence of a run, with its content.
 
         Args:
             run_id: Id of the run.
             evidence_id: Id of the evidence.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Evidence = await self.request(
             "GET",
             "/runs/{runId}/evidence/{evidenceId}",
             models.Evidence,
             parameters={"runId": run_id, "evidenceId": evidence_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
     async def explain_run(
-        self, run_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, run_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Explanation:
         """Explain the state of a run: the causes that led to it, and what the run is waiting for.
 
         Args:
             run_id: Id of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Explanation = await self.request(
             "GET",
             "/runs/{runId}/explain",
             models.Explanation,
             parameters={"runId": run_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -634,6 +663,7 @@ class AsyncOperations(AsyncCore):
         run_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.ActiveRun]:
@@ -644,6 +674,7 @@ class AsyncOperations(AsyncCore):
             run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -651,7 +682,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/runs/active",
@@ -661,6 +693,7 @@ class AsyncOperations(AsyncCore):
                 "runId": run_id,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -673,6 +706,7 @@ class AsyncOperations(AsyncCore):
         run_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.CancelRequest]:
@@ -683,6 +717,7 @@ class AsyncOperations(AsyncCore):
             run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -690,7 +725,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/runs/cancel-requests",
@@ -700,6 +736,7 @@ class AsyncOperations(AsyncCore):
                 "runId": run_id,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -864,6 +901,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Session]:
@@ -872,6 +910,7 @@ class AsyncOperations(AsyncCore):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -879,33 +918,36 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/sessions",
             models.Session,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def get_session(
-        self, session_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, session_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Session:
         """Get a session.
 
         Args:
             session_id: Id of the session.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Session = await self.request(
             "GET",
             "/sessions/{sessionId}",
             models.Session,
             parameters={"sessionId": session_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -915,6 +957,7 @@ class AsyncOperations(AsyncCore):
         *,
         after: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.TranscriptEntry]:
@@ -924,6 +967,7 @@ class AsyncOperations(AsyncCore):
             session_id: Id of the session.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -931,14 +975,14 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an
-                error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         return self.pages(
             "/sessions/{sessionId}/transcript",
             models.TranscriptEntry,
             parameters={"sessionId": session_id},
-            query={"after": after, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"after": after, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
             cursor="after",
         )
 
@@ -974,6 +1018,7 @@ class AsyncOperations(AsyncCore):
         session_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.WorkspaceRecord]:
@@ -985,6 +1030,7 @@ class AsyncOperations(AsyncCore):
             session_id: Only the workspaces of this session.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -992,7 +1038,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/workspaces",
@@ -1003,30 +1050,33 @@ class AsyncOperations(AsyncCore):
                 "sessionId": session_id,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     async def get_workspace(
-        self, workspace_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, workspace_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.WorkspaceRecord:
         """Get a workspace, cleaned or not, with its size on this server's disk.
 
         Args:
             workspace_id: Id of the workspace.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkspaceRecord = await self.request(
             "GET",
             "/workspaces/{workspaceId}",
             models.WorkspaceRecord,
             parameters={"workspaceId": workspace_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1079,24 +1129,26 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_run_diff(
-        self, run_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, run_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.RunDiff:
         """Get what a run changed in the workspace of its session or workflow run, as recorded at its end.
 
         Args:
             run_id: Id of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunDiff = await self.request(
             "GET",
             "/runs/{runId}/diff",
             models.RunDiff,
             parameters={"runId": run_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1134,6 +1186,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Directive]:
@@ -1142,6 +1195,7 @@ class AsyncOperations(AsyncCore):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1149,12 +1203,13 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/directives",
             models.Directive,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def create_directive(
@@ -1187,24 +1242,26 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_directive(
-        self, directive_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, directive_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Directive:
         """Get a directive.
 
         Args:
             directive_id: Id of the directive.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Directive = await self.request(
             "GET",
             "/directives/{directiveId}",
             models.Directive,
             parameters={"directiveId": directive_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1213,6 +1270,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.HarnessProfile]:
@@ -1221,6 +1279,7 @@ class AsyncOperations(AsyncCore):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1228,12 +1287,13 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/harness-profiles",
             models.HarnessProfile,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def create_harness_profile(
@@ -1297,24 +1357,31 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_harness_profile(
-        self, harness_profile_id: str, *, min_position: int | None = None, stale: str | None = None
+        self,
+        harness_profile_id: str,
+        *,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.HarnessProfile:
         """Get a harness profile.
 
         Args:
             harness_profile_id: Id of the harness profile.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.HarnessProfile = await self.request(
             "GET",
             "/harness-profiles/{harnessProfileId}",
             models.HarnessProfile,
             parameters={"harnessProfileId": harness_profile_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1323,6 +1390,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.RunTemplate]:
@@ -1331,6 +1399,7 @@ class AsyncOperations(AsyncCore):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1338,12 +1407,13 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/run-templates",
             models.RunTemplate,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def create_run_template(
@@ -1383,25 +1453,33 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_run_template(
-        self, template_id: str, *, version: int | None = None, min_position: int | None = None, stale: str | None = None
+        self,
+        template_id: str,
+        *,
+        version: int | None = None,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.RunTemplate:
         """Get the newest version of a run template, or the one that `version` names.
 
         Args:
             template_id: Id of the run template.
             version: Version; absent: the newest.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunTemplate = await self.request(
             "GET",
             "/run-templates/{templateId}",
             models.RunTemplate,
             parameters={"templateId": template_id},
-            query={"version": version, "minPosition": min_position, "stale": stale},
+            query={"version": version, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1541,6 +1619,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.WorkQueueSummary]:
@@ -1549,6 +1628,7 @@ class AsyncOperations(AsyncCore):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1556,12 +1636,13 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/work/queues",
             models.WorkQueueSummary,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def get_session_work_queue(
@@ -1570,6 +1651,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.WorkQueueState:
@@ -1579,18 +1661,20 @@ class AsyncOperations(AsyncCore):
             session_id: Id of the session.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkQueueState = await self.request(
             "GET",
             "/sessions/{sessionId}/work-queue",
             models.WorkQueueState,
             parameters={"sessionId": session_id},
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1658,24 +1742,26 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_work_drain(
-        self, drain_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, drain_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.WorkDrain:
         """Get a drain.
 
         Args:
             drain_id: Id of the drain.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkDrain = await self.request(
             "GET",
             "/work/drains/{drainId}",
             models.WorkDrain,
             parameters={"drainId": drain_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1731,6 +1817,7 @@ class AsyncOperations(AsyncCore):
         status: Literal["completed", "failed", "sent", "started"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Message]:
@@ -1742,6 +1829,7 @@ class AsyncOperations(AsyncCore):
             status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1749,7 +1837,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/a2a/messages",
@@ -1760,30 +1849,33 @@ class AsyncOperations(AsyncCore):
                 "status": status,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     async def get_a2a_message(
-        self, message_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, message_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Message:
         """Get a message.
 
         Args:
             message_id: Id of the message.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Message = await self.request(
             "GET",
             "/a2a/messages/{messageId}",
             models.Message,
             parameters={"messageId": message_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1799,6 +1891,7 @@ class AsyncOperations(AsyncCore):
         created_before: datetime | str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.DeadLetter]:
@@ -1814,6 +1907,7 @@ class AsyncOperations(AsyncCore):
             created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1821,7 +1915,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/a2a/dlq",
@@ -1836,30 +1931,33 @@ class AsyncOperations(AsyncCore):
                 "createdBefore": created_before,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     async def get_a2a_dlq_item(
-        self, id: str, *, min_position: int | None = None, stale: str | None = None
+        self, id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.DeadLetter:
         """Get a dead letter.
 
         Args:
             id: Id of the dead letter.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.DeadLetter = await self.request(
             "GET",
             "/a2a/dlq/{id}",
             models.DeadLetter,
             parameters={"id": id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1991,6 +2089,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.MemoryEntry]:
@@ -1999,6 +2098,7 @@ class AsyncOperations(AsyncCore):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2006,12 +2106,13 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/memory",
             models.MemoryEntry,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def record_memory(
@@ -2034,24 +2135,26 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_memory_entry(
-        self, entry_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, entry_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.MemoryEntry:
         """Get a memory entry.
 
         Args:
             entry_id: Id of the memory entry.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.MemoryEntry = await self.request(
             "GET",
             "/memory/{entryId}",
             models.MemoryEntry,
             parameters={"entryId": entry_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2079,6 +2182,7 @@ class AsyncOperations(AsyncCore):
         log_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.KeptAnchor]:
@@ -2088,6 +2192,7 @@ class AsyncOperations(AsyncCore):
             log_id: Id of the log.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2095,12 +2200,20 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/anchors",
             models.KeptAnchor,
-            query={"logId": log_id, "cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={
+                "logId": log_id,
+                "cursor": cursor,
+                "limit": limit,
+                "asOf": as_of,
+                "minPosition": min_position,
+                "stale": stale,
+            },
         )
 
     async def keep_anchor(
@@ -2139,6 +2252,7 @@ class AsyncOperations(AsyncCore):
         answerable: bool | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Ask]:
@@ -2156,6 +2270,7 @@ class AsyncOperations(AsyncCore):
             answerable: True: only open asks that the caller may answer.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2163,7 +2278,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/asks",
@@ -2177,28 +2293,33 @@ class AsyncOperations(AsyncCore):
                 "answerable": answerable,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
-    async def get_ask(self, ask_id: str, *, min_position: int | None = None, stale: str | None = None) -> models.Ask:
+    async def get_ask(
+        self, ask_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.Ask:
         """Get an ask, open or decided.
 
         Args:
             ask_id: Id of the ask.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Ask = await self.request(
             "GET",
             "/asks/{askId}",
             models.Ask,
             parameters={"askId": ask_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2300,6 +2421,7 @@ class AsyncOperations(AsyncCore):
         harness_profile_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.PermissionRule]:
@@ -2316,6 +2438,7 @@ class AsyncOperations(AsyncCore):
             harness_profile_id: Only rules of this profile.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2323,7 +2446,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/permission-rules",
@@ -2337,30 +2461,33 @@ class AsyncOperations(AsyncCore):
                 "harnessProfileId": harness_profile_id,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     async def get_permission_rule(
-        self, rule_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, rule_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.PermissionRule:
         """Get a permission rule, in force or not.
 
         Args:
             rule_id: Id of the permission rule.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.PermissionRule = await self.request(
             "GET",
             "/permission-rules/{ruleId}",
             models.PermissionRule,
             parameters={"ruleId": rule_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2425,6 +2552,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.Redrive:
@@ -2434,19 +2562,20 @@ class AsyncOperations(AsyncCore):
             id: Id of the redrive.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
-                every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Redrive = await self.request(
             "GET",
             "/a2a/dlq/redrive/{id}",
             models.Redrive,
             parameters={"id": id},
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2473,6 +2602,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Workflow]:
@@ -2481,6 +2611,7 @@ class AsyncOperations(AsyncCore):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2488,12 +2619,13 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/workflows",
             models.Workflow,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def create_workflow(
@@ -2515,24 +2647,26 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_workflow(
-        self, workflow_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, workflow_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Workflow:
         """Get a workflow.
 
         Args:
             workflow_id: Id of the workflow.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Workflow = await self.request(
             "GET",
             "/workflows/{workflowId}",
             models.Workflow,
             parameters={"workflowId": workflow_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2542,6 +2676,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.WorkflowRunSummary]:
@@ -2551,6 +2686,7 @@ class AsyncOperations(AsyncCore):
             workflow_id: Id of the workflow.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2558,14 +2694,14 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
-                every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         return self.pages(
             "/workflows/{workflowId}/runs",
             models.WorkflowRunSummary,
             parameters={"workflowId": workflow_id},
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def run_workflow(
@@ -2602,24 +2738,26 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_workflow_run(
-        self, id: str, *, min_position: int | None = None, stale: str | None = None
+        self, id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.WorkflowRunDetails:
         """Get a workflow run, or the newest run of a workflow, with the progress of its steps.
 
         Args:
             id: Id of a workflow run, or of a workflow for its newest run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkflowRunDetails = await self.request(
             "GET",
             "/workflows/run/{id}",
             models.WorkflowRunDetails,
             parameters={"id": id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2713,6 +2851,7 @@ class AsyncOperations(AsyncCore):
         status: Literal["cancelled", "failed", "ok", "pending", "running"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.StepItem]:
@@ -2724,6 +2863,7 @@ class AsyncOperations(AsyncCore):
             status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2731,14 +2871,21 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
-                every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         return self.pages(
             "/workflows/run/{id}/steps/{step}/items",
             models.StepItem,
             parameters={"id": id, "step": step},
-            query={"status": status, "cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={
+                "status": status,
+                "cursor": cursor,
+                "limit": limit,
+                "asOf": as_of,
+                "minPosition": min_position,
+                "stale": stale,
+            },
         )
 
     async def approve_workflow_step(
@@ -2899,6 +3046,7 @@ class AsyncOperations(AsyncCore):
         status: Literal["failed", "ok", "running"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.PersonaRun]:
@@ -2909,6 +3057,7 @@ class AsyncOperations(AsyncCore):
             status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2916,7 +3065,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/personas/runs",
@@ -2926,47 +3076,54 @@ class AsyncOperations(AsyncCore):
                 "status": status,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     async def get_persona_run(
-        self, run_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, run_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.PersonaRunDetails:
         """Get a review with its result.
 
         Args:
             run_id: Id of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.PersonaRunDetails = await self.request(
             "GET",
             "/personas/runs/{runId}",
             models.PersonaRunDetails,
             parameters={"runId": run_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
     async def get_policy(
-        self, *, min_position: int | None = None, stale: str | None = None
+        self, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.PolicyDocument | None:
         """Get the current policy, or null if there is none.
 
         Args:
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
         """
         answer: models.PolicyDocument | None = await self.request(
-            "GET", "/policy", models.PolicyDocument | None, query={"minPosition": min_position, "stale": stale}
+            "GET",
+            "/policy",
+            models.PolicyDocument | None,
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3075,6 +3232,7 @@ class AsyncOperations(AsyncCore):
         order: Literal["newest", "oldest"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Rejection]:
@@ -3092,6 +3250,7 @@ class AsyncOperations(AsyncCore):
             order: Order; absent: oldest first.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -3099,7 +3258,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/policy/rejections",
@@ -3116,6 +3276,7 @@ class AsyncOperations(AsyncCore):
                 "order": order,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -3180,6 +3341,7 @@ class AsyncOperations(AsyncCore):
         kind: Literal["session", "token"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Token]:
@@ -3191,6 +3353,7 @@ class AsyncOperations(AsyncCore):
             kind: Only tokens, or only sessions.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -3198,7 +3361,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/tokens",
@@ -3209,6 +3373,7 @@ class AsyncOperations(AsyncCore):
                 "kind": kind,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -3253,24 +3418,26 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_token(
-        self, token_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, token_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Token:
         """Get a token or session, valid or not, without its text.
 
         Args:
             token_id: Id of the token or session.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Token = await self.request(
             "GET",
             "/tokens/{tokenId}",
             models.Token,
             parameters={"tokenId": token_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3328,6 +3495,7 @@ class AsyncOperations(AsyncCore):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.ScheduledTask]:
@@ -3336,6 +3504,7 @@ class AsyncOperations(AsyncCore):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -3343,12 +3512,13 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/schedules",
             models.ScheduledTask,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     async def create_schedule(
@@ -3479,24 +3649,26 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_schedule(
-        self, schedule_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, schedule_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.ScheduledTask:
         """Get a schedule.
 
         Args:
             schedule_id: Id of the schedule.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.ScheduledTask = await self.request(
             "GET",
             "/schedules/{scheduleId}",
             models.ScheduledTask,
             parameters={"scheduleId": schedule_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3757,6 +3929,7 @@ class AsyncOperations(AsyncCore):
         *,
         after: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> list[models.ScheduleRunLog]:
@@ -3766,19 +3939,20 @@ class AsyncOperations(AsyncCore):
             schedule_id: Id of the schedule.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an
-                error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: list[models.ScheduleRunLog] = await self.request(
             "GET",
             "/schedules/{scheduleId}/logs",
             list[models.ScheduleRunLog],
             parameters={"scheduleId": schedule_id},
-            query={"after": after, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"after": after, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3788,6 +3962,7 @@ class AsyncOperations(AsyncCore):
         *,
         count: int | None = None,
         from_: datetime | str | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.FireTimePage:
@@ -3797,18 +3972,20 @@ class AsyncOperations(AsyncCore):
             schedule_id: Id of the schedule.
             count: Times to compute; absent: 10.
             from_: Time to start at; absent: now.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.FireTimePage = await self.request(
             "GET",
             "/schedules/{scheduleId}/preview",
             models.FireTimePage,
             parameters={"scheduleId": schedule_id},
-            query={"count": count, "from": from_, "minPosition": min_position, "stale": stale},
+            query={"count": count, "from": from_, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3846,6 +4023,7 @@ class AsyncOperations(AsyncCore):
         created_before: datetime | str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.AuditEntry]:
@@ -3858,6 +4036,7 @@ class AsyncOperations(AsyncCore):
             created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -3865,7 +4044,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/governance/audit-trail",
@@ -3877,25 +4057,30 @@ class AsyncOperations(AsyncCore):
                 "createdBefore": created_before,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     async def get_fleet_summary(
-        self, *, min_position: int | None = None, stale: str | None = None
+        self, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.FleetSummary:
         """Get run counts, durations, waiting work, open asks, the halt and this month's cost.
 
         Args:
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
         """
         answer: models.FleetSummary = await self.request(
-            "GET", "/fleet/summary", models.FleetSummary, query={"minPosition": min_position, "stale": stale}
+            "GET",
+            "/fleet/summary",
+            models.FleetSummary,
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3910,6 +4095,7 @@ class AsyncOperations(AsyncCore):
         created_before: datetime | str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
     ) -> AsyncPages[Event]:
         """List events from a cursor, oldest first.
 
@@ -3927,12 +4113,14 @@ class AsyncOperations(AsyncCore):
             created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
 
         Returns:
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `STREAM_LIMIT`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `PAST_TOO_LARGE`, `STREAM_LIMIT`, or an
+                error of every call.
         """
         from athena_client.events import decode_event
 
@@ -3948,6 +4136,7 @@ class AsyncOperations(AsyncCore):
                 "createdBefore": created_before,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
             },
         )
 

@@ -84,7 +84,9 @@ class Operations(Core):
         )
         return answer
 
-    def find_ids(self, part: str, *, min_position: int | None = None, stale: str | None = None) -> models.FoundIds:
+    def find_ids(
+        self, part: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.FoundIds:
         """Find the ids of records that begin or end with a part, at most ten.
 
         The part has at least six characters; case does not matter. Names of sessions and personas are not found. A
@@ -92,18 +94,20 @@ class Operations(Core):
 
         Args:
             part: Beginning or end of an id.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.FoundIds = self.request(
             "GET",
             "/ids/{part}",
             models.FoundIds,
             parameters={"part": part},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -404,6 +408,7 @@ class Operations(Core):
         include: Literal["output"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Run]:
@@ -428,6 +433,7 @@ class Operations(Core):
             include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -435,7 +441,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/runs",
@@ -456,6 +463,7 @@ class Operations(Core):
                 "include": include,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -476,6 +484,7 @@ class Operations(Core):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cost_over_usd: float | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.RunFacets:
@@ -493,11 +502,12 @@ class Operations(Core):
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             cost_over_usd: Only runs that cost more, in dollars.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
         """
         answer: models.RunFacets = self.request(
             "GET",
@@ -515,6 +525,7 @@ class Operations(Core):
                 "createdAfter": created_after,
                 "createdBefore": created_before,
                 "costOverUsd": cost_over_usd,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -522,7 +533,13 @@ class Operations(Core):
         return answer
 
     def get_run(
-        self, run_id: str, *, wait: int | None = None, min_position: int | None = None, stale: str | None = None
+        self,
+        run_id: str,
+        *,
+        wait: int | None = None,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.Run:
         """Get a run.
 
@@ -531,18 +548,20 @@ class Operations(Core):
         Args:
             run_id: Id of the run.
             wait: Seconds to wait for the end of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Run = self.request(
             "GET",
             "/runs/{runId}",
             models.Run,
             parameters={"runId": run_id},
-            query={"wait": wait, "minPosition": min_position, "stale": stale},
+            query={"wait": wait, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -552,6 +571,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.EvidenceRecord]:
@@ -561,6 +581,7 @@ class Operations(Core):
             run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -568,58 +589,68 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
-                every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         return self.pages(
             "/runs/{runId}/evidence",
             models.EvidenceRecord,
             parameters={"runId": run_id},
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def get_run_evidence(
-        self, run_id: str, evidence_id: str, *, min_position: int | None = None, stale: str | None = None
+        self,
+        run_id: str,
+        evidence_id: str,
+        *,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.Evidence:
         """Get a piece of evidence of a run, with its content.
 
         Args:
             run_id: Id of the run.
             evidence_id: Id of the evidence.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Evidence = self.request(
             "GET",
             "/runs/{runId}/evidence/{evidenceId}",
             models.Evidence,
             parameters={"runId": run_id, "evidenceId": evidence_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
     def explain_run(
-        self, run_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, run_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Explanation:
         """Explain the state of a run: the causes that led to it, and what the run is waiting for.
 
         Args:
             run_id: Id of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Explanation = self.request(
             "GET",
             "/runs/{runId}/explain",
             models.Explanation,
             parameters={"runId": run_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -630,6 +661,7 @@ class Operations(Core):
         run_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.ActiveRun]:
@@ -640,6 +672,7 @@ class Operations(Core):
             run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -647,7 +680,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/runs/active",
@@ -657,6 +691,7 @@ class Operations(Core):
                 "runId": run_id,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -669,6 +704,7 @@ class Operations(Core):
         run_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.CancelRequest]:
@@ -679,6 +715,7 @@ class Operations(Core):
             run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -686,7 +723,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/runs/cancel-requests",
@@ -696,6 +734,7 @@ class Operations(Core):
                 "runId": run_id,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -860,6 +899,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Session]:
@@ -868,6 +908,7 @@ class Operations(Core):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -875,33 +916,36 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/sessions",
             models.Session,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def get_session(
-        self, session_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, session_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Session:
         """Get a session.
 
         Args:
             session_id: Id of the session.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Session = self.request(
             "GET",
             "/sessions/{sessionId}",
             models.Session,
             parameters={"sessionId": session_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -911,6 +955,7 @@ class Operations(Core):
         *,
         after: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.TranscriptEntry]:
@@ -920,6 +965,7 @@ class Operations(Core):
             session_id: Id of the session.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -927,14 +973,14 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an
-                error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         return self.pages(
             "/sessions/{sessionId}/transcript",
             models.TranscriptEntry,
             parameters={"sessionId": session_id},
-            query={"after": after, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"after": after, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
             cursor="after",
         )
 
@@ -970,6 +1016,7 @@ class Operations(Core):
         session_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.WorkspaceRecord]:
@@ -981,6 +1028,7 @@ class Operations(Core):
             session_id: Only the workspaces of this session.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -988,7 +1036,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/workspaces",
@@ -999,30 +1048,33 @@ class Operations(Core):
                 "sessionId": session_id,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     def get_workspace(
-        self, workspace_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, workspace_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.WorkspaceRecord:
         """Get a workspace, cleaned or not, with its size on this server's disk.
 
         Args:
             workspace_id: Id of the workspace.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkspaceRecord = self.request(
             "GET",
             "/workspaces/{workspaceId}",
             models.WorkspaceRecord,
             parameters={"workspaceId": workspace_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1074,23 +1126,27 @@ class Operations(Core):
         )
         return answer
 
-    def get_run_diff(self, run_id: str, *, min_position: int | None = None, stale: str | None = None) -> models.RunDiff:
+    def get_run_diff(
+        self, run_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.RunDiff:
         """Get what a run changed in the workspace of its session or workflow run, as recorded at its end.
 
         Args:
             run_id: Id of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunDiff = self.request(
             "GET",
             "/runs/{runId}/diff",
             models.RunDiff,
             parameters={"runId": run_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1128,6 +1184,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Directive]:
@@ -1136,6 +1193,7 @@ class Operations(Core):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1143,12 +1201,13 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/directives",
             models.Directive,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def create_directive(
@@ -1181,24 +1240,26 @@ class Operations(Core):
         return answer
 
     def get_directive(
-        self, directive_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, directive_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Directive:
         """Get a directive.
 
         Args:
             directive_id: Id of the directive.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Directive = self.request(
             "GET",
             "/directives/{directiveId}",
             models.Directive,
             parameters={"directiveId": directive_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1207,6 +1268,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.HarnessProfile]:
@@ -1215,6 +1277,7 @@ class Operations(Core):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1222,12 +1285,13 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/harness-profiles",
             models.HarnessProfile,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def create_harness_profile(
@@ -1291,24 +1355,31 @@ class Operations(Core):
         return answer
 
     def get_harness_profile(
-        self, harness_profile_id: str, *, min_position: int | None = None, stale: str | None = None
+        self,
+        harness_profile_id: str,
+        *,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.HarnessProfile:
         """Get a harness profile.
 
         Args:
             harness_profile_id: Id of the harness profile.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.HarnessProfile = self.request(
             "GET",
             "/harness-profiles/{harnessProfileId}",
             models.HarnessProfile,
             parameters={"harnessProfileId": harness_profile_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1317,6 +1388,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.RunTemplate]:
@@ -1325,6 +1397,7 @@ class Operations(Core):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1332,12 +1405,13 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/run-templates",
             models.RunTemplate,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def create_run_template(
@@ -1377,25 +1451,33 @@ class Operations(Core):
         return answer
 
     def get_run_template(
-        self, template_id: str, *, version: int | None = None, min_position: int | None = None, stale: str | None = None
+        self,
+        template_id: str,
+        *,
+        version: int | None = None,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.RunTemplate:
         """Get the newest version of a run template, or the one that `version` names.
 
         Args:
             template_id: Id of the run template.
             version: Version; absent: the newest.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunTemplate = self.request(
             "GET",
             "/run-templates/{templateId}",
             models.RunTemplate,
             parameters={"templateId": template_id},
-            query={"version": version, "minPosition": min_position, "stale": stale},
+            query={"version": version, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1535,6 +1617,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.WorkQueueSummary]:
@@ -1543,6 +1626,7 @@ class Operations(Core):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1550,12 +1634,13 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/work/queues",
             models.WorkQueueSummary,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def get_session_work_queue(
@@ -1564,6 +1649,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.WorkQueueState:
@@ -1573,18 +1659,20 @@ class Operations(Core):
             session_id: Id of the session.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkQueueState = self.request(
             "GET",
             "/sessions/{sessionId}/work-queue",
             models.WorkQueueState,
             parameters={"sessionId": session_id},
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1652,24 +1740,26 @@ class Operations(Core):
         return answer
 
     def get_work_drain(
-        self, drain_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, drain_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.WorkDrain:
         """Get a drain.
 
         Args:
             drain_id: Id of the drain.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkDrain = self.request(
             "GET",
             "/work/drains/{drainId}",
             models.WorkDrain,
             parameters={"drainId": drain_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1725,6 +1815,7 @@ class Operations(Core):
         status: Literal["completed", "failed", "sent", "started"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Message]:
@@ -1736,6 +1827,7 @@ class Operations(Core):
             status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1743,7 +1835,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/a2a/messages",
@@ -1754,30 +1847,33 @@ class Operations(Core):
                 "status": status,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     def get_a2a_message(
-        self, message_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, message_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Message:
         """Get a message.
 
         Args:
             message_id: Id of the message.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Message = self.request(
             "GET",
             "/a2a/messages/{messageId}",
             models.Message,
             parameters={"messageId": message_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1793,6 +1889,7 @@ class Operations(Core):
         created_before: datetime | str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.DeadLetter]:
@@ -1808,6 +1905,7 @@ class Operations(Core):
             created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1815,7 +1913,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/a2a/dlq",
@@ -1830,30 +1929,33 @@ class Operations(Core):
                 "createdBefore": created_before,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     def get_a2a_dlq_item(
-        self, id: str, *, min_position: int | None = None, stale: str | None = None
+        self, id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.DeadLetter:
         """Get a dead letter.
 
         Args:
             id: Id of the dead letter.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.DeadLetter = self.request(
             "GET",
             "/a2a/dlq/{id}",
             models.DeadLetter,
             parameters={"id": id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -1985,6 +2087,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.MemoryEntry]:
@@ -1993,6 +2096,7 @@ class Operations(Core):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2000,12 +2104,13 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/memory",
             models.MemoryEntry,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def record_memory(
@@ -2028,24 +2133,26 @@ class Operations(Core):
         return answer
 
     def get_memory_entry(
-        self, entry_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, entry_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.MemoryEntry:
         """Get a memory entry.
 
         Args:
             entry_id: Id of the memory entry.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.MemoryEntry = self.request(
             "GET",
             "/memory/{entryId}",
             models.MemoryEntry,
             parameters={"entryId": entry_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2073,6 +2180,7 @@ class Operations(Core):
         log_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.KeptAnchor]:
@@ -2082,6 +2190,7 @@ class Operations(Core):
             log_id: Id of the log.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2089,12 +2198,20 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/anchors",
             models.KeptAnchor,
-            query={"logId": log_id, "cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={
+                "logId": log_id,
+                "cursor": cursor,
+                "limit": limit,
+                "asOf": as_of,
+                "minPosition": min_position,
+                "stale": stale,
+            },
         )
 
     def keep_anchor(
@@ -2133,6 +2250,7 @@ class Operations(Core):
         answerable: bool | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Ask]:
@@ -2150,6 +2268,7 @@ class Operations(Core):
             answerable: True: only open asks that the caller may answer.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2157,7 +2276,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/asks",
@@ -2171,28 +2291,33 @@ class Operations(Core):
                 "answerable": answerable,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
-    def get_ask(self, ask_id: str, *, min_position: int | None = None, stale: str | None = None) -> models.Ask:
+    def get_ask(
+        self, ask_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.Ask:
         """Get an ask, open or decided.
 
         Args:
             ask_id: Id of the ask.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Ask = self.request(
             "GET",
             "/asks/{askId}",
             models.Ask,
             parameters={"askId": ask_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2294,6 +2419,7 @@ class Operations(Core):
         harness_profile_id: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.PermissionRule]:
@@ -2310,6 +2436,7 @@ class Operations(Core):
             harness_profile_id: Only rules of this profile.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2317,7 +2444,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/permission-rules",
@@ -2331,30 +2459,33 @@ class Operations(Core):
                 "harnessProfileId": harness_profile_id,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     def get_permission_rule(
-        self, rule_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, rule_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.PermissionRule:
         """Get a permission rule, in force or not.
 
         Args:
             rule_id: Id of the permission rule.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.PermissionRule = self.request(
             "GET",
             "/permission-rules/{ruleId}",
             models.PermissionRule,
             parameters={"ruleId": rule_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2417,6 +2548,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.Redrive:
@@ -2426,19 +2558,20 @@ class Operations(Core):
             id: Id of the redrive.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
-                every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Redrive = self.request(
             "GET",
             "/a2a/dlq/redrive/{id}",
             models.Redrive,
             parameters={"id": id},
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2465,6 +2598,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Workflow]:
@@ -2473,6 +2607,7 @@ class Operations(Core):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2480,12 +2615,13 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/workflows",
             models.Workflow,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def create_workflow(
@@ -2507,24 +2643,26 @@ class Operations(Core):
         return answer
 
     def get_workflow(
-        self, workflow_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, workflow_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Workflow:
         """Get a workflow.
 
         Args:
             workflow_id: Id of the workflow.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Workflow = self.request(
             "GET",
             "/workflows/{workflowId}",
             models.Workflow,
             parameters={"workflowId": workflow_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2534,6 +2672,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.WorkflowRunSummary]:
@@ -2543,6 +2682,7 @@ class Operations(Core):
             workflow_id: Id of the workflow.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2550,14 +2690,14 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
-                every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         return self.pages(
             "/workflows/{workflowId}/runs",
             models.WorkflowRunSummary,
             parameters={"workflowId": workflow_id},
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def run_workflow(
@@ -2594,24 +2734,26 @@ class Operations(Core):
         return answer
 
     def get_workflow_run(
-        self, id: str, *, min_position: int | None = None, stale: str | None = None
+        self, id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.WorkflowRunDetails:
         """Get a workflow run, or the newest run of a workflow, with the progress of its steps.
 
         Args:
             id: Id of a workflow run, or of a workflow for its newest run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkflowRunDetails = self.request(
             "GET",
             "/workflows/run/{id}",
             models.WorkflowRunDetails,
             parameters={"id": id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2705,6 +2847,7 @@ class Operations(Core):
         status: Literal["cancelled", "failed", "ok", "pending", "running"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.StepItem]:
@@ -2716,6 +2859,7 @@ class Operations(Core):
             status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2723,14 +2867,21 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
-                every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         return self.pages(
             "/workflows/run/{id}/steps/{step}/items",
             models.StepItem,
             parameters={"id": id, "step": step},
-            query={"status": status, "cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={
+                "status": status,
+                "cursor": cursor,
+                "limit": limit,
+                "asOf": as_of,
+                "minPosition": min_position,
+                "stale": stale,
+            },
         )
 
     def approve_workflow_step(
@@ -2891,6 +3042,7 @@ class Operations(Core):
         status: Literal["failed", "ok", "running"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.PersonaRun]:
@@ -2901,6 +3053,7 @@ class Operations(Core):
             status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2908,7 +3061,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/personas/runs",
@@ -2918,45 +3072,54 @@ class Operations(Core):
                 "status": status,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
     def get_persona_run(
-        self, run_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, run_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.PersonaRunDetails:
         """Get a review with its result.
 
         Args:
             run_id: Id of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.PersonaRunDetails = self.request(
             "GET",
             "/personas/runs/{runId}",
             models.PersonaRunDetails,
             parameters={"runId": run_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
-    def get_policy(self, *, min_position: int | None = None, stale: str | None = None) -> models.PolicyDocument | None:
+    def get_policy(
+        self, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.PolicyDocument | None:
         """Get the current policy, or null if there is none.
 
         Args:
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
         """
         answer: models.PolicyDocument | None = self.request(
-            "GET", "/policy", models.PolicyDocument | None, query={"minPosition": min_position, "stale": stale}
+            "GET",
+            "/policy",
+            models.PolicyDocument | None,
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3065,6 +3228,7 @@ class Operations(Core):
         order: Literal["newest", "oldest"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Rejection]:
@@ -3082,6 +3246,7 @@ class Operations(Core):
             order: Order; absent: oldest first.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -3089,7 +3254,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/policy/rejections",
@@ -3106,6 +3272,7 @@ class Operations(Core):
                 "order": order,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -3170,6 +3337,7 @@ class Operations(Core):
         kind: Literal["session", "token"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Token]:
@@ -3181,6 +3349,7 @@ class Operations(Core):
             kind: Only tokens, or only sessions.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -3188,7 +3357,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/tokens",
@@ -3199,6 +3369,7 @@ class Operations(Core):
                 "kind": kind,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
@@ -3242,23 +3413,27 @@ class Operations(Core):
         )
         return answer
 
-    def get_token(self, token_id: str, *, min_position: int | None = None, stale: str | None = None) -> models.Token:
+    def get_token(
+        self, token_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.Token:
         """Get a token or session, valid or not, without its text.
 
         Args:
             token_id: Id of the token or session.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Token = self.request(
             "GET",
             "/tokens/{tokenId}",
             models.Token,
             parameters={"tokenId": token_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3316,6 +3491,7 @@ class Operations(Core):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.ScheduledTask]:
@@ -3324,6 +3500,7 @@ class Operations(Core):
         Args:
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -3331,12 +3508,13 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/schedules",
             models.ScheduledTask,
-            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"cursor": cursor, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
 
     def create_schedule(
@@ -3467,24 +3645,26 @@ class Operations(Core):
         return answer
 
     def get_schedule(
-        self, schedule_id: str, *, min_position: int | None = None, stale: str | None = None
+        self, schedule_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.ScheduledTask:
         """Get a schedule.
 
         Args:
             schedule_id: Id of the schedule.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.ScheduledTask = self.request(
             "GET",
             "/schedules/{scheduleId}",
             models.ScheduledTask,
             parameters={"scheduleId": schedule_id},
-            query={"minPosition": min_position, "stale": stale},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3745,6 +3925,7 @@ class Operations(Core):
         *,
         after: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> list[models.ScheduleRunLog]:
@@ -3754,19 +3935,20 @@ class Operations(Core):
             schedule_id: Id of the schedule.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an
-                error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: list[models.ScheduleRunLog] = self.request(
             "GET",
             "/schedules/{scheduleId}/logs",
             list[models.ScheduleRunLog],
             parameters={"scheduleId": schedule_id},
-            query={"after": after, "limit": limit, "minPosition": min_position, "stale": stale},
+            query={"after": after, "limit": limit, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3776,6 +3958,7 @@ class Operations(Core):
         *,
         count: int | None = None,
         from_: datetime | str | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.FireTimePage:
@@ -3785,18 +3968,20 @@ class Operations(Core):
             schedule_id: Id of the schedule.
             count: Times to compute; absent: 10.
             from_: Time to start at; absent: now.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.FireTimePage = self.request(
             "GET",
             "/schedules/{scheduleId}/preview",
             models.FireTimePage,
             parameters={"scheduleId": schedule_id},
-            query={"count": count, "from": from_, "minPosition": min_position, "stale": stale},
+            query={"count": count, "from": from_, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3834,6 +4019,7 @@ class Operations(Core):
         created_before: datetime | str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.AuditEntry]:
@@ -3846,6 +4032,7 @@ class Operations(Core):
             created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -3853,7 +4040,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
+                error of every call.
         """
         return self.pages(
             "/governance/audit-trail",
@@ -3865,23 +4053,30 @@ class Operations(Core):
                 "createdBefore": created_before,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,
             },
         )
 
-    def get_fleet_summary(self, *, min_position: int | None = None, stale: str | None = None) -> models.FleetSummary:
+    def get_fleet_summary(
+        self, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.FleetSummary:
         """Get run counts, durations, waiting work, open asks, the halt and this month's cost.
 
         Args:
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
         """
         answer: models.FleetSummary = self.request(
-            "GET", "/fleet/summary", models.FleetSummary, query={"minPosition": min_position, "stale": stale}
+            "GET",
+            "/fleet/summary",
+            models.FleetSummary,
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -3896,6 +4091,7 @@ class Operations(Core):
         created_before: datetime | str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
+        as_of: str | None = None,
     ) -> Pages[Event]:
         """List events from a cursor, oldest first.
 
@@ -3913,12 +4109,14 @@ class Operations(Core):
             created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
 
         Returns:
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `STREAM_LIMIT`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `PAST_TOO_LARGE`, `STREAM_LIMIT`, or an
+                error of every call.
         """
         from athena_client.events import decode_event
 
@@ -3934,6 +4132,7 @@ class Operations(Core):
                 "createdBefore": created_before,
                 "cursor": cursor,
                 "limit": limit,
+                "asOf": as_of,
             },
         )
 

@@ -1,0 +1,174 @@
+"""The control plane as it was at a position: the same handlers read the log and the views up to there."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+from anyio import to_thread
+from msgspec.structs import replace
+
+from athena_api.endpoint.operation import ApiCall, Operation, Reply
+from athena_api.plane import ControlPlane
+from athena_core.errors import ConfigError, CursorInvalid
+from athena_core.event import Position
+from athena_core.log.port import StoreReader
+from athena_core.protocols import Connection, Row
+from projections import feed
+from projections.engine.cursor import parse_cursor, resolve
+
+if TYPE_CHECKING:
+    from athena_core.clock import Clock
+
+T = TypeVar("T")
+
+
+def position_of(text: str, log: StoreReader) -> Position:
+    """Return the position that an event id, a position or a time names. A time means the last event until then.
+
+    Raise CursorAhead, CursorForeign or ConfigError.
+    """
+    try:
+        cursor = parse_cursor(text)
+    except CursorInvalid:
+        try:
+            return feed.position_at(text, log)
+        except CursorInvalid as error:
+            raise ConfigError.of("asOf", error.message, "an event id, a position, or a time in ISO 8601") from error
+    return resolve(cursor, log)
+
+
+NO_PAST = "has no past"
+
+
+def as_of(plane: ControlPlane, operation: Operation[Any, Any], parameters: Mapping[str, str]) -> Position:
+    """Return the position that ``asOf`` names. Raise ConfigError where it cannot be used."""
+    if not operation.past:
+        raise ConfigError.of("asOf", f"{operation.method} {operation.path} {NO_PAST}", "a request without asOf")
+    for other in ("minPosition", "stale", "wait"):
+        if other in parameters:
+            raise ConfigError.of(other, "cannot be combined with asOf", f"a request without {other}")
+    return position_of(parameters["asOf"], plane.reader)
+
+
+async def answer_as_of(
+    plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any], position: Position
+) -> Reply:
+    """Return what a read showed at a position, without what was erased since."""
+    names = operation.reads or ("feed",)
+    await plane.caught_up(names, plane.reader.head())  # what was erased until now is erased there, too
+    reply = await operation.handle(PastPlane.of(plane, position), call)
+    return replace(reply, position=position)
+
+
+class PastLog:
+    """A reader of the log that ends at a position (``port.StoreReader``)."""
+
+    def __init__(self, log: StoreReader, position: Position) -> None:
+        """Read through ``log``."""
+        self._log = log
+        self._position = position
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def head(self) -> Position:
+        """Return the position."""
+        return self._position
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Return the rows with ``after < position <= until`` in order, at most ``limit``."""
+        return self._log.rows(after, limit, self._until(until))
+
+    def shown(self, after: Position, limit: int, until: Position | None = None, *args: Any, **names: Any) -> Any:
+        """Return the public columns of these rows."""
+        return self._log.shown(after, limit, self._until(until), *args, **names)
+
+    def row(self, position: Position) -> Row | None:
+        """Return one row, if it is there."""
+        return self._log.row(position) if position <= self._position else None
+
+    def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
+        """Return the rows of one stream with ``after < version <= until``."""
+        return self._before(self._log.stream(stream, after, until))
+
+    def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
+        """Return at most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
+        return self._before(self._log.part(stream, after, until, limit, backwards=backwards))
+
+    def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
+        """Yield the rows of one session with ``after < position < before``, newest first."""
+        return self._log.session(session_id, min(before, self._position + 1), after)
+
+    def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
+        """Return the first rows of some types with ``after < position <= until``."""
+        return self._log.of_types(types, after, min(until, self._position), limit)
+
+    def _until(self, until: Position | None) -> Position:
+        return self._position if until is None else min(until, self._position)
+
+    def _before(self, rows: list[Row]) -> list[Row]:
+        return [row for row in rows if row.position <= self._position]
+
+
+class StoppedClock:
+    """The clock at a moment in the past (``clock.Clock``)."""
+
+    def __init__(self, clock: "Clock", now: int) -> None:
+        """Stop at ``now``, in milliseconds since 1970 UTC."""
+        self._clock = clock
+        self._now = now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+    def now(self) -> int:
+        """Return the moment."""
+        return self._now
+
+
+class PastPlane(ControlPlane):
+    """A control plane whose reads end at a position. Its handlers only read."""
+
+    position: Position
+
+    @classmethod
+    def of(cls, plane: ControlPlane, position: Position) -> "PastPlane":
+        """Return the plane as it was at a position. Its clock shows when the last event was recorded."""
+        row = plane.reader.row(position)
+        moment = StoppedClock(plane.clock, 0 if row is None else row.recorded_at)
+        found = cls(*plane._replace(reader=PastLog(plane.reader, position), clock=moment))
+        found.position = position
+        return found
+
+    async def reached(self, position: Position) -> None:
+        """Return at once: the past is over."""
+
+    async def caught_up(self, names: tuple[str, ...], position: Position) -> None:
+        """Return at once: the caller has waited for the head."""
+
+    async def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:
+        """Return the result of a read, which runs in a thread, and the position."""
+        return await self.search(names, lambda rows, _: read(rows))
+
+    async def read(
+        self, names: tuple[str, ...], position: Position, read: Callable[[Connection], T]
+    ) -> tuple[T, Position]:
+        """Return the result of a read, and the position."""
+        return await self.query(names, read)
+
+    async def search(
+        self,
+        names: tuple[str, ...],
+        read: Callable[[Connection, StoreReader], T],
+        limiter: anyio.CapacityLimiter | None = None,
+    ) -> tuple[T, Position]:
+        """Return the result of a read of views and log, which runs in a thread, and the position."""
+
+        def work() -> T:
+            return self.past.query(self.position, names, lambda rows, log: read(rows, PastLog(log, self.position)))
+
+        return await to_thread.run_sync(work, limiter=self.large_reads), self.position
+
+    async def scan(self, read: Callable[[StoreReader], T], limiter: anyio.CapacityLimiter | None = None) -> T:
+        """Return the result of a read of the log, which runs in a thread."""
+        return await super().scan(lambda log: read(PastLog(log, self.position)), limiter)

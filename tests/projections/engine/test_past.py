@@ -1,0 +1,117 @@
+"""The past of the views: at each position it is what a fold of the log up to there gives."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import apsw
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from athena_core.clock import FixedClock
+from athena_core.event import Position
+from athena_core.log.postgres.views import PostgresGenerations
+from athena_core.log.sqlite.views import SqliteViewConnection
+from athena_core.protocols import Cell, Connection, Generations
+from athena_core.system.signal import Signal
+from projections import ALL
+from projections.engine import generation
+from projections.engine.generation import GenerationFiles
+from projections.engine.past import ERASING, erasures
+from projections.engine.past_reader import PastReader
+from projections.engine.projection import Rows, Table
+from projections.engine.projector import Projector
+from projections.engine.views import Views
+from tests.projections.history import CODEC, HISTORIES, History, folder
+from tests.projections.support import DATABASES
+
+BLOCK = 8
+NAMES = tuple(projection.name for projection in ALL)
+
+
+def projector(connection: Connection, history: History) -> Projector:
+    generation.create(connection, ALL, history.log_id, 0)
+    return Projector(connection, ALL, history, CODEC.decode, FixedClock(), block_events=BLOCK)
+
+
+def catch_up(projector: Projector, until: Position | None = None) -> None:
+    while projector.step(until) is not None:
+        pass
+    assert all(checkpoint.error is None for checkpoint in projector.checkpoints.values())
+
+
+@contextmanager
+def live(generations: Generations, history: History) -> Iterator[tuple[Projector, PastReader]]:
+    """Yield the projector of a current generation, and a reader of its past."""
+    lock = generations.updater_lock()
+    assert lock.acquire()
+    name = generations.fresh()
+    found = projector(generations.write(name, lock), history)
+    generations.switch(name, lock)
+    reader = PastReader(Views(generations, lambda: history, CODEC.decode, FixedClock(), ALL, Signal()), history, BLOCK)
+    yield found, reader
+    reader.close()
+    found.connection.close()
+    lock.release()
+
+
+class Unrecorded(Rows):
+    """Rows in which an erasure erases, but is not recorded."""
+
+    def append(self, table: Table, row: object) -> None:  # type: ignore[type-arg]
+        pass
+
+
+def shown(connection: Connection) -> dict[str, list[tuple[Cell, ...]]]:
+    """Return all rows, but for the positions of changes that only the search of the present follows."""
+    rows = {table.name: list(connection.execute(table.scan)) for projection in ALL for table in projection.tables}
+    return rows | {"memory_entry": [(*row[:2], *row[3:]) for row in rows["memory_entry"]]}
+
+
+def folded(history: History, position: Position) -> dict[str, list[tuple[Cell, ...]]]:
+    """Fold the log up to a position, then erase what was erased later."""
+    connection = SqliteViewConnection(apsw.Connection(":memory:"))
+    catch_up(projector(connection, history), position)
+    later = {
+        CODEC.decode(row).event.target  # type: ignore[attr-defined]
+        for row in history.written[position:]
+        if row.type == ERASING
+    }
+    for projection in ALL:
+        rows = Unrecorded(connection, block=position // BLOCK)
+        for handler, recorded in erasures(projection, (target for target in later if target <= position), position):
+            handler(rows, recorded)
+        rows.flush()
+    return shown(connection)
+
+
+def check(generations: Generations, moves: list[tuple[int, int]], pauses: list[int], data: st.DataObject) -> None:
+    history = History()
+    with live(generations, history) as (following, reader):
+        for number, move in enumerate(moves):
+            history.play([move])
+            if number in pauses:
+                catch_up(following)
+        catch_up(following)
+        edges = {1, BLOCK - 1, BLOCK, BLOCK + 1, history.head()}
+        drawn = data.draw(st.sets(st.integers(0, history.head()), max_size=3))
+        for position in {position for position in edges | drawn if position <= history.head()}:
+            assert reader.query_at(position, NAMES, shown) == folded(history, position)
+
+
+@given(HISTORIES, st.lists(st.integers(1, 60)), st.data())
+@settings(max_examples=10)
+def test_every_position_shows_what_a_fold_up_to_it_shows(
+    moves: list[tuple[int, int]], pauses: list[int], data: st.DataObject
+) -> None:
+    with folder() as directory:
+        check(GenerationFiles(directory, DATABASES), moves, pauses, data)
+
+
+@pytest.mark.heavy
+@given(moves=HISTORIES, pauses=st.lists(st.integers(1, 60)), data=st.data())
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_position_shows_the_same_in_postgresql(
+    engine: None, schemas: PostgresGenerations, moves: list[tuple[int, int]], pauses: list[int], data: st.DataObject
+) -> None:
+    check(schemas, moves, pauses, data)
