@@ -55,6 +55,8 @@ class Transport:
         self._local = local
         self.following: str | None = None
         """The next cursor of the last CSV response, which carries it in a header."""
+        self.position = 0
+        """The position of the log that the last response reflects."""
 
     @property
     def server(self) -> str | None:
@@ -103,6 +105,7 @@ class Transport:
         except ValueError as error:
             raise Misused(str(error)) from error
         self.following = answer.headers.get("athena-next-cursor")
+        self.position = int(answer.headers.get("athena-position", "0"))
         return answer.data.removesuffix(b"\n")
 
     async def _whole_ids(self, members: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, Any]:
