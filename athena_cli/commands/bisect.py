@@ -24,7 +24,9 @@ COMMAND_EVENTS_MAX = 500
 SKIP = 125
 COMMAND_SECONDS = 600.0
 
-EXPRESSION = re.compile(r"\s*(?P<path>[\w.\[\]-]+)\s*(?:(?P<op>==|!=|<=|>=|<|>|contains)\s*(?P<literal>\S.*?)|exists)\s*")
+EXPRESSION = re.compile(
+    r"\s*(?P<path>[\w.\[\]-]+)\s*(?:(?P<op>==|!=|<=|>=|<|>|contains)\s*(?P<literal>\S.*?)|exists)\s*"
+)
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
