@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from athena_api.endpoint.operation import ApiCall, Operation, Reply
 from athena_api.plane import ControlPlane
+from athena_core.clock import iso
 from athena_core.errors import ConfigError, CursorInvalid
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
@@ -56,8 +57,10 @@ async def answer_as_of(
     """Return what a read showed at a position, without what was erased since."""
     names = operation.reads or ("feed",)
     await plane.caught_up(names, plane.reader.head())  # what was erased until now is erased there, too
-    reply = await operation.handle(PastPlane.of(plane, position), call)
-    return replace(reply, position=position)
+    past = PastPlane.of(plane, position)
+    reply = await operation.handle(past, call)
+    moment = (("athena-as-of", iso(past.clock.now())),) if position else ()
+    return replace(reply, position=position, headers=(*reply.headers, *moment))
 
 
 class PastLog:

@@ -10,8 +10,8 @@ from cyclopts import Group, Parameter
 
 from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
-from athena_cli.flags import CONNECTION
-from athena_cli.output.options import ListOptions
+from athena_cli.flags import CONNECTION, MOMENT
+from athena_cli.output.options import ListOptions, moment_of
 from athena_cli.output.shapes import NOTES
 from athena_cli.render import OUTPUT, Output
 
@@ -48,6 +48,11 @@ class ServerOptions:
         """The identity that the options name, if any."""
         return None
 
+    @property
+    def moment(self) -> str | None:
+        """The moment in the past that a read is about, if any. Raise Misused."""
+        return None
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -60,6 +65,30 @@ class ConnectionOptions(ServerOptions):
     def caller(self) -> str | None:
         """The identity to send."""
         return self.identity
+
+
+@dataclass(frozen=True)
+class MomentOption:
+    """The option of a command that can read the past."""
+
+    as_of: Annotated[str | None, Parameter(metavar="MOMENT", help=MOMENT)] = None
+
+    @property
+    def moment(self) -> str | None:
+        """The moment to send. Raise Misused."""
+        return None if self.as_of is None else moment_of(self.as_of)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ServerReadOptions(MomentOption, ServerOptions):
+    """Options of a command that can read the past, and whose `--identity` is not the caller's."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ReadOptions(MomentOption, ConnectionOptions):
+    """Connection and output options of a command that can read the past."""
 
 
 def output_of(connection: ServerOptions | None) -> Output | None:
@@ -98,17 +127,24 @@ def settings_of(connection: ServerOptions | None = None) -> "Settings":
 
 def call(connection: ServerOptions | None, work: "Callable[[Transport], Awaitable[T]]", *, detached: bool = False) -> T:
     """Connect to the plane, await ``work`` on the transport, and return its result. Raise ConfigError or Exit."""
-    return call_with(settings_of(connection), work, detached=detached)
+    moment = connection.moment if connection else None
+    return call_with(settings_of(connection), work, detached=detached, moment=moment)
 
 
-def call_with(settings: "Settings", work: "Callable[[Transport], Awaitable[T]]", *, detached: bool = False) -> T:
-    """Do ``call`` with settings."""
+def call_with(
+    settings: "Settings",
+    work: "Callable[[Transport], Awaitable[T]]",
+    *,
+    detached: bool = False,
+    moment: str | None = None,
+) -> T:
+    """Do ``call`` with settings, and reads as of a moment in the past."""
     import asyncio
 
     from athena_cli.transport import connect
 
     async def connected() -> T:
-        async with connect(settings, detached=detached) as transport:
+        async with connect(settings, detached=detached, moment=moment) as transport:
             return await work(transport)
 
     return asyncio.run(connected())
@@ -135,7 +171,7 @@ def request(
 
     Raise Failed if ``problem`` finds an error in the response.
     """
-    watched = check_terminal(options, output_of(connection))
+    watched = check_terminal(options, connection)
 
     async def work(transport: "Transport") -> tuple[bytes, str | None]:
         async def read() -> bytes:
@@ -169,11 +205,13 @@ def request(
         raise Failed(wrong, printed=True)
 
 
-def check_terminal(options: ListOptions | None, output: str | None) -> bool:
+def check_terminal(options: ListOptions | None, connection: ServerOptions | None) -> bool:
     """Return True if a list is to be watched. Raise Misused where it cannot be."""
     if options is None or not options.watch:
         return False
-    if output in {"json", "jsonl"} or options.quiet or not render.on_terminal():
+    if connection is not None and connection.moment is not None:
+        raise Misused("--watch cannot be combined with --as-of: the past does not change")
+    if machine_output_of(connection) or options.quiet or not render.on_terminal():
         raise Misused("--watch needs a terminal and prints tables only. In a pipe, use `athena events tail`")
     return True
 
@@ -204,7 +242,7 @@ def show_list(
     options: ListOptions | None,
 ) -> None:
     """Print a list that ``read`` returns as JSON, once or again and again."""
-    watched = check_terminal(options, output_of(connection))
+    watched = check_terminal(options, connection)
 
     async def work(transport: "Transport") -> bytes:
         if watched and options is not None:

@@ -55,7 +55,9 @@ def command_of(operation_id: str) -> Callable[..., None]:
     row = next(row for row in OPERATIONS if row.id == operation_id)
     places = [part[1:] for part in row.path.split("/") if part.startswith(":")]
     parameters = {**_paths(places), **_queries(row), **_bodies(row), **_other_parameters(row)}
-    options = client.ServerOptions if "identity" in parameters else client.ConnectionOptions
+    options: type = client.ReadOptions if row.past else client.ConnectionOptions
+    if "identity" in parameters:
+        options = client.ServerReadOptions if row.past else client.ServerOptions
     connection = inspect.Parameter(
         "connection", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options | None
     )

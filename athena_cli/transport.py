@@ -11,8 +11,9 @@ import httpx2
 
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
-from athena_cli.exit_codes import Exit, Misused, Unreachable
+from athena_cli.exit_codes import Exit, Failed, Misused, Unreachable
 from athena_cli.output.short_ids import OF_ANY, OF_RECORDS, is_part, whole_id
+from athena_cli.output.values import date_time
 from athena_cli.render import note
 from athena_cli.words import sentences
 from athena_client import AsyncCore, AthenaError, InvalidAnswer
@@ -49,8 +50,13 @@ class StreamItem(NamedTuple):
 class Transport:
     """A client of a control plane for commands. Created by ``connect``. Its errors are exits."""
 
-    def __init__(self, client: AsyncCore, url: str, local: "LocalTransport | None" = None) -> None:
+    def __init__(
+        self, client: AsyncCore, url: str, local: "LocalTransport | None" = None, moment: str | None = None
+    ) -> None:
         self._client = client
+        self._moment = moment
+        """The moment that reads are about; once one has been answered, its position, so that all are about the same."""
+        self._announced = moment is None
         self._url = url
         self._local = local
         self.following: str | None = None
@@ -81,6 +87,8 @@ class Transport:
         query = await self._whole_ids(query or {}, OF_RECORDS)
         body = None if body is None else await self._whole_ids(body, OF_RECORDS)
         operation = OPERATIONS_BY_ID[operation_id]
+        if self._moment is not None and not operation.past:
+            raise Misused(f"--as-of: {operation.method} {operation.path} has no past", "leave it out")
         headers = {} if if_match is None else {"if-match": if_match}
         if operation.accepted is not None and not wait:
             headers["prefer"] = "respond-async"
@@ -89,7 +97,7 @@ class Transport:
                 operation.method,
                 template_of(operation),
                 parameters=path or {},
-                query=query or {},
+                query=query if self._moment is None else {**query, "asOf": self._moment},
                 body=body,
                 headers=headers,
                 waits=operation.accepted is not None,
@@ -106,15 +114,31 @@ class Transport:
             raise Misused(str(error)) from error
         self.following = answer.headers.get("athena-next-cursor")
         self.position = int(answer.headers.get("athena-position", "0"))
+        self._stop_at(answer.headers)
         return answer.data.removesuffix(b"\n")
+
+    def _stop_at(self, headers: Mapping[str, str]) -> None:
+        """Print the moment of the first answer about the past. All further requests are about its position.
+
+        Raise Failed if the server has not understood what was asked.
+        """
+        if self._announced:
+            return
+        time = headers.get("athena-as-of")
+        if time is None and self.position:
+            raise Failed("the server is too old to read the past", "leave out --as-of, or upgrade it")
+        self._announced, self._moment = True, str(self.position)
+        at = "before the first event" if time is None else f"at {date_time(time)}"
+        note(f"As it was {at}, position {self.position:,}")
 
     async def _whole_ids(self, members: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, Any]:
         """Return members of a request with whole ids instead of parts of ids. Raise Misused if several fit."""
         whole = dict(members)
         for name, value in members.items():
             if name in named and isinstance(value, str) and is_part(value):
+                find, moment = template_of(FIND_IDS), {"asOf": self._moment}
                 try:
-                    answer = await self._client.send("GET", template_of(FIND_IDS), parameters={"part": value})
+                    answer = await self._client.send("GET", find, parameters={"part": value}, query=moment)
                 except AthenaError:  # an older server, or a caller who may not: the part is judged as it is
                     continue
                 whole[name] = whole_id(name, value, answer.data, named[name])
@@ -229,11 +253,11 @@ def state_of(settings: Settings) -> tuple[str, bool]:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterator[Transport]:
+async def connect(settings: Settings, *, detached: bool = False, moment: str | None = None) -> AsyncIterator[Transport]:
     """Yield the transport that the settings choose: ``api``, ``local``, or ``auto``.
 
     ``auto`` is ``local`` if nothing listens at the usual address, and ``api`` if an address was set. ``detached``
-    requires a server, because the work outlives the command. Raise Misused.
+    requires a server, because the work outlives the command. Reads are as of ``moment``. Raise Misused.
     """
     if detached and settings.cli_transport == "local":
         raise Misused("--async requires a server to continue the run", "leave out --transport local")
@@ -250,7 +274,7 @@ async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterato
                 transport=chosen,
                 identity_header=settings.auth_identity_header,
             )
-        yield Transport(await stack.enter_async_context(client), url, chosen)
+        yield Transport(await stack.enter_async_context(client), url, chosen, moment)
 
 
 @asynccontextmanager

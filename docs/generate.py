@@ -368,6 +368,11 @@ status,error.code` chooses columns, by the names in the head or by members of th
 line. `--since 1h` (also `30m`, `2d`, or a time) limits a list to recent records, `--all` fetches every page, and
 `--watch` repeats the list every two seconds on a terminal.
 
+**The past.** `--as-of` shows records as they were at a moment: `--as-of 2h`, `--as-of 2026-11-28T02:10` (UTC without an
+offset), a position, or the id of an event. A time means the last event recorded until then. A line on standard error
+names the moment and its position; ages in tables count from now. What was erased since is not shown. Every command that
+lists or shows records has this option, on a server and without one. More: [api.md](api.md#the-past).
+
 ![athena top: counts, newest runs, next schedules, rejections](../images/top.svg)
 
 ![athena runs list](../images/runs-list.svg)

@@ -95,6 +95,10 @@ PARAMETERS: Mapping[str, Json] = {
     **{name: _limit(default) for name, default in LIMITS.values()},
 }
 HEADERS: Mapping[str, Json] = {
+    "AsOf": {
+        "schema": {"type": "string"},
+        "description": "With `asOf`: when the last event that the answer reflects was recorded, if there is one.",
+    },
     "NextCursor": {
         "schema": {"type": "string"},
         "description": "The cursor of the next CSV page, if there is one.",

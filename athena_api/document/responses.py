@@ -175,6 +175,8 @@ def answers(row: Row, schemas: Schemas) -> Json:
         content = {"text/event-stream": {"schema": {"type": "string"}, "x-frame-data": data}}
         text = "A stream of server-sent events. The data of each is JSON, as `x-frame-data` describes it."
         return {"200": {"description": text, "headers": headers, "content": content}}
+    if row.past:
+        headers["athena-as-of"] = header("AsOf")
     if row.versioned:
         headers["etag"] = header("ETag")
     if row.method != "GET":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from athena_cli.client import ConnectionOptions, follow, request, request_all
+from athena_cli.client import ConnectionOptions, ReadOptions, follow, request, request_all
 from athena_cli.exit_codes import Misused
 from athena_cli.output.options import ListOptions, since_time
 
@@ -39,7 +39,7 @@ def list_events(
     limit: int | None = None,
     listing: ListOptions | None = None,
     everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
-    connection: ConnectionOptions | None = None,
+    connection: ReadOptions | None = None,
 ) -> None:
     """List recorded events, oldest first.
 

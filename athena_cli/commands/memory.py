@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from athena_cli import render
-from athena_cli.client import ConnectionOptions, output_of, request, request_data
+from athena_cli.client import ConnectionOptions, ReadOptions, output_of, request, request_data
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import TEXT
 
@@ -42,7 +42,7 @@ def get_memory(
     path: Annotated[str | None, Parameter(metavar="FILE")] = None,
     from_line: Annotated[int | None, Parameter(name="--from", metavar="LINE")] = None,
     lines: Annotated[int | None, Parameter(metavar="N")] = None,
-    connection: ConnectionOptions | None = None,
+    connection: ReadOptions | None = None,
 ) -> None:
     """Get a memory entry by its id, or print a note or some of its lines.
 

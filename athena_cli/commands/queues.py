@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from athena_cli.client import ConnectionOptions, request, text_of
+from athena_cli.client import ConnectionOptions, ReadOptions, request, text_of
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import TEXT
 
@@ -40,7 +40,7 @@ def enqueue_work(
 
 
 def show_work(
-    *, session: str | None = None, workflow: str | None = None, connection: ConnectionOptions | None = None
+    *, session: str | None = None, workflow: str | None = None, connection: ReadOptions | None = None
 ) -> None:
     """Show a session's queue, or the progress of a workflow run.
 

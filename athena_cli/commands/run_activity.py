@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from athena_cli import render
-from athena_cli.client import ConnectionOptions, call, machine_output_of, output_of, settings_of, show_list
+from athena_cli.client import ConnectionOptions, ReadOptions, call, machine_output_of, output_of, settings_of, show_list
 from athena_cli.commands.bulk_requests import RunFilters, filter_of
 from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
 from athena_cli.exit_codes import Failed, Misused
@@ -39,7 +39,7 @@ def list_present(
     session: Annotated[str | None, Parameter(metavar="ID", group="Filters")] = None,
     filters: RunFilters | None = None,
     listing: ListOptions | None = None,
-    connection: ConnectionOptions | None = None,
+    connection: ReadOptions | None = None,
 ) -> None:
     """List the runs that are running, queued or paused now, newest first.
 
@@ -72,7 +72,7 @@ def logs(
     /,
     *,
     follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="", show_default=False)] = False,
-    connection: ConnectionOptions | None = None,
+    connection: ReadOptions | None = None,
 ) -> None:
     """Print the timeline of a run: its input, the text of the model, its tool calls, and how it ended.
 
@@ -85,6 +85,8 @@ def logs(
         follow: Follow the run until it ends.
         connection: Connection options.
     """
+    if follow and connection is not None and connection.as_of is not None:
+        raise Misused("--follow cannot be combined with --as-of: the past does not change")
 
     async def work(transport: "Transport") -> Record:
         found = run or await newest_run(transport)

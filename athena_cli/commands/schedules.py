@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, show_list
+from athena_cli.client import PAGE_ITEMS_MAX, ReadOptions, show_list
 from athena_cli.output.options import ListOptions
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
 
 
-def list_schedules(*, listing: ListOptions | None = None, connection: ConnectionOptions | None = None) -> None:
+def list_schedules(*, listing: ListOptions | None = None, connection: ReadOptions | None = None) -> None:
     """List all schedules, oldest first.
 
     Args:

@@ -4,7 +4,7 @@ import sys
 from typing import Annotated, Any
 
 from athena_cli import render
-from athena_cli.client import ConnectionOptions, output_of, request, request_data
+from athena_cli.client import ConnectionOptions, ReadOptions, output_of, request, request_data
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH
 
@@ -14,7 +14,7 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
 HEADS = ("diff ", "index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new mode", "Binary files")
 
 
-def diff(run: str, /, *, raw: Annotated[bool, SWITCH] = False, connection: ConnectionOptions | None = None) -> None:
+def diff(run: str, /, *, raw: Annotated[bool, SWITCH] = False, connection: ReadOptions | None = None) -> None:
     """Show what a run changed in the workspace of its session or workflow run, as a unified diff.
 
     Secrets of the server are masked in it, and control characters are replaced.

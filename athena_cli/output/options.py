@@ -33,8 +33,8 @@ class ListOptions:
     """Print the list again every two seconds, until Ctrl-C. Needs a terminal."""
 
 
-def since_time(text: str) -> str:
-    """Return the time of ``--since``, as ISO 8601: a span before now, or a time as it is. Raise Misused."""
+def since_time(text: str, flag: str = "--since") -> str:
+    """Return the time of a flag, as ISO 8601: a span before now, or a time as it is. Raise Misused."""
     from athena_cli.output.values import now
 
     span = SPAN.fullmatch(text.strip())
@@ -46,7 +46,14 @@ def since_time(text: str) -> str:
             then = now() - timedelta(seconds=int(span[1]) * SECONDS[span[2]])
         return f"{then.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{then.microsecond // 1_000:03d}Z"
     except (ValueError, OverflowError) as error:
-        raise Misused(f"--since: {text[:80]!r} is not {SPANS}") from error
+        raise Misused(f"{flag}: {text[:80]!r} is not {SPANS}") from error
+
+
+def moment_of(text: str) -> str:
+    """Return the moment of ``--as-of``: a span before now as ISO 8601, anything else as it is. Raise Misused."""
+    if SPAN.fullmatch(text.strip()) is None:
+        return text.strip()
+    return since_time(text, "--as-of")
 
 
 def span_ms(text: str) -> int:

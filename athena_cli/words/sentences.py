@@ -145,6 +145,8 @@ def usage_of(error: CycloptsError) -> Misused:
         remedy = f"did you mean {near[1]}?" if near else f"see {command} --help"
         if option in CONNECTION:
             remedy = "it works directly on the state directory (ATHENA_STATE_DIR), without a server"
+        if option == "--as-of":
+            remedy = "only commands that show or list records have a past"
         return Misused(f"{command} has no option {option}", remedy)
     if isinstance(error, UnusedCliTokensError):
         more = ", ".join(map(repr, error.unused_tokens or ()))

@@ -85,10 +85,14 @@ def test_a_time_means_the_last_event_until_then(past: Api) -> None:
     events = past.get("/events", limit=500)["events"]
     for event in events[::7]:
         assert past.http.get("/runs", params={"asOf": event["id"]}).is_success
-        position = past.http.get("/runs", params={"asOf": event["createdAt"]}).headers["athena-position"]
+        headers = past.http.get("/runs", params={"asOf": event["createdAt"]}).headers
+        position = headers["athena-position"]
+        assert headers["athena-as-of"] == event["createdAt"]
         last = max(number for number, other in enumerate(events, 1) if other["createdAt"] <= event["createdAt"])
         assert int(position) == last
-    assert past.get("/runs", asOf="2020-01-01")["items"] == []
+    nothing = past.http.get("/runs", params={"asOf": "2020-01-01"})
+    assert nothing.json()["data"]["items"] == []
+    assert "athena-as-of" not in nothing.headers
     assert len(past.get("/runs", asOf="2999-01-01T00:00:00Z")["items"]) == 10
 
 
@@ -112,6 +116,7 @@ def test_a_page_of_the_past_is_continued_in_the_past(past: Api) -> None:
         ("/caller", {"asOf": "3"}, "CONFIG_ERROR", "asOf"),
         ("/admin/health", {"asOf": "3"}, "CONFIG_ERROR", "asOf"),
         ("/admin/digests", {"asOf": "3"}, "CONFIG_ERROR", "asOf"),
+        ("/halt", {"asOf": "3"}, "CONFIG_ERROR", "asOf"),
         ("/memory/search", {"asOf": "3", "query": "x"}, "CONFIG_ERROR", "asOf"),
         ("/events/stream", {"asOf": "3"}, "CONFIG_ERROR", "asOf"),
         ("/runs", {"asOf": ""}, "CONFIG_ERROR", "asOf"),
