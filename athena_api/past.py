@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from athena_api.endpoint.operation import ApiCall, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_core.clock import iso
-from athena_core.errors import ConfigError, CursorInvalid
+from athena_core.errors import ConfigError, CursorAhead, CursorInvalid
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
 from athena_core.protocols import Connection, Row
@@ -35,7 +35,10 @@ def position_of(text: str, log: StoreReader) -> Position:
             return feed.position_at(text, log)
         except CursorInvalid as error:
             raise ConfigError.of("asOf", error.message, "an event id, a position, or a time in ISO 8601") from error
-    return resolve(cursor, log)
+    try:
+        return resolve(cursor, log)
+    except CursorAhead as error:
+        raise CursorAhead("The moment is beyond the head of the log. Give an earlier one.", error.details) from error
 
 
 NO_PAST = "has no past"
@@ -59,8 +62,8 @@ async def answer_as_of(
     await plane.caught_up(names, plane.reader.head())  # what was erased until now is erased there, too
     past = PastPlane.of(plane, position)
     reply = await operation.handle(past, call)
-    moment = (("athena-as-of", iso(past.clock.now())),) if position else ()
-    return replace(reply, position=position, headers=(*reply.headers, *moment))
+    headers = (("athena-as-of", iso(past.clock.now())),) if position else ()
+    return replace(reply, position=position, headers=(*reply.headers, *headers))
 
 
 class PastLog:

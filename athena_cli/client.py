@@ -10,8 +10,8 @@ from cyclopts import Group, Parameter
 
 from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
-from athena_cli.flags import CONNECTION, MOMENT
-from athena_cli.output.options import ListOptions, moment_of
+from athena_cli.flags import AS_OF, CONNECTION
+from athena_cli.output.options import ListOptions, past_of
 from athena_cli.output.shapes import NOTES
 from athena_cli.render import OUTPUT, Output
 
@@ -49,7 +49,7 @@ class ServerOptions:
         return None
 
     @property
-    def moment(self) -> str | None:
+    def past(self) -> str | None:
         """The moment in the past that a read is about, if any. Raise Misused."""
         return None
 
@@ -68,26 +68,26 @@ class ConnectionOptions(ServerOptions):
 
 
 @dataclass(frozen=True)
-class MomentOption:
+class PastOption:
     """The option of a command that can read the past."""
 
-    as_of: Annotated[str | None, Parameter(metavar="MOMENT", help=MOMENT)] = None
+    as_of: Annotated[str | None, Parameter(metavar="MOMENT", help=AS_OF)] = None
 
     @property
-    def moment(self) -> str | None:
+    def past(self) -> str | None:
         """The moment to send. Raise Misused."""
-        return None if self.as_of is None else moment_of(self.as_of)
+        return None if self.as_of is None else past_of(self.as_of)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ServerReadOptions(MomentOption, ServerOptions):
+class ServerReadOptions(PastOption, ServerOptions):
     """Options of a command that can read the past, and whose `--identity` is not the caller's."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ReadOptions(MomentOption, ConnectionOptions):
+class ReadOptions(PastOption, ConnectionOptions):
     """Connection and output options of a command that can read the past."""
 
 
@@ -127,8 +127,8 @@ def settings_of(connection: ServerOptions | None = None) -> "Settings":
 
 def call(connection: ServerOptions | None, work: "Callable[[Transport], Awaitable[T]]", *, detached: bool = False) -> T:
     """Connect to the plane, await ``work`` on the transport, and return its result. Raise ConfigError or Exit."""
-    moment = connection.moment if connection else None
-    return call_with(settings_of(connection), work, detached=detached, moment=moment)
+    past = connection.past if connection else None
+    return call_with(settings_of(connection), work, detached=detached, past=past)
 
 
 def call_with(
@@ -136,7 +136,7 @@ def call_with(
     work: "Callable[[Transport], Awaitable[T]]",
     *,
     detached: bool = False,
-    moment: str | None = None,
+    past: str | None = None,
 ) -> T:
     """Do ``call`` with settings, and reads as of a moment in the past."""
     import asyncio
@@ -144,7 +144,7 @@ def call_with(
     from athena_cli.transport import connect
 
     async def connected() -> T:
-        async with connect(settings, detached=detached, moment=moment) as transport:
+        async with connect(settings, detached=detached, past=past) as transport:
             return await work(transport)
 
     return asyncio.run(connected())
@@ -209,7 +209,7 @@ def check_terminal(options: ListOptions | None, connection: ServerOptions | None
     """Return True if a list is to be watched. Raise Misused where it cannot be."""
     if options is None or not options.watch:
         return False
-    if connection is not None and connection.moment is not None:
+    if connection is not None and connection.past is not None:
         raise Misused("--watch cannot be combined with --as-of: the past does not change")
     if machine_output_of(connection) or options.quiet or not render.on_terminal():
         raise Misused("--watch needs a terminal and prints tables only. In a pipe, use `athena events tail`")

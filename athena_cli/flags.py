@@ -38,7 +38,7 @@ CONNECTION: dict[str, str] = {
 }
 """The connection options of every command that sends a request, and their help."""
 
-MOMENT = "Show it as it was then: an event id, a position, a time (ISO-8601, UTC without an offset), or 2h for 2 h ago."
+AS_OF = "Show it as it was then: an event id, a position, a time (ISO-8601, UTC without an offset), or 2h for 2 h ago."
 """The help of the option of commands that can read the past."""
 
 CONNECTION_SETTINGS: dict[str, str] = {

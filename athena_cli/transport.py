@@ -51,12 +51,12 @@ class Transport:
     """A client of a control plane for commands. Created by ``connect``. Its errors are exits."""
 
     def __init__(
-        self, client: AsyncCore, url: str, local: "LocalTransport | None" = None, moment: str | None = None
+        self, client: AsyncCore, url: str, local: "LocalTransport | None" = None, past: str | None = None
     ) -> None:
         self._client = client
-        self._moment = moment
+        self._past = past
         """The moment that reads are about; once one has been answered, its position, so that all are about the same."""
-        self._announced = moment is None
+        self._announced = past is None
         self._url = url
         self._local = local
         self.following: str | None = None
@@ -87,7 +87,7 @@ class Transport:
         query = await self._whole_ids(query or {}, OF_RECORDS)
         body = None if body is None else await self._whole_ids(body, OF_RECORDS)
         operation = OPERATIONS_BY_ID[operation_id]
-        if self._moment is not None and not operation.past:
+        if self._past is not None and not operation.past:
             raise Misused(f"--as-of: {operation.method} {operation.path} has no past", "leave it out")
         headers = {} if if_match is None else {"if-match": if_match}
         if operation.accepted is not None and not wait:
@@ -97,7 +97,7 @@ class Transport:
                 operation.method,
                 template_of(operation),
                 parameters=path or {},
-                query=query if self._moment is None else {**query, "asOf": self._moment},
+                query=query if self._past is None else {**query, "asOf": self._past},
                 body=body,
                 headers=headers,
                 waits=operation.accepted is not None,
@@ -127,7 +127,7 @@ class Transport:
         time = headers.get("athena-as-of")
         if time is None and self.position:
             raise Failed("the server is too old to read the past", "leave out --as-of, or upgrade it")
-        self._announced, self._moment = True, str(self.position)
+        self._announced, self._past = True, str(self.position)
         at = "before the first event" if time is None else f"at {date_time(time)}"
         note(f"As it was {at}, position {self.position:,}")
 
@@ -136,9 +136,9 @@ class Transport:
         whole = dict(members)
         for name, value in members.items():
             if name in named and isinstance(value, str) and is_part(value):
-                find, moment = template_of(FIND_IDS), {"asOf": self._moment}
+                find, past = template_of(FIND_IDS), {"asOf": self._past}
                 try:
-                    answer = await self._client.send("GET", find, parameters={"part": value}, query=moment)
+                    answer = await self._client.send("GET", find, parameters={"part": value}, query=past)
                 except AthenaError:  # an older server, or a caller who may not: the part is judged as it is
                     continue
                 whole[name] = whole_id(name, value, answer.data, named[name])
@@ -253,11 +253,11 @@ def state_of(settings: Settings) -> tuple[str, bool]:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, *, detached: bool = False, moment: str | None = None) -> AsyncIterator[Transport]:
+async def connect(settings: Settings, *, detached: bool = False, past: str | None = None) -> AsyncIterator[Transport]:
     """Yield the transport that the settings choose: ``api``, ``local``, or ``auto``.
 
     ``auto`` is ``local`` if nothing listens at the usual address, and ``api`` if an address was set. ``detached``
-    requires a server, because the work outlives the command. Reads are as of ``moment``. Raise Misused.
+    requires a server, because the work outlives the command. Reads are as of ``past``. Raise Misused.
     """
     if detached and settings.cli_transport == "local":
         raise Misused("--async requires a server to continue the run", "leave out --transport local")
@@ -274,7 +274,7 @@ async def connect(settings: Settings, *, detached: bool = False, moment: str | N
                 transport=chosen,
                 identity_header=settings.auth_identity_header,
             )
-        yield Transport(await stack.enter_async_context(client), url, chosen, moment)
+        yield Transport(await stack.enter_async_context(client), url, chosen, past)
 
 
 @asynccontextmanager

@@ -49,7 +49,7 @@ def since_time(text: str, flag: str = "--since") -> str:
         raise Misused(f"{flag}: {text[:80]!r} is not {SPANS}") from error
 
 
-def moment_of(text: str) -> str:
+def past_of(text: str) -> str:
     """Return the moment of ``--as-of``: a span before now as ISO 8601, anything else as it is. Raise Misused."""
     if SPAN.fullmatch(text.strip()) is None:
         return text.strip()

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from athena_api.operations import OPERATIONS
-from athena_cli.client import MomentOption
+from athena_cli.client import PastOption
 from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Failed
 from athena_cli.operation_command import command_of, generated_operations, words_of
@@ -20,7 +20,7 @@ from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 
 OF_SEVERAL_REQUESTS = {"ps", "logs"}
-"""Commands with a past whose words are not those of an operation."""
+"""Commands with a past whose words differ from the words of an operation."""
 
 READS = (
     *("runs list", "ps -a", "sessions transcript s", "events list", "schedules list"),
@@ -36,7 +36,7 @@ def test_every_command_that_reads_views_has_a_past_and_no_other() -> None:
     for words, command in commands.items():
         options = inspect.signature(command).parameters.get("connection")
         annotation = None if options is None else options.annotation
-        if any(isinstance(one, type) and issubclass(one, MomentOption) for one in get_args(annotation)):
+        if any(isinstance(one, type) and issubclass(one, PastOption) for one in get_args(annotation)):
             found.add(words)
     assert found == {words_of(row) for row in OPERATIONS if row.past} | OF_SEVERAL_REQUESTS
 
@@ -45,8 +45,8 @@ def test_every_command_that_reads_views_has_a_past_and_no_other() -> None:
 def test_what_was_printed_is_printed_again(
     terminal: Terminal, here: Here, transport: str, many: int, name: str
 ) -> None:
-    def read(*moment: str) -> list[str]:
-        return [here(*words.split(), *moment, *more).out for words in reads]
+    def read(*past: str) -> list[str]:
+        return [here(*words.split(), *past, *more).out for words in reads]
 
     more = ("--transport", transport)
     with terminal.served() as server:
