@@ -10,35 +10,16 @@ from msgspec.structs import replace
 from athena_api.endpoint.operation import ApiCall, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_core.clock import iso
-from athena_core.errors import ConfigError, CursorAhead, CursorInvalid
+from athena_core.errors import ConfigError
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
 from athena_core.protocols import Connection, Row
 from projections import feed
-from projections.engine.cursor import parse_cursor, resolve
 
 if TYPE_CHECKING:
     from athena_core.clock import Clock
 
 T = TypeVar("T")
-
-
-def position_of(text: str, log: StoreReader) -> Position:
-    """Return the position that an event id, a position or a time names. A time means the last event until then.
-
-    Raise CursorAhead, CursorForeign or ConfigError.
-    """
-    try:
-        cursor = parse_cursor(text)
-    except CursorInvalid:
-        try:
-            return feed.position_at(text, log)
-        except CursorInvalid as error:
-            raise ConfigError.of("asOf", error.message, "an event id, a position, or a time in ISO 8601") from error
-    try:
-        return resolve(cursor, log)
-    except CursorAhead as error:
-        raise CursorAhead("The moment is beyond the head of the log. Give an earlier one.", error.details) from error
 
 
 NO_PAST = "has no past"
@@ -51,7 +32,7 @@ def as_of(plane: ControlPlane, operation: Operation[Any, Any], parameters: Mappi
     for other in ("minPosition", "stale", "wait"):
         if other in parameters:
             raise ConfigError.of(other, "cannot be combined with asOf", f"a request without {other}")
-    return position_of(parameters["asOf"], plane.reader)
+    return feed.position_of(parameters["asOf"], plane.reader, "asOf")
 
 
 async def answer_as_of(

@@ -25,6 +25,9 @@ NAMES: Mapping[str, str] = {
 FLAGGED: Mapping[str, str] = {"scheduleId": "--id"}
 """Path parameters that may be passed as a flag as well as by position."""
 
+PLACED: Mapping[str, tuple[str, ...]] = {"getDiff": ("from", "to")}
+"""Query members that may be passed by position as well, by operation."""
+
 WITHOUT_FLAG = frozenset({"frames"})
 """Query members that only change how a client reads the answer."""
 
@@ -169,6 +172,10 @@ ABOUT: Mapping[str, str] = {
     "?fromPersona": "Only messages from this persona.",
     "?toPersona": "Only messages to this persona.",
     # members of one operation that mean something else
+    "getDiff.change": "Only records that did this.",
+    "getDiff.from": "First moment: the id of an event, a position or a time (ISO-8601).",
+    "getDiff.kind": "Only records of this kind.",
+    "getDiff.to": "Second moment, likewise; now if absent.",
     "answerAsks.filter": "Open asks to reject, with the fields of `asks list`.",
     "answerAsks.items": 'Asks to answer: [{"askId", "subjectHash", "optionId"}, ...].',
     "cancelWorkflowRun.reason": "Reason for the cancellation.",

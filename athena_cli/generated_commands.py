@@ -44,6 +44,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "dead-letters requeue": GeneratedCommand("requeueA2aDlqItem", "Requeue the work of a dead letter, once."),
     "dead-letters restore": GeneratedCommand("restoreA2aDlqItem", "Restore a discarded dead letter."),
+    "diff": GeneratedCommand(
+        "getDiff",
+        "Compare two moments: list the records that appeared, ended or changed, with their events, last changed first.",
+    ),
     "digests": GeneratedCommand(
         "getViewDigests",
         "Get a checksum of each view. Reads every row; concurrent requests share one scan.",

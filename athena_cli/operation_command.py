@@ -16,7 +16,7 @@ from athena_api.operations import OPERATIONS
 from athena_cli import client
 from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Misused
-from athena_cli.flags import FLAGGED, WITHOUT_FLAG, about, flag, metavar
+from athena_cli.flags import FLAGGED, PLACED, WITHOUT_FLAG, about, flag, metavar
 from athena_cli.output.columns import TABLES
 from athena_cli.output.options import NEWEST_FIRST, SPANS, ListOptions, cut_page, since_time
 from athena_cli.output.shapes import LIMITS, PROBLEMS, SHAPES
@@ -54,6 +54,7 @@ def command_of(operation_id: str) -> Callable[..., None]:
     """Return the command of an operation: a function whose signature lists its parameters."""
     row = next(row for row in OPERATIONS if row.id == operation_id)
     places = [part[1:] for part in row.path.split("/") if part.startswith(":")]
+    placed = PLACED.get(operation_id, ())
     parameters = {**_paths(places), **_queries(row), **_bodies(row), **_other_parameters(row)}
     options: type = client.ReadOptions if row.past else client.ConnectionOptions
     if "identity" in parameters:
@@ -63,7 +64,8 @@ def command_of(operation_id: str) -> Callable[..., None]:
     )
 
     def command(*named: str, **given: Any) -> None:
-        _send_request(row, dict(zip(places, named, strict=True)), parameters, given)
+        begun = {parameters[name][1].name: value for name, value in zip(placed, named[len(places) :], strict=False)}
+        _send_request(row, dict(zip(places, named, strict=False)), parameters, given | begun)
 
     signature = inspect.Signature([*(parameter for _, parameter in parameters.values()), connection])
     command.__signature__ = signature  # type: ignore[attr-defined]
@@ -112,6 +114,9 @@ def _queries(row: AnyOperation) -> Parameters:
                 continue
             words = about(row.id, field.encode_name, query=True)
             note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
+            if field.encode_name in PLACED.get(row.id, ()):
+                parameters[field.encode_name] = ("query", _placed(field, words))
+                continue
             chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # the server validates all others
             parameters[field.encode_name] = ("query", _option(field, note, _option_type(field.type) if chosen else str))
             if field.encode_name == "createdAfter":
@@ -174,6 +179,16 @@ def _option(field: shapes.Field, note: Parameter, kind: Any) -> inspect.Paramete
     if iskeyword(name):  # a Python keyword is a valid name of a flag
         return _keyword(f"{name}_", Parameter.combine(note, Parameter(name=f"--{name}")), kind)
     return _keyword(name, note, kind, as_json=_is_json(field.type))
+
+
+def _placed(field: shapes.Field, words: str) -> inspect.Parameter:
+    """Return the parameter of a query member that may be passed by position as well."""
+    name = field.encode_name
+    note = Parameter(name=f"--{flag(name)}", help=words)
+    parameter = _keyword(f"{name}_" if iskeyword(name) else name, note, str)
+    if field.required:
+        parameter = parameter.replace(default=inspect.Parameter.empty, annotation=Annotated[str, note])
+    return parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _fields(kind: type) -> "Iterator[shapes.Field]":

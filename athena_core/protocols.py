@@ -1,6 +1,6 @@
 """Interfaces between read models, the log and the view database."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -250,6 +250,51 @@ class LogReader(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
+
+
+class TouchedStream(NamedTuple):
+    """A stream with rows between two positions: versions and positions of the first and the last, and their number.
+
+    ``created_as`` is the type of its very first row, if that is one of them. ``begun`` and ``ended`` are the positions
+    of the last rows of two sets of types.
+    """
+
+    stream: str
+    first_version: int
+    last_version: int
+    first: Position
+    last: Position
+    events: int
+    created_as: str | None
+    begun: Position | None
+    ended: Position | None
+
+
+Envelope: TypeAlias = tuple[Position, str, int, str, str, bytes]
+"""Position, type, time in milliseconds, trace id, actor and chain value of an event."""
+
+
+class StreamReader(LogReader, Protocol):
+    """A reader of the log that also looks at streams between two positions."""
+
+    def touched(
+        self,
+        after: Position,
+        until: Position,
+        begins: Sequence[str],
+        ends: Sequence[str],
+        sessions: Collection[str] | None,
+        runs: Collection[str] | None,
+    ) -> list[TouchedStream]:
+        """Return the streams with rows in ``after < position <= until``, of these sessions and runs; None is all."""
+
+    def turns(
+        self, stream: str, after: int, until: int, types: Sequence[str], limit: int
+    ) -> list[tuple[Position, str]]:
+        """Return positions and types of the last rows of some types with ``after < version <= until``, newest first."""
+
+    def envelopes(self, positions: Sequence[Position]) -> list[Envelope]:
+        """Return the envelopes of events."""
 
 
 class NoteFile(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from athena_core.clock import iso
-from athena_core.errors import CursorInvalid
+from athena_core.errors import ConfigError, CursorAhead, CursorInvalid
 from athena_core.event import Position, Value
 from athena_core.protocols import Cell, Connection, LogReader, PublicCells, Row
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, Scope
@@ -301,6 +301,24 @@ def position_before(time: str, log: LogReader) -> Position:
 def position_at(time: str, log: LogReader) -> Position:
     """Return the position of the last event recorded at or before an ISO-8601 time (0: none). Raise CursorInvalid."""
     return _last_before(_microseconds(time) // 1000 + 1, log, log.head())
+
+
+def position_of(text: str, log: LogReader, field: str) -> Position:
+    """Return the position that an event id, a position or a time names. A time means the last event until then.
+
+    Raise CursorAhead, CursorForeign or, about ``field``, ConfigError.
+    """
+    try:
+        cursor = parse_cursor(text)
+    except CursorInvalid:
+        try:
+            return position_at(text, log)
+        except CursorInvalid as error:
+            raise ConfigError.of(field, error.message, "an event id, a position, or a time in ISO 8601") from error
+    try:
+        return resolve(cursor, log)
+    except CursorAhead as error:
+        raise CursorAhead("The moment is beyond the head of the log. Give an earlier one.", error.details) from error
 
 
 def _microseconds(time: str) -> int:

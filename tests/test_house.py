@@ -387,6 +387,7 @@ NOUN_FOLDERS = {  # in which each file is a noun
 }
 NO_NOUN = {
     "athena_core/domain/plane.py": "the facts of the plane itself: its start, its clock, who was denied what",
+    "projections/diff.py": "what happened to records of all kinds between two moments; it keeps no rows",
     "projections/feed.py": "events as they are published, to readers and streams; it keeps no rows",
     "athena_api/operations/core.py": "health, capabilities, the caller: the server itself",
     "athena_cli/commands/demo.py": "a plane for visitors, not a record in it",

@@ -11,6 +11,7 @@ from athena_core.services.workspaces.applying import ApplyResult
 from projections import (
     ask_rows,
     audit,
+    diff,
     ids,
     permission_rules,
     run_answer,
@@ -30,6 +31,8 @@ ALIASES: Mapping[str, Any] = {
     "AuditKind": audit.AuditKind,
     "AuthzMode": enums.AuthzMode,
     "CatchUp": enums.CatchUp,
+    "Change": diff.Change,
+    "ChangedKind": diff.ChangedKind,
     "ConditionOperator": enums.Operator,
     "ContextFileKind": ContextFileKind,
     "ContextStrategy": enums.ContextStrategy,

@@ -18,7 +18,14 @@ from athena_core.services.clock_jumps import AcceptedClock
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.system.problems import Problem
 from athena_core.system.sandbox import SandboxProbe
-from athena_core.values import FEED_SCAN_EVENTS_MAX, ID_PART_CHARS_MIN, PAGE_BYTES_MAX, PAGE_ITEMS_MAX, Role
+from athena_core.values import (
+    DIFF_EVENTS_MAX,
+    FEED_SCAN_EVENTS_MAX,
+    ID_PART_CHARS_MIN,
+    PAGE_BYTES_MAX,
+    PAGE_ITEMS_MAX,
+    Role,
+)
 from projections import ALL, ids
 
 if TYPE_CHECKING:
@@ -46,6 +53,7 @@ class LimitCapabilities(Value):
     page_items_max: int
     page_bytes_max: int
     feed_scan_events_max: int
+    diff_events_max: int
     run_timeout_ms: int
     context_chars_max: int
     idempotency_hours: int
@@ -298,6 +306,7 @@ def capabilities_of(plane: "ControlPlane", role: Role, sandbox: SandboxProbe | N
             page_items_max=PAGE_ITEMS_MAX,
             page_bytes_max=PAGE_BYTES_MAX,
             feed_scan_events_max=FEED_SCAN_EVENTS_MAX,
+            diff_events_max=DIFF_EVENTS_MAX,
             run_timeout_ms=settings.runtime_run_timeout_ms,
             context_chars_max=settings.context_max_chars,
             idempotency_hours=settings.idempotency_hours,

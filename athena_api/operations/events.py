@@ -1,4 +1,4 @@
-"""Operations on events: read pages of the feed, and stream it."""
+"""Operations on events: read pages of the feed, stream it, and compare two moments."""
 
 from collections.abc import AsyncGenerator
 from difflib import get_close_matches
@@ -19,7 +19,7 @@ from athena_core.errors import ConfigError, Fault
 from athena_core.event import Position, Value
 from athena_core.protocols import Connection
 from athena_core.values import ClientId, Label
-from projections import feed
+from projections import diff, feed
 from projections.engine.page import INLINE_BYTES_MAX
 from projections.engine.views import at_least
 
@@ -71,6 +71,15 @@ class StreamQuery(Value):
     run_id: Label | None = None
     frames: FrameNames = "event"
     after: Label | None = None
+
+
+class DiffQuery(Value):
+    """Two moments, each an event id, a position or a time, and filters of the records."""
+
+    from_: Label = msgspec.field(name="from")
+    to: Label | None = None
+    kind: diff.ChangedKind | None = None
+    change: diff.Change | None = None
 
 
 class EventRecord(Value):
@@ -217,6 +226,25 @@ async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery
     return Reply(data=plane.feed.open(matches, query.after, call.last_event_id, query.frames), position=call.position)
 
 
+async def get_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> Reply:
+    """Compare two moments: list the records that appeared, ended or changed, with their events, last changed first.
+
+    `from` and `to` are event ids, positions or times; a time means the last event until then. Between them there may be
+    as many events as `diffEventsMax` of `GET /capabilities` says. The answer holds no texts.
+    """
+    query = call.query
+    wanted = diff.DiffFilter(kind=query.kind, change=query.change, scope=call.who.scope)
+
+    def read(log: "StoreReader") -> bytes:
+        end = log.head() if query.to is None else feed.position_of(query.to, log, "to")
+        start = feed.position_of(query.from_, log, "from")
+        if start > end:
+            raise ConfigError.of("from", "is after `to`", "an earlier moment")
+        return encode(diff.diff(log, start, end, wanted, call.cursor, call.limit))
+
+    return Reply(data=await plane.scan(read, plane.large_reads), position=call.position)
+
+
 row = Noun("events").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -231,6 +259,16 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         narrows={"sessions", "runs"},
         past=True,
         mcp="read_events",
+    ),
+    row(
+        "events.diff",
+        "GET /diff",
+        get_diff,
+        answer=diff.Diff,
+        errors=("CURSOR_FOREIGN", "CURSOR_AHEAD", "DIFF_TOO_LARGE"),
+        paging="cursor",
+        narrows={"sessions", "runs"},
+        command="diff",
     ),
     row(
         "events.stream",

@@ -48,6 +48,11 @@ def permission(rule: Record) -> str:
     return line(" ".join(command) if command else f"calls of kind {kind}" if kind else "all calls")
 
 
+def change_of(record: Record) -> str:
+    """Return what happened to a record between two moments."""
+    return ", ".join(name for name in ("appeared", "ended") if name in record) or "changed"
+
+
 def run_time(record: Record) -> str:
     """Return how long a run that has ended took, without its time in the queue."""
     measured = record.get("durationMs")
@@ -468,6 +473,18 @@ TABLES: Mapping[str, ListTable] = {
             Column("target", _target, 2, most=18),
             text("reason", "reason", rank=1),
             session(4),
+        ),
+    ),
+    "getDiff": ListTable(
+        "id",
+        (
+            clock("time", "last.createdAt", rank=1),
+            word("kind", "kind"),
+            key("record", "id"),
+            Column("change", change_of),
+            word("last event", "last.type", most=34),
+            word("by", "last.actor", rank=2),
+            number("events", "events", 3),
         ),
     ),
     "listEvents": ListTable(

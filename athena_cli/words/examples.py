@@ -29,6 +29,7 @@ EXAMPLES: Mapping[str, str] = {
     "dead-letters requeue": "dead-letters requeue dlq_01M8XK",
     "dead-letters restore": "dead-letters restore dlq_01M8XK",
     "demo": "demo",
+    "diff": "diff 2026-01-31T02:00 2026-01-31T02:10",
     "digests": "digests",
     "directives create": "directives create --input 'Summarise the open tickets.'",
     "directives get": "directives get dir_01M8XK",

@@ -8,7 +8,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         *("profiles", "directives", "templates", "queues", "messages"),
     ),
     "Look": (
-        *("ps", "logs", "top", "open", "explain", "runs", "sessions", "evidence", "events", "fleet", "asks"),
+        *("ps", "logs", "top", "open", "explain", "runs", "sessions", "evidence", "events", "diff", "fleet", "asks"),
         *("drains", "reviews", "workspaces", "workers", "ids"),
     ),
     "Automate": ("schedules", "workflows", "personas", "memory"),

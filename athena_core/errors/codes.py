@@ -129,6 +129,12 @@ class PastTooLarge(TooLarge):
     code = "PAST_TOO_LARGE"
 
 
+class DiffTooLarge(TooLarge):
+    """There are more events between two moments than a diff reads."""
+
+    code = "DIFF_TOO_LARGE"
+
+
 class UriTooLong(UriTooLarge):
     """The path and query are larger than the limit."""
 

@@ -14,7 +14,7 @@ import msgspec
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
 from athena_core.log.chain import GENESIS
-from athena_core.protocols import LogReader, Row, StoredKey
+from athena_core.protocols import Row, StoredKey, StreamReader
 
 FORMAT = 2
 """The format of the logs that this release writes (docs/reference/log-format.md). It also reads all earlier ones."""
@@ -128,7 +128,7 @@ def guard_rows(
     return gone, put
 
 
-class StoreReader(LogReader, Protocol):
+class StoreReader(StreamReader, Protocol):
     """A reader with its own connection, for one thread at a time."""
 
     def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:

@@ -163,7 +163,9 @@ def _server_and_runs(recorder: Recorder) -> None:
         "/sessions",
         "/sessions/support",
     )
-    recorder.read("/sessions/support/transcript", "/governance/audit-trail", "/fleet/summary", "/events")
+    recorder.read(
+        "/sessions/support/transcript", "/governance/audit-trail", "/fleet/summary", "/events", "/diff?from=0"
+    )
     recorder.read("/policy/rejections", "/a2a/messages", "/a2a/dlq", "/personas/runs")
 
 

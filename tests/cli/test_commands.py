@@ -149,6 +149,7 @@ STORY = (
     Case("runs active"),
     Case("runs cancel-requests", "--session s"),
     Case("explain", "$run"),
+    Case("diff", "0 1 -q"),
     Case("evidence list", "$agentRun", {"evidence": "items.0.id"}),
     Case("evidence get", "$agentRun $evidence"),
     Case("ps"),

@@ -3,12 +3,16 @@
 from athena_core.log.sql import statements
 from athena_core.log.sql.statements import COLUMNS, Statements, formatted
 
+LISTED = "= ANY(?::text[])"
 PAGE = statements.PAGE.replace("?", "%s")
 
 SQL = formatted(
     Statements(
         guards_of="SELECT kind, key, value FROM guard WHERE kind = ANY(?) ORDER BY position, kind, key",
         of_types=f"SELECT {COLUMNS} {statements.PAGE}".replace("ORDER BY", "AND type = ANY(?::text[]) ORDER BY"),
+        touched=statements.TOUCHED.format(listed=LISTED, given="?::text[]", stream="stream"),
+        turns=statements.TURNS.format(listed=LISTED),
+        envelopes=statements.ENVELOPES.format(listed="= ANY(?::bigint[])"),
         holding="""
             SELECT position, public FROM (
                 SELECT log.position, text, words,

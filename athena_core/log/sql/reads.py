@@ -1,6 +1,6 @@
 """Reads shared by readers and the writer, for both databases."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from athena_core.event import Position
 from athena_core.log.port import KEY_CLOCK, StoredGuard
 from athena_core.log.sql.statements import Statements
-from athena_core.protocols import Row, row_of
+from athena_core.protocols import Envelope, Row, TouchedStream, row_of
 
 POSITION_MAX = 2**62
 
@@ -65,6 +65,34 @@ class Reads:
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
         """Return the first rows of some types with ``after < position <= until``."""
         return list(map(row_of, self._read(self._sql.of_types, (after, until, self._list(types), limit))))
+
+    def touched(
+        self,
+        after: Position,
+        until: Position,
+        begins: Sequence[str],
+        ends: Sequence[str],
+        sessions: Collection[str] | None,
+        runs: Collection[str] | None,
+    ) -> list[TouchedStream]:
+        """Return the streams with rows in ``after < position <= until``, of these sessions and runs; None is all."""
+        narrow = [None if names is None else self._list(tuple(names)) for names in (sessions, sessions, runs, runs)]
+        values = (self._list(begins), self._list(ends), after, until, *narrow)
+        return [TouchedStream(*row) for row in self._read(self._sql.touched, values)]
+
+    def turns(
+        self, stream: str, after: int, until: int, types: Sequence[str], limit: int
+    ) -> list[tuple[Position, str]]:
+        """Return positions and types of the last rows of some types with ``after < version <= until``, newest first."""
+        found = self._read(self._sql.turns, (stream, after, until, self._list(types), limit))
+        return [(int(position), str(kind)) for position, kind in found]
+
+    def envelopes(self, positions: Sequence[Position]) -> list[Envelope]:
+        """Return the envelopes of events."""
+        return [
+            (int(row[0]), row[1], row[2], row[3], row[4], bytes(row[5]))
+            for row in self._read(self._sql.envelopes, (self._list(positions),))
+        ]
 
     def holding(self, words: bytes, after: Position, until: Position) -> list[tuple[Position, bool]]:
         """Find the rows with ``after < position <= until`` that hold some bytes; True if the public payload does."""

@@ -13,6 +13,18 @@ STORED = (
     "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = ? AND originator_id = ?"
     " AND originator_version > ? AND originator_version <= ? ORDER BY originator_version"
 )
+TOUCHED = (
+    "SELECT stream, min(version), max(version), min(position), max(position), count(*),"
+    " max(CASE WHEN version = 1 THEN type END),"
+    " max(CASE WHEN type {listed} THEN position END), max(CASE WHEN type {listed} THEN position END)"
+    " FROM log WHERE position > ? AND position <= ?"
+    " AND ({given} IS NULL OR session_id {listed}) AND ({given} IS NULL OR run_id {listed}) GROUP BY {stream}"
+)
+TURNS = (
+    "SELECT position, type FROM log WHERE stream = ? AND version > ? AND version <= ? AND type {listed}"
+    " ORDER BY version DESC LIMIT ?"
+)
+ENVELOPES = "SELECT position, type, recorded_at, correlation, actor, chain FROM log WHERE position {listed}"
 KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
 
 
@@ -23,6 +35,12 @@ class Statements(NamedTuple):
     """The guard rows of a list of kinds, oldest first."""
     of_types: str
     """The rows of a list of types: after, until, types, limit."""
+    touched: str
+    """The streams with rows between two positions: begins, ends, after, until, sessions twice, runs twice."""
+    turns: str
+    """The last rows of a list of types in a stream: stream, after, until, types, limit."""
+    envelopes: str
+    """The envelopes of a list of positions."""
     holding: str
     """The positions of rows that contain some bytes, and whether the public payload does: bytes, after, until."""
     has_token_uses: str

@@ -76,6 +76,36 @@ if TYPE_CHECKING:
     CapabilitiesScheduler: TypeAlias = Literal["off", "on"] | str
     CapabilitiesStateStore: TypeAlias = Literal["postgres", "sqlite"] | str
     CatchUp: TypeAlias = Literal["all", "latest", "none"] | str
+    ChangedKind: TypeAlias = (
+        Literal[
+            "anchor",
+            "bulk-request",
+            "dead-letter",
+            "directive",
+            "halt",
+            "harness-profile",
+            "mcp-server",
+            "memory",
+            "message",
+            "other",
+            "permission-rule",
+            "plane",
+            "policy",
+            "queue",
+            "redrive",
+            "rejection",
+            "review",
+            "run",
+            "run-template",
+            "schedule",
+            "session",
+            "token",
+            "workflow",
+            "workflow-run",
+            "workspace",
+        ]
+        | str
+    )
     ConditionOperator: TypeAlias = Literal["contains", "eq", "exists", "ge", "gt", "le", "lt", "ne"] | str
     ContextFileKind: TypeAlias = Literal["changed", "diff", "doc", "prompt", "skill", "workspace-doc"] | str
     ContextStepKind: TypeAlias = Literal["summary", "tool-result-truncation"] | str
@@ -273,6 +303,7 @@ else:  # a newer server may send others
     CapabilitiesScheduler = str
     CapabilitiesStateStore = str
     CatchUp = str
+    ChangedKind = str
     ConditionOperator = str
     ContextFileKind = str
     ContextStepKind = str
@@ -1005,6 +1036,34 @@ class Cause(Model, frozen=True, kw_only=True):
     """Run whose end admitted this one; absent without one, or outside of the caller's scope."""
 
 
+class ChangeCount(Model, frozen=True, kw_only=True):
+    """The numbers of records of a kind that appeared, ended or changed. One that appeared and ended counts in both."""
+
+    kind: ChangedKind
+    """Kind of the records."""
+    appeared: int
+    """Number that appeared."""
+    ended: int
+    """Number that ended, those that appeared included."""
+    changed: int
+    """Number that neither appeared nor ended."""
+
+
+class ChangeEvent(Model, frozen=True, kw_only=True):
+    """An event of a change, without its payload."""
+
+    id: str
+    """Id of the event."""
+    type: str
+    """Event type; new types may be added."""
+    created_at: datetime
+    """When it was created."""
+    actor: str
+    """Identity that caused the event."""
+    trace_id: str
+    """Trace id of the request that caused it."""
+
+
 class ChangeShare(Model, frozen=True, kw_only=True):
     """The part of a change that falls on one session, profile, template or rule."""
 
@@ -1014,6 +1073,23 @@ class ChangeShare(Model, frozen=True, kw_only=True):
     """Number of runs."""
     cost_usd: float
     """Cost in dollars."""
+
+
+class ChangedRecord(Model, frozen=True, kw_only=True):
+    """A record that appeared, ended or changed, with the number of its events and the last of them."""
+
+    kind: ChangedKind
+    """Kind of the record."""
+    id: str
+    """Id or name of the record."""
+    events: int
+    """Number of its events between the moments."""
+    last: ChangeEvent
+    """Its last event until the second moment."""
+    appeared: ChangeEvent | None = None
+    """Event that began it; absent if it was there before."""
+    ended: ChangeEvent | None = None
+    """Event that ended it; absent if it did not end."""
 
 
 class Checkpoint(Model, frozen=True, kw_only=True):
@@ -1330,6 +1406,32 @@ class DependencyReadiness(Model, frozen=True, kw_only=True):
     """Dependencies that are ok."""
     blocking_step_ids: list[str]
     """Dependencies that are not ok."""
+
+
+class Diff(Model, frozen=True, kw_only=True):
+    """The difference between two moments. The counts are of the whole difference, the items of one page."""
+
+    from_: DiffEnd
+    """The first moment."""
+    to: DiffEnd
+    """The second moment."""
+    counts: list[ChangeCount]
+    """Numbers of all records, by kind."""
+    items: list[ChangedRecord]
+    """Records with events between the moments, last changed first."""
+    next_cursor: str | None = None
+    """Cursor of the next page; absent on the last."""
+
+
+class DiffEnd(Model, frozen=True, kw_only=True):
+    """A moment: a position, with the id and the time of its event. Before the first event it has only a position."""
+
+    position: int
+    """Its position; 0 is before the first event."""
+    id: str | None = None
+    """Id of the event; absent before the first one."""
+    created_at: datetime | None = None
+    """Time of the event; absent before the first one."""
 
 
 class Directive(Model, frozen=True, kw_only=True):
@@ -2050,6 +2152,8 @@ class LimitCapabilities(Model, frozen=True, kw_only=True):
     """Largest items of a page, in bytes."""
     feed_scan_events_max: int
     """Most events that one page of the feed reads."""
+    diff_events_max: int
+    """Most events between the two moments of a diff."""
     run_timeout_ms: int
     """Default timeout of a run, in milliseconds."""
     context_chars_max: int

@@ -12,6 +12,7 @@ CLOSED = ("status", "kind", "role", "mode", "level", "source", "scope", "strateg
 OPEN = {
     "AuditEntry.type": "an event type",
     "Cause.type": "an event type",
+    "ChangeEvent.type": "an event type",
     "EventRecord.type": "an event type",
     "Caller.scope": "an object",
     "EventRecord.scope": "an object",

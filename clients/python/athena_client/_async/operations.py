@@ -4140,6 +4140,70 @@ class AsyncOperations(AsyncCore):
             },
         )
 
+    async def get_diff(
+        self,
+        *,
+        from_: str,
+        to: str | None = None,
+        kind: Literal[
+            "anchor",
+            "bulk-request",
+            "dead-letter",
+            "directive",
+            "halt",
+            "harness-profile",
+            "mcp-server",
+            "memory",
+            "message",
+            "other",
+            "permission-rule",
+            "plane",
+            "policy",
+            "queue",
+            "redrive",
+            "rejection",
+            "review",
+            "run",
+            "run-template",
+            "schedule",
+            "session",
+            "token",
+            "workflow",
+            "workflow-run",
+            "workspace",
+        ]
+        | None = None,
+        change: Literal["appeared", "changed", "ended"] | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> models.Diff:
+        """Compare two moments.
+
+        List the records that appeared, ended or changed, with their events, last changed first.
+
+        `from` and `to` are event ids, positions or times; a time means the last event until then. Between them there
+        may be as many events as `diff_events_max` of `GET /capabilities` says. The answer holds no texts.
+
+        Args:
+            from_: First moment: event id, position or time.
+            to: Second moment: event id, position or time; absent: now.
+            kind: Only records of this kind.
+            change: Only records with this change.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `DIFF_TOO_LARGE`, or an error of every
+                call.
+        """
+        answer: models.Diff = await self.request(
+            "GET",
+            "/diff",
+            models.Diff,
+            query={"from": from_, "to": to, "kind": kind, "change": change, "cursor": cursor, "limit": limit},
+        )
+        return answer
+
     def stream_events(
         self,
         *,

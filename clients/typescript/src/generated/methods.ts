@@ -523,6 +523,18 @@ export interface ListEventsQuery extends PageQuery {
   readonly asOf?: string | undefined;
 }
 
+/** The query of `getDiff`. */
+export interface GetDiffQuery extends PageQuery {
+  /** First moment: event id, position or time. */
+  readonly from: string;
+  /** Second moment: event id, position or time; absent: now. */
+  readonly to?: string | undefined;
+  /** Only records of this kind. */
+  readonly kind?: types.ChangedKind | undefined;
+  /** Only records with this change. */
+  readonly change?: types.Change | undefined;
+}
+
 /** The query of `streamEvents`. */
 export interface StreamEventsQuery {
   /** Event types, separated by commas; absent: all. */
@@ -1226,6 +1238,16 @@ export class Operations extends Transport {
    */
   listEvents(query: ListEventsQuery = {}, options: ReadOptions = {}): Pages<AthenaEvent, types.EventsPage> {
     return new Pages(this, rows.listEvents, { query: { ...query }, ...options }, (page) => page.events.map(eventOf), "cursor");
+  }
+
+  /**
+   * Compare two moments: list the records that appeared, ended or changed, with their events, last changed first.
+   *
+   * `from` and `to` are event ids, positions or times; a time means the last event until then. Between them there may
+   * be as many events as `diffEventsMax` of `GET /capabilities` says. The answer holds no texts.
+   */
+  getDiff(query: GetDiffQuery, options: ReadOptions = {}): Pages<types.ChangedRecord, types.Diff> {
+    return new Pages(this, rows.getDiff, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
   /**

@@ -20,6 +20,7 @@ import type {
   DeadLetter,
   DeadLetterPage,
   DecidedDeadLetter,
+  Diff,
   Directive,
   DirectivePage,
   DrainResult,
@@ -210,4 +211,5 @@ export const previewSchedule: Operation<FireTimePage> = { id: "previewSchedule",
 export const getAuditTrail: Operation<AuditEntryPage> = { id: "getAuditTrail", method: "GET", path: "/governance/audit-trail", command: "audit" };
 export const getFleetSummary: Operation<FleetSummary> = { id: "getFleetSummary", method: "GET", path: "/fleet/summary", command: "fleet" };
 export const listEvents: Operation<EventsPage> = { id: "listEvents", method: "GET", path: "/events", command: "events list" };
+export const getDiff: Operation<Diff> = { id: "getDiff", method: "GET", path: "/diff", command: "diff" };
 export const streamEvents: Operation<never> = { id: "streamEvents", method: "GET", path: "/events/stream", command: "events tail" };

@@ -807,6 +807,34 @@ export interface Cause {
   readonly after?: string | undefined;
 }
 
+export type Change = "appeared" | "changed" | "ended";
+
+/** The numbers of records of a kind that appeared, ended or changed. One that appeared and ended counts in both. */
+export interface ChangeCount {
+  /** Kind of the records. */
+  readonly kind: ChangedKind | (string & {});
+  /** Number that appeared. */
+  readonly appeared: number;
+  /** Number that ended, those that appeared included. */
+  readonly ended: number;
+  /** Number that neither appeared nor ended. */
+  readonly changed: number;
+}
+
+/** An event of a change, without its payload. */
+export interface ChangeEvent {
+  /** Id of the event. */
+  readonly id: string;
+  /** Event type; new types may be added. */
+  readonly type: string;
+  /** When it was created. */
+  readonly createdAt: string;
+  /** Identity that caused the event. */
+  readonly actor: string;
+  /** Trace id of the request that caused it. */
+  readonly traceId: string;
+}
+
 /** The part of a change that falls on one session, profile, template or rule. */
 export interface ChangeShare {
   /** Name. */
@@ -815,6 +843,24 @@ export interface ChangeShare {
   readonly runs: number;
   /** Cost in dollars. */
   readonly costUsd: number;
+}
+
+export type ChangedKind = "anchor" | "bulk-request" | "dead-letter" | "directive" | "halt" | "harness-profile" | "mcp-server" | "memory" | "message" | "other" | "permission-rule" | "plane" | "policy" | "queue" | "redrive" | "rejection" | "review" | "run" | "run-template" | "schedule" | "session" | "token" | "workflow" | "workflow-run" | "workspace";
+
+/** A record that appeared, ended or changed, with the number of its events and the last of them. */
+export interface ChangedRecord {
+  /** Kind of the record. */
+  readonly kind: ChangedKind | (string & {});
+  /** Id or name of the record. */
+  readonly id: string;
+  /** Number of its events between the moments. */
+  readonly events: number;
+  /** Its last event until the second moment. */
+  readonly last: ChangeEvent;
+  /** Event that began it; absent if it was there before. */
+  readonly appeared?: ChangeEvent | undefined;
+  /** Event that ended it; absent if it did not end. */
+  readonly ended?: ChangeEvent | undefined;
 }
 
 /** The last attempt of a step. */
@@ -1153,6 +1199,30 @@ export interface DependencyReadiness {
   readonly blockingStepIds: readonly string[];
 }
 
+/** The difference between two moments. The counts are of the whole difference, the items of one page. */
+export interface Diff {
+  /** The first moment. */
+  readonly from: DiffEnd;
+  /** The second moment. */
+  readonly to: DiffEnd;
+  /** Numbers of all records, by kind. */
+  readonly counts: readonly ChangeCount[];
+  /** Records with events between the moments, last changed first. */
+  readonly items: readonly ChangedRecord[];
+  /** Cursor of the next page; absent on the last. */
+  readonly nextCursor?: string | undefined;
+}
+
+/** A moment: a position, with the id and the time of its event. Before the first event it has only a position. */
+export interface DiffEnd {
+  /** Its position; 0 is before the first event. */
+  readonly position: number;
+  /** Id of the event; absent before the first one. */
+  readonly id?: string | undefined;
+  /** Time of the event; absent before the first one. */
+  readonly createdAt?: string | undefined;
+}
+
 /**
  * A directive. `input` is null once redacted. `shadow` is true if a run created it from plain input.
  *
@@ -1252,7 +1322,7 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "AGENT_BROKEN" | "AGENT_GONE" | "AGENT_MODE_CHANGED" | "AGENT_REFUSED" | "AGENT_SILENT" | "AGENT_UNAVAILABLE" | "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "ASK_REJECTED" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "MCP_LISTING_CHANGED" | "MCP_SERVER_FAILED" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAST_TOO_LARGE" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WAL_FULL" | "WORKSPACE_BUSY" | "WORKSPACE_CONFLICT" | "WORKSPACE_DISK_FULL" | "WORKSPACE_LIMIT" | "WORKSPACE_MISSING" | "WORK_QUEUE_FULL";
+export type ErrorCode = "AGENT_BROKEN" | "AGENT_GONE" | "AGENT_MODE_CHANGED" | "AGENT_REFUSED" | "AGENT_SILENT" | "AGENT_UNAVAILABLE" | "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "ASK_REJECTED" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "DIFF_TOO_LARGE" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "MCP_LISTING_CHANGED" | "MCP_SERVER_FAILED" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAST_TOO_LARGE" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WAL_FULL" | "WORKSPACE_BUSY" | "WORKSPACE_CONFLICT" | "WORKSPACE_DISK_FULL" | "WORKSPACE_LIMIT" | "WORKSPACE_MISSING" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -2041,6 +2111,8 @@ export interface LimitCapabilities {
   readonly pageBytesMax: number;
   /** Most events that one page of the feed reads. */
   readonly feedScanEventsMax: number;
+  /** Most events between the two moments of a diff. */
+  readonly diffEventsMax: number;
   /** Default timeout of a run, in milliseconds. */
   readonly runTimeoutMs: number;
   /** Largest context, in characters. */

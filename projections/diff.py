@@ -1,0 +1,320 @@
+"""The difference between two moments: the records that appeared, ended or changed, with their events and no texts."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from athena_core.clock import iso
+from athena_core.decider import category
+from athena_core.domain.dead_letter import (
+    DeadLetterAdded,
+    DeadLetterDiscarded,
+    DeadLetterRequeued,
+    DeadLetterRestored,
+)
+from athena_core.domain.halt import HaltLifted, HaltStarted
+from athena_core.domain.memory import MemoryForgotten
+from athena_core.domain.message import MessageCompleted, MessageFailed
+from athena_core.domain.permission_rule import PermissionRuleRevoked
+from athena_core.domain.redrive import RedriveCancelled, RedriveCompleted
+from athena_core.domain.review import PersonaRunCompleted, PersonaRunFailed
+from athena_core.domain.run import (
+    PolicyConcurrencyRejected,
+    PolicyRejected,
+    RunCancelled,
+    RunCompleted,
+    RunCrashed,
+    RunFailed,
+    RunTimedOut,
+)
+from athena_core.domain.schedule import ScheduleRemoved, ScheduleUpserted
+from athena_core.domain.token import TokenRevoked
+from athena_core.domain.workflow_run import (
+    WorkflowResumed,
+    WorkflowRunCancelled,
+    WorkflowRunCompleted,
+    WorkflowRunCreated,
+    WorkflowRunFailed,
+)
+from athena_core.domain.workspace import WorkspaceCleaned
+from athena_core.errors import DiffTooLarge
+from athena_core.event import Event, Position, Value
+from athena_core.protocols import StreamReader, TouchedStream
+from athena_core.values import DIFF_EVENTS_MAX, Scope
+from projections.engine.cursor import Cursor, event_id, resolve
+from projections.engine.page import Keyset
+
+ChangedKind: TypeAlias = Literal[
+    "anchor",
+    "bulk-request",
+    "dead-letter",
+    "directive",
+    "halt",
+    "harness-profile",
+    "mcp-server",
+    "memory",
+    "message",
+    "other",
+    "permission-rule",
+    "plane",
+    "policy",
+    "queue",
+    "redrive",
+    "rejection",
+    "review",
+    "run",
+    "run-template",
+    "schedule",
+    "session",
+    "token",
+    "workflow",
+    "workflow-run",
+    "workspace",
+]
+"""The kind of a record. ``plane`` is the server itself, ``other`` belongs to a foreign application."""
+
+Change: TypeAlias = Literal["appeared", "ended", "changed"]
+
+
+class Life(NamedTuple):
+    """The events with which the records of a category of streams end.
+
+    A record begins with the first event of its stream. If it may begin again, ``begins`` has all the events for that.
+    """
+
+    kind: ChangedKind
+    ends: tuple[type[Event], ...] = ()
+    begins: tuple[type[Event], ...] = ()
+
+    def turns(self) -> tuple[str, ...]:
+        """Return the types of events that begin or end a record."""
+        return tuple(kind.TYPE for kind in (*self.begins, *self.ends))
+
+
+RUN_ENDS = (RunCompleted, RunFailed, RunCancelled, RunTimedOut, RunCrashed)
+LETTER_BEGINS = (DeadLetterAdded, DeadLetterRestored)
+WORKFLOW_RUN_ENDS = (WorkflowRunCompleted, WorkflowRunFailed, WorkflowRunCancelled)
+WORKFLOW_RUN_BEGINS = (WorkflowRunCreated, WorkflowResumed)
+
+LIVES: Mapping[str, Life] = {
+    "anchor": Life("anchor"),
+    "bulk": Life("bulk-request"),
+    "dir": Life("directive"),
+    "dlq": Life("dead-letter", (DeadLetterRequeued, DeadLetterDiscarded), LETTER_BEGINS),
+    "halt": Life("halt", (HaltLifted,), (HaltStarted,)),
+    "hp": Life("harness-profile"),
+    "mcp": Life("mcp-server"),
+    "mem": Life("memory", (MemoryForgotten,)),
+    "msg": Life("message", (MessageCompleted, MessageFailed)),
+    "persona": Life("review", (PersonaRunCompleted, PersonaRunFailed)),
+    "plane": Life("plane"),
+    "policy": Life("policy"),
+    "rdr": Life("redrive", (RedriveCompleted, RedriveCancelled)),
+    "rule": Life("permission-rule", (PermissionRuleRevoked,)),
+    "run": Life("run", RUN_ENDS),
+    "schedule": Life("schedule", (ScheduleRemoved,), (ScheduleUpserted,)),
+    "session": Life("session"),
+    "tok": Life("token", (TokenRevoked,)),
+    "tpl": Life("run-template"),
+    "wf": Life("workflow"),
+    "wfr": Life("workflow-run", WORKFLOW_RUN_ENDS, WORKFLOW_RUN_BEGINS),
+    "work": Life("queue"),
+    "wsp": Life("workspace", (WorkspaceCleaned,)),
+}
+"""The life of the records of each category of streams."""
+OTHER = Life("other")
+
+BEGINS = tuple(kind.TYPE for life in LIVES.values() for kind in life.begins)
+ENDS = tuple(kind.TYPE for life in LIVES.values() for kind in life.ends)
+REJECTIONS = (PolicyConcurrencyRejected.TYPE, PolicyRejected.TYPE)
+"""The types of events that begin the stream of a run that never was."""
+
+
+class ChangeEvent(Value):
+    """An event of a change, without its payload."""
+
+    id: str
+    type: str
+    created_at: str
+    actor: str
+    trace_id: str
+
+
+class ChangedRecord(Value):
+    """A record that appeared, ended or changed, with the number of its events and the last of them."""
+
+    kind: ChangedKind
+    id: str
+    events: int
+    last: ChangeEvent
+    appeared: ChangeEvent | None = None
+    ended: ChangeEvent | None = None
+
+
+class ChangeCount(Value):
+    """The numbers of records of a kind that appeared, ended or changed. One that appeared and ended counts in both."""
+
+    kind: ChangedKind
+    appeared: int
+    ended: int
+    changed: int
+
+
+class DiffEnd(Value):
+    """A moment: a position, with the id and the time of its event. Before the first event it has only a position."""
+
+    position: Position
+    id: str | None = None
+    created_at: str | None = None
+
+
+class Diff(Value):
+    """The difference between two moments. The counts are of the whole difference, the items of one page."""
+
+    from_: DiffEnd = msgspec.field(name="from")
+    to: DiffEnd
+    counts: tuple[ChangeCount, ...]
+    items: tuple[ChangedRecord, ...]
+    next_cursor: str | None = None
+
+
+class DiffFilter(Value):
+    """A filter of the items. The scope of the caller also applies to the counts."""
+
+    kind: ChangedKind | None = None
+    change: Change | None = None
+    scope: Scope | None = None
+
+
+class Found(NamedTuple):
+    """A stream with events between two positions, and those that began and ended it."""
+
+    kind: ChangedKind
+    stream: TouchedStream
+    appeared: Position | None
+    ended: Position | None
+
+    def changes(self) -> Iterator[Change]:
+        """Yield what happened to it."""
+        if self.appeared is not None:
+            yield "appeared"
+        if self.ended is not None:
+            yield "ended"
+        if self.appeared is None and self.ended is None:
+            yield "changed"
+
+
+DIFFS = Keyset(kind="diff", columns=(("from", "", int), ("to", "", int), ("position", "", int)))
+
+
+def diff(log: StreamReader, start: Position, end: Position, wanted: DiffFilter, cursor: str | None, limit: int) -> Diff:
+    """Return what differs between two positions, the records that changed last first. A cursor has its own positions.
+
+    Raise DiffTooLarge, CursorInvalid or CursorAhead.
+    """
+    before = None
+    if cursor is not None:
+        start, end, before = map(int, DIFFS.decode(cursor))
+        resolve(Cursor(position=end), log)
+    if end - start > DIFF_EVENTS_MAX:
+        raise DiffTooLarge(
+            f"There are {end - start} events between the positions {start} and {end}, and a diff reads at most"
+            f" {DIFF_EVENTS_MAX}. Choose moments that are closer together.",
+            {"from": start, "to": end, "max": DIFF_EVENTS_MAX},
+        )
+    scope = wanted.scope or Scope()
+    streams = log.touched(start, end, BEGINS, ENDS, scope.sessions, scope.runs)
+    found = [_found(stream, log) for stream in streams]
+    chosen = [
+        one
+        for one in found
+        if wanted.kind in (None, one.kind)
+        and (wanted.change is None or wanted.change in one.changes())
+        and (before is None or one.stream.last < before)
+    ]
+    chosen.sort(key=lambda one: one.stream.last, reverse=True)
+    page = chosen[:limit]
+    return Diff(
+        from_=_end(start, log),
+        to=_end(end, log),
+        counts=tuple(_counts(found)),
+        items=_records(page, log),
+        next_cursor=DIFFS.encode((start, end, page[-1].stream.last)) if len(chosen) > limit else None,
+    )
+
+
+def _found(stream: TouchedStream, log: StreamReader) -> Found:
+    """Return what happened to a stream."""
+    life = LIVES.get(category(stream.stream), OTHER)
+    kind = "rejection" if life.kind == "run" and stream.created_as in REJECTIONS else life.kind
+    appeared = stream.first if stream.first_version == 1 else None
+    ended = stream.ended if life.ends else None
+    if life.begins:
+        appeared, ended = _turns(stream, life.turns(), log) if stream.begun or stream.ended else (None, None)
+    return Found(kind, stream, appeared, ended)
+
+
+def _turns(stream: TouchedStream, types: Sequence[str], log: StreamReader) -> tuple[Position | None, Position | None]:
+    """Return the events that began and ended a record that may begin again, unless it is at the end as at the start.
+
+    To end a record that is not there, or to begin one that is there, changes nothing.
+    """
+    first, last = stream.first_version, stream.last_version
+    before = log.turns(stream.stream, 0, first - 1, types, 1)
+    was_there = is_there = any(kind in BEGINS for _, kind in before)
+    begun = ended = None
+    for position, kind in reversed(log.turns(stream.stream, first - 1, last, types, DIFF_EVENTS_MAX)):
+        if (kind in BEGINS) == is_there:
+            continue
+        is_there = not is_there
+        if is_there:
+            begun = position
+        else:
+            ended = position
+    return (None if was_there else begun), (None if is_there else ended)
+
+
+def _counts(found: Sequence[Found]) -> Iterator[ChangeCount]:
+    """Yield the counts of each kind, in the order of their names."""
+    counted: dict[ChangedKind, Counter[Change]] = {}
+    for one in found:
+        counted.setdefault(one.kind, Counter()).update(one.changes())
+    for kind, counts in sorted(counted.items()):
+        yield ChangeCount(kind=kind, appeared=counts["appeared"], ended=counts["ended"], changed=counts["changed"])
+
+
+def _records(page: Sequence[Found], log: StreamReader) -> tuple[ChangedRecord, ...]:
+    """Return the records of a page with their events."""
+    positions = {place for one in page for place in (one.stream.last, one.appeared, one.ended) if place is not None}
+    events: dict[Position | None, ChangeEvent] = {
+        position: ChangeEvent(
+            id=event_id(log.log_id, position, chain), type=kind, created_at=iso(at), actor=actor, trace_id=trace_id
+        )
+        for position, kind, at, trace_id, actor, chain in log.envelopes(sorted(positions))
+    }
+    return tuple(
+        ChangedRecord(
+            kind=one.kind,
+            id=_id_of(one),
+            events=one.stream.events,
+            last=events[one.stream.last],
+            appeared=events.get(one.appeared),
+            ended=events.get(one.ended),
+        )
+        for one in page
+    )
+
+
+def _id_of(found: Found) -> str:
+    """Return the id of a record: the name of its stream, without the prefix that keeps names of people apart."""
+    name = found.stream.stream
+    return name if found.kind == "other" else name.partition(":")[2] or name
+
+
+def _end(position: Position, log: StreamReader) -> DiffEnd:
+    """Return a moment with its event."""
+    for _, _, at, _, _, chain in log.envelopes((position,)):
+        return DiffEnd(position=position, id=event_id(log.log_id, position, chain), created_at=iso(at))
+    return DiffEnd(position=position)
