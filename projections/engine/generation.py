@@ -22,10 +22,14 @@ from projections.engine.projection import Projection
 
 CREATE = (
     "CREATE TABLE generation (log_id TEXT NOT NULL, created_at INTEGER NOT NULL, checkpoints BLOB NOT NULL,"
-    " erased_at INTEGER NOT NULL, PRIMARY KEY (log_id)) STRICT"
+    " has_past INTEGER NOT NULL, erased_at INTEGER NOT NULL, PRIMARY KEY (log_id)) STRICT"
 )
-INSERT_GENERATION = "INSERT INTO generation (log_id, created_at, checkpoints, erased_at) VALUES (?, ?, ?, 0)"
-SELECT_LOG_ID = "SELECT log_id FROM generation WHERE erased_at >= 0"
+INSERT_GENERATION = (
+    "INSERT INTO generation (log_id, created_at, checkpoints, has_past, erased_at) VALUES (?, ?, ?, 0, 0)"
+)
+SELECT_LOG_ID = "SELECT log_id FROM generation WHERE has_past >= 0"
+SELECT_HAS_PAST = "SELECT has_past FROM generation"
+SET_HAS_PAST = "UPDATE generation SET has_past = 1"
 SELECT_CHECKPOINTS = "SELECT checkpoints FROM generation"
 UPDATE_CHECKPOINTS = "UPDATE generation SET checkpoints = ?"
 
@@ -58,7 +62,7 @@ def create(
         connection.execute(INSERT_GENERATION, (log_id, created_at, _to_cell(checkpoints)))
         for projection in projections:
             for table in projection.tables:
-                for statement in table.create if indexed else table.create[:2]:
+                for statement in table.create if indexed else table.create[:1]:
                     connection.execute(statement)
 
 
@@ -67,8 +71,21 @@ def index(connection: Connection, projections: Iterable[Projection]) -> None:
     for projection in projections:
         with connection.transaction():
             for table in projection.tables:
-                for statement in table.create[2:]:
+                for statement in table.create[1:]:
                     connection.execute(statement)
+
+
+def has_past(connection: Connection) -> bool:
+    """Return True if the tables of earlier versions exist."""
+    return list(connection.execute(SELECT_HAS_PAST)) == [(1,)]
+
+
+def create_past(connection: Connection, projections: Iterable[Projection]) -> None:
+    """Create the tables of earlier versions, in the transaction that applies the first event after a block."""
+    for projection in projections:
+        for table in projection.tables:
+            connection.execute(table.create_past)
+    connection.execute(SET_HAS_PAST)
 
 
 def cell_of(connection: Connection) -> bytes:

@@ -24,7 +24,7 @@ ERASING = "payload.redacted"
 
 ERASED = "UPDATE generation SET erased_at = ?"
 """Marks an erasure, after which overlays are made anew."""
-SELECT_ERASED = "SELECT erased_at FROM generation"
+SELECT_STATE = "SELECT has_past, erased_at FROM generation"
 
 FOLD_EVENTS = 1_000
 """Number of events that are read at once."""
@@ -62,10 +62,10 @@ class Versions(Rows):
         self._until: dict[tuple[str, Any], Cell] = {}
 
     def _load(self, table: Table[R], *key: Cell) -> R | None:
-        for *cells, until in self.connection.execute(_version(table), (*key, self._block, self._block)):
+        for *cells, until in self.connection.execute(_version(table), (*key, self.block, self.block)):
             self._until[table.name, key if len(key) > 1 else key[0]] = until
             return table.load(tuple(cells))
-        rows = list(self.connection.execute(f"{table.select} AND {SINCE} < ?", (*key, self._block)))
+        rows = list(self.connection.execute(f"{table.select} AND {SINCE} < ?", (*key, self.block)))
         return table.load(rows[0]) if rows else None  # unchanged since: it is erased where it stands
 
     def append(self, table: Table[R], row: R) -> None:
@@ -115,7 +115,7 @@ def _through_the_past(handler: Handler[Any]) -> Handler[Any]:
         connection.execute(ERASED, (recorded.position,))
         blocks = {
             int(until or 0)
-            for table, key in looked_at
+            for table, key in (looked_at if rows.block else ())
             for (until,) in connection.execute(
                 f"SELECT {UNTIL} FROM {table.name}{PAST} WHERE {table.where}", table.tuples([key])[0]
             )
@@ -193,18 +193,20 @@ def _hide(table: Table[Any]) -> str:
     )
 
 
-def shadow(connection: PastConnection, table: Table[Any]) -> None:
+def shadow(connection: PastConnection, table: Table[Any], *, has_past: bool) -> None:
     """Make the overlay of a table. From then on, the name of the table means its rows in the past."""
     columns = ", ".join(table.columns)
     source = f"{connection.source}.{table.name}"
     same = " AND ".join(f"o.{column} = t.{column}" for column in table.key)
     free = f"NOT EXISTS (SELECT 1 FROM {_overlay(table)} o WHERE {same})"
+    earlier = (
+        f" UNION ALL SELECT {columns} FROM {source}{PAST} t"
+        f" WHERE {SINCE} < {connection.block} AND {UNTIL} >= {connection.block} AND {free}"
+    )
     connection.execute(table.create_overlay)
     connection.execute(
         f"CREATE TEMP VIEW {table.name} AS"
-        f" SELECT {columns} FROM {source} t WHERE {SINCE} < {connection.block} AND {free}"
-        f" UNION ALL SELECT {columns} FROM {source}{PAST} t"
-        f" WHERE {SINCE} < {connection.block} AND {UNTIL} >= {connection.block} AND {free}"
+        f" SELECT {columns} FROM {source} t WHERE {SINCE} < {connection.block} AND {free}{earlier if has_past else ''}"
         f" UNION ALL SELECT {columns} FROM {_overlay(table)} WHERE gone_ = 0"
     )
 
@@ -214,9 +216,9 @@ def clear(connection: PastConnection, table: Table[Any]) -> None:
     connection.execute(f"DELETE FROM {_overlay(table)}")
 
 
-def erased(connection: PastConnection) -> object:
-    """Return the position of the last erasure that the views have applied."""
-    return next(connection.execute(SELECT_ERASED), None)
+def state_of(connection: PastConnection) -> tuple[Cell, ...]:
+    """Return 1 if there are earlier versions, else 0, and the position of the last erasure that is applied."""
+    return next(connection.execute(SELECT_STATE))
 
 
 def fold(

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from athena_core.errors import PastTooLarge
 from athena_core.event import Position
-from athena_core.protocols import Connection, DatabaseDamaged, LogReader, PastConnection
+from athena_core.protocols import Cell, Connection, DatabaseDamaged, LogReader, PastConnection
 from projections.engine import past
 from projections.engine.projection import BLOCK_EVENTS, Projection
 from projections.engine.views import Views, ViewsReader
@@ -37,7 +37,7 @@ class PastReader(ViewsReader):
         self._past: PastConnection | None = None
         self._shadowed: set[str] = set()
         self._block = -1
-        self._erased: object = None
+        self._state: tuple[Cell, ...] = ()
         self.held = 0
         """The bytes of the events in the overlays."""
         self._folded: dict[str, Position] = {}
@@ -63,8 +63,9 @@ class PastReader(ViewsReader):
             while self._covers(names, position) and (connection := self._past) is not None:
                 self._go(connection, position, names)
                 with connection.snapshot():
-                    if self._erased == past.erased(connection):
+                    if self._state == past.state_of(connection):
                         return read(connection)
+                self.close()  # an erasure, or the first earlier versions: begin again
         except DatabaseDamaged as error:
             self._set_aside(error)
         except BaseException:
@@ -77,11 +78,12 @@ class PastReader(ViewsReader):
         block = position // self._block_events
         begun = block * self._block_events
         with connection.transaction():
-            erased = past.erased(connection)
-            if block != self._block or erased != self._erased:
+            if not self._state:
+                self._state = past.state_of(connection)
+            if block != self._block:
                 for name in self._folded:
                     self._clear(connection, name)
-                self._block, self._erased, self._folded, self.held = block, erased, {}, 0
+                self._block, self._folded, self.held = block, {}, 0
                 connection.begin(block)
             groups: dict[Position, list[Projection]] = {}
             for name in names:
@@ -107,7 +109,7 @@ class PastReader(ViewsReader):
 
     def _shadow(self, connection: PastConnection, name: str) -> None:
         for table in self._by_name[name].tables:
-            past.shadow(connection, table)
+            past.shadow(connection, table, has_past=bool(self._state[0]))
         self._shadowed.add(name)
 
     def _clear(self, connection: PastConnection, name: str) -> None:
@@ -121,7 +123,7 @@ class PastReader(ViewsReader):
     def close(self) -> None:
         """Close the connection, and drop the overlays."""
         super().close()
-        self._past, self._shadowed, self._block, self._folded, self.held = None, set(), -1, {}, 0
+        self._past, self._state, self._shadowed, self._block, self._folded, self.held = None, (), set(), -1, {}, 0
 
 
 class PastReaders(Generic[L]):

@@ -71,7 +71,7 @@ class Table(Generic[R]):
         self.columns = tuple(fields)
         self.key_of: Callable[[R], Any] = attrgetter(*key)
         self._flags = tuple(index for index, kind in enumerate(fields.values()) if _stored(kind)[0] is bool)
-        self.create = _create(name, fields, key, indexes, place)
+        self.create, self.create_past = _create(name, fields, key, indexes, place)
         kinds = (f"{column} {COLUMN_TYPES[_stored(kind)[0]]}" for column, kind in fields.items())
         overlay = ", ".join((*kinds, "gone_ INTEGER NOT NULL", f"PRIMARY KEY ({', '.join(key)})"))
         self.create_overlay = f"CREATE TEMP TABLE {name}_overlay ({overlay}) STRICT"
@@ -150,7 +150,8 @@ def _stored(kind: object) -> tuple[object, bool]:
 
 def _create(
     name: str, fields: dict[str, Any], key: tuple[str, ...], indexes: tuple[tuple[str, ...], ...], place: str | None
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], str]:
+    """Return the statements for the table with its indexes, and the one for its twin with earlier versions."""
     lines = []
     for column, kind in fields.items():
         inner, nullable = _stored(kind)
@@ -164,15 +165,15 @@ def _create(
     options = "STRICT" if whole_number else "STRICT, WITHOUT ROWID"
     primary = f"PRIMARY KEY ({', '.join(stored_by)})"
     past = (*lines, f"{UNTIL} INTEGER NOT NULL", f"PRIMARY KEY ({', '.join((*key, UNTIL))})")
-    return (
+    create = (
         f"CREATE TABLE {name} ({', '.join((*lines, primary, *beside))}) {options}",
-        f"CREATE TABLE {name}{PAST} ({', '.join(past)}) STRICT, WITHOUT ROWID",
         *(
             f"CREATE INDEX {name}_by_{'_'.join(index)} ON {name} ({', '.join(index)})"
             + (f" WHERE {index[0]} IS NOT NULL" if _stored(fields[index[0]])[1] else "")
             for index in indexes
         ),
     )
+    return create, f"CREATE TABLE IF NOT EXISTS {name}{PAST} ({', '.join(past)}) STRICT, WITHOUT ROWID"
 
 
 class _Buffer:
@@ -212,7 +213,7 @@ class Rows:
         """
         self.connection = connection
         self._buffers = Buffers() if buffers is None else buffers
-        self._block = block
+        self.block = block
 
     def get(self, table: Table[R], *key: Cell) -> R | None:
         """Return the row with this key as of the current event."""
@@ -282,7 +283,7 @@ class Rows:
         """Write the cells of new rows."""
         buffer = self._buffers[table]
         if buffer.cells:
-            self.connection.executemany(during(table, self._block).insert, buffer.cells)
+            self.connection.executemany(during(table, self.block).insert, buffer.cells)
             buffer.cells = []
 
     def delete(self, table: Table[Any], *key: Cell) -> None:
@@ -317,9 +318,9 @@ class Rows:
         """Write the changes. Afterwards the buffer holds only the stored rows of cached tables."""
         many, astuple = self.connection.executemany, msgspec.structs.astuple
         for table, buffer in self._buffers.items():
-            block, cells = during(table, self._block), table.cells
+            block, cells = during(table, self.block), table.cells
             self._insert(table)
-            if buffer.changes or buffer.tallies:
+            if self.block and (buffer.changes or buffer.tallies):
                 self._keep(table, buffer, block.keep)
             if buffer.tallies:
                 many(block.add, list(map(astuple, buffer.tallies.values())))
@@ -343,8 +344,8 @@ class Rows:
 
     def _keep(self, table: Table[Any], buffer: _Buffer, statement: str) -> None:
         """Copy the rows that change for the first time in the block into the past."""
-        if buffer.block != self._block:
-            buffer.block, buffer.settled = self._block, set()
+        if buffer.block != self.block:
+            buffer.block, buffer.settled = self.block, set()
         settled = buffer.settled
         fresh = [key for key, kind in buffer.changes.items() if kind != INSERT and key not in settled]
         fresh += [key for key in buffer.tallies if key not in settled]

@@ -49,6 +49,7 @@ class Projector:
         self._decode = decode
         self._clock = clock
         self._page_events = min(PAGE_EVENTS, page_events_max)
+        self._has_past = generation.has_past(connection)
         self._retries: dict[str, tuple[float, float]] = {}
         self._buffers = {projection.name: Buffers() for projection in self.projections}
 
@@ -101,6 +102,9 @@ class Projector:
         reached: dict[str, ProjectionCheckpoint] = {}
         try:
             with self.connection.transaction():
+                begins = not self._has_past and any(rows[0].position > self._block_events for _, rows in pages)
+                if begins:
+                    generation.create_past(self.connection, self.projections)
                 for projections, rows in pages:
                     reached |= fold(projections, rows)
                 generation.save(self.connection, self.checkpoints | reached)
@@ -108,6 +112,7 @@ class Projector:
             for buffers in self._buffers.values():
                 buffers.clear()
             raise
+        self._has_past |= begins
         return reached
 
     def _pages(self, until: Position | None) -> list[ReadPage]:
