@@ -17,9 +17,9 @@ from athena_api.edge.exchange import AnswerPort, KnownHead, fields_of, lines_of
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
 from athena_api.endpoint.operation import JSON_TYPE, PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
+from athena_api.endpoint.past import answer_as_of, as_of
 from athena_api.endpoint.router import RouteMatch, Router
 from athena_api.endpoint.scope import require_scope
-from athena_api.past import answer_as_of, as_of
 from athena_api.plane import ControlPlane
 from athena_api.streams.lines import Lines, prefers_lines
 from athena_api.streams.sse import HEADERS as STREAM_HEADERS
