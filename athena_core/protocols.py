@@ -115,7 +115,7 @@ class Connection(Protocol):
 
 
 class PastConnection(Connection, Protocol):
-    """A connection that may make temporary tables and views, whose names come before those of a view database.
+    """A connection that may make temporary tables and views. Their names hide names of the view database.
 
     ``source`` qualifies the names of the database itself. ``block`` is the SQL of the number that ``begin`` sets.
     """

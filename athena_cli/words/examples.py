@@ -20,6 +20,7 @@ EXAMPLES: Mapping[str, str] = {
     "asks list": "asks list",
     "audit": "audit --kind cancel --limit 20",
     "backup": "backup /mnt/backups/monday.athena",
+    "bisect": "bisect /fleet/summary 'failed > 10'",
     "cancel": "cancel --all --profile hp_01M8XK --reason 'wrong branch'",
     "capabilities": "capabilities",
     "clock accept": "clock accept",

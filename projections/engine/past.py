@@ -129,7 +129,7 @@ def _through_the_past(handler: Handler[Any]) -> Handler[Any]:
 
 
 class Overlay(Rows):
-    """The rows of a page of events, written over those of the beginning of a block."""
+    """The rows of a page of events, written over the rows of the beginning of a block."""
 
     def flush(self) -> None:
         """Write the changes to the overlays."""

@@ -160,7 +160,7 @@ class PastReaders(Generic[L]):
                 _close(spare)
 
     def forget(self) -> None:
-        """Drop all overlays but those of reads that are under way."""
+        """Drop all overlays, except where a read is under way."""
         with self._lock:
             free, self._free = self._free, []
         for pair in free:

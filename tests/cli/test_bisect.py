@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from athena_cli.commands.bisect import Expression
+from athena_cli.commands.event_bisect import Expression
 from athena_cli.exit_codes import Misused
 from tests.cli.conftest import Here
 from tests.support.api import Api
@@ -48,7 +48,7 @@ def test_a_condition_is_judged_on_a_value(text: str, data: Any, holds: bool) -> 
 
 
 @pytest.mark.parametrize("text", ["", "a", "a = 1", "a == ", "== 1", "a exists 1"])
-def test_what_is_no_condition_is_refused_with_an_example(text: str) -> None:
+def test_other_texts_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(Misused, match="is not a condition"):
         Expression(text)
 
