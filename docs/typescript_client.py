@@ -55,7 +55,7 @@ export class Operations extends Transport {
 """
 WIDTH = 120
 OPEN = "(string & {})"
-SHARED = {"minPosition", "stale", "format"}
+SHARED = {"asOf", "minPosition", "stale", "format"}
 """Query parameters that are options of every read, or that a client of JSON does not need."""
 
 PAGING = {"cursor", "limit"}

@@ -39,7 +39,7 @@ from athena_core.domain.workflow_run import (
     WorkflowRunFailed,
 )
 from athena_core.domain.workspace import WorkspaceCleaned
-from athena_core.errors import DiffTooLarge
+from athena_core.errors import CursorInvalid, DiffTooLarge
 from athena_core.event import Event, Position, Value
 from athena_core.protocols import StreamReader, TouchedStream
 from athena_core.values import DIFF_EVENTS_MAX, Scope
@@ -138,8 +138,8 @@ class ChangeEvent(Value):
     id: str
     type: str
     created_at: str
-    actor: str
     trace_id: str
+    actor: str | None = None
 
 
 class ChangedRecord(Value):
@@ -181,11 +181,12 @@ class Diff(Value):
 
 
 class DiffFilter(Value):
-    """A filter of the items. The scope of the caller also applies to the counts."""
+    """A filter of the items. The scope of the caller also applies to the counts. ``actors`` adds who caused events."""
 
     kind: ChangedKind | None = None
     change: Change | None = None
     scope: Scope | None = None
+    actors: bool = False
 
 
 class Found(NamedTuple):
@@ -218,6 +219,8 @@ def diff(log: StreamReader, start: Position, end: Position, wanted: DiffFilter, 
     if cursor is not None:
         start, end, before = map(int, DIFFS.decode(cursor))
         resolve(Cursor(position=end), log)
+        if not 0 <= start <= before <= end + 1:
+            raise CursorInvalid("The cursor is not one of this list.")
     if end - start > DIFF_EVENTS_MAX:
         raise DiffTooLarge(
             f"There are {end - start} events between the positions {start} and {end}, and a diff reads at most"
@@ -240,7 +243,7 @@ def diff(log: StreamReader, start: Position, end: Position, wanted: DiffFilter, 
         from_=_end(start, log),
         to=_end(end, log),
         counts=tuple(_counts(found)),
-        items=_records(page, log),
+        items=_records(page, log, actors=wanted.actors),
         next_cursor=DIFFS.encode((start, end, page[-1].stream.last)) if len(chosen) > limit else None,
     )
 
@@ -285,12 +288,16 @@ def _counts(found: Sequence[Found]) -> Iterator[ChangeCount]:
         yield ChangeCount(kind=kind, appeared=counts["appeared"], ended=counts["ended"], changed=counts["changed"])
 
 
-def _records(page: Sequence[Found], log: StreamReader) -> tuple[ChangedRecord, ...]:
+def _records(page: Sequence[Found], log: StreamReader, *, actors: bool) -> tuple[ChangedRecord, ...]:
     """Return the records of a page with their events."""
     positions = {place for one in page for place in (one.stream.last, one.appeared, one.ended) if place is not None}
     events: dict[Position | None, ChangeEvent] = {
         position: ChangeEvent(
-            id=event_id(log.log_id, position, chain), type=kind, created_at=iso(at), actor=actor, trace_id=trace_id
+            id=event_id(log.log_id, position, chain),
+            type=kind,
+            created_at=iso(at),
+            trace_id=trace_id,
+            actor=actor if actors else None,
         )
         for position, kind, at, trace_id, actor, chain in log.envelopes(sorted(positions))
     }

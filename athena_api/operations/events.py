@@ -18,7 +18,7 @@ from athena_api.streams.sse import FrameNames
 from athena_core.errors import ConfigError, Fault
 from athena_core.event import Position, Value
 from athena_core.protocols import Connection
-from athena_core.values import ClientId, Label
+from athena_core.values import ClientId, Label, Role
 from projections import diff, feed
 from projections.engine.page import INLINE_BYTES_MAX
 from projections.engine.views import at_least
@@ -230,10 +230,16 @@ async def get_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> R
     """Compare two moments: list the records that appeared, ended or changed, with their events, last changed first.
 
     `from` and `to` are event ids, positions or times; a time means the last event until then. Between them there may be
-    as many events as `diffEventsMax` of `GET /capabilities` says. The answer holds no texts.
+    as many events as `diffEventsMax` of `GET /capabilities` says. The answer holds no texts, and actors only for an
+    Admin.
     """
     query = call.query
-    wanted = diff.DiffFilter(kind=query.kind, change=query.change, scope=call.who.scope)
+    wanted = diff.DiffFilter(
+        kind=query.kind,
+        change=query.change,
+        scope=call.who.scope,
+        actors=call.who.role.reaches(Role.ADMIN),  # like the audit trail
+    )
 
     def read(log: "StoreReader") -> bytes:
         end = log.head() if query.to is None else feed.position_of(query.to, log, "to")

@@ -1058,10 +1058,10 @@ class ChangeEvent(Model, frozen=True, kw_only=True):
     """Event type; new types may be added."""
     created_at: datetime
     """When it was created."""
-    actor: str
-    """Identity that caused the event."""
     trace_id: str
     """Trace id of the request that caused it."""
+    actor: str | None = None
+    """Identity that caused the event."""
 
 
 class ChangeShare(Model, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import type { CallOptions, RequestParts } from "./transport.js";
 
 /** Options of a read. */
-export type ReadOptions = CallOptions & Pick<RequestParts, "minPosition" | "stale">;
+export type ReadOptions = CallOptions & Pick<RequestParts, "asOf" | "minPosition" | "stale">;
 
 /** Options of a write. */
 export type WriteOptions = CallOptions & Pick<RequestParts, "idempotencyKey" | "ifMatch" | "respondAsync">;

@@ -58,6 +58,8 @@ export interface RequestParts extends CallOptions {
   readonly idempotencyKey?: string;
   /** The version that a write replaces, as an earlier answer gave it in `etag`. */
   readonly ifMatch?: string;
+  /** Answer as of this event id, position or time, without what was erased since. */
+  readonly asOf?: string;
   /** Wait until the answer can reflect this log position. */
   readonly minPosition?: number;
   /** `allow` answers at once, from views that may lag behind the log. */
@@ -102,7 +104,12 @@ export function pathOf(operation: Operation<unknown>, parts: Omit<RequestParts, 
     return encodeURIComponent(value);
   });
   const query = new URLSearchParams();
-  const given: RequestParts["query"] = { ...parts.query, minPosition: parts.minPosition, stale: parts.stale };
+  const given: RequestParts["query"] = {
+    ...parts.query,
+    asOf: parts.asOf,
+    minPosition: parts.minPosition,
+    stale: parts.stale,
+  };
   for (const [name, value] of Object.entries(given)) {
     if (value !== undefined && value !== null && value !== "") query.set(name, String(value));
   }

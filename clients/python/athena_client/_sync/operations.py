@@ -4178,7 +4178,8 @@ class Operations(Core):
         List the records that appeared, ended or changed, with their events, last changed first.
 
         `from` and `to` are event ids, positions or times; a time means the last event until then. Between them there
-        may be as many events as `diff_events_max` of `GET /capabilities` says. The answer holds no texts.
+        may be as many events as `diff_events_max` of `GET /capabilities` says. The answer holds no texts, and actors
+        only for an Admin.
 
         Args:
             from_: First moment: event id, position or time.

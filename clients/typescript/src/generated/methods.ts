@@ -7,12 +7,6 @@ import { type AthenaEvent, eventOf } from "./events.js";
 import * as rows from "./operations.js";
 import type * as types from "./types.js";
 
-/** The query of `findIds`. */
-export interface FindIdsQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
 /** The query of `listRuns`. */
 export interface ListRunsQuery extends PageQuery {
   /** Id of the session. */
@@ -41,8 +35,6 @@ export interface ListRunsQuery extends PageQuery {
   readonly sort?: "cost" | "createdAt" | "duration" | undefined;
   /** `output` adds whole outputs. */
   readonly include?: "output" | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `getRunFacets`. */
@@ -69,34 +61,12 @@ export interface GetRunFacetsQuery {
   readonly createdBefore?: string | undefined;
   /** Only runs that cost more, in dollars. */
   readonly costOverUsd?: number | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `getRun`. */
 export interface GetRunQuery {
   /** Seconds to wait for the end of the run. */
   readonly wait?: number | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listRunEvidence`. */
-export interface ListRunEvidenceQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getRunEvidence`. */
-export interface GetRunEvidenceQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `explainRun`. */
-export interface ExplainRunQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listActiveRuns`. */
@@ -105,8 +75,6 @@ export interface ListActiveRunsQuery extends PageQuery {
   readonly sessionId?: string | undefined;
   /** Id of the run. */
   readonly runId?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listCancellationRequests`. */
@@ -115,20 +83,6 @@ export interface ListCancellationRequestsQuery extends PageQuery {
   readonly sessionId?: string | undefined;
   /** Id of the run. */
   readonly runId?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listSessions`. */
-export interface ListSessionsQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getSession`. */
-export interface GetSessionQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `getSessionTranscript`. */
@@ -137,8 +91,6 @@ export interface GetSessionTranscriptQuery {
   readonly after?: string | undefined;
   /** The maximum number of items, clamped to the range 1 to 500. */
   readonly limit?: number | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `streamSessionTranscript`. */
@@ -157,76 +109,12 @@ export interface ListWorkspacesQuery extends PageQuery {
   readonly kind?: "session" | "workflow-run" | undefined;
   /** Only the workspaces of this session. */
   readonly sessionId?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getWorkspace`. */
-export interface GetWorkspaceQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getRunDiff`. */
-export interface GetRunDiffQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listDirectives`. */
-export interface ListDirectivesQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getDirective`. */
-export interface GetDirectiveQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listHarnessProfiles`. */
-export interface ListHarnessProfilesQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getHarnessProfile`. */
-export interface GetHarnessProfileQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listRunTemplates`. */
-export interface ListRunTemplatesQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `getRunTemplate`. */
 export interface GetRunTemplateQuery {
   /** Version; absent: the newest. */
   readonly version?: number | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listWorkQueues`. */
-export interface ListWorkQueuesQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getSessionWorkQueue`. */
-export interface GetSessionWorkQueueQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getWorkDrain`. */
-export interface GetWorkDrainQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listA2aMessages`. */
@@ -237,14 +125,6 @@ export interface ListA2aMessagesQuery extends PageQuery {
   readonly toPersona?: string | undefined;
   /** Current status. */
   readonly status?: types.MessageStatus | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getA2aMessage`. */
-export interface GetA2aMessageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listA2aDlq`. */
@@ -263,14 +143,6 @@ export interface ListA2aDlqQuery extends PageQuery {
   readonly createdAfter?: string | undefined;
   /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getA2aDlqItem`. */
-export interface GetA2aDlqItemQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `searchMemory`. */
@@ -283,24 +155,10 @@ export interface SearchMemoryQuery {
   readonly minScore?: number | undefined;
 }
 
-/** The query of `listMemory`. */
-export interface ListMemoryQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getMemoryEntry`. */
-export interface GetMemoryEntryQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
 /** The query of `listAnchors`. */
 export interface ListAnchorsQuery extends PageQuery {
   /** Id of the log. */
   readonly logId?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listAsks`. */
@@ -317,14 +175,6 @@ export interface ListAsksQuery extends PageQuery {
   readonly harnessProfileId?: string | undefined;
   /** True: only open asks that the caller may answer. */
   readonly answerable?: boolean | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getAsk`. */
-export interface GetAskQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listPermissionRules`. */
@@ -341,52 +191,12 @@ export interface ListPermissionRulesQuery extends PageQuery {
   readonly sessionId?: string | undefined;
   /** Only rules of this profile. */
   readonly harnessProfileId?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getPermissionRule`. */
-export interface GetPermissionRuleQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getA2aDlqRedrive`. */
-export interface GetA2aDlqRedriveQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listWorkflows`. */
-export interface ListWorkflowsQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getWorkflow`. */
-export interface GetWorkflowQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listWorkflowRuns`. */
-export interface ListWorkflowRunsQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getWorkflowRun`. */
-export interface GetWorkflowRunQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listWorkflowRunItems`. */
 export interface ListWorkflowRunItemsQuery extends PageQuery {
   /** Current status. */
   readonly status?: types.StepItemStatus | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listPersonaRuns`. */
@@ -395,20 +205,6 @@ export interface ListPersonaRunsQuery extends PageQuery {
   readonly name?: string | undefined;
   /** Current status. */
   readonly status?: "failed" | "ok" | "running" | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getPersonaRun`. */
-export interface GetPersonaRunQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getPolicy`. */
-export interface GetPolicyQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listPolicyConcurrencyRejections`. */
@@ -431,8 +227,6 @@ export interface ListPolicyConcurrencyRejectionsQuery extends PageQuery {
   readonly harnessProfileId?: string | undefined;
   /** Order; absent: oldest first. */
   readonly order?: "newest" | "oldest" | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listTokens`. */
@@ -443,26 +237,6 @@ export interface ListTokensQuery extends PageQuery {
   readonly status?: types.TokenStatus | undefined;
   /** Only tokens, or only sessions. */
   readonly kind?: types.TokenKind | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getToken`. */
-export interface GetTokenQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `listSchedules`. */
-export interface ListSchedulesQuery extends PageQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getSchedule`. */
-export interface GetScheduleQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `getScheduleLogs`. */
@@ -471,8 +245,6 @@ export interface GetScheduleLogsQuery {
   readonly after?: string | undefined;
   /** The maximum number of items, clamped to the range 1 to 500. */
   readonly limit?: number | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `previewSchedule`. */
@@ -481,8 +253,6 @@ export interface PreviewScheduleQuery {
   readonly count?: number | undefined;
   /** Time to start at; absent: now. */
   readonly from?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `getAuditTrail`. */
@@ -495,14 +265,6 @@ export interface GetAuditTrailQuery extends PageQuery {
   readonly createdAfter?: string | undefined;
   /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
-}
-
-/** The query of `getFleetSummary`. */
-export interface GetFleetSummaryQuery {
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `listEvents`. */
@@ -519,8 +281,6 @@ export interface ListEventsQuery extends PageQuery {
   readonly createdAfter?: string | undefined;
   /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
-  /** Answer as of this event id, position or time (ISO-8601), without what was erased since. */
-  readonly asOf?: string | undefined;
 }
 
 /** The query of `getDiff`. */
@@ -582,8 +342,8 @@ export class Operations extends Transport {
    * The part has at least six characters; case does not matter. Names of sessions and personas are not found. A caller
    * with a scope finds its runs and their evidence.
    */
-  async findIds(part: string, query: FindIdsQuery = {}, options: ReadOptions = {}): Promise<types.FoundIds> {
-    return (await this.request(rows.findIds, { path: { part }, query: { ...query }, ...options })).data;
+  async findIds(part: string, options: ReadOptions = {}): Promise<types.FoundIds> {
+    return (await this.request(rows.findIds, { path: { part }, ...options })).data;
   }
 
   /** List the servers and workers on this log, with their capacity, running runs and last heartbeat. */
@@ -657,18 +417,18 @@ export class Operations extends Transport {
   }
 
   /** List a run's evidence, newest first, without contents. */
-  listRunEvidence(runId: string, query: ListRunEvidenceQuery = {}, options: ReadOptions = {}): Pages<types.EvidenceRecord, types.EvidenceRecordPage> {
+  listRunEvidence(runId: string, query: PageQuery = {}, options: ReadOptions = {}): Pages<types.EvidenceRecord, types.EvidenceRecordPage> {
     return new Pages(this, rows.listRunEvidence, { path: { runId }, query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
   /** Get a piece of evidence of a run, with its content. */
-  async getRunEvidence(runId: string, evidenceId: string, query: GetRunEvidenceQuery = {}, options: ReadOptions = {}): Promise<types.Evidence> {
-    return (await this.request(rows.getRunEvidence, { path: { runId, evidenceId }, query: { ...query }, ...options })).data;
+  async getRunEvidence(runId: string, evidenceId: string, options: ReadOptions = {}): Promise<types.Evidence> {
+    return (await this.request(rows.getRunEvidence, { path: { runId, evidenceId }, ...options })).data;
   }
 
   /** Explain the state of a run: the causes that led to it, and what the run is waiting for. */
-  async explainRun(runId: string, query: ExplainRunQuery = {}, options: ReadOptions = {}): Promise<types.Explanation> {
-    return (await this.request(rows.explainRun, { path: { runId }, query: { ...query }, ...options })).data;
+  async explainRun(runId: string, options: ReadOptions = {}): Promise<types.Explanation> {
+    return (await this.request(rows.explainRun, { path: { runId }, ...options })).data;
   }
 
   /** List admitted runs that have not ended, newest first. */
@@ -723,13 +483,13 @@ export class Operations extends Transport {
   }
 
   /** List sessions, most recently used first. */
-  listSessions(query: ListSessionsQuery = {}, options: ReadOptions = {}): Pages<types.Session, types.SessionPage> {
+  listSessions(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.Session, types.SessionPage> {
     return new Pages(this, rows.listSessions, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
   /** Get a session. */
-  async getSession(sessionId: string, query: GetSessionQuery = {}, options: ReadOptions = {}): Promise<types.Session> {
-    return (await this.request(rows.getSession, { path: { sessionId }, query: { ...query }, ...options })).data;
+  async getSession(sessionId: string, options: ReadOptions = {}): Promise<types.Session> {
+    return (await this.request(rows.getSession, { path: { sessionId }, ...options })).data;
   }
 
   /** List the newest transcript entries of a session, or those after a cursor, in order of time. */
@@ -748,8 +508,8 @@ export class Operations extends Transport {
   }
 
   /** Get a workspace, cleaned or not, with its size on this server's disk. */
-  async getWorkspace(workspaceId: string, query: GetWorkspaceQuery = {}, options: ReadOptions = {}): Promise<types.WorkspaceRecord> {
-    return (await this.request(rows.getWorkspace, { path: { workspaceId }, query: { ...query }, ...options })).data;
+  async getWorkspace(workspaceId: string, options: ReadOptions = {}): Promise<types.WorkspaceRecord> {
+    return (await this.request(rows.getWorkspace, { path: { workspaceId }, ...options })).data;
   }
 
   /** Keep a workspace even if it is unused, or with `keep` false let it be cleaned again. */
@@ -767,8 +527,8 @@ export class Operations extends Transport {
   }
 
   /** Get what a run changed in the workspace of its session or workflow run, as recorded at its end. */
-  async getRunDiff(runId: string, query: GetRunDiffQuery = {}, options: ReadOptions = {}): Promise<types.RunDiff> {
-    return (await this.request(rows.getRunDiff, { path: { runId }, query: { ...query }, ...options })).data;
+  async getRunDiff(runId: string, options: ReadOptions = {}): Promise<types.RunDiff> {
+    return (await this.request(rows.getRunDiff, { path: { runId }, ...options })).data;
   }
 
   /**
@@ -783,7 +543,7 @@ export class Operations extends Transport {
   }
 
   /** List directives, newest first. */
-  listDirectives(query: ListDirectivesQuery = {}, options: ReadOptions = {}): Pages<types.Directive, types.DirectivePage> {
+  listDirectives(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.Directive, types.DirectivePage> {
     return new Pages(this, rows.listDirectives, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
@@ -793,12 +553,12 @@ export class Operations extends Transport {
   }
 
   /** Get a directive. */
-  async getDirective(directiveId: string, query: GetDirectiveQuery = {}, options: ReadOptions = {}): Promise<types.Directive> {
-    return (await this.request(rows.getDirective, { path: { directiveId }, query: { ...query }, ...options })).data;
+  async getDirective(directiveId: string, options: ReadOptions = {}): Promise<types.Directive> {
+    return (await this.request(rows.getDirective, { path: { directiveId }, ...options })).data;
   }
 
   /** List harness profiles, newest first. */
-  listHarnessProfiles(query: ListHarnessProfilesQuery = {}, options: ReadOptions = {}): Pages<types.HarnessProfile, types.HarnessProfilePage> {
+  listHarnessProfiles(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.HarnessProfile, types.HarnessProfilePage> {
     return new Pages(this, rows.listHarnessProfiles, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
@@ -808,12 +568,12 @@ export class Operations extends Transport {
   }
 
   /** Get a harness profile. */
-  async getHarnessProfile(harnessProfileId: string, query: GetHarnessProfileQuery = {}, options: ReadOptions = {}): Promise<types.HarnessProfile> {
-    return (await this.request(rows.getHarnessProfile, { path: { harnessProfileId }, query: { ...query }, ...options })).data;
+  async getHarnessProfile(harnessProfileId: string, options: ReadOptions = {}): Promise<types.HarnessProfile> {
+    return (await this.request(rows.getHarnessProfile, { path: { harnessProfileId }, ...options })).data;
   }
 
   /** List the newest versions of run templates, newest first. */
-  listRunTemplates(query: ListRunTemplatesQuery = {}, options: ReadOptions = {}): Pages<types.RunTemplate, types.RunTemplatePage> {
+  listRunTemplates(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.RunTemplate, types.RunTemplatePage> {
     return new Pages(this, rows.listRunTemplates, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
@@ -843,12 +603,12 @@ export class Operations extends Transport {
   }
 
   /** List the queues of sessions that hold items, by session. */
-  listWorkQueues(query: ListWorkQueuesQuery = {}, options: ReadOptions = {}): Pages<types.WorkQueueSummary, types.WorkQueueSummaryPage> {
+  listWorkQueues(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.WorkQueueSummary, types.WorkQueueSummaryPage> {
     return new Pages(this, rows.listWorkQueues, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
   /** List the waiting items of a session's queue, oldest first. */
-  getSessionWorkQueue(sessionId: string, query: GetSessionWorkQueueQuery = {}, options: ReadOptions = {}): Pages<types.WorkItem, types.WorkQueueState> {
+  getSessionWorkQueue(sessionId: string, query: PageQuery = {}, options: ReadOptions = {}): Pages<types.WorkItem, types.WorkQueueState> {
     return new Pages(this, rows.getSessionWorkQueue, { path: { sessionId }, query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
@@ -858,8 +618,8 @@ export class Operations extends Transport {
   }
 
   /** Get a drain. */
-  async getWorkDrain(drainId: string, query: GetWorkDrainQuery = {}, options: ReadOptions = {}): Promise<types.WorkDrain> {
-    return (await this.request(rows.getWorkDrain, { path: { drainId }, query: { ...query }, ...options })).data;
+  async getWorkDrain(drainId: string, options: ReadOptions = {}): Promise<types.WorkDrain> {
+    return (await this.request(rows.getWorkDrain, { path: { drainId }, ...options })).data;
   }
 
   /** Send a message to a persona. Its session's queue is drained automatically. */
@@ -873,8 +633,8 @@ export class Operations extends Transport {
   }
 
   /** Get a message. */
-  async getA2aMessage(messageId: string, query: GetA2aMessageQuery = {}, options: ReadOptions = {}): Promise<types.Message> {
-    return (await this.request(rows.getA2aMessage, { path: { messageId }, query: { ...query }, ...options })).data;
+  async getA2aMessage(messageId: string, options: ReadOptions = {}): Promise<types.Message> {
+    return (await this.request(rows.getA2aMessage, { path: { messageId }, ...options })).data;
   }
 
   /** List dead letters, which are work items and messages that could not be processed, oldest first. */
@@ -883,8 +643,8 @@ export class Operations extends Transport {
   }
 
   /** Get a dead letter. */
-  async getA2aDlqItem(id: string, query: GetA2aDlqItemQuery = {}, options: ReadOptions = {}): Promise<types.DeadLetter> {
-    return (await this.request(rows.getA2aDlqItem, { path: { id }, query: { ...query }, ...options })).data;
+  async getA2aDlqItem(id: string, options: ReadOptions = {}): Promise<types.DeadLetter> {
+    return (await this.request(rows.getA2aDlqItem, { path: { id }, ...options })).data;
   }
 
   /** Requeue the work of a dead letter, once. */
@@ -913,7 +673,7 @@ export class Operations extends Transport {
   }
 
   /** List memory entries, newest first. */
-  listMemory(query: ListMemoryQuery = {}, options: ReadOptions = {}): Pages<types.MemoryEntry, types.MemoryEntryPage> {
+  listMemory(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.MemoryEntry, types.MemoryEntryPage> {
     return new Pages(this, rows.listMemory, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
@@ -923,8 +683,8 @@ export class Operations extends Transport {
   }
 
   /** Get a memory entry. */
-  async getMemoryEntry(entryId: string, query: GetMemoryEntryQuery = {}, options: ReadOptions = {}): Promise<types.MemoryEntry> {
-    return (await this.request(rows.getMemoryEntry, { path: { entryId }, query: { ...query }, ...options })).data;
+  async getMemoryEntry(entryId: string, options: ReadOptions = {}): Promise<types.MemoryEntry> {
+    return (await this.request(rows.getMemoryEntry, { path: { entryId }, ...options })).data;
   }
 
   /** Forget a memory entry and erase its text, also from the log. `left` lists where the text may remain. */
@@ -953,8 +713,8 @@ export class Operations extends Transport {
   }
 
   /** Get an ask, open or decided. */
-  async getAsk(askId: string, query: GetAskQuery = {}, options: ReadOptions = {}): Promise<types.Ask> {
-    return (await this.request(rows.getAsk, { path: { askId }, query: { ...query }, ...options })).data;
+  async getAsk(askId: string, options: ReadOptions = {}): Promise<types.Ask> {
+    return (await this.request(rows.getAsk, { path: { askId }, ...options })).data;
   }
 
   /**
@@ -978,8 +738,8 @@ export class Operations extends Transport {
   }
 
   /** Get a permission rule, in force or not. */
-  async getPermissionRule(ruleId: string, query: GetPermissionRuleQuery = {}, options: ReadOptions = {}): Promise<types.PermissionRule> {
-    return (await this.request(rows.getPermissionRule, { path: { ruleId }, query: { ...query }, ...options })).data;
+  async getPermissionRule(ruleId: string, options: ReadOptions = {}): Promise<types.PermissionRule> {
+    return (await this.request(rows.getPermissionRule, { path: { ruleId }, ...options })).data;
   }
 
   /** Revoke a permission rule. The next call of its kind asks again. */
@@ -993,7 +753,7 @@ export class Operations extends Transport {
   }
 
   /** Get the progress of a redrive and the result for each dead letter. */
-  async getA2aDlqRedrive(id: string, query: GetA2aDlqRedriveQuery = {}, options: ReadOptions = {}): Promise<types.Redrive> {
+  async getA2aDlqRedrive(id: string, query: PageQuery = {}, options: ReadOptions = {}): Promise<types.Redrive> {
     return (await this.request(rows.getA2aDlqRedrive, { path: { id }, query: { ...query }, ...options })).data;
   }
 
@@ -1003,7 +763,7 @@ export class Operations extends Transport {
   }
 
   /** List workflows, newest first. */
-  listWorkflows(query: ListWorkflowsQuery = {}, options: ReadOptions = {}): Pages<types.Workflow, types.WorkflowPage> {
+  listWorkflows(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.Workflow, types.WorkflowPage> {
     return new Pages(this, rows.listWorkflows, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
@@ -1013,12 +773,12 @@ export class Operations extends Transport {
   }
 
   /** Get a workflow. */
-  async getWorkflow(workflowId: string, query: GetWorkflowQuery = {}, options: ReadOptions = {}): Promise<types.Workflow> {
-    return (await this.request(rows.getWorkflow, { path: { workflowId }, query: { ...query }, ...options })).data;
+  async getWorkflow(workflowId: string, options: ReadOptions = {}): Promise<types.Workflow> {
+    return (await this.request(rows.getWorkflow, { path: { workflowId }, ...options })).data;
   }
 
   /** List the runs of a workflow, newest first. */
-  listWorkflowRuns(workflowId: string, query: ListWorkflowRunsQuery = {}, options: ReadOptions = {}): Pages<types.WorkflowRunSummary, types.WorkflowRunSummaryPage> {
+  listWorkflowRuns(workflowId: string, query: PageQuery = {}, options: ReadOptions = {}): Pages<types.WorkflowRunSummary, types.WorkflowRunSummaryPage> {
     return new Pages(this, rows.listWorkflowRuns, { path: { workflowId }, query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
@@ -1028,8 +788,8 @@ export class Operations extends Transport {
   }
 
   /** Get a workflow run, or the newest run of a workflow, with the progress of its steps. */
-  async getWorkflowRun(id: string, query: GetWorkflowRunQuery = {}, options: ReadOptions = {}): Promise<types.WorkflowRunDetails> {
-    return (await this.request(rows.getWorkflowRun, { path: { id }, query: { ...query }, ...options })).data;
+  async getWorkflowRun(id: string, options: ReadOptions = {}): Promise<types.WorkflowRunDetails> {
+    return (await this.request(rows.getWorkflowRun, { path: { id }, ...options })).data;
   }
 
   /** Resume a workflow run, or a workflow's newest run that is not ok. Starts a new run if there is none. */
@@ -1068,13 +828,13 @@ export class Operations extends Transport {
   }
 
   /** Get a review with its result. */
-  async getPersonaRun(runId: string, query: GetPersonaRunQuery = {}, options: ReadOptions = {}): Promise<types.PersonaRunDetails> {
-    return (await this.request(rows.getPersonaRun, { path: { runId }, query: { ...query }, ...options })).data;
+  async getPersonaRun(runId: string, options: ReadOptions = {}): Promise<types.PersonaRunDetails> {
+    return (await this.request(rows.getPersonaRun, { path: { runId }, ...options })).data;
   }
 
   /** Get the current policy, or null if there is none. */
-  async getPolicy(query: GetPolicyQuery = {}, options: ReadOptions = {}): Promise<types.PolicyDocument | null> {
-    return (await this.request(rows.getPolicy, { query: { ...query }, ...options })).data;
+  async getPolicy(options: ReadOptions = {}): Promise<types.PolicyDocument | null> {
+    return (await this.request(rows.getPolicy, { ...options })).data;
   }
 
   /** Replace the whole policy. Limits that the body omits no longer apply. */
@@ -1129,8 +889,8 @@ export class Operations extends Transport {
   }
 
   /** Get a token or session, valid or not, without its text. */
-  async getToken(tokenId: string, query: GetTokenQuery = {}, options: ReadOptions = {}): Promise<types.Token> {
-    return (await this.request(rows.getToken, { path: { tokenId }, query: { ...query }, ...options })).data;
+  async getToken(tokenId: string, options: ReadOptions = {}): Promise<types.Token> {
+    return (await this.request(rows.getToken, { path: { tokenId }, ...options })).data;
   }
 
   /** Revoke a token with its sessions, or one session. Its open streams end within a second. */
@@ -1154,7 +914,7 @@ export class Operations extends Transport {
   }
 
   /** List schedules in the order of their creation. */
-  listSchedules(query: ListSchedulesQuery = {}, options: ReadOptions = {}): Pages<types.ScheduledTask, types.ScheduledTaskPage> {
+  listSchedules(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.ScheduledTask, types.ScheduledTaskPage> {
     return new Pages(this, rows.listSchedules, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
@@ -1169,8 +929,8 @@ export class Operations extends Transport {
   }
 
   /** Get a schedule. */
-  async getSchedule(scheduleId: string, query: GetScheduleQuery = {}, options: ReadOptions = {}): Promise<types.ScheduledTask> {
-    return (await this.request(rows.getSchedule, { path: { scheduleId }, query: { ...query }, ...options })).data;
+  async getSchedule(scheduleId: string, options: ReadOptions = {}): Promise<types.ScheduledTask> {
+    return (await this.request(rows.getSchedule, { path: { scheduleId }, ...options })).data;
   }
 
   /** Replace a whole schedule, or create it. An identical schedule changes nothing. */
@@ -1224,8 +984,8 @@ export class Operations extends Transport {
   }
 
   /** Get run counts, durations, waiting work, open asks, the halt and this month's cost. */
-  async getFleetSummary(query: GetFleetSummaryQuery = {}, options: ReadOptions = {}): Promise<types.FleetSummary> {
-    return (await this.request(rows.getFleetSummary, { query: { ...query }, ...options })).data;
+  async getFleetSummary(options: ReadOptions = {}): Promise<types.FleetSummary> {
+    return (await this.request(rows.getFleetSummary, { ...options })).data;
   }
 
   /**
@@ -1244,7 +1004,8 @@ export class Operations extends Transport {
    * Compare two moments: list the records that appeared, ended or changed, with their events, last changed first.
    *
    * `from` and `to` are event ids, positions or times; a time means the last event until then. Between them there may
-   * be as many events as `diffEventsMax` of `GET /capabilities` says. The answer holds no texts.
+   * be as many events as `diffEventsMax` of `GET /capabilities` says. The answer holds no texts, and actors only for an
+   * Admin.
    */
   getDiff(query: GetDiffQuery, options: ReadOptions = {}): Pages<types.ChangedRecord, types.Diff> {
     return new Pages(this, rows.getDiff, { query: { ...query }, ...options }, (page) => page.items, "cursor");

@@ -829,10 +829,10 @@ export interface ChangeEvent {
   readonly type: string;
   /** When it was created. */
   readonly createdAt: string;
-  /** Identity that caused the event. */
-  readonly actor: string;
   /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** Identity that caused the event. */
+  readonly actor?: string | undefined;
 }
 
 /** The part of a change that falls on one session, profile, template or rule. */
