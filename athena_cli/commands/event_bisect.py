@@ -2,11 +2,9 @@
 
 import operator
 import re
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from cyclopts import Parameter
 
 from athena_cli.client import ConnectionOptions, call, output_of
@@ -36,7 +34,7 @@ COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "contains": lambda value, part: part in value,
 }
-ABSENT: Any = msgspec.UNSET
+ABSENT: Any = object()
 
 Look = Callable[[int], Awaitable[tuple[bool | None, Any]]]
 """Returns whether something is true as of a position (None: unknown), and the value that it was judged by."""
@@ -47,6 +45,8 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         """Parse. Raise Misused."""
+        import msgspec
+
         found = EXPRESSION.fullmatch(text)
         if found is None:
             raise Misused(f"{text!r} is not a condition. Examples: 'status == \"failed\"', 'items[0].runId exists'")
@@ -105,6 +105,8 @@ def bisect(
             that is taken back within 4,096 events can be missed.
         connection: Connection and output options.
     """
+    import msgspec
+
     if (condition is None) == (command is None):
         raise Misused("bisect needs a condition or --exec")
     operation, parts = _route(path)
@@ -162,6 +164,10 @@ async def _position(
 
 def _judged(command: str, data: Any) -> bool | None:
     """Return the judgement of a command. Raise Failed."""
+    import subprocess
+
+    import msgspec
+
     content = msgspec.json.encode(data)
     done = subprocess.run(command, shell=True, input=content, check=False, timeout=COMMAND_SECONDS)  # noqa: S602 - it is the caller's
     if done.returncode not in {0, 1, SKIP}:
@@ -220,11 +226,15 @@ async def _check_ends(look: Look, low: int, high: int) -> None:
 
 
 def _shown(value: Any) -> str:
+    import msgspec
+
     return "absent" if value is ABSENT else msgspec.json.encode(value).decode()[:80]
 
 
 async def _event(transport: "Transport", position: int, look: Look) -> dict[str, Any]:
     """Return the event at a position, the events of its command, and the values before and after."""
+    import msgspec
+
     listed = await transport.request("listEvents", query={"cursor": str(position - 1), "limit": "1"})
     event = msgspec.json.decode(listed)["events"][0]
     trace = await transport.request("listEvents", query={"traceId": event["traceId"], "limit": str(COMMAND_EVENTS_MAX)})

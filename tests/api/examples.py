@@ -409,7 +409,7 @@ EXAMPLES: dict[str, Example] = {
             "createdBefore": "2026-12-31T23:59:59.999Z",
         },
     ),
-    "getDiff": Example("/diff", query={"from": "1", "to": "2", "kind": "run", "change": "ended"}),
+    "getDiff": Example("/diff", query={"from": "0", "to": "0", "kind": "run", "change": "ended"}),
     "streamEvents": Example(
         "/events/stream",
         query={"types": "run.created", "sessionId": "session", "runId": "run_unknown", "after": "latest"},

@@ -150,6 +150,7 @@ STORY = (
     Case("runs cancel-requests", "--session s"),
     Case("explain", "$run"),
     Case("diff", "0 1 -q"),
+    Case("bisect", "/sessions/s 'id exists' --exec true", code=2),
     Case("evidence list", "$agentRun", {"evidence": "items.0.id"}),
     Case("evidence get", "$agentRun $evidence"),
     Case("ps"),

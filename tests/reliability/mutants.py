@@ -575,14 +575,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/projections/engine/test_projector.py::test_a_crash_between_any_two_statements_changes_nothing",
         (
             "projections/engine/projector.py",
-            "            with self.connection.transaction():\n                for projections, rows in pages:\n",
+            "            with self.connection.transaction():\n                begins = ",
             "            with self.connection.transaction():\n"
             "                for some, rows in pages:\n"
             "                    reached |= {\n"
             "                        one.name: ProjectionCheckpoint(one.version, rows[-1].position) for one in some\n"
             "                    }\n"
             "                generation.save(self.connection, self.checkpoints | reached)\n"
-            "            with self.connection.transaction():\n                for projections, rows in pages:\n",
+            "            with self.connection.transaction():\n                begins = ",
         ),
     ),
     of(
@@ -679,7 +679,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_servers_share_a_state_directory_and_no_reader_is_older_than_its_promise",
         (
             "athena_api/endpoint/endpoint.py",
-            "            call.position = max(self._head(plane), wanted)\n",
+            "            call.position = max(self._head(plane), wanted) if call.as_of is None else call.as_of\n",
             "            call.position = 0\n",
         ),
     ),

@@ -278,6 +278,7 @@ PLACES = (
     ),
     StoragePlace("memory", ("memory/index.sqlite", "memory/index.sqlite-wal", "memory/index.sqlite-shm"), _memory),
     StoragePlace("histories", (), _cache("histories")),
+    StoragePlace("past", (), _cache("past")),
     StoragePlace("answers", (), _cache("answers")),
     StoragePlace("recent rows", (), _cache("recent rows")),
     StoragePlace("segments of the feed", (), _cache("segments of the feed")),

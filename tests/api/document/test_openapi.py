@@ -227,7 +227,7 @@ def test_times_have_a_format() -> None:
 def test_the_document_is_small() -> None:
     content = json.dumps(SPEC, separators=(",", ":"), ensure_ascii=False).encode()
     assert len(content) <= 460_000
-    assert len(gzip.compress(content, 9)) <= 64_000
+    assert len(gzip.compress(content, 9)) <= 66_000
 
 
 def test_a_deprecated_operation_names_its_successor() -> None:

@@ -223,7 +223,7 @@ def wrong_parameters(info: inspect.Type) -> Iterator[str]:
             case inspect.UnionType():
                 parts += [part for part in text.types if not isinstance(part, inspect.NoneType)]
             case inspect.LiteralType():
-                yield "other"
+                yield "unheard-of"
             case inspect.IntType() | inspect.FloatType():
                 yield from ("x", "1.5.1", *(() if text.ge is None else [str(text.ge - 1)]))
                 yield from (() if text.le is None else [str(text.le + 1)])
