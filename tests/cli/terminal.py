@@ -145,7 +145,9 @@ class Screen:
 
     def _read(self) -> bool:
         """Read new output, within a second. Return False at the end."""
-        if not select.select([self._ours], [], [], 1)[0]:
+        ready = select.poll()  # select takes no descriptor above 1,023, of which other tests may hold many
+        ready.register(self._ours, select.POLLIN)
+        if not ready.poll(1_000):
             return True
         try:
             shown = os.read(self._ours, 65_536)

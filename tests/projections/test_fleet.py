@@ -327,7 +327,7 @@ def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) 
         found = fleet_summary(connection, history.now, 0, None)
         counts = fleet_counts(connection)
     assert found.total == len(admitted)
-    assert found.running == len(history.open)
+    assert found.running + found.paused == len(history.open)
     assert found.queue.waiting == len(history.waiting)
     last = {
         one.stream: one.type for one in events if one.type in {"run.created", "run.resumed", "run.leased", *ENDINGS}
