@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def foreign(path: Path) -> None:
     write_anchor(path, FOREIGN)
 
 
-def content(path: Path) -> dict[str, list[tuple[object, ...]]]:
+def content(path: Path) -> dict[str, Sequence[object]]:
     """Return all rows of a log file by table."""
     with closing(open_reader(path)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
