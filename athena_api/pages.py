@@ -131,19 +131,20 @@ def _json(body: bytes, status: int) -> Response:
 
 
 def _file(request: HttpRequest, file: static_files.StaticFile) -> Response:
-    """Answer a file, compressed if the client accepts that. Answers of the API are never compressed."""
+    """Answer a file, in its smallest form that the client accepts. Answers of the API are never compressed."""
     headers = {"etag": file.etag, "vary": "accept-encoding", **dict(static_files.SECURITY_HEADERS)}
     encodings = accepted(request.headers.get("accept-encoding"))
-    gzipped = file.gzipped if encodings.get("gzip", encodings.get("*", False)) else None
-    if gzipped is not None:
-        headers["etag"] = file.gzip_etag
+    forms = (form for form in file.compressed if encodings.get(form[0], encodings.get("*", False)))
+    encoding, content = next(forms, (None, file.content))
+    if encoding is not None:
+        headers["etag"] = file.etag_of(encoding)
     if file.immutable:
         headers["cache-control"] = "public, max-age=31536000, immutable"
     if unchanged(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
-    if gzipped is not None:
-        headers["content-encoding"] = "gzip"
-    return Response(gzipped or file.content, 200, headers, media_type=file.content_type)
+    if encoding is not None:
+        headers["content-encoding"] = encoding
+    return Response(content, 200, headers, media_type=file.content_type)
 
 
 PAGES = {

@@ -55,7 +55,7 @@ HASHED = "dashboard/assets/"
 
 
 class StaticFile(NamedTuple):
-    """A file to serve, with its compressed content if that is smaller.
+    """A file to serve, with its compressed forms by encoding, smallest first.
 
     The content of an ``immutable`` file never changes under its name.
     """
@@ -64,19 +64,19 @@ class StaticFile(NamedTuple):
     content_type: str
     etag: str
     immutable: bool = False
-    gzipped: bytes | None = None
+    compressed: tuple[tuple[str, bytes], ...] = ()
 
     @classmethod
-    def of(cls, content: bytes, suffix: str, *, immutable: bool = False) -> "StaticFile":
+    def of(cls, content: bytes, suffix: str, *, immutable: bool = False, brotli: bytes | None = None) -> "StaticFile":
         """Return a file with the content type of its suffix and an ETag of its content. Takes up to 70 ms."""
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        gzipped = gzip.compress(content, mtime=0)
-        return cls(content, CONTENT_TYPES[suffix], etag, immutable, gzipped if len(gzipped) < len(content) else None)
+        forms = {"gzip": gzip.compress(content, mtime=0)} | ({} if brotli is None else {"br": brotli})
+        smaller = sorted((len(form), name) for name, form in forms.items() if len(form) < len(content))
+        return cls(content, CONTENT_TYPES[suffix], etag, immutable, tuple((name, forms[name]) for _, name in smaller))
 
-    @property
-    def gzip_etag(self) -> str:
-        """The ETag of the compressed content."""
-        return f'{self.etag[:-1]}-gzip"'
+    def etag_of(self, encoding: str) -> str:
+        """Return the ETag of a compressed form."""
+        return f'{self.etag[:-1]}-{encoding}"'
 
 
 @functools.cache
@@ -100,10 +100,16 @@ def static_files() -> dict[str, StaticFile]:
     """Return all served files by path. The list is fixed, so no path leads outside of the folder."""
     files: dict[str, StaticFile] = {}
     for folder, _, names in os.walk(ROOT, onerror=_raise):  # from Python 3.13 on, rglob would skip what it cannot read
-        for file in (Path(folder, name) for name in names):
+        for name in names:
+            file = Path(folder, name)
             if file.suffix in CONTENT_TYPES:
                 path = file.relative_to(ROOT).as_posix()
-                files[path] = StaticFile.of(file.read_bytes(), file.suffix, immutable=path.startswith(HASHED))
+                files[path] = StaticFile.of(
+                    file.read_bytes(),
+                    file.suffix,
+                    immutable=path.startswith(HASHED),
+                    brotli=file.with_name(f"{name}.br").read_bytes() if f"{name}.br" in names else None,
+                )
     return files
 
 

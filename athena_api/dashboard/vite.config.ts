@@ -1,10 +1,24 @@
-import { defineConfig } from "vite";
+import { readFileSync, writeFileSync } from "node:fs";
+import { brotliCompressSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
 
 const CLIENT = decodeURIComponent(new URL("../../clients/typescript/src", import.meta.url).pathname);
+
+/** Writes the Brotli form of each script and style sheet beside it: Python's standard library has no Brotli. */
+const brotli: Plugin = {
+  name: "brotli",
+  apply: "build",
+  writeBundle({ dir = "" }, bundle) {
+    for (const name of Object.keys(bundle).filter((file) => /\.(css|js)$/.test(file))) {
+      writeFileSync(`${dir}/${name}.br`, brotliCompressSync(readFileSync(`${dir}/${name}`)));
+    }
+  },
+};
 
 // The built files are committed and served by Athena itself: no node is needed to run it.
 export default defineConfig({
   base: "/static/dashboard/",
+  plugins: [brotli],
   resolve: {
     alias: [
       { find: "@projectathena/client/operations", replacement: `${CLIENT}/generated/operations.ts` },

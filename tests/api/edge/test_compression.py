@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import re
 import threading
 
 import anyio
@@ -64,6 +65,30 @@ def test_head_answers_the_headers_of_get(shared: Server, path: str) -> None:
         differing = {name for name, value in head.headers.items() if got.headers[name] != value}
         assert differing <= {"date", "x-trace-id"}
         assert head.headers.keys() == got.headers.keys()
+
+
+@pytest.mark.parametrize(
+    ("accept", "encoding"), [("gzip, br", "br"), ("br;q=0.1", "br"), ("gzip, br;q=0", "gzip"), ("*", "br")]
+)
+def test_a_file_of_the_console_is_sent_in_its_smallest_accepted_form(
+    shared: Server, accept: str, encoding: str
+) -> None:
+    page, _ = sent(shared, "/", "identity")
+    forms = dict[str, tuple[str, int]]()
+    for path in re.findall(r'="(/static/[^"]+)"', page.text):
+        for accepted_form in ("identity", accept):
+            got, body = sent(shared, path, accepted_form)
+            head, _ = sent(shared, path, accepted_form, "HEAD")
+            again, nothing = sent(shared, path, accepted_form, if_none_match=got.headers["etag"])
+            assert head.headers.keys() == got.headers.keys()
+            assert (again.status_code, nothing, again.headers["etag"]) == (304, b"", got.headers["etag"])
+            assert head.headers["content-length"] == str(len(body))
+            assert {answer.headers["vary"] for answer in (got, head, again)} == {"accept-encoding"}
+            assert "immutable" in got.headers["cache-control"]
+            forms[accepted_form] = got.headers["etag"], len(body)
+        assert got.headers["content-encoding"] == encoding
+        assert forms[accept][0] == f'{forms["identity"][0][:-1]}-{encoding}"', "a tag names one sequence of bytes"
+        assert forms[accept][1] < forms["identity"][1]
 
 
 def test_the_document_is_small(shared: Server) -> None:
