@@ -102,30 +102,39 @@ def _through_the_past(handler: Handler[Any]) -> Handler[Any]:
     """Return the handler of an erasure that erases in the past as well.
 
     It runs again over the versions of all rows that it has looked at, block by block: an earlier version may hold the
-    text where the row of today does not.
+    text where the row of today does not, or lead to a row that has more versions.
     """
 
     def erase(rows: Rows, recorded: Recorded[Any]) -> None:
         rows.flush()
         rows.forget()
         handler(rows, recorded)
-        looked_at = rows.looked_at()
+        looked_at = rows.looked_at() if rows.block else set()
         rows.flush()
         connection = rows.connection
         connection.execute(ERASED, (recorded.position,))
-        blocks = {
-            int(until or 0)
-            for table, key in (looked_at if rows.block else ())
-            for (until,) in connection.execute(
-                f"SELECT {UNTIL} FROM {table.name}{PAST} WHERE {table.where}", table.tuples([key])[0]
-            )
-        }
-        for block in sorted(blocks):
-            versions = Versions(connection, block)
-            handler(versions, recorded)
-            versions.flush()
+        erased: set[int] = set()
+        while blocks := _blocks(connection, looked_at) - erased:
+            looked_at = set()
+            for block in sorted(blocks):
+                versions = Versions(connection, block)
+                handler(versions, recorded)
+                looked_at |= versions.looked_at()
+                versions.flush()
+            erased |= blocks
 
     return erase
+
+
+def _blocks(connection: Connection, rows: Iterable[tuple[Table[Any], Any]]) -> set[int]:
+    """Return the last blocks of the earlier versions of rows."""
+    return {
+        int(until or 0)
+        for table, key in rows
+        for (until,) in connection.execute(
+            f"SELECT {UNTIL} FROM {table.name}{PAST} WHERE {table.where}", table.tuples([key])[0]
+        )
+    }
 
 
 class Overlay(Rows):

@@ -310,9 +310,9 @@ class Rows:
         for buffer in self._buffers.values():
             buffer.rows = {}
 
-    def looked_at(self) -> list[tuple[Table[Any], Any]]:
+    def looked_at(self) -> set[tuple[Table[Any], Any]]:
         """Return the tables and keys of rows in memory."""
-        return [(table, key) for table, buffer in self._buffers.items() for key in buffer.rows]
+        return {(table, key) for table, buffer in self._buffers.items() for key in buffer.rows}
 
     def flush(self) -> None:
         """Write the changes. Afterwards the buffer holds only the stored rows of cached tables."""

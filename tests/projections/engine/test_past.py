@@ -1,9 +1,10 @@
 """The past of the views: at each position it is what a fold of the log up to there gives."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import apsw
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,14 +13,14 @@ from athena_core.clock import FixedClock
 from athena_core.event import Position
 from athena_core.log.postgres.views import PostgresGenerations
 from athena_core.log.sqlite.views import SqliteViewConnection
-from athena_core.protocols import Cell, Connection, Generations
+from athena_core.protocols import Cell, Connection, Generations, Row
 from athena_core.system.signal import Signal
 from projections import ALL
 from projections.engine import generation
 from projections.engine.generation import GenerationFiles
 from projections.engine.past import ERASING, erasures
 from projections.engine.past_reader import PastReader
-from projections.engine.projection import Rows, Table
+from projections.engine.projection import PAST, Rows, Table
 from projections.engine.projector import Projector
 from projections.engine.views import Views
 from tests.projections.history import CODEC, HISTORIES, History, folder
@@ -29,9 +30,9 @@ BLOCK = 8
 NAMES = tuple(projection.name for projection in ALL)
 
 
-def projector(connection: Connection, history: History) -> Projector:
+def projector(connection: Connection, history: History, block_events: int = BLOCK) -> Projector:
     generation.create(connection, ALL, history.log_id, 0)
-    return Projector(connection, ALL, history, CODEC.decode, FixedClock(), block_events=BLOCK)
+    return Projector(connection, ALL, history, CODEC.decode, FixedClock(), block_events=block_events)
 
 
 def catch_up(projector: Projector, until: Position | None = None) -> None:
@@ -115,3 +116,78 @@ def test_every_position_shows_the_same_in_postgresql(
     engine: None, schemas: PostgresGenerations, moves: list[tuple[int, int]], pauses: list[int], data: st.DataObject
 ) -> None:
     check(schemas, moves, pauses, data)
+
+
+def texts_of(rows: Iterable[Row]) -> set[str]:
+    """Return the longer texts of events that stand in no public part of any event."""
+    public = b"".join(row.data for row in rows)
+    found = {
+        said
+        for row in rows
+        if row.text is not None
+        for said in strings(msgspec.json.decode(row.text))
+        if len(said) > 7 and said.encode() not in public
+    }
+    return found
+
+
+def strings(value: object) -> Iterator[str]:
+    """Yield the strings in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from strings(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from strings(part)
+
+
+def holding(connection: Connection, texts: set[str]) -> set[tuple[str, str]]:
+    """Return the tables, and their twins, in which one of these texts stands."""
+    names = [f"{table.name}{twin}" for projection in ALL for table in projection.tables for twin in ("", PAST)]
+    return {
+        (name, text)
+        for name in names
+        for row in connection.execute(f"SELECT * FROM {name}")
+        for cell in row
+        if isinstance(cell, (str, bytes))
+        for text in texts
+        if (text in cell if isinstance(cell, str) else text.encode() in cell)
+    }
+
+
+def erased(history: History) -> set[tuple[str, str]]:
+    """Erase all texts of a history. Return those that still stand in a row or in an earlier version, with the table."""
+    texts = texts_of(history.written)
+    connection = SqliteViewConnection(apsw.Connection(":memory:"))
+    following = projector(connection, history, block_events=1)  # so that each change keeps a version
+    catch_up(following)
+    for row in list(history.written):
+        if row.text is not None:
+            history.redact(row.position)
+    catch_up(following)
+    return holding(connection, texts - texts_of(history.written))
+
+
+@given(HISTORIES)
+def test_no_version_of_a_row_has_a_text_that_was_erased(moves: list[tuple[int, int]]) -> None:
+    history = History()
+    for _ in range(2):  # the past begins with the second block
+        history.deny("read")
+    assert erased(history.play(moves)) == set()
+
+
+def test_a_text_leaves_all_versions_that_only_an_earlier_row_leads_to() -> None:
+    """The rows with the positions of these texts are deleted before the texts are erased."""
+    history = History()
+    history.queues.enqueue("s", "a payload that is drained")
+    history.queues.drain("s")
+    history.queues.do("s")
+    run_id = history.request("s")
+    history.start(run_id)
+    for said in ("a first answer", "a second answer"):
+        history.answer(run_id, said)
+        history.pay(run_id)
+        history.pay(run_id)
+    assert erased(history) == set()
