@@ -1,6 +1,7 @@
 """The mark of erased text: every record that loses a text says so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +48,18 @@ LOSING = {
 """The kinds of records with texts in each state."""
 
 
-def records(inside: Inside) -> Json:
+def records(get: Callable[[str], Any]) -> Json:
     """Return the data of all these paths. Items of lists are by their ids."""
     found: Json = {}
     for path, name in LISTS.items():
-        found[path] = by_id(inside.data("GET", f"{path}?limit=500")["items"]) or {}
+        found[path] = by_id(get(f"{path}?limit=500")["items"]) or {}
         for record in found[path].values():
             for more in DETAILS.get(path, ()):
                 target = more.format(record[name])
-                found[target] = by_id(inside.data("GET", target))
+                found[target] = by_id(get(target))
                 if more.endswith("/evidence"):
                     for evidence_id in by_id(found[target]["items"]):
-                        found[f"{target}/{evidence_id}"] = inside.data("GET", f"{target}/{evidence_id}")
+                        found[f"{target}/{evidence_id}"] = get(f"{target}/{evidence_id}")
     return found
 
 
@@ -89,10 +90,11 @@ def test_every_record_that_loses_a_text_says_so(state: GoldenState, tmp_path: Pa
     inside = Inside(tmp_path, FixedDate(state.expected.last_recorded_at), scheduler="off", executor="off")
     inside.start()
     try:
-        before = records(inside)
+        get = partial(inside.data, "GET")
+        before = records(get)
 
         inside.erase()
-        places = list(lost(before, records(inside)))
+        places = list(lost(before, records(get)))
         assert [place for place, marked in places if not marked] == []
         assert {place.split("/")[2] for place, _ in places} >= LOSING[name_of(state)]
     finally:

@@ -1,7 +1,8 @@
 """The past of the views: at each position it is what a fold of the log up to there gives."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import apsw
 import msgspec
@@ -10,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from athena_core.clock import FixedClock
-from athena_core.event import Position
+from athena_core.domain.directive import DirectiveCreated
+from athena_core.event import Position, Recorded
 from athena_core.log.postgres.views import PostgresGenerations
 from athena_core.log.sqlite.views import SqliteViewConnection
 from athena_core.protocols import Cell, Connection, Generations, Row
@@ -20,11 +22,11 @@ from projections.engine import generation
 from projections.engine.generation import GenerationFiles
 from projections.engine.past import ERASING, erasures
 from projections.engine.past_reader import PastReader
-from projections.engine.projection import PAST, Rows, Table
+from projections.engine.projection import BLOCK_EVENTS, ONLY_ROW, PAST, UNTIL, Projection, Rows, Table
 from projections.engine.projector import Projector
 from projections.engine.views import Views
 from tests.projections.history import CODEC, HISTORIES, History, folder
-from tests.projections.support import DATABASES
+from tests.projections.support import DATABASES, Plane
 
 BLOCK = 8
 NAMES = tuple(projection.name for projection in ALL)
@@ -79,7 +81,7 @@ def folded(history: History, position: Position) -> dict[str, list[tuple[Cell, .
         if row.type == ERASING
     }
     for projection in ALL:
-        rows = Unrecorded(connection, block=position // BLOCK)
+        rows = Unrecorded(connection)
         for handler, recorded in erasures(projection, (target for target in later if target <= position), position):
             handler(rows, recorded)
         rows.flush()
@@ -94,9 +96,13 @@ def check(generations: Generations, moves: list[tuple[int, int]], pauses: list[i
             if number in pauses:
                 catch_up(following)
         catch_up(following)
-        edges = {1, BLOCK - 1, BLOCK, BLOCK + 1, history.head()}
-        drawn = data.draw(st.sets(st.integers(0, history.head()), max_size=3))
-        for position in {position for position in edges | drawn if position <= history.head()}:
+        head = history.head()
+        blocks = {1, head // BLOCK} | data.draw(st.sets(st.integers(0, head // BLOCK), max_size=1))
+        edges = {block * BLOCK + beside for block in blocks for beside in (-1, 0, 1)}
+        drawn = data.draw(st.sets(st.integers(0, head), max_size=3))
+        for position in {1, 2, head} | edges | drawn:
+            if not 0 <= position <= head:
+                continue
             assert reader.query_at(position, NAMES, shown) == folded(history, position)
 
 
@@ -121,14 +127,8 @@ def test_every_position_shows_the_same_in_postgresql(
 def texts_of(rows: Iterable[Row]) -> set[str]:
     """Return the longer texts of events that stand in no public part of any event."""
     public = b"".join(row.data for row in rows)
-    found = {
-        said
-        for row in rows
-        if row.text is not None
-        for said in strings(msgspec.json.decode(row.text))
-        if len(said) > 7 and said.encode() not in public
-    }
-    return found
+    texts = {said for row in rows if row.text is not None for said in strings(msgspec.json.decode(row.text))}
+    return {said for said in texts if len(said) > 7 and said.encode() not in public}
 
 
 def strings(value: object) -> Iterator[str]:
@@ -171,6 +171,7 @@ def erased(history: History) -> set[tuple[str, str]]:
 
 
 @given(HISTORIES)
+@settings(max_examples=20)
 def test_no_version_of_a_row_has_a_text_that_was_erased(moves: list[tuple[int, int]]) -> None:
     history = History()
     for _ in range(2):  # the past begins with the second block
@@ -191,3 +192,72 @@ def test_a_text_leaves_all_versions_that_only_an_earlier_row_leads_to() -> None:
         history.pay(run_id)
         history.pay(run_id)
     assert erased(history) == set()
+
+
+def versions(connection: Connection) -> dict[str, list[tuple[Cell, ...]]]:
+    """Return all earlier versions, with the blocks in which they held."""
+    if not generation.has_past(connection):
+        return {}
+    return {
+        table.name: list(
+            connection.execute(f"SELECT * FROM {table.name}{PAST} ORDER BY {', '.join((*table.key, UNTIL))}")
+        )
+        for projection in ALL
+        for table in projection.tables
+    }
+
+
+@given(HISTORIES, st.lists(st.integers(1, 60)))
+@settings(max_examples=20)
+def test_a_rebuild_gives_the_same_past(moves: list[tuple[int, int]], pauses: list[int]) -> None:
+    history = History()
+    followed, rebuilt = (SqliteViewConnection(apsw.Connection(":memory:")) for _ in range(2))
+    following = projector(followed, history)
+    for number, move in enumerate(moves):
+        history.play([move])
+        if number in pauses:
+            catch_up(following)
+    catch_up(following)
+    catch_up(projector(rebuilt, history))
+    assert versions(followed) == versions(rebuilt)
+
+
+class CountRow(msgspec.Struct):
+    """The only row: a number that grows with each directive."""
+
+    key: int
+    number: int = 0
+
+
+COUNT = Table("count", CountRow, key=("key",))
+
+
+def counting(version: int) -> Projection:
+    """Return a projection that counts by another step in each version."""
+    found = Projection("counts", version=version, tables=(COUNT,))
+
+    @found.handler
+    def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
+        rows.tally(COUNT, ONLY_ROW).number += version
+
+    return found
+
+
+def test_a_raised_version_rebuilds_the_past_with_it(tmp_path: Path) -> None:
+    history = History()
+    for _ in range(3):
+        history.directive("do it")
+        for _ in range(BLOCK_EVENTS - 1):
+            history.deny("read")
+    for version in (1, 2):
+        plane = Plane(tmp_path, history, (counting(version),))
+        plane.keep()
+        with closing(PastReader(plane.views, history)) as past:
+            for block in (1, 2, 3):
+                for position in (block * BLOCK_EVENTS - 1, block * BLOCK_EVENTS):
+                    assert past.query_at(position, ("counts",), counted) == version * block
+        plane.updater.close()
+
+
+def counted(connection: Connection) -> Cell:
+    return next(connection.execute(COUNT.all))[1]
