@@ -142,11 +142,15 @@ def ask_everything(server: Server) -> None:
     assert {name for name in names if not name.startswith("GIT_")} == {"PATH", "HOME", "LANG"}
 
 
+REQUIRED = {"searchMemory": {"query": "sesame"}, "getDiff": {"from": "0"}}
+"""The query parameters that an operation cannot do without."""
+
+
 def read_everything(server: Server) -> None:
     """Read every list, and the records of runs and sessions."""
     for operation in OPERATIONS:
         if operation.method == "GET" and ":" not in operation.path and not operation.path.endswith("stream"):
-            server.api.get(operation.path, **({"query": "sesame"} if operation.id == "searchMemory" else {}))
+            server.api.get(operation.path, **REQUIRED.get(operation.id, {}))
     server.api.events()
     for run in server.api.items("/runs"):
         server.api.get(f"/runs/{run['runId']}")
