@@ -362,6 +362,7 @@ NOUNS = {  # of the glossary, with their plurals
         noun: f"{noun}s"
         for noun in (
             "halt",
+            "incident",
             "bulk_request",
             "mcp_server",
             "message",

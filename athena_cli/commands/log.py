@@ -81,7 +81,7 @@ def _prove_log(
         SystemClock(),
         meta=log.archive.meta,
         anchor=log.anchor,
-        against=_read_witnesses(against, reader.log_id, _parse_forks(forked, reader.log_id)) if against else None,
+        against=read_witnesses(against, reader.log_id, _parse_forks(forked, reader.log_id)) if against else None,
         keys=reader.keys(),
         helpers=HelperProcesses(log.directory / "log.db", log.url),
     )
@@ -124,7 +124,7 @@ def _parse_forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
     return forks
 
 
-def _read_witnesses(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) -> "Witnesses":
+def read_witnesses(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) -> "Witnesses":
     """Read the anchors at the given places. Raise ConfigError."""
     import asyncio
 
@@ -157,16 +157,28 @@ def _compare_ids(path: Path, reader: "StoreReader") -> "IdComparison":
 
 def _prove_bundle(path: Path, options: OutputOptions | None, against: Sequence[str]) -> None:
     """Verify a bundle. Raise Failed if it differs from the export."""
+    from functools import partial
+
+    from athena_core.domain import EVENTS
     from athena_core.log.chain import ChainBroken
+    from athena_core.log.codec import Codec
     from athena_core.services.proof import bundle as bundles
+    from athena_core.services.proof.incident import EventNames, prove_incident
+    from projections.engine.cursor import event_id, parse_cursor
+
+    def names(log_id: str) -> EventNames:
+        return EventNames(partial(event_id, log_id), lambda text: parse_cursor(text).position)
 
     def prove_lines(file: "BinaryIO") -> Any:
         lines = bundles.read_lines(file)
         first = next(lines, b"")
-        anchors = _read_witnesses(against, bundles.log_id_of(first)).anchors() if against else ()
+        head = bundles.head_of(first)
+        anchors = read_witnesses(against, head.log_id).anchors() if against else ()
         if against and not anchors:
             raise Failed(f"{', '.join(against)}: found no anchor")
-        return bundles.prove(chain((first,), lines), anchors=anchors)
+        if head.scope.to is None:
+            return bundles.prove(chain((first,), lines), anchors=anchors)
+        return prove_incident(chain((first,), lines), names, Codec(EVENTS).decode, anchors)
 
     try:
         if str(path) == "-":

@@ -2,7 +2,7 @@
 
 The file is JSON, line by line. The first line is ``{"bundle": 2, "logId", "scope", "redacted", "after", "chain",
 "head", "complete"}``. It names the position before the slice with its chain value, the last position, and whether the
-slice holds a whole run.
+slice holds a whole run. The number is 3 if the scope is an interval, whose file goes on after ``end`` (``incident``).
 
 The events follow by position. An event of the scope is ``{"row": {…}}``, with all columns (``data`` and ``text`` as
 stored). Events outside of the scope are ``{"leaves": ["…", …]}``: the hash that each adds to the chain, in hex. The
@@ -24,7 +24,9 @@ from athena_core.protocols import Row
 from athena_core.services.proof.rules.run import TRANSITIONS
 from athena_core.text import escape_json
 
-FORMAT = 2
+FORMAT = 3
+SLICE = 2
+"""The format of a bundle without an interval."""
 OLDEST = 1
 PAGE_EVENTS = 1_000
 LINE_BYTES_MAX = 128 << 20
@@ -38,11 +40,17 @@ Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class BundleScope(Value, forbid_unknown_fields=True):
-    """The scope of a bundle: one run, one session, or everything after a position."""
+    """The scope of a bundle: one run, one session, everything after a position, or the interval up to another one.
+
+    An interval may be narrowed to the events of some sessions, of some runs, or of both, as the feed of a caller is.
+    """
 
     run_id: str | None = None
     session_id: str | None = None
     after: Integer | None = None
+    to: Integer | None = None
+    sessions: tuple[str, ...] | None = None
+    runs: tuple[str, ...] | None = None
 
     def holds(self, row: Row) -> bool:
         """Return True if the event belongs to the scope."""
@@ -50,7 +58,17 @@ class BundleScope(Value, forbid_unknown_fields=True):
             return self.run_id in {row.run_id, row.stream}
         if self.session_id is not None:
             return row.session_id == self.session_id
-        return row.position > (self.after or 0)
+        return (
+            (self.after or 0) < row.position
+            and (self.to is None or row.position <= self.to)
+            and (self.sessions is None or row.session_id in self.sessions)
+            and (self.runs is None or row.run_id in self.runs)
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Return True if every event between its ends belongs to the scope."""
+        return all(names is None for names in (self.run_id, self.session_id, self.sessions, self.runs))
 
 
 class BundleHead(Value, forbid_unknown_fields=True):
@@ -105,10 +123,22 @@ class BundleLine(Value, forbid_unknown_fields=True):
     chain: Hash | None = None
 
 
+class DerivedPart(Value):
+    """A part of an incident that was derived from the log, and not only from the events in the file.
+
+    ``checked`` counts the facts that agree with the proven events, ``claimed`` those of which the file has no event.
+    """
+
+    name: str
+    checked: int
+    claimed: int
+
+
 class BundleProof(Value):
     """The proof of a bundle: ``events`` are in it, ``skipped`` only add their hash to the chain.
 
-    If ``complete``, no event of its run is missing. ``notices`` name the gaps of the proof.
+    If ``complete``, no event of its run or its interval is missing. ``notices`` name the gaps of the proof.
+    ``derived`` are the parts of an incident that are no events.
     """
 
     ok: bool
@@ -125,6 +155,7 @@ class BundleProof(Value):
     compared: tuple[Position, ...]
     """The positions of the kept anchors inside the bundle."""
     notices: tuple[str, ...]
+    derived: tuple[DerivedPart, ...] | None = None
 
 
 class LineSource(Protocol):
@@ -158,12 +189,12 @@ def export(log: StoreReader, scope: BundleScope, *, redact: bool, to: Position |
     With ``redact``, texts are left out. A scope without events gives a bundle with only a head and an end. Raise
     ConfigError for a position beyond the log or before the scope, and ChainBroken for a row that a bundle cannot hold.
     """
-    first, last, complete = _extent(log, scope, to)
+    first, last, complete = _extent(log, scope, to) if scope.to is None else _interval(log, scope.to, scope, to)
     before = log.row(first - 1) if first > 1 else None
     chain = GENESIS if before is None else before.chain
     yield _line(
         BundleHead(
-            bundle=FORMAT,
+            bundle=SLICE if scope.to is None else FORMAT,
             log_id=log.log_id,
             scope=scope,
             redacted=redact,
@@ -204,6 +235,16 @@ def _extent(log: StoreReader, scope: BundleScope, to: Position | None) -> Bundle
     if to is not None and not first:
         raise ConfigError(f"--to: the scope has no events up to position {to}; give a later position")
     return BundleExtent(first or 1, last if to is None else to, run_events.complete)
+
+
+def _interval(log: StoreReader, end: Position, scope: BundleScope, to: Position | None) -> BundleExtent:
+    """Return the extent of an interval, with the events after it up to ``to``."""
+    last = end if to is None else to
+    if last > (head := log.head()):
+        raise ConfigError(f"--to: the log ends at position {head}")
+    if last < end:
+        raise ConfigError(f"--to: position {to} lies before the end of the interval, {end}; give a later position")
+    return BundleExtent((scope.after or 0) + 1, last, scope.whole)
 
 
 class RunCompleteness:
@@ -264,7 +305,7 @@ def prove(
     trusted log. With anchors, at least one must lie inside the bundle, and each that does must have its chain value.
     """
     source = iter(lines)
-    bundle = _Reading(_head(next(source, b"")), anchors)
+    bundle = _Reading(head_of(next(source, b"")), anchors)
     for line in source:
         try:
             part = msgspec.json.decode(line, type=BundleLine)
@@ -282,7 +323,8 @@ def prove(
     return bundle.proof()
 
 
-def _head(line: bytes) -> BundleHead:
+def head_of(line: bytes) -> BundleHead:
+    """Return the first line of a bundle. Raise ChainBroken."""
     try:
         head = msgspec.json.decode(line, type=BundleHead)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -291,14 +333,13 @@ def _head(line: bytes) -> BundleHead:
         raise ChainBroken(0, "the first line is nested too deeply") from None
     if not OLDEST <= head.bundle <= FORMAT:
         raise ChainBroken(0, f"the bundle has format {head.bundle}; this release reads {OLDEST} to {FORMAT}")
-    if (head.complete is None) != (head.bundle == OLDEST):
+    scope = head.scope
+    if (head.complete is None) != (head.bundle == OLDEST) or (scope.to is None) != (head.bundle <= SLICE):
         raise ChainBroken(0, "the first line does not have the fields of its format")
+    named = scope.run_id is not None or scope.session_id is not None
+    if scope.to is not None and (named or not (scope.after or 0) < scope.to <= head.head):
+        raise ChainBroken(0, "the first line names an interval that does not lie inside the bundle")
     return head
-
-
-def log_id_of(line: bytes) -> str:
-    """Return the id of the bundle's log, from the first line. Raise ChainBroken."""
-    return _head(line).log_id
 
 
 class _Reading:
@@ -339,10 +380,7 @@ class _Reading:
                     self._skipped += 1
                     chain = hashlib.sha256(self._chain + bytes.fromhex(text)).digest()
                     self._advance(self.position + 1, chain)
-                if self._range:
-                    raise ChainBroken(
-                        self.position, "an event is missing: a bundle of this scope must have every event"
-                    )
+                    self._check_skipped()
             case BundleLine(row=None, leaves=None, end=int(end), chain=str(chain)):
                 if (end, chain, end) != (self.position, self._chain.hex(), self._head.head):
                     raise ChainBroken(self.position, "the end does not match the lines before it, or the first line")
@@ -350,6 +388,12 @@ class _Reading:
             case _:
                 raise ValueError("expected an event, leaves or an end")
         return False
+
+    def _check_skipped(self) -> None:
+        """Raise ChainBroken if the last event may not be left out."""
+        scope = self._head.scope
+        if scope.whole and (scope.to is None or self.position <= scope.to):
+            raise ChainBroken(self.position, "an event is missing: a bundle of this scope must have every event")
 
     def _take_row(self, row: Row) -> None:
         broken = flaw(row, self.position, self._chain)
@@ -389,7 +433,7 @@ class _Reading:
     def proof(self) -> BundleProof:
         """Return the proof, after the end of the bundle."""
         head = self._head
-        complete = bool(head.complete) and self._run_events.complete
+        complete = self._run_events.complete if head.scope.to is None else head.scope.whole
         if head.complete and not complete:
             raise ChainBroken(self.position, "the bundle is marked as complete, but its run does not end in it")
         if self._anchor_count and not self._compared:
@@ -409,7 +453,7 @@ class _Reading:
             events=self._events,
             skipped=self._skipped,
             without_text=self._without_text,
-            complete=complete,
+            complete=bool(head.complete) and complete,
             compared=tuple(self._compared),
             notices=tuple(self._notices()),
         )
@@ -422,7 +466,9 @@ class _Reading:
             yield f"Completeness is not proven: the bundle ends at position {self.position}, before the end of the run."
         if scope.session_id is not None:
             yield "Completeness is not proven: events of the session may have been left out."
-        elif self._range:
+        elif scope.to is not None and not scope.whole:
+            yield "Completeness is not proven: events of the sessions and runs may have been left out."
+        elif self._range and scope.to is None:
             yield f"Completeness is not proven: the log may continue after position {self.position}."
         if not self._compared:
             yield "No kept anchor was compared (--against): the log may have been rewritten as a whole."

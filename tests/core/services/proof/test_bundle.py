@@ -193,7 +193,8 @@ def test_a_bundle_cannot_be_made_older_to_prove_more_easily(reader: SqliteReader
     del head["complete"]
     broken([json.dumps(head).encode(), *lines[1:]], "is missing")
     broken([changed(lines[0], bundle=1), *lines[1:]], "does not have the fields of its format")
-    broken([changed(lines[0], bundle=3), *lines[1:]], "format 3")
+    broken([changed(lines[0], bundle=3), *lines[1:]], "does not have the fields of its format")
+    broken([changed(lines[0], bundle=4), *lines[1:]], "format 4")
 
 
 DEEP = b"[" * 1_000_000
@@ -311,5 +312,5 @@ def test_under_any_change_of_its_lines_a_bundle_proves_only_recorded_events(
 
 
 def test_the_number_of_the_format_is_written(reader: SqliteReader) -> None:
-    assert json.loads(exported(reader)[0])["bundle"] == bundle.FORMAT == 2
+    assert json.loads(exported(reader)[0])["bundle"] == bundle.SLICE == 2
     assert run.RunCompleted.TYPE in {json.loads(line)["row"]["type"] for line in exported(reader) if b'"row"' in line}
