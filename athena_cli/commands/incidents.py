@@ -1,4 +1,4 @@
-"""The parts of an exported incident: what is read about the time between two moments, beside its events."""
+"""The parts of an exported incident: the answers about the time between two moments, beside its events."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,7 +51,7 @@ def ends_of(interval: str, reader: "StoreReader") -> tuple[int, int]:
     if after > to:
         raise Misused(f"--incident: FROM is position {after}, which lies after TO, position {to}", "swap them")
     if after == to:
-        raise Misused(f"--incident: there is no event between the moments; both are position {to}", EXAMPLE)
+        raise Misused(f"--incident: both moments are position {to}, without an event between them", EXAMPLE)
     if to - after > DIFF_EVENTS_MAX:
         raise Misused(
             f"--incident: there are {to - after:,} events between the positions {after} and {to}, and an incident has"

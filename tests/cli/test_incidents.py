@@ -132,7 +132,7 @@ def rows(lines: list[bytes]) -> list[Json]:
 
 
 def forged(lines: list[bytes], name: str, change: Callable[[Any], None]) -> list[bytes]:
-    """Return a file with a part that somebody changed, who also corrected the hash."""
+    """Return a file with a changed part and a corrected hash."""
     value = part(lines, name)
     change(value)
     place = PARTS.index(name) - len(PARTS) - 1
@@ -182,7 +182,7 @@ def test_each_run_that_failed_is_explained_as_the_api_does(fleet: Fleet, whole: 
     assert {one["kind"] for one in open_["to"]} >= {"run", "workflow-run", "approval", "queue"}
 
 
-def test_the_report_counts_what_is_proven_and_what_is_claimed(
+def test_the_report_counts_proven_and_claimed_facts(
     whole: list[bytes], tmp_path: Path, athena: Callable[..., Result]
 ) -> None:
     file = tmp_path / "incident"
@@ -242,13 +242,13 @@ def not_open(value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("diff", renamed, "the events are not those of run_invented"),
+        ("diff", renamed, "the events belong to another record than run_invented"),
         ("diff", hidden, "it does not name"),
         ("diff", ended, "the end of run_"),
         ("diff", lambda value: value["counts"][0].update(appeared=999), "its counts"),
         ("diff", lambda value: value["items"][0].update(events=999), "has other events"),
         ("diff", lambda value: value["items"][0]["last"].update(actor="eve"), "was recorded otherwise"),
-        ("diff", lambda value: value["items"][0]["last"].update(type="run.failed"), "was recorded otherwise"),
+        ("diff", lambda value: value["items"][0]["last"].update(type="run.invented"), "was recorded otherwise"),
         ("diff", lambda value: value["from"].update(position=1), "about other moments"),
         ("diff", lambda value: value["to"].update(createdAt="2020-01-01T00:00:00.000Z"), "its second moment"),
         ("open", still_open, "run run_invented was not open"),
@@ -381,7 +381,7 @@ def test_who_may_not_read_everything_in_it_gets_no_file(
         ("nonsense", "is not an interval; give FROM..TO"),
         ("..5", "is not an interval"),
         ("5..4", "FROM is position 5, which lies after TO, position 4; swap them"),
-        ("5..5", "there is no event between the moments"),
+        ("5..5", "both moments are position 5"),
         ("5..99999", "99999 lies beyond position"),
         ("yesterday..", "--incident: 'yesterday' is neither a cursor nor a time"),
     ],

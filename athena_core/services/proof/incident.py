@@ -100,7 +100,7 @@ class IncidentCount(Value, forbid_unknown_fields=True):
     changed: int
 
 
-class IncidentMoment(Value, forbid_unknown_fields=True):
+class IncidentEnd(Value, forbid_unknown_fields=True):
     """A moment of a diff."""
 
     position: Position
@@ -111,8 +111,8 @@ class IncidentMoment(Value, forbid_unknown_fields=True):
 class IncidentDiff(Value, forbid_unknown_fields=True):
     """The difference between the two moments, as ``GET /diff`` gives it on one page."""
 
-    from_: IncidentMoment = msgspec.field(name="from")
-    to: IncidentMoment
+    from_: IncidentEnd = msgspec.field(name="from")
+    to: IncidentEnd
     counts: tuple[IncidentCount, ...]
     items: tuple[IncidentRecord, ...]
 
@@ -145,7 +145,7 @@ class PoliciesInForce(Value, forbid_unknown_fields=True):
 
 
 class ExplainedCause(Value):
-    """A cause in an explanation, as far as it is compared with an event."""
+    """The members of a cause that are compared with its event."""
 
     event_id: str
     type: str
@@ -155,7 +155,7 @@ class ExplainedCause(Value):
 
 
 class ExplainedRun(Value):
-    """An explanation of a run, as far as it is compared with events."""
+    """The members of an explanation that are compared with events."""
 
     run_id: str
     status: str
@@ -183,7 +183,7 @@ class DigestLine(Value, forbid_unknown_fields=True):
 
 
 def incident_lines(bundle: Iterable[bytes], parts: Mapping[PartName, object]) -> Iterator[bytes]:
-    """Yield the lines of an incident: those of its bundle, and its parts."""
+    """Yield the lines of an incident: its bundle, its parts and the hash."""
     digest = hashlib.sha256()
     for line in bundle:
         digest.update(line)
@@ -205,7 +205,7 @@ def without_quotes(explanation: dict[str, Any]) -> dict[str, Any]:
 
 
 class SliceEvent(NamedTuple):
-    """A proven event, as far as parts are compared with it."""
+    """The columns of a proven event that parts are compared with."""
 
     position: Position
     stream: str
@@ -292,7 +292,7 @@ class PartsCheck:
         self._asked: dict[str, bool] = {}
         """The asks of runs that were asked or answered last, and whether they are open."""
         self._policies: list[PolicyUpdated] = []
-        self._diff = IncidentDiff(from_=IncidentMoment(position=0), to=IncidentMoment(position=0), counts=(), items=())
+        self._diff = IncidentDiff(from_=IncidentEnd(position=0), to=IncidentEnd(position=0), counts=(), items=())
 
     def note(self, row: Row) -> None:
         """Add a proven event."""
@@ -339,7 +339,7 @@ class PartsCheck:
         """Compare every record with the events of its stream: there is one for each, and it has no others."""
         if (diff.from_.position, diff.to.position) != (self._after, self._to):
             raise self._refuse("diff", "it is about other moments")
-        named = self._check_moment(diff.to) if self._scope.whole else 0
+        named = self._check_end(diff.to) if self._scope.whole else 0
         left = dict(self._by_stream)
         claimed = 0
         for record in diff.items:
@@ -348,10 +348,10 @@ class PartsCheck:
             if not names or record.events != len(names) or record.last.id != names[-1]:
                 raise self._refuse("diff", f"{record.id} has other events", last.position)
             if record.id not in {last.stream, last.stream.partition(":")[2]}:
-                raise self._refuse("diff", f"the events are not those of {record.id}", last.position)
+                raise self._refuse("diff", f"the events belong to another record than {record.id}", last.position)
             for event in (record.appeared, record.ended):
                 if event is not None and self._event("diff", event).stream != last.stream:
-                    raise self._refuse("diff", f"the events are not those of {record.id}", last.position)
+                    raise self._refuse("diff", f"the events belong to another record than {record.id}", last.position)
             if record.kind == "run" and (record.ended is None) == (last.stream in self._ended):
                 raise self._refuse("diff", f"the end of {record.id} is not the one that was recorded", last.position)
             begun = self._events[names[0]].version == 1
@@ -364,7 +364,7 @@ class PartsCheck:
         self._diff = diff
         return DerivedPart(name="diff", checked=named, claimed=claimed)
 
-    def _check_moment(self, moment: IncidentMoment) -> int:
+    def _check_end(self, moment: IncidentEnd) -> int:
         """Compare the second moment with its event; the first one lies before the slice."""
         event = self._events.get(moment.id or "")
         if event is None or (event.position, iso(event.recorded_at)) != (moment.position, moment.created_at):
