@@ -126,7 +126,8 @@ class BundleLine(Value, forbid_unknown_fields=True):
 class DerivedPart(Value):
     """A part of an incident that was derived from the log, and not only from the events in the file.
 
-    ``checked`` counts the facts that agree with the proven events, ``claimed`` the others, of which the file has no event.
+    ``checked`` counts the facts that agree with the proven events, ``claimed`` the
+    others, which no event of the file shows.
     """
 
     name: str
