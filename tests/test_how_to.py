@@ -343,6 +343,7 @@ def test_back_up_and_prove(serve: Serve, tmp_path: Path) -> None:
         assert '"equal"' in shell.run(verify)
         shell.run(page.take("sh"))
         assert "hello" in (tmp_path / "run.bundle").read_text()
+        assert '"name":"explanations"' in shell.run(page.take("sh"))
         server.api.run("lost")
         server.stop()
         shell.run(page.take("sh").replace("athena-2026-11-27.db", copy.name))
