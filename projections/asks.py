@@ -20,6 +20,7 @@ from athena_core.values import Identity, Role, Scope
 from projections.ask_rows import ANSWER, ASK, COUNT, TEXT, AskChoice, AskCountRow, AskKind, AskRow, AskStatus
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import to_json
+from projections.run_rows import RUN
 
 INPUT_CHARS_MAX = 100_000
 """Maximum number of characters of input values that are shown, as JSON."""
@@ -28,19 +29,15 @@ LIST_CHARS_MAX = 4_096
 OPTION_NAMES = {"approve": "Approve", "reject": "Reject"}
 """Names of the options of a workflow approval."""
 
-TEXTS = tuple(f"texts.{name}" for name in TEXT.columns[1:])
-ANSWERS = tuple(f"answer.{name}" for name in ANSWER.columns[2:])
+TEXTS = tuple(TEXT.look_up(name, "ask.position") for name in TEXT.columns[1:])
+ANSWERS = tuple(ANSWER.look_up(name, "ask.answer_position") for name in ANSWER.columns[2:])
 WIDTH = len(ASK.columns)
-FROM = (
-    "FROM ask LEFT JOIN ask_text AS texts ON texts.position = ask.position"
-    " LEFT JOIN ask_answer AS answer ON answer.position = ask.answer_position"
-    " LEFT JOIN run ON run.run_id = ask.run_id"
-)
+RUN_STATUS = RUN.look_up("status", "ask.run_id")
 ASK_COLUMNS = ", ".join(f"ask.{name}" for name in ASK.columns)
-SELECT_WHOLE = f"SELECT {ASK_COLUMNS}, run.status, {', '.join((*TEXTS, *ANSWERS))} {FROM}"
+SELECT_WHOLE = f"SELECT {ASK_COLUMNS}, {RUN_STATUS}, {', '.join((*TEXTS, *ANSWERS))} FROM ask"
 SELECT_CUT = (
-    f"SELECT {ASK_COLUMNS}, run.status,"
-    f" {', '.join(f'substr({name}, 1, {LIST_CHARS_MAX + 1})' for name in (*TEXTS, *ANSWERS))} {FROM}"
+    f"SELECT {ASK_COLUMNS}, {RUN_STATUS},"
+    f" {', '.join(f'substr({text}, 1, {LIST_CHARS_MAX + 1})' for text in (*TEXTS, *ANSWERS))} FROM ask"
 )
 SELECT_INPUT = "SELECT given, redacted FROM ask_input WHERE workflow_run_id = ? ORDER BY position"
 SELECT_OLDEST = "SELECT asked_at FROM ask WHERE status = 'open' ORDER BY position LIMIT 1"

@@ -52,12 +52,10 @@ CHANGE = Table("evidence_change", WorkspaceChangeRow, key=("run_id",))
 EVIDENCES = Projection("evidence", version=2, tables=(EVIDENCE, CHANGE))
 
 RECORD = EVIDENCE.columns[: EVIDENCE.columns.index("content")]
-STALE = "workspace = 1 AND position < coalesce(changed_position, 0)"
-SELECT_RECORDS = f"SELECT {', '.join(RECORD)}, {STALE} FROM evidence LEFT JOIN evidence_change USING (run_id)"
-SELECT_ONE = (
-    f"SELECT {', '.join(EVIDENCE.columns)}, {STALE} FROM evidence LEFT JOIN evidence_change USING (run_id)"
-    " WHERE run_id = ? AND evidence_id = ?"
-)
+CHANGED = CHANGE.look_up("changed_position", "evidence.run_id")
+STALE = f"workspace = 1 AND position < coalesce({CHANGED}, 0)"
+SELECT_RECORDS = f"SELECT {', '.join(RECORD)}, {STALE} FROM evidence"
+SELECT_ONE = f"SELECT {', '.join(EVIDENCE.columns)}, {STALE} FROM evidence WHERE run_id = ? AND evidence_id = ?"
 
 
 @EVIDENCES.handler

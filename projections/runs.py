@@ -19,7 +19,7 @@ from athena_core.values import RunFilter, Scope
 from projections.engine.page import Keyset, Page, first, is_one_of
 from projections.engine.projection import ONLY_ROW
 from projections.run_answer import ReachedLimit, RunWait, RunWaitReason, shown, without_counts, without_preview
-from projections.run_rows import ACTIVE, CANCEL, HALT, LIMITS, WAITING, QueuedRunRow
+from projections.run_rows import ACTIVE, CANCEL, HALT, LIMITS, OUTPUT, WAITING, QueuedRunRow
 
 OPEN: tuple[RunStatus, ...] = ("queued", "running", "paused")
 ENDED: tuple[RunStatus, ...] = tuple(status for status in get_args(RunStatus) if status not in OPEN)
@@ -33,14 +33,12 @@ SCANNED = frozenset(("model", "error_code", "created_after", "created_before", "
 """Fields of a filter without such an index: the runs of a page are searched."""
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
-RUN_AND_OUTPUT = "run LEFT JOIN run_output ON entry_position = output_position"
-SELECT_OUTPUT = (
-    f"SELECT output_preview, CASE WHEN output_chars <= ? THEN text END FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
-)
-MAY_WAIT = "CASE WHEN finished_at IS NULL OR asks IS NOT NULL THEN run.run_id END"
+OUTPUT_TEXT = OUTPUT.look_up("text", "output_position")
+SELECT_OUTPUT = f"SELECT output_preview, CASE WHEN output_chars <= ? THEN {OUTPUT_TEXT} END FROM run WHERE run_id = ?"
+MAY_WAIT = "CASE WHEN finished_at IS NULL OR asks IS NOT NULL THEN run_id END"
 """The id of a run that may wait for something; NULL for others, whose answers are complete."""
 SELECT_RUNS = f"SELECT position, output_position, answer, {MAY_WAIT} FROM run"
-SELECT_RUN = f"SELECT answer, text, {MAY_WAIT} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
+SELECT_RUN = f"SELECT answer, {OUTPUT_TEXT}, {MAY_WAIT} FROM run WHERE run_id = ?"
 SELECT_STATUS = "SELECT status FROM run WHERE run_id = ?"
 SELECT_STANDING = "SELECT session_id, status, position, asks, pause_reason FROM run WHERE run_id = ?"
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"

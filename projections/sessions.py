@@ -133,16 +133,18 @@ STATUSES: dict[str, RunEndStatus] = {
 
 SELECT_SESSION = "SELECT answer FROM session WHERE session_id = ?"
 SELECT_SESSIONS = "SELECT updated_at, session_id, answer FROM session"
+OF_RUN = ("trace_id", "status", "citations")
+"""The columns of its run that are shown with an entry."""
 SELECT_ENTRIES = (
-    f"SELECT {', '.join('e.' + column for column in ENTRY.columns)}, r.trace_id, r.status, r.citations"
-    " FROM session_entry e LEFT JOIN session_run r ON r.run_id = e.run_id WHERE e.session_id = ?"
+    f"SELECT {', '.join((*ENTRY.columns, *(SESSION_RUN.look_up(column, 'session_entry.run_id') for column in OF_RUN)))}"
+    " FROM session_entry WHERE session_id = ?"
 )
-ENTRIES_AFTER = f"{SELECT_ENTRIES} AND e.position > ? ORDER BY e.position LIMIT ?"
+ENTRIES_AFTER = f"{SELECT_ENTRIES} AND position > ? ORDER BY position LIMIT ?"
 SELECT_MESSAGES = (
     f"{ENTRY.all} WHERE position > ? AND kind = 'message' AND role IN ('user', 'assistant') AND partial IS NULL"
     " ORDER BY position LIMIT ?"
 )
-ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
+ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY position DESC LIMIT ?"
 
 
 @SESSIONS.handler

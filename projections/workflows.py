@@ -17,6 +17,7 @@ from projections.workflow_estimates import Eta, estimated
 from projections.workflow_rows import (
     ITEM,
     LINE,
+    METADATA,
     RUN,
     STEP,
     WORKFLOW,
@@ -39,8 +40,8 @@ RUN_LINES_MAX = 500
 """Maximum number of log lines shown of a run, the newest. Its events are in the feed."""
 
 SELECT_WORKFLOWS = (
-    f"SELECT {', '.join('w.' + column for column in WORKFLOW.columns)}, t.metadata, t.redacted"
-    " FROM workflow w LEFT JOIN workflow_text t ON t.position = w.position"
+    f"SELECT {', '.join(WORKFLOW.columns)}, {METADATA.look_up('metadata', 'workflow.position')},"
+    f" {METADATA.look_up('redacted', 'workflow.position')} FROM workflow"
 )
 SELECT_ITEMS = f"{ITEM.all} WHERE run_id = ? AND step_id = ? ORDER BY item LIMIT ?"
 SELECT_PAGE = f"SELECT item, {', '.join(ITEM.columns)} FROM workflow_item"
@@ -253,7 +254,7 @@ OutputOf: TypeAlias = Callable[[str, int], tuple[str | None, str | None]]
 """Returns the preview of the output of a run, and the output if it has at most the given number of characters."""
 
 
-NEWEST = Keyset(kind="workflows", columns=(("position", "w.position", int),))
+NEWEST = Keyset(kind="workflows", columns=(("position", "position", int),))
 RUNS = Keyset(kind="workflow-runs")
 ITEMS = Keyset(kind="workflow-items", columns=(("item", "item", int),), oldest_first=True)
 
@@ -263,7 +264,7 @@ def list_workflows(connection: Connection, *, cursor: str | None, limit: int) ->
 
 
 def workflow_by_id(connection: Connection, workflow_id: str) -> Workflow | None:
-    return first(connection, f"{SELECT_WORKFLOWS} WHERE w.workflow_id = ?", (workflow_id,), _to_view)
+    return first(connection, f"{SELECT_WORKFLOWS} WHERE workflow_id = ?", (workflow_id,), _to_view)
 
 
 def list_workflow_runs(

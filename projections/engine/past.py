@@ -202,12 +202,18 @@ def _hide(table: Table[Any]) -> str:
     )
 
 
-def shadow(connection: PastConnection, table: Table[Any], *, has_past: bool) -> None:
-    """Make the overlay of a table. From then on, the name of the table means its rows in the past."""
+def shadow(connection: PastConnection, table: Table[Any], block_events: int, *, has_past: bool) -> None:
+    """Make the overlay of a table. From then on, the name of the table means its rows in the past.
+
+    Rows that began after the block did are left out by position as well, so that a list does not pass over them.
+    """
     columns = ", ".join(table.columns)
     source = f"{connection.source}.{table.name}"
     same = " AND ".join(f"o.{column} = t.{column}" for column in table.key)
     free = f"NOT EXISTS (SELECT 1 FROM {_overlay(table)} o WHERE {same})"
+    before = f"{SINCE} < {connection.block}"
+    if table.begins_at:
+        before += f" AND {table.begins_at} <= {connection.block} * {block_events}"
     earlier = (
         f" UNION ALL SELECT {columns} FROM {source}{PAST} t"
         f" WHERE {SINCE} < {connection.block} AND {UNTIL} >= {connection.block} AND {free}"
@@ -215,7 +221,7 @@ def shadow(connection: PastConnection, table: Table[Any], *, has_past: bool) -> 
     connection.execute(table.create_overlay)
     connection.execute(
         f"CREATE TEMP VIEW {table.name} AS"
-        f" SELECT {columns} FROM {source} t WHERE {SINCE} < {connection.block} AND {free}{earlier if has_past else ''}"
+        f" SELECT {columns} FROM {source} t WHERE {before} AND {free}{earlier if has_past else ''}"
         f" UNION ALL SELECT {columns} FROM {_overlay(table)} WHERE gone_ = 0"
     )
 

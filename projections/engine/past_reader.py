@@ -109,7 +109,7 @@ class PastReader(ViewsReader):
 
     def _shadow(self, connection: PastConnection, name: str) -> None:
         for table in self._by_name[name].tables:
-            past.shadow(connection, table, has_past=bool(self._state[0]))
+            past.shadow(connection, table, self._block_events, has_past=bool(self._state[0]))
         self._shadowed.add(name)
 
     def _clear(self, connection: PastConnection, name: str) -> None:

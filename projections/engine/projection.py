@@ -26,6 +26,8 @@ BLOCK_EVENTS = 4_096
 """The number of positions in a block. The past of a table is its rows as they were at the beginning of each block."""
 PAST, SINCE, UNTIL = "_past", "since_", "until_"
 """The twin of a table with earlier versions of its rows. A version is of the blocks ``since_ < block <= until_``."""
+POSITION = "position"
+"""A key or place of this name is the position of the event that made the row."""
 UNKNOWN: Any = object()
 CACHED_ROWS_MAX = 200
 """Number of rows of a cached table that stay in memory between two pages."""
@@ -67,6 +69,7 @@ class Table(Generic[R]):
         self.key = key
         self.cached = cached
         self.place = place
+        self.begins_at = next((column for column in (place, *key) if column == POSITION), None)
         self.answer = answer
         self.columns = tuple(fields)
         self.key_of: Callable[[R], Any] = attrgetter(*key)
@@ -81,6 +84,13 @@ class Table(Generic[R]):
         self.select = f"{self.all} WHERE {self.where}"
         self.delete = f"DELETE FROM {name} WHERE {self.where}"
         self.scan = f"{self.all} ORDER BY {', '.join(key)}"
+
+    def look_up(self, column: str, key: str) -> str:
+        """Return the SQL of a column of the row whose key is the SQL ``key``, or of NULL.
+
+        Use it instead of LEFT JOIN: as of an earlier position, a join would read all rows of this table.
+        """
+        return f"(SELECT {self.name}.{column} FROM {self.name} WHERE {self.name}.{self.key[0]} = {key})"
 
     def load(self, values: tuple[Cell, ...]) -> R:
         """Return a row from its columns."""
