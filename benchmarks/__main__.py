@@ -23,6 +23,7 @@ from benchmarks.limits import LIMITS
 from benchmarks.machine import described, load_average
 from benchmarks.memory import MEMORY
 from benchmarks.paired import PAIRED, PARTS
+from benchmarks.past import PAST
 from benchmarks.postgres import POSTGRES
 from benchmarks.proof import PROOF
 from benchmarks.queues import QUEUES
@@ -49,6 +50,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **FOOTPRINTS,
     **BESIDE,
     **PROOF,
+    **PAST,
     **POSTGRES,
 }
 AGAIN = PAIRED
@@ -71,6 +73,7 @@ SIZES = {
         subscribers=(20,),
         growth_events=20_000,
         beside_events=5_000,
+        past_events=20_000,
         mixed_minutes=0.05,
     ),
     "short": Size(
@@ -85,6 +88,7 @@ SIZES = {
         subscribers=(100,),
         growth_events=50_000,
         beside_events=50_000,
+        past_events=100_000,
         mixed_minutes=0.5,
     ),
     "ci": Size(
@@ -99,6 +103,7 @@ SIZES = {
         subscribers=(100, 1_000),
         growth_events=50_000,
         beside_events=50_000,
+        past_events=100_000,
         mixed_minutes=0.5,
     ),
     "full": Size(
@@ -113,6 +118,7 @@ SIZES = {
         subscribers=(100, 1_000, 5_000),
         growth_events=1_000_000,
         beside_events=150_000,
+        past_events=1_000_000,
         mixed_minutes=8,
     ),
 }

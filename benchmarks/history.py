@@ -1,14 +1,15 @@
 """The history: a log with the events of mock runs, of any length, written through the product's own log.
 
-``python -m benchmarks.history DIRECTORY EVENTS [short|parked]`` writes one. With ``short``, runs only start and end;
-with ``parked``, each asks a person for a call and waits.
+``python -m benchmarks.history DIRECTORY EVENTS [short|parked|mixed]`` writes one. With ``short``, runs only start and
+end; with ``parked``, each asks a person for a call and waits; with ``mixed``, the runs of 40 sessions take turns.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -40,6 +41,8 @@ from athena_core.values import ContextMeta, Reliability, Usage
 TRANSACTION_EVENTS = 2_000
 RUNS_PER_SESSION = 10
 SHORT_RUN_EVENTS = 4
+MIXED_SESSIONS = 40
+"""Number of sessions whose runs take turns in a mixed log."""
 SAID = "Summarise the incidents of the last night, group them by service, and say which of them need a person today."
 ANSWER = "Echo: " + SAID
 
@@ -89,9 +92,9 @@ def facts(ids: SystemIds, *, short: bool = False) -> Iterator[Fact]:
                 yield Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id)
 
 
-def parked_facts(ids: SystemIds, now: int) -> Iterator[Fact]:
+def parked_facts(ids: SystemIds) -> Iterator[Fact]:
     """Yield parked runs forever, each in a session of its own."""
-    executor = ids.new("exe")
+    executor, now = ids.new("exe"), SystemClock().now()
     while True:
         session_id, run_id, ask_id, salt = ids.new("ses"), ids.new("run"), ids.new("ask"), ids.salt(16).hex()
         created, leased, started, said, *_ = run_events(session_id, ids.new("dir"), executor)
@@ -153,12 +156,26 @@ def run_events(session_id: str, directive_id: str, executor: str) -> tuple[Event
     )
 
 
-def write(directory: Path, events: int, *, short: bool, parked: bool = False, url: str | None = None) -> None:
+def mixed_facts(ids: SystemIds) -> Iterator[Fact]:
+    """Yield mock runs forever. The runs of some sessions take turns, event by event."""
+    return chain.from_iterable(zip(*(facts(ids) for _ in range(MIXED_SESSIONS)), strict=True))
+
+
+KINDS: Mapping[str, Callable[[SystemIds], Iterator[Fact]]] = {
+    "plain": facts,
+    "short": partial(facts, short=True),
+    "parked": parked_facts,
+    "mixed": mixed_facts,
+}
+"""The kinds of logs, and their events."""
+
+
+def write(directory: Path, events: int, kind: str = "plain", *, url: str | None = None) -> None:
     """Write a log with ``events`` events to a state directory or a database."""
     ids = SystemIds()
     log = Log(open_store(directory, url, ids), Codec(EVENTS), DECIDERS, clock=SystemClock(), ids=ids)
     log.start()
-    source = parked_facts(ids, SystemClock().now()) if parked else facts(ids, short=short)
+    source = KINDS[kind](ids)
     for done in range(0, events, TRANSACTION_EVENTS):
         page = tuple(islice(source, min(TRANSACTION_EVENTS, events - done)))
 
@@ -169,23 +186,21 @@ def write(directory: Path, events: int, *, short: bool, parked: bool = False, ur
     log.close()
 
 
-def written(directory: Path, events: int, *, short: bool = False, parked: bool = False) -> Path:
+def written(directory: Path, events: int, kind: str = "plain") -> Path:
     """Write a log in another process, so that the caller stays small."""
-    kind = ["short"] if short else ["parked"] if parked else []
-    command = [sys.executable, "-m", "benchmarks.history", str(directory), str(events), *kind]
-    subprocess.run(command, check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.history", str(directory), str(events), kind], check=True)
     return directory
 
 
 def with_runs(directory: Path, runs: int) -> Path:
     """Write a log with many finished runs and little else."""
-    return written(directory, -(-runs // RUNS_PER_SESSION) * (1 + RUNS_PER_SESSION * SHORT_RUN_EVENTS), short=True)
+    return written(directory, -(-runs // RUNS_PER_SESSION) * (1 + RUNS_PER_SESSION * SHORT_RUN_EVENTS), "short")
 
 
 def with_asks(directory: Path, asks: int) -> Path:
     """Write a log with parked runs, each of which asks a person."""
-    return written(directory, asks * PARKED_RUN_EVENTS, parked=True)
+    return written(directory, asks * PARKED_RUN_EVENTS, "parked")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), int(sys.argv[2]), short=sys.argv[3:] == ["short"], parked=sys.argv[3:] == ["parked"])
+    write(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

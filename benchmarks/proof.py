@@ -87,7 +87,7 @@ def proof(bench: Bench) -> Iterator[Section]:
     events = bench.size.replay_events
     with databases(bench) as found:
         url, place = found.settings()["database_url"], bench.place("proof-database")
-        write(place, events // DATABASE_SHARE, short=False, url=url)
+        write(place, events // DATABASE_SHARE, url=url)
         settings = {"ATHENA_STATE_DIR": str(place), "ATHENA_DATABASE_URL": url}
         yield measured(bench, "PostgreSQL", events // DATABASE_SHARE, settings)
 

@@ -24,6 +24,12 @@ COLUMNS = {
     "descriptors": "descriptors",
     "threads": "threads",
     "wal_mib": "MiB of WAL",
+    "views_mib": "MiB of views",
+    "head_ms": "at the head, CPU ms",
+    "cold_ms": "first in a block",
+    "again_ms": "the same position again",
+    "later_ms": "later in the block",
+    "earlier_ms": "earlier in the block",
 }
 
 
@@ -112,6 +118,15 @@ class Section(msgspec.Struct):
         """Add a limit on a figure."""
         label = label or f"{variant}: {COLUMNS.get(figure, figure)}"
         self.ratios.append(Ratio(label, self.samples[variant][figure], at_most, at_most=True))
+        return self.ratios[-1]
+
+    def most(self, variant: str, figure: str, at_most: float, beyond: str = "") -> Ratio:
+        """Add a limit on the largest value of a figure, or on how far it is beyond another figure."""
+        values = self.samples[variant][figure]
+        bases = self.samples[variant][beyond] if beyond else [0.0] * len(values)
+        label = f"{variant}, {COLUMNS[figure]}{f', beyond {COLUMNS[beyond]}' if beyond else ''}: at most"
+        most = max(value - base for value, base in zip(values, bases, strict=True))
+        self.ratios.append(Ratio(label, [most], at_most, at_most=True))
         return self.ratios[-1]
 
     def lines(self) -> Iterator[str]:

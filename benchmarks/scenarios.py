@@ -53,6 +53,7 @@ class Size(NamedTuple):
     subscribers: tuple[int, ...]
     growth_events: int
     beside_events: int
+    past_events: int
     mixed_minutes: float
     mixed_rate: int = 100
 

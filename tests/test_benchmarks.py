@@ -28,7 +28,7 @@ EVENTS = 1_003  # ends within a run
 
 
 def test_the_ceiling_of_a_replay_writes_the_same_rows_as_the_views(tmp_path: Path) -> None:
-    write(tmp_path, EVENTS, short=False)
+    write(tmp_path, EVENTS)
     replayed, folded = loops.replay(tmp_path, 0), loops.folded(tmp_path, 0)
     assert replayed.events == folded.events == EVENTS
     assert replayed.digests == folded.digests

@@ -141,7 +141,7 @@ def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> dict[int, L
 @pytest.mark.heavy
 @pytest.mark.timeout(sized(600, 600, 3_600))
 def test_no_route_and_no_input_holds_up_the_event_loop(tmp_path: Path) -> None:
-    write(tmp_path / "state", EVENTS, short=False)
+    write(tmp_path / "state", EVENTS)
     add_large(tmp_path / "state")
     requests = targets()
     with plane(tmp_path, memory_enabled="true") as inside:
