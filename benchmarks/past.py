@@ -123,7 +123,7 @@ def _read(
 ) -> Iterator[tuple[str, float]]:
     """Yield the CPU milliseconds of a read at the head and as of the positions of a moment."""
     path = "/api/v1" + template.format(run=moment.run, session=moment.session)
-    path += f"{'&' if '?' in path else '?'}place={moment.position}"  # nobody reads it: no answer is kept
+    path += f"{'&' if '?' in path else '?'}place={moment.position}"  # an unknown parameter: no cached answer fits
     for figure, position in (
         ("head_ms", None),
         ("cold_ms", moment.position),

@@ -17,7 +17,7 @@ from athena_core.log.postgres.views import PostgresGenerations
 from athena_core.log.sqlite.views import SqliteViewConnection
 from athena_core.protocols import Cell, Connection, Generations, Row
 from athena_core.system.signal import Signal
-from projections import ALL
+from projections import ALL, asks, evidence, runs, sessions, workflows
 from projections.engine import generation
 from projections.engine.generation import GenerationFiles
 from projections.engine.past import ERASING, erasures
@@ -25,7 +25,7 @@ from projections.engine.past_reader import PastReader
 from projections.engine.projection import BLOCK_EVENTS, ONLY_ROW, PAST, UNTIL, Projection, Rows, Table
 from projections.engine.projector import Projector
 from projections.engine.views import Views
-from tests.projections.history import CODEC, HISTORIES, History, folder
+from tests.projections.history import CODEC, HISTORIES, MOVES, History, folder
 from tests.projections.support import DATABASES, Plane
 
 BLOCK = 8
@@ -113,6 +113,30 @@ def test_every_position_shows_what_a_fold_up_to_it_shows(
 ) -> None:
     with folder() as directory:
         check(GenerationFiles(directory, DATABASES), moves, pauses, data)
+
+
+ONE_OBJECT = (
+    f"{sessions.SELECT_ENTRIES} LIMIT 1",
+    runs.SELECT_RUN,
+    runs.SELECT_OUTPUT,
+    evidence.SELECT_ONE,
+    f"{workflows.SELECT_WORKFLOWS} WHERE workflow_id = ?",
+    f"{asks.SELECT_WHOLE} WHERE ask.ask_id = ?",
+)
+
+
+@pytest.mark.parametrize("statement", ONE_OBJECT)
+def test_one_object_of_the_past_is_found_by_indexes(statement: str) -> None:
+    def plan(connection: Connection) -> str:
+        cells = (1,) * statement.count("?")
+        return "\n".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", cells))
+
+    history = History()
+    history.play([(move % MOVES, move) for move in range(BLOCK * 3)])
+    with folder() as directory, live(GenerationFiles(directory, DATABASES), history) as (following, reader):
+        catch_up(following)
+        found = reader.query_at(BLOCK + 1, NAMES, plan)
+    assert "SEARCH" in found and "MATERIALIZE" not in found, found  # no join reads a whole table
 
 
 @pytest.mark.heavy
