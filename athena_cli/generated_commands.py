@@ -195,6 +195,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "updateSchedule",
         "Replace a whole schedule, or create it. An identical schedule changes nothing.",
     ),
+    "series": GeneratedCommand(
+        "getFleetSeries",
+        "Get outcomes, cost, tokens and durations over time, also by model, profile or error code.",
+    ),
     "sessions get": GeneratedCommand("getSession", "Get a session."),
     "sessions list": GeneratedCommand("listSessions", "List sessions, most recently used first."),
     "sessions tail": GeneratedCommand(

@@ -374,7 +374,7 @@ class Folded:
         ]
         many(during(ACTIVE, 0).insert, active)
         still = [
-            fleet.OpenRunRow(row[1], row[2], row[6], row[7], False, row[4], row[4], unleased=not row[10])
+            fleet.OpenRunRow(row[1], row[2], row[6], row[7], row[8], False, row[4], row[4], unleased=not row[10])
             for row in rows
         ]
         many(during(fleet.OPEN, 0).insert, list(map(astuple, still)))

@@ -30,7 +30,7 @@ from projections.fleet_rows import (
     RefusalCountRow,
     SpendRow,
     TimeCountRow,
-    longest_of,
+    percentile,
 )
 
 WINDOW_HOURS = 24
@@ -300,18 +300,9 @@ def _recent(connection: Connection, now: int) -> FleetWindow:
 
 
 def _run_times(buckets: list[tuple[int, int]]) -> RunTimes:
-    """Return percentiles of ascending buckets: the longest duration in the bucket of the run with that rank."""
+    """Return percentiles of ascending buckets."""
     total = sum(runs for _, runs in buckets)
-    return RunTimes(runs=total, p50_ms=_percentile(buckets, total, 50), p95_ms=_percentile(buckets, total, 95))
-
-
-def _percentile(buckets: list[tuple[int, int]], total: int, percent: int) -> int | None:
-    rank = -(-total * percent // 100)
-    for bucket, runs in buckets:
-        rank -= runs
-        if rank <= 0:
-            return longest_of(bucket)
-    return None
+    return RunTimes(runs=total, p50_ms=percentile(buckets, total, 50), p95_ms=percentile(buckets, total, 95))
 
 
 def _cost(connection: Connection, now: int) -> CostSummary:

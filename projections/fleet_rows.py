@@ -5,6 +5,7 @@ are counted by hour: a window of 24 hours is the current hour and the 23 before 
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable
 
 import msgspec
 
@@ -35,9 +36,11 @@ from athena_core.domain.run import (
     RunTimedOut,
     UsageRecorded,
 )
+from athena_core.errors import RunCrashedError, RunTimeout
 from athena_core.event import Event, Recorded
 from athena_core.values import MICRO_USD
 from projections.engine.projection import ONLY_ROW, Projection, Rows, Table
+from projections.fleet_series_rows import SERIES, counts_at
 
 HOUR_MS = 3_600_000
 
@@ -74,6 +77,7 @@ class OpenRunRow(msgspec.Struct, gc=False):
     session_id: str
     harness_profile_id: str
     provider: str
+    model: str
     waiting: bool
     queued_at: int
     since: int | None
@@ -194,7 +198,9 @@ SPEND = Table(
 BUDGET = Table("fleet_budget", BudgetRow, key=("row",), cached=True)
 DAY = Table("fleet_day", DaySpendRow, key=("day",))
 FLEET = Projection(
-    "fleet", version=7, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, TIME, SPEND)
+    "fleet",
+    version=8,
+    tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, TIME, SPEND, SERIES),
 )
 
 OVERALL = "all"
@@ -229,6 +235,16 @@ def longest_of(bucket: int) -> int:
     return ((bucket - shift * FINE + 1) << shift) - 1
 
 
+def percentile(buckets: Iterable[tuple[int, int]], total: int, percent: int) -> int | None:
+    """Return the longest duration in the bucket of the run with that rank. Buckets are in ascending order."""
+    rank = -(-total * percent // 100)
+    for bucket, runs in buckets:
+        rank -= runs
+        if rank <= 0:
+            return longest_of(bucket)
+    return None
+
+
 @FLEET.handler
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     rows.append(OPEN, _open_run(recorded, recorded.event, waiting=True))
@@ -252,6 +268,8 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     now.running += 1
     rows.tally(PROVIDER, event.provider).admitted += 1
     _hour(rows, recorded).admitted += 1
+    for counts in counts_at(rows, recorded.at, event.model, event.harness_profile_id):
+        counts.started += 1
 
 
 @FLEET.handler
@@ -338,6 +356,11 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     provider.output_tokens += taken
     provider.cost_micro_usd += cost
     provider.unpriced_calls += unpriced
+    for counts in counts_at(rows, recorded.at, event.model, row.harness_profile_id):
+        counts.calls += 1
+        counts.input_tokens += given
+        counts.output_tokens += taken
+        counts.cost_micro_usd += cost
     if event.first_token_ms is not None:
         _count_time(rows, FIRST_TOKEN, event.provider, event.first_token_ms)
     if row.reserved_micro_usd or cost > 0:
@@ -355,7 +378,7 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
 
 @FLEET.handler
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
-    _finish(rows, recorded, "failed")
+    _finish(rows, recorded, "failed", recorded.event.code)
 
 
 @FLEET.handler
@@ -366,12 +389,12 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
 
 @FLEET.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
-    _finish(rows, recorded, "timed_out")
+    _finish(rows, recorded, "timed_out", RunTimeout.code)
 
 
 @FLEET.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
-    _finish(rows, recorded, "crashed")
+    _finish(rows, recorded, "crashed", RunCrashedError.code)
 
 
 @FLEET.handler
@@ -411,9 +434,12 @@ def dead_letter_decided(
 
 @FLEET.handler
 def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
-    reason = recorded.event.rejection.reason
-    rows.tally(REFUSAL, reason).runs += 1
+    event = recorded.event
+    rows.tally(REFUSAL, event.rejection.reason).runs += 1
     _hour(rows, recorded).refused += 1
+    model = None if event.plan is None else event.plan.model
+    for counts in counts_at(rows, recorded.at, model, event.harness_profile_id):
+        counts.rejected += 1
 
 
 @FLEET.handler
@@ -436,6 +462,7 @@ def _open_run(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiti
         session_id=event.session_id,
         harness_profile_id=event.harness_profile_id,
         provider=event.provider,
+        model=event.model,
         waiting=waiting,
         queued_at=recorded.at,
         since=None if waiting else recorded.at,
@@ -485,8 +512,8 @@ def _change_pending(rows: Rows, session_id: str, change: int) -> None:
         rows.delete(PENDING, session_id)
 
 
-def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
-    """Count the end of a run. A run that was never admitted counts as withdrawn."""
+def _finish(rows: Rows, recorded: Recorded[Event], outcome: str, error: str | None = None) -> OpenRunRow:
+    """Count the end of a run, with the code of its error. A run that was never admitted counts as withdrawn."""
     row = rows.need(OPEN, recorded.stream)
     _reserve(rows, row, 0)
     _change_unleased(rows, recorded, unleased=False)
@@ -501,8 +528,13 @@ def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
     else:
         now.running -= 1
     _count_time(rows, RUNNING, row.provider, _took(row, recorded))
-    for counts in (rows.tally(PROVIDER, row.provider), _hour(rows, recorded)):
+    intervals = counts_at(rows, recorded.at, row.model, row.harness_profile_id, error)
+    for counts in (rows.tally(PROVIDER, row.provider), _hour(rows, recorded), *intervals):
         setattr(counts, outcome, getattr(counts, outcome) + 1)
+    if outcome == "completed":
+        bucket = bucket_of(_took(row, recorded))
+        for counts in intervals:
+            counts.times[bucket] = counts.times.get(bucket, 0) + 1
     return row
 
 

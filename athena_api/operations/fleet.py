@@ -1,15 +1,30 @@
-"""Operations on the fleet: its summary."""
+"""Operations on the fleet: its summary, and its series over time."""
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply
+from athena_core.event import Value
 from athena_core.protocols import Connection
-from projections import asks, fleet
+from projections import asks, fleet, fleet_series
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
 VIEWS = ("fleet", "asks")
+INTERVALS_INLINE_MAX = 200
+"""The number of intervals that are read on the event loop."""
+
+
+class SeriesQuery(Value):
+    """The time to show, the length of its intervals, and whether to count by model, profile or error code as well."""
+
+    from_: Time | None = msgspec.field(name="from", default=None)
+    to: Time | None = None
+    step: fleet_series.SeriesStep | None = None
+    by: fleet_series.SeriesNames | None = None
 
 
 async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -25,8 +40,37 @@ async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery
     return Reply(data=summary, position=position)
 
 
+async def get_fleet_series(plane: "ControlPlane", call: ApiCall[NoBody, SeriesQuery]) -> Reply:
+    """Get outcomes, cost, tokens and durations over time, also by model, profile or error code.
+
+    Without `from`, the answer covers the hour before `to`, and without `to` it ends now. Intervals of 5 seconds are
+    kept for 66 minutes, of a minute for 25 hours, and of an hour for 91 days. Without `step`, the answer has the
+    shortest intervals that are kept, if 400 of them suffice. `asOf` shows what was kept then. Each interval names 30
+    models, profiles and error codes; further ones are in `other`.
+    """
+    query = call.query
+    window = fleet_series.window_of(plane.clock.now(), query.from_, query.to, query.step)
+
+    def read(rows: Connection) -> fleet_series.FleetSeries:
+        return fleet_series.fleet_series(rows, window, query.by)
+
+    if window.intervals <= INTERVALS_INLINE_MAX:
+        answer, position = await plane.query(("fleet",), read)
+    else:
+        answer, position = await plane.search(("fleet",), lambda rows, _: read(rows), plane.large_reads)
+    return Reply(data=answer, position=position)
+
+
 row = Noun("fleet", reads=VIEWS).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row("fleet.summary", "GET /fleet/summary", get_fleet_summary, answer=fleet.FleetSummary, command="fleet"),
+    row(
+        "fleet.series",
+        "GET /fleet/series",
+        get_fleet_series,
+        answer=fleet_series.FleetSeries,
+        reads=("fleet",),
+        command="series",
+    ),
 )

@@ -110,6 +110,7 @@ EXAMPLES: Mapping[str, str] = {
     "schedules run": "schedules run nightly",
     "schedules tick": "schedules tick",
     "schedules update": "schedules update nightly --session nightly --input 'Check the backups.' --every-minutes 60",
+    "series": "series --by model --from 2026-01-31T00:00:00Z",
     "sessions get": "sessions get pears",
     "sessions list": "sessions list --limit 10",
     "sessions tail": "sessions tail pears --after latest",

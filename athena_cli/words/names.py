@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
             "events",
             "diff",
             "fleet",
+            "series",
             "asks",
         ),
         *("drains", "reviews", "workspaces", "workers", "ids"),

@@ -46,6 +46,7 @@ def to_json_or_null(value: object) -> str | None:
 class Table(Generic[R]):
     """A table of a projection. The annotations of its row class are the columns, in order.
 
+    A column whose type is a struct holds its JSON, and is decoded when the row is read.
     With ``cached`` its rows stay in memory between two pages. Use it for short rows that later events soon read. Long
     rows are stored by their ``place``, a unique integer column beside the key, in the order of a list. ``answer``
     computes the column of that name of each row that is written.
@@ -73,7 +74,10 @@ class Table(Generic[R]):
         self.answer = answer
         self.columns = tuple(fields)
         self.key_of: Callable[[R], Any] = attrgetter(*key)
-        self._flags = tuple(index for index, kind in enumerate(fields.values()) if _stored(kind)[0] is bool)
+        self._decoders: tuple[tuple[int, Callable[[Any], object]], ...] = tuple(
+            (index, decoder) for index, kind in enumerate(fields.values()) if (decoder := _decoder_of(kind))
+        )
+        self._structs = tuple(index for index, kind in enumerate(fields.values()) if _is_struct(kind))
         self.create, self.create_past = _create(name, fields, key, indexes, place)
         kinds = (f"{column} {COLUMN_TYPES[_stored(kind)[0]]}" for column, kind in fields.items())
         overlay = ", ".join((*kinds, "gone_ INTEGER NOT NULL", f"PRIMARY KEY ({', '.join(key)})"))
@@ -94,11 +98,11 @@ class Table(Generic[R]):
 
     def load(self, values: tuple[Cell, ...]) -> R:
         """Return a row from its columns."""
-        if self._flags:
+        if self._decoders:
             cells: list[Any] = list(values)
-            for index in self._flags:
+            for index, decode in self._decoders:
                 if cells[index] is not None:
-                    cells[index] = bool(cells[index])
+                    cells[index] = decode(cells[index])
             return self.row(*cells)
         return self.row(*values)
 
@@ -106,6 +110,11 @@ class Table(Generic[R]):
         """Return the columns of a row."""
         if self.answer is not None:
             row.answer = self.answer(row)  # type: ignore[attr-defined]
+        if self._structs:
+            cells: list[Any] = list(msgspec.structs.astuple(row))
+            for index in self._structs:
+                cells[index] = to_json(cells[index])
+            return tuple(cells)
         return msgspec.structs.astuple(row)
 
     def tuples(self, keys: list[Any]) -> list[tuple[Cell, ...]]:
@@ -149,13 +158,24 @@ def during(table: Table[Any], block: int) -> BlockStatements:
 
 
 def _stored(kind: object) -> tuple[object, bool]:
-    """Return the type of a column, and True if it may be NULL. A Literal of strings is text."""
+    """Return the type of a column, and True if it may be NULL. A Literal of strings is text, and so is a struct."""
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         inner = [option for option in typing.get_args(kind) if option is not types.NoneType]
         return _stored(inner[0])[0] if len(inner) == 1 else kind, True
     if typing.get_origin(kind) is typing.Literal and all(isinstance(one, str) for one in typing.get_args(kind)):
         return str, False
-    return kind, False
+    return str if _is_struct(kind) else kind, False
+
+
+def _is_struct(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _decoder_of(kind: object) -> Callable[[Any], object] | None:
+    """Return the function that turns a cell into the value of a column; None if the cell is the value."""
+    if _is_struct(kind):
+        return msgspec.json.Decoder(kind).decode
+    return bool if _stored(kind)[0] is bool else None
 
 
 def _create(

@@ -397,6 +397,7 @@ EXAMPLES: dict[str, Example] = {
             "format": "json",
         },
     ),
+    "getFleetSeries": Example("/fleet/series", query={"by": "error", "step": "5s"}),
     "getFleetSummary": Example("/fleet/summary"),
     "listEvents": Example(
         "/events",

@@ -1,6 +1,6 @@
 """The views of the whole: the fleet, the halt and the health of a server."""
 
-from athena_cli.output.column import Column, Record, ago, at, dated, key, lasting, number, text, usd, whole, word
+from athena_cli.output.column import Column, Record, ago, at, cost, dated, key, lasting, number, text, usd, whole, word
 from athena_cli.output.values import counted, line, plain
 from athena_cli.output.views.view import Listed, View
 
@@ -88,6 +88,37 @@ FLEET = View(
             _is_paid,
         ),
     ),
+)
+
+COUNTS = (
+    number("started", "total.started"),
+    number("completed", "total.completed"),
+    number("failed", "total.failed"),
+    number("timed out", "total.timedOut"),
+    number("crashed", "total.crashed"),
+    number("cancelled", "total.cancelled"),
+    number("rejected", "total.rejected"),
+    number("tokens in", "total.inputTokens"),
+    number("tokens out", "total.outputTokens"),
+    cost("cost", "total.costMicroUsd"),
+    lasting("median", "total.p50Ms"),
+    lasting("95 % within", "total.p95Ms"),
+)
+
+
+def _of_all(column: Column) -> Column:
+    return Column(column.name, lambda record: column.read(record["all"]))
+
+
+SERIES = View(
+    (
+        dated("from", "start"),
+        dated("to", "end"),
+        Column("intervals", lambda record: f"{record['intervals']:,} of {record['stepSeconds']:,} s"),
+        *map(_of_all, COUNTS),
+    ),
+    (),
+    (Listed("by name", "lines", (word("name", "name", most=40), *COUNTS)),),
 )
 
 

@@ -1804,6 +1804,29 @@ class FleetQueue(Model, frozen=True, kw_only=True):
     """When the oldest waiting run was queued; absent without one."""
 
 
+class FleetSeries(Model, frozen=True, kw_only=True):
+    """The fleet over time, in intervals of equal length from `start` to `end`.
+
+    `all` counts everything. `lines` are the busiest models, profiles or error codes, at most 10, and `other` is the
+    rest. Only runs that failed, timed out or crashed have an error code.
+    """
+
+    start: str
+    """Start of the first interval."""
+    end: str
+    """End of the last interval."""
+    step_seconds: int
+    """Length of an interval, in seconds."""
+    intervals: int
+    """Number of intervals."""
+    all: SeriesLine
+    """Counts of everything."""
+    lines: list[SeriesLine]
+    """Counts by name, the busiest first, at most 10."""
+    other: SeriesLine | None = None
+    """Counts of all further names; absent without any."""
+
+
 class FleetSummary(Model, frozen=True, kw_only=True):
     """Summary of the fleet.
 
@@ -3756,6 +3779,76 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     """Why it is paused; absent if it is not."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
+
+
+class SeriesLine(Model, frozen=True, kw_only=True):
+    """The counts of each interval, oldest first, and their total. Counts that are all 0 are absent.
+
+    The model of an outcome is the one that the run asked for, and the model of a call the one that answered. A
+    percentile is null in an interval in which no run completed.
+    """
+
+    total: SeriesTotal
+    """Counts of the whole time."""
+    name: str | None = None
+    """Model, id of the profile, or error code; absent in `all` and `other`."""
+    started: list[int] | None = None
+    """Runs that were admitted in each interval; absent if 0."""
+    completed: list[int] | None = None
+    """Runs that completed in each interval; absent if 0."""
+    failed: list[int] | None = None
+    """Runs that failed in each interval; absent if 0."""
+    cancelled: list[int] | None = None
+    """Runs that were cancelled in each interval; absent if 0."""
+    timed_out: list[int] | None = None
+    """Runs that timed out in each interval; absent if 0."""
+    crashed: list[int] | None = None
+    """Runs that crashed in each interval; absent if 0."""
+    rejected: list[int] | None = None
+    """Runs that the policy rejected in each interval; absent if 0."""
+    calls: list[int] | None = None
+    """Model calls in each interval; absent if 0."""
+    input_tokens: list[int] | None = None
+    """Input tokens in each interval; absent if 0."""
+    output_tokens: list[int] | None = None
+    """Output tokens in each interval; absent if 0."""
+    cost_micro_usd: list[int] | None = None
+    """Cost in each interval, in millionths of a dollar; absent if 0."""
+    p50_ms: list[int] | None = None
+    """Median duration of the runs that completed in each interval, or null; absent without any."""
+    p95_ms: list[int] | None = None
+    """95th percentile of these durations, or null; absent without any."""
+
+
+class SeriesTotal(Model, frozen=True, kw_only=True):
+    """Counts of the whole window. Percentiles are of the runs that completed, at most an eighth too high."""
+
+    started: int
+    """Runs that were admitted."""
+    completed: int
+    """Number that completed."""
+    failed: int
+    """Runs that failed."""
+    cancelled: int
+    """Number that were cancelled."""
+    timed_out: int
+    """Number that timed out."""
+    crashed: int
+    """Number that crashed."""
+    rejected: int
+    """Runs that the policy rejected."""
+    calls: int
+    """Model calls."""
+    input_tokens: int
+    """Input tokens, with cached ones; absent if unknown."""
+    output_tokens: int
+    """Output tokens, with reasoning ones; absent if unknown."""
+    cost_micro_usd: int
+    """Cost, in millionths of a dollar."""
+    p50_ms: int | None = None
+    """Median time in milliseconds; absent without runs."""
+    p95_ms: int | None = None
+    """95th percentile in milliseconds; absent without runs."""
 
 
 class Session(Model, frozen=True, kw_only=True):

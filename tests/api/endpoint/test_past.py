@@ -13,7 +13,7 @@ from tests.scale import sized
 from tests.support.api import Api, Refused
 from tests.support.server import Server
 
-ASKED_AT = ("/fleet/summary", "/work-queue")
+ASKED_AT = ("/fleet/series", "/fleet/summary", "/work-queue")
 """The ends of the paths of answers that name the time of asking."""
 
 LISTS = tuple(row.path for row in OPERATIONS if row.past and ":" not in row.path)

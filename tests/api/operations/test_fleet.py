@@ -61,3 +61,60 @@ def test_tokens_and_spend_add_up_over_the_runs(serve: Serve) -> None:
     assert (row["provider"], row["totalTokens"]) == ("mock", sum(one["totalTokens"] for one in usage))
     assert sorted(row["sessionId"] for row in cost["sessionBreakdown"]) == ["s1", "s2", "s3"]
     assert cost["month"] == cost["windowStart"][:7] == cost["windowEnd"][:7]
+
+
+def test_the_series_counts_runs_over_time_and_by_name(serve: Serve, gates: Gates) -> None:
+    api, gate = serve(**gates.settings).api, gates["broken"]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+    profile_id = api.post("/harness-profiles", PROFILE)["id"]
+    usage = api.run("one", harnessProfileId=profile_id)["usage"]
+    held = api.start(gate.order)
+    with pytest.raises(Refused):
+        api.run("too many")
+    before = api.get("/events", types="policy.rejected")["cursor"]
+    api.post(f"/run-control/by-run/{held['runId']}/cancel")
+    api.await_ending(held["runId"])
+    found = api.get("/fleet/series", by="profile")
+    assert (found["stepSeconds"], found["intervals"], found.get("other")) == (60, 61, None)
+    total = found["all"]["total"]
+    assert {name: number for name, number in total.items() if not name.startswith("p")} == {
+        "started": 2,
+        "completed": 1,
+        "failed": 0,
+        "cancelled": 1,
+        "timedOut": 0,
+        "crashed": 0,
+        "rejected": 1,
+        "calls": 1,
+        "inputTokens": usage["inputTokens"],
+        "outputTokens": usage["outputTokens"],
+        "costMicroUsd": 0,
+    }
+    assert sum(found["all"]["started"]) == 2 and len(found["all"]["started"]) == 61
+    assert "failed" not in found["all"], "it would be all 0"
+    assert sorted(line["total"]["started"] for line in found["lines"]) == [1, 1]
+    (line,) = (line for line in found["lines"] if line["name"] == profile_id)
+    assert line["total"]["completed"] == 1
+    then = api.get("/fleet/series", asOf=before)
+    assert (then["all"]["total"]["started"], then["all"]["total"]["cancelled"]) == (2, 0)
+    with pytest.raises(Refused) as failed:
+        api.run("fail")
+    (line,) = api.get("/fleet/series", by="error")["lines"]
+    assert (line["name"], line["total"]["failed"], sum(line["failed"])) == (failed.value.code, 1, 1)
+
+
+def test_a_series_that_cannot_be_shown_is_refused(serve: Serve) -> None:
+    api = serve().api
+    for query, field in (
+        ({"from": "2020-01-01T00:00:00Z"}, "from"),
+        ({"from": "2020-01-01T00:00:00Z", "step": "5s"}, "from"),
+        ({"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}, "from"),
+        ({"from": "9999-12-31T23:59:59Z"}, "from"),
+        ({"from": "never"}, "from"),
+        ({"step": "1d"}, "step"),
+        ({"by": "session"}, "by"),
+    ):
+        with pytest.raises(Refused) as refused:
+            api.get("/fleet/series", **query)
+        assert refused.value.code == "CONFIG_ERROR"
+        assert refused.value.error["details"][0]["field"].endswith(field), query

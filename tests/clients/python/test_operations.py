@@ -79,6 +79,7 @@ class Reader:
         assert self.read("listAgents").memory_bytes == 0
         assert not self.read("listMcpServers").servers
         assert len(list(self.read("getAuditTrail"))) > 20
+        assert self.read("getFleetSeries", by="model").intervals == 61
         assert self.read("getDiff", from_="0", to="500").counts
         assert len(list(self.read("listEvents"))) > 1000
         assert len(list(islice(self.read("streamEvents"), 100))) == 100

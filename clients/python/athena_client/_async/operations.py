@@ -4084,6 +4084,52 @@ class AsyncOperations(AsyncCore):
         )
         return answer
 
+    async def get_fleet_series(
+        self,
+        *,
+        from_: datetime | str | None = None,
+        to: datetime | str | None = None,
+        step: Literal["1h", "1m", "5s"] | None = None,
+        by: Literal["error", "model", "profile"] | None = None,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> models.FleetSeries:
+        """Get outcomes, cost, tokens and durations over time, also by model, profile or error code.
+
+        Without `from`, the answer covers the hour before `to`, and without `to` it ends now. Intervals of 5 seconds are
+        kept for 66 minutes, of a minute for 25 hours, and of an hour for 91 days. Without `step`, the answer has the
+        shortest intervals that are kept, if 400 of them suffice. `as_of` shows what was kept then. Each interval names
+        30 models, profiles and error codes; further ones are in `other`.
+
+        Args:
+            from_: Beginning; absent: an hour before the end.
+            to: End; absent: now.
+            step: Length of an interval; absent: the shortest that suits the time.
+            by: Also count by model, profile or error code.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
+        """
+        answer: models.FleetSeries = await self.request(
+            "GET",
+            "/fleet/series",
+            models.FleetSeries,
+            query={
+                "from": from_,
+                "to": to,
+                "step": step,
+                "by": by,
+                "asOf": as_of,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+        return answer
+
     def list_events(
         self,
         *,

@@ -267,6 +267,18 @@ export interface GetAuditTrailQuery extends PageQuery {
   readonly createdBefore?: string | undefined;
 }
 
+/** The query of `getFleetSeries`. */
+export interface GetFleetSeriesQuery {
+  /** Beginning; absent: an hour before the end. */
+  readonly from?: string | undefined;
+  /** End; absent: now. */
+  readonly to?: string | undefined;
+  /** Length of an interval; absent: the shortest that suits the time. */
+  readonly step?: "1h" | "1m" | "5s" | undefined;
+  /** Also count by model, profile or error code. */
+  readonly by?: "error" | "model" | "profile" | undefined;
+}
+
 /** The query of `listEvents`. */
 export interface ListEventsQuery extends PageQuery {
   /** Event types, separated by commas; absent: all. */
@@ -986,6 +998,18 @@ export class Operations extends Transport {
   /** Get run counts, durations, waiting work, open asks, the halt and this month's cost. */
   async getFleetSummary(options: ReadOptions = {}): Promise<types.FleetSummary> {
     return (await this.request(rows.getFleetSummary, { ...options })).data;
+  }
+
+  /**
+   * Get outcomes, cost, tokens and durations over time, also by model, profile or error code.
+   *
+   * Without `from`, the answer covers the hour before `to`, and without `to` it ends now. Intervals of 5 seconds are
+   * kept for 66 minutes, of a minute for 25 hours, and of an hour for 91 days. Without `step`, the answer has the
+   * shortest intervals that are kept, if 400 of them suffice. `asOf` shows what was kept then. Each interval names 30
+   * models, profiles and error codes; further ones are in `other`.
+   */
+  async getFleetSeries(query: GetFleetSeriesQuery = {}, options: ReadOptions = {}): Promise<types.FleetSeries> {
+    return (await this.request(rows.getFleetSeries, { query: { ...query }, ...options })).data;
   }
 
   /**

@@ -29,6 +29,7 @@ import type {
   EvidenceRecordPage,
   Explanation,
   FireTimePage,
+  FleetSeries,
   FleetSummary,
   ForgottenEntry,
   FoundIds,
@@ -210,6 +211,7 @@ export const getScheduleLogs: Operation<readonly ScheduleRunLog[]> = { id: "getS
 export const previewSchedule: Operation<FireTimePage> = { id: "previewSchedule", method: "GET", path: "/schedules/:scheduleId/preview", command: "schedules preview" };
 export const getAuditTrail: Operation<AuditEntryPage> = { id: "getAuditTrail", method: "GET", path: "/governance/audit-trail", command: "audit" };
 export const getFleetSummary: Operation<FleetSummary> = { id: "getFleetSummary", method: "GET", path: "/fleet/summary", command: "fleet" };
+export const getFleetSeries: Operation<FleetSeries> = { id: "getFleetSeries", method: "GET", path: "/fleet/series", command: "series" };
 export const listEvents: Operation<EventsPage> = { id: "listEvents", method: "GET", path: "/events", command: "events list" };
 export const getDiff: Operation<Diff> = { id: "getDiff", method: "GET", path: "/diff", command: "diff" };
 export const streamEvents: Operation<never> = { id: "streamEvents", method: "GET", path: "/events/stream", command: "events tail" };

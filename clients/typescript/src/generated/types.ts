@@ -1704,6 +1704,29 @@ export interface FleetQueue {
 }
 
 /**
+ * The fleet over time, in intervals of equal length from `start` to `end`.
+ *
+ * `all` counts everything. `lines` are the busiest models, profiles or error codes, at most 10, and `other` is the
+ * rest. Only runs that failed, timed out or crashed have an error code.
+ */
+export interface FleetSeries {
+  /** Start of the first interval. */
+  readonly start: string;
+  /** End of the last interval. */
+  readonly end: string;
+  /** Length of an interval, in seconds. */
+  readonly stepSeconds: number;
+  /** Number of intervals. */
+  readonly intervals: number;
+  /** Counts of everything. */
+  readonly all: SeriesLine;
+  /** Counts by name, the busiest first, at most 10. */
+  readonly lines: readonly SeriesLine[];
+  /** Counts of all further names; absent without any. */
+  readonly other?: SeriesLine | undefined;
+}
+
+/**
  * Summary of the fleet.
  *
  * `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
@@ -4084,6 +4107,75 @@ export interface ScheduledTaskPage {
   readonly items: readonly ScheduledTask[];
   /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
+}
+
+/**
+ * The counts of each interval, oldest first, and their total. Counts that are all 0 are absent.
+ *
+ * The model of an outcome is the one that the run asked for, and the model of a call the one that answered. A
+ * percentile is null in an interval in which no run completed.
+ */
+export interface SeriesLine {
+  /** Counts of the whole time. */
+  readonly total: SeriesTotal;
+  /** Model, id of the profile, or error code; absent in `all` and `other`. */
+  readonly name?: string | undefined;
+  /** Runs that were admitted in each interval; absent if 0. */
+  readonly started?: readonly number[] | undefined;
+  /** Runs that completed in each interval; absent if 0. */
+  readonly completed?: readonly number[] | undefined;
+  /** Runs that failed in each interval; absent if 0. */
+  readonly failed?: readonly number[] | undefined;
+  /** Runs that were cancelled in each interval; absent if 0. */
+  readonly cancelled?: readonly number[] | undefined;
+  /** Runs that timed out in each interval; absent if 0. */
+  readonly timedOut?: readonly number[] | undefined;
+  /** Runs that crashed in each interval; absent if 0. */
+  readonly crashed?: readonly number[] | undefined;
+  /** Runs that the policy rejected in each interval; absent if 0. */
+  readonly rejected?: readonly number[] | undefined;
+  /** Model calls in each interval; absent if 0. */
+  readonly calls?: readonly number[] | undefined;
+  /** Input tokens in each interval; absent if 0. */
+  readonly inputTokens?: readonly number[] | undefined;
+  /** Output tokens in each interval; absent if 0. */
+  readonly outputTokens?: readonly number[] | undefined;
+  /** Cost in each interval, in millionths of a dollar; absent if 0. */
+  readonly costMicroUsd?: readonly number[] | undefined;
+  /** Median duration of the runs that completed in each interval, or null; absent without any. */
+  readonly p50Ms?: readonly (number | null)[] | undefined;
+  /** 95th percentile of these durations, or null; absent without any. */
+  readonly p95Ms?: readonly (number | null)[] | undefined;
+}
+
+/** Counts of the whole window. Percentiles are of the runs that completed, at most an eighth too high. */
+export interface SeriesTotal {
+  /** Runs that were admitted. */
+  readonly started: number;
+  /** Number that completed. */
+  readonly completed: number;
+  /** Runs that failed. */
+  readonly failed: number;
+  /** Number that were cancelled. */
+  readonly cancelled: number;
+  /** Number that timed out. */
+  readonly timedOut: number;
+  /** Number that crashed. */
+  readonly crashed: number;
+  /** Runs that the policy rejected. */
+  readonly rejected: number;
+  /** Model calls. */
+  readonly calls: number;
+  /** Input tokens, with cached ones; absent if unknown. */
+  readonly inputTokens: number;
+  /** Output tokens, with reasoning ones; absent if unknown. */
+  readonly outputTokens: number;
+  /** Cost, in millionths of a dollar. */
+  readonly costMicroUsd: number;
+  /** Median time in milliseconds; absent without runs. */
+  readonly p50Ms?: number | undefined;
+  /** 95th percentile in milliseconds; absent without runs. */
+  readonly p95Ms?: number | undefined;
 }
 
 /** A session: a sequence of runs with one transcript. `transcriptPath` is a label, not a file. */
