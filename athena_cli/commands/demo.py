@@ -29,6 +29,6 @@ def demo(
     from athena_cli.demo.terminal import Screen
     from athena_cli.private_server import free_port
 
-    listen = free_port(port)
+    free_port(port)  # a taken port is refused before the history is written
     with place(keep) as directory, suppress(asyncio.CancelledError):
-        asyncio.run(show(listen, directory, Screen(opens=open_browser), kept=keep is not None))
+        asyncio.run(show(port, directory, Screen(opens=open_browser), kept=keep is not None))

@@ -21,7 +21,7 @@ from athena_cli.demo.history import HOURS, write_history
 from athena_cli.demo.model import ScriptedModel
 from athena_cli.demo.terminal import Screen, keys
 from athena_cli.exit_codes import Failed, Misused
-from athena_cli.private_server import PrivateServer
+from athena_cli.private_server import PrivateServer, free_port
 
 AWAY_SECONDS = 3
 """Between the kill of the server and its start, long enough to be seen."""
@@ -131,8 +131,8 @@ class Demo:
                 return
 
 
-async def show(port: int, directory: Path, screen: Screen, *, kept: bool) -> None:
-    """Run a demo in a directory until a key or a signal ends it. Raise Failed."""
+async def show(port: int | None, directory: Path, screen: Screen, *, kept: bool) -> None:
+    """Run a demo in a directory until a key or a signal ends it. Raise Failed, and Misused if the port is taken."""
     end_at_signals()
     (directory / "workspace").mkdir()
     model = ScriptedModel()
@@ -140,7 +140,7 @@ async def show(port: int, directory: Path, screen: Screen, *, kept: bool) -> Non
     began = time.monotonic()
     screen.say(f"Writing {HOURS} hours of history ...")
     fleet = await write_history(settings)
-    server = PrivateServer(directory, settings, port)
+    server = PrivateServer(directory, settings, free_port(port))
     try:
         async with httpx2.AsyncClient(base_url=server.url, timeout=10, trust_env=False) as http:
             fleet.http = http
