@@ -1,6 +1,6 @@
 """The mark of erased text: every record that loses a text says so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,35 +8,10 @@ from typing import Any
 import pytest
 
 from athena_core.clock import FixedDate
-from tests.support.api import Json
+from tests.support.all_records import records
 from tests.support.golden import STATES, GoldenState, name_of
 from tests.support.inside import Inside
 
-LISTS = {
-    "/directives": "id",
-    "/run-templates": "id",
-    "/schedules": "id",
-    "/workflows": "id",
-    "/runs": "runId",
-    "/runs/cancel-requests": "runId",
-    "/asks": "id",
-    "/permission-rules": "id",
-    "/tokens": "tokenId",
-    "/a2a/messages": "messageId",
-    "/a2a/dlq": "id",
-    "/sessions": "id",
-    "/personas/runs": "runId",
-    "/governance/audit-trail": "id",
-    "/policy/rejections": "id",
-}
-"""The lists of records with text, and the field with the id of a record."""
-DETAILS = {
-    "/runs": ("/runs/{}", "/runs/{}/evidence"),
-    "/workflows": ("/workflows/run/{}",),
-    "/sessions": ("/sessions/{}/transcript", "/sessions/{}/work-queue"),
-    "/personas/runs": ("/personas/runs/{}",),
-}
-"""Further paths of each record of a list."""
 LOSING = {
     "state-0.1": {"directives", "run-templates", "schedules", "runs", "sessions", "a2a", "personas"},
     "state-0.2-asks": {"directives", "runs", "sessions", "asks", "permission-rules"},
@@ -46,29 +21,6 @@ LOSING = {
     "state-0.2-mcp": {"directives", "runs", "sessions", "asks"},
 }
 """The kinds of records with texts in each state."""
-
-
-def records(get: Callable[[str], Any]) -> Json:
-    """Return the data of all these paths. Items of lists are by their ids."""
-    found: Json = {}
-    for path, name in LISTS.items():
-        found[path] = by_id(get(f"{path}?limit=500")["items"]) or {}
-        for record in found[path].values():
-            for more in DETAILS.get(path, ()):
-                target = more.format(record[name])
-                found[target] = by_id(get(target))
-                if more.endswith("/evidence"):
-                    for evidence_id in by_id(found[target]["items"]):
-                        found[f"{target}/{evidence_id}"] = get(f"{target}/{evidence_id}")
-    return found
-
-
-def by_id(data: Any) -> Any:
-    if isinstance(data, list) and data and all(isinstance(item, dict) for item in data):
-        for name in ("id", "runId", "messageId", "tokenId"):
-            if all(name in item for item in data):
-                return {item[name]: by_id(item) for item in data}
-    return {key: by_id(value) for key, value in data.items()} if isinstance(data, dict) else data
 
 
 def lost(before: Any, after: Any, place: str = "", *, marked: bool = False) -> Iterator[tuple[str, bool]]:

@@ -9,22 +9,19 @@ from typing import Any
 
 import anyio
 import httpx2
-import msgspec
 import pytest
 
 from athena_api.operations import OPERATIONS
 from athena_api.streams.lines import LINES_TYPE
 from athena_core.clock import FixedDate
-from athena_core.protocols import Row
 from athena_core.services.erasure import redaction
 from projections.engine.projection import BLOCK_EVENTS
 from tests.api.examples import PROFILE
-from tests.api.secrets.test_redacted import records
 from tests.conftest import Serve
 from tests.reliability.commands import command
+from tests.support.all_records import erasable, records, strings
 from tests.support.golden import STATES, GoldenState, name_of
 from tests.support.inside import Inside
-from tests.support.leaves import leaves
 from tests.support.records import META, all_rows
 from tests.support.server import Server
 
@@ -142,15 +139,6 @@ def is_of(event: dict[str, Any], directive_id: str) -> bool:
     return bool(event["payload"]["directiveId"] == directive_id)
 
 
-def strings(value: Any) -> Iterator[str]:
-    """Yield the texts in JSON."""
-    for place in leaves(value):
-        text = value
-        for step in place:
-            text = text[step]
-        yield text
-
-
 def shown(inside: Inside, positions: Sequence[int], texts: set[str]) -> set[str]:
     """Return which of these texts are shown as of these positions."""
 
@@ -159,13 +147,6 @@ def shown(inside: Inside, positions: Sequence[int], texts: set[str]) -> set[str]
 
     found = {text for position in positions for text in strings(records(partial(then, position)))}
     return {text for text in texts if any(text in said for said in found)}
-
-
-def erasable(rows: Sequence[Row]) -> set[str]:
-    """Return the longer texts that stand in no public part of an event."""
-    public = b"".join(row.data + row.stream.encode() for row in rows)
-    texts = {text for row in rows if row.text is not None for text in strings(msgspec.json.decode(row.text))}
-    return {text for text in texts if len(text) > 7 and text.encode() not in public}
 
 
 @pytest.mark.heavy

@@ -1,6 +1,6 @@
 """The past of the views: at each position it is what a fold of the log up to there gives."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from athena_core.domain.directive import DirectiveCreated
 from athena_core.event import Position, Recorded
 from athena_core.log.postgres.views import PostgresGenerations
 from athena_core.log.sqlite.views import SqliteViewConnection
-from athena_core.protocols import Cell, Connection, Generations, Row
+from athena_core.protocols import Cell, Connection, Generations
 from athena_core.system.signal import Signal
 from projections import ALL, asks, evidence, runs, sessions, workflows
 from projections.engine import generation
@@ -27,6 +27,7 @@ from projections.engine.projector import Projector
 from projections.engine.views import Views
 from tests.projections.history import CODEC, HISTORIES, MOVES, History, folder
 from tests.projections.support import DATABASES, Plane
+from tests.support.all_records import erasable
 
 BLOCK = 8
 NAMES = tuple(projection.name for projection in ALL)
@@ -148,25 +149,6 @@ def test_every_position_shows_the_same_in_postgresql(
     check(schemas, moves, pauses, data)
 
 
-def texts_of(rows: Iterable[Row]) -> set[str]:
-    """Return the longer texts of events that stand in no public part of any event."""
-    public = b"".join(row.data for row in rows)
-    texts = {said for row in rows if row.text is not None for said in strings(msgspec.json.decode(row.text))}
-    return {said for said in texts if len(said) > 7 and said.encode() not in public}
-
-
-def strings(value: object) -> Iterator[str]:
-    """Yield the strings in a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from strings(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from strings(part)
-
-
 def holding(connection: Connection, texts: set[str]) -> set[tuple[str, str]]:
     """Return the tables, and their twins, in which one of these texts stands."""
     names = [f"{table.name}{twin}" for projection in ALL for table in projection.tables for twin in ("", PAST)]
@@ -183,7 +165,7 @@ def holding(connection: Connection, texts: set[str]) -> set[tuple[str, str]]:
 
 def erased(history: History) -> set[tuple[str, str]]:
     """Erase all texts of a history. Return those that still stand in a row or in an earlier version, with the table."""
-    texts = texts_of(history.written)
+    texts = erasable(history.written)
     connection = SqliteViewConnection(apsw.Connection(":memory:"))
     following = projector(connection, history, block_events=1)  # so that each change keeps a version
     catch_up(following)
@@ -191,7 +173,7 @@ def erased(history: History) -> set[tuple[str, str]]:
         if row.text is not None:
             history.redact(row.position)
     catch_up(following)
-    return holding(connection, texts - texts_of(history.written))
+    return holding(connection, texts - erasable(history.written))
 
 
 @given(HISTORIES)
