@@ -245,6 +245,8 @@ class Client:
         fields = {"id": row.id, "method": row.method, "path": row.path, "command": words_of(row)}
         if row.accepted is not None:
             fields["waits"] = True
+        if row.method == "GET" and not row.past:
+            fields["past"] = False
         pairs = ", ".join(f"{name}: {json.dumps(value)}" for name, value in fields.items())
         answer = " | ".join(self._answers(described)) or "never"
         return f"export const {row.id}: Operation<{answer}> = {{ {pairs} }};\n"

@@ -36,8 +36,13 @@ export function duration(ms: number): string {
 /** Format a local time, with the date unless it is today. */
 export function clock(iso: string): string {
   const at = new Date(iso);
-  const time = at.toLocaleTimeString("en-GB");
-  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString("en-CA")} ${time}`;
+  return at.toDateString() === new Date().toDateString() ? at.toLocaleTimeString("en-GB") : dateTime(iso);
+}
+
+/** Format a local time with its date. */
+export function dateTime(iso: string): string {
+  const at = new Date(iso);
+  return `${at.toLocaleDateString("en-CA")} ${at.toLocaleTimeString("en-GB")}`;
 }
 
 /** Format a time relative to now: `3 min ago`. Only an upcoming one may be ahead: `in 2 h`. */

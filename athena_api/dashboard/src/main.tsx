@@ -3,13 +3,14 @@
 import { signal } from "@preact/signals";
 import { AthenaError, type Caller } from "@projectathena/client";
 import { getCaller, getCapabilities } from "@projectathena/client/operations";
-import { type JSX, render } from "preact";
+import { Fragment, type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { Dialog } from "./components/actions";
 import { askKey } from "./components/ask_keys";
 import { HaltBanner, HaltButton } from "./components/halt";
 import { Notices } from "./components/notices";
-import { count } from "./format";
+import { NoMoment, PastBar } from "./components/time_control";
+import { count, dateTime } from "./format";
 import { Asks } from "./pages/asks";
 import { DeadLetters } from "./pages/dead_letters";
 import { Events } from "./pages/events";
@@ -23,12 +24,13 @@ import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
 import { Workspaces } from "./pages/workspaces";
-import { FILTERS, filter, href, route, SHORTCUTS, TITLES, unknownFilters } from "./route";
-import { head, loggedOut, request } from "./server";
+import { at, FILTERS, filter, href, route, SHORTCUTS, TITLES, unknownFilters } from "./route";
+import { head, loggedOut, requestNow } from "./server";
 import { caller, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
 import { shareLogins } from "./state/login";
+import { isSeeking, moment, momentError } from "./state/moment";
 import { openAskCount } from "./state/open_asks";
 import { startTraffic } from "./state/traffic";
 import "./style.css";
@@ -58,6 +60,7 @@ function StreamIndicator(): JSX.Element {
     behind: `${count(Math.max(0, head.value - position.value))} events behind`,
     cut: "Disconnected – data may be stale, reconnecting",
     resting: "Paused in the background",
+    past: "Standing still",
   };
   const text = texts[is];
   return (
@@ -77,7 +80,7 @@ function UnknownFilters(): JSX.Element | null {
   return (
     <p class="trouble" role="alert">
       Unknown {unknown.length === 1 ? "filter" : "filters"} in the address, not applied: <b>{unknown.join(", ")}</b>.{" "}
-      {known.length > 0 && `This page has ${known.filter((name) => name !== "at").join(", ")}.`}{" "}
+      {known.length > 0 && `This page has ${known.filter((name) => name !== "event").join(", ")}.`}{" "}
       <button type="button" class="small" onClick={() => filter(Object.fromEntries(unknown.map((name) => [name, undefined])))}>
         Remove
       </button>
@@ -100,14 +103,24 @@ function AskBadge(): JSX.Element | null {
   ) : null;
 }
 
+/** The page of the address at its moment. The fleet page stays while the moment changes, because it has the slider. */
+function Page(): JSX.Element {
+  const { page } = route.value;
+  const show = PAGES[page];
+  if (!show) return <h1>Page not found: {page}</h1>;
+  if (momentError.value) return <NoMoment error={momentError.value} />;
+  if (page === "fleet") return show();
+  return isSeeking.value ? <p class="empty">Loading …</p> : <Fragment key={at.value}>{show()}</Fragment>;
+}
+
 function App(): JSX.Element {
   const { page, id } = route.value;
-  const show = PAGES[page];
+  const time = moment.value?.time;
   useEffect(() => {
     document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const waiting = openAskCount() ? `(${openAskCount()}) ` : "";
-    document.title = `${waiting}${id ? `${id} · ` : ""}${TITLES[page] ?? "Not found"} · Athena`;
-  }, [page, id, openAskCount()]);
+    document.title = `${waiting}${id ? `${id} · ` : ""}${TITLES[page] ?? "Not found"} · ${time ? `${dateTime(time)} · ` : ""}Athena`;
+  }, [page, id, time, openAskCount()]);
   if (signInError.value) return <SignIn error={signInError.value} />;
   if (!caller.value) return <p class="empty">Connecting …</p>;
   return (
@@ -115,34 +128,37 @@ function App(): JSX.Element {
       <a class="skip" href="#page" onClick={skip}>
         Skip to content
       </a>
-      <header class="top">
-        <a class="brand" href={href("fleet")}>
-          Athena
-        </a>
-        <nav aria-label="Pages">
-          {Object.entries(TITLES).map(([name, title]) => (
-            <a key={name} href={href(name)} aria-current={name === page ? "page" : undefined}>
-              {title}
-              {name === "asks" && <AskBadge />}
-            </a>
-          ))}
-        </nav>
-        <HaltButton />
-        <StreamIndicator />
-        <a class="who" href={href("system")} title={whoOf(caller.value)}>
-          {caller.value.identity} <span class="quiet">{caller.value.role}</span>
-        </a>
-        <LogOut />
-      </header>
+      <div class="frame">
+        <header class="top">
+          <a class="brand" href={href("fleet")}>
+            Athena
+          </a>
+          <nav aria-label="Pages">
+            {Object.entries(TITLES).map(([name, title]) => (
+              <a key={name} href={href(name)} aria-current={name === page ? "page" : undefined}>
+                {title}
+                {name === "asks" && <AskBadge />}
+              </a>
+            ))}
+          </nav>
+          <HaltButton />
+          <StreamIndicator />
+          <a class="who" href={href("system")} title={whoOf(caller.value)}>
+            {caller.value.identity} <span class="quiet">{caller.value.role}</span>
+          </a>
+          <LogOut />
+        </header>
+        <PastBar />
+      </div>
       <HaltBanner />
-      {state.value === "cut" && (
+      {state.value === "cut" && at.value === undefined && (
         <p class="banner" role="alert">
           Disconnected from the server. This page shows the state at position {count(position.value)}, and catches up after reconnecting.
         </p>
       )}
-      <main id="page" tabIndex={-1}>
+      <main id="page" tabIndex={-1} aria-busy={isSeeking.value}>
         <UnknownFilters />
-        {show ? show() : <h1>Page not found: {page}</h1>}
+        <Page />
       </main>
       <Dialog />
       <Notices />
@@ -178,15 +194,14 @@ addEventListener("keydown", (event) => {
 
 async function start(): Promise<void> {
   try {
-    const abilities = await request(getCapabilities);
-    const answer = await request(getCaller);
+    const abilities = await requestNow(getCapabilities);
+    const answer = await requestNow(getCaller);
     signInError.value = undefined;
     eventStream.begin(answer.position, !answer.data.scope, abilities.data);
     caller.value = answer.data;
-    await startTraffic(answer.position);
+    startTraffic(answer.position);
   } catch (error) {
     if (!(error instanceof AthenaError)) throw error;
-    if (caller.value) return; // a scope may hide past events; the page works without them
     signInError.value = error;
     if (error.code === "UNREACHABLE") setTimeout(() => void start(), 2_000);
   }

@@ -15,3 +15,8 @@ test("a filter that the page does not have is unknown", () => {
   deepEqual(unknown("letters", "status=pending", "dlq_1"), []);
   deepEqual(unknown("system", "a=b"), ["a"]);
 });
+
+test("the moment is on every page, and a filter of none", () => {
+  deepEqual(filtersOf("runs", "at=41&status=failed"), { status: "failed" });
+  deepEqual(unknown("events", "at=2026-11-28T02:10&event=7"), []);
+});

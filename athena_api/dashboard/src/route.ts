@@ -1,12 +1,14 @@
 // The route: page, id and filters, all in the URL.
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 /** For example, `#/runs/run_01…?status=failed` is page `runs`, id `run_01…` and one filter. */
 export interface Route {
   readonly page: string;
   readonly id: string | undefined;
   readonly filters: Readonly<Record<string, string>>;
+  /** The moment that the page shows: the id of an event, a position or a time; undefined for now. */
+  readonly at: string | undefined;
 }
 
 /** The filters of each page. */
@@ -19,8 +21,10 @@ export const FILTERS: Readonly<Record<string, readonly string[]>> = {
   rejections: ["sessionId", "reason", "actor", "provider"],
   workspaces: ["status", "kind", "sessionId"],
   letters: ["status", "reason", "sessionId"],
-  events: ["types", "sessionId", "runId", "traceId", "at"],
+  events: ["types", "sessionId", "runId", "traceId", "event"],
 };
+
+const AT = "at";
 
 /** The words of the command line for filters. */
 const ALIASES: Readonly<Record<string, string>> = { session: "sessionId", run: "runId", trace: "traceId", type: "types", parent: "parentRunId" };
@@ -30,6 +34,7 @@ export function filtersOf(page: string, query: string): Readonly<Record<string, 
   const known = FILTERS[page] ?? [];
   const filters: Record<string, string> = {};
   for (const [name, value] of new URLSearchParams(query)) {
+    if (name === AT) continue;
     const alias = ALIASES[name] ?? name;
     filters[known.includes(name) || !known.includes(alias) ? name : alias] = value;
   }
@@ -37,7 +42,7 @@ export function filtersOf(page: string, query: string): Readonly<Record<string, 
 }
 
 /** Return the filters that the page does not have. */
-export function unknownFilters({ page, id, filters }: Route): readonly string[] {
+export function unknownFilters({ page, id, filters }: Omit<Route, "at">): readonly string[] {
   const known = (id === undefined || !["runs", "asks"].includes(page) ? FILTERS[page] : undefined) ?? [];
   return Object.keys(filters).filter((name) => !known.includes(name));
 }
@@ -49,20 +54,40 @@ function read(): Route {
     page: page || "fleet",
     id: id === undefined || id === "" ? undefined : decodeURIComponent(id),
     filters: filtersOf(page, query),
+    at: new URLSearchParams(query).get(AT)?.trim() || undefined,
   };
 }
 
-export const route = signal<Route>(typeof location === "undefined" ? { page: "", id: undefined, filters: {} } : read());
+export const route = signal<Route>(typeof location === "undefined" ? { page: "", id: undefined, filters: {}, at: undefined } : read());
+
+/** The moment in the address; undefined for now. */
+export const at = computed(() => route.value.at);
 
 globalThis.addEventListener?.("hashchange", () => {
   route.value = read();
 });
 
-/** Return the URL of a page. */
-export function href(page: string, id?: string, filters: Readonly<Record<string, string | undefined>> = {}): string {
+/** Return the URL of a page, at the moment that this page shows or at another one; an empty one is now. */
+export function href(page: string, id?: string, filters: Readonly<Record<string, string | undefined>> = {}, moment: string = at.value ?? ""): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(filters)) if (value) query.set(name, value);
+  if (moment) query.set(AT, moment);
   return `#/${page}${id === undefined ? "" : `/${encodeURIComponent(id)}`}${query.size ? `?${query}` : ""}`;
+}
+
+/** Return the URL of the current page at another moment; an empty one is now. */
+export function hrefAt(moment: string): string {
+  const { page, id, filters } = route.value;
+  return href(page, id, filters, moment);
+}
+
+/** Show the current page at another moment; an empty one is now. Only the way into the past is an entry in the browser history. */
+export function showAt(moment: string): void {
+  if (at.value === undefined || !moment) location.hash = hrefAt(moment);
+  else {
+    history.replaceState(null, "", hrefAt(moment));
+    route.value = read();
+  }
 }
 
 /** Change filters of the current page, without a new entry in the browser history. */

@@ -2,7 +2,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { AthenaError } from "@projectathena/client";
 import { getPolicy, startHalt, streamEvents } from "@projectathena/client/operations";
-import { follow, loggedOut, request, resumeReads } from "./server";
+import { follow, loggedOut, requestNow, resumeReads } from "./server";
 import { caller } from "./state/caller";
 import { faultOf, tokenIn } from "./state/login";
 
@@ -44,10 +44,10 @@ async function answering(answers: (() => Response)[], act: (urls: string[]) => P
 
 test("a read that finds the session revoked waits for the next login", async () => {
   await answering([() => json(401, REVOKED), () => json(200, { ok: true, data: { schemaVersion: 1 } })], async (urls) => {
-    const reading = request(getPolicy);
+    const reading = requestNow(getPolicy);
     while (!loggedOut.value) await settled();
     equal(loggedOut.value.code, "AUTH_TOKEN_INVALID");
-    const other = request(getPolicy);
+    const other = requestNow(getPolicy);
     await settled();
     deepEqual(urls, ["/policy"]);
     resumeReads();
@@ -58,7 +58,7 @@ test("a read that finds the session revoked waits for the next login", async () 
 
 test("a write is never sent again by a login", async () => {
   await answering([() => json(401, REVOKED)], async (urls) => {
-    equal(await codeOf(request(startHalt, { body: { reason: "fire" } })), "AUTH_TOKEN_INVALID");
+    equal(await codeOf(requestNow(startHalt, { body: { reason: "fire" } })), "AUTH_TOKEN_INVALID");
     equal(loggedOut.value?.status, 401);
     resumeReads();
     await settled();
@@ -87,7 +87,7 @@ test("a stream continues after the next login where it was", async () => {
 test("a login page of a proxy instead of an answer ends the login", async () => {
   const redirected = (): Response => Object.defineProperty(new Response(), "status", { value: 0 });
   await answering([redirected], async () => {
-    equal(await codeOf(request(startHalt)), "INVALID_ANSWER");
+    equal(await codeOf(requestNow(startHalt)), "INVALID_ANSWER");
     equal(loggedOut.value?.status, 0);
   });
 });
@@ -95,7 +95,7 @@ test("a login page of a proxy instead of an answer ends the login", async () => 
 test("a refusal that is not about the identity leaves the page open", async () => {
   const denied = { ok: false, error: { code: "AUTHZ_DENIED", message: "no", retryable: false } };
   await answering([() => json(403, denied)], async () => {
-    equal(await codeOf(request(getPolicy)), "AUTHZ_DENIED");
+    equal(await codeOf(requestNow(getPolicy)), "AUTHZ_DENIED");
     equal(loggedOut.value, undefined);
   });
 });

@@ -41,8 +41,8 @@ function isLoggedOut(error: unknown): boolean {
   return true;
 }
 
-/** Send one request; a read waits while the caller is logged out. Throws AthenaError. */
-export async function request<T>(operation: Operation<T>, parts: RequestParts = {}): Promise<Answer<T>> {
+/** Send one request as it is; a read waits while the caller is logged out. Throws AthenaError. */
+export async function requestNow<T>(operation: Operation<T>, parts: RequestParts = {}): Promise<Answer<T>> {
   const reads = operation.method === "GET";
   for (;;) {
     if (reads) await untilLoggedIn();

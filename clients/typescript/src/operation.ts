@@ -9,6 +9,8 @@ export interface Operation<Answer> {
   readonly command: string;
   /** True if the answer waits for the end of a run, unless the call is `respondAsync`. */
   readonly waits?: true;
+  /** False for a read without a past: it refuses `asOf`. */
+  readonly past?: false;
   /** Never set. It carries the type of the answer. */
   readonly answer?: Answer;
 }

@@ -74,6 +74,8 @@ export interface Answer<T> {
   readonly status: number;
   /** The log position that the answer reflects. */
   readonly position: number;
+  /** With `asOf`: when the last event that the answer reflects was recorded. Absent before the first one. */
+  readonly asOf: string | undefined;
   /** The version, for `ifMatch`. */
   readonly etag: string | undefined;
   /** True if an earlier request with the same key gave this answer. */
@@ -373,6 +375,7 @@ function answerOf<T>(response: Response, text: string): Answer<T> | Failed {
     data: envelope.data,
     status,
     position: Number(headers.get("athena-position") ?? 0),
+    asOf: headers.get("athena-as-of") ?? undefined,
     etag: headers.get("etag") ?? undefined,
     replayed: headers.get("idempotency-replayed") === "true",
     traceId,

@@ -4,12 +4,12 @@ import { effect, signal } from "@preact/signals";
 import { AthenaError, newKey, type Operation, type RequestParts } from "@projectathena/client";
 import type { ComponentChildren, JSX, TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { href } from "../route";
-import { request } from "../server";
+import { at, href } from "../route";
 import { isAllowed } from "../state/caller";
 import { eventStream, state } from "../state/event_stream";
 import type { SeenEvent } from "../state/events";
 import { dialogOpen } from "../state/hold";
+import { request } from "../state/moment";
 import { notify } from "./notices";
 import { Commands, ErrorMessage } from "./ui";
 
@@ -59,6 +59,11 @@ let dialogId = 0;
 
 effect(() => {
   dialogOpen.value = pending.value !== undefined;
+});
+
+effect(() => {
+  void at.value;
+  pending.value = undefined; // what it is about is of another moment
 });
 
 export function openDialog<T>(action: ActionSpec<T>): void {

@@ -3,8 +3,9 @@
 import { signal } from "@preact/signals";
 import { type Ask, AthenaError, newKey } from "@projectathena/client";
 import { answerAsk, getAsk } from "@projectathena/client/operations";
-import { request } from "../server";
+import { at } from "../route";
 import { decisionOf } from "../state/asks";
+import { request } from "../state/moment";
 import { notify } from "./notices";
 
 const LEARNED_MAX = 200;
@@ -15,8 +16,8 @@ const learned = signal<ReadonlyMap<string, Ask>>(new Map());
 /** The asks with an answer on its way. */
 export const sending = signal<ReadonlySet<string>>(new Set());
 
-/** Return an ask as it is known to be now. */
-export const latest = (ask: Ask): Ask => (ask.status === "open" ? (learned.value.get(ask.id) ?? ask) : ask);
+/** Return an ask as it is known to be now; of the past, as it was. */
+export const latest = (ask: Ask): Ask => (ask.status === "open" && at.value === undefined ? (learned.value.get(ask.id) ?? ask) : ask);
 
 /** Note that an ask was decided. */
 export function learn(ask: Ask): void {

@@ -6,7 +6,7 @@ import { answerAsk } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { plain, visible, words } from "../format";
-import { href } from "../route";
+import { at, href } from "../route";
 import { askingServer, asksInPlace, decisionOf, isAllowing, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";
 import { type CallText, callText } from "../state/call_text";
 import { caller, isAllowed } from "../state/caller";
@@ -67,19 +67,20 @@ function isShown(ask: Ask, call: CallText | undefined): boolean {
   return ask.kind !== "workflow-approval" || ((ask.subject ?? "").length <= BRIEF_CHARS && !ask.input);
 }
 
-/** Return why the caller may not decide an ask, if this page knows. */
+/** Return why the caller may not decide an ask, if this page knows. The past needs no words. */
 function refusalHere(ask: Ask): string | undefined {
+  if (at.value !== undefined) return "";
   if (!isAllowed(answerAsk)) return "Your role does not allow you to answer.";
   return caller.value && refusalOf(ask, caller.value);
 }
 
 /** The buttons of an ask, or why there are none. `note` is what to record with the answer. */
-export function Answers(props: { ask: Ask; shown: boolean; note?: string }): JSX.Element {
+export function Answers(props: { ask: Ask; shown: boolean; note?: string }): JSX.Element | null {
   const { ask, shown, note } = props;
   const decision = decisionOf(ask);
   const refusal = refusalHere(ask);
   if (decision) return <p class="decision">{decision}.</p>;
-  if (refusal) return <p class="quiet">{refusal}</p>;
+  if (refusal !== undefined) return refusal ? <p class="quiet">{refusal}</p> : null;
   const busy = sending.value.has(ask.id);
   const send = (body: AnswerBody): void => void answerAndMove(ask, note ? { ...body, note } : body);
   const buttons = ask.options
@@ -126,7 +127,7 @@ async function answerAndMove(ask: Ask, body: AnswerBody): Promise<void> {
 /** Return what a key does to an ask. What a card does not show in full is opened, not allowed. */
 function keyOf(ask: Ask, shown: boolean, note: string): (key: string) => void {
   return (key) => {
-    if (ask.status !== "open" || refusalHere(ask)) return;
+    if (ask.status !== "open" || refusalHere(ask) !== undefined) return;
     const option = /\d/.test(key) ? (ask.kind === "choice" ? ask.options.find(({ id }) => id === key) : undefined) : optionOfKey(ask, key);
     if (option && !shown && isAllowing(option)) {
       location.hash = href("asks", ask.id);
@@ -144,7 +145,7 @@ export function AskArticle(props: { ask: Ask; shown: boolean; children: Componen
   useEffect(() => {
     if (props.focused) element.current?.focus({ preventScroll: true });
   }, [ask.id]);
-  const open = ask.status === "open" && !refusalHere(ask);
+  const open = ask.status === "open" && refusalHere(ask) === undefined;
   return (
     <article
       ref={element}
@@ -252,7 +253,8 @@ export function AskCards({ asks, most }: { asks: readonly Ask[]; most?: number }
 }
 
 /** The keys of a list of asks. */
-export function AskKeys({ one = false }: { one?: boolean }): JSX.Element {
+export function AskKeys({ one = false }: { one?: boolean }): JSX.Element | null {
+  if (at.value !== undefined) return null;
   return (
     <span class="quiet opt">
       {!one && (

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { count } from "../format";
-import { chartSeries, redraws, SERIES } from "../state/traffic";
+import { redraws, SERIES, shownTraffic } from "../state/traffic";
 
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
 const LINES = 4; // the maximum, without the line at 0
@@ -17,7 +17,7 @@ function points(values: readonly number[], highest: number, steps = values.lengt
 
 export function Traffic(): JSX.Element {
   void redraws.value;
-  const [times, ...series] = chartSeries();
+  const [times, ...series] = shownTraffic().chart();
   const highest = Math.max(LINES, ...series.flat());
   const step = STEPS.find((candidate) => highest / candidate <= LINES) ?? highest;
   const top = Math.ceil(highest / step) * step;

@@ -3,12 +3,12 @@
 import type { RunPage } from "@projectathena/client";
 import { listAsks, listRuns } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { href } from "../route";
-import { request } from "../server";
+import { at, href } from "../route";
 import { changesAsks } from "../state/asks";
 import { capabilities } from "../state/event_stream";
 import { done, type GuideStep } from "../state/guide";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 
 interface Step {
   readonly id: GuideStep;
@@ -20,7 +20,7 @@ const LONG_SESSION = "yearbook-"; // of the run that writes for minutes
 
 /** The steps. Shown only by the server of a demo. */
 export function Guide(): JSX.Element | null {
-  return capabilities.value?.demo ? <Steps /> : null;
+  return capabilities.value?.demo && at.value === undefined ? <Steps /> : null;
 }
 
 function Steps(): JSX.Element {

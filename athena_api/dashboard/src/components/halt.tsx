@@ -4,9 +4,9 @@ import type { HaltRecord } from "@projectathena/client";
 import { getHalt, liftHalt, startHalt } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { visible } from "../format";
-import { request } from "../server";
 import { isAllowed } from "../state/caller";
 import { LiveQuery, reloadWhen } from "../state/live_query";
+import { request } from "../state/moment";
 import { Action, type ActionSpec } from "./actions";
 import { Time } from "./ui";
 

@@ -6,11 +6,13 @@ import { getSessionTranscript, streamSessionTranscript } from "@projectathena/cl
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { clock, count, plain, visibleLine } from "../format";
-import { follow, request } from "../server";
+import { at } from "../route";
+import { follow } from "../server";
 import { callText, isAgentTool } from "../state/call_text";
 import { divideResult } from "../state/diff";
 import { state } from "../state/event_stream";
 import { positionOf } from "../state/events";
+import { request } from "../state/moment";
 import { foldOf, turnsOf } from "../state/run_outcome";
 import { OPEN } from "../state/run_status";
 import { Call } from "./call";
@@ -36,7 +38,7 @@ export interface LiveTranscript {
   readonly shown: Signal<string | undefined>;
 }
 
-/** Load the transcript of a run; while the run is open, follow it live. `from` is the position of its first event. */
+/** Load the transcript of a run; while the run is open and the page shows now, follow it live. `from` is the position of its first event. */
 export function useTranscript(run: Run | undefined, from: number): LiveTranscript {
   const transcript = useMemo(
     () => ({
@@ -48,7 +50,7 @@ export function useTranscript(run: Run | undefined, from: number): LiveTranscrip
     }),
     [run?.runId],
   );
-  const live = run !== undefined && OPEN.has(run.status);
+  const live = run !== undefined && OPEN.has(run.status) && at.value === undefined;
   const again = transcript.error.value?.code === "UNREACHABLE" && state.value === "live"; // the server is back
   useEffect(() => {
     if (!run || !from) return undefined;

@@ -5,11 +5,12 @@ import { Component, type ComponentChildren, type JSX, type TargetedEvent } from 
 import { useState } from "preact/hooks";
 import { athenaOf, curlOf } from "../command_lines";
 import { clock, count, distance, plain, visible } from "../format";
-import { filter, href, route } from "../route";
+import { at, filter, href, hrefAt, route } from "../route";
 import type { Snapshot } from "../server";
 import { now } from "../state/clock";
 import { type Hold, touchOnly } from "../state/hold";
 import type { LiveQuery } from "../state/live_query";
+import { NO_PAST } from "../state/moment";
 import { notify } from "./notices";
 
 /** Renders again only if `of` is another object. For immutable values. */
@@ -77,13 +78,51 @@ export function Empty({ children }: { children: ComponentChildren }): JSX.Elemen
   return <p class="empty">{children}</p>;
 }
 
+/** What a page shows instead of something that is known for now only. */
+export function NoPast({ children = "This is known for now only: it has no past." }: { children?: ComponentChildren }): JSX.Element {
+  return (
+    <p class="empty" data-no-past>
+      {children} <a href={hrefAt("")}>Show it now</a>
+    </p>
+  );
+}
+
+/** Links to the fleet as it was before and after an event. */
+export function BeforeAndAfter({ position }: { position: number }): JSX.Element {
+  return (
+    <span class="moments">
+      Fleet {position > 1 && <a href={href("fleet", undefined, {}, String(position - 1))}>before</a>}{" "}
+      <a href={href("fleet", undefined, {}, String(position))}>after</a>
+    </span>
+  );
+}
+
 export function ErrorMessage({ error }: { error: AthenaError }): JSX.Element {
+  if (error.code === NO_PAST) return <NoPast />;
   const message = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : visible(error.message);
   return (
     <p class="trouble" role="alert">
       <strong>{error.code}</strong> {message} {remedies(error)}
+      {at.value !== undefined && " "}
+      {at.value !== undefined && <WayBack error={error} />}
       {error.traceId && <span class="quiet mono"> trace {error.traceId}</span>}
     </p>
+  );
+}
+
+/** What to do about an error in the past. */
+function WayBack({ error: { code, details } }: { error: AthenaError }): JSX.Element {
+  const earlier = code === "PAST_TOO_LARGE" ? (details as { readonly position?: number } | undefined)?.position : undefined;
+  return (
+    <>
+      {code === "NOT_FOUND" && "It may not have existed yet. "}
+      {earlier !== undefined && (
+        <>
+          <a href={hrefAt(String(earlier))}>Show position {count(earlier)}</a>{" "}
+        </>
+      )}
+      <a href={hrefAt("")}>Back to now</a>
+    </>
   );
 }
 
@@ -222,13 +261,14 @@ export function Filter(props: {
 }
 
 /** Return a time as an input of local times has it. */
-function localTime(iso: string): string {
+export function localTime(iso: string): string {
   const at = new Date(iso);
   return Number.isNaN(at.getTime()) ? "" : new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
 /** The button of a list that may be held: pauses it, or shows the new rows. It keeps its place while their number grows. */
-export function HoldButton({ hold, fresh, most }: { hold: Hold; fresh: number; most: number }): JSX.Element {
+export function HoldButton({ hold, fresh, most }: { hold: Hold; fresh: number; most: number }): JSX.Element | null {
+  if (at.value !== undefined) return null; // nothing moves
   const paused = hold.paused.value;
   const many = `${count(fresh)}${fresh < most ? "" : "+"} new`;
   const gathered = paused ? `Resume (${many})` : `${many} ↑`;

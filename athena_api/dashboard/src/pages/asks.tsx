@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { Ask } from "@projectathena/client";
-import { getAsk, listAsks } from "@projectathena/client/operations";
+import { answerAsk, getAsk, listAsks } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { latest } from "../components/answering";
 import { Answers, AskArticle, AskBody, AskCards, AskContext, AskKeys, kindText, useCall } from "../components/ask";
@@ -10,10 +10,11 @@ import { Call } from "../components/call";
 import { Copy, Empty, Facts, Filter, Json, Loaded, MorePages, Panel, Status, Table, Time } from "../components/ui";
 import { clock, plain, visible } from "../format";
 import { href, route } from "../route";
-import { request } from "../server";
 import { changesAsks, decidersOf, decisionOf, foldAsks, isYesOrNo } from "../state/asks";
 import { difference, pretty } from "../state/call_text";
+import { isAllowed } from "../state/caller";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 import { openAsks } from "../state/open_asks";
 
 const STATUSES = ["open", "approved", "rejected", "answered", "expired", "cancelled"];
@@ -104,7 +105,7 @@ function AskState({ ask }: { ask: Ask }): JSX.Element {
         <Panel title={isYesOrNo(ask) ? "To approve" : "Question"} wide aside={open && isYesOrNo(ask) && <AskKeys one />}>
           <AskBody ask={ask} call={call} />
           {!isYesOrNo(ask) && <p class="prose">{visible(ask.question)}</p>}
-          {open && isYesOrNo(ask) && (
+          {open && isYesOrNo(ask) && isAllowed(answerAsk) && (
             <label class="field">
               <span>Note (recorded with the answer)</span>
               <input value={note.value} onInput={(event) => (note.value = event.currentTarget.value)} />

@@ -5,14 +5,15 @@ import { AthenaError, type EventsPage } from "@projectathena/client";
 import { listEvents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { Copy, Empty, ErrorMessage, Filter, HoldButton, Json, Memo, RunLink, Time } from "../components/ui";
+import { BeforeAndAfter, Copy, Empty, ErrorMessage, Filter, HoldButton, Json, Memo, RunLink, Time } from "../components/ui";
 import { count } from "../format";
 import { href, route } from "../route";
-import { request, type Snapshot } from "../server";
+import type { Snapshot } from "../server";
 import { capabilities, eventStream, position, resets } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent } from "../state/events";
 import { Hold, useHeld } from "../state/hold";
+import { moment, request } from "../state/moment";
 
 const SHOWN_MAX = 200;
 const SHOWN_ON_REQUEST_MAX = 2_000;
@@ -54,7 +55,7 @@ class EventReader {
       this.stopped = true;
       unsubscribe();
     };
-    this.from.value = position.value;
+    this.from.value = moment.peek()?.position ?? position.value;
     void this.back();
   }
 
@@ -132,7 +133,7 @@ export function Events(): JSX.Element {
   const { shown, error, busy, from } = reader;
   const hold = useMemo(() => new Hold(), [reader]);
   const { rows, fresh } = useHeld(reader, hold, shown.value, positionAsId);
-  const at = Number(given.at ?? 0);
+  const opened = Number(given.event ?? 0);
   return (
     <>
       <h1>
@@ -155,7 +156,7 @@ export function Events(): JSX.Element {
       <ol class="events" {...hold.handlers}>
         {rows.map((event) => (
           <Memo key={event.position} of={event}>
-            {() => <EventRow event={event} open={event.position === at} />}
+            {() => <EventRow event={event} open={event.position === opened} />}
           </Memo>
         ))}
       </ol>
@@ -211,7 +212,8 @@ function EventRow({ event, open }: { event: SeenEvent; open: boolean }): JSX.Ele
         <div class="inner">
           <p>
             <Copy text={event.id} label="Copy as cursor" /> <Copy text={JSON.stringify(event)} label="Copy as JSON" />{" "}
-            {event.runId && <RunLink id={event.runId} />} <a href={href("events", undefined, { traceId: event.traceId })}>View this trace</a>
+            {event.runId && <RunLink id={event.runId} />} <a href={href("events", undefined, { traceId: event.traceId })}>View this trace</a>{" "}
+            <BeforeAndAfter position={event.position} />
           </p>
           <Json value={publishedRecord(event)} />
         </div>

@@ -6,17 +6,18 @@ import type { ComponentChildren, JSX } from "preact";
 import { AskCards, AskKeys } from "../components/ask";
 import { Sparkline, Traffic } from "../components/chart";
 import { Guide } from "../components/guide";
+import { TimeControl } from "../components/time_control";
 import { Bar, Command, Empty, Loaded, Panel, RunLink, Time } from "../components/ui";
 import { clock, count, distance, dollars, duration, plain, words } from "../format";
-import { href } from "../route";
-import { request } from "../server";
+import { at, href } from "../route";
 import { now } from "../state/clock";
 import { health } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
 import { foldFleet } from "../state/fleet";
 import { type Fold, reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
+import { request } from "../state/moment";
 import { openAskCount, openAsks } from "../state/open_asks";
-import { chartSeries, redraws, ticker } from "../state/traffic";
+import { redraws, shownTraffic, usePastTraffic } from "../state/traffic";
 import { foldRuns, StartRun } from "./runs";
 
 const FLEET_MS = 30_000; // the 24-hour window moves, and events have no run times
@@ -24,17 +25,19 @@ const FLEET_MS = 30_000; // the 24-hour window moves, and events have no run tim
 export function Fleet(): JSX.Element {
   const fleet = useLiveQuery("fleet", () => request(getFleetSummary), foldFleet);
   useReloadEvery(fleet, FLEET_MS);
+  usePastTraffic();
   const policy = useLiveQuery(
     "policy",
     () => request(getPolicy),
     reloadWhen((event) => event.type === "policy.updated"),
   );
-  const unused = fleet.data.value !== undefined && isUnused(fleet.data.value);
+  const unused = at.value === undefined && fleet.data.value !== undefined && isUnused(fleet.data.value);
   return (
     <>
       <h1>
         Fleet <StartRun />
       </h1>
+      <TimeControl />
       <Guide />
       {unused ? (
         <FirstSteps />
@@ -120,7 +123,7 @@ function Tile(props: {
 
 function Tiles({ fleet, limit }: { fleet: FleetSummary; limit: number | undefined }): JSX.Element {
   void redraws.value;
-  const [, started, completed, failed, rejected] = chartSeries();
+  const [, started, completed, failed, rejected] = shownTraffic().chart();
   const { recent, queue, costSummary } = fleet;
   const others = recent.outcomes.failed + recent.outcomes.timedOut + recent.outcomes.crashed;
   const times = recent.runTimes;
@@ -195,7 +198,7 @@ function SpendTile({ summary }: { summary: FleetSummary["costSummary"] }): JSX.E
 }
 
 function Ticker(): JSX.Element {
-  const events = ticker.value;
+  const events = shownTraffic().ticker.value;
   if (!events.length) return <Empty>No activity yet. Start a run to see it here.</Empty>;
   return (
     <ol class="ticker moods">
@@ -319,7 +322,7 @@ function Inbox(): JSX.Element | null {
           <a href={href("asks")}>{hidden ? `View all ${openAskCount()}` : "View all"}</a>
         </header>
       )}
-      <AskCards asks={asks} most={INBOX_MAX} />
+      <AskCards key={at.value} asks={asks} most={INBOX_MAX} />
     </section>
   );
 }
@@ -328,12 +331,20 @@ const NEWEST_MAX = 3;
 
 function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
   const { queue, openAsks: waiting, paused } = fleet;
-  const problems = health.value?.problems ?? [];
-  const stopped = Object.entries(health.value?.projections ?? {}).filter(([, view]) => view.error);
-  const parts = [waiting, paused, queue.deadLetters, problems.length, stopped.length];
+  const checked = at.value === undefined ? health.value : undefined; // health has no past
+  const problems = checked?.problems ?? [];
+  const stopped = Object.entries(checked?.projections ?? {}).filter(([, view]) => view.error);
+  const wasHalted = at.value !== undefined && fleet.halted; // now a banner says it
+  const parts = [wasHalted, waiting, paused, queue.deadLetters, problems.length, stopped.length];
   if (!parts.some(Boolean)) return <Empty>Nothing needs attention.</Empty>;
   return (
     <ul class="list">
+      {wasHalted && (
+        <li>
+          <span class="when" />
+          <span class="bad">Halted: nothing started or continued</span>
+        </li>
+      )}
       {waiting > 0 && (
         <li>
           <span class="when" />

@@ -5,14 +5,14 @@ import { acceptMcpTools, checkMcpServer, getMcpServer, listMcpServers } from "@p
 import type { JSX } from "preact";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Call } from "../components/call";
-import { Empty, Facts, Loaded, Panel, Status, Table, Time } from "../components/ui";
+import { Empty, Facts, Loaded, NoPast, Panel, Status, Table, Time } from "../components/ui";
 import { count, plain, visibleLine } from "../format";
-import { href, route } from "../route";
-import { request } from "../server";
+import { at, href, route } from "../route";
 import type { CallPart } from "../state/call_text";
 import { type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { type ToolDefinition, toolChanges, toolParts } from "../state/mcp_tools";
+import { request } from "../state/moment";
 import type { AttachedServer } from "../state/run_timeline";
 
 const FIRST_CHARS = 200;
@@ -22,6 +22,7 @@ const isAbout = (event: SeenEvent, server?: string): boolean =>
 
 export function McpServers(): JSX.Element {
   const { id } = route.value;
+  if (at.value !== undefined) return <PastServers name={id} />;
   if (id !== undefined) return <McpServerPage key={id} name={id} />;
   const live = useLiveQuery(
     "mcp servers",
@@ -58,6 +59,15 @@ export function McpServers(): JSX.Element {
           )
         }
       </Loaded>
+    </>
+  );
+}
+
+function PastServers({ name = "MCP servers" }: { name: string | undefined }): JSX.Element {
+  return (
+    <>
+      <h1>{name}</h1>
+      <NoPast>MCP servers and their tools are known for now only: they have no past. The events have what was accepted when.</NoPast>
     </>
   );
 }

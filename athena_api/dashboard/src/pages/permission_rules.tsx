@@ -8,9 +8,9 @@ import { Call } from "../components/call";
 import { Empty, Loaded, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { count, short } from "../format";
 import { href } from "../route";
-import { request } from "../server";
 import { callText } from "../state/call_text";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 
 const RULES_MAX = 50;
 

@@ -5,13 +5,13 @@ import { AthenaError, type PolicyDocument, type Rejection, type Simulation } fro
 import { getFleetSummary, getPolicy, listPolicyConcurrencyRejections, simulatePolicy } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { ChangeLimits } from "../components/policy";
-import { Commands, Empty, ErrorMessage, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Table, Time } from "../components/ui";
+import { BeforeAndAfter, Commands, Empty, ErrorMessage, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Table, Time } from "../components/ui";
 import { count, dollars, profileText, short, words } from "../format";
-import { href, route } from "../route";
-import { request } from "../server";
+import { at, href, route } from "../route";
 import { isAllowed } from "../state/caller";
 import { positionOf } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 
 const REASONS = ["max-concurrent-runs-exceeded", "key-limit-exceeded", "daily-cost-budget-exceeded", "unpriced-model"];
 
@@ -133,13 +133,16 @@ function Details({ rejection }: { rejection: Rejection }): JSX.Element {
             ["Agent (profile)", rejection.harnessProfileId && profileText(rejection.harnessProfileId, rejection.provider ?? "", rejection.plan?.model ?? "")],
             ["Directive", rejection.directiveId],
             ["Input", input(rejection)],
+            ["Moment", <BeforeAndAfter position={positionOf(rejection.id.replace(/^rej_/, ""))} />],
             ["Trace", <a href={href("events", undefined, { traceId: rejection.traceId })}>{rejection.traceId.slice(0, 8)}…</a>],
           ]}
         />
       </Panel>
-      <Panel title="Re-check" wide>
-        <PolicyRecheck rejection={rejection} />
-      </Panel>
+      {at.value === undefined && (
+        <Panel title="Re-check" wide>
+          <PolicyRecheck rejection={rejection} />
+        </Panel>
+      )}
     </div>
   );
 }

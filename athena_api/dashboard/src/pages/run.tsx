@@ -12,14 +12,15 @@ import { type LiveTranscript, Transcript, useTranscript } from "../components/tr
 import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { Waterfall } from "../components/waterfall";
 import { between, clock, count, dollars, duration, plain, profileText, short, words } from "../format";
-import { href } from "../route";
-import { request, type Snapshot } from "../server";
+import { at, href } from "../route";
+import type { Snapshot } from "../server";
 import { foldAsks } from "../state/asks";
 import { caller, isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { eventSummary, SESSIONS } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 import { entryOf, outcomeOf, titleOf } from "../state/run_outcome";
 import { ENDINGS, OPEN } from "../state/run_status";
 import { type RunTimeline, runTimeline, type Span } from "../state/run_timeline";
@@ -42,9 +43,9 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
       return newEvents.length ? [...had, ...newEvents] : had;
     },
   );
-  const at = useSignal<number | undefined>(undefined); // the number of events to show; undefined for all
+  const step = useSignal<number | undefined>(undefined); // the number of events to show; undefined for all
   const all = events.data.value ?? [];
-  const until = at.value === undefined || at.value >= all.length ? undefined : at.value;
+  const until = step.value === undefined || step.value >= all.length ? undefined : step.value;
   const folded = useMemo(() => (until === undefined ? all : all.slice(0, until)), [all, until]);
   const timeline = useMemo(() => runTimeline(folded), [folded]);
   const explanation = useLiveQuery(`explanation ${id}`, () => request(explainRun, { path: { runId: id } }), reloadWhen(isOfRun));
@@ -72,14 +73,14 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
       {OPEN.has(record.status) && <RunAsks id={id} />}
       {record.status !== "paused" && record.waiting?.reason !== "ask" && <WaitingFor explanation={explanation.data.value} />}
       <div class="columns">
-        {record.status === "running" && !past && (record.agent || transcript.activity.value) && (
+        {record.status === "running" && !past && at.value === undefined && (record.agent || transcript.activity.value) && (
           <Activity of={transcript.activity.value} agent={record.agent ?? "MCP server"} />
         )}
         <Panel title="Input">{input ? <pre class="prose">{input}</pre> : <Empty>{record.redacted ? "Redacted" : "Recorded when the run starts"}</Empty>}</Panel>
         <Answer record={record} transcript={transcript} />
         <Children id={id} />
       </div>
-      <Slider events={all} at={at} status={timeline.status} />
+      <Slider events={all} step={step} status={timeline.status} />
       <div class="columns">
         <Panel title="Waterfall" wide>
           <Waterfall timeline={timeline} events={folded} past={until !== undefined} opens={opens} />
@@ -287,8 +288,8 @@ function resumeAction(runId: string): ActionSpec<Run> {
   };
 }
 
-function Slider({ events, at, status }: { events: readonly SeenEvent[]; at: Signal<number | undefined>; status: string }): JSX.Element {
-  const value = at.value ?? events.length;
+function Slider({ events, step, status }: { events: readonly SeenEvent[]; step: Signal<number | undefined>; status: string }): JSX.Element {
+  const value = step.value ?? events.length;
   const event = events[Math.min(value, events.length) - 1];
   return (
     <div class="slider">
@@ -302,7 +303,7 @@ function Slider({ events, at, status }: { events: readonly SeenEvent[]; at: Sign
           aria-valuetext={event ? `${event.type}, ${clock(event.createdAt)}` : ""}
           onInput={(input) => {
             const chosen = Number(input.currentTarget.value);
-            at.value = chosen >= events.length ? undefined : chosen;
+            step.value = chosen >= events.length ? undefined : chosen;
           }}
         />
       </label>
@@ -312,11 +313,17 @@ function Slider({ events, at, status }: { events: readonly SeenEvent[]; at: Sign
             <Status is={status} /> {Math.min(value, events.length)} of {events.length} · <b>{event.type}</b> · {clock(event.createdAt)}
           </>
         )}
-        {at.value !== undefined && (
+        {event && (
+          <>
+            {" "}
+            <a href={href("fleet", undefined, {}, String(event.position))}>The fleet at this moment</a>
+          </>
+        )}
+        {step.value !== undefined && (
           <>
             {" "}
             <strong class="past">Past state</strong>{" "}
-            <button type="button" class="small" onClick={() => (at.value = undefined)}>
+            <button type="button" class="small" onClick={() => (step.value = undefined)}>
               Back to now
             </button>
           </>
@@ -565,7 +572,7 @@ function EventList({ events }: { events: readonly SeenEvent[] }): JSX.Element {
           <li key={event.position}>
             <time dateTime={event.createdAt}>{clock(event.createdAt)}</time>
             <span>
-              <a href={href("events", undefined, { runId: event.runId ?? "", at: String(event.position) })}>{event.type}</a>{" "}
+              <a href={href("events", undefined, { runId: event.runId ?? "", event: String(event.position) })}>{event.type}</a>{" "}
               <span class="quiet">{eventSummary(event) === event.type ? text(event, "toolName") : eventSummary(event)}</span>
             </span>
           </li>

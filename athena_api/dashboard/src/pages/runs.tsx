@@ -9,13 +9,13 @@ import { Action, type ActionSpec, type Option, withoutEmpty } from "../component
 import { Empty, ErrorMessage, Facts, Filter, HoldButton, Loaded, Memo, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { between, count, dollars, duration, isGenerated, plain, short, words } from "../format";
 import { FILTERS, href, route } from "../route";
-import { request } from "../server";
 import { isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { capabilities } from "../state/event_stream";
 import { type SeenEvent, text } from "../state/events";
 import { Hold, useHeld } from "../state/hold";
 import { type Fold, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 import { ENDINGS, OPEN, STATUSES, statusAfter } from "../state/run_status";
 import { applyEvent, newRun } from "../state/runs";
 

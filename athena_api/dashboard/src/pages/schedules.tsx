@@ -18,10 +18,10 @@ import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Empty, Facts, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { duration } from "../format";
 import { href, route } from "../route";
-import { request } from "../server";
 import { now } from "../state/clock";
 import { type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 
 const SLOTS_MAX = 500; // one page
 

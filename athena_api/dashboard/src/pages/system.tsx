@@ -5,29 +5,60 @@ import { AthenaError, type Capabilities, type Health, type ViewDigests } from "@
 import { getAdminHealth, getPolicy, getViewDigests, listAgents, listPermissionRules, listWorkers } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { ChangeLimits } from "../components/policy";
-import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, Status, Table, Time } from "../components/ui";
+import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, NoPast, Panel, Status, Table, Time } from "../components/ui";
 import { clock, count } from "../format";
-import { SHORTCUTS, TITLES } from "../route";
-import { head, request } from "../server";
+import { at, SHORTCUTS, TITLES } from "../route";
+import { head } from "../server";
 import { caller, isAllowed, loginOf } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
+import { request } from "../state/moment";
 import { OutsideAgents } from "./agents";
 import { PermissionRules } from "./permission_rules";
 
 const WORKERS_MS = 5_000; // heartbeats are not events
 
 export function System(): JSX.Element {
+  return at.value === undefined ? <PresentSystem /> : <PastSystem />;
+}
+
+/** What is recorded of the system: the policy and the permission rules. */
+function PastSystem(): JSX.Element {
+  return (
+    <>
+      <h1>System</h1>
+      <NoPast>The server, your access, diagnostics, workers and outside agents are known for now only: they have no past.</NoPast>
+      <div class="columns">
+        <CurrentPolicy />
+        {isAllowed(listPermissionRules) && (
+          <Panel title="Permission rules" wide>
+            <PermissionRules />
+          </Panel>
+        )}
+      </div>
+    </>
+  );
+}
+
+function CurrentPolicy(): JSX.Element {
+  const policy = useLiveQuery(
+    "policy",
+    () => request(getPolicy),
+    reloadWhen((event) => event.type === "policy.updated"),
+  );
+  return (
+    <Panel title={at.value === undefined ? "Current policy" : "Policy"} aside={<ChangeLimits />}>
+      <Loaded live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">No policy is set, so there are no limits.</p>)}</Loaded>
+    </Panel>
+  );
+}
+
+function PresentSystem(): JSX.Element {
   const server = capabilities.value;
   const first = useLiveQuery(
     "health",
     () => request(getAdminHealth),
     reloadWhen(() => false),
-  );
-  const policy = useLiveQuery(
-    "policy",
-    () => request(getPolicy),
-    reloadWhen((event) => event.type === "policy.updated"),
   );
   const seen = health.value ?? first.data.value;
   return (
@@ -50,9 +81,7 @@ export function System(): JSX.Element {
             />
           </Panel>
         </div>
-        <Panel title="Current policy" aside={<ChangeLimits />}>
-          <Loaded live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">No policy is set, so there are no limits.</p>)}</Loaded>
-        </Panel>
+        <CurrentPolicy />
         {seen && <Diagnostics health={seen} />}
         {isAllowed(listPermissionRules) && (
           <Panel title="Permission rules" wide>

@@ -7,9 +7,9 @@ import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { duration, short } from "../format";
 import { href, route } from "../route";
-import { request } from "../server";
 import { type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 
 const WORKFLOWS_MAX = 100; // one request per workflow
 

@@ -9,10 +9,10 @@ import { type ActionSpec, openDialog } from "../components/actions";
 import { Counts, Line } from "../components/diff";
 import { Copy, Empty, ErrorMessage, Loaded, Panel, Time } from "../components/ui";
 import { count, visibleLine } from "../format";
-import { request } from "../server";
 import { isAllowed } from "../state/caller";
 import { type FileDiff, openedAtFirst, openedWith, readDiff } from "../state/diff";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 import { WorkspaceLine } from "./workspaces";
 
 const FILES_SHOWN = 50;

@@ -7,10 +7,10 @@ import { Action, type ActionSpec } from "../components/actions";
 import { Empty, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Status, Table, Time } from "../components/ui";
 import { count, short, size, words } from "../format";
 import { href, route } from "../route";
-import { request } from "../server";
 import { isAllowed } from "../state/caller";
 import type { SeenEvent } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { request } from "../state/moment";
 
 const isOfWorkspaces = ({ type }: SeenEvent): boolean => type.startsWith("workspace.");
 

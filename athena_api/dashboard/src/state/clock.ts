@@ -1,17 +1,21 @@
 // The clock of the page: the time of the server, so that a wrong clock of this machine moves nothing into the future.
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
+import { moment } from "./moment";
 
 let aheadMs = 0; // how far this machine is ahead of the server
 
 const read = (): number => Date.now() - aheadMs;
 
 /** The time of the server in milliseconds, once a second. */
-export const now = signal(read());
+export const present = signal(read());
+
+/** The time of the page: the present, or the moment in the past that it shows. */
+export const now = computed(() => (moment.value ? Date.parse(moment.value.time) : present.value));
 
 export function startClock(): void {
   setInterval(() => {
-    now.value = read();
+    present.value = read();
   }, 1_000);
 }
 
@@ -19,7 +23,7 @@ export function startClock(): void {
 export function setClock(serverTime: string, sentAt: number): void {
   const receivedAt = Date.now();
   aheadMs = offset(serverTime, sentAt, receivedAt);
-  now.value = read();
+  present.value = read();
 }
 
 /** Return how far this machine is ahead, or 0 where the duration of the request explains the difference. */

@@ -1,15 +1,16 @@
 // The event stream of the page: delivers every event after a position in order, exactly once, and tracks its own state.
 
-import { signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import { AthenaError, type Capabilities, type EventRecord, type Health } from "@projectathena/client";
 import { getAdminHealth, getCapabilities, streamEvents } from "@projectathena/client/operations";
-import { follow, head, loggedOut, request } from "../server";
+import { at } from "../route";
+import { follow, head, loggedOut, requestNow } from "../server";
 import { setClock } from "./clock";
 import { positionOf, type SeenEvent } from "./events";
 import { ENDINGS, type OpenStatus, statusAfter } from "./run_status";
 
-/** `live`: at the head; `behind`: events are pending; `cut`: disconnected; `resting`: closed while the page is hidden. */
-export type StreamState = "opening" | "live" | "behind" | "cut" | "resting";
+/** `live`: at the head; `behind`: events are pending; `cut`: disconnected; `resting`: closed while the page is hidden; `past`: closed while it shows the past. */
+export type StreamState = "opening" | "live" | "behind" | "cut" | "resting" | "past";
 
 export const state = signal<StreamState>("opening");
 export const position = signal(0);
@@ -59,13 +60,30 @@ class EventStream {
     this.seesAll = seesAll;
     position.value = after;
     capabilities.value = found;
-    this.open();
+    effect(() => {
+      const isPast = at.value !== undefined;
+      untracked(() => this.follows(!isPast));
+    });
     void this.watchHealth();
     document.addEventListener("visibilitychange", () => this.restOutOfSight());
   }
 
+  /** Continue at the position of the page, or stop there: a page that shows the past stands still. */
+  private follows(live: boolean): void {
+    if (live) {
+      if (state.value === "past") state.value = "opening";
+      this.open();
+    } else {
+      this.close();
+      this.queue = [];
+      this.behindSince = 0;
+      state.value = "past";
+    }
+  }
+
   private open(): void {
     this.close();
+    if (at.peek() !== undefined) return;
     this.connection = new AbortController();
     void this.follow(this.connection.signal);
   }
@@ -121,8 +139,8 @@ class EventStream {
     this.close();
     const { connection } = this;
     try {
-      const answer = await request(getAdminHealth);
-      if (connection !== this.connection) return;
+      const answer = await requestNow(getAdminHealth);
+      if (connection !== this.connection || at.peek() !== undefined) return;
       head.value = position.value = answer.data.head;
       this.open();
       resets.value++;
@@ -193,14 +211,14 @@ class EventStream {
   /** Poll the health of the server, to detect an open connection that delivers nothing. */
   private async watchHealth(): Promise<void> {
     for (; ; await new Promise((done) => setTimeout(done, HEALTH_MS))) {
-      if (state.value === "resting") continue;
+      if (state.value === "resting" || state.value === "past") continue;
       const before = position.value;
       try {
         const sentAt = Date.now();
-        health.value = (await request(getAdminHealth, { timeoutMs: TIMEOUT_MS })).data;
+        health.value = (await requestNow(getAdminHealth, { timeoutMs: TIMEOUT_MS })).data;
         setClock(health.value.now, sentAt);
       } catch {
-        state.value = "cut"; // even if the stream is still open
+        if (at.peek() === undefined) state.value = "cut"; // even if the stream is still open
         continue;
       }
       this.updateState();
@@ -215,6 +233,7 @@ class EventStream {
   /** Close the stream of a hidden page: a browser opens at most six connections to a server. */
   private restOutOfSight(): void {
     clearTimeout(this.restTimer);
+    if (at.peek() !== undefined) return;
     if (document.visibilityState === "hidden") {
       this.restTimer = setTimeout(() => {
         this.close();
@@ -230,7 +249,7 @@ class EventStream {
 
 /** Reload the page if the server returns with another release. */
 async function reloadIfReleaseChanged(): Promise<void> {
-  const { data } = await request(getCapabilities);
+  const { data } = await requestNow(getCapabilities);
   if (data.version !== capabilities.value?.version) location.reload();
 }
 

@@ -4,7 +4,7 @@ import { effect, signal } from "@preact/signals";
 import { AthenaError } from "@projectathena/client";
 import { getPolicy, getRun } from "@projectathena/client/operations";
 import { route } from "../route";
-import { request } from "../server";
+import { requestNow } from "../server";
 import { capabilities, eventStream } from "./event_stream";
 import { number, type SeenEvent, text } from "./events";
 
@@ -48,7 +48,7 @@ function apply(event: SeenEvent): void {
 /** A running run that this page shows. */
 async function look(runId: string): Promise<void> {
   try {
-    const { data } = await request(getRun, { path: { runId } });
+    const { data } = await requestNow(getRun, { path: { runId } });
     if (data.status === "running") finish("open");
   } catch (error) {
     if (!(error instanceof AthenaError)) throw error;
@@ -62,7 +62,7 @@ async function watch(): Promise<void> {
     if (page === "runs" && id && !done.value.includes("open")) void look(id);
   });
   try {
-    limit = (await request(getPolicy)).data?.maxConcurrentRuns ?? Number.POSITIVE_INFINITY;
+    limit = (await requestNow(getPolicy)).data?.maxConcurrentRuns ?? Number.POSITIVE_INFINITY;
   } catch (error) {
     if (!(error instanceof AthenaError)) throw error;
   }

@@ -3,6 +3,7 @@
 import { batch, effect, type Signal, signal } from "@preact/signals";
 import { AthenaError } from "@projectathena/client";
 import { useEffect, useMemo } from "preact/hooks";
+import { at } from "../route";
 import type { Snapshot } from "../server";
 import { eventStream, resets } from "./event_stream";
 import type { SeenEvent } from "./events";
@@ -21,6 +22,7 @@ export class LiveQuery<T> {
   readonly data: Signal<T | undefined> = signal(undefined);
   readonly error: Signal<AthenaError | undefined> = signal(undefined);
   private position = -1;
+  private at = at.peek(); // the moment of the last answer
   private pending: SeenEvent[] = [];
   private loading = false;
   private reloadRequested = false;
@@ -38,6 +40,7 @@ export class LiveQuery<T> {
     this.unsubscribers.push(
       effect(() => {
         void resets.value;
+        void at.value;
         if (first) first = false;
         else this.reload();
       }),
@@ -53,13 +56,15 @@ export class LiveQuery<T> {
 
   /** Schedule a new snapshot. Repeated calls are merged. */
   reload = (): void => {
+    const moved = this.at !== at.peek();
     if (this.error.value?.code === "AUTHZ_DENIED") return; // each denial is recorded as an event; do not repeat it
+    if (this.at !== undefined && !moved && !this.error.value) return; // the past does not change
     if (this.loading) {
       this.reloadRequested = true;
       return;
     }
     clearTimeout(this.timer);
-    const pause = this.error.value ? RETRY_MS : AGAIN_MS;
+    const pause = moved ? 0 : this.error.value ? RETRY_MS : AGAIN_MS;
     this.timer = setTimeout(() => void this.load(), Math.max(0, this.readAt + pause - performance.now()));
   };
 
@@ -71,8 +76,14 @@ export class LiveQuery<T> {
   private apply(events: readonly SeenEvent[]): void {
     const state = this.data.value;
     const newEvents = events.filter((event) => event.position > this.position);
-    if (state === undefined || !newEvents.length) return;
+    if (state === undefined || !newEvents.length || at.peek() !== undefined) return;
     this.data.value = this.fold(state, newEvents, this.reload);
+  }
+
+  /** Return true, and read again, if the page has moved to another moment since a request. */
+  private isLate(asked: string | undefined): boolean {
+    this.reloadRequested ||= at.peek() !== asked;
+    return at.peek() !== asked;
   }
 
   private async load(): Promise<void> {
@@ -80,10 +91,12 @@ export class LiveQuery<T> {
     this.loading = true;
     this.reloadRequested = false;
     this.pending = [];
+    const asked = at.peek();
     try {
       const answer = await this.read();
-      if (this.closed) return;
+      if (this.closed || this.isLate(asked)) return;
       batch(() => {
+        this.at = asked;
         this.position = answer.position;
         this.data.value = answer.data;
         this.error.value = undefined;
@@ -91,7 +104,12 @@ export class LiveQuery<T> {
       });
     } catch (error) {
       if (!(error instanceof AthenaError)) throw error;
-      this.error.value = error;
+      if (this.isLate(asked)) return;
+      batch(() => {
+        if (this.at !== asked) this.data.value = undefined; // of another moment
+        this.at = asked;
+        this.error.value = error;
+      });
       if (error.code === "UNREACHABLE" || error.code === "NOT_CAUGHT_UP") this.reloadRequested = true;
     } finally {
       this.loading = false;

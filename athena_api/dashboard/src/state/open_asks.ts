@@ -2,10 +2,10 @@
 
 import type { AskPage } from "@projectathena/client";
 import { listAsks } from "@projectathena/client/operations";
-import { request } from "../server";
 import { foldAsks } from "./asks";
 import { caller, isAllowed } from "./caller";
 import { LiveQuery } from "./live_query";
+import { request } from "./moment";
 
 const ASKS_MAX = 20;
 

@@ -1,10 +1,14 @@
-// Counts of the last ten minutes in steps of five seconds, and the newest events.
+// Counts of ten minutes in steps of five seconds, and the newest events: of now, or of a moment in the past.
 
-import { signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
+import { AthenaError } from "@projectathena/client";
 import { listEvents } from "@projectathena/client/operations";
-import { request } from "../server";
+import { useEffect } from "preact/hooks";
+import { at } from "../route";
+import { requestNow } from "../server";
 import { eventStream, resets, position as streamPosition } from "./event_stream";
 import { eventsOf, type SeenEvent } from "./events";
+import { moment, request } from "./moment";
 import { ENDINGS } from "./run_status";
 
 const STEP_MS = 5_000;
@@ -24,8 +28,6 @@ export const SERIES = ["started", "completed", "failed", "rejected"] as const;
 
 /** Increases when the chart must be drawn again. */
 export const redraws = signal(0);
-/** The newest events for the activity list. */
-export const ticker = signal<readonly SeenEvent[]>([]);
 
 const stepOf = (ms: number): number => Math.floor(ms / STEP_MS);
 
@@ -36,17 +38,22 @@ function seriesOf(event: SeenEvent): number {
   return event.type === "policy.rejected" ? 3 : -1;
 }
 
-/** Counts of events per series and step. */
+/** Counts of events per series and step, up to a moment. */
 class Counts {
   private readonly series = SERIES.map(() => new Array<number>(STEPS).fill(0));
-  private last = stepOf(Date.now());
+  private last: number;
 
   /** The time since which the counts are complete, in milliseconds. */
-  since = Date.now();
+  since: number;
+
+  constructor(private readonly end: () => number) {
+    this.last = stepOf(end());
+    this.since = end();
+  }
 
   clear(): void {
     for (const counts of this.series) counts.fill(0);
-    this.since = Date.now();
+    this.since = this.end();
   }
 
   add(events: readonly SeenEvent[]): void {
@@ -67,7 +74,7 @@ class Counts {
   }
 
   private advance(): void {
-    const step = stepOf(Date.now());
+    const step = stepOf(this.end());
     for (const counts of this.series) {
       for (let index = 0; index < Math.min(step - this.last, STEPS); index++) {
         counts.shift();
@@ -78,52 +85,108 @@ class Counts {
   }
 }
 
-const counts = new Counts();
+/** The ten minutes before a moment: counts for the chart, and the newest events for the activity list. */
+class Traffic {
+  readonly ticker = signal<readonly SeenEvent[]>([]);
+  private readonly counts: Counts;
 
-export const chartSeries = (): [number[], ...number[][]] => counts.chart();
+  constructor(
+    private readonly end: () => number,
+    private readonly send: typeof request,
+    private readonly isWanted: () => boolean = () => true,
+  ) {
+    this.counts = new Counts(end);
+  }
 
-function addToTicker(events: readonly SeenEvent[]): void {
-  const shown = events.filter((event) => TICKER_TYPES.has(event.type));
-  if (shown.length) ticker.value = [...ticker.value, ...shown.slice(-TICKER_EVENTS)].sort((a, b) => b.position - a.position).slice(0, TICKER_EVENTS);
+  chart(): [number[], ...number[][]] {
+    return this.counts.chart();
+  }
+
+  add(events: readonly SeenEvent[]): void {
+    this.counts.add(events);
+    this.addToTicker(events);
+    redraws.value++;
+  }
+
+  /** Read the events up to a position. */
+  async read(position: number): Promise<void> {
+    const cursor = Math.max(0, position - SEED_EVENTS);
+    const newest = (await this.send(listEvents, { query: { cursor, limit: SEED_EVENTS } })).data;
+    this.addToTicker(eventsOf(newest).filter((event) => event.position <= position));
+    await this.count(position, this.end() - STEPS * STEP_MS);
+  }
+
+  /** Count again after a reset of the stream, which skips events. */
+  async recount(position: number): Promise<void> {
+    this.counts.clear();
+    await this.count(position, this.counts.since - STEPS * STEP_MS);
+  }
+
+  private addToTicker(events: readonly SeenEvent[]): void {
+    const shown = events.filter((event) => TICKER_TYPES.has(event.type));
+    if (!shown.length) return;
+    this.ticker.value = [...this.ticker.value, ...shown.slice(-TICKER_EVENTS)].sort((a, b) => b.position - a.position).slice(0, TICKER_EVENTS);
+  }
+
+  /** Count events from a time to a position; with too many events, start later. */
+  private async count(position: number, from: number): Promise<void> {
+    const query = { types: COUNTED.join(","), createdAfter: new Date(from).toISOString(), limit: SEED_EVENTS };
+    let page = (await this.send(listEvents, { query })).data;
+    const first = eventsOf(page);
+    const [begin, end] = [first[0]?.position ?? position, first[first.length - 1]?.position ?? position];
+    const expected = page.nextCursor ? (first.length * (position - begin)) / Math.max(1, end - begin) : first.length;
+    if (expected > 1.5 * PAST_EVENTS_MAX) return this.count(position, this.end() - ((this.end() - from) * PAST_EVENTS_MAX) / expected);
+    for (;;) {
+      const events = eventsOf(page);
+      this.counts.add(events.filter((event) => event.position <= position));
+      if (!page.nextCursor || (events[events.length - 1]?.position ?? 0) > position || !this.isWanted()) break;
+      page = (await this.send(listEvents, { query: { ...query, cursor: page.nextCursor } })).data;
+    }
+    this.counts.since = from;
+    redraws.value++;
+  }
 }
 
-/** Follow the stream from a position, and load the events just before it. */
-export async function startTraffic(position: number): Promise<void> {
-  eventStream.subscribe((events) => {
-    counts.add(events);
-    addToTicker(events);
-    redraws.value++;
-  });
+const live = new Traffic(Date.now, requestNow);
+const past = signal(new Traffic(() => 0, request));
+
+/** Return the traffic up to the moment of the page. */
+export const shownTraffic = (): Traffic => (at.value === undefined ? live : past.value);
+
+/** Follow the stream from a position, and read the events just before it once the page shows now. */
+export function startTraffic(position: number): void {
+  eventStream.subscribe((events) => live.add(events));
   setInterval(() => redraws.value++, STEP_MS);
   resets.subscribe((times) => {
-    if (times) void recount().catch(() => undefined); // on failure, the chart starts now
+    if (times) void live.recount(streamPosition.value).catch(() => undefined); // on failure, the chart starts now
   });
-  const cursor = Math.max(0, position - SEED_EVENTS);
-  const newest = (await request(listEvents, { query: { cursor, limit: SEED_EVENTS } })).data;
-  addToTicker(eventsOf(newest).filter((event) => event.position <= position));
-  await countPast(position, Date.now() - STEPS * STEP_MS);
+  let isRead = false;
+  effect(() => {
+    if (at.value !== undefined || isRead) return;
+    isRead = true;
+    void untracked(() => live.read(position)).catch(ignore);
+  });
 }
 
-/** Count again after a reset of the stream, which skips events. */
-async function recount(): Promise<void> {
-  counts.clear();
-  await countPast(streamPosition.value, counts.since - STEPS * STEP_MS);
+/** Read the traffic of the moment that the page shows. */
+export function usePastTraffic(): void {
+  const shown = moment.value;
+  useEffect(() => {
+    if (!shown) return;
+    const end = Date.parse(shown.time);
+    const found = new Traffic(
+      () => end,
+      request,
+      () => moment.peek() === shown,
+    );
+    const show = (): void => {
+      if (moment.peek() === shown) past.value = found;
+    };
+    found.read(shown.position).then(show, ignore);
+  }, [shown]);
 }
 
-/** Count events from a time to a position; with too many events, start later. */
-async function countPast(position: number, from: number): Promise<void> {
-  const query = { types: COUNTED.join(","), createdAfter: new Date(from).toISOString(), limit: SEED_EVENTS };
-  let page = (await request(listEvents, { query })).data;
-  const first = eventsOf(page);
-  const [begin, end] = [first[0]?.position ?? position, first[first.length - 1]?.position ?? position];
-  const expected = page.nextCursor ? (first.length * (position - begin)) / Math.max(1, end - begin) : first.length;
-  if (expected > 1.5 * PAST_EVENTS_MAX) return countPast(position, Date.now() - ((Date.now() - from) * PAST_EVENTS_MAX) / expected);
-  for (;;) {
-    const events = eventsOf(page);
-    counts.add(events.filter((event) => event.position <= position));
-    if (!page.nextCursor || (events[events.length - 1]?.position ?? 0) > position) break;
-    page = (await request(listEvents, { query: { ...query, cursor: page.nextCursor } })).data;
-  }
-  counts.since = from;
-  redraws.value++;
+/** A scope may hide past events, and the page works without them. */
+function ignore(error: unknown): void {
+  if (!(error instanceof AthenaError)) throw error;
 }
