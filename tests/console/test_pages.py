@@ -765,6 +765,7 @@ PLACES = (
     "letters",
     "letters/{letter}",
     "events",
+    "audit",
     "system",
 )
 

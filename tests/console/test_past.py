@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from projections.engine.cursor import parse_cursor
 from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
 from tests.console.scene import Scene, set_up
 from tests.console.test_pages import LIVE, button, expect, panel, row_of, status
@@ -18,7 +19,8 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 
-ACTS = re.compile(r" …$|^Show command|^(Cancel|Requeue|Discard|Restore|Resume|Pause|Drain|Approve|Reject|Allow|Deny|Run)\b")
+WORDS = "Cancel|Requeue|Discard|Restore|Resume|Pause|Drain|Approve|Reject|Allow|Deny|Run"
+ACTS = re.compile(rf" …$|^Show command|^({WORDS})\b")
 
 
 class Asked(list[str]):
@@ -216,7 +218,8 @@ def test_the_slider_moves_through_the_times_of_the_log(page: Any, scene: Scene) 
     )
     expect(page).not_to_have_url(re.compile(re.escape(begin.replace(":", "%3A"))))
     expect(bar(page)).to_contain_text("after event")
-    assert len([one for one in asked if one.startswith("/events?limit=1&asOf=")]) == 1, "it waits until the slider rests"
+    sought = [one for one in asked if one.startswith("/events?limit=1&asOf=")]
+    assert len(sought) == 1, "it waits until the slider rests"
     page.keyboard.press("End")
     expect(page.locator(LIVE)).to_be_visible()
     expect(slider).to_be_focused()
@@ -248,6 +251,23 @@ def test_an_event_and_a_step_of_a_run_lead_to_the_fleet_around_them(page: Any, s
     page.locator(".slider").get_by_role("link", name="The fleet at this moment").click()
     expect(tile(page, "Running")).to_have_text("1")
     expect(panel(page, "Running (1)")).to_contain_text(run_id[-8:])
+
+
+def test_the_audit_trail_leads_to_the_fleet_before_a_change(page: Any, scene: Scene) -> None:
+    scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 55})
+    page.goto("/#/audit?kind=policy")
+    scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 66})
+    changed = scene.api.events(types="policy.updated")[-1]
+    row = page.locator("tr[data-entry]").first
+    expect(row).to_have_attribute("data-entry", str(parse_cursor(changed["id"]).position))
+    button(row, "View").click()
+    expect(page.locator("tr.inner pre")).to_contain_text(['"maxConcurrentRuns": 55', '"maxConcurrentRuns": 66'])
+    row.get_by_role("link", name="before").click()
+    expect(page.locator(".tile", has_text="Running")).to_contain_text("limit 55")
+    page.keyboard.press("g")
+    page.keyboard.press("u")
+    expect(page.locator("tr[data-entry]").first.get_by_role("cell").nth(1)).to_contain_text("policy.updated")
+    expect(page.locator(f'tr[data-entry="{parse_cursor(changed["id"]).position}"]')).to_have_count(0)
 
 
 def test_a_moment_that_cannot_be_shown_says_why_and_leads_back(page: Any, scene: Scene) -> None:
@@ -323,7 +343,7 @@ def test_the_past_is_accessible_and_fits_a_phone(browser: Any, tmp_path: Path) -
         scene.api.run("hello")
         places = [
             *("fleet", "asks", "runs", f"runs/{run}", f"rejections/{rejection['id']}", "schedules", "workflows"),
-            *("workspaces", "letters", "events", "mcp", "system"),
+            *("workspaces", "letters", "events", "audit", "mcp", "system"),
         ]
         addresses = [*(f"{place}?at={then}" for place in places), "fleet?at=99999999", "fleet?at=1969-01-01"]
         for scheme in ("light", "dark"):

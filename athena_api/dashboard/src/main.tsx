@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { AthenaError, type Caller } from "@projectathena/client";
-import { getCaller, getCapabilities } from "@projectathena/client/operations";
+import { getAuditTrail, getCaller, getCapabilities } from "@projectathena/client/operations";
 import { Fragment, type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { Dialog } from "./components/actions";
@@ -12,6 +12,7 @@ import { Notices } from "./components/notices";
 import { NoMoment, PastBar } from "./components/time_control";
 import { count, dateTime } from "./format";
 import { Asks } from "./pages/asks";
+import { AuditTrail } from "./pages/audit";
 import { DeadLetters } from "./pages/dead_letters";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
@@ -26,7 +27,7 @@ import { Workflows } from "./pages/workflows";
 import { Workspaces } from "./pages/workspaces";
 import { at, FILTERS, filter, href, route, SHORTCUTS, TITLES, unknownFilters } from "./route";
 import { head, loggedOut, requestNow } from "./server";
-import { caller, loginOf } from "./state/caller";
+import { caller, isAllowed, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
 import { shareLogins } from "./state/login";
@@ -46,6 +47,7 @@ const PAGES: Readonly<Record<string, () => JSX.Element>> = {
   letters: () => <DeadLetters />,
   mcp: () => <McpServers key={route.value.id} />,
   events: () => <Events />,
+  audit: () => <AuditTrail />,
   system: () => <System />,
 };
 
@@ -134,12 +136,14 @@ function App(): JSX.Element {
             Athena
           </a>
           <nav aria-label="Pages">
-            {Object.entries(TITLES).map(([name, title]) => (
-              <a key={name} href={href(name)} aria-current={name === page ? "page" : undefined}>
-                {title}
-                {name === "asks" && <AskBadge />}
-              </a>
-            ))}
+            {Object.entries(TITLES)
+              .filter(([name]) => name !== "audit" || isAllowed(getAuditTrail))
+              .map(([name, title]) => (
+                <a key={name} href={href(name)} aria-current={name === page ? "page" : undefined}>
+                  {title}
+                  {name === "asks" && <AskBadge />}
+                </a>
+              ))}
           </nav>
           <HaltButton />
           <StreamIndicator />

@@ -22,6 +22,7 @@ export const FILTERS: Readonly<Record<string, readonly string[]>> = {
   workspaces: ["status", "kind", "sessionId"],
   letters: ["status", "reason", "sessionId"],
   events: ["types", "sessionId", "runId", "traceId", "event"],
+  audit: ["kind", "actor", "createdAfter", "createdBefore"],
 };
 
 const AT = "at";
@@ -100,11 +101,11 @@ export function filter(changes: Readonly<Record<string, string | undefined>>): v
 /** The titles of the pages, in the order of the navigation. */
 export const TITLES: Readonly<Record<string, string>> = {
   ...{ fleet: "Fleet", asks: "Asks", runs: "Runs", rejections: "Rejected", schedules: "Schedules" },
-  ...{ workflows: "Workflows", workspaces: "Workspaces", letters: "Dead letters", mcp: "MCP", events: "Events", system: "System" },
+  ...{ workflows: "Workflows", workspaces: "Workspaces", letters: "Dead letters", mcp: "MCP", events: "Events", audit: "Audit", system: "System" },
 };
 
 /** The page that each key opens after `g`. */
 export const SHORTCUTS: Readonly<Record<string, string>> = {
   ...{ f: "fleet", a: "asks", r: "runs", j: "rejections", s: "schedules" },
-  ...{ w: "workflows", o: "workspaces", d: "letters", m: "mcp", e: "events", y: "system" },
+  ...{ w: "workflows", o: "workspaces", d: "letters", m: "mcp", e: "events", u: "audit", y: "system" },
 };

@@ -91,7 +91,7 @@ export function NoPast({ children = "This is known for now only: it has no past.
 export function BeforeAndAfter({ position }: { position: number }): JSX.Element {
   return (
     <span class="moments">
-      Fleet {position > 1 && <a href={href("fleet", undefined, {}, String(position - 1))}>before</a>}{" "}
+      {position > 1 && <a href={href("fleet", undefined, {}, String(position - 1))}>before</a>}{" "}
       <a href={href("fleet", undefined, {}, String(position))}>after</a>
     </span>
   );

@@ -212,7 +212,7 @@ function EventRow({ event, open }: { event: SeenEvent; open: boolean }): JSX.Ele
         <div class="inner">
           <p>
             <Copy text={event.id} label="Copy as cursor" /> <Copy text={JSON.stringify(event)} label="Copy as JSON" />{" "}
-            {event.runId && <RunLink id={event.runId} />} <a href={href("events", undefined, { traceId: event.traceId })}>View this trace</a>{" "}
+            {event.runId && <RunLink id={event.runId} />} <a href={href("events", undefined, { traceId: event.traceId })}>View this trace</a> Fleet{" "}
             <BeforeAndAfter position={event.position} />
           </p>
           <Json value={publishedRecord(event)} />

@@ -133,7 +133,7 @@ function Details({ rejection }: { rejection: Rejection }): JSX.Element {
             ["Agent (profile)", rejection.harnessProfileId && profileText(rejection.harnessProfileId, rejection.provider ?? "", rejection.plan?.model ?? "")],
             ["Directive", rejection.directiveId],
             ["Input", input(rejection)],
-            ["Moment", <BeforeAndAfter position={positionOf(rejection.id.replace(/^rej_/, ""))} />],
+            ["Fleet", <BeforeAndAfter position={positionOf(rejection.id.replace(/^rej_/, ""))} />],
             ["Trace", <a href={href("events", undefined, { traceId: rejection.traceId })}>{rejection.traceId.slice(0, 8)}…</a>],
           ]}
         />
