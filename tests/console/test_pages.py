@@ -18,6 +18,7 @@ import pytest
 from athena_cli import app
 from projections.engine.cursor import parse_cursor
 from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.elements import LIVE, button, expect, panel, row_of, status
 from tests.console.replay import Replay, replaying
 from tests.console.scene import SCRIPT, Scene, set_up
 from tests.support.api import Api, Json, Refused, soon
@@ -30,15 +31,6 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 
-LIVE = '.pulse[data-state="live"]'
-
-
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
-
 
 @pytest.fixture
 def page(browser: Any, scene: Scene) -> Iterator[Any]:
@@ -47,22 +39,6 @@ def page(browser: Any, scene: Scene) -> Iterator[Any]:
         found.goto("/")
         expect(found.locator(LIVE)).to_be_visible()
         yield found
-
-
-def button(where: Any, name: str) -> Any:
-    return where.get_by_role("button", name=name, exact=True)
-
-
-def panel(page: Any, title: str | re.Pattern[str]) -> Any:
-    return page.locator(".panel", has=page.get_by_role("heading", name=title, exact=True)).last
-
-
-def row_of(page: Any, run_id: str) -> Any:
-    return page.locator(f'tr[data-run="{run_id}"]')
-
-
-def status(where: Any) -> Any:
-    return where.locator(".status").first
 
 
 # Runs

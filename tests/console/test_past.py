@@ -11,8 +11,8 @@ import pytest
 
 from projections.engine.cursor import parse_cursor
 from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.elements import LIVE, button, expect, panel, row_of, status
 from tests.console.scene import Scene, set_up
-from tests.console.test_pages import LIVE, button, expect, panel, row_of, status
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the browser before its second round

@@ -9,7 +9,7 @@ import { Dialog } from "./components/actions";
 import { askKey } from "./components/ask_keys";
 import { HaltBanner, HaltButton } from "./components/halt";
 import { Notices } from "./components/notices";
-import { NoMoment, PastBar } from "./components/time_control";
+import { PastBar, UnknownInstant } from "./components/time_control";
 import { count, dateTime } from "./format";
 import { Asks } from "./pages/asks";
 import { AuditTrail } from "./pages/audit";
@@ -30,8 +30,8 @@ import { head, loggedOut, requestNow } from "./server";
 import { caller, isAllowed, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
+import { instant, instantError, isSeeking } from "./state/instant";
 import { shareLogins } from "./state/login";
-import { isSeeking, moment, momentError } from "./state/moment";
 import { openAskCount } from "./state/open_asks";
 import { startTraffic } from "./state/traffic";
 import "./style.css";
@@ -110,14 +110,14 @@ function Page(): JSX.Element {
   const { page } = route.value;
   const show = PAGES[page];
   if (!show) return <h1>Page not found: {page}</h1>;
-  if (momentError.value) return <NoMoment error={momentError.value} />;
+  if (instantError.value) return <UnknownInstant error={instantError.value} />;
   if (page === "fleet") return show();
   return isSeeking.value ? <p class="empty">Loading …</p> : <Fragment key={at.value}>{show()}</Fragment>;
 }
 
 function App(): JSX.Element {
   const { page, id } = route.value;
-  const time = moment.value?.time;
+  const time = instant.value?.time;
   useEffect(() => {
     document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const waiting = openAskCount() ? `(${openAskCount()}) ` : "";

@@ -69,24 +69,24 @@ globalThis.addEventListener?.("hashchange", () => {
 });
 
 /** Return the URL of a page, at the moment that this page shows or at another one; an empty one is now. */
-export function href(page: string, id?: string, filters: Readonly<Record<string, string | undefined>> = {}, moment: string = at.value ?? ""): string {
+export function href(page: string, id?: string, filters: Readonly<Record<string, string | undefined>> = {}, instant: string = at.value ?? ""): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(filters)) if (value) query.set(name, value);
-  if (moment) query.set(AT, moment);
+  if (instant) query.set(AT, instant);
   return `#/${page}${id === undefined ? "" : `/${encodeURIComponent(id)}`}${query.size ? `?${query}` : ""}`;
 }
 
 /** Return the URL of the current page at another moment; an empty one is now. */
-export function hrefAt(moment: string): string {
+export function hrefAt(instant: string): string {
   const { page, id, filters } = route.value;
-  return href(page, id, filters, moment);
+  return href(page, id, filters, instant);
 }
 
 /** Show the current page at another moment; an empty one is now. Only the way into the past is an entry in the browser history. */
-export function showAt(moment: string): void {
-  if (at.value === undefined || !moment) location.hash = hrefAt(moment);
+export function showAt(instant: string): void {
+  if (at.value === undefined || !instant) location.hash = hrefAt(instant);
   else {
-    history.replaceState(null, "", hrefAt(moment));
+    history.replaceState(null, "", hrefAt(instant));
     route.value = read();
   }
 }

@@ -9,7 +9,7 @@ import { isAllowed } from "../state/caller";
 import { eventStream, state } from "../state/event_stream";
 import type { SeenEvent } from "../state/events";
 import { dialogOpen } from "../state/hold";
-import { request } from "../state/moment";
+import { request } from "../state/instant";
 import { notify } from "./notices";
 import { Commands, ErrorMessage } from "./ui";
 

@@ -5,7 +5,7 @@ import { type Ask, AthenaError, newKey } from "@projectathena/client";
 import { answerAsk, getAsk } from "@projectathena/client/operations";
 import { at } from "../route";
 import { decisionOf } from "../state/asks";
-import { request } from "../state/moment";
+import { request } from "../state/instant";
 import { notify } from "./notices";
 
 const LEARNED_MAX = 200;

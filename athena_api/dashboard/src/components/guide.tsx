@@ -7,8 +7,8 @@ import { at, href } from "../route";
 import { changesAsks } from "../state/asks";
 import { capabilities } from "../state/event_stream";
 import { done, type GuideStep } from "../state/guide";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 
 interface Step {
   readonly id: GuideStep;

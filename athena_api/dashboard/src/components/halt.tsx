@@ -5,8 +5,8 @@ import { getHalt, liftHalt, startHalt } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { visible } from "../format";
 import { isAllowed } from "../state/caller";
+import { request } from "../state/instant";
 import { LiveQuery, reloadWhen } from "../state/live_query";
-import { request } from "../state/moment";
 import { Action, type ActionSpec } from "./actions";
 import { Time } from "./ui";
 

@@ -3,8 +3,8 @@
 import type { PolicyDocument } from "@projectathena/client";
 import { getPolicy, putPolicy } from "@projectathena/client/operations";
 import type { JSX } from "preact";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 import { Action, type ActionSpec } from "./actions";
 
 const LIMITS = [

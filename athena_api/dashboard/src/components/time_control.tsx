@@ -9,7 +9,7 @@ import { count, dateTime, distance, visible } from "../format";
 import { at, href, hrefAt, showAt } from "../route";
 import { requestNow } from "../server";
 import { present } from "../state/clock";
-import { BEFORE_LOG, isSeeking, moment, momentError, timeOf } from "../state/moment";
+import { BEFORE_LOG, instant, instantError, isSeeking, timeOf } from "../state/instant";
 import { placeOf, timeAt, timeScale } from "../state/time_scale";
 import { Copy, ErrorMessage, localTime } from "./ui";
 
@@ -18,11 +18,11 @@ const DEBOUNCE_MS = 150;
 /** Says that the page shows the past, and leads back. */
 export function PastBar(): JSX.Element | null {
   if (at.value === undefined) return null;
-  const shown = isSeeking.value ? undefined : moment.value;
+  const shown = isSeeking.value ? undefined : instant.value;
   return (
     <div class="banner past-bar" role="status">
       <span>
-        {momentError.value ? (
+        {instantError.value ? (
           <strong>This moment cannot be shown</strong>
         ) : shown ? (
           <>
@@ -82,7 +82,7 @@ export function TimeControl(): JSX.Element | null {
   if (begin.value === undefined) return null;
   const scale = timeScale(begin.value, end.value);
   const address = chosen.value ?? at.value ?? "";
-  const time = address && (timeOf(address) ?? moment.value?.time);
+  const time = address && (timeOf(address) ?? instant.value?.time);
   const place = placeOf(scale, time || undefined);
   const text = time ? `${dateTime(time)}, ${distance(time, present.value)}` : "Now";
   return (
@@ -125,7 +125,7 @@ const CAUSES: Readonly<Record<string, string>> = {
 const SHOWN_CHARS = 60;
 
 /** The page of a moment that cannot be shown. */
-export function NoMoment({ error }: { error: AthenaError }): JSX.Element {
+export function UnknownInstant({ error }: { error: AthenaError }): JSX.Element {
   const cause = CAUSES[error.code];
   const named = at.value ?? "";
   const nearest = error.code === BEFORE_LOG ? 1 : (error.details as { readonly head?: number } | undefined)?.head;

@@ -12,7 +12,7 @@ import { callText, isAgentTool } from "../state/call_text";
 import { divideResult } from "../state/diff";
 import { state } from "../state/event_stream";
 import { positionOf } from "../state/events";
-import { request } from "../state/moment";
+import { request } from "../state/instant";
 import { foldOf, turnsOf } from "../state/run_outcome";
 import { OPEN } from "../state/run_status";
 import { Call } from "./call";

@@ -9,8 +9,8 @@ import { at, filter, href, hrefAt, route } from "../route";
 import type { Snapshot } from "../server";
 import { now } from "../state/clock";
 import { type Hold, touchOnly } from "../state/hold";
+import { NO_PAST } from "../state/instant";
 import type { LiveQuery } from "../state/live_query";
-import { NO_PAST } from "../state/moment";
 import { notify } from "./notices";
 
 /** Renders again only if `of` is another object. For immutable values. */

@@ -5,8 +5,8 @@ import { listAgents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Panel, RunLink, Table, Time } from "../components/ui";
 import { plain, size } from "../format";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
-import { request } from "../state/moment";
 
 const MEMORY_MS = 5_000; // memory is not an event
 

@@ -13,8 +13,8 @@ import { href, route } from "../route";
 import { changesAsks, decidersOf, decisionOf, foldAsks, isYesOrNo } from "../state/asks";
 import { difference, pretty } from "../state/call_text";
 import { isAllowed } from "../state/caller";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 import { openAsks } from "../state/open_asks";
 
 const STATUSES = ["open", "approved", "rejected", "answered", "expired", "cancelled"];

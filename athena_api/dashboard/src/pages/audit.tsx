@@ -9,8 +9,8 @@ import { visible, visibleLine, words } from "../format";
 import { href, route } from "../route";
 import { isAllowed } from "../state/caller";
 import { positionOf } from "../state/events";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 
 const PAGE = 100;
 

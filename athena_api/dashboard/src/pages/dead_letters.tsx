@@ -7,8 +7,8 @@ import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Empty, Facts, Filter, Json, Loaded, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { count, words } from "../format";
 import { href, route } from "../route";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 
 const REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"];
 

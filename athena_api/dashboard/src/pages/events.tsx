@@ -13,7 +13,7 @@ import { capabilities, eventStream, position, resets } from "../state/event_stre
 import { eventSummary, eventTone } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent } from "../state/events";
 import { Hold, useHeld } from "../state/hold";
-import { moment, request } from "../state/moment";
+import { instant, request } from "../state/instant";
 
 const SHOWN_MAX = 200;
 const SHOWN_ON_REQUEST_MAX = 2_000;
@@ -55,7 +55,7 @@ class EventReader {
       this.stopped = true;
       unsubscribe();
     };
-    this.from.value = moment.peek()?.position ?? position.value;
+    this.from.value = instant.peek()?.position ?? position.value;
     void this.back();
   }
 

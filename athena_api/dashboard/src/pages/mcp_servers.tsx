@@ -10,9 +10,9 @@ import { count, plain, visibleLine } from "../format";
 import { at, href, route } from "../route";
 import type { CallPart } from "../state/call_text";
 import { type SeenEvent, text } from "../state/events";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { type ToolDefinition, toolChanges, toolParts } from "../state/mcp_tools";
-import { request } from "../state/moment";
 import type { AttachedServer } from "../state/run_timeline";
 
 const FIRST_CHARS = 200;

@@ -9,8 +9,8 @@ import { Empty, Loaded, MorePages, RunLink, SessionLink, Status, Table, Time } f
 import { count, short } from "../format";
 import { href } from "../route";
 import { callText } from "../state/call_text";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 
 const RULES_MAX = 50;
 

@@ -10,8 +10,8 @@ import { count, dollars, profileText, short, words } from "../format";
 import { at, href, route } from "../route";
 import { isAllowed } from "../state/caller";
 import { positionOf } from "../state/events";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 
 const REASONS = ["max-concurrent-runs-exceeded", "key-limit-exceeded", "daily-cost-budget-exceeded", "unpriced-model"];
 

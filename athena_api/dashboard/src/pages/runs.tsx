@@ -14,8 +14,8 @@ import { now } from "../state/clock";
 import { capabilities } from "../state/event_stream";
 import { type SeenEvent, text } from "../state/events";
 import { Hold, useHeld } from "../state/hold";
+import { request } from "../state/instant";
 import { type Fold, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 import { ENDINGS, OPEN, STATUSES, statusAfter } from "../state/run_status";
 import { applyEvent, newRun } from "../state/runs";
 

@@ -20,8 +20,8 @@ import { duration } from "../format";
 import { href, route } from "../route";
 import { now } from "../state/clock";
 import { type SeenEvent, text } from "../state/events";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 
 const SLOTS_MAX = 500; // one page
 

@@ -11,8 +11,8 @@ import { at, SHORTCUTS, TITLES } from "../route";
 import { head } from "../server";
 import { caller, isAllowed, loginOf } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
-import { request } from "../state/moment";
 import { OutsideAgents } from "./agents";
 import { PermissionRules } from "./permission_rules";
 

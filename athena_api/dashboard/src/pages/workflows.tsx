@@ -8,8 +8,8 @@ import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "
 import { duration, short } from "../format";
 import { href, route } from "../route";
 import { type SeenEvent, text } from "../state/events";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 
 const WORKFLOWS_MAX = 100; // one request per workflow
 

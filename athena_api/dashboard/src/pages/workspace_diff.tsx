@@ -11,8 +11,8 @@ import { Copy, Empty, ErrorMessage, Loaded, Panel, Time } from "../components/ui
 import { count, visibleLine } from "../format";
 import { isAllowed } from "../state/caller";
 import { type FileDiff, openedAtFirst, openedWith, readDiff } from "../state/diff";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 import { WorkspaceLine } from "./workspaces";
 
 const FILES_SHOWN = 50;

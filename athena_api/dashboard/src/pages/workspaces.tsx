@@ -9,8 +9,8 @@ import { count, short, size, words } from "../format";
 import { href, route } from "../route";
 import { isAllowed } from "../state/caller";
 import type { SeenEvent } from "../state/events";
+import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { request } from "../state/moment";
 
 const isOfWorkspaces = ({ type }: SeenEvent): boolean => type.startsWith("workspace.");
 

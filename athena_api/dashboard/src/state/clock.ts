@@ -1,7 +1,7 @@
 // The clock of the page: the time of the server, so that a wrong clock of this machine moves nothing into the future.
 
 import { computed, signal } from "@preact/signals";
-import { moment } from "./moment";
+import { instant } from "./instant";
 
 let aheadMs = 0; // how far this machine is ahead of the server
 
@@ -11,7 +11,7 @@ const read = (): number => Date.now() - aheadMs;
 export const present = signal(read());
 
 /** The time of the page: the present, or the moment in the past that it shows. */
-export const now = computed(() => (moment.value ? Date.parse(moment.value.time) : present.value));
+export const now = computed(() => (instant.value ? Date.parse(instant.value.time) : present.value));
 
 export function startClock(): void {
   setInterval(() => {

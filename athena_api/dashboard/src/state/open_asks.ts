@@ -4,8 +4,8 @@ import type { AskPage } from "@projectathena/client";
 import { listAsks } from "@projectathena/client/operations";
 import { foldAsks } from "./asks";
 import { caller, isAllowed } from "./caller";
+import { request } from "./instant";
 import { LiveQuery } from "./live_query";
-import { request } from "./moment";
 
 const ASKS_MAX = 20;
 

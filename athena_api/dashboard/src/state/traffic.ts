@@ -8,7 +8,7 @@ import { at } from "../route";
 import { requestNow } from "../server";
 import { eventStream, resets, position as streamPosition } from "./event_stream";
 import { eventsOf, type SeenEvent } from "./events";
-import { moment, request } from "./moment";
+import { instant, request } from "./instant";
 import { ENDINGS } from "./run_status";
 
 const STEP_MS = 5_000;
@@ -170,17 +170,17 @@ export function startTraffic(position: number): void {
 
 /** Read the traffic of the moment that the page shows. */
 export function usePastTraffic(): void {
-  const shown = moment.value;
+  const shown = instant.value;
   useEffect(() => {
     if (!shown) return;
     const end = Date.parse(shown.time);
     const found = new Traffic(
       () => end,
       request,
-      () => moment.peek() === shown,
+      () => instant.peek() === shown,
     );
     const show = (): void => {
-      if (moment.peek() === shown) past.value = found;
+      if (instant.peek() === shown) past.value = found;
     };
     found.read(shown.position).then(show, ignore);
   }, [shown]);

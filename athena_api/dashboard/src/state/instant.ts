@@ -7,7 +7,7 @@ import { at } from "../route";
 import { requestNow } from "../server";
 
 /** A moment in the past. */
-export interface Moment {
+export interface Instant {
   /** As the address names it. */
   readonly at: string;
   /** The position of its last event. */
@@ -22,18 +22,18 @@ export const BEFORE_LOG = "BEFORE_LOG";
 
 const RETRY_MS = 2_000;
 
-const found = signal<Moment | undefined>(undefined);
+const found = signal<Instant | undefined>(undefined);
 const failed = signal<{ readonly at: string; readonly error: AthenaError } | undefined>(undefined);
 const tries = signal(0);
 
 /** The moment of the page, or the last one while the server looks for another; undefined for now. */
-export const moment = computed(() => (at.value === undefined ? undefined : found.value));
+export const instant = computed(() => (at.value === undefined ? undefined : found.value));
 
 /** True until the server has found the moment of the address. */
 export const isSeeking = computed(() => at.value !== undefined && found.value?.at !== at.value);
 
 /** Why the moment of the address cannot be shown. */
-export const momentError = computed(() => (failed.value?.at === at.value ? failed.value?.error : undefined));
+export const instantError = computed(() => (failed.value?.at === at.value ? failed.value?.error : undefined));
 
 const seeking = computed(() => {
   void tries.value;
@@ -61,7 +61,7 @@ effect(() => {
 });
 
 /** Find the moment that an address names. Throws AthenaError. */
-async function find(wanted: string): Promise<Moment> {
+async function find(wanted: string): Promise<Instant> {
   const { position, asOf } = await requestNow(listEvents, { asOf: wanted, query: { limit: 1 } });
   if (asOf === undefined) throw new AthenaError({ code: BEFORE_LOG, message: "Nothing had been recorded then.", status: 404 });
   const asked = timeOf(wanted);

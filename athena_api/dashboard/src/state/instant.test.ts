@@ -5,8 +5,8 @@ import { getHalt, getPolicy, listEvents, startHalt } from "@projectathena/client
 import { href, hrefAt, route } from "../route";
 import { caller, isAllowed } from "./caller";
 import { now } from "./clock";
+import { instant, instantError, isSeeking, request, timeOf } from "./instant";
 import { LiveQuery } from "./live_query";
-import { isSeeking, moment, momentError, request, timeOf } from "./moment";
 
 const settled = async (): Promise<void> => {
   for (let turn = 0; turn < 20; turn++) await new Promise((done) => setTimeout(done));
@@ -62,14 +62,14 @@ test("every read is as of the moment that the server found for the address", asy
       [41, 41],
     );
     deepEqual(urls, ["/policy", "/events?limit=1&asOf=2026-11-28T02%3A10", "/policy?asOf=41", "/events?limit=9&asOf=41"]);
-    deepEqual(moment.value, { at: "2026-11-28T02:10", position: 41, time: "2026-11-28T02:10:00.000Z" });
+    deepEqual(instant.value, { at: "2026-11-28T02:10", position: 41, time: "2026-11-28T02:10:00.000Z" });
     equal(now.value, Date.parse("2026-11-28T02:10Z")); // ages are of the moment
     show("41");
     await settled();
-    equal(moment.value?.time, "2026-11-28T02:09:58.000Z");
+    equal(instant.value?.time, "2026-11-28T02:09:58.000Z");
     equal(isSeeking.value, false);
     show(undefined);
-    equal(moment.value, undefined);
+    equal(instant.value, undefined);
   });
 });
 
@@ -96,11 +96,11 @@ test("a moment that does not exist is an error of its address only", async () =>
       show(at);
       equal(await codeOf(request(getPolicy)), code);
       await settled();
-      equal(momentError.value?.code, code);
+      equal(instantError.value?.code, code);
       show("5");
-      equal(momentError.value, undefined);
+      equal(instantError.value, undefined);
       await settled();
-      equal(moment.value?.position, 5);
+      equal(instant.value?.position, 5);
     }
   });
 });
