@@ -22,7 +22,7 @@ export function System(): JSX.Element {
   return at.value === undefined ? <PresentSystem /> : <PastSystem />;
 }
 
-/** What is recorded of the system: the policy and the permission rules. */
+/** The recorded part of the system: the policy and the permission rules. */
 function PastSystem(): JSX.Element {
   return (
     <>
