@@ -97,7 +97,8 @@ def test_the_fleet_is_shown_as_it_was_and_goes_on_from_now(page: Any, scene: Sce
 
 def test_a_page_that_is_live_stands_still_once_it_shows_the_past(page: Any, scene: Scene) -> None:
     run_id = scene.hold("still", "still")
-    page.goto(f"/#/runs/{run_id}")
+    with page.expect_request(re.compile("/transcript/stream")):
+        page.goto(f"/#/runs/{run_id}")
     expect(page.locator(LIVE)).to_be_visible()
     then = scene.api.head()
     asked = Asked(page)
@@ -228,7 +229,7 @@ def test_the_slider_moves_through_the_times_of_the_log(page: Any, scene: Scene) 
 
 
 def test_an_event_and_a_step_of_a_run_lead_to_the_fleet_around_them(page: Any, scene: Scene) -> None:
-    scene.hold("around", "around")
+    held = scene.hold("around", "around")
     changed = scene.api.head() + 1
     scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 77})
     page.goto("/#/events?types=policy.updated")
@@ -242,6 +243,7 @@ def test_an_event_and_a_step_of_a_run_lead_to_the_fleet_around_them(page: Any, s
     row.get_by_role("link", name="after").click()
     expect(page.locator(".tile", has_text="Running")).to_contain_text("limit 77")
     scene.gates["around"].release()
+    scene.api.await_ending(held)
     run_id = scene.agent_run("around")
     events = scene.api.events(runId=run_id)
     page.goto(f"/#/runs/{run_id}")
