@@ -90,7 +90,7 @@ export function NoPast({ children = "This is known for now only: it has no past.
 /** Links to the fleet as it was before and after an event. */
 export function BeforeAndAfter({ position }: { position: number }): JSX.Element {
   return (
-    <span class="moments">
+    <span>
       {position > 1 && <a href={href("fleet", undefined, {}, String(position - 1))}>before</a>}{" "}
       <a href={href("fleet", undefined, {}, String(position))}>after</a>
     </span>

@@ -61,7 +61,7 @@ function Entries(): JSX.Element {
 
 function Rows({ items }: { items: readonly AuditEntry[] }): JSX.Element {
   return (
-    <Table label="Audit trail" heads={["Time", "Event", "By", "~Target", "~Reason", "#Fleet", "#"]}>
+    <Table label="Audit trail" heads={["Time", "Event", "~By", "~Target", "~Reason", "Fleet", "#"]}>
       {items.map((entry) => (
         <Row key={entry.id} entry={entry} />
       ))}
@@ -79,11 +79,12 @@ function Row({ entry }: { entry: AuditEntry }): JSX.Element {
         </td>
         <td>
           <b>{entry.type}</b> <small class="quiet">{words(entry.kind)}</small>
+          <small class="quiet narrow">{visibleLine(entry.actor)}</small>
         </td>
-        <td>{visibleLine(entry.actor)}</td>
+        <td class="opt">{visibleLine(entry.actor)}</td>
         <td class="opt cut">{visibleLine(entry.target ?? "")}</td>
         <td class="opt cut">{visibleLine(entry.reason ?? "")}</td>
-        <td class="num">
+        <td>
           <BeforeAndAfter position={positionOf(entry.id)} />
         </td>
         <td class="num">
