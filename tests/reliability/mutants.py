@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tests.reliability.agent_mutants import AGENT_MUTANTS
 from tests.reliability.mcp_mutants import MCP_MUTANTS
 from tests.reliability.mutant import Mutant, of
+from tests.reliability.past_mutants import PAST_MUTANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("athena_core", "athena_api", "athena_cli", "clients", "projections", "tests", "pyproject.toml")
@@ -844,6 +845,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *AGENT_MUTANTS,
     *MCP_MUTANTS,
+    *PAST_MUTANTS,
 )
 
 

@@ -1,5 +1,6 @@
 """The past of the views: at each position it is what a fold of the log up to there gives."""
 
+import random
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ from tests.projections.support import DATABASES, Plane
 from tests.support.all_records import erasable
 
 BLOCK = 8
+EDGE_MOVES = 30
+"""Number of moves of a history whose blocks all have their edges read."""
 NAMES = tuple(projection.name for projection in ALL)
 
 
@@ -116,6 +119,15 @@ def test_every_position_shows_what_a_fold_up_to_it_shows(
         check(GenerationFiles(directory, DATABASES), moves, pauses, data)
 
 
+def test_the_edges_of_all_blocks_show_what_a_fold_up_to_them_shows(tmp_path: Path) -> None:
+    draw, history = random.Random(5), History()
+    history.play((draw.randrange(MOVES + 1), draw.randrange(100)) for _ in range(EDGE_MOVES))
+    with live(GenerationFiles(tmp_path, DATABASES), history) as (following, reader):
+        catch_up(following)
+        for position in (edge + beside for edge in range(BLOCK, history.head(), BLOCK) for beside in (-1, 0, 1)):
+            assert reader.query_at(position, NAMES, shown) == folded(history, position)
+
+
 ONE_OBJECT = (
     f"{sessions.SELECT_ENTRIES} LIMIT 1",
     runs.SELECT_RUN,
@@ -174,6 +186,23 @@ def erased(history: History) -> set[tuple[str, str]]:
             history.redact(row.position)
     catch_up(following)
     return holding(connection, texts - erasable(history.written))
+
+
+def test_what_is_erased_leaves_an_overlay_that_was_read_before(tmp_path: Path) -> None:
+    history = History()
+    for _ in range(BLOCK):
+        history.deny("read")
+    run_id = history.request("s")
+    history.start(run_id)
+    position = history.answer(run_id, "a text to erase")
+    with live(GenerationFiles(tmp_path, DATABASES), history) as (following, reader):
+        catch_up(following)
+        assert "a text to erase" in str(reader.query_at(position, NAMES, shown))
+        history.redact(position)
+        catch_up(following)
+        found = reader.query_at(position, NAMES, shown)
+    assert "a text to erase" not in str(found)
+    assert found == folded(history, position)  # which marks it as erased
 
 
 @given(HISTORIES)
