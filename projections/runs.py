@@ -276,6 +276,11 @@ def _in_scope(scope: Scope | None) -> dict[str, frozenset[str] | None]:
     return {} if scope is None else {"session_id": scope.sessions, "run_id": scope.runs}
 
 
+def halted(connection: Connection) -> bool:
+    """Return True during a halt."""
+    return HALT.one(connection, ONLY_ROW) is not None
+
+
 class WaitReasons:
     """The reasons why runs wait, for one answer. Lookups are shared between its runs."""
 
@@ -363,7 +368,7 @@ class WaitReasons:
 
     @cached_property
     def _halted(self) -> bool:
-        return HALT.one(self._connection, ONLY_ROW) is not None
+        return halted(self._connection)
 
     @cached_property
     def _limits(self) -> dict[tuple[str, str | None], int]:

@@ -103,7 +103,11 @@ HEADERS: Mapping[str, Json] = {
         "schema": {"type": "string"},
         "description": "The cursor of the next CSV page, if there is one.",
     },
-    "ETag": {"schema": {"type": "string"}, "description": "The current version. Send it as `If-Match` with a write."},
+    "ETag": {
+        "schema": {"type": "string"},
+        "description": "The current version, to send as `If-Match` with a write. With `asOf` it names the answer, to "
+        "send as `If-None-Match`.",
+    },
     "Applied": {
         "schema": {"type": "string", "const": "respond-async"},
         "description": "Present if the request asked for it.",

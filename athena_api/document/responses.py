@@ -176,13 +176,15 @@ def answers(row: Row, schemas: Schemas) -> Json:
         text = "A stream of server-sent events. The data of each is JSON, as `x-frame-data` describes it."
         return {"200": {"description": text, "headers": headers, "content": content}}
     if row.past:
-        headers["athena-as-of"] = header("AsOf")
+        headers |= {"athena-as-of": header("AsOf"), "etag": header("ETag")}
     if row.versioned:
         headers["etag"] = header("ETag")
     if row.method != "GET":
         headers["idempotency-replayed"] = header("Replayed")
     content = _json(schemas.envelope(row.answer))
     found: Json = {"200": {"description": "Success.", "headers": headers, "content": content}}
+    if row.past:
+        found["304"] = {"description": "Not modified."}
     if row.csv:
         found["200"]["headers"] = headers | {"athena-next-cursor": header("NextCursor")}
         content["text/csv"] = {"schema": {"type": "string"}}

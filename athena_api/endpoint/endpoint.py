@@ -123,7 +123,8 @@ class Endpoint:
             await channel.send({"type": "http.response.start", "status": status, "headers": fields})
             await self._stream(stream, scope, receive, channel)
             return
-        lines = b"content-type: %b\r\ncontent-length: %d\r\n%b" % (kind.encode(), len(body), headers)
+        content = b"content-type: %b\r\ncontent-length: %d\r\n" % (kind.encode(), len(body))
+        lines = headers if status == 304 else content + headers
         if not held:
             await channel.respond(status, lines, b"" if head else body)
             return
@@ -274,6 +275,7 @@ class Endpoint:
             if wanted:
                 await plane.reached(wanted)
             call.position = max(self._head(plane), wanted) if call.as_of is None else call.as_of
+            call.if_none_match = _text(headers.get(b"if-none-match"))
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
             call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))

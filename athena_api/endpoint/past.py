@@ -1,5 +1,6 @@
 """The control plane as it was at a position: the same handlers read the log and the views up to there."""
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -7,14 +8,19 @@ import anyio
 from anyio import to_thread
 from msgspec.structs import replace
 
-from athena_api.endpoint.operation import ApiCall, Operation, Reply
+from athena_api.endpoint.etag import ANY, unchanged
+from athena_api.endpoint.operation import JSON_TYPE, ApiCall, Operation, Reply
 from athena_api.plane import ControlPlane
+from athena_api.streams.lines import Lines
+from athena_core import __version__
 from athena_core.clock import iso
 from athena_core.errors import ConfigError
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
 from athena_core.protocols import Connection, Row
+from athena_core.values import Identity
 from projections import feed
+from projections.engine.past import erased_until
 
 if TYPE_CHECKING:
     from athena_core.clock import Clock
@@ -38,13 +44,29 @@ def as_of(plane: ControlPlane, operation: Operation[Any, Any], parameters: Mappi
 async def answer_as_of(
     plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any], position: Position
 ) -> Reply:
-    """Return what a read showed at a position, without what was erased since."""
+    """Return what a read showed at a position, without what was erased since. It is 304 if the client has it."""
     names = operation.reads or ("feed",)
     await plane.caught_up(names, plane.reader.head())  # what was erased until now is erased there, too
     past = PastPlane.of(plane, position)
-    reply = await operation.handle(past, call)
     headers = (("athena-as-of", iso(past.clock.now())),) if position else ()
-    return replace(reply, position=position, headers=(*reply.headers, *headers))
+    tag = _tag(plane, names, call.who, position)
+    if call.if_none_match not in (None, ANY) and unchanged(call.if_none_match, tag):
+        return Reply(data=b"", status=304, content_type=JSON_TYPE, position=position, headers=(*headers, ("etag", tag)))
+    reply = await operation.handle(past, call)
+    if not isinstance(reply.data, Lines):
+        headers = (*headers, ("etag", tag))
+    own = ((name, value) for name, value in reply.headers if name != "etag")
+    return replace(reply, position=position, headers=(*own, *headers))
+
+
+def _tag(plane: ControlPlane, names: tuple[str, ...], who: Identity, position: Position) -> str:
+    """Return the ETag of an answer: it changes with an erasure, a release, and the rights of the caller.
+
+    It is made before the read, so an answer from before an erasure never has the tag of one from after it.
+    """
+    erased_at, _ = plane.views_reader.query(names, erased_until)
+    shape = zlib.crc32(repr((__version__, who.role, who.scope)).encode())
+    return f'"{position}-{erased_at}-{shape:08x}"'
 
 
 class PastLog:

@@ -8,12 +8,12 @@ from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply
 from athena_core.event import Value
 from athena_core.protocols import Connection
-from projections import asks, fleet, fleet_series
+from projections import asks, fleet, fleet_series, runs
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
-VIEWS = ("fleet", "asks")
+VIEWS = ("fleet", "asks", "runs")
 INTERVALS_INLINE_MAX = 200
 """The number of intervals that are read on the event loop."""
 
@@ -30,11 +30,10 @@ class SeriesQuery(Value):
 async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get run counts, durations, waiting work, open asks, the halt and this month's cost."""
     now = plane.clock.now()
-    halted = plane.halts.active
 
     def read(rows: Connection) -> fleet.FleetSummary:
         open_asks, oldest = sum(asks.open_asks(rows).values()), asks.oldest_open_ask(rows)
-        return fleet.fleet_summary(rows, now, open_asks, oldest, halted=halted)
+        return fleet.fleet_summary(rows, now, open_asks, oldest, halted=runs.halted(rows))
 
     summary, position = await plane.query(VIEWS, read)
     return Reply(data=summary, position=position)

@@ -236,6 +236,12 @@ def state_of(connection: PastConnection) -> tuple[Cell, ...]:
     return next(connection.execute(SELECT_STATE))
 
 
+def erased_until(connection: Connection) -> Position:
+    """Return the position of the last erasure that is applied."""
+    _, position = next(connection.execute(SELECT_STATE))
+    return int(position or 0)
+
+
 def fold(
     connection: Connection,
     projections: Sequence[Projection],

@@ -114,8 +114,8 @@ def test_an_error_code_without_a_class_is_refused() -> None:
     [
         ("/runs", "post", "200 202 404 408 409 413 429 502 503 default"),
         ("/runs/{sessionId}/cancel", "post", "200 404 default"),
-        ("/directives", "get", "200 400 409 413 503 default"),
-        ("/directives/{directiveId}", "get", "200 404 409 413 503 default"),
+        ("/directives", "get", "200 304 400 409 413 503 default"),
+        ("/directives/{directiveId}", "get", "200 304 404 409 413 503 default"),
         ("/events/stream", "get", "200 400 409 503 default"),
     ],
 )
@@ -160,7 +160,7 @@ def test_the_document_speaks_of_no_blanks_and_of_null_only_where_it_is_sent() ->
         for struct, name, schema in properties(SPEC["components"]["schemas"])
         if "null" in json.dumps(schema) and name not in SPEC["components"]["schemas"][struct].get("required", ())
     }
-    assert not nullable
+    assert nullable == {"SeriesLine.p50Ms", "SeriesLine.p95Ms"}  # of an interval in which no run completed
     assert not [text for text in (json.dumps(parameter) for parameter in parameters("/runs", "get")) if "null" in text]
 
 
@@ -226,8 +226,8 @@ def test_times_have_a_format() -> None:
 
 def test_the_document_is_small() -> None:
     content = json.dumps(SPEC, separators=(",", ":"), ensure_ascii=False).encode()
-    assert len(content) <= 460_000
-    assert len(gzip.compress(content, 9)) <= 66_000
+    assert len(content) <= 470_000
+    assert len(gzip.compress(content, 9)) <= 68_000
 
 
 def test_a_deprecated_operation_names_its_successor() -> None:

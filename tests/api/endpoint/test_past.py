@@ -216,3 +216,40 @@ def test_a_command_has_no_past(past: Api) -> None:
     with pytest.raises(Refused) as refused:
         past.post("/runs?asOf=3", {"input": "hello"})
     assert refused.value.code == "CONFIG_ERROR"
+
+
+def test_an_answer_has_a_tag_until_text_is_erased(serve: Serve) -> None:
+    server = serve(memory_enabled="true")
+    entry = server.api.post("/memory", {"text": "note1"})["id"]
+    position = str(server.api.head())
+
+    def ask(path: str, tag: str, at: str = position) -> httpx2.Response:
+        return server.api.http.get(path, params={"asOf": at}, headers={"if-none-match": tag})
+
+    for path in ("/memory", "/policy", "/events", "/fleet/summary"):
+        first = ask(path, "*")
+        tag = first.headers["etag"]
+        assert (first.status_code, first.headers["cache-control"]) == (200, "private, no-cache")
+        again = ask(path, f'"x", {tag}')
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert again.headers["athena-as-of"] == first.headers["athena-as-of"]
+        assert "content-length" not in again.headers
+        assert ask(path, tag, "1").headers["etag"] != tag
+        assert ask(path, f'"{position}-0-00000000"').status_code == 200
+    assert ask("/runs/run_unknown", "*").status_code == 404
+    tag = ask("/memory", "*").headers["etag"]
+    server.api.send(f"/memory/{entry}", method="DELETE")
+    erased = ask("/memory", tag)
+    assert (erased.status_code, erased.json()["data"]["items"]) == (200, [])
+    assert erased.headers["etag"] != tag
+
+
+def test_the_summary_of_the_past_knows_the_halt_of_then(serve: Serve) -> None:
+    api = serve().api
+    api.run("hello")
+    before = api.head()
+    api.post("/halt", {"reason": "wrong prices"})
+    during = api.head()
+    api.send("/halt", method="DELETE")
+    found = [api.get("/fleet/summary", asOf=str(position))["halted"] for position in (before, during, api.head())]
+    assert found == [False, True, False]
