@@ -88,7 +88,7 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     button(dialog, "Cancel run").click()
     expect(status(row)).to_have_text("cancelled")
     assert scene.api.get(f"/runs/{run_id}")["error"]["message"] == "the run was cancelled: no longer wanted"
-    page.get_by_label("Status").select_option("cancelled")
+    page.locator(".facets").get_by_role("link", name="cancelled").click()
     expect(row_of(page, run_id)).to_be_visible()
     assert "status=cancelled" in page.url
     expect(page.locator(".notices p")).to_have_text(re.compile("Cancel requested"))
@@ -97,7 +97,7 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     assert page.locator(".notices p").count() == 0, "a notice stays on its page"
     page.go_back()
     page.reload()
-    expect(page.get_by_label("Status")).to_have_value("cancelled")
+    expect(page.get_by_label("Search runs")).to_have_value("status:cancelled")
     expect(row_of(page, run_id)).to_be_visible()
 
 
@@ -108,7 +108,7 @@ def at_pixel(page: Any, x: float, y: float) -> Any:
 
 
 def test_rows_stay_under_the_pointer_while_new_runs_come(page: Any, scene: Scene) -> None:
-    """The pixel of a Cancel button belongs to the same run until the pointer leaves the list."""
+    """The pixel of a Cancel button belongs to the same run until new ones are shown."""
     run_id = scene.hold("pointed", "pointed")
     page.get_by_role("link", name="Runs", exact=True).click()
     cancel = button(row_of(page, run_id), "Cancel …")
@@ -126,16 +126,16 @@ def test_rows_stay_under_the_pointer_while_new_runs_come(page: Any, scene: Scene
     scene.gates["pointed"].release()
     scene.api.await_ending(run_id)
     expect(status(row_of(page, run_id))).to_have_text("completed")
-    assert row_of(page, many[-1]).count() == 0, "the list is held while a dialog is open"
+    assert row_of(page, many[-1]).count() == 0
     page.keyboard.press("Escape")
-    page.mouse.move(0, 0)
+    button(page, "12 new ↑").click()
     expect(row_of(page, many[-1])).to_be_visible()
 
 
 def test_a_filter_that_a_page_does_not_have_is_named(page: Any, scene: Scene) -> None:
     scene.api.run("hello", sessionId="filtered")
     page.goto("/#/runs?session=filtered&modle=gpt")
-    expect(page.get_by_label("Session")).to_have_value("filtered")
+    expect(page.get_by_label("Search runs")).to_have_value("session:filtered")
     expect(page.locator("tr[data-run]")).to_have_count(1)
     expect(page.get_by_role("alert")).to_contain_text("not applied: modle")
     button(page.get_by_role("alert"), "Remove").click()
@@ -146,7 +146,9 @@ def test_a_filter_that_a_page_does_not_have_is_named(page: Any, scene: Scene) ->
 
 def test_a_run_that_fails_in_the_table_says_why_though_no_event_does(page: Any, scene: Scene) -> None:
     page.get_by_role("link", name="Runs", exact=True).click()
+    expect(button(page, "Refresh")).to_be_visible()
     run_id = scene.failing("says-why")
+    button(page, "1 new ↑").click()
     message = scene.api.get(f"/runs/{run_id}")["error"]["message"]
     row = row_of(page, run_id)
     expect(status(row)).to_have_text("failed")
@@ -220,10 +222,14 @@ def test_a_run_lists_its_children_and_a_child_names_its_parent(page: Any, scene:
 def test_a_run_is_opened_by_the_end_of_its_id(page: Any, scene: Scene) -> None:
     run_id = scene.api.run("hello", sessionId="short")["runId"]
     page.goto("/#/runs")
-    page.get_by_label("Run id").fill("ZZZZZZZZ")
+    page.get_by_label("Search runs").fill("ZZZZZZZZ")
     page.keyboard.press("Enter")
-    expect(page.locator(".found")).to_contain_text("No run id begins or ends with ZZZZZZZZ")
-    page.get_by_label("Run id").fill(f"…{run_id[-8:]}")
+    palette = page.get_by_role("dialog", name="Command palette")
+    expect(palette).to_contain_text("Nothing found")
+    page.keyboard.press("Escape")
+    page.get_by_label("Search runs").fill(f"…{run_id[-8:]}")
+    page.keyboard.press("Enter")
+    expect(palette.get_by_role("option", selected=True)).to_contain_text(run_id)
     page.keyboard.press("Enter")
     expect(page.locator(".essentials")).to_contain_text(run_id[-6:])
 

@@ -1,4 +1,4 @@
-// The command lines of an action: the request as curl and athena commands.
+// The command lines of an action: the request as an athena, curl or Python command.
 
 import { type Operation, pathOf, type RequestParts } from "@projectathena/client";
 import { caller } from "./state/caller";
@@ -63,4 +63,26 @@ export function athenaOf(operation: Operation<unknown>, parts: RequestParts): st
   if (parts.respondAsync) words.push("--async");
   if (location.origin !== DEFAULT) words.push("--api-base-url", quoted(location.origin));
   return words.join(" ");
+}
+
+const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Return a value as Python writes it. */
+function pythonValue(value: unknown): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (Array.isArray(value)) return `[${value.map(pythonValue).join(", ")}]`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  return `{${Object.entries(value)
+    .map(([name, member]) => `${JSON.stringify(name)}: ${pythonValue(member)}`)
+    .join(", ")}}`;
+}
+
+/** Return the call of a request in the Python client. */
+export function pythonOf(operation: Operation<unknown>, parts: RequestParts): string {
+  const given: readonly (readonly [string, unknown])[] = Object.entries({ ...parts.query, ...parts.body, respondAsync: parts.respondAsync || undefined });
+  const words = given.flatMap(([name, value]) => (value === undefined || value === "" ? [] : [`${snake(name)}=${pythonValue(value)}`]));
+  const ids = [...operation.path.matchAll(/:(\w+)/g)].map(([, name = ""]) => JSON.stringify(parts.path?.[name] ?? ""));
+  const { origin } = location;
+  return `from athena_client import Athena; print(${/^list/.test(operation.id) ? "*" : ""}Athena(${JSON.stringify(origin)}).${snake(operation.id)}(${[...ids, ...words].join(", ")}))`;
 }

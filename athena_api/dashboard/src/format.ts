@@ -1,5 +1,8 @@
 // Formatting of numbers, times and amounts.
 
+import { computed } from "@preact/signals";
+import { zone } from "./state/preferences";
+
 const whole = new Intl.NumberFormat("en");
 
 export const count = (value: number): string => whole.format(value);
@@ -33,16 +36,25 @@ export function duration(ms: number): string {
   return `${Math.round(ms / 86_400_000)} days`;
 }
 
-/** Format a local time, with the date unless it is today. */
+/** The formats of dates and times in the zone of the reader. */
+const formats = computed(() => {
+  const timeZone = zone.value || undefined;
+  const time = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone });
+  return { day: new Intl.DateTimeFormat("en-CA", { timeZone }), time, suffix: zone.value && ` ${zone.value}` };
+});
+
+/** Format a time in the zone of the reader, with the date unless it is today. */
 export function clock(iso: string): string {
+  const { day, time, suffix } = formats.value;
   const at = new Date(iso);
-  return at.toDateString() === new Date().toDateString() ? at.toLocaleTimeString("en-GB") : dateTime(iso);
+  return day.format(at) === day.format(new Date()) ? `${time.format(at)}${suffix}` : dateTime(iso);
 }
 
-/** Format a local time with its date. */
+/** Format a time with its date in the zone of the reader. */
 export function dateTime(iso: string): string {
+  const { day, time, suffix } = formats.value;
   const at = new Date(iso);
-  return `${at.toLocaleDateString("en-CA")} ${at.toLocaleTimeString("en-GB")}`;
+  return `${day.format(at)} ${time.format(at)}${suffix}`;
 }
 
 /** Format a time relative to now: `3 min ago`. Only an upcoming one may be ahead: `in 2 h`. */

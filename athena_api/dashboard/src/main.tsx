@@ -6,9 +6,11 @@ import { getAuditTrail, getCaller, getCapabilities } from "@projectathena/client
 import { Fragment, type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { Dialog } from "./components/actions";
-import { askKey } from "./components/ask_keys";
 import { HaltBanner, HaltButton } from "./components/halt";
+import { Help } from "./components/help";
+import { handleKey } from "./components/keys";
 import { Notices } from "./components/notices";
+import { openPalette, overlay, Palette } from "./components/palette";
 import { PastBar, UnknownInstant } from "./components/time_control";
 import { count, dateTime } from "./format";
 import { Asks } from "./pages/asks";
@@ -25,14 +27,15 @@ import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
 import { Workspaces } from "./pages/workspaces";
-import { at, FILTERS, filter, href, route, SHORTCUTS, TITLES, unknownFilters } from "./route";
-import { head, loggedOut, requestNow } from "./server";
+import { at, FILTERS, filter, href, route, TITLES, unknownFilters } from "./route";
+import { head, requestNow } from "./server";
 import { caller, isAllowed, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
 import { instant, instantError, isSeeking } from "./state/instant";
 import { shareLogins } from "./state/login";
 import { openAskCount } from "./state/open_asks";
+import { startPreferences } from "./state/preferences";
 import { startTraffic } from "./state/traffic";
 import "./style.css";
 
@@ -115,6 +118,23 @@ function Page(): JSX.Element {
   return isSeeking.value ? <p class="empty">Loading …</p> : <Fragment key={at.value}>{show()}</Fragment>;
 }
 
+/** The buttons of the palette and of the help. */
+function Habits(): JSX.Element {
+  const help = (): void => {
+    overlay.value = "help";
+  };
+  return (
+    <>
+      <button type="button" class="small" aria-label="Search and acts" title="Search and acts (Ctrl-K)" onClick={() => openPalette()}>
+        ⌕
+      </button>
+      <button type="button" class="small" aria-label="Help and settings" title="Help and settings (?)" onClick={help}>
+        ?
+      </button>
+    </>
+  );
+}
+
 function App(): JSX.Element {
   const { page, id } = route.value;
   const time = instant.value?.time;
@@ -145,6 +165,7 @@ function App(): JSX.Element {
                 </a>
               ))}
           </nav>
+          <Habits />
           <HaltButton />
           <StreamIndicator />
           <a class="who" href={href("system")} title={whoOf(caller.value)}>
@@ -165,6 +186,8 @@ function App(): JSX.Element {
         <Page />
       </main>
       <Dialog />
+      {overlay.value === "palette" && <Palette />}
+      {overlay.value === "help" && <Help />}
       <Notices />
       <LoginDialog />
     </>
@@ -176,25 +199,7 @@ function skip(event: Event): void {
   document.getElementById("page")?.focus();
 }
 
-// Shortcuts: `g` and a letter open a page, `/` focuses its first filter; cards of asks have keys of their own
-let afterG = false;
-addEventListener("keydown", (event) => {
-  const { target } = event;
-  if (loggedOut.value) {
-    if (event.key === "Escape") event.preventDefault(); // it would close the dialogs
-    return;
-  }
-  if (event.ctrlKey || event.metaKey || event.altKey || !(target instanceof HTMLElement)) return;
-  if (target.closest("input, textarea, select, dialog")) return;
-  const to = afterG ? SHORTCUTS[event.key] : undefined;
-  afterG = event.key === "g";
-  if (to) location.hash = href(to);
-  else if (askKey(event)) event.preventDefault();
-  if (event.key === "/") {
-    event.preventDefault();
-    document.querySelector<HTMLElement>("[data-first]")?.focus();
-  }
-});
+addEventListener("keydown", handleKey);
 
 async function start(): Promise<void> {
   try {
@@ -213,6 +218,7 @@ async function start(): Promise<void> {
 
 const root = document.getElementById("console");
 if (root) render(<App />, root);
+startPreferences();
 startClock();
 shareLogins();
 void start();

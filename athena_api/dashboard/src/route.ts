@@ -15,7 +15,7 @@ export interface Route {
 export const FILTERS: Readonly<Record<string, readonly string[]>> = {
   runs: [
     ...["status", "sessionId", "provider", "parentRunId", "retryOf", "harnessProfileId", "model"],
-    ...["errorCode", "costOverUsd", "createdAfter", "createdBefore"],
+    ...["errorCode", "costOverUsd", "createdAfter", "createdBefore", "since", "sort"],
   ],
   asks: ["status", "kind", "sessionId", "runId", "harnessProfileId"],
   rejections: ["sessionId", "reason", "actor", "provider"],
@@ -109,3 +109,17 @@ export const SHORTCUTS: Readonly<Record<string, string>> = {
   ...{ f: "fleet", a: "asks", r: "runs", j: "rejections", s: "schedules" },
   ...{ w: "workflows", o: "workspaces", d: "letters", m: "mcp", e: "events", u: "audit", y: "system" },
 };
+
+/** The group of the API document that documents a page, where their names differ. */
+export const TAGS: Readonly<Record<string, string>> = { rejections: "policy", letters: "a2a", system: "core" };
+
+/** The page of each kind of record that has one. */
+const RECORDS: Readonly<Record<string, string>> = {
+  ...{ ask: "asks", "dead-letter": "letters", run: "runs", evidence: "runs", schedule: "schedules", workflow: "workflows" },
+};
+
+/** Return the URL of a record, or of the runs that its id finds. */
+export function recordHref(kind: string, id: string): string {
+  const page = RECORDS[kind];
+  return page ? href(page, id) : href("system");
+}

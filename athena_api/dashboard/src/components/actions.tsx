@@ -3,8 +3,10 @@
 import { effect, signal } from "@preact/signals";
 import { AthenaError, newKey, type Operation, type RequestParts } from "@projectathena/client";
 import type { ComponentChildren, JSX, TargetedEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { at, href } from "../route";
+
 import { isAllowed } from "../state/caller";
 import { eventStream, state } from "../state/event_stream";
 import type { SeenEvent } from "../state/events";
@@ -38,6 +40,8 @@ export interface ActionSpec<T> {
   readonly operation: Operation<T>;
   readonly label: string;
   readonly request: (values: Readonly<Record<string, string>>) => RequestParts;
+  /** The requests of an action on several subjects; `request` is the first of them. */
+  readonly each?: (values: Readonly<Record<string, string>>) => readonly RequestParts[];
   /** The text of the confirmation. Without a question and fields, the action runs at once. */
   readonly question?: string;
   readonly fields?: readonly Field[];
@@ -86,6 +90,24 @@ async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<A
   } finally {
     stop();
   }
+}
+
+/** Send a request for each subject, one after the other. Return the error, if none succeeded. */
+async function performEach<T>(action: ActionSpec<T>, all: readonly RequestParts[], key: string): Promise<AthenaError | undefined> {
+  let error: AthenaError | undefined;
+  let done = 0;
+  for (const [index, parts] of all.entries()) {
+    try {
+      await request(action.operation, { ...parts, idempotencyKey: `${key}-${index}` });
+      done++;
+    } catch (failure) {
+      if (!(failure instanceof AthenaError)) throw failure;
+      error ??= failure;
+    }
+  }
+  if (!done) return error;
+  notify(`${done} of ${all.length} done.${error ? ` ${error.code}: ${error.message}` : ""}`, error !== undefined);
+  return undefined;
 }
 
 const FOLLOWED_MS = 60_000;
@@ -164,7 +186,7 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
     Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value ?? ""])),
   );
-  useEffect(() => element.current?.showModal(), []);
+  useLayoutEffect(() => element.current?.showModal(), []); // before the next key
   const reachable = state.value === "live" || state.value === "behind";
   useEffect(() => {
     if (reachable) setError((had) => (had?.code === "UNREACHABLE" ? undefined : had)); // its cause is gone
@@ -178,7 +200,7 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   const submit = (event: Event): void => {
     event.preventDefault();
     setBusy(true);
-    void perform(action, parts).then((failure) => {
+    void (action.each ? performEach(action, action.each(values), key) : perform(action, parts)).then((failure) => {
       if (!failure) return close();
       answered(failure);
       setError(failure);

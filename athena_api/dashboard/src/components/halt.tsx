@@ -43,6 +43,9 @@ const LIFT: ActionSpec<HaltRecord> = {
   done: () => "The halt is lifted.",
 };
 
+/** Return what can be done about the halt now. */
+export const haltActions = (): readonly ActionSpec<HaltRecord>[] => [halt?.data.value?.halted ? LIFT : START];
+
 /** The red button. Absent while halted. */
 export function HaltButton(): JSX.Element | null {
   return useHalt()?.halted === false ? (

@@ -1,9 +1,9 @@
 // The basic components of pages.
 
 import { AthenaError, type Fault, type Operation, type RequestParts } from "@projectathena/client";
-import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
+import { Component, type ComponentChildren, type JSX, type RefObject, type TargetedEvent } from "preact";
 import { useState } from "preact/hooks";
-import { athenaOf, curlOf } from "../command_lines";
+import { athenaOf, curlOf, pythonOf } from "../command_lines";
 import { clock, count, distance, plain, visible } from "../format";
 import { at, filter, href, hrefAt, route } from "../route";
 import type { Snapshot } from "../server";
@@ -11,6 +11,7 @@ import { now } from "../state/clock";
 import { type Hold, touchOnly } from "../state/hold";
 import { NO_PAST } from "../state/instant";
 import type { LiveQuery } from "../state/live_query";
+import { zone } from "../state/preferences";
 import { notify } from "./notices";
 
 /** Renders again only if `of` is another object. For immutable values. */
@@ -144,21 +145,44 @@ export function Loaded<T>({ live, children }: { live: LiveQuery<T>; children: (d
   );
 }
 
+/** A head of a table with content of its own. */
+interface Head {
+  readonly head: string;
+  readonly content: ComponentChildren;
+  readonly sorted?: boolean;
+}
+
 /** A table. A head with `#` marks a column of numbers; one with `~` is hidden on narrow screens. */
-export function Table(props: { label: string; heads: readonly string[]; children: ComponentChildren }): JSX.Element {
+export function Table(props: {
+  label: string;
+  heads: readonly (string | Head)[];
+  children: ComponentChildren;
+  class?: string;
+  /** The number of rows, where not all of them are in the document. */
+  rows?: number;
+  body?: RefObject<HTMLTableSectionElement | null>;
+}): JSX.Element {
   return (
     <div class="scroll" role="region" aria-label={props.label} tabIndex={0}>
-      <table>
+      <table class={props.class} aria-rowcount={props.rows}>
         <thead>
           <tr>
-            {props.heads.map((head) => (
-              <th key={head} scope="col" class={`${head.includes("#") ? "num" : ""} ${head.startsWith("~") ? "opt" : ""}`}>
-                {head.replace(/^~?#?/, "") || <span class="unseen">Actions</span>}
-              </th>
-            ))}
+            {props.heads.map((of) => {
+              const { head, content, sorted } = typeof of === "string" ? { head: of, content: of.replace(/^~?#?/, ""), sorted: false } : of;
+              return (
+                <th
+                  key={head}
+                  scope="col"
+                  class={`${head.includes("#") ? "num" : ""} ${head.startsWith("~") ? "opt" : ""}`}
+                  aria-sort={sorted ? "descending" : undefined}
+                >
+                  {content || <span class="unseen">Actions</span>}
+                </th>
+              );
+            })}
           </tr>
         </thead>
-        <tbody>{props.children}</tbody>
+        <tbody ref={props.body ?? null}>{props.children}</tbody>
       </table>
     </div>
   );
@@ -220,14 +244,12 @@ export function Filter(props: {
   first?: boolean;
   /** A filter by a time. */
   time?: boolean;
-  /** Values to choose from, with their numbers. */
-  facets?: readonly { readonly value: string; readonly count: number }[] | undefined;
 }): JSX.Element {
-  const { name, label, options, time, facets } = props;
+  const { name, label, options, time } = props;
   const value = route.value.filters[name] ?? "";
   const change = (event: TargetedEvent<HTMLInputElement | HTMLSelectElement>): void => {
     const text = event.currentTarget.value.trim();
-    filter({ [name]: time && text ? new Date(text).toISOString() : text });
+    filter({ [name]: time && text ? new Date(zone.value ? `${text}Z` : text).toISOString() : text });
   };
   return (
     <label class="filter">
@@ -245,25 +267,17 @@ export function Filter(props: {
       ) : time ? (
         <input type="datetime-local" value={localTime(value)} onChange={change} />
       ) : (
-        <input type="search" list={facets && `facets-${name}`} value={value} onChange={change} spellcheck={false} data-first={props.first ? "" : undefined} />
-      )}
-      {facets && (
-        <datalist id={`facets-${name}`}>
-          {facets.map((facet) => (
-            <option key={facet.value} value={facet.value}>
-              {count(facet.count)}
-            </option>
-          ))}
-        </datalist>
+        <input type="search" value={value} onChange={change} spellcheck={false} data-first={props.first ? "" : undefined} />
       )}
     </label>
   );
 }
 
-/** Return a time as an input of local times has it. */
+/** Return a time as an input of times has it, in the zone of the reader. */
 export function localTime(iso: string): string {
   const at = new Date(iso);
-  return Number.isNaN(at.getTime()) ? "" : new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  if (Number.isNaN(at.getTime())) return "";
+  return new Date(at.getTime() - (zone.value ? 0 : at.getTimezoneOffset() * 60_000)).toISOString().slice(0, 16);
 }
 
 /** The button of a list that may be held: pauses it, or shows the new rows. It keeps its place while their number grows. */
@@ -314,6 +328,7 @@ export function Commands({ operation, request: parts }: { operation: Operation<u
   const lines: readonly (readonly [string, string])[] = [
     ["athena", athenaOf(operation, parts)],
     ["curl", curlOf(operation, parts)],
+    ["python", pythonOf(operation, parts)],
   ];
   return (
     <>
@@ -321,6 +336,17 @@ export function Commands({ operation, request: parts }: { operation: Operation<u
         <Command key={name} name={name} line={line} />
       ))}
     </>
+  );
+}
+
+/** A menu that copies the command lines of a request: of a record, or of a filtered list. */
+export function CopyAs(props: { operation: Operation<unknown>; request: RequestParts }): JSX.Element {
+  const [open, setOpen] = useState(false);
+  return (
+    <details class="menu" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+      <summary class="button">Copy as</summary>
+      {open && <Commands {...props} />}
+    </details>
   );
 }
 

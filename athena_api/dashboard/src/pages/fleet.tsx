@@ -6,6 +6,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { AskCards, AskKeys } from "../components/ask";
 import { Sparkline, Traffic } from "../components/chart";
 import { Guide } from "../components/guide";
+import { StartRun } from "../components/run_actions";
 import { TimeControl } from "../components/time_control";
 import { Bar, Command, Empty, Loaded, Panel, RunLink, Time } from "../components/ui";
 import { clock, count, distance, dollars, duration, plain, words } from "../format";
@@ -17,8 +18,8 @@ import { foldFleet } from "../state/fleet";
 import { request } from "../state/instant";
 import { type Fold, reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
 import { openAskCount, openAsks } from "../state/open_asks";
+import { foldRuns } from "../state/run_list";
 import { redraws, shownTraffic, usePastTraffic } from "../state/traffic";
-import { foldRuns, StartRun } from "./runs";
 
 const FLEET_MS = 30_000; // the 24-hour window moves, and events have no run times
 

@@ -7,7 +7,7 @@ import type { JSX } from "preact";
 import { ChangeLimits } from "../components/policy";
 import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, NoPast, Panel, Status, Table, Time } from "../components/ui";
 import { clock, count } from "../format";
-import { at, SHORTCUTS, TITLES } from "../route";
+import { at } from "../route";
 import { head } from "../server";
 import { caller, isAllowed, loginOf } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
@@ -92,18 +92,6 @@ function PresentSystem(): JSX.Element {
           <Workers />
         </Panel>
         {isAllowed(listAgents) && <OutsideAgents />}
-        <Panel title="Keyboard shortcuts" wide>
-          <Facts
-            of={[
-              ...Object.entries(SHORTCUTS).map(([key, page]) => [TITLES[page] ?? page, <kbd>g {key}</kbd>] as const),
-              ["Next, previous ask", <kbd>j k</kbd>],
-              ["Allow, deny the ask", <kbd>y n</kbd>],
-              ["Choose an answer", <kbd>1 … 9</kbd>],
-              ["Filter", <kbd>/</kbd>],
-              ["Close dialog", <kbd>Esc</kbd>],
-            ]}
-          />
-        </Panel>
         <Panel title="Limits" wide>
           <Facts of={Object.entries(server?.limits ?? {}).map(([name, value]) => [spaced(name), value === null ? undefined : count(Number(value))] as const)} />
         </Panel>

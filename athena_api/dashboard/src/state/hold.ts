@@ -1,9 +1,7 @@
 // A hold: a list that people point at keeps its rows in place, and gathers new ones.
 
-import { computed, signal, useSignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
-import { eventStream } from "./event_stream";
-import type { SeenEvent } from "./events";
+import { computed, signal } from "@preact/signals";
+import { useMemo } from "preact/hooks";
 
 /** True while a dialog is open. */
 export const dialogOpen = signal(false);
@@ -47,22 +45,11 @@ export interface HeldRows<T> {
   readonly fresh: number;
 }
 
-/** Keeps rows, newest first, in place. They still change: with the live list, or by events once they have left it. */
+/** Keeps rows, newest first, in place. */
 export class HeldList<T> {
   private held: { readonly edition: number; rows: readonly T[] } | undefined;
 
-  constructor(
-    private readonly idOf: (row: T) => string,
-    private readonly change: (row: T, event: SeenEvent) => T = (row) => row,
-  ) {}
-
-  /** Apply events to the kept rows. Return true if one changed. */
-  apply(events: readonly SeenEvent[]): boolean {
-    if (!this.held) return false;
-    const had = this.held.rows;
-    this.held.rows = had.map((row) => events.reduce(this.change, row));
-    return this.held.rows.some((row, index) => row !== had[index]);
-  }
+  constructor(private readonly idOf: (row: T) => string) {}
 
   /** Return the rows to show. A list without rows is not held. Older rows are added at the end. */
   rows(live: readonly T[], active: boolean, edition: number): HeldRows<T> {
@@ -70,27 +57,16 @@ export class HeldList<T> {
       this.held = active ? { edition, rows: live } : undefined;
       return { rows: live, fresh: 0 };
     }
-    const byId = new Map(live.map((row) => [this.idOf(row), row]));
     const heldIds = new Set(this.held.rows.map(this.idOf));
     const last = live.findLastIndex((row) => heldIds.has(this.idOf(row)));
-    const older = last < 0 ? [] : live.slice(last + 1);
-    this.held.rows = [...this.held.rows.map((row) => byId.get(this.idOf(row)) ?? row), ...older];
+    if (last >= 0) this.held.rows = [...this.held.rows, ...live.slice(last + 1)];
     const newer = last < 0 ? live : live.slice(0, last);
     return { rows: this.held.rows, fresh: newer.filter((row) => !heldIds.has(this.idOf(row))).length };
   }
 }
 
 /** Use the rows of a list that may be held. A new key begins with the live list. */
-export function useHeld<T>(key: unknown, hold: Hold, live: readonly T[], idOf: (row: T) => string, change?: (row: T, event: SeenEvent) => T): HeldRows<T> {
-  const list = useMemo(() => new HeldList(idOf, change), [key]);
-  const changes = useSignal(0);
-  void changes.value;
-  useEffect(
-    () =>
-      eventStream.subscribe((events) => {
-        if (change && list.apply(events)) changes.value++;
-      }),
-    [list],
-  );
+export function useHeld<T>(key: unknown, hold: Hold, live: readonly T[], idOf: (row: T) => string): HeldRows<T> {
+  const list = useMemo(() => new HeldList(idOf), [key]);
   return list.rows(live, hold.active.value, hold.edition.value);
 }

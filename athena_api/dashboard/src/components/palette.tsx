@@ -1,0 +1,166 @@
+// The command palette (Ctrl-K): pages, acts, records by their ids, and what the search of the server finds.
+
+import { signal, useSignal } from "@preact/signals";
+import { findIds, searchMemory } from "@projectathena/client/operations";
+import type { JSX, TargetedKeyboardEvent } from "preact";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { plain, words } from "../format";
+import { href, recordHref, TITLES } from "../route";
+import { agents, readAgents } from "../state/agents";
+import { caller, isAllowed } from "../state/caller";
+import { request } from "../state/instant";
+import { theme, zone } from "../state/preferences";
+import { parsed, written } from "../state/run_query";
+import { openDialog } from "./actions";
+import { haltActions } from "./halt";
+import { startAction } from "./run_actions";
+import { Empty } from "./ui";
+
+/** The open overlay, if any. */
+export const overlay = signal<"palette" | "help" | undefined>(undefined);
+
+const typed = signal("");
+
+/** Open the palette, perhaps with a text to search for. */
+export function openPalette(text = ""): void {
+  typed.value = text;
+  overlay.value = "palette";
+}
+
+interface Entry {
+  readonly kind: string;
+  readonly text: string;
+  readonly act: () => void;
+}
+
+const SHOWN_MAX = 12;
+const ID_CHARS_MIN = 6;
+const WORD_CHARS_MIN = 3;
+const TYPING_MS = 150;
+
+const open = (to: string) => (): void => {
+  location.hash = to;
+};
+
+/** Return the pages and acts. */
+function entries(): readonly Entry[] {
+  const act = (text: string, run: () => void): Entry => ({ kind: "Act", text, act: run });
+  return [
+    ...[startAction(undefined), ...haltActions()]
+      .filter(({ operation }) => isAllowed(operation))
+      .map((action) => act(`${action.label} …`, () => openDialog(action as Parameters<typeof openDialog>[0]))),
+    ...Object.entries(TITLES).map(([page, text]) => ({ kind: "Page", text, act: open(href(page)) })),
+    act(`Times in ${zone.value ? "local time" : "UTC"}`, () => {
+      zone.value = zone.value ? "" : "UTC";
+    }),
+    ...["light", "dark", ""].map((name) =>
+      act(`Theme: ${name || "as the system"}`, () => {
+        theme.value = name;
+      }),
+    ),
+    act("Keyboard shortcuts and settings", () => {
+      overlay.value = "help";
+    }),
+  ];
+}
+
+/** Ask the server for records whose ids begin or end with the text, and for passages of notes and transcripts. */
+async function search(text: string): Promise<readonly Entry[]> {
+  const part = text.replace(/^(\w+_)?…/, "");
+  const ids = /^[\w-]+$/.test(part) && part.length >= ID_CHARS_MIN && isAllowed(findIds) ? request(findIds, { path: { part } }) : undefined;
+  const passages = isAllowed(searchMemory) && !caller.value?.scope ? request(searchMemory, { query: { query: text, maxResults: 5 } }) : undefined;
+  const [found, memory] = await Promise.allSettled([ids, passages]);
+  return [
+    ...(found.status === "fulfilled" && found.value ? found.value.data.items : []).map(({ kind, id, runId }) => ({
+      kind: words(kind),
+      text: id,
+      act: open(recordHref(kind, runId ?? id)),
+    })),
+    ...(memory.status === "fulfilled" && memory.value ? memory.value.data : []).map(({ snippet, sourcePath }) => ({
+      kind: sourcePath.replace(/^.*\//, "").replace(/\.jsonl$/, ""),
+      text: plain(snippet),
+      act: open(passageHref(sourcePath)),
+    })),
+  ];
+}
+
+/** Return the URL of a passage: the runs of the session of a transcript, or the memory. */
+function passageHref(path: string): string {
+  const [, sessionId] = /transcripts\/(.*)\.jsonl/.exec(path) ?? [];
+  return sessionId ? href("runs", undefined, { sessionId }) : href("memory");
+}
+
+export function Palette(): JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const found = useSignal<readonly Entry[]>([]);
+  const at = useSignal(0);
+  useLayoutEffect(() => {
+    dialog.current?.showModal(); // before the next key
+    void readAgents();
+  }, []);
+  const text = typed.value.trim();
+  useEffect(() => {
+    found.value = [];
+    at.value = 0;
+    if (text.length < WORD_CHARS_MIN) return;
+    let current = true;
+    const timer = setTimeout(async () => {
+      const some = await search(text);
+      if (current) found.value = some;
+    }, TYPING_MS);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [text]);
+  const parts = text.toLowerCase().split(/\s+/);
+  const known = entries().filter((entry) => parts.every((part) => entry.text.toLowerCase().includes(part)));
+  const { filters } = parsed(text, agents.value);
+  const runs = Object.keys(filters).length ? [{ kind: "Runs", text: written(filters, agents.value), act: open(href("runs", undefined, filters)) }] : [];
+  const shown = [...runs, ...known, ...found.value].slice(0, SHOWN_MAX);
+  const chosen = Math.min(at.value, shown.length - 1);
+  const take = (entry: Entry | undefined): void => {
+    overlay.value = undefined;
+    entry?.act();
+  };
+  const key = (event: TargetedKeyboardEvent<HTMLInputElement>): void => {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (by) at.value = (chosen + by + shown.length) % shown.length;
+    else if (event.key === "Enter") take(shown[chosen]);
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <dialog ref={dialog} class="palette" aria-label="Command palette" onClose={() => overlay.value === "palette" && take(undefined)}>
+      <input
+        type="text"
+        role="combobox"
+        aria-label="Page, id, act or words"
+        aria-controls="palette"
+        aria-expanded="true"
+        aria-activedescendant={`palette-${chosen}`}
+        placeholder="Page, id, act or words"
+        value={typed.value}
+        onInput={({ currentTarget }) => {
+          typed.value = currentTarget.value;
+        }}
+        onKeyDown={key}
+      />
+      <div role="listbox" id="palette" aria-label="Results">
+        {shown.map((entry, index) => (
+          <div
+            key={`${entry.kind}${entry.text}`}
+            id={`palette-${index}`}
+            role="option"
+            aria-selected={index === chosen}
+            tabIndex={-1}
+            onClick={() => take(entry)}
+          >
+            <span class="cut">{entry.text}</span> <small class="quiet cut">{entry.kind}</small>
+          </div>
+        ))}
+      </div>
+      {!shown.length && <Empty>Nothing found. An id needs six characters.</Empty>}
+    </dialog>
+  );
+}

@@ -1,0 +1,43 @@
+// The window of a long list: only the rows near the screen are in the document.
+
+import type { RefObject } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+const STEP = 10; // rows by which the window moves
+const AROUND = 20; // rows beyond the screen
+const ROWS_MAX = 180;
+
+/** The rows to render, the heights of those before and after them, and the element that holds the rows. */
+export interface RowWindow<E extends HTMLElement> {
+  readonly first: number;
+  readonly last: number;
+  readonly before: number;
+  readonly after: number;
+  readonly box: RefObject<E | null>;
+}
+
+/** Use the window of a list of rows with equal heights, each with the attribute `data-row`. */
+export function useWindow<E extends HTMLElement>(total: number, guess: number): RowWindow<E> {
+  const box = useRef<E>(null);
+  const [{ first, height, shown }, set] = useState({ first: 0, height: guess, shown: 60 });
+  useEffect(() => {
+    const look = (): void => {
+      if (!box.current) return;
+      const rows = box.current.querySelector<HTMLElement>("[data-row]");
+      const high = rows?.getBoundingClientRect().height || guess;
+      const above = Math.floor(-box.current.getBoundingClientRect().top / high / STEP) * STEP - AROUND;
+      const from = Math.max(0, Math.min(above, total - STEP));
+      const most = Math.min(ROWS_MAX, Math.ceil(innerHeight / high / STEP) * STEP + STEP + 2 * AROUND);
+      set((had) => (had.first === from && had.height === high && had.shown === most ? had : { first: from, height: high, shown: most }));
+    };
+    look();
+    addEventListener("scroll", look, { capture: true, passive: true });
+    addEventListener("resize", look);
+    return () => {
+      removeEventListener("scroll", look, { capture: true });
+      removeEventListener("resize", look);
+    };
+  }, [total]);
+  const last = Math.min(total, first + shown);
+  return { first, last, before: first * height, after: (total - last) * height, box };
+}

@@ -1,0 +1,466 @@
+"""The list of runs and the habits of all pages, by keyboard and by pointer, with counted keys and clicks."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from athena_cli import app
+from athena_core.clock import FixedDate, SystemClock
+from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.hands import Hands
+from tests.console.replay import Replay, record, replaying
+from tests.console.run_pages import run, serve
+from tests.console.scene import PLAIN, Scene
+from tests.support.api import Refused
+from tests.support.hostile import HOSTILE
+from tests.support.inside import plane_on
+from tests.support.model import call, turn_of
+from tests.support.server import Server
+from tests.support.stub import Asked, Behaviour, refuses, standing
+
+pytestmark = [
+    pytest.mark.heavy,  # CI installs the browser before its second round
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
+
+LIVE = '.pulse[data-state="live"]'
+DAY_MS = 86_400_000
+NOON_MS = DAY_MS // 2
+DEAR_TOKENS, CHEAP_TOKENS = 400_000, 1_000  # in; six cents and nearly nothing
+ROWS_MAX = 200
+MANY = 10_000
+RATIO_MAX = 2
+RATE = 500  # events a second
+
+
+def expect(found: Any) -> Any:
+    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
+    from playwright import sync_api  # noqa: PLC0415
+
+    return sync_api.expect(found, None)
+
+
+def button(where: Any, name: str | re.Pattern[str]) -> Any:
+    return where.get_by_role("button", name=name, exact=True)
+
+
+def rows(page: Any) -> Any:
+    return page.locator("tr[data-run]")
+
+
+@pytest.fixture
+def page(browser: Any, scene: Scene) -> Iterator[Any]:
+    """A page on the fleet."""
+    with watched(browser, scene.server.url) as found:
+        found.goto("/")
+        expect(found.locator(LIVE)).to_be_visible()
+        yield found
+
+
+# Find yesterday's failed runs of one agent that cost over five cents
+
+
+def choose(asked: Asked) -> Behaviour:
+    """Call a tool for the price that the input names; then fail or answer, as it says."""
+    messages = asked.body["messages"]
+    said = next(message["content"] for message in messages if message["role"] == "user")
+    if messages[-1]["role"] != "tool":
+        tokens = DEAR_TOKENS if "dear" in said else CHEAP_TOKENS
+        return turn_of(call("evidence", label="note", type="text", content="noted"), 1, (tokens, 1))
+    if "fail" in said:
+        return refuses(400, b'{"error": {"message": "the model is away"}}')
+    return turn_of("It is done.", 2)
+
+
+class Past:
+    """A server whose runs of two agents began yesterday and today."""
+
+    def __init__(self, server: Server, wanted: str) -> None:
+        self.server = server
+        self.wanted = wanted
+
+
+@pytest.fixture(scope="module")
+def past(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    """One run of Reviewer failed yesterday and was dear. Others differ from it in one respect each."""
+    directory = tmp_path_factory.mktemp("past")
+    clock = FixedDate((SystemClock().now() // DAY_MS - 2) * DAY_MS + NOON_MS)
+    with standing(choose) as stub:
+        asks = {"openai_base_url": stub.url + "/v1", "openai_api_key": "none"}
+        with plane_on(directory, clock, scheduler="off", **asks) as plane:
+
+            def profile(name: str) -> str:
+                return str(plane.data("POST", "/harness-profiles", {**PLAIN, "displayName": name})["id"])
+
+            def start(agent: str, said: str) -> str:
+                run_id = plane.begin(said, said.replace(" ", "-").replace(",", ""), harnessProfileId=agent)
+                plane.until(f"/runs/{run_id}", "status", "failed", "completed")
+                return run_id
+
+            reviewer, analyst = profile("Reviewer"), profile("Pear analyst")
+            start(reviewer, "dear and fail the day before")
+            clock.advance(DAY_MS)
+            wanted = start(reviewer, "dear and fail")
+            for agent, said in ((reviewer, "fail"), (reviewer, "dear"), (analyst, "dear, fail too")):
+                start(agent, said)
+        with Server(directory, **asks) as server:
+            for said in ("dear, fail today", "good today"):
+                try:
+                    server.api.run(said, sessionId="today", harnessProfileId=reviewer)
+                except Refused:
+                    continue
+            yield Past(server, wanted)
+
+
+@pytest.mark.parametrize(("by", "keys", "clicks"), [("keyboard", 50, 0), ("pointer", 0, 7)])
+def test_yesterdays_dear_failures_of_an_agent_are_found(
+    browser: Any, past: Past, by: str, keys: int, clicks: int
+) -> None:
+    with watched(browser, past.server.url, timezone_id="UTC") as page:
+        page.goto("/")
+        expect(page.locator(LIVE)).to_be_visible()
+        hands = Hands(page)
+        if by == "keyboard":
+            hands.press("g", "r", "/")
+            hands.type("failed agent:rev cost:>0.05 yesterday")
+            hands.press("Enter")
+        else:
+            hands.click(page.get_by_role("link", name="Runs", exact=True))
+            hands.clicks += 2  # opens the list of times, and chooses
+            page.get_by_label("Time").select_option("Yesterday")
+            facets = page.locator(".facets")
+            for name in ("failed", "Reviewer", "$0.05"):
+                hands.click(facets.get_by_role("link", name=name, exact=True))
+        expect(rows(page)).to_have_count(1)
+        expect(rows(page)).to_have_attribute("data-run", past.wanted)
+        expect(rows(page)).to_contain_text("Reviewer · dear and fail")
+        expect(rows(page)).to_contain_text("the model is away")
+        expect(rows(page)).to_contain_text("$0.06")
+        if by == "keyboard":
+            hands.press("j", "Enter")
+        else:
+            hands.click(page.locator("tr[data-run] td.main"))
+        expect(page).to_have_url(re.compile(f"#/runs/{past.wanted}"))
+        assert hands.keys <= keys
+        assert hands.clicks <= clicks
+
+
+# Stop everything
+
+
+@pytest.mark.parametrize(("by", "keys", "clicks"), [("keyboard", 24, 0), ("pointer", 9, 4)])
+def test_everything_is_stopped(page: Any, scene: Scene, by: str, keys: int, clicks: int) -> None:
+    run_id = scene.hold(f"stopped-{by}", f"stopped-{by}")
+    hands = Hands(page)
+    if by == "keyboard":
+        hands.press("Control+k")
+        hands.type("halt")
+        hands.press("Enter")
+        hands.type("runaways")
+        hands.press("Tab", "Space", "Enter")
+    else:
+        hands.click(button(page, "Halt …"))
+        dialog = page.get_by_role("dialog")
+        hands.click(dialog.get_by_label("Reason"))
+        hands.type("runaways")
+        hands.click(dialog.get_by_label("Also cancel all running runs"))
+        hands.click(button(dialog, "Halt"))
+    expect(page.locator(".banner.halted")).to_contain_text("runaways")
+    assert scene.api.get("/halt")["halted"]
+    scene.gates[f"stopped-{by}"].release()
+    assert scene.api.await_ending(run_id) == "run.cancelled"
+    scene.api.send("/halt", method="DELETE")
+    assert hands.keys <= keys
+    assert hands.clicks <= clicks
+
+
+# The list
+
+
+def test_new_runs_wait_above_the_list_and_rows_stay(page: Any, scene: Scene) -> None:
+    first = scene.api.run("first", sessionId="stay")["runId"]
+    page.goto("/#/runs?session=stay")
+    expect(rows(page)).to_have_count(1)
+    more = [scene.api.run("more", sessionId="stay")["runId"] for _ in range(3)]
+    scene.api.run("elsewhere", sessionId="elsewhere")
+    fresh = button(page, "3 new ↑")
+    expect(fresh).to_be_visible()
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("u")
+    expect(rows(page)).to_have_count(4)
+    found = rows(page).evaluate_all("rows => rows.map(row => row.dataset.run)")
+    assert found == [*reversed(more), first]
+    expect(button(page, "Refresh")).to_be_visible()
+
+
+def test_a_row_that_ends_gets_its_answer(page: Any, scene: Scene) -> None:
+    run_id = scene.hold("ends", "ends")
+    page.goto("/#/runs?session=ends")
+    row = page.locator(f'tr[data-run="{run_id}"]')
+    expect(row).to_contain_text("running")
+    scene.gates["ends"].release()
+    expect(row).to_contain_text("completed")
+    expect(row.locator(".main small")).to_contain_text("released by ends")
+
+
+def test_selected_runs_are_cancelled_and_run_again(page: Any, scene: Scene) -> None:
+    gates = [f"bulk-{number}" for number in range(3)]
+    left, *held = [scene.hold(gate, gate) for gate in gates]
+    page.goto("/#/runs?status=running")
+    expect(rows(page)).to_have_count(3)
+    for key in "jxjx":
+        page.keyboard.press(key)
+    selected = page.get_by_role("region", name="Selected runs")
+    expect(selected).to_contain_text("2 selected")
+    button(selected, "Cancel 2 …").click()
+    dialog = page.get_by_role("dialog")
+    for run_id in held:
+        expect(dialog).to_contain_text(run_id[-8:])
+    dialog.get_by_label("Reason").fill("not wanted")
+    button(dialog, "Cancel run: 2 runs").click()
+    expect(page.locator("tr .status.cancelled")).to_have_count(2)
+    button(selected, "Run 2 again …").click()
+    button(page.get_by_role("dialog"), "Run again: 2 runs").click()
+    expect(page.locator(".notices")).to_contain_text("2 of 2 done.")
+    assert scene.api.get(f"/runs/{left}")["status"] == "running"
+    for gate in gates:
+        scene.gates[gate].release()
+    retried = [found["retryOf"] for found in scene.api.items("/runs") if "retryOf" in found]
+    assert sorted(retried) == sorted(held)
+
+
+def test_all_that_match_are_cancelled_by_one_request(page: Any, scene: Scene) -> None:
+    gates = [f"all-{number}" for number in range(2)]
+    held = [scene.hold(gate, gate) for gate in gates]
+    page.goto("/#/runs?status=running&provider=local-exec")
+    expect(rows(page)).to_have_count(2)
+    page.get_by_label("Select all shown runs").check()
+    button(page, "Cancel all that match …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("status:running provider:local-exec")
+    dialog.get_by_label("Reason").fill("all of it")
+    with page.expect_request(re.compile("/runs/cancel")) as sent:
+        button(dialog, "Cancel all that match").click()
+    wanted = {"status": "running", "provider": "local-exec"}
+    assert sent.value.post_data_json == {"filter": wanted, "reason": "all of it"}
+    expect(page.locator("tr .status.cancelled")).to_have_count(2)
+    for gate, run_id in zip(gates, held, strict=True):
+        scene.gates[gate].release()
+        assert scene.api.await_ending(run_id) == "run.cancelled"
+
+
+def test_the_dearest_runs_stand_first_where_cost_is_sorted(page: Any, scene: Scene) -> None:
+    scene.agent_run("sorted")
+    page.goto("/#/runs?session=sorted")
+    page.get_by_role("columnheader", name="Cost").get_by_role("link").click()
+    expect(page.get_by_role("columnheader", name="Cost")).to_have_attribute("aria-sort", "descending")
+    expect(page).to_have_url(re.compile("sort=cost"))
+    expect(rows(page)).to_have_count(1)
+
+
+def test_a_list_is_copied_as_commands_that_work(page: Any, scene: Scene) -> None:
+    run_id = scene.api.run("hello", sessionId="copied")["runId"]
+    page.goto("/#/runs?session=copied&status=completed")
+    page.get_by_text("Copy as", exact=True).click()
+    lines = {name: page.locator(f"[data-command={name}]").inner_text() for name in ("athena", "curl", "python")}
+    command = shlex.split(lines["athena"])
+    app.build().parse_args(command[1:], exit_on_error=False, print_error=False)
+    assert command[:3] == ["athena", "runs", "list"]
+    assert run_id in output_of([sys.executable, "-c", lines["python"]])
+    if shutil.which("curl"):
+        assert run_id in output_of([*shlex.split(lines["curl"]), "--silent", "--noproxy", "*"])
+
+
+def output_of(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+# Many rows
+
+
+END = "scrollTo(0, document.documentElement.scrollHeight)"
+
+
+def scroll_through(page: Any) -> None:
+    """Scroll to the end until every row was read."""
+    while (seen := page.locator("table.picked").get_attribute("aria-rowcount")) != str(MANY + 1):
+        page.evaluate(END)
+        page.wait_for_function("seen => document.querySelector('table.picked').ariaRowCount !== seen", arg=seen)
+    page.evaluate(END)
+
+
+def script_seconds(page: Any, tool: Any) -> float:
+    """Return the CPU time of scripts while the list is scrolled by some screens under a stream of events."""
+
+    def spent() -> float:
+        metrics = tool.send("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in metrics if one["name"] == "ScriptDuration"))
+
+    before = spent()
+    for screen in (1, 2, 3, 4, 3, 2, 1, 0):
+        page.evaluate(f"scrollTo(0, {screen} * innerHeight)")
+        page.wait_for_timeout(150)
+    return spent() - before
+
+
+def test_ten_thousand_runs_cost_what_a_hundred_do(browser: Any, tmp_path: Path) -> None:
+    with Server(tmp_path / "many") as server:
+        events = record(server.api, 20)
+        head, log_id = server.api.head(), server.api.get("/capabilities")["logId"]
+
+        @contextmanager
+        def streamed() -> Iterator[Any]:
+            with replaying(Replay(server.url, events, log_id, RATE), head) as url, watched(browser, url) as page:
+                yield page
+
+        with streamed() as few, streamed() as many:
+            tools = {}
+            for page, length in ((few, 100), (many, MANY)):
+                serve(page, [run(number) for number in range(length)])
+                tools[page] = page.context.new_cdp_session(page)
+                tools[page].send("Performance.enable", {"timeDomain": "threadTicks"})
+                page.goto("/#/runs")
+                expect(rows(page).first).to_be_visible()
+            scroll_through(many)
+            shown = rows(many).count()
+            expect(rows(many).last).to_have_attribute("data-run", run(MANY - 1)["runId"])
+            assert shown <= ROWS_MAX
+            many.keyboard.press("j")
+            assert many.evaluate("document.activeElement.closest('tr').dataset.run")
+            pairs = [(script_seconds(few, tools[few]), script_seconds(many, tools[many])) for _ in range(5)]
+            ratio = median(large / small for small, large in pairs)
+            print(
+                f"{shown} rows in the document; the scripts of 10,000 runs take {ratio:.2f} times those of 100: {pairs}"
+            )
+            assert rows(many).count() <= ROWS_MAX
+            assert ratio <= RATIO_MAX
+
+
+HEIGHTS = """
+[...document.querySelectorAll("tr[data-run]")].map((row) => [row.dataset.run, row.getBoundingClientRect().height])
+"""
+
+
+def test_hostile_texts_break_no_list(browser: Any, scene: Scene) -> None:
+    texts = [text[:160] for text in HOSTILE]
+    hostile = [
+        run(
+            number,
+            inputPreview=text,
+            outputPreview=text,
+            agentName=text,
+            model=text,
+            sessionId=text or "none",
+            error={"code": text or "X", "message": text, "retryable": False},
+            status="failed",
+        )
+        for number, text in enumerate(texts)
+    ]
+    with watched(browser, scene.server.url) as page:
+        serve(page, hostile)
+        for size in ({"width": 1280, "height": 860}, PHONE):
+            page.set_viewport_size(size)
+            page.goto("/#/runs")
+            expect(rows(page).first).to_be_visible()
+            seen: set[str] = set()
+            for _ in range(len(hostile)):
+                page.evaluate("scrollBy(0, innerHeight / 2)")
+                found = page.evaluate(HEIGHTS)
+                seen |= {name for name, _ in found}
+                heights = {round(height) for _, height in found}
+                assert max(heights) - min(heights) <= 1, "a text changed the height of its row"
+            assert len(seen) == len(hostile)
+            assert page.title().endswith("Runs · Athena")
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0
+            page.goto("/#/fleet")
+
+
+# Habits
+
+
+def test_the_palette_opens_pages_ids_acts_and_queries(page: Any, scene: Scene) -> None:
+    run_id = scene.api.run("hello", sessionId="palette")["runId"]
+
+    def take(text: str, found: str) -> None:
+        page.keyboard.press("Control+k")
+        page.keyboard.type(text)
+        expect(page.locator(".palette").get_by_role("option", selected=True)).to_contain_text(found)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog", name="Command palette")).to_have_count(0)
+
+    take("work", "Workflows")
+    expect(page).to_have_url(re.compile("#/workflows"))
+    take(run_id[-8:], run_id)
+    expect(page).to_have_url(re.compile(f"#/runs/{run_id}"))
+    take("status:failed", "status:failed")
+    expect(page).to_have_url(re.compile(r"#/runs\?status=failed"))
+    take("start a", "Start a run")
+    expect(page.get_by_role("dialog")).to_contain_text("Input")
+    page.keyboard.press("Escape")
+    take("dark", "Theme: dark")
+    assert page.evaluate("document.documentElement.style.colorScheme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.style.colorScheme") == "dark"
+    page.keyboard.press("Control+k")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_help_lists_the_keys_and_has_the_settings(browser: Any, scene: Scene) -> None:
+    run_id = scene.api.run("hello", sessionId="zoned")["runId"]
+    created = scene.api.get(f"/runs/{run_id}")["createdAt"]
+    with watched(browser, scene.server.url, timezone_id="Asia/Kolkata") as page:
+        page.goto("/#/runs?session=zoned")
+        expect(rows(page)).to_have_count(1)
+        page.keyboard.press("?")
+        dialog = page.get_by_role("dialog", name="Help")
+        expect(dialog.get_by_role("link", name="Documentation of this page")).to_have_attribute("href", "/docs#/runs")
+        expect(dialog).to_contain_text("Ctrl K")
+        expect(dialog.get_by_label("Times")).to_contain_text("Asia/")
+        dialog.get_by_label("Times").select_option("UTC")
+        button(dialog, "Close").click()
+        title = page.locator("tr[data-run] time").last.get_attribute("title")
+        assert f"{created[11:19]} UTC" in title
+
+
+def test_j_and_k_move_and_enter_opens(page: Any, scene: Scene) -> None:
+    ids = [scene.api.run("hello", sessionId="moved")["runId"] for _ in range(3)]
+    page.goto("/#/runs?session=moved")
+    expect(rows(page)).to_have_count(3)
+    for key in "jjjk":
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.closest('tr').dataset.run") == ids[1]
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"#/runs/{ids[1]}"))
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="npm is not installed")
+def test_the_list_and_the_dialogs_have_no_accessibility_fault(browser: Any, scene: Scene) -> None:
+    scene.failing("seen")
+    scene.agent_run("seen")
+    for scheme in ("light", "dark"):
+        with watched(browser, scene.server.url, color_scheme=scheme) as page:
+            page.goto("/#/runs")
+            page.evaluate(AXE.read_text("utf-8"))
+            for size in ({"width": 1440, "height": 900}, PHONE):
+                page.set_viewport_size(size)
+                expect(rows(page).first).to_be_visible()
+                page.get_by_label("Select all shown runs").check()
+                assert not (faults := faults_of(page)), "\n".join(faults)
+                for key in ("Control+k", "?"):
+                    page.keyboard.press(key)
+                    expect(page.get_by_role("dialog")).to_be_visible()
+                    assert not (faults := faults_of(page)), f"{key}:\n" + "\n".join(faults)
+                    page.keyboard.press("Escape")
+                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert wide <= 0
