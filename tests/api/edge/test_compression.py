@@ -73,9 +73,9 @@ def test_head_answers_the_headers_of_get(shared: Server, path: str) -> None:
 def test_a_file_of_the_console_is_sent_in_its_smallest_accepted_form(
     shared: Server, accept: str, encoding: str
 ) -> None:
-    page, _ = sent(shared, "/", "identity")
+    _, page = sent(shared, "/", "identity")
     forms = dict[str, tuple[str, int]]()
-    for path in re.findall(r'="(/static/[^"]+)"', page.text):
+    for path in re.findall(r'="(/static/[^"]+)"', page.decode()):
         for accepted_form in ("identity", accept):
             got, body = sent(shared, path, accepted_form)
             head, _ = sent(shared, path, accepted_form, "HEAD")
