@@ -122,22 +122,25 @@ test("a live query shows one moment after the other, and no answer that is late"
       await settled();
       return live.data.value?.seen;
     };
-    equal(await answer(), "99");
-    show("5");
-    await settled();
-    show("6");
-    equal(await answer(), "99"); // what 5 was comes too late
-    equal(await answer(), "6");
-    live.reload();
-    await settled();
-    equal(answers.length, 0); // the past does not change
-    show("nonsense");
-    await settled();
-    deepEqual([live.data.value, live.error.value?.code], [undefined, "CONFIG_ERROR"]);
-    show(undefined);
-    equal(await answer(), "99");
-    equal(live.error.value, undefined);
-    live.close();
+    try {
+      equal(await answer(), "99");
+      show("5");
+      await settled();
+      show("6");
+      equal(await answer(), "99"); // what 5 was comes too late
+      equal(await answer(), "6");
+      live.reload();
+      await settled();
+      equal(answers.length, 0); // the past does not change
+      show("nonsense");
+      await settled();
+      deepEqual([live.data.value, live.error.value?.code], [undefined, "CONFIG_ERROR"]);
+      show(undefined);
+      equal(await answer(), "99");
+      equal(live.error.value, undefined);
+    } finally {
+      live.close();
+    }
   });
 });
 
