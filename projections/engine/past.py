@@ -53,7 +53,17 @@ def apply(buffers: Sequence[tuple[Projection, Rows]], rows: Sequence[Row], decod
         buffer.flush()
 
 
-class Versions(Rows):
+class Unadded(Rows):
+    """Rows of the past, to which an erasure adds nothing: it is recorded later."""
+
+    def append(self, table: Table[R], row: R) -> None:
+        """Add nothing."""
+
+    def insert(self, table: Table[Any], cells: Sequence[Cell]) -> None:
+        """Add nothing."""
+
+
+class Versions(Unadded):
     """Rows as they were at the beginning of a block. Changes replace the versions; nothing is added or deleted."""
 
     def __init__(self, connection: Connection, block: int) -> None:
@@ -67,12 +77,6 @@ class Versions(Rows):
             return table.load(tuple(cells))
         rows = list(self.connection.execute(f"{table.select} AND {SINCE} < ?", (*key, self.block)))
         return table.load(rows[0]) if rows else None  # unchanged since: it is erased where it stands
-
-    def append(self, table: Table[R], row: R) -> None:
-        """Add nothing."""
-
-    def insert(self, table: Table[Any], cells: Sequence[Cell]) -> None:
-        """Add nothing."""
 
     def flush(self) -> None:
         """Write the changed versions."""
@@ -171,25 +175,15 @@ class Overlay(Rows):
         return row
 
 
-class Erasing(Overlay):
+class Erasing(Unadded, Overlay):
     """An overlay in which text is erased that was erased after the position of the overlay."""
-
-    def append(self, table: Table[R], row: R) -> None:
-        """Add nothing: the erasure itself is not yet recorded."""
-
-    def insert(self, table: Table[Any], cells: Sequence[Cell]) -> None:
-        """Add nothing."""
-
-
-def _overlay(table: Table[Any]) -> str:
-    return f"{table.name}_overlay"
 
 
 def _put(table: Table[Any]) -> str:
     names = ", ".join((*table.columns, "gone_"))
     changes = ", ".join(f"{name} = excluded.{name}" for name in (*table.columns, "gone_") if name not in table.key)
     return (
-        f"INSERT INTO {_overlay(table)} ({names}) VALUES ({'?, ' * len(table.columns)}0)"
+        f"INSERT INTO {table.overlay} ({names}) VALUES ({'?, ' * len(table.columns)}0)"
         f" ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}"
     )
 
@@ -197,7 +191,7 @@ def _put(table: Table[Any]) -> str:
 def _hide(table: Table[Any]) -> str:
     names = ", ".join((*table.key, "gone_"))
     return (
-        f"INSERT INTO {_overlay(table)} ({names}) VALUES ({'?, ' * len(table.key)}1)"
+        f"INSERT INTO {table.overlay} ({names}) VALUES ({'?, ' * len(table.key)}1)"
         f" ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET gone_ = excluded.gone_"
     )
 
@@ -210,7 +204,7 @@ def shadow(connection: PastConnection, table: Table[Any], block_events: int, *, 
     columns = ", ".join(table.columns)
     source = f"{connection.source}.{table.name}"
     same = " AND ".join(f"o.{column} = t.{column}" for column in table.key)
-    free = f"NOT EXISTS (SELECT 1 FROM {_overlay(table)} o WHERE {same})"
+    free = f"NOT EXISTS (SELECT 1 FROM {table.overlay} o WHERE {same})"
     before = f"{SINCE} < {connection.block}"
     if table.begins_at:
         before += f" AND {table.begins_at} <= {connection.block} * {block_events}"
@@ -222,13 +216,13 @@ def shadow(connection: PastConnection, table: Table[Any], block_events: int, *, 
     connection.execute(
         f"CREATE TEMP VIEW {table.name} AS"
         f" SELECT {columns} FROM {source} t WHERE {before} AND {free}{earlier if has_past else ''}"
-        f" UNION ALL SELECT {columns} FROM {_overlay(table)} WHERE gone_ = 0"
+        f" UNION ALL SELECT {columns} FROM {table.overlay} WHERE gone_ = 0"
     )
 
 
 def clear(connection: PastConnection, table: Table[Any]) -> None:
     """Empty the overlay of a table."""
-    connection.execute(f"DELETE FROM {_overlay(table)}")
+    connection.execute(f"DELETE FROM {table.overlay}")
 
 
 def state_of(connection: PastConnection) -> tuple[Cell, ...]:

@@ -1,10 +1,10 @@
 """Reads of the views as of earlier positions."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
-from athena_core.errors import PastTooLarge
+from athena_core.errors import AthenaError, PastTooLarge, StoreUnreachable
 from athena_core.event import Position
 from athena_core.protocols import Cell, Connection, DatabaseDamaged, LogReader, PastConnection
 from projections.engine import past
@@ -38,10 +38,15 @@ class PastReader(ViewsReader):
         self._shadowed: set[str] = set()
         self._block = -1
         self._state: tuple[Cell, ...] = ()
-        self.held = 0
-        """The bytes of the events in the overlays."""
+        self._sizes: dict[str, int] = {}
+        """The bytes of the events in the overlays of each projection. Projections share what they read together."""
         self._folded: dict[str, Position] = {}
         """The projections whose overlays are of the block, with their positions."""
+
+    @property
+    def held(self) -> int:
+        """The bytes of the events in the overlays."""
+        return sum(self._sizes.values())
 
     def distance(self, names: Collection[str], position: Position) -> int:
         """Return the number of events that a read would fold, for the choice between readers."""
@@ -59,17 +64,20 @@ class PastReader(ViewsReader):
 
     def query_at(self, position: Position, names: Collection[str], read: Callable[[Connection], T]) -> T:
         """Return the result of ``read`` as of a position. Raise NotCaughtUp if a projection has not reached it."""
+        usable = False  # True while only the read can fail, which leaves the overlays as they are
         try:
             while self._covers(names, position) and (connection := self._past) is not None:
                 self._go(connection, position, names)
                 with connection.snapshot():
                     if self._state == past.state_of(connection):
+                        usable = True
                         return read(connection)
                 self.close()  # an erasure, or the first earlier versions: begin again
         except DatabaseDamaged as error:
             self._set_aside(error)
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            if not usable or not isinstance(error, AthenaError) or isinstance(error, StoreUnreachable):
+                self.close()
             raise
         raise self._not_caught_up(names)
 
@@ -83,7 +91,7 @@ class PastReader(ViewsReader):
             if block != self._block:
                 for name in self._folded:
                     self._clear(connection, name)
-                self._block, self._folded, self.held = block, {}, 0
+                self._block, self._folded, self._sizes = block, {}, {}
                 connection.begin(block)
             groups: dict[Position, list[Projection]] = {}
             for name in names:
@@ -95,11 +103,12 @@ class PastReader(ViewsReader):
                     self._clear(connection, name)
             for start, projections in groups.items():
                 for size in past.fold(connection, projections, self._log, self._views.decode, start, position):
-                    self._hold(size, begun)
+                    self._hold(projections, size, begun)
         self._folded |= dict.fromkeys(names, position)
 
-    def _hold(self, size: int, begun: Position) -> None:
-        self.held += size
+    def _hold(self, projections: Sequence[Projection], size: int, begun: Position) -> None:
+        for projection in projections:
+            self._sizes[projection.name] = self._sizes.get(projection.name, 0) + size // len(projections)
         if self.held > OVERLAY_BYTES_MAX:
             raise PastTooLarge(
                 f"The events since position {begun} have more than {OVERLAY_BYTES_MAX >> 20} MiB. "
@@ -113,6 +122,7 @@ class PastReader(ViewsReader):
         self._shadowed.add(name)
 
     def _clear(self, connection: PastConnection, name: str) -> None:
+        self._sizes.pop(name, None)
         for table in self._by_name[name].tables:
             past.clear(connection, table)
 
@@ -123,7 +133,7 @@ class PastReader(ViewsReader):
     def close(self) -> None:
         """Close the connection, and drop the overlays."""
         super().close()
-        self._past, self._state, self._shadowed, self._block, self._folded, self.held = None, (), set(), -1, {}, 0
+        self._past, self._state, self._shadowed, self._block, self._folded, self._sizes = None, (), set(), -1, {}, {}
 
 
 class PastReaders(Generic[L]):

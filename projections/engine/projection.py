@@ -81,7 +81,8 @@ class Table(Generic[R]):
         self.create, self.create_past = _create(name, fields, key, indexes, place)
         kinds = (f"{column} {COLUMN_TYPES[_stored(kind)[0]]}" for column, kind in fields.items())
         overlay = ", ".join((*kinds, "gone_ INTEGER NOT NULL", f"PRIMARY KEY ({', '.join(key)})"))
-        self.create_overlay = f"CREATE TEMP TABLE {name}_overlay ({overlay}) STRICT"
+        self.overlay = f"{name}_overlay"
+        self.create_overlay = f"CREATE TEMP TABLE {self.overlay} ({overlay}) STRICT"
         columns = ", ".join(fields)
         self.where = " AND ".join(f"{column} = ?" for column in key)
         self.all = f"SELECT {columns} FROM {name}"

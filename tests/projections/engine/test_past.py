@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from athena_core.clock import FixedClock
 from athena_core.domain.directive import DirectiveCreated
+from athena_core.errors import CursorInvalid
 from athena_core.event import Position, Recorded
 from athena_core.log.postgres.views import PostgresGenerations
 from athena_core.log.sqlite.views import SqliteViewConnection
@@ -296,3 +297,38 @@ def test_a_raised_version_rebuilds_the_past_with_it(tmp_path: Path) -> None:
 
 def counted(connection: Connection) -> Cell:
     return next(connection.execute(COUNT.all))[1]
+
+
+def test_a_reader_keeps_its_overlays_after_a_refusal_and_counts_them_once(tmp_path: Path) -> None:
+    history = History()
+    for _ in range(20):
+        history.directive("do it")
+    plane = Plane(tmp_path, history)
+    plane.keep()
+
+    def refused(connection: Connection) -> None:
+        raise CursorInvalid("no cursor")
+
+    def failed(connection: Connection) -> None:
+        raise RuntimeError
+
+    names = ("catalog",)
+
+    with closing(PastReader(plane.views, history)) as past:
+        assert past.query_at(20, names, shown_directives) == 20
+        held = past.held
+        assert past.query_at(10, names, shown_directives) == 10
+        assert 0 < past.held < held
+        assert past.query_at(20, names, shown_directives) == 20
+        assert past.held == held
+        with pytest.raises(CursorInvalid):
+            past.query_at(20, names, refused)
+        assert past.held == held
+        with pytest.raises(RuntimeError):
+            past.query_at(20, names, failed)
+        assert past.held == 0
+    plane.updater.close()
+
+
+def shown_directives(connection: Connection) -> int:
+    return len(list(connection.execute("SELECT position FROM directive")))
