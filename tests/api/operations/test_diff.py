@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Serve
 from tests.support.api import Api, Refused
 from tests.support.server import Server
 
@@ -95,3 +96,26 @@ def test_pages_hold_each_record_once_while_the_log_grows(api: Api) -> None:
         found += page["items"]
     assert found == whole
     assert len(whole) == 4
+
+
+def test_a_scope_holds_for_the_records_and_for_the_counts(serve: Serve) -> None:
+    server = serve(auth_enabled="true", auth_identity_role_map="ada:Admin,otto:Operator,vera:Viewer")
+    ada = server.client("ada")
+    mine, theirs = (ada.run(SECRET, sessionId=session)["runId"] for session in ("mine", "theirs"))
+    ada.put_policy(maxConcurrentRuns=9)
+    narrowed = server.client("otto", **{"x-athena-scope-sessions": "mine"})
+    one_run = server.client("vera", **{"x-athena-scope-runs": mine})
+    for client, kinds in ((narrowed, {"run", "session"}), (one_run, {"run"})):
+        found = client.get("/diff", **{"from": "0", "limit": "500"})
+        assert {count["kind"] for count in found["counts"]} == kinds == {one["kind"] for one in found["items"]}
+        assert {"kind": "run", "appeared": 1, "ended": 1, "changed": 0} in found["counts"]
+        (run,) = by_kind(found, "run")
+        assert run["id"] == mine
+        text = str(found)
+        assert theirs not in text and "theirs" not in text and "ada" not in text
+        pages = client.items("/diff", **{"from": "0", "limit": "1"})
+        assert pages == found["items"]
+    whole = ada.get("/diff", **{"from": "0", "limit": "500"})
+    assert {"kind": "run", "appeared": 2, "ended": 2, "changed": 0} in whole["counts"]
+    cursor = ada.get("/diff", **{"from": "0", "limit": "1"})["nextCursor"]
+    assert theirs not in str(narrowed.get("/diff", **{"from": "0", "cursor": cursor}))

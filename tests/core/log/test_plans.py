@@ -21,6 +21,17 @@ STATEMENTS = {
     ),
     "a stream": (SQL.stream, "text, bigint, bigint", "'dir_7', 0, 100"),
     "a session": (reader.SELECT_SESSION, "text, bigint, bigint, bigint", "'s_7', 5000, 0, 500"),
+    "what a diff reads": (
+        SQL.touched,
+        "text[], text[], bigint, bigint, text[], text[], text[], text[]",
+        "ARRAY['x'], ARRAY['y'], 4000, 4500, NULL, NULL, NULL, NULL",
+    ),
+    "the turns of a stream": (
+        SQL.turns,
+        "text, bigint, bigint, text[], bigint",
+        "'dir_7', 0, 100, ARRAY['x'], 1",
+    ),
+    "some envelopes": (SQL.envelopes, "bigint[]", "ARRAY[7, 4000]"),
     "the head": (SQL.head, "", ""),
     "the last position": (SQL.position, "", ""),
     "some keys": (SELECT_BOUND, "bytea[]", "ARRAY['\\x00'::bytea]"),
