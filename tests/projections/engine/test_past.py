@@ -189,7 +189,7 @@ def erased(history: History) -> set[tuple[str, str]]:
     return holding(connection, texts - erasable(history.written))
 
 
-def test_what_is_erased_leaves_an_overlay_that_was_read_before(tmp_path: Path) -> None:
+def test_erased_text_leaves_an_overlay_that_was_read_before(tmp_path: Path) -> None:
     history = History()
     for _ in range(BLOCK):
         history.deny("read")
