@@ -10,7 +10,7 @@ PROJECTOR = "projections/engine/projector.py"
 VIEWS = "tests/projections/engine/test_past.py"
 EDGES = f"{VIEWS}::test_the_edges_of_all_blocks_show_what_a_fold_up_to_them_shows"
 
-OVERLAY = f"{VIEWS}::test_what_is_erased_leaves_an_overlay_that_was_read_before"
+OVERLAY = f"{VIEWS}::test_erased_text_leaves_an_overlay_that_was_read_before"
 
 PAST_MUTANTS: tuple[Mutant, ...] = (
     of(
@@ -56,6 +56,16 @@ PAST_MUTANTS: tuple[Mutant, ...] = (
         "an erasure leaves the earlier versions of a row",
         f"{VIEWS}::test_no_version_of_a_row_has_a_text_that_was_erased",
         (PAST, "            if kind == ERASING and not isinstance(buffer, Overlay):\n", "            if False:\n"),
+    ),
+    of(
+        "an erasure does not follow the rows that an earlier row leads to",
+        f"{VIEWS}::test_a_text_leaves_all_versions_that_only_an_earlier_row_leads_to",
+        (PAST, "looked_at |= versions.looked_at()", "versions.looked_at()"),
+    ),
+    of(
+        "the tag of an answer outlives an erasure",
+        "tests/api/endpoint/test_past.py::test_an_answer_has_a_tag_until_text_is_erased",
+        ("athena_api/endpoint/past.py", '"{position}-{erased_at}-', '"{position}-'),
     ),
     of(
         "a moment beyond the head is the head",
