@@ -131,7 +131,7 @@ def test_moving_between_pages_stays_at_the_moment(page: Any, scene: Scene) -> No
     page.keyboard.press("r")
     expect(row_of(page, run_id)).to_be_visible()
     expect(row_of(page, later)).to_have_count(0)
-    page.get_by_label("Session").fill("earlier")
+    page.get_by_label("Search runs").fill("session:earlier")
     page.keyboard.press("Enter")
     expect(page.locator("tr[data-run]")).to_have_count(1)
     row_of(page, run_id).get_by_role("link").first.click()
