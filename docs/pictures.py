@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -107,6 +108,22 @@ def work(client: httpx2.Client) -> None:
     post("/schedules", {"id": "inbox", "sessionId": "inbox", "input": "Look", "everyMinutes": 15})
 
 
+def incident(client: httpx2.Client) -> tuple[str, str]:
+    """Create runs that time out after a change of the policy. Return the times before and after it."""
+
+    def ask(session: str, **body: Any) -> str:
+        client.post("/runs", json={"sessionId": session, "input": "Check the invoices"} | body)
+        return client.get("/policy", params={"asOf": "2999-01-01"}).headers["athena-as-of"]
+
+    policy = {"schemaVersion": 1, "maxConcurrentRuns": 8}
+    client.put("/policy", json=policy)
+    before = ask("invoices-1")
+    client.put("/policy", json=policy | {"defaultRunTimeoutMs": 2_000})
+    for session in ("invoices-1", "invoices-2"):
+        after = ask(session, provider="local-exec")
+    return before, after
+
+
 def fill(directory: Path, client: httpx2.Client) -> None:
     """Create enough events for a replay that takes some seconds."""
     body = {"input": "x" * 40}
@@ -124,6 +141,13 @@ def main() -> None:
             for picture, words in (("top", "top --once"), ("runs-list", "runs list --limit 12")):
                 written = b"".join(terminal(words.split(), environment, directory)).decode()
                 draw(picture, f"athena {words}", written)
+            before, after = incident(client)
+            for picture, command in (
+                ("diff", ["diff", before, after]),
+                ("bisect", ["bisect", "/policy", "defaultRunTimeoutMs < 60000"]),
+            ):
+                written = b"".join(terminal(command, environment, directory)).decode()
+                draw(picture, f"athena {shlex.join(command)}", written)
             fill(directory, client)
             began, frames = time.monotonic(), list[str]()
             for part in terminal(["replay"], environment, directory):

@@ -53,6 +53,7 @@ PAGES = {
     "docs/how-to/stop-everything.md": "here",
     "docs/how-to/two-machines.md": "here",
     "docs/how-to/upgrading.md": "here",
+    "docs/how-to/what-happened.md": "here",
     "docs/how-to/without-a-proxy.md": "tests/test_deployment.py",
     "docs/start.md": "here",
 }
@@ -292,6 +293,43 @@ def test_stop_everything(serve: Serve, tmp_path: Path) -> None:
         assert '"halted":false' in shell.run(page.take("sh"))
         assert server.api.run("x")["output"]
         assert "wrong prices in the catalogue" in shell.run(page.take("sh"))
+
+
+@pytest.mark.heavy
+def test_what_happened(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "slow.sh").write_text("sleep 30\n")
+    slow = {"local_provider_cmd": "/bin/sh", "local_provider_args": str(tmp_path / "slow.sh")}
+    api = (server := serve(**slow)).api
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 8})
+    api.run("in time", sessionId="billing")
+    before = api.get("/events", limit=500)["events"][-1]["id"]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 8, "defaultRunTimeoutMs": 200})
+    late = api.send("/runs", {"input": "too late", "sessionId": "billing", "provider": "local-exec"})
+    run_id = late.json()["error"]["details"]["runId"]
+    moment = api.get("/events", limit=500)["events"][-1]["id"]
+    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 8})
+    api.run("in time again", sessionId="billing")
+    places = {"2026-11-28T02:00": before, "2026-11-28T02:10": moment, RUN: run_id}
+    shell = shell_of(server, tmp_path)
+    with Page("docs/how-to/what-happened.md", **places) as page:
+        shown = shell.run(page.take("sh"))
+        assert '"timedOut":1' in shown
+        assert run_id in shown
+        assert "in time again" not in shown
+        assert run_id in (changed := shell.run(page.take("sh")))
+        assert "policy.updated" in changed
+        policy, _, ended = shell.run(page.take("sh")).strip().partition("\n")
+        assert "policy.updated" in policy and run_id not in policy
+        assert run_id in ended and "policy.updated" not in ended
+        assert "longer than 200 ms" in shell.run(page.take("sh"))
+        found = json.loads(shell.run(page.take("sh")))
+        assert (found["event"]["type"], found["after"]) == ("policy.updated", 200)
+        judged = json.loads(shell.run(page.take("sh")))
+        assert judged["event"]["type"] == "run.timed-out"
+        written, proven = map(json.loads, shell.run(page.take("sh")).splitlines())
+        assert written["path"] == "incident.bundle"
+        assert proven["ok"]
+        assert {part["name"] for part in proven["derived"]} == {"diff", "open", "policy", "explanations"}
 
 
 @pytest.mark.heavy

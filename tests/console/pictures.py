@@ -19,7 +19,15 @@ SHOWN = ROOT / "docs" / "images"
 GATES = ("watch", "research", "audit")
 """Gates of the runs that are running in the pictures."""
 
-KEPT = {"fleet-light", "fleet-dark", "run-light", "rejections-light", "workflow-light", "fleet-phone-dark"}
+KEPT = {
+    "fleet-light",
+    "fleet-dark",
+    "run-light",
+    "rejections-light",
+    "workflow-light",
+    "fleet-phone-dark",
+    "past-light",
+}
 
 
 MINUTES = 6
@@ -47,6 +55,7 @@ def past(scene: Scene, minutes: float = MINUTES) -> dict[str, str]:
     api.put("/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0.05, "maxConcurrentRuns": 8})
     scene.hold(GATES[0], GATES[0])
     passing(scene, 60 * minutes)
+    earlier = api.get("/events", limit=1)["head"]
     shown = scene.agent_run("pears-weekly")
     for session in ("billing", "triage"):
         scene.failing(session)
@@ -70,6 +79,7 @@ def past(scene: Scene, minutes: float = MINUTES) -> dict[str, str]:
     refusal = api.get("/policy/rejections", order="newest")["items"][0]["id"]
     return {
         "fleet": "#/fleet",
+        "past": f"#/fleet?at={earlier}",
         "runs": "#/runs",
         "run": f"#/runs/{shown}",
         "rejections": f"#/rejections/{refusal}",
