@@ -56,7 +56,7 @@ def past(scene: Scene, minutes: float = MINUTES) -> dict[str, str]:
     scene.hold(GATES[0], GATES[0])
     passing(scene, 60 * minutes)
     earlier = api.get("/events", limit=1)["head"]
-    shown = scene.agent_run("pears-weekly")
+    shown, again = (scene.agent_run("pears-weekly") for _ in range(2))
     for session in ("billing", "triage"):
         scene.failing(session)
     for gate in GATES[1:]:
@@ -82,6 +82,7 @@ def past(scene: Scene, minutes: float = MINUTES) -> dict[str, str]:
         "past": f"#/fleet?at={earlier}",
         "runs": "#/runs",
         "run": f"#/runs/{shown}",
+        "comparison": f"#/runs/{shown}?compare={again}",
         "rejections": f"#/rejections/{refusal}",
         "schedules": "#/schedules",
         "schedule": "#/schedules/nightly",

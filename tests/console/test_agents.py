@@ -82,7 +82,8 @@ def test_calls_of_an_agent_have_a_kind_a_title_and_a_mark_and_fold_their_changes
     assert site.server.api.await_ending(run_id) == "run.completed"
     with seen(browser, site, run_id) as page:
         expect(panel(page, "Now")).to_have_count(0)
-        transcript = panel(page, "Transcript")
+        page.goto(f"/#/runs/{run_id}?tab=conversation")
+        transcript = panel(page, "Conversation")
         calls = transcript.locator("article.tool-call")
         expect(calls).to_have_count(2)
         expect(calls.first.locator("header")).to_contain_text("Tool call (edit): out.txt")
@@ -95,6 +96,7 @@ def test_calls_of_an_agent_have_a_kind_a_title_and_a_mark_and_fold_their_changes
         result.locator("summary").click()
         expect(result.locator("ins")).to_have_text(["+one\n", "+two <b><U+202E>gpj</b>\n"])
         expect(transcript.locator("article.assistant.message header")).to_contain_text("Agent")
+        page.goto(f"/#/runs/{run_id}?tab=limits")
         facts = panel(page, "Limits & usage")
         expect(facts).to_contain_text("silent (fake 1.0), mode default")
         expect(facts).to_contain_text("opened a new session")
@@ -107,6 +109,7 @@ def test_an_agent_that_was_started_again_says_so(browser: Any, site: AgentSite) 
     run_id = site.start("dies in a tool", *[shell("sleep 1000")] * 5, profile=site.profile("dies"))
     assert site.server.api.await_ending(run_id) == "run.failed"
     with seen(browser, site, run_id) as page:
+        page.goto(f"/#/runs/{run_id}?tab=limits")
         expect(panel(page, "Limits & usage")).to_contain_text("started again 3 times, then resumed its session")
 
 
@@ -148,12 +151,12 @@ def test_the_pages_of_agents_are_accessible_and_fit_a_phone(browser: Any, site: 
             page.add_init_script(path=str(AXE))
             for place, shown in (
                 (f"runs/{run_id}", "Now"),
-                (f"runs/{ended}", "Transcript"),
+                (f"runs/{ended}?tab=conversation", "Conversation"),
                 ("system", "Outside agents"),
             ):
                 page.goto("about:blank")
                 page.goto(f"/#/{place}")
-                expect(panel(page, shown).locator("pre, td").first).to_be_visible()
+                expect(panel(page, shown).locator("pre, td, article").first).to_be_visible()
                 for summary in page.locator(".transcript summary").all():
                     summary.click()
                 assert faults_of(page) == []

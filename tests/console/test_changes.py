@@ -155,8 +155,8 @@ def test_the_changes_of_a_run_are_shown_as_text(browser: Any, editors: Editors) 
             "<U+202E>gpj.exe<U+001B>[2J <U+200B> &amp;\n"
         )
         assert page.locator("main img, main script").count() == 0
-        facts = page.get_by_role("region", name="Limits & usage").or_(page.locator(".facts"))
-        expect(facts.first).to_contain_text("Workspace")
+        page.goto(f"/#/runs/{run}?tab=limits")
+        expect(page.locator(".facts")).to_contain_text("Workspace")
 
 
 def test_files_fold_by_keyboard_and_by_pointer(browser: Any, editors: Editors) -> None:
@@ -237,8 +237,10 @@ def test_a_run_in_the_shared_workspace_has_no_section(browser: Any, editors: Edi
     editors.clear()
     run = editors.edit("together", "echo one > one.md", "shared")
     with seen_by(browser, editors) as page:
-        page.goto(f"/#/runs/{run}")
+        page.goto(f"/#/runs/{run}?tab=limits")
         expect(page.locator(".facts dt", has_text="Workspace").locator("xpath=..")).to_contain_text("shared")
+        page.goto(f"/#/runs/{run}")
+        expect(page.get_by_role("tree")).to_be_visible()
         expect(changes(page)).to_have_count(0)
 
 

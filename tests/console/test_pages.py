@@ -65,8 +65,8 @@ def test_a_run_that_is_started_is_watched_until_it_has_ended(page: Any, scene: S
     expect(writing).to_have_text("one two ")
     gate.release()
     expect(status(heading)).to_have_text("completed")
-    expect(page.locator("article.assistant pre")).to_have_text("one two")
-    expect(page.locator(".waterfall .model")).to_have_count(1)
+    expect(panel(page, "Answer").locator(".md p")).to_have_text("one two")
+    expect(page.locator(".tree .model")).to_have_count(1)
     expect(page.locator(".causes")).to_contain_text("completed")
     run_id = page.url.rpartition("/")[2]
     created = next(event for event in scene.api.events(runId=run_id) if event["type"] == "run.created")
@@ -159,52 +159,76 @@ def test_a_run_that_fails_in_the_table_says_why_though_no_event_does(page: Any, 
     expect(page.get_by_text("none yet")).to_have_count(0)
 
 
+def tab(page: Any, name: str) -> None:
+    """Open a tab of the page of a run."""
+    page.get_by_role("navigation", name="Parts of the run").get_by_role("button", name=re.compile(f"^{name}")).click()
+
+
 def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, scene: Scene) -> None:
     run_id = scene.agent_run("agent")
     page.goto(f"/#/runs/{run_id}")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Report how pears sold this week.")
     expect(panel(page, "Answer")).to_contain_text("according to 40 receipts")
-    expect(status(panel(page, "Evidence"))).to_have_text("passed")
-    expect(page.locator(".waterfall .tool")).to_have_count(3)
-    expect(page.locator(".waterfall .model")).to_have_count(4)
-    expect(page.locator("article.assistant.message pre")).to_contain_text("according to 40 receipts")
+    expect(page.locator(".tree .tool")).to_have_count(3)
+    expect(page.locator(".tree .model")).to_have_count(4)
     expect(panel(page, "Timeline")).to_contain_text('User: "Report how pears sold this week."')
     expect(panel(page, "Timeline")).to_contain_text(re.compile(r"worker [\w.-]+:\d+"))
-    evidence = page.get_by_role("region", name="Evidence")
-    button(evidence, "Show").click()
-    expect(evidence.locator("pre")).to_contain_text("40 receipts")
-    expect(page.get_by_role("meter", name="Cost")).to_have_attribute("aria-valuetext", re.compile(r"of \$0\.01"))
     slider = page.get_by_role("slider")
     events = scene.api.events(runId=run_id)
     called = [event["type"] for event in events].index("tool.called")
     slider.fill(str(called + 1))
     expect(page.locator(".slider output")).to_contain_text("tool.called")
-    expect(page.locator(".waterfall .tool")).to_have_count(1)
+    expect(page.locator(".tree .tool")).to_have_count(1)
     expect(status(page.locator(".slider"))).to_have_text("running")
     expect(status(page.get_by_role("heading", level=1))).to_have_text("completed")
-    expect(page.locator("article.assistant.message")).to_have_count(0)
+    expect(panel(page, "Answer")).to_have_count(0)
     expect(page.locator(".causes li").last).to_contain_text("the model called the tool files")
     button(page, "Back to now").click()
     expect(page.locator(".causes li").last).to_contain_text("completed")
-    expect(page.locator(".waterfall .tool")).to_have_count(3)
+    expect(page.locator(".tree .tool")).to_have_count(3)
 
 
-def test_a_bar_of_a_long_run_opens_its_folded_turn(page: Any, scene: Scene) -> None:
-    """Fifteen turns are folded to eight. The profile has no rules that it could have passed."""
-    turns = [call("evidence", label=f"note-{number}", type="text", content="noted") for number in range(14)]
+def test_the_tabs_of_a_run_show_its_evidence_limits_conversation_and_events(page: Any, scene: Scene) -> None:
+    run_id = scene.agent_run("tabs")
+    page.goto(f"/#/runs/{run_id}")
+    tab(page, "Evidence")
+    expect(status(panel(page, "Evidence"))).to_have_text("passed")
+    evidence = page.get_by_role("region", name="Evidence")
+    button(evidence, "Show").click()
+    expect(evidence.locator("pre")).to_contain_text("40 receipts")
+    tab(page, "Limits")
+    expect(page.get_by_role("meter", name="Cost")).to_have_attribute("aria-valuetext", re.compile(r"of \$0\.01"))
+    tab(page, "Conversation")
+    expect(page.locator("article.assistant.message .md")).to_contain_text("according to 40 receipts")
+    expect(page).to_have_url(re.compile(r"tab=conversation"))
+    page.reload()
+    expect(page.locator("article.assistant.message .md")).to_contain_text("according to 40 receipts")
+    tab(page, "Events")
+    expect(page.get_by_role("list", name="Events").get_by_role("listitem")).to_have_count(
+        len(scene.api.events(runId=run_id))
+    )
+
+
+def test_a_long_run_is_closed_to_its_turns_and_a_step_is_selected(page: Any, scene: Scene) -> None:
+    """Thirty turns have more steps than are open at first. The profile has no rules that it could have passed."""
+    turns = [call("evidence", label=f"note-{number}", type="text", content="noted") for number in range(30)]
     scene.model.script = (*turns, "All is noted.")
-    profile = scene.api.post("/harness-profiles", Profile(max_turns=20).body)["id"]
+    profile = scene.api.post("/harness-profiles", Profile(max_turns=40).body)["id"]
     run_id = scene.api.run("note it", sessionId="long", harnessProfileId=profile)["runId"]
     scene.model.script = SCRIPT
     page.goto(f"/#/runs/{run_id}")
+    rows = page.get_by_role("tree", name="Steps").get_by_role("treeitem")
+    expect(rows.filter(has_text="turn 6 ")).to_have_attribute("aria-expanded", "false")
+    expect(page.locator(".tree .tool")).to_have_count(1)
+    rows.filter(has_text="turn 6 ").locator(".caret").click()
+    expect(page.locator(".tree .tool")).to_have_count(2)
+    page.locator(".tree .tool").first.click()
+    expect(page.locator(".detail")).to_contain_text("note-5")
+    expect(page.locator(".detail .decided")).to_have_text("The profile asks for no approval")
+    page.keyboard.press("k")
+    expect(page.locator(".detail h2")).to_have_text("turn 6")
+    tab(page, "Evidence")
     expect(panel(page, "Evidence")).to_contain_text("no rules")
-    folded = page.locator("article", has_text="note-5")
-    expect(button(page, "Show 7 more turns")).to_be_visible()
-    expect(folded).to_have_count(0)
-    panel(page, "Waterfall").get_by_role("button", name=re.compile(r"Show \d+ more")).click()
-    page.locator(".waterfall .tool button").nth(5).click()
-    expect(folded.first).to_be_in_viewport()
-    expect(folded.first).to_be_focused()
 
 
 def test_a_run_lists_its_children_and_a_child_names_its_parent(page: Any, scene: Scene) -> None:
@@ -212,6 +236,9 @@ def test_a_run_lists_its_children_and_a_child_names_its_parent(page: Any, scene:
     page.goto(f"/#/runs/{parent}")
     expect(page.get_by_role("heading", level=1)).to_contain_text("hold parent")
     child = scene.api.run("a part", sessionId="part", parentRunId=parent)["runId"]
+    page.get_by_role("treeitem", name=re.compile("run: a part")).click()
+    expect(page.locator(".detail")).to_contain_text("a part")
+    page.get_by_role("treeitem").first.click()
     row = panel(page, "Child runs (1)").locator("tr[data-run]")
     expect(row).to_have_attribute("data-run", child)
     row.get_by_role("link", name="a part").click()

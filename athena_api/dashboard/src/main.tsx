@@ -22,12 +22,13 @@ import { LoginDialog, LogOut, SignIn } from "./pages/identity";
 import { McpServers } from "./pages/mcp_servers";
 import { Rejections } from "./pages/rejections";
 import { RunDetail } from "./pages/run";
+import { Comparison } from "./pages/run_comparison";
 import { Runs } from "./pages/runs";
 import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
 import { Workspaces } from "./pages/workspaces";
-import { at, FILTERS, filter, href, route, TITLES, unknownFilters } from "./route";
+import { at, filter, href, knownFilters, route, TITLES, unknownFilters } from "./route";
 import { head, requestNow } from "./server";
 import { caller, isAllowed, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
@@ -41,7 +42,11 @@ import "./style.css";
 
 const PAGES: Readonly<Record<string, () => JSX.Element>> = {
   fleet: () => <Fleet />,
-  runs: () => (route.value.id ? <RunDetail key={route.value.id} id={route.value.id} /> : <Runs />),
+  runs: () => {
+    const { id, filters } = route.value;
+    if (!id) return <Runs />;
+    return filters.compare ? <Comparison key={id + filters.compare} one={id} other={filters.compare} /> : <RunDetail key={id} id={id} />;
+  },
   asks: () => <Asks />,
   rejections: () => <Rejections />,
   schedules: () => <Schedules key={route.value.id} />,
@@ -81,7 +86,7 @@ function UnknownFilters(): JSX.Element | null {
   const { page } = route.value;
   const unknown = unknownFilters(route.value);
   if (!unknown.length || !TITLES[page]) return null;
-  const known = FILTERS[page] ?? [];
+  const known = knownFilters(route.value);
   return (
     <p class="trouble" role="alert">
       Unknown {unknown.length === 1 ? "filter" : "filters"} in the address, not applied: <b>{unknown.join(", ")}</b>.{" "}

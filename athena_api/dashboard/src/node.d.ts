@@ -17,3 +17,7 @@ declare module "node:fs" {
 declare module "node:zlib" {
   export function brotliCompressSync(content: Uint8Array): Uint8Array;
 }
+
+declare module "node:process" {
+  export function cpuUsage(): { readonly user: number };
+}

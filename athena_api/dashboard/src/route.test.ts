@@ -11,7 +11,7 @@ test("a word of the command line stands for the filter of a page", () => {
 
 test("a filter that the page does not have is unknown", () => {
   deepEqual(unknown("runs", "run=run_1&modle=gpt&session=a"), ["run", "modle"]);
-  deepEqual(unknown("runs", "status=failed", "run_1"), ["status"]);
+  deepEqual(unknown("runs", "status=failed&step=3&compare=run_2", "run_1"), ["status"]);
   deepEqual(unknown("letters", "status=pending", "dlq_1"), []);
   deepEqual(unknown("system", "a=b"), ["a"]);
 });

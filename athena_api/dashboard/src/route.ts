@@ -17,6 +17,7 @@ export const FILTERS: Readonly<Record<string, readonly string[]>> = {
     ...["status", "sessionId", "provider", "parentRunId", "retryOf", "harnessProfileId", "model"],
     ...["errorCode", "costOverUsd", "createdAfter", "createdBefore", "since", "sort"],
   ],
+  run: ["tab", "step", "select", "compare"],
   asks: ["status", "kind", "sessionId", "runId", "harnessProfileId"],
   rejections: ["sessionId", "reason", "actor", "provider"],
   workspaces: ["status", "kind", "sessionId"],
@@ -42,9 +43,15 @@ export function filtersOf(page: string, query: string): Readonly<Record<string, 
   return filters;
 }
 
+/** Return the filters of a page; the page of a record has others. */
+export function knownFilters({ page, id }: Pick<Route, "page" | "id">): readonly string[] {
+  if (id !== undefined && page === "runs") return FILTERS.run ?? [];
+  return (id === undefined || page !== "asks" ? FILTERS[page] : undefined) ?? [];
+}
+
 /** Return the filters that the page does not have. */
 export function unknownFilters({ page, id, filters }: Omit<Route, "at">): readonly string[] {
-  const known = (id === undefined || !["runs", "asks"].includes(page) ? FILTERS[page] : undefined) ?? [];
+  const known = knownFilters({ page, id });
   return Object.keys(filters).filter((name) => !known.includes(name));
 }
 

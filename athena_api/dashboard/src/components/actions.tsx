@@ -52,7 +52,7 @@ export interface ActionSpec<T> {
   readonly blocked?: boolean;
   /** The message after success. */
   readonly done: (data: T) => string;
-  readonly after?: (data: T) => void;
+  readonly after?: (data: T, sent: RequestParts) => void;
   /** Return how a later event shows that the action failed after all; its text replaces the message. */
   readonly failure?: (data: T) => (event: SeenEvent) => string | undefined;
 }
@@ -80,7 +80,7 @@ async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<A
   const stop = eventStream.subscribe((events) => early.push(...events));
   try {
     const { data } = await request(action.operation, parts);
-    action.after?.(data); // it may open another page, to which the notice then belongs
+    action.after?.(data, parts); // it may open another page, to which the notice then belongs
     const notice = notify(action.done(data));
     if (action.failure) watchFailure(notice, action.failure(data), early);
     return undefined;

@@ -55,8 +55,10 @@ export function retryAction({ runId, harnessProfileId, agentName, provider, mode
       respondAsync: true,
     }),
     done: () => "Started again.",
-    after: (data) => {
-      location.hash = href("runs", (data as { runId: string }).runId);
+    after: (data, { body = {} }) => {
+      const again = (data as { runId: string }).runId;
+      const other = ["harnessProfileId", "provider", "model"].some((name) => name in body);
+      location.hash = other ? href("runs", runId, { compare: again }) : href("runs", again);
     },
   };
 }

@@ -5,7 +5,7 @@ import { type AgentActivity, AthenaError, type Run, type TranscriptDelta, type T
 import { getSessionTranscript, streamSessionTranscript } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { clock, count, plain, visibleLine } from "../format";
+import { clock, plain, visibleLine } from "../format";
 import { at } from "../route";
 import { follow } from "../server";
 import { callText, isAgentTool } from "../state/call_text";
@@ -13,15 +13,13 @@ import { divideResult } from "../state/diff";
 import { state } from "../state/event_stream";
 import { positionOf } from "../state/events";
 import { request } from "../state/instant";
-import { foldOf, turnsOf } from "../state/run_outcome";
 import { OPEN } from "../state/run_status";
 import { Call } from "./call";
 import { FoldedDiff } from "./diff";
-import { Empty, ErrorMessage } from "./ui";
+import { LongText, Markdown } from "./markdown";
+import { Empty, ErrorMessage, Window } from "./ui";
 
-const TURNS_MAX = 10;
-const FIRST_TURNS = 2;
-const LAST_TURNS = 6;
+const ENTRIES_SHOWN = 50;
 
 interface WritingText {
   readonly turn: number;
@@ -34,8 +32,6 @@ export interface LiveTranscript {
   readonly writing: Signal<WritingText | undefined>;
   readonly activity: Signal<AgentActivity | undefined>;
   readonly error: Signal<AthenaError | undefined>;
-  /** The entry to show, unfolded. */
-  readonly shown: Signal<string | undefined>;
 }
 
 /** Load the transcript of a run; while the run is open and the page shows now, follow it live. `from` is the position of its first event. */
@@ -46,7 +42,6 @@ export function useTranscript(run: Run | undefined, from: number): LiveTranscrip
       writing: signal<WritingText | undefined>(undefined),
       activity: signal<AgentActivity | undefined>(undefined),
       error: signal<AthenaError | undefined>(undefined),
-      shown: signal<string | undefined>(undefined),
     }),
     [run?.runId],
   );
@@ -116,48 +111,24 @@ async function readTranscript(run: Run, from: number): Promise<readonly Transcri
 
 export function Transcript({ of, until, author }: { of: LiveTranscript; until: number | undefined; author: string }): JSX.Element {
   const { entries, writing, error } = of;
-  const whole = useSignal(false);
+  const chosen = useSignal<number | undefined>(undefined);
   const present = until === undefined ? entries.value : entries.value.filter((entry) => positionOf(entry.id) <= until);
   const text = until === undefined ? writing.value : undefined;
-  const turns = useMemo(() => turnsOf(present), [present.length]);
-  const fold = foldOf(turns[turns.length - 1] ?? 0, TURNS_MAX, FIRST_TURNS, LAST_TURNS);
-  const isFolded = (turn: number): boolean => !whole.value && fold !== undefined && turn > fold[0] && turn <= fold[1] + 1;
-  const shown = of.shown.value;
-  useEffect(() => {
-    if (shown === undefined) return;
-    whole.value ||= isFolded(turns[present.findIndex((entry) => entry.id === shown)] ?? 0);
-    requestAnimationFrame(() => {
-      const element = document.getElementById(`entry-${shown}`);
-      element?.scrollIntoView({ block: "center" });
-      element?.focus({ preventScroll: true });
-      of.shown.value = undefined;
-    });
-  }, [shown]);
   if (error.value) return <ErrorMessage error={error.value} />;
-  const before = present.filter((_, index) => (turns[index] ?? 0) <= (fold?.[0] ?? 0));
+  const first = Math.min(chosen.value ?? (text ? present.length : 0), Math.max(0, present.length - ENTRIES_SHOWN));
   const calls = new Map(present.filter(({ kind }) => kind === "tool-call").map((entry) => [entry.toolCallId, entry]));
-  const item = (entry: TranscriptEntry): JSX.Element => <TranscriptItem key={entry.id} entry={entry} author={author} call={calls.get(entry.toolCallId)} />;
   return (
     <div class="transcript">
-      {fold && !whole.value ? (
-        <>
-          {before.map(item)}
-          <p class="folded">
-            <button type="button" onClick={() => (whole.value = true)}>
-              Show {count(fold[1] - fold[0] + 1)} more turns
-            </button>
-          </p>
-          {present.filter((_, index) => (turns[index] ?? 0) > fold[1] + 1).map(item)}
-        </>
-      ) : (
-        present.map(item)
-      )}
+      <Window of={present} size={ENTRIES_SHOWN} first={first} what="entries" move={(to) => (chosen.value = to)} />
+      {present.slice(first, first + ENTRIES_SHOWN).map((entry) => (
+        <TranscriptItem key={entry.id} entry={entry} author={author} call={calls.get(entry.toolCallId)} />
+      ))}
       {text && (
         <article class="assistant writing" aria-live="polite">
           <header>
             {author}, turn {text.turn}, writing …
           </header>
-          <pre>{text.text}</pre>
+          <pre>{plain(text.text)}</pre>
         </article>
       )}
       {!present.length && !text && <Empty>No entries {until === undefined ? "" : "at this time"}</Empty>}
@@ -193,7 +164,7 @@ function TranscriptItem(props: { entry: TranscriptEntry; author: string; call: T
             ? `Tool result: ${tool}`
             : (AUTHORS[entry.role] ?? author);
   return (
-    <article id={`entry-${entry.id}`} tabIndex={-1} class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
+    <article class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
       <header>
         {who} <time dateTime={entry.createdAt}>{clock(entry.createdAt)}</time>
         {entry.metadata?.asked === "false" && <b title="The agent made this call without asking."> not asked</b>}
@@ -203,8 +174,10 @@ function TranscriptItem(props: { entry: TranscriptEntry; author: string; call: T
       </header>
       {(isOfAgent(call) || (entry.kind === "ask" && isAgentTool(entry.toolName ?? ""))) && entry.content ? (
         <AgentsCall entry={entry} content={entry.content} />
+      ) : entry.kind === "message" && entry.content ? (
+        <Markdown text={entry.content} />
       ) : (
-        <pre>{plain(entry.content ?? "(redacted)")}</pre>
+        <LongText text={entry.content ?? "(redacted)"} />
       )}
     </article>
   );
@@ -227,7 +200,7 @@ function AgentsCall({ entry, content }: { entry: TranscriptEntry; content: strin
     );
   return (
     <>
-      {output && <pre>{plain(output)}</pre>}
+      {output && <LongText text={output} />}
       {diff && <FoldedDiff diff={diff} />}
     </>
   );

@@ -293,6 +293,26 @@ export function HoldButton({ hold, fresh, most }: { hold: Hold; fresh: number; m
   );
 }
 
+/** Buttons that move a window over a long list; nothing if the list fits. */
+export function Window(props: { of: readonly unknown[]; size: number; first: number; what: string; move: (to: number) => void }): JSX.Element | null {
+  const { of, size, first, what, move } = props;
+  if (of.length <= size) return null;
+  const end = Math.min(of.length, first + size);
+  return (
+    <p class="window">
+      <button type="button" class="small" aria-disabled={first === 0} onClick={() => move(Math.max(0, first - size))}>
+        Previous
+      </button>
+      <button type="button" class="small" aria-disabled={end === of.length} onClick={() => end < of.length && move(end)}>
+        Next
+      </button>
+      <span role="status">
+        {count(first + 1)} to {count(end)} of {count(of.length)} {what}
+      </span>
+    </p>
+  );
+}
+
 // Copying
 
 export async function copy(text: string): Promise<void> {

@@ -1,116 +1,255 @@
-// One run: input and answer first, then waterfall, timeline, limits and usage, evidence, transcript and events.
+// One run: what it is and whether it is fine, then its steps beside the selected one, and tabs for all else.
 
-import { type Signal, useSignal } from "@preact/signals";
-import type { AthenaError, Evidence, EvidenceRecord, Explanation, HarnessSpec, Run, TranscriptEntry } from "@projectathena/client";
-import { explainRun, getRun, getRunEvidence, listAsks, listEvents, listRunEvidence, listRuns, listWorkers, resumeRun } from "@projectathena/client/operations";
+import { useSignal } from "@preact/signals";
+import type { AthenaError, Explanation, Run, TranscriptEntry } from "@projectathena/client";
+import { explainRun, listAsks, listRuns, resumeRun, retryRun } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
-import { Action, type ActionSpec } from "../components/actions";
+import { useMemo } from "preact/hooks";
+import { Action, type ActionSpec, openDialog } from "../components/actions";
 import { Activity } from "../components/activity";
 import { AskCards, AskKeys } from "../components/ask";
+import { LongText, Markdown } from "../components/markdown";
+import { notify } from "../components/notices";
+import { usePageKeys } from "../components/page_keys";
 import { cancelAction, retryAction } from "../components/run_actions";
 import { Rows } from "../components/run_rows";
-import { type LiveTranscript, Transcript, useTranscript } from "../components/transcript";
-import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { Waterfall } from "../components/waterfall";
+import { type RunView, useRunView } from "../components/run_view";
+import { StepDetail } from "../components/step_detail";
+import { StepTree } from "../components/step_tree";
+import { type LiveTranscript, Transcript } from "../components/transcript";
+import { Copy, copy, Empty, ErrorMessage, Loaded, Panel, RunLink, SessionLink, Status, Time } from "../components/ui";
 import { between, clock, count, dollars, duration, plain, profileText, short, words } from "../format";
 import { at, href } from "../route";
-import type { Snapshot } from "../server";
+import { type AddressPart, useAddress } from "../state/address";
 import { foldAsks } from "../state/asks";
-import { caller, isAllowed } from "../state/caller";
+import { isAllowed } from "../state/caller";
 import { now } from "../state/clock";
-import { eventSummary, SESSIONS } from "../state/event_text";
-import { eventsOf, positionOf, type SeenEvent, text } from "../state/events";
+import { positionOf, type SeenEvent } from "../state/events";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { type LiveQuery, reloadWhen, useLiveQuery } from "../state/live_query";
 import { foldRuns } from "../state/run_list";
-import { entryOf, outcomeOf, titleOf } from "../state/run_outcome";
+import { outcomeOf, titleOf } from "../state/run_outcome";
 import { ENDINGS, OPEN } from "../state/run_status";
-import { type RunTimeline, runTimeline, type Span } from "../state/run_timeline";
-import { AttachedServerLine } from "./mcp_servers";
+import { childSpans, flatten, rowsOf, type Step, stepsOf, WHOLE } from "../state/run_steps";
+import { type RunTimeline, runTimeline } from "../state/run_timeline";
+import { Budgets, Causes, EventList, EvidenceList, profileOf, Verification } from "./run_tabs";
 import { Changes } from "./workspace_diff";
-import { WorkspaceLink } from "./workspaces";
 
-const EVENTS_MAX = 5_000;
 const UNSUCCESSFUL = new Set(["failed", "timed-out", "crashed"]);
+const CHILDREN_MAX = 50;
 
 export function RunDetail({ id }: { id: string }): JSX.Element {
-  const isOfRun = (event: SeenEvent): boolean => event.runId === id;
-  const run = useLiveQuery(`run ${id}`, () => request(getRun, { path: { runId: id } }), reloadWhen(isOfRun));
-  const events = useLiveQuery<readonly SeenEvent[]>(
-    `events ${id}`,
-    () => readEvents(id),
-    (had, more) => {
-      const newEvents = more.filter(isOfRun);
-      return newEvents.length ? [...had, ...newEvents] : had;
-    },
-  );
-  const step = useSignal<number | undefined>(undefined); // the number of events to show; undefined for all
-  const all = events.data.value ?? [];
-  const until = step.value === undefined || step.value >= all.length ? undefined : step.value;
-  const folded = useMemo(() => (until === undefined ? all : all.slice(0, until)), [all, until]);
-  const timeline = useMemo(() => runTimeline(folded), [folded]);
-  const explanation = useLiveQuery(`explanation ${id}`, () => request(explainRun, { path: { runId: id } }), reloadWhen(isOfRun));
-  const transcript = useTranscript(run.data.value, all[0]?.position ?? 0);
-  const record = run.data.value;
-  if (run.error.value && !record) return <NoRun error={run.error.value} />;
-  if (!record || !all.length) return <p class="empty">Loading …</p>;
-  const horizon = folded[folded.length - 1];
-  const past = until === undefined ? undefined : horizon;
-  const input = inputOf(record, transcript.entries.value);
-  const opens = (span: Span): (() => void) | undefined => {
-    const entry = entryOf(span, transcript.entries.value, positionOf);
-    return entry && (() => (transcript.shown.value = entry.id));
+  const view = useRunView(id);
+  const record = view.run.data.value;
+  const events = view.events.data.value ?? [];
+  if (view.run.error.value && !record) return <NoRun error={view.run.error.value} />;
+  if (!record || !events.length) return <p class="empty">Loading …</p>;
+  return <RunPage view={view} record={record} all={events} />;
+}
+
+/** A run as it is shown: now, or where the slider is. */
+interface ShownRun {
+  readonly record: Run;
+  readonly all: readonly SeenEvent[];
+  /** The events until then. */
+  readonly events: readonly SeenEvent[];
+  readonly timeline: RunTimeline;
+  readonly entries: readonly TranscriptEntry[];
+  readonly transcript: LiveTranscript;
+  readonly explanation: LiveQuery<Explanation>;
+  readonly children: readonly Run[];
+  readonly input: string | undefined;
+  /** The last one of them, where the slider is; absent for now. */
+  readonly past: SeenEvent | undefined;
+}
+
+function useShownRun({ transcript }: RunView, record: Run, all: readonly SeenEvent[], step: string | undefined): ShownRun {
+  const { runId } = record;
+  const isOfRun = (event: SeenEvent): boolean => event.runId === runId;
+  const chosen = Math.max(1, Number(step) || all.length);
+  const until = chosen < all.length ? chosen : undefined;
+  const events = useMemo(() => (until === undefined ? all : all.slice(0, until)), [all, until]);
+  const timeline = useMemo(() => runTimeline(events), [events]);
+  const explanation = useLiveQuery(`explanation ${runId}`, () => request(explainRun, { path: { runId } }), reloadWhen(isOfRun));
+  const filters = { parentRunId: runId };
+  const children = useLiveQuery(`children ${runId}`, () => request(listRuns, { query: { ...filters, limit: CHILDREN_MAX } }), foldRuns(filters));
+  const past = until === undefined ? undefined : events[events.length - 1];
+  const entries = transcript.entries.value.filter(({ id }) => !past || positionOf(id) <= past.position);
+  const begun = (child: Run): boolean => child.parentRunId === runId && (!past || child.createdAt <= past.createdAt);
+  return {
+    ...{ record, all, events, timeline, entries, transcript, explanation, past },
+    children: (children.data.value?.items ?? []).filter(begun),
+    input: inputOf(record, transcript.entries.value),
   };
+}
+
+function RunPage({ view, record, all }: { view: RunView; record: Run; all: readonly SeenEvent[] }): JSX.Element {
+  const [tab, step, select] = [useAddress("tab"), useAddress("step"), useAddress("select")];
+  const shown = useShownRun(view, record, all, step.value.value);
+  const { input, timeline, past, transcript } = shown;
+  const place = Math.min(Number(step.value.value) || all.length, all.length);
+  const share = (): void => {
+    const address = href("runs", record.runId, { tab: tab.value.value, step: String(place), select: select.value.value });
+    void copy(location.origin + location.pathname + address).then(() => notify("Link to this moment copied."));
+  };
+  const slide = (to: number): void => step.set(to >= all.length ? undefined : String(Math.max(1, to)));
+  const again = !OPEN.has(record.status) && isAllowed(retryRun);
+  usePageKeys({
+    s: share,
+    r: again ? () => openDialog(retryAction(record, input)) : undefined,
+    "[": () => slide(place - 1),
+    "]": () => slide(place + 1),
+  });
   return (
     <>
       <h1 class="run-title">
-        <span>{input ? titleOf(input) : `Run ${short(id)}`}</span> <Status is={record.status} />
+        <span>{input ? titleOf(input) : `Run ${short(record.runId)}`}</span> <Status is={record.status} />
         {OPEN.has(record.status) && <Action action={cancelAction(record, input)} />}
-        {record.status === "paused" && record.waiting === undefined && <Action action={resumeAction(id)} />}
-        {!OPEN.has(record.status) && <Action action={retryAction(record, input)} />}
+        {record.status === "completed" && !outcomeOf(record) && <Action action={retryAction(record, input)} />}
+        <button type="button" aria-keyshortcuts="s" title="Key: s" onClick={share}>
+          Share this moment
+        </button>
       </h1>
       <Essentials record={record} timeline={timeline} />
-      <Banner record={record} />
-      {OPEN.has(record.status) && <RunAsks id={id} />}
-      {record.status !== "paused" && record.waiting?.reason !== "ask" && <WaitingFor explanation={explanation.data.value} />}
-      <div class="columns">
-        {record.status === "running" && !past && at.value === undefined && (record.agent || transcript.activity.value) && (
-          <Activity of={transcript.activity.value} agent={record.agent ?? "MCP server"} />
-        )}
-        <Panel title="Input">{input ? <pre class="prose">{input}</pre> : <Empty>{record.redacted ? "Redacted" : "Recorded when the run starts"}</Empty>}</Panel>
-        <Answer record={record} transcript={transcript} />
-        <Children id={id} />
-      </div>
-      <Slider events={all} step={step} status={timeline.status} />
-      <div class="columns">
-        <Panel title="Waterfall" wide>
-          <Waterfall timeline={timeline} events={folded} past={until !== undefined} opens={opens} />
-        </Panel>
-        <Panel title={until === undefined && UNSUCCESSFUL.has(record.status) ? "Why it failed" : "Timeline"}>
-          <Loaded live={explanation}>
-            {(found) => <Causes of={found} entries={transcript.entries.value} until={past?.position} author={authorOf(record)} />}
-          </Loaded>
-        </Panel>
-        <div class="stack">
-          <Panel title="Limits & usage">
-            <Budgets record={record} timeline={timeline} past={past} ownWorkspace={profileOf(all)?.workspace ?? undefined} />
-          </Panel>
-          <Panel title="Evidence" aside={!past && <Verification record={record} events={all} />}>
-            <EvidenceList run={record} seen={timeline.evidence} until={past?.position} />
-          </Panel>
-        </div>
-        {timeline.workspaceId && <Changes runId={id} workspaceId={timeline.workspaceId} recorded={timeline.changed} />}
-        <Panel title="Transcript" wide>
-          <Transcript of={transcript} until={past?.position} author={authorOf(record)} />
-        </Panel>
-        <Panel title={`Events (${folded.length})`} wide>
-          <EventList events={folded} />
-        </Panel>
-      </div>
+      <Banner record={record} input={input} />
+      {OPEN.has(record.status) && <RunAsks id={record.runId} />}
+      {record.status !== "paused" && record.waiting?.reason !== "ask" && <WaitingFor explanation={shown.explanation.data.value} />}
+      <Slider events={all} place={place} slide={slide} status={timeline.status} past={past !== undefined} />
+      <Tabs tab={tab} names={{ events: ` (${count(shown.events.length)})`, evidence: ` (${count(timeline.evidence)})` }} />
+      {record.status === "running" && !past && at.value === undefined && (record.agent || transcript.activity.value) && (
+        <Activity of={transcript.activity.value} agent={record.agent ?? "MCP server"} />
+      )}
+      <Tab of={shown} tab={tab.value.value ?? "steps"} select={select} />
     </>
   );
 }
+
+const TABS: Readonly<Record<string, string>> = { steps: "Steps", conversation: "Conversation", events: "Events", evidence: "Evidence", limits: "Limits" };
+
+function Tabs({ tab, names }: { tab: AddressPart; names: Readonly<Record<string, string>> }): JSX.Element {
+  const shown = tab.value.value ?? "steps";
+  return (
+    <nav class="tabs" aria-label="Parts of the run">
+      {Object.entries(TABS).map(([name, title]) => (
+        <button type="button" key={name} aria-current={name === shown ? "page" : undefined} onClick={() => tab.set(name === "steps" ? undefined : name)}>
+          {title}
+          {names[name]}
+        </button>
+      ))}
+    </nav>
+  );
+}
+
+function Tab({ of: shown, tab, select }: { of: ShownRun; tab: string; select: AddressPart }): JSX.Element {
+  const { record, all, events, timeline, past } = shown;
+  if (tab === "conversation")
+    return (
+      <Panel title="Conversation">
+        <Transcript of={shown.transcript} until={past?.position} author={authorOf(record)} />
+      </Panel>
+    );
+  if (tab === "events")
+    return (
+      <Panel title={`Events (${count(events.length)})`}>
+        <EventList events={events} />
+      </Panel>
+    );
+  if (tab === "evidence")
+    return (
+      <Panel title="Evidence" aside={!past && <Verification record={record} events={all} />}>
+        <EvidenceList run={record} seen={timeline.evidence} until={past?.position} />
+      </Panel>
+    );
+  if (tab === "limits")
+    return (
+      <Panel title="Limits & usage">
+        <Budgets record={record} timeline={timeline} past={past} ownWorkspace={profileOf(all)?.workspace ?? undefined} />
+      </Panel>
+    );
+  return <Steps of={shown} select={select} />;
+}
+
+/** The tree of the steps, and the selected one. While the run goes on and none is selected, the newest one is shown. */
+function Steps({ of: shown, select }: { of: ShownRun; select: AddressPart }): JSX.Element {
+  const { record, all, events, timeline, past, children } = shown;
+  const toggled = useSignal<ReadonlyMap<string, boolean>>(new Map());
+  const steps = useMemo(() => stepsOf(timeline.spans, childSpans(children)), [timeline, children]);
+  const every = flatten(steps);
+  const follows = OPEN.has(record.status) && !past && at.value === undefined;
+  const chosen = select.value.value ?? (follows ? (every.findLast(({ span }) => span.to === undefined) ?? every.at(-1))?.key : WHOLE) ?? WHOLE;
+  const step = every.find(({ key }) => key === chosen);
+  const whole = wholeOf(all, events, follows);
+  return (
+    <div class="run-panes">
+      <Panel title="Steps" aside={<Following select={select} follows={follows} />}>
+        <StepTree
+          run={{ step: whole, level: 1, place: 1, of: 1 }}
+          rows={rowsOf(steps, toggled.value, chosen)}
+          selected={step?.key ?? WHOLE}
+          select={select.set}
+          toggle={(key, open) => (toggled.value = new Map(toggled.value).set(key, open))}
+        />
+      </Panel>
+      {step ? (
+        <section class="panel detail" aria-label="Selected step">
+          <StepDetail
+            {...{ step, run: record, events, entries: shown.entries, children, select: select.set }}
+            key={step.key}
+            writing={past ? undefined : shown.transcript.writing.value}
+            policies={(profileOf(all)?.toolPolicies ?? {}) as Readonly<Record<string, unknown>>}
+          />
+        </section>
+      ) : (
+        <Whole of={shown} />
+      )}
+    </div>
+  );
+}
+
+/** Return the run itself as a step. */
+function wholeOf(all: readonly SeenEvent[], events: readonly SeenEvent[], open: boolean): Step {
+  const at = (event: SeenEvent | undefined): number => Date.parse(event?.createdAt ?? "");
+  const from = at(all[0]);
+  return { key: WHOLE, span: { kind: "start", name: "Run", from, position: 0, ...(!open && { to: at(events[events.length - 1]) }) }, children: [] };
+}
+
+function Following({ select, follows }: { select: AddressPart; follows: boolean }): JSX.Element | null {
+  if (!follows) return <AskHint />;
+  const off = select.value.value !== undefined;
+  return (
+    <button type="button" class="small" aria-pressed={!off} onClick={() => select.set(off ? undefined : WHOLE)}>
+      {off ? "Follow" : "Following"}
+    </button>
+  );
+}
+
+const AskHint = (): JSX.Element => (
+  <span class="quiet opt">
+    <kbd>j</kbd> <kbd>k</kbd> move
+  </span>
+);
+
+/** The run as a whole: input, answer, child runs, changes, and why it is as it is. */
+function Whole({ of: shown }: { of: ShownRun }): JSX.Element {
+  const { record, input, timeline, past, explanation } = shown;
+  const failed = !past && UNSUCCESSFUL.has(record.status);
+  return (
+    <div class="stack">
+      <Panel title="Input">{input ? <Markdown text={input} /> : <Empty>{record.redacted ? "Redacted" : "Recorded when the run starts"}</Empty>}</Panel>
+      {!past && <Answer record={record} transcript={shown.transcript} />}
+      <Children id={record.runId} runs={shown.children} />
+      {timeline.workspaceId && <Changes runId={record.runId} workspaceId={timeline.workspaceId} recorded={timeline.changed} />}
+      <Panel title={failed ? "Why it failed" : "Timeline"}>
+        <Loaded live={explanation}>
+          {(found) => <Causes of={found} entries={shown.transcript.entries.value} until={past?.position} author={authorOf(record)} />}
+        </Loaded>
+      </Panel>
+    </div>
+  );
+}
+
+/** Return the name of the writer of the messages of a run. */
+const authorOf = ({ agent }: Run): string => (agent ? "Agent" : "Model");
 
 /** Return the input of a run; undefined before it has started, and once redacted. */
 function inputOf(record: Run, entries: readonly TranscriptEntry[]): string | undefined {
@@ -163,7 +302,7 @@ function Retries({ record: { runId, retryOf, retries } }: { record: Run }): JSX.
     <>
       {retryOf && (
         <span>
-          run again after <RunLink id={retryOf} />
+          run again after <RunLink id={retryOf} /> (<a href={href("runs", retryOf, { compare: runId })}>compare</a>)
         </span>
       )}
       {retries ? (
@@ -185,7 +324,7 @@ function RunAsks({ id }: { id: string }): JSX.Element | null {
     <section class={asks.length ? "panel inbox" : "inbox"} aria-label="Asks of this run">
       {asks.length > 0 && (
         <header>
-          <h2>Waiting for a decision ({open})</h2> <AskKeys />
+          <h2>Waiting for a decision ({open})</h2> <AskKeys one />
         </header>
       )}
       <AskCards asks={asks} />
@@ -193,14 +332,27 @@ function RunAsks({ id }: { id: string }): JSX.Element | null {
   );
 }
 
-/** Why a run is not fine. */
-function Banner({ record }: { record: Run }): JSX.Element | null {
+/** Why a run is not fine, and what to do about it. */
+function Banner({ record, input }: { record: Run; input: string | undefined }): JSX.Element | null {
   const outcome = outcomeOf(record);
   if (!outcome) return null;
+  const { runId, status, error } = record;
+  const acts: ComponentChildren =
+    status === "paused" ? (
+      record.waiting === undefined && <Action action={resumeAction(runId)} />
+    ) : (
+      <>
+        {!OPEN.has(status) && <Action action={retryAction(record, input)} />}
+        {error && status !== "cancelled" && <a href={href("runs", undefined, { errorCode: error.code })}>See others like this</a>}
+      </>
+    );
   return (
     <p class={`outcome ${outcome.tone}`}>
-      <strong>{outcome.headline}</strong>
-      {outcome.reason && `: ${outcome.reason}`} {outcome.code && <span class="mono">{outcome.code}</span>}
+      <span>
+        <strong>{outcome.headline}</strong>
+        {outcome.reason && `: ${plain(outcome.reason)}`} {outcome.code && <span class="mono">{outcome.code}</span>}
+      </span>
+      {acts}
     </p>
   );
 }
@@ -209,40 +361,26 @@ function Banner({ record }: { record: Run }): JSX.Element | null {
 function Answer({ record, transcript }: { record: Run; transcript: LiveTranscript }): JSX.Element {
   const open = OPEN.has(record.status);
   const said = transcript.entries.value.findLast(({ role, kind }) => role === "assistant" && kind === "message");
-  const text = open ? (transcript.writing.value?.text ?? said?.content) : (record.output ?? (record.status === "completed" ? said?.content : undefined));
+  const live = open ? transcript.writing.value?.text : undefined;
+  const text = open ? said?.content : (record.output ?? (record.status === "completed" ? said?.content : undefined));
   return (
-    <Panel title={record.partial ? "Partial answer" : open && text ? "Answer so far" : "Answer"} aside={record.partial && <span class="warn">cut off</span>}>
-      {text ? <pre class="prose">{plain(text)}</pre> : <Empty>{record.redacted ? "Redacted" : open ? "None yet" : "No answer"}</Empty>}
+    <Panel
+      title={record.partial ? "Partial answer" : open && (live || text) ? "Answer so far" : "Answer"}
+      aside={record.partial && <span class="warn">cut off</span>}
+    >
+      {live ? <LongText text={live} /> : text ? <Markdown text={text} /> : <Empty>{record.redacted ? "Redacted" : open ? "None yet" : "No answer"}</Empty>}
     </Panel>
   );
 }
 
 /** The runs that this run has started; nothing without one. */
-function Children({ id }: { id: string }): JSX.Element | null {
-  const filters = { parentRunId: id };
-  const live = useLiveQuery(`children ${id}`, () => request(listRuns, { query: { ...filters, limit: 50 } }), foldRuns(filters));
-  const children = (live.data.value?.items ?? []).filter((run) => run.parentRunId === id);
-  if (!children.length) return null;
+function Children({ id, runs }: { id: string; runs: readonly Run[] }): JSX.Element | null {
+  if (!runs.length) return null;
   return (
-    <Panel title={`Child runs (${children.length})`} wide aside={<a href={href("runs", undefined, filters)}>View all</a>}>
-      <Rows runs={children} />
+    <Panel title={`Child runs (${runs.length})`} aside={<a href={href("runs", undefined, { parentRunId: id })}>View all</a>}>
+      <Rows runs={runs} />
     </Panel>
   );
-}
-
-/** The result of the verification. A run without rules was not verified. */
-function Verification({ record, events }: { record: Run; events: readonly SeenEvent[] }): JSX.Element | null {
-  const { verificationStatus: is } = record;
-  if (!is) return null;
-  const profile = profileOf(events);
-  if (is === "passed" && profile && !profile.verificationPolicies?.length) return <span class="quiet">no rules</span>;
-  return <Status is={is} />;
-}
-
-/** Return the profile of a run once it has been accepted. */
-function profileOf(events: readonly SeenEvent[]): Partial<HarnessSpec> | undefined {
-  const created = events.find(({ type }) => type === "run.created");
-  return created?.payload.harnessProfileSnapshot as Partial<HarnessSpec> | undefined;
 }
 
 function NoRun({ error }: { error: AthenaError }): JSX.Element {
@@ -255,19 +393,6 @@ function NoRun({ error }: { error: AthenaError }): JSX.Element {
       </p>
     </>
   );
-}
-
-async function readEvents(runId: string): Promise<Snapshot<readonly SeenEvent[]>> {
-  const events: SeenEvent[] = [];
-  let cursor: string | undefined;
-  let position = 0;
-  do {
-    const page = await request(listEvents, { query: { runId, limit: 500, cursor } });
-    position = page.data.head;
-    events.push(...eventsOf(page.data));
-    cursor = page.data.nextCursor ?? undefined;
-  } while (cursor !== undefined && events.length < EVENTS_MAX);
-  return { data: events, position };
 }
 
 function resumeAction(runId: string): ActionSpec<Run> {
@@ -290,9 +415,9 @@ function resumeAction(runId: string): ActionSpec<Run> {
   };
 }
 
-function Slider({ events, step, status }: { events: readonly SeenEvent[]; step: Signal<number | undefined>; status: string }): JSX.Element {
-  const value = step.value ?? events.length;
-  const event = events[Math.min(value, events.length) - 1];
+function Slider(props: { events: readonly SeenEvent[]; place: number; slide: (to: number) => void; status: string; past: boolean }): JSX.Element {
+  const { events, place, slide, status, past } = props;
+  const event = events[place - 1];
   return (
     <div class="slider">
       <label>
@@ -301,18 +426,16 @@ function Slider({ events, step, status }: { events: readonly SeenEvent[]; step: 
           type="range"
           min={1}
           max={events.length}
-          value={value}
+          value={place}
           aria-valuetext={event ? `${event.type}, ${clock(event.createdAt)}` : ""}
-          onInput={(input) => {
-            const chosen = Number(input.currentTarget.value);
-            step.value = chosen >= events.length ? undefined : chosen;
-          }}
+          aria-keyshortcuts="[ ]"
+          onInput={(input) => slide(Number(input.currentTarget.value))}
         />
       </label>
       <output>
         {event && (
           <>
-            <Status is={status} /> {Math.min(value, events.length)} of {events.length} · <b>{event.type}</b> · {clock(event.createdAt)}
+            <Status is={status} /> {place} of {events.length} · <b>{event.type}</b> · {clock(event.createdAt)}
           </>
         )}
         {event && (
@@ -321,11 +444,11 @@ function Slider({ events, step, status }: { events: readonly SeenEvent[]; step: 
             <a href={href("fleet", undefined, {}, String(event.position))}>The fleet at this moment</a>
           </>
         )}
-        {step.value !== undefined && (
+        {past && (
           <>
             {" "}
             <strong class="past">Past state</strong>{" "}
-            <button type="button" class="small" onClick={() => (step.value = undefined)}>
+            <button type="button" class="small" onClick={() => slide(events.length)}>
               Back to now
             </button>
           </>
@@ -347,243 +470,5 @@ function WaitingFor({ explanation }: { explanation: Explanation | undefined }): 
         </>
       )}
     </p>
-  );
-}
-
-function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; until: number | undefined; author: string }): JSX.Element {
-  const { causes, omitted } = props.of;
-  const addresses = useWorkerAddresses();
-  const entries = new Map(props.entries.map((entry) => [entry.id, entry]));
-  return (
-    <>
-      <ol class="causes">
-        {causes
-          .filter((cause) => props.until === undefined || positionOf(cause.eventId) <= props.until)
-          .map((cause) => (
-            <li key={cause.eventId}>
-              <time dateTime={cause.at}>{clock(cause.at)}</time>
-              <span>
-                {quote(entries.get(cause.eventId), props.author) ?? withAddress(cause.says, addresses)}
-                {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
-                {cause.after && (
-                  <span class="quiet">
-                    {" "}
-                    when <RunLink id={cause.after} /> ended
-                  </span>
-                )}
-              </span>
-            </li>
-          ))}
-      </ol>
-      {omitted ? <p class="quiet">{omitted} entries in the middle are not shown.</p> : null}
-    </>
-  );
-}
-
-/** Return `host:pid` of the registered workers, by their executor id. */
-function useWorkerAddresses(): ReadonlyMap<string, string> {
-  const addresses = useSignal<ReadonlyMap<string, string>>(new Map());
-  useEffect(() => {
-    if (!isAllowed(listWorkers) || caller.value?.scope) return; // a scope hides workers, and each denial is recorded
-    void request(listWorkers)
-      .then(({ data }) => (addresses.value = new Map(data.items.map((worker) => [worker.id, `${worker.host}:${worker.pid}`]))))
-      .catch(() => undefined); // then ids are shown
-  }, []);
-  return addresses.value;
-}
-
-/** Replace the executor ids of registered workers. */
-function withAddress(text: string, addresses: ReadonlyMap<string, string>): string {
-  return text.replace(/(exe_\w+)( \(process \d+\))?/g, (found, id: string) => (addresses.has(id) ? `worker ${addresses.get(id)}` : found));
-}
-
-const QUOTE_CHARS = 80;
-
-/** Return the name of the writer of the messages of a run. */
-const authorOf = ({ agent }: Run): string => (agent ? "Agent" : "Model");
-
-/** Return the beginning of a message of the user or the writer; undefined for other entries. */
-function quote(entry: TranscriptEntry | undefined, writer: string): string | undefined {
-  const author = entry?.kind === "message" ? { user: "User", assistant: writer }[entry.role as string] : undefined;
-  const text = entry?.content?.replace(/\s+/g, " ").trim();
-  if (!author || !text) return undefined;
-  return `${author}: "${text.slice(0, QUOTE_CHARS)}${text.length > QUOTE_CHARS ? "…" : ""}"`;
-}
-
-function tokensText(record: Run, { inputTokens, outputTokens }: RunTimeline): string {
-  if (!inputTokens && !outputTokens) return OPEN.has(record.status) ? "none yet" : "none";
-  return `${record.usage?.estimated ? "about " : ""}${count(inputTokens)} in, ${count(outputTokens)} out${record.usage?.estimated ? " (estimated)" : ""}`;
-}
-
-function Budgets(props: { record: Run; timeline: RunTimeline; past: SeenEvent | undefined; ownWorkspace: string | undefined }): JSX.Element {
-  const { record, timeline, past } = props;
-  const at = past ? new Date(past.createdAt).getTime() : now.value;
-  const elapsed = timeline.elapsedMs + (timeline.runningSince === undefined ? 0 : Math.max(0, at - timeline.runningSince));
-  return (
-    <>
-      <Bar
-        limit
-        label="Time"
-        value={elapsed}
-        max={timeline.timeoutMs}
-        text={timeline.timeoutMs ? `${duration(elapsed)} of ${duration(timeline.timeoutMs)}` : duration(elapsed)}
-      />
-      <Bar
-        limit
-        label="Cost"
-        value={timeline.costMicroUsd}
-        max={timeline.budgetMicroUsd}
-        text={
-          timeline.budgetMicroUsd ? `${dollars(timeline.costMicroUsd)} of ${dollars(timeline.budgetMicroUsd)}` : `${dollars(timeline.costMicroUsd)}, no limit`
-        }
-      />
-      <Facts
-        of={[
-          ["Model", `${record.provider} ${record.model}`],
-          ["Turns", count(timeline.turns)],
-          ["Tool calls", count(timeline.toolCalls)],
-          ["Tokens", tokensText(record, timeline)],
-          ["Outside agent", record.agent && agentOf(record.agent, timeline)],
-          ["Agent's session", sessionOf(timeline)],
-          [
-            "MCP servers",
-            timeline.servers.size ? [...timeline.servers].map(([name, server]) => <AttachedServerLine key={name} name={name} of={server} />) : undefined,
-          ],
-          ["Sandbox", timeline.sandbox],
-          ["Workspace", workspaceOf(timeline, props.ownWorkspace)],
-          ["Agent (profile)", profileText(record.harnessProfileId, record.provider, record.model)],
-          ["Template", record.template ? `${record.template.id} version ${record.template.version}` : undefined],
-          ["Started", <Time at={record.createdAt} />],
-          ["Ended", !past && record.finishedAt ? <Time at={record.finishedAt} /> : undefined],
-        ]}
-      />
-    </>
-  );
-}
-
-/** Return the outside agent of a run, with its version and mode once it works. */
-function agentOf(name: string, { agent }: RunTimeline): string {
-  return agent ? [`${name} (${agent.version})`, agent.mode && `mode ${agent.mode}`].filter(Boolean).join(", ") : name;
-}
-
-/** Return how the agent got its session, also after its process was started again. */
-function sessionOf({ agent }: RunTimeline): string | undefined {
-  if (!agent) return undefined;
-  const again = agent.again && `started again ${agent.again === 1 ? "once" : `${count(agent.again)} times`}, then ${SESSIONS[agent.last] ?? agent.last}`;
-  return [SESSIONS[agent.first] ?? agent.first, again].filter(Boolean).join("; ");
-}
-
-/** Return the workspace of a run; one of its own has no id before the run starts. */
-function workspaceOf({ workspaceId }: RunTimeline, wanted: string | undefined): ComponentChildren {
-  if (workspaceId) return <WorkspaceLink id={workspaceId} />;
-  return !wanted || wanted === "shared" ? "shared" : "own";
-}
-
-// Evidence
-
-function EvidenceList({ run, seen, until }: { run: Run; seen: number; until: number | undefined }): JSX.Element {
-  const live = useLiveQuery(
-    `evidence ${run.runId}`,
-    () => request(listRunEvidence, { path: { runId: run.runId }, query: { limit: 200 } }),
-    reloadWhen((event) => event.runId === run.runId && (event.type === "evidence.attached" || event.type in ENDINGS)),
-  );
-  const open = useSignal<string | undefined>(undefined);
-  return (
-    <Loaded live={live}>
-      {({ items }) => {
-        const shown = items.filter((record) => until === undefined || record.position <= until);
-        return (
-          <>
-            {until === undefined &&
-              run.verificationFailures?.map((failure) => (
-                <p class="trouble" key={failure.policyId}>
-                  <strong>{failure.policyId}</strong> {failure.message}
-                </p>
-              ))}
-            {shown.length ? (
-              <Table label="Evidence" heads={["Label", "Type", "#Size", "~Recorded", "#"]}>
-                {shown.map((record) => (
-                  <EvidenceRow key={record.id} record={record} open={open} />
-                ))}
-              </Table>
-            ) : (
-              <Empty>{seen ? "" : "No evidence"}</Empty>
-            )}
-          </>
-        );
-      }}
-    </Loaded>
-  );
-}
-
-function EvidenceRow({ record, open }: { record: EvidenceRecord; open: Signal<string | undefined> }): JSX.Element {
-  const content = useSignal<Evidence | undefined>(undefined);
-  const shown = open.value === record.id;
-  const toggle = (): void => {
-    open.value = shown ? undefined : record.id;
-    if (!shown && !content.value) {
-      void request(getRunEvidence, { path: { runId: record.runId, evidenceId: record.id } }).then(({ data }) => (content.value = data));
-    }
-  };
-  return (
-    <>
-      <tr>
-        <td>
-          {record.label}
-          {record.stale && <small class="warn"> stale</small>}
-        </td>
-        <td>{record.type}</td>
-        <td class="num">{count(record.sizeBytes)} B</td>
-        <td class="opt">
-          <Time at={record.createdAt} />
-        </td>
-        <td class="num">
-          <button type="button" class="small" aria-expanded={shown} onClick={toggle}>
-            {shown ? "Hide" : "Show"}
-          </button>
-        </td>
-      </tr>
-      {shown && (
-        <tr class="inner">
-          <td colSpan={5}>
-            {content.value ? <EvidenceContent of={content.value} /> : "Loading …"}
-            <p class="quiet">
-              Source: {record.source}, SHA-256 <span class="mono">{record.sha256}</span>
-            </p>
-          </td>
-        </tr>
-      )}
-    </>
-  );
-}
-
-function EvidenceContent({ of }: { of: Evidence }): JSX.Element {
-  const { content } = of;
-  if (!content) return <p class="quiet">Redacted</p>;
-  if (content.kind === "text") return <Json value={content.text} />;
-  if (content.kind === "json") return <Json value={content.value} />;
-  return <Json value={content.base64} />;
-}
-
-function EventList({ events }: { events: readonly SeenEvent[] }): JSX.Element {
-  return (
-    <details>
-      <summary>Show all events</summary>
-      <ol class="ticker">
-        {events.map((event) => (
-          <li key={event.position}>
-            <time dateTime={event.createdAt}>{clock(event.createdAt)}</time>
-            <span>
-              <a href={href("events", undefined, { runId: event.runId ?? "", event: String(event.position) })}>{event.type}</a>{" "}
-              <span class="quiet">{eventSummary(event) === event.type ? text(event, "toolName") : eventSummary(event)}</span>
-            </span>
-          </li>
-        ))}
-      </ol>
-      <p class="quiet">
-        {caller.value?.scope ? "Limited to your scope. " : ""}
-        <a href={href("events", undefined, { runId: events[0]?.runId ?? "" })}>View payloads</a>
-      </p>
-    </details>
   );
 }

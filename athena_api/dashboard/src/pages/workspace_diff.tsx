@@ -7,7 +7,7 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { type ActionSpec, openDialog } from "../components/actions";
 import { Counts, Line } from "../components/diff";
-import { Copy, Empty, ErrorMessage, Loaded, Panel, Time } from "../components/ui";
+import { Copy, Empty, ErrorMessage, Loaded, Panel, Time, Window } from "../components/ui";
 import { count, visibleLine } from "../format";
 import { isAllowed } from "../state/caller";
 import { type FileDiff, openedAtFirst, openedWith, readDiff } from "../state/diff";
@@ -86,26 +86,6 @@ function Diff({ of }: { of: RunDiff }): JSX.Element {
         ))}
       </div>
     </>
-  );
-}
-
-/** Buttons that move a window over a long list; nothing if the list fits. */
-function Window(props: { of: readonly unknown[]; size: number; first: number; what: string; move: (to: number) => void }): JSX.Element | null {
-  const { of, size, first, what, move } = props;
-  if (of.length <= size) return null;
-  const end = Math.min(of.length, first + size);
-  return (
-    <p class="window">
-      <button type="button" class="small" aria-disabled={first === 0} onClick={() => move(Math.max(0, first - size))}>
-        Previous
-      </button>
-      <button type="button" class="small" aria-disabled={end === of.length} onClick={() => end < of.length && move(end)}>
-        Next
-      </button>
-      <span role="status">
-        {count(first + 1)} to {count(end)} of {count(of.length)} {what}
-      </span>
-    </p>
   );
 }
 

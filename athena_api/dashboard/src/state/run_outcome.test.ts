@@ -1,8 +1,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import type { Run, TranscriptEntry } from "@projectathena/client";
-import { entryOf, foldOf, outcomeOf, titleOf, turnsOf } from "./run_outcome";
-import type { Span } from "./run_timeline";
+import { outcomeOf, titleOf, turnsOf } from "./run_outcome";
 
 const run = (fields: Partial<Run>): Run => ({ createdAt: "2026-01-01T00:00:00.000Z", finishedAt: "2026-01-01T00:00:00.006Z", ...fields }) as Run;
 const error = { code: "PROVIDER_ERROR", message: "cannot read this input", retryable: false };
@@ -37,15 +36,4 @@ const ENTRIES = [
 
 test("a turn is what the model wrote, with the results of its calls", () => {
   deepEqual(turnsOf(ENTRIES), [0, 1, 1, 1, 1, 1, 2]);
-});
-
-test("the middle of a long list is folded", () => {
-  equal(foldOf(10, 10, 2, 6), undefined);
-  deepEqual(foldOf(11, 10, 2, 6), [2, 4]);
-});
-
-test("a bar leads to the entry of its turn or call", () => {
-  const of = (span: Partial<Span>): string | undefined => entryOf(span as Span, ENTRIES, Number)?.id;
-  deepEqual([of({ kind: "model", position: 2 }), of({ kind: "model", position: 8 })], ["3", "10"]);
-  deepEqual([of({ kind: "tool", callId: "b" }), of({ kind: "wait", position: 0 })], ["5", undefined]);
 });

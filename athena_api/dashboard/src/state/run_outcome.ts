@@ -1,8 +1,7 @@
-// The outcome of a run: the banner of one that is not fine, and the parts of its transcript to show.
+// The outcome of a run: the banner of one that is not fine, and the turns of its transcript.
 
 import type { Run, TranscriptEntry } from "@projectathena/client";
 import { between, dollars, duration, words } from "../format";
-import type { Span } from "./run_timeline";
 
 /** The headline of a run that is not fine, and the reason. */
 export interface Outcome {
@@ -53,16 +52,4 @@ export function turnsOf(entries: readonly TranscriptEntry[]): readonly number[] 
     if (byModel(entry) && !(previous && byModel(previous))) turn++;
     return turn;
   });
-}
-
-/** Return the first and the last index of what to fold in a list of `length`: the middle, if the list is long. */
-export function foldOf(length: number, most: number, first: number, last: number): readonly [number, number] | undefined {
-  return length > most ? [first, length - last - 1] : undefined;
-}
-
-/** Return the transcript entry of a bar of the waterfall, given the position of each entry. */
-export function entryOf(span: Span, entries: readonly TranscriptEntry[], positionOf: (id: string) => number): TranscriptEntry | undefined {
-  if (span.kind === "tool") return entries.find((entry) => entry.kind === "tool-call" && entry.toolCallId === span.callId);
-  if (span.kind === "model") return entries.find((entry) => byModel(entry) && positionOf(entry.id) > span.position);
-  return undefined;
 }

@@ -73,8 +73,18 @@ test("a rejected tool call is marked as failed", () => {
   equal(timeline.spans[2]?.detail, "rejected: no-egress");
 });
 
-test("a failed model call is its own turn, followed by another", () => {
-  deepEqual(spansOf(timelineOf(CREATED, STARTED, used(60, 1, true))).slice(1), ["model turn 1 20-60 failed", "model turn 2 60-…"]);
+test("a failed model call belongs to its turn, which goes on", () => {
+  const failed = [CREATED, STARTED, used(60, 1, true)] as const;
+  deepEqual(spansOf(timelineOf(...failed)).slice(1), ["model turn 1, failed call 20-60 failed", "model turn 1 60-…"]);
+  deepEqual(spansOf(timelineOf(...failed, [60, "run.failed"])).slice(1), ["model turn 1, failed call 20-60 failed"]);
+  const repeated = timelineOf(CREATED, STARTED, answered(80), used(80, 1, true), used(80, 1), [90, "run.completed"]);
+  deepEqual(spansOf(repeated).slice(1), ["model turn 1 20-80", "check verification 80-90"]);
+  deepEqual([repeated.turns, repeated.spans[1]?.retries, repeated.inputTokens], [1, 1, 6]);
+});
+
+test("an answer that was cut off is not verified, and its turn failed", () => {
+  const partial: Step = [70, "transcript.appended", { role: "assistant", kind: "message", partial: true }];
+  deepEqual(spansOf(timelineOf(CREATED, STARTED, partial, used(70, 1, true), [75, "run.failed"])).slice(1), ["model turn 1 20-70 failed"]);
 });
 
 test("a pause does not count as elapsed time", () => {

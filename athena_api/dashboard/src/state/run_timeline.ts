@@ -4,9 +4,9 @@ import { words } from "../format";
 import { number, type SeenEvent, text } from "./events";
 import { ENDINGS, OPEN } from "./run_status";
 
-/** A bar of the waterfall. */
+/** A step of a run, with its time. */
 export interface Span {
-  readonly kind: "wait" | "start" | "model" | "tool" | "ask" | "pause" | "check";
+  readonly kind: "wait" | "start" | "model" | "tool" | "ask" | "pause" | "check" | "child";
   readonly name: string;
   readonly from: number;
   /** Absent while in progress. */
@@ -15,8 +15,14 @@ export interface Span {
   detail?: string;
   /** The position of the first event. */
   readonly position: number;
-  /** The id of a tool call. */
+  /** The id of a tool call, an ask or a child run. */
   readonly callId?: string;
+  /** The number of the model's turn. */
+  readonly turn?: number;
+  /** The number of calls of the turn that failed before the one that answered. */
+  retries?: number;
+  /** The event with the facts of the step: the usage of a turn, or the call of a tool. */
+  fact?: SeenEvent;
 }
 
 /** The outside agent of a run. */
@@ -200,8 +206,9 @@ class TimelineBuilder {
       if (this.answeredAt !== undefined) spans.push({ kind: "check", name: "verification", from: this.answeredAt, position: -1 });
       else if (this.call) spans.push(this.turn(this.call, false));
     }
+    const turns = this.turns + (spans.at(-1)?.to === undefined && spans.at(-1)?.kind === "model" ? 1 : 0);
     const { status, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd } = this;
-    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, servers, elapsedMs, runningSince } = this;
+    const { budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, servers, elapsedMs, runningSince } = this;
     return {
       ...{ status, spans, turns, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd },
       ...{ budgetMicroUsd, timeoutMs, cancelAsked, sandbox, workspaceId, changed, agent, servers, elapsedMs, runningSince },
@@ -258,11 +265,26 @@ class TimelineBuilder {
   /** End the current model call. */
   private endTurn(at: number, failed = false): void {
     if (this.call) this.spans.push({ ...this.turn(this.call, failed), to: at });
+    if (this.call) this.turns++;
     this.call = undefined;
   }
 
   private turn(call: ModelCall, failed: boolean): Span {
-    return { kind: "model", name: `turn ${++this.turns}`, from: call.since, position: call.position, failed };
+    const turn = this.turns + 1;
+    return { kind: "model", name: `turn ${turn}`, from: call.since, position: call.position, failed, turn };
+  }
+
+  /** Take a model call that failed. The turn goes on with the next one, unless that has answered already. */
+  private failCall(event: SeenEvent, at: number): void {
+    const last = this.lastTurn();
+    if (this.call) {
+      this.spans.push({ ...this.turn(this.call, true), name: `turn ${this.turns + 1}, failed call`, to: at, fact: event });
+      this.callModel(event, at);
+    } else if (last) last.retries = (last.retries ?? 0) + 1;
+  }
+
+  private lastTurn(): Span | undefined {
+    return this.spans.findLast(({ kind }) => kind === "model");
   }
 
   /** Return true for the first event of a turn; it ends the model call. */
@@ -276,18 +298,23 @@ class TimelineBuilder {
     this.inputTokens += usage.inputTokens ?? 0;
     this.outputTokens += usage.outputTokens ?? 0;
     this.costMicroUsd += number(event, "costMicroUsd") ?? 0;
-    const failed = event.payload.failed === true;
-    if (this.isNewTurn(event)) this.endTurn(at, failed);
-    const span = this.spans.findLast((candidate) => candidate.kind === "model");
-    if (span) span.detail = `${text(event, "provider")} ${text(event, "model")}`;
-    if (failed) this.callModel(event, at);
+    if (event.payload.failed === true) {
+      this.failCall(event, at);
+      return;
+    }
+    if (this.isNewTurn(event)) this.endTurn(at);
+    const span = this.lastTurn();
+    if (!span) return;
+    span.detail = `${text(event, "provider")} ${text(event, "model")}`;
+    span.fact = event;
   }
 
   private callTool(event: SeenEvent, at: number): void {
     if (this.isNewTurn(event)) this.endTurn(at);
     this.answeredAt = undefined;
     const callId = text(event, "toolCallId");
-    const span: Span = { kind: "tool", name: text(event, "toolName") || text(event, "kind") || "unknown tool", from: at, position: event.position, callId };
+    const name = text(event, "toolName") || text(event, "kind") || "unknown tool";
+    const span: Span = { kind: "tool", name, from: at, position: event.position, callId, turn: this.turns, fact: event };
     const refused = text(event, "refused");
     if (refused) {
       span.detail = `rejected: ${refused}`;
@@ -303,7 +330,8 @@ class TimelineBuilder {
     if (this.isNewTurn(event)) this.endTurn(at);
     this.answeredAt = undefined;
     const callId = text(event, "toolCallId");
-    const span: Span = { kind: "ask", name: `asks: ${text(event, "toolName") || words(text(event, "kind"))}`, from: at, position: event.position, callId };
+    const name = `asks: ${text(event, "toolName") || words(text(event, "kind"))}`;
+    const span: Span = { kind: "ask", name, from: at, position: event.position, callId: text(event, "askId"), turn: this.turns };
     if (!this.asks.size) this.stopClock(at);
     this.asks.set(text(event, "askId"), span);
     if (callId) this.askedCalls.add(callId);
@@ -329,8 +357,9 @@ class TimelineBuilder {
       if (span && event.payload.isError === true) span.failed = true;
       if (!this.toolRuns()) this.callModel(event, at);
     } else if (role === "assistant" && text(event, "kind") === "message") {
-      this.endTurn(at);
-      this.answeredAt = at;
+      const partial = event.payload.partial === true;
+      this.endTurn(at, partial);
+      this.answeredAt = partial ? undefined : at;
     }
   }
 
@@ -344,6 +373,7 @@ class TimelineBuilder {
     this.stopClock(at);
     if (this.open && status !== "completed") this.open.failed = true;
     this.close(at);
+    if (this.call && this.lastTurn()?.to === at && this.call.since === at) this.call = undefined; // it was to repeat a failed call
     this.endTurn(at, true);
     for (const span of [...this.tools.values(), ...this.asks.values()]) span.to ??= at;
     if (this.answeredAt !== undefined) this.spans.push({ kind: "check", name: "verification", from: this.answeredAt, to: at, position: event.position });
