@@ -153,6 +153,14 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "Get a run. With `wait`, the answer waits up to that many seconds for its end.",
     ),
     "runs list": GeneratedCommand("listRuns", "List runs, newest first."),
+    "runs proof": GeneratedCommand(
+        "getRunProof",
+        "Get the place of a run in the chain, the newest anchor that was sent, and the commands that prove the run.",
+    ),
+    "runs request": GeneratedCommand(
+        "getSentRequest",
+        "Get the request of one turn of a run to its model: the messages as they were sent, and the tools.",
+    ),
     "schedules create": GeneratedCommand(
         "createSchedule",
         "Create a schedule, or replace the one with this id. An identical schedule changes nothing.",

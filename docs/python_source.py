@@ -134,7 +134,9 @@ class Scope:
             return " | ".join(dict.fromkeys(self.of(part, name) for part in parts))
         match schema.get("type"):
             case "array":
-                return f"list[{self.of(schema.get('items', {}), name)}]"
+                items = schema.get("items", {})
+                kind = self.of(items, name)
+                return f"list[{kind} | None]" if nullable(items) and kind != "Any" else f"list[{kind}]"
             case "object" | None if "properties" in schema or "additionalProperties" in schema:
                 values_of = schema.get("additionalProperties")
                 return f"dict[str, {self.of(values_of, name) if isinstance(values_of, dict) and values_of else 'Any'}]"

@@ -102,6 +102,8 @@ class PastLog:
 
     def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
         """Return at most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
+        if backwards:  # the newest rows may all be later
+            until = self._last(stream, after, until)
         return self._before(self._log.part(stream, after, until, limit, backwards=backwards))
 
     def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
@@ -114,6 +116,19 @@ class PastLog:
 
     def _until(self, until: Position | None) -> Position:
         return self._position if until is None else min(until, self._position)
+
+    def _last(self, stream: str, after: int, until: int) -> int:
+        """Return the last version of a stream at the position, with ``after <= version <= until``."""
+        rows = self._log.part(stream, after, until, 1, backwards=True)
+        until = rows[0].version if rows else after
+        while after < until:
+            middle = (after + until + 1) // 2
+            found = self._log.part(stream, middle - 1, middle, 1, backwards=False)
+            if self._before(found):
+                after = middle
+            else:
+                until = middle - 1
+        return after
 
     def _before(self, rows: list[Row]) -> list[Row]:
         return [row for row in rows if row.position <= self._position]

@@ -251,7 +251,7 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
         waiting = runs.WaitReasons(rows, call.who.scope).waiting(run_id)
-        recorded = list(_events_of(plane, log, run_id)) if RUN.owns(run_id) else []
+        recorded = list(events_of(plane, log, run_id, explain.QUOTED)) if RUN.owns(run_id) else []
         line = None if waiting is None else _queue_line(waiting)
         return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
 
@@ -259,11 +259,13 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     return Reply(data=existing(explanation, "run", run_id), position=position)
 
 
-def _events_of(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterator[Recorded[Event]]:
-    """Read the events of a run a few rows at a time, without the texts that may hold megabytes."""
+def events_of(
+    plane: "ControlPlane", log: "StoreReader", run_id: str, with_text: frozenset[str]
+) -> Iterator[Recorded[Event]]:
+    """Read the events of a run a few rows at a time, with the texts of these types."""
     version = 0
     while rows := log.part(run_id, version, 2**62, EXPLAIN_ROWS, backwards=False):
-        yield from (plane.log.codec.decode(row, text=row.type in explain.QUOTED) for row in rows)
+        yield from (plane.log.codec.decode(row, text=row.type in with_text) for row in rows)
         version = rows[-1].version
 
 

@@ -94,6 +94,8 @@ EXAMPLES: Mapping[str, str] = {
     "runs cancel-requests": "runs cancel-requests",
     "runs apply": "runs apply run_01M8XK",
     "runs diff": "runs diff run_01M8XK",
+    "runs proof": "runs proof run_01M8XK",
+    "runs request": "runs request run_01M8XK 2",
     "runs facets": "runs facets --session support",
     "runs get": "runs get run_01M8XK --wait 30",
     "runs list": "runs list --status failed --limit 10",

@@ -152,6 +152,8 @@ EXAMPLES: dict[str, Example] = {
     "listRunEvidence": Example("/runs/run_unknown/evidence", 404),
     "getRunEvidence": Example("/runs/run_unknown/evidence/evd_unknown", 404),
     "getRun": Example("/runs/run_unknown", 404, query={"wait": "1"}),
+    "getRunProof": Example("/runs/run_unknown/proof", 404),
+    "getSentRequest": Example("/runs/run_unknown/turns/1/request", 404),
     "explainRun": Example("/runs/run_unknown/explain", 404),
     "listActiveRuns": Example("/runs/active", query={"sessionId": "session", "runId": "run_unknown"}),
     "listCancellationRequests": Example("/runs/cancel-requests", query={"sessionId": "session", "runId": "run_1"}),

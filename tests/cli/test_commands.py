@@ -150,6 +150,8 @@ STORY = (
     Case("runs active"),
     Case("runs cancel-requests", "--session s"),
     Case("explain", "$run"),
+    Case("runs proof", "$run"),
+    Case("runs request", "$run 1"),
     Case("diff", "0 1 -q"),
     Case("bisect", "/sessions/s 'id exists' --exec true", code=2),
     Case("evidence list", "$agentRun", {"evidence": "items.0.id"}),

@@ -27,7 +27,7 @@ from athena_cli.output.tables import WIDE
 from athena_cli.output.views.agent_views import AGENTS
 from athena_cli.output.views.fleet_views import FLEET, HALT, HEALTH, SERIES
 from athena_cli.output.views.mcp_views import MCP_SERVER, MCP_SERVERS
-from athena_cli.output.views.run_views import EXPLAINED, RUN
+from athena_cli.output.views.run_views import EXPLAINED, PROOF, RUN, SENT_REQUEST
 from athena_cli.output.views.view import Listed, View, raw
 
 
@@ -142,6 +142,8 @@ VIEWS: Mapping[str, View] = {
     "resumeRun": RUN,
     "retryRun": RUN,
     "explainRun": EXPLAINED,
+    "getRunProof": PROOF,
+    "getSentRequest": SENT_REQUEST,
     "getFleetSeries": SERIES,
     "getFleetSummary": FLEET,
     "getAdminHealth": HEALTH,

@@ -1,6 +1,6 @@
 """The views of a run: its record, and why it is where it is."""
 
-from athena_cli.output.column import Column, Record, at, clock, dated, number, text, whole, word
+from athena_cli.output.column import Column, Read, Record, at, clock, dated, number, text, whole, word
 from athena_cli.output.columns import run_time
 from athena_cli.output.values import line, money, plain
 from athena_cli.output.views.view import Listed, View, raw
@@ -92,6 +92,47 @@ RUN = View(
     ),
 )
 
+
+def _command(index: int) -> Read:
+    return lambda record: str(record["commands"][index])
+
+
+def _said(record: Record) -> str:
+    """Return a message to a model: its text, and the tools that it calls."""
+    calls = ", ".join(f"{call['name']} {call['arguments']}" for call in record.get("calls") or ())
+    return line(f"{record.get('content') or ''}{f' [calls {calls}]' if calls else ''}")
+
+
+SENT_REQUEST = View(
+    (
+        whole("run", "runId"),
+        Column("turn", lambda record: f"{record['turn']} of {record['turns']}"),
+        whole("answered by", "call.provider", "call.model"),
+        whole("request id", "call.requestId"),
+        number("characters", "context.finalChars"),
+        Column("tools", lambda record: ", ".join(tool["name"] for tool in record.get("tools") or ())),
+        Column(
+            "withheld", lambda record: "some messages, by the scope of the caller" if record.get("withheld") else ""
+        ),
+    ),
+    (),
+    (Listed("messages", "messages", (word("role", "role"), Column("text", _said)), wrapped=True),),
+)
+PROOF = View(
+    (
+        whole("run", "runId"),
+        number("events", "events"),
+        number("first", "first.position"),
+        number("last", "last.position"),
+        whole("chain value", "last.chain"),
+        number("anchor sent", "anchor.position"),
+        Column("covered", lambda record: "yes" if record["covered"] else "no anchor was sent since its last event"),
+        number("events to hash", "links"),
+    ),
+    (),
+    (),
+    tuple((title, _command(index)) for index, title in enumerate(("export it", "verify it", "against", "whole log"))),
+)
 EXPLAINED = View(
     (
         whole("run", "runId"),

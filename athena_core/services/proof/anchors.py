@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, NoReturn
+from typing import BinaryIO, Literal, NamedTuple, NoReturn, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 import anyio
@@ -66,10 +66,13 @@ _log = logging.getLogger(__name__)
 # Destinations
 
 
+DestinationKind: TypeAlias = Literal["file", "http", "git", "athena"]
+
+
 class Destination(NamedTuple):
     """A destination of anchors: a file, an HTTP receiver, a git repository, or another Athena."""
 
-    kind: Literal["file", "http", "git", "athena"]
+    kind: DestinationKind
     place: str
 
     @property
@@ -404,7 +407,8 @@ class Anchors:
         self._sender = sender
         self._to = to
         self._seconds = seconds
-        self._sent: dict[Destination, Position] = {}
+        self.sent: dict[Destination, Position] = {}
+        """The last anchor that each destination has received from this process."""
 
     async def serve(self) -> None:
         """Send the anchor of the head regularly while the server runs."""
@@ -429,7 +433,7 @@ class Anchors:
         self._log.problems.recovered(LOOP)
         async with anyio.create_task_group() as tasks:
             for to in self._to:
-                if line is not None and self._sent.get(to, 0) < since:
+                if line is not None and self.sent.get(to, 0) < since:
                     tasks.start_soon(self._send, line, to)
 
     async def _send(self, line: AnchorBody, to: Destination) -> None:
@@ -438,7 +442,7 @@ class Anchors:
         except Exception as error:
             self._log.problems.report(LOOP, error, to.shown)
         else:
-            self._sent[to] = line.position
+            self.sent[to] = line.position
             self._log.problems.recovered(LOOP, to.shown)
 
     def _moved(self) -> tuple[AnchorBody | None, Position]:

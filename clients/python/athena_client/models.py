@@ -248,6 +248,7 @@ if TYPE_CHECKING:
         | str
     )
     ScheduleRunStatus: TypeAlias = Literal["already-running", "buffered", "failed", "ok", "running", "skipped"] | str
+    SentAnchorKind: TypeAlias = Literal["athena", "file", "git", "http"] | str
     SessionStrategy: TypeAlias = Literal["enqueue", "interrupt", "reject"] | str
     ShellPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     ShellRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
@@ -372,6 +373,7 @@ else:  # a newer server may send others
     SandboxPolicyNetwork = str
     ScheduleRunReason = str
     ScheduleRunStatus = str
+    SentAnchorKind = str
     SessionStrategy = str
     ShellPolicyApproval = str
     ShellRuleApproval = str
@@ -2460,6 +2462,24 @@ class MessageError(Model, frozen=True, kw_only=True):
     """Text for people."""
 
 
+class ModelMessage(Model, frozen=True, kw_only=True):
+    """One message of the conversation.
+
+    An assistant message may have `calls`. A message of role `tool` answers the call `tool_call_id`.
+    """
+
+    role: TranscriptRole
+    """Role of the message."""
+    content: str
+    """Text of the message."""
+    calls: list[ToolCall] | None = None
+    """Tool calls that the model requested; absent without any."""
+    tool_call_id: str | None = None
+    """Call that a result answers; absent otherwise."""
+    is_error: bool = False
+    """True if the result is an error."""
+
+
 class NoteText(Model, frozen=True, kw_only=True):
     """Lines of a note."""
 
@@ -2828,6 +2848,19 @@ class ProjectionHealth(Model, frozen=True, kw_only=True):
     """Why it stopped; absent if it runs."""
 
 
+class ProvenEvent(Model, frozen=True, kw_only=True):
+    """An event in the chain. `chain` is its chain value, in hex."""
+
+    id: str
+    """Id."""
+    position: int
+    """Position in the log."""
+    chain: str
+    """Chain value at the event, in hex."""
+    created_at: datetime
+    """When it was created."""
+
+
 class ProviderSpend(Model, frozen=True, kw_only=True):
     """Consumption of the calls of a provider."""
 
@@ -2863,6 +2896,27 @@ class ReachedLimit(Model, frozen=True, kw_only=True):
     """Most active runs."""
     active: int
     """Active runs that the limit counts."""
+
+
+class RecordedCall(Model, frozen=True, kw_only=True):
+    """The call that answered a turn, as it was paid for. `attempts` counts the calls until the answer."""
+
+    provider: str
+    """Name of the provider."""
+    model: str
+    """Name of the model."""
+    usage: Usage
+    """Tokens used."""
+    attempts: int
+    """Calls of providers until the answer."""
+    request_id: str | None = None
+    """Id that the provider gave the request; absent without one."""
+    first_token_ms: int | None = None
+    """Milliseconds to the first output; absent if not measured."""
+    cost_micro_usd: int | None = None
+    """Cost of its priced model calls, in millionths of a dollar; absent before one."""
+    estimated: bool | None = None
+    """True if the provider did not report all tokens; absent otherwise."""
 
 
 class Redrive(Model, frozen=True, kw_only=True):
@@ -3483,6 +3537,40 @@ class RunPause(Model, frozen=True, kw_only=True):
     """When it was paused."""
 
 
+class RunProof(Model, frozen=True, kw_only=True):
+    """The place of a run in the chain, and how to prove it.
+
+    A chain value depends on all events up to its position. So an anchor at or after `last` that is kept elsewhere
+    proves every event of the run. `anchor` is the newest one that this server has sent. `covered` is false if there is
+    none at or after `last`. `links` counts the events from `first` to that anchor, or else to `head`: a bundle that
+    reaches it has that many hashes. `commands` export the bundle and verify it; PLACE stands for a destination of
+    anchors.
+    """
+
+    run_id: str
+    """Id of the run."""
+    log_id: str
+    """Id of the log."""
+    events: int
+    """Number of events of the run."""
+    first: ProvenEvent
+    """First event of the run."""
+    last: ProvenEvent
+    """Last event of the run."""
+    head: ProvenEvent
+    """Last event of the log."""
+    sent: list[SentAnchor]
+    """Destinations of anchors, with the last position that each received."""
+    covered: bool
+    """True if that anchor is at or after the last event of the run."""
+    links: int
+    """Events from the first one to the anchor, or else to the head."""
+    commands: list[str]
+    """Commands that export the run as a bundle, and verify it."""
+    anchor: ProvenEvent | None = None
+    """Newest anchor that this server has sent; absent without one."""
+
+
 class RunResult(Model, frozen=True, kw_only=True):
     """The answer to a synchronous caller whose run completed.
 
@@ -3781,6 +3869,43 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     """True if the content was erased; else absent."""
 
 
+class SentAnchor(Model, frozen=True, kw_only=True):
+    """The last anchor that this server has sent to a destination since it started."""
+
+    kind: SentAnchorKind
+    """Kind of the destination."""
+    position: int
+    """Position of the anchor."""
+
+
+class SentRequest(Model, frozen=True, kw_only=True):
+    """The request of one turn of a run to a model.
+
+    `call` is absent if no answer is recorded: then the request may be under way, or was never answered. `withheld` is
+    true if the scope of the caller hides some of the messages: recalled notes, referenced files, and the history of a
+    session of which it covers only some runs. `schema` is the JSON Schema that the answer must match.
+    """
+
+    run_id: str
+    """Id of the run."""
+    turn: int
+    """Number of the turn, from 1."""
+    turns: int
+    """Number of turns that are recorded."""
+    messages: list[ModelMessage]
+    """The messages in their order."""
+    context: ContextMeta
+    """How the messages were made to fit."""
+    tools: list[ToolSpec] | None = None
+    """The tools that the model may call, as they are described to it."""
+    call: RecordedCall | None = None
+    """The call that answered the turn; absent if none is recorded."""
+    schema: dict[str, Any] | None = None
+    """JSON Schema that the answer must match; absent without one."""
+    withheld: bool | None = None
+    """True if the scope of the caller hides some of the messages; absent otherwise."""
+
+
 class SeriesLine(Model, frozen=True, kw_only=True):
     """The counts of each interval, oldest first, and their total. Counts that are all 0 are absent.
 
@@ -3814,9 +3939,9 @@ class SeriesLine(Model, frozen=True, kw_only=True):
     """Output tokens in each interval; absent if 0."""
     cost_micro_usd: list[int] | None = None
     """Cost in each interval, in millionths of a dollar; absent if 0."""
-    p50_ms: list[int] | None = None
+    p50_ms: list[int | None] | None = None
     """Median duration of the runs that completed in each interval, or null; absent without any."""
-    p95_ms: list[int] | None = None
+    p95_ms: list[int | None] | None = None
     """95th percentile of these durations, or null; absent without any."""
 
 
@@ -4175,6 +4300,17 @@ class TokenScopeBody(Model, frozen=True, kw_only=True):
     """Personas that it may concern; absent: all."""
 
 
+class ToolCall(Model, frozen=True, kw_only=True):
+    """A tool call requested by a model. `arguments` is JSON as the model wrote it, possibly malformed."""
+
+    id: str
+    """Id of the call."""
+    name: str
+    """Name of the tool."""
+    arguments: str
+    """Arguments as the model wrote them, as JSON text."""
+
+
 class ToolPolicies(Model, frozen=True, kw_only=True):
     """The rules of the tools. Without them `shell` starts nothing, `files` only reads, and nothing is asked."""
 
@@ -4195,6 +4331,17 @@ class ToolPolicy(Model, frozen=True, kw_only=True):
 
     approval: ToolPolicyApproval | None = None
     """`allow` (the default), `ask` a person before a call, or `deny`."""
+
+
+class ToolSpec(Model, frozen=True, kw_only=True):
+    """A tool as it is described to a model. `parameters` is the JSON Schema of an object."""
+
+    name: str
+    """Name of the tool."""
+    description: str
+    """What the tool does."""
+    parameters: dict[str, Any]
+    """JSON Schema of its arguments."""
 
 
 class TranscriptDelta(Model, frozen=True, kw_only=True):

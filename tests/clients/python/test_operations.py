@@ -92,6 +92,8 @@ class Reader:
         assert self.read("getRunEvidence", shown.run_id, evidence.id).content is not None
         assert self.read("getRun", shown.run_id) == self.read("getRun", shown.run_id, wait=1)
         assert self.read("explainRun", shown.run_id).causes
+        assert self.read("getRunProof", shown.run_id).events
+        assert self.read("getSentRequest", shown.run_id, "1").messages
         list(self.read("listActiveRuns"))
         list(self.read("listCancellationRequests"))
         assert self.read("getSession", self.first("listSessions").id)

@@ -826,6 +826,64 @@ class Operations(Core):
         )
         return answer
 
+    def get_sent_request(
+        self,
+        run_id: str,
+        turn: str,
+        *,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> models.SentRequest:
+        """Get the request of one turn of a run to its model: the messages as they were sent, and the tools.
+
+        It is compiled again from the log, within the limits of contexts that are set now. Erased texts are missing. The
+        requests of outside agents are not known.
+
+        Args:
+            run_id: Id of the run.
+            turn: Number of the turn, from 1.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CONTEXT_OVERFLOW`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.SentRequest = self.request(
+            "GET",
+            "/runs/{runId}/turns/{turn}/request",
+            models.SentRequest,
+            parameters={"runId": run_id, "turn": turn},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def get_run_proof(
+        self, run_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.RunProof:
+        """Get the place of a run in the chain, the newest anchor that was sent, and the commands that prove the run.
+
+        Args:
+            run_id: Id of the run.
+            as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
+                `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.RunProof = self.request(
+            "GET",
+            "/runs/{runId}/proof",
+            models.RunProof,
+            parameters={"runId": run_id},
+            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
+        )
+        return answer
+
     def cancel_runs(
         self,
         *,

@@ -475,6 +475,21 @@ export class Operations extends Transport {
   }
 
   /**
+   * Get the request of one turn of a run to its model: the messages as they were sent, and the tools.
+   *
+   * It is compiled again from the log, within the limits of contexts that are set now. Erased texts are missing. The
+   * requests of outside agents are not known.
+   */
+  async getSentRequest(runId: string, turn: string, options: ReadOptions = {}): Promise<types.SentRequest> {
+    return (await this.request(rows.getSentRequest, { path: { runId, turn }, ...options })).data;
+  }
+
+  /** Get the place of a run in the chain, the newest anchor that was sent, and the commands that prove the run. */
+  async getRunProof(runId: string, options: ReadOptions = {}): Promise<types.RunProof> {
+    return (await this.request(rows.getRunProof, { path: { runId }, ...options })).data;
+  }
+
+  /**
    * Cancel the open runs of a filter, at most 10,000. `dryRun` only lists them.
    *
    * The answer has a result for each run. To continue after a lost connection, repeat the request with its idempotency

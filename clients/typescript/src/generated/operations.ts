@@ -60,6 +60,7 @@ import type {
   RunDiff,
   RunFacets,
   RunPage,
+  RunProof,
   RunResult,
   RunTemplate,
   RunTemplatePage,
@@ -67,6 +68,7 @@ import type {
   ScheduleRunResult,
   ScheduledTask,
   ScheduledTaskPage,
+  SentRequest,
   Session,
   SessionPage,
   Simulation,
@@ -115,6 +117,8 @@ export const listCancellationRequests: Operation<CancelRequestPage> = { id: "lis
 export const cancelRunByRunId: Operation<Cancelled> = { id: "cancelRunByRunId", method: "POST", path: "/run-control/by-run/:runId/cancel", command: "cancel" };
 export const cancelRun: Operation<Cancelled> = { id: "cancelRun", method: "POST", path: "/runs/:sessionId/cancel", command: "cancel" };
 export const resumeRun: Operation<Run> = { id: "resumeRun", method: "POST", path: "/runs/:runId/resume", command: "resume", waits: true };
+export const getSentRequest: Operation<SentRequest> = { id: "getSentRequest", method: "GET", path: "/runs/:runId/turns/:turn/request", command: "runs request" };
+export const getRunProof: Operation<RunProof> = { id: "getRunProof", method: "GET", path: "/runs/:runId/proof", command: "runs proof" };
 export const cancelRuns: Operation<BulkResult> = { id: "cancelRuns", method: "POST", path: "/runs/cancel", command: "cancel" };
 export const retryRuns: Operation<BulkResult> = { id: "retryRuns", method: "POST", path: "/runs/retry", command: "retry" };
 export const listSessions: Operation<SessionPage> = { id: "listSessions", method: "GET", path: "/sessions", command: "sessions list" };

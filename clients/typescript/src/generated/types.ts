@@ -2465,6 +2465,24 @@ export interface MessagePage {
 
 export type MessageStatus = "completed" | "failed" | "sent" | "started";
 
+/**
+ * One message of the conversation.
+ *
+ * An assistant message may have `calls`. A message of role `tool` answers the call `toolCallId`.
+ */
+export interface ModelMessage {
+  /** Role of the message. */
+  readonly role: TranscriptRole | (string & {});
+  /** Text of the message. */
+  readonly content: string;
+  /** Tool calls that the model requested; absent without any. */
+  readonly calls?: readonly ToolCall[] | undefined;
+  /** Call that a result answers; absent otherwise. */
+  readonly toolCallId?: string | undefined;
+  /** True if the result is an error. */
+  readonly isError?: boolean | undefined;
+}
+
 /** The reason for a decision, for auditors. */
 export interface NoteBody {
   /** Reason of the decision, for auditors. */
@@ -2909,6 +2927,18 @@ export interface ProjectionHealth {
   readonly error?: string | undefined;
 }
 
+/** An event in the chain. `chain` is its chain value, in hex. */
+export interface ProvenEvent {
+  /** Id. */
+  readonly id: string;
+  /** Position in the log. */
+  readonly position: number;
+  /** Chain value at the event, in hex. */
+  readonly chain: string;
+  /** When it was created. */
+  readonly createdAt: string;
+}
+
 /** Consumption of the calls of a provider. */
 export interface ProviderSpend {
   /** Cost in dollars, by the price table. */
@@ -2958,6 +2988,26 @@ export interface ReadMemoryBody {
 }
 
 export type RecordKind = "ask" | "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "permission-rule" | "redrive" | "run" | "run-template" | "schedule" | "token" | "workflow" | "workflow-run" | "workspace";
+
+/** The call that answered a turn, as it was paid for. `attempts` counts the calls until the answer. */
+export interface RecordedCall {
+  /** Name of the provider. */
+  readonly provider: string;
+  /** Name of the model. */
+  readonly model: string;
+  /** Tokens used. */
+  readonly usage: Usage;
+  /** Calls of providers until the answer. */
+  readonly attempts: number;
+  /** Id that the provider gave the request; absent without one. */
+  readonly requestId?: string | undefined;
+  /** Milliseconds to the first output; absent if not measured. */
+  readonly firstTokenMs?: number | undefined;
+  /** Cost of its priced model calls, in millionths of a dollar; absent before one. */
+  readonly costMicroUsd?: number | undefined;
+  /** True if the provider did not report all tokens; absent otherwise. */
+  readonly estimated?: boolean | undefined;
+}
 
 /**
  * A job that requeues dead letters. `status` is `running`, `completed`, `cancelled` or `dry-run`.
@@ -3666,6 +3716,39 @@ export interface RunPause {
 }
 
 /**
+ * The place of a run in the chain, and how to prove it.
+ *
+ * A chain value depends on all events up to its position. So an anchor at or after `last` that is kept elsewhere proves
+ * every event of the run. `anchor` is the newest one that this server has sent. `covered` is false if there is none at
+ * or after `last`. `links` counts the events from `first` to that anchor, or else to `head`: a bundle that reaches it
+ * has that many hashes. `commands` export the bundle and verify it; PLACE stands for a destination of anchors.
+ */
+export interface RunProof {
+  /** Id of the run. */
+  readonly runId: string;
+  /** Id of the log. */
+  readonly logId: string;
+  /** Number of events of the run. */
+  readonly events: number;
+  /** First event of the run. */
+  readonly first: ProvenEvent;
+  /** Last event of the run. */
+  readonly last: ProvenEvent;
+  /** Last event of the log. */
+  readonly head: ProvenEvent;
+  /** Destinations of anchors, with the last position that each received. */
+  readonly sent: readonly SentAnchor[];
+  /** True if that anchor is at or after the last event of the run. */
+  readonly covered: boolean;
+  /** Events from the first one to the anchor, or else to the head. */
+  readonly links: number;
+  /** Commands that export the run as a bundle, and verify it. */
+  readonly commands: readonly string[];
+  /** Newest anchor that this server has sent; absent without one. */
+  readonly anchor?: ProvenEvent | undefined;
+}
+
+/**
  * The answer to a synchronous caller whose run completed.
  *
  * `redacted` is true if the output or the parameters of the template were erased since. They are then empty.
@@ -4107,6 +4190,44 @@ export interface ScheduledTaskPage {
   readonly items: readonly ScheduledTask[];
   /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
+}
+
+/** The last anchor that this server has sent to a destination since it started. */
+export interface SentAnchor {
+  /** Kind of the destination. */
+  readonly kind: SentAnchorKind | (string & {});
+  /** Position of the anchor. */
+  readonly position: number;
+}
+
+export type SentAnchorKind = "athena" | "file" | "git" | "http";
+
+/**
+ * The request of one turn of a run to a model.
+ *
+ * `call` is absent if no answer is recorded: then the request may be under way, or was never answered. `withheld` is
+ * true if the scope of the caller hides some of the messages: recalled notes, referenced files, and the history of a
+ * session of which it covers only some runs. `schema` is the JSON Schema that the answer must match.
+ */
+export interface SentRequest {
+  /** Id of the run. */
+  readonly runId: string;
+  /** Number of the turn, from 1. */
+  readonly turn: number;
+  /** Number of turns that are recorded. */
+  readonly turns: number;
+  /** The messages in their order. */
+  readonly messages: readonly ModelMessage[];
+  /** How the messages were made to fit. */
+  readonly context: ContextMeta;
+  /** The tools that the model may call, as they are described to it. */
+  readonly tools?: readonly ToolSpec[] | undefined;
+  /** The call that answered the turn; absent if none is recorded. */
+  readonly call?: RecordedCall | undefined;
+  /** JSON Schema that the answer must match; absent without one. */
+  readonly schema?: Readonly<Record<string, unknown>> | undefined;
+  /** True if the scope of the caller hides some of the messages; absent otherwise. */
+  readonly withheld?: boolean | undefined;
 }
 
 /**
@@ -4582,6 +4703,16 @@ export interface TokenScopeBody {
 
 export type TokenStatus = "active" | "expired" | "revoked";
 
+/** A tool call requested by a model. `arguments` is JSON as the model wrote it, possibly malformed. */
+export interface ToolCall {
+  /** Id of the call. */
+  readonly id: string;
+  /** Name of the tool. */
+  readonly name: string;
+  /** Arguments as the model wrote them, as JSON text. */
+  readonly arguments: string;
+}
+
 /** The rules of the tools. Without them `shell` starts nothing, `files` only reads, and nothing is asked. */
 export interface ToolPolicies {
   /** Rules of tool `shell`. */
@@ -4603,6 +4734,16 @@ export interface ToolPolicy {
 }
 
 export type ToolPolicyApproval = "allow" | "ask" | "deny";
+
+/** A tool as it is described to a model. `parameters` is the JSON Schema of an object. */
+export interface ToolSpec {
+  /** Name of the tool. */
+  readonly name: string;
+  /** What the tool does. */
+  readonly description: string;
+  /** JSON Schema of its arguments. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
 
 /**
  * The text since the last delta, from character `offset` of its turn on.

@@ -1,0 +1,149 @@
+"""Requests that runs sent to models, compiled again from the log.
+
+The messages of a turn follow from the events before it, so they are not stored. An erased text is missing in them. The
+limits of contexts are those of the settings now.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from athena_core.domain import run
+from athena_core.errors import NotFound
+from athena_core.event import Event, Recorded, Value
+from athena_core.providers.provider import ModelMessage
+from athena_core.services.context.compiler import ContextCompiler
+from athena_core.services.execution.agent import compile_context, wanted_schema
+from athena_core.services.execution.progress import AskModel, RunAssignment, assignment_of, next_step
+from athena_core.values import INTEGER_MAX, ContextMeta, Scope, ToolSpec, Usage
+
+READ = frozenset(
+    event.TYPE
+    for event in (
+        run.RunQueued,
+        run.RunCreated,
+        run.TranscriptAppended,
+        run.ToolCalled,
+        run.RunAsked,
+        run.RunAnswered,
+        run.MemoryRecalled,
+    )
+)
+"""The events whose texts are in requests."""
+
+
+class RecordedCall(Value):
+    """The call that answered a turn, as it was paid for. ``attempts`` counts the calls until the answer."""
+
+    provider: str
+    model: str
+    usage: Usage
+    attempts: int
+    request_id: str | None = None
+    first_token_ms: int | None = None
+    cost_micro_usd: int | None = None
+    estimated: bool | None = None
+
+
+class SentRequest(Value):
+    """The request of one turn of a run to a model.
+
+    ``call`` is absent if no answer is recorded: then the request may be under way, or was never answered. ``withheld``
+    is true if the scope of the caller hides some of the messages: recalled notes, referenced files, and the history of
+    a session of which it covers only some runs. ``schema`` is the JSON Schema that the answer must match.
+    """
+
+    run_id: str
+    turn: int
+    turns: int
+    messages: tuple[ModelMessage, ...]
+    context: ContextMeta
+    tools: tuple[ToolSpec, ...] = ()
+    call: RecordedCall | None = None
+    schema: dict[str, Any] | None = None
+    withheld: bool | None = None
+
+
+class CompiledTurn(NamedTuple):
+    """The request of a turn, still without its tools, and the request of its run."""
+
+    sent: SentRequest
+    of: run.RunCreated
+
+
+def sent_request(
+    recorded: Sequence[Recorded[Event]],
+    turn: int,
+    compiler: ContextCompiler,
+    scope: Scope | None,
+) -> CompiledTurn:
+    """Return the request of a turn of a run with these events, as a caller with a scope may see it.
+
+    Raise NotFound if the run has no such turn, or if an outside agent works on it. Raise ContextOverflow if the
+    messages do not fit into the limits of today.
+    """
+    answer = next((one for one in recorded if _answers(one.event, turn)), None)
+    before = recorded if answer is None else _before(recorded, answer)
+    assignment = assignment_of(before)
+    turns = max((one.event.turn or 0 for one in recorded if isinstance(one.event, run.UsageRecorded)), default=0)
+    if assignment is None:
+        raise NotFound("the run has not begun, so it has sent nothing to a model")
+    request, progress = assignment.request, assignment.progress
+    if request.agent is not None:
+        raise NotFound(f"the outside agent {request.agent!r} works on the run and sends its own requests")
+    if answer is None and not (turn == progress.turns + 1 and isinstance(next_step(progress, INTEGER_MAX), AskModel)):
+        raise NotFound(f"the run has {turns} turns, and has not begun turn {turn}")
+    shown = assignment if scope is None else _covered(assignment, scope)
+    messages, context = compile_context(compiler, shown, shown.progress)
+    profile = request.harness_profile_snapshot
+    sent = SentRequest(
+        run_id=assignment.run_id,
+        turn=turn,
+        turns=turns,
+        messages=messages,
+        context=context,
+        call=None if answer is None else _call(answer.event),
+        schema=wanted_schema(profile),
+        withheld=None if shown == assignment else True,
+    )
+    return CompiledTurn(sent, request)
+
+
+def _answers(event: Event, turn: int) -> bool:
+    return isinstance(event, run.UsageRecorded) and event.turn == turn and not event.failed
+
+
+def _before(recorded: Sequence[Recorded[Event]], answer: Recorded[Event]) -> list[Recorded[Event]]:
+    """Return the events that a turn followed: all before its commit, and the notes recalled for it."""
+    return [
+        one
+        for one in recorded
+        if one.position < answer.position
+        and (one.command_id != answer.command_id or isinstance(one.event, run.MemoryRecalled))
+    ]
+
+
+def _covered(assignment: RunAssignment, scope: Scope) -> RunAssignment:
+    """Return the assignment without what the scope of a caller may hide."""
+    recalled = assignment.progress.recalled
+    return replace(
+        assignment,
+        contents=("",) * len(assignment.contents),
+        progress=replace(assignment.progress, recalled=None if recalled is None else replace(recalled, snippets=None)),
+        opens=assignment.opens or scope.runs is not None or scope.personas is not None,
+    )
+
+
+def _call(event: Event) -> RecordedCall:
+    assert isinstance(event, run.UsageRecorded)
+    return RecordedCall(
+        provider=event.provider,
+        model=event.model,
+        usage=event.usage,
+        attempts=event.attempts or 1,
+        request_id=event.request_id,
+        first_token_ms=event.first_token_ms,
+        cost_micro_usd=event.cost_micro_usd,
+        estimated=event.estimated,
+    )
