@@ -1,7 +1,7 @@
 """Requests that runs sent to models, compiled again from the log.
 
 The messages of a turn follow from the events before it, so they are not stored. An erased text is missing in them. The
-limits of contexts are those of the settings now.
+limits of contexts are taken from the settings of today.
 """
 
 from collections.abc import Sequence
