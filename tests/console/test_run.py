@@ -145,6 +145,22 @@ def test_messages_that_were_retried_and_asks_are_steps(browser: Any, site: RunSi
         expect(detail(page)).to_contain_text("40 pears")
 
 
+def test_messages_as_sent_and_the_proof_are_read_when_they_are_opened(browser: Any, site: RunSite) -> None:
+    run_id = site.run("sent", calls=[READ])
+    proof = site.api.get(f"/runs/{run_id}/proof")
+    with seen(browser, site, f"#/runs/{run_id}") as page:
+        rows(page).filter(has_text="turn 2").click()
+        sent = detail(page).locator("details", has_text="Messages as sent")
+        sent.locator("summary").click()
+        expect(sent).to_contain_text("40 pears")
+        expect(sent).to_contain_text("Tools: ")
+        page.goto(f"/#/runs/{run_id}?tab=proof")
+        shown = panel(page, "Proof")
+        expect(shown).to_contain_text(proof["last"]["chain"])
+        expect(shown.locator("code")).to_have_text(proof["commands"])
+        assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
 # Tasks of an operator, by pointer and by keyboard, with the most clicks and keys that each may take
 
 

@@ -1,7 +1,8 @@
 // The selected step of a run: what went in, what came out, and what decided.
 
+import { useSignal } from "@preact/signals";
 import type { Ask, Run, TranscriptEntry, Usage } from "@projectathena/client";
-import { getAsk } from "@projectathena/client/operations";
+import { getAsk, getSentRequest } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { clock, count, dollars, duration, plain, visible, words } from "../format";
@@ -20,9 +21,10 @@ import { Call } from "./call";
 import { FoldedDiff } from "./diff";
 import { LongText, Markdown } from "./markdown";
 import type { LiveTranscript } from "./transcript";
-import { Copy, Empty, Facts, Json, Loaded, RunLink, Status } from "./ui";
+import { Copy, Empty, Facts, Json, Loaded, RunLink, Status, Window } from "./ui";
 
 const LINES_MAX = 30;
+const MESSAGES_SHOWN = 20;
 
 export interface DetailProps {
   readonly step: Step;
@@ -83,7 +85,7 @@ function tokens({ inputTokens = 0, outputTokens = 0, cachedInputTokens, reasonin
   return `${count(inputTokens)} in${cached}, ${count(outputTokens)} out${reasoningTokens ? ` (${count(reasoningTokens)} reasoning)` : ""}`;
 }
 
-function TurnDetail({ step, events, entries, writing, select }: DetailProps): JSX.Element {
+function TurnDetail({ step, run, events, entries, writing, select }: DetailProps): JSX.Element {
   const { span, children } = step;
   const { fact } = span;
   const next = nextTurn(events, span);
@@ -135,7 +137,50 @@ function TurnDetail({ step, events, entries, writing, select }: DetailProps): JS
           ],
         ]}
       />
+      {fact && span.turn && !run.agent && <Sent runId={run.runId} turn={span.turn} />}
     </>
+  );
+}
+
+/** The request of a turn, compiled again from the log: read once it is opened. */
+function Sent({ runId, turn }: { runId: string; turn: number }): JSX.Element {
+  const open = useSignal(false);
+  return (
+    <details onToggle={({ currentTarget }) => (open.value = currentTarget.open)}>
+      <summary>Messages as sent</summary>
+      {open.value && <Messages runId={runId} turn={turn} />}
+    </details>
+  );
+}
+
+function Messages({ runId, turn }: { runId: string; turn: number }): JSX.Element {
+  const live = useLiveQuery(
+    `request ${runId} ${turn}`,
+    () => request(getSentRequest, { path: { runId, turn: String(turn) } }),
+    (had) => had,
+  );
+  const first = useSignal<number | undefined>(undefined);
+  return (
+    <Loaded live={live}>
+      {({ messages, tools = [], withheld }) => {
+        const from = first.value ?? Math.max(0, messages.length - MESSAGES_SHOWN);
+        return (
+          <>
+            <Window of={messages} size={MESSAGES_SHOWN} first={from} what="messages" move={(to) => (first.value = to)} />
+            {messages.slice(from, from + MESSAGES_SHOWN).map(({ role, content, calls }, index) => (
+              <Section key={from + index} title={role}>
+                {content && <LongText text={content} />}
+                {calls?.map((call) => (
+                  <Json key={call.id} value={`${call.name} ${call.arguments}`} />
+                ))}
+              </Section>
+            ))}
+            {withheld && <p class="warn">Your scope hides some of the messages.</p>}
+            {tools.length > 0 && <p class="quiet">Tools: {tools.map(({ name }) => plain(name)).join(", ")}</p>}
+          </>
+        );
+      }}
+    </Loaded>
   );
 }
 

@@ -32,7 +32,7 @@ import { outcomeOf, titleOf } from "../state/run_outcome";
 import { ENDINGS, OPEN } from "../state/run_status";
 import { childSpans, flatten, rowsOf, type Step, stepsOf, WHOLE } from "../state/run_steps";
 import { type RunTimeline, runTimeline } from "../state/run_timeline";
-import { Budgets, Causes, EventList, EvidenceList, profileOf, Verification } from "./run_tabs";
+import { Budgets, Causes, EventList, EvidenceList, Proof, profileOf, Verification } from "./run_tabs";
 import { Changes } from "./workspace_diff";
 
 const UNSUCCESSFUL = new Set(["failed", "timed-out", "crashed"]);
@@ -124,7 +124,14 @@ function RunPage({ view, record, all }: { view: RunView; record: Run; all: reado
   );
 }
 
-const TABS: Readonly<Record<string, string>> = { steps: "Steps", conversation: "Conversation", events: "Events", evidence: "Evidence", limits: "Limits" };
+const TABS: Readonly<Record<string, string>> = {
+  steps: "Steps",
+  conversation: "Conversation",
+  events: "Events",
+  evidence: "Evidence",
+  limits: "Limits",
+  proof: "Proof",
+};
 
 function Tabs({ tab, names }: { tab: AddressPart; names: Readonly<Record<string, string>> }): JSX.Element {
   const shown = tab.value.value ?? "steps";
@@ -164,6 +171,12 @@ function Tab({ of: shown, tab, select }: { of: ShownRun; tab: string; select: Ad
     return (
       <Panel title="Limits & usage">
         <Budgets record={record} timeline={timeline} past={past} ownWorkspace={profileOf(all)?.workspace ?? undefined} />
+      </Panel>
+    );
+  if (tab === "proof")
+    return (
+      <Panel title="Proof">
+        <Proof runId={record.runId} />
       </Panel>
     );
   return <Steps of={shown} select={select} />;

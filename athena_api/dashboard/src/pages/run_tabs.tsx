@@ -1,11 +1,11 @@
 // The tabs of a run beside its steps: events, evidence, limits, and why it ended as it did.
 
 import { type Signal, useSignal } from "@preact/signals";
-import type { Evidence, EvidenceRecord, Explanation, HarnessSpec, Run, TranscriptEntry } from "@projectathena/client";
-import { getRunEvidence, listRunEvidence, listWorkers } from "@projectathena/client/operations";
+import type { Evidence, EvidenceRecord, Explanation, HarnessSpec, ProvenEvent, Run, TranscriptEntry } from "@projectathena/client";
+import { getRunEvidence, getRunProof, listRunEvidence, listWorkers } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { Bar, Empty, Facts, Json, Loaded, RunLink, Status, Table, Time } from "../components/ui";
+import { Bar, Command, Empty, Facts, Json, Loaded, RunLink, Status, Table, Time } from "../components/ui";
 import { Windowed } from "../components/windowed";
 import { clock, count, dollars, duration, profileText } from "../format";
 import { href } from "../route";
@@ -245,6 +245,45 @@ function EvidenceContent({ of }: { of: Evidence }): JSX.Element {
   if (content.kind === "text") return <Json value={content.text} />;
   if (content.kind === "json") return <Json value={content.value} />;
   return <Json value={content.base64} />;
+}
+
+/** Where the run is in the log, what proves it, and the commands that check it. */
+export function Proof({ runId }: { runId: string }): JSX.Element {
+  const live = useLiveQuery(
+    `proof ${runId}`,
+    () => request(getRunProof, { path: { runId } }),
+    reloadWhen((event) => event.runId === runId),
+  );
+  const event = ({ position, chain }: ProvenEvent): JSX.Element => (
+    <>
+      {count(position)} <small class="mono path">{chain}</small>
+    </>
+  );
+  return (
+    <Loaded live={live}>
+      {(proof) => (
+        <>
+          <p class={proof.covered ? "good" : "warn"}>
+            {proof.covered ? "A sent anchor covers all events of this run." : "No sent anchor covers the last event of this run yet."}
+          </p>
+          <Facts
+            of={[
+              ["Events", count(proof.events)],
+              ["Log", <span class="mono path">{proof.logId}</span>],
+              ["First event, chain", event(proof.first)],
+              ["Last event, chain", event(proof.last)],
+              ["Newest anchor", proof.anchor && event(proof.anchor)],
+              ["Head of the log", event(proof.head)],
+              ["Links to check", count(proof.links)],
+            ]}
+          />
+          {proof.commands.map((line) => (
+            <Command key={line} line={line} />
+          ))}
+        </>
+      )}
+    </Loaded>
+  );
 }
 
 /** All events, of which only the visible ones are in the page. */
