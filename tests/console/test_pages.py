@@ -88,7 +88,7 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     button(dialog, "Cancel run").click()
     expect(status(row)).to_have_text("cancelled")
     assert scene.api.get(f"/runs/{run_id}")["error"]["message"] == "the run was cancelled: no longer wanted"
-    page.locator(".facets").get_by_role("link", name="cancelled").click()
+    page.locator(".facets").get_by_role("link", name="cancelled", exact=True).click()
     expect(row_of(page, run_id)).to_be_visible()
     assert "status=cancelled" in page.url
     expect(page.locator(".notices p")).to_have_text(re.compile("Cancel requested"))

@@ -444,6 +444,33 @@ def test_j_and_k_move_and_enter_opens(page: Any, scene: Scene) -> None:
     expect(page).to_have_url(re.compile(f"#/runs/{ids[1]}"))
 
 
+@pytest.mark.parametrize(("by", "keys", "clicks"), [("keyboard", 1, 0), ("pointer", 0, 2)])
+def test_a_moment_is_shared(browser: Any, scene: Scene, by: str, keys: int, clicks: int) -> None:
+    scene.api.run("before", sessionId=f"shared-{by}")
+    head = scene.api.head()
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with watched(browser, scene.server.url, **options) as page:
+        page.goto(f"/#/runs?session=shared-{by}")
+        expect(page.locator(f'.pulse[data-position="{head}"]')).to_be_visible()
+        hands = Hands(page)
+        if by == "keyboard":
+            hands.press("s")
+        else:
+            hands.click(button(page, "Search and acts"))
+            hands.click(page.get_by_role("option", name="Share this moment"))
+        expect(page.locator(".notices")).to_contain_text("A link to this moment is copied.")
+        link = page.evaluate("navigator.clipboard.readText()")
+        assert hands.keys <= keys
+        assert hands.clicks <= clicks
+    assert link == f"{scene.server.url}/#/runs?sessionId=shared-{by}&at={head}"
+    scene.api.run("after", sessionId=f"shared-{by}")
+    with watched(browser, scene.server.url) as page:
+        page.goto(link)
+        expect(page.locator(".past-bar")).to_contain_text("As it was at")
+        expect(rows(page)).to_have_count(1)
+        expect(rows(page)).to_contain_text("before")
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="npm is not installed")
 def test_the_list_and_the_dialogs_have_no_accessibility_fault(browser: Any, scene: Scene) -> None:
     scene.failing("seen")

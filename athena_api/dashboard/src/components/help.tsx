@@ -15,6 +15,7 @@ const KEYS: Readonly<Record<string, string>> = {
   Enter: "Open the row",
   x: "Select the row",
   u: "Show what is new",
+  s: "Share this moment",
   "y n": "Allow, deny the ask",
   "1 … 9": "Choose an answer",
   Esc: "Close",

@@ -3,7 +3,7 @@
 import { href, SHORTCUTS } from "../route";
 import { loggedOut } from "../server";
 import { askKey } from "./ask_keys";
-import { openPalette, overlay } from "./palette";
+import { openPalette, overlay, shareLink } from "./palette";
 
 let afterG = false;
 
@@ -17,6 +17,7 @@ const KEYS: Readonly<Record<string, (row: Element | null) => void>> = {
   },
   j: (row) => move(row, 1),
   k: (row) => move(row, -1),
+  s: () => void shareLink(),
   u: () => press("[data-refresh]"),
   x: (row) => row && press("[type=checkbox]", row),
 };

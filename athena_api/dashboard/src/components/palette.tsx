@@ -5,16 +5,18 @@ import { findIds, searchMemory } from "@projectathena/client/operations";
 import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { plain, words } from "../format";
-import { href, recordHref, TITLES } from "../route";
+import { at, href, hrefAt, recordHref, TITLES } from "../route";
 import { agents, readAgents } from "../state/agents";
 import { caller, isAllowed } from "../state/caller";
+import { position } from "../state/event_stream";
 import { request } from "../state/instant";
 import { theme, zone } from "../state/preferences";
 import { parsed, written } from "../state/run_query";
 import { openDialog } from "./actions";
 import { haltActions } from "./halt";
+import { notify } from "./notices";
 import { startAction } from "./run_actions";
-import { Empty } from "./ui";
+import { copy, Empty } from "./ui";
 
 /** The open overlay, if any. */
 export const overlay = signal<"palette" | "help" | undefined>(undefined);
@@ -33,6 +35,12 @@ interface Entry {
   readonly act: () => void;
 }
 
+/** Copy a link to this page as it is at this moment. */
+export async function shareLink(): Promise<void> {
+  await copy(new URL(hrefAt(at.value ?? String(position.value)), location.href).href);
+  notify("A link to this moment is copied.");
+}
+
 const SHOWN_MAX = 12;
 const ID_CHARS_MIN = 6;
 const WORD_CHARS_MIN = 3;
@@ -49,6 +57,7 @@ function entries(): readonly Entry[] {
     ...[startAction(undefined), ...haltActions()]
       .filter(({ operation }) => isAllowed(operation))
       .map((action) => act(`${action.label} …`, () => openDialog(action as Parameters<typeof openDialog>[0]))),
+    act("Share this moment", () => void shareLink()),
     ...Object.entries(TITLES).map(([page, text]) => ({ kind: "Page", text, act: open(href(page)) })),
     act(`Times in ${zone.value ? "local time" : "UTC"}`, () => {
       zone.value = zone.value ? "" : "UTC";
@@ -93,7 +102,7 @@ function passageHref(path: string): string {
 export function Palette(): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const found = useSignal<readonly Entry[]>([]);
-  const at = useSignal(0);
+  const place = useSignal(0);
   useLayoutEffect(() => {
     dialog.current?.showModal(); // before the next key
     void readAgents();
@@ -101,7 +110,7 @@ export function Palette(): JSX.Element {
   const text = typed.value.trim();
   useEffect(() => {
     found.value = [];
-    at.value = 0;
+    place.value = 0;
     if (text.length < WORD_CHARS_MIN) return;
     let current = true;
     const timer = setTimeout(async () => {
@@ -118,14 +127,14 @@ export function Palette(): JSX.Element {
   const { filters } = parsed(text, agents.value);
   const runs = Object.keys(filters).length ? [{ kind: "Runs", text: written(filters, agents.value), act: open(href("runs", undefined, filters)) }] : [];
   const shown = [...runs, ...known, ...found.value].slice(0, SHOWN_MAX);
-  const chosen = Math.min(at.value, shown.length - 1);
+  const chosen = Math.min(place.value, shown.length - 1);
   const take = (entry: Entry | undefined): void => {
     overlay.value = undefined;
     entry?.act();
   };
   const key = (event: TargetedKeyboardEvent<HTMLInputElement>): void => {
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (by) at.value = (chosen + by + shown.length) % shown.length;
+    if (by) place.value = (chosen + by + shown.length) % shown.length;
     else if (event.key === "Enter") take(shown[chosen]);
     else return;
     event.preventDefault();

@@ -11,7 +11,7 @@ import { requestNow } from "../server";
 import { present } from "../state/clock";
 import { BEFORE_LOG, instant, instantError, isSeeking, timeOf } from "../state/instant";
 import { placeOf, timeAt, timeScale } from "../state/time_scale";
-import { Copy, ErrorMessage, localTime } from "./ui";
+import { Copy, ErrorMessage, localTime, ofInput } from "./ui";
 
 const DEBOUNCE_MS = 150;
 
@@ -106,7 +106,7 @@ export function TimeControl(): JSX.Element | null {
         value={time ? localTime(time) : ""}
         min={localTime(new Date(scale.begin).toISOString())}
         onChange={(event) => {
-          const ms = Date.parse(event.currentTarget.value);
+          const ms = ofInput(event.currentTarget.value);
           chosen.value = Number.isNaN(ms) ? "" : new Date(ms).toISOString();
         }}
       />

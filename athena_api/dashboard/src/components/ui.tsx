@@ -39,7 +39,7 @@ export function Status({ is, title }: { is: string; title?: string | undefined }
 export function Time({ at, upcoming = false }: { at: string | null | undefined; upcoming?: boolean }): JSX.Element {
   if (!at) return <span class="quiet">never</span>;
   return (
-    <time dateTime={at} title={`${new Date(at).toUTCString()}\n${clock(at)} here`}>
+    <time dateTime={at} title={`${new Date(at).toUTCString()}\n${clock(at)}${zone.value ? "" : " here"}`}>
       {distance(at, now.value, upcoming)}
     </time>
   );
@@ -249,7 +249,7 @@ export function Filter(props: {
   const value = route.value.filters[name] ?? "";
   const change = (event: TargetedEvent<HTMLInputElement | HTMLSelectElement>): void => {
     const text = event.currentTarget.value.trim();
-    filter({ [name]: time && text ? new Date(zone.value ? `${text}Z` : text).toISOString() : text });
+    filter({ [name]: time && text ? new Date(ofInput(text)).toISOString() : text });
   };
   return (
     <label class="filter">
@@ -272,6 +272,9 @@ export function Filter(props: {
     </label>
   );
 }
+
+/** Return the milliseconds of a time of an input, in the zone of the reader. */
+export const ofInput = (text: string): number => Date.parse(zone.value ? `${text}Z` : text);
 
 /** Return a time as an input of times has it, in the zone of the reader. */
 export function localTime(iso: string): string {

@@ -134,6 +134,7 @@ const FACETS: readonly (readonly [name: string, title: string])[] = [
 ];
 const COSTS = ["0.01", "0.05", "0.25", "1"];
 const VALUES_MAX = 8;
+const FACETS_MS = 10_000; // between two counts
 const wide = matchMedia("(min-width: 64rem)").matches;
 
 /** The values that the runs of the filters have, with their numbers. Each is a link that sets or removes its filter. */
@@ -141,12 +142,19 @@ function Facets({ filters, query, edition }: { filters: RunFilters; query: RunFi
   const facets = useSignal<RunFacets | undefined>(undefined);
   useEffect(() => {
     const { sort, ...wanted } = query;
-    if (isAllowed(getRunFacets))
+    if (!isAllowed(getRunFacets)) return;
+    const load = (): void => {
       void request(getRunFacets, { query: wanted }).then(
-        ({ data }) => (facets.value = data),
+        ({ data }) => {
+          facets.value = data;
+        },
         () => undefined, // the list shows the error
       );
+    };
+    load();
     void readAgents();
+    const timer = at.value === undefined ? setInterval(load, FACETS_MS) : undefined;
+    return () => clearInterval(timer);
   }, [query, edition]);
   const found = facets.value as (RunFacets & Readonly<Record<string, readonly RunFacet[]>>) | undefined;
   return (
