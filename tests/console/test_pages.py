@@ -88,10 +88,10 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     button(dialog, "Cancel run").click()
     expect(status(row)).to_have_text("cancelled")
     assert scene.api.get(f"/runs/{run_id}")["error"]["message"] == "the run was cancelled: no longer wanted"
+    expect(page.locator(".notices p")).to_have_text(re.compile("Cancel requested"))
     page.locator(".facets").get_by_role("link", name="cancelled", exact=True).click()
     expect(row_of(page, run_id)).to_be_visible()
     assert "status=cancelled" in page.url
-    expect(page.locator(".notices p")).to_have_text(re.compile("Cancel requested"))
     page.goto("/#/system")
     expect(page.get_by_role("heading", level=1)).to_contain_text("System")
     assert page.locator(".notices p").count() == 0, "a notice stays on its page"
