@@ -154,7 +154,7 @@ def _server_and_runs(recorder: Recorder) -> None:
     recorder.read("/capabilities", "/caller", "/admin/health", "/admin/digests", "/workers", "/anchors", "/policy")
     recorder.read("/directives", f"/directives/{directive}", "/harness-profiles", f"/harness-profiles/{profile}")
     recorder.read("/run-templates", f"/run-templates/{template}", "/runs", f"/runs/{run}", f"/runs/{run}/explain")
-    recorder.read(f"/ids/{run[-8:]}", "/runs/facets")
+    recorder.read(f"/ids/{run[-8:]}")
     recorder.read(
         "/runs/facets",
         f"/runs/{run}/evidence",
@@ -166,6 +166,7 @@ def _server_and_runs(recorder: Recorder) -> None:
     recorder.read(
         "/sessions/support/transcript", "/governance/audit-trail", "/fleet/summary", "/events", "/diff?from=0"
     )
+    recorder.read("/fleet/series?step=1h", f"/runs/{run}/proof", f"/runs/{run}/turns/1/request")
     recorder.read("/policy/rejections", "/a2a/messages", "/a2a/dlq", "/personas/runs")
 
 

@@ -14,7 +14,7 @@ const KEYS: Readonly<Record<string, string>> = {
   "j k": "Next, previous row",
   Enter: "Open the row",
   x: "Select the row",
-  u: "Show what is new",
+  u: "Show new runs",
   s: "Share this moment",
   "y n": "Allow, deny the ask",
   "1 … 9": "Choose an answer",

@@ -176,7 +176,7 @@ export class RunList {
     }, COMPLETED_MS);
   }
 
-  /** Read the ended runs among the rows: the range of times that holds them. What is left of them is read next. */
+  /** Read the ended runs among the rows: the range of times that holds them. The rest of them is read next. */
   private async readEnded(): Promise<void> {
     const { items = [] } = this.live.data.value ?? {};
     const times = items.filter(({ runId }) => this.ended.has(runId)).map(({ createdAt }) => createdAt);
@@ -196,7 +196,7 @@ export class RunList {
     this.merge(await read(this.filters), true);
   }
 
-  /** Take what is newer than the rows. */
+  /** Take the newer runs. */
   private merge(found: readonly Run[], gather = false): void {
     const page = this.live.data.value;
     if (!page || !found.length) return;
