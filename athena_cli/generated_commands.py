@@ -139,7 +139,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "reviews get": GeneratedCommand("getPersonaRun", "Get a review with its result."),
     "reviews list": GeneratedCommand("listPersonaRuns", "List reviews, newest first."),
-    "runs active": GeneratedCommand("listActiveRuns", "List admitted runs that have not ended, newest first."),
+    "runs active": GeneratedCommand(
+        "listActiveRuns",
+        "List admitted runs that have not ended, newest first, each with what it does now.",
+    ),
     "runs cancel-requests": GeneratedCommand(
         "listCancellationRequests",
         "List cancel requests of runs that have not ended, newest first.",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from projections.engine.projection import ONLY_ROW, Table, during
 from projections.engine.replay import digest, rebuild
 from projections.engine.views import Views
 from projections.feed import FEED_EVENT as FEED
+from projections.fleet_series_rows import KEPT, SERIES, SPARE, Counts, IntervalRow, NamedCounts
 from projections.ids import ID, id_cells
 from projections.run_answer import RunRow, answer_of
 from projections.run_rows import ACTIVE, INPUT, OUTPUT, RUN
@@ -173,6 +174,8 @@ said = msgspec.json.Decoder(SaidFields).decode
 asked = msgspec.json.Decoder(AskedFields).decode
 
 
+TIMEOUT_MS, NO_CALLS = 30_000, "[{}]"
+"""Columns of an active run: the time limit of the history's runs, and their open calls."""
 NO_MORE_OF_RUNS = (None,) * 6
 """The columns of a run between the first 20 and the four about its input and output."""
 LAST_OF_RUNS = (None, None, None, None, 0, None, 0, None, None)
@@ -202,6 +205,7 @@ class FoldedFleet:
         self._times: dict[tuple[int, int], fleet.RunTimeCountRow] = {}
         self._durations: dict[tuple[str, str, int], fleet.TimeCountRow] = {}
         self._spends: dict[tuple[str, str, str], fleet.SpendRow] = {}
+        self._intervals: dict[tuple[int, int], IntervalRow] = {}
         self.tables: dict[Table[Any], dict[Any, Any]] = {
             fleet.CURRENT: {ONLY_ROW: self._now},
             fleet.PROVIDER: self._providers,
@@ -209,6 +213,7 @@ class FoldedFleet:
             fleet.RUN_TIME: self._times,
             fleet.TIME: self._durations,
             fleet.SPEND: self._spends,
+            SERIES: self._intervals,
         }
 
     def _counts(self, provider: str, at: int) -> tuple[fleet.ProviderCountsRow, fleet.HourCountsRow]:
@@ -219,6 +224,17 @@ class FoldedFleet:
             self._hours[hour] = fleet.HourCountsRow(hour)
         return self._providers[provider], self._hours[hour]
 
+    def _series(self, model: str, profile_id: str, at: int) -> Iterator[Counts]:
+        for step, kept in KEPT.items():
+            number = at // (step * 1_000)
+            place, start = number % (kept + SPARE), number * step * 1_000
+            row = self._intervals.get((step, place))
+            if row is None or row.start != start:
+                row = self._intervals[step, place] = IntervalRow(step, place, start, NamedCounts())
+            yield row.counts.all
+            yield row.counts.model.setdefault(model, Counts())
+            yield row.counts.profile.setdefault(profile_id, Counts())
+
     def _took(self, kind: str, provider: str, milliseconds: int) -> None:
         key = kind, provider, bisect_left(fleet.TIME_BOUNDS_MS, milliseconds)
         if key not in self._durations:
@@ -226,8 +242,11 @@ class FoldedFleet:
         self._durations[key].number += 1
         self._durations[key].sum_ms += milliseconds
 
-    def admitted(self, provider: str, at: int) -> None:
+    def admitted(self, run: RunFields, at: int) -> None:
         """Count the start of a run."""
+        provider = run.provider
+        for started in self._series(run.model, run.harness_profile_id, at):
+            started.started += 1
         self._now.running += 1
         self._took(fleet.WAITING, provider, 0)
         for counts in self._counts(provider, at):
@@ -247,18 +266,28 @@ class FoldedFleet:
             spend.output_tokens += taken
             spend.total_tokens += tokens.total_tokens
             spend.calls += 1
+        for used in self._series(run[8], run[6], at):
+            used.calls += 1
+            used.input_tokens += given
+            used.output_tokens += taken
+            used.cost_micro_usd += cost or 0
         provider, _ = self._counts(run[7], at)
         provider.input_tokens += given
         provider.output_tokens += taken
         provider.cost_micro_usd += cost or 0
 
-    def completed(self, provider: str, began: int, at: int) -> None:
+    def completed(self, run: list[Any], at: int) -> None:
         """Count the end of a run."""
+        provider, began = run[7], run[4]
+        bucket = fleet.bucket_of(at - began)
+        for ended in self._series(run[8], run[6], at):
+            ended.completed += 1
+            ended.times[bucket] = ended.times.get(bucket, 0) + 1
         self._now.running -= 1
         self._took(fleet.RUNNING, provider, at - began)
         for counts in self._counts(provider, at):
             counts.completed += 1
-        key = at // fleet.HOUR_MS, fleet.bucket_of(at - began)
+        key = at // fleet.HOUR_MS, bucket
         if key not in self._times:
             self._times[key] = fleet.RunTimeCountRow(*key, 0)
         self._times[key].runs += 1
@@ -280,6 +309,8 @@ class Folded:
         """Use a database with empty tables."""
         self._connection = connection
         self.runs: dict[str, list[Any]] = {}
+        self.steps: dict[str, int] = {}
+        """When the current step of an unfinished run began."""
         self.ended: dict[str, list[Any]] = {}
         self.sessions: dict[str, list[Any]] = {}
         self.fleet = FoldedFleet()
@@ -317,10 +348,12 @@ class Folded:
                     *(None, None, None, None, None, None, None),
                 ]
                 new[ID].append(id_cells(position, stream, "run", session_id, stream))
-                self.fleet.admitted(run.provider, at)
+                self.fleet.admitted(run, at)
+                self.steps[stream] = at
             elif kind == "run.leased":
                 row = runs[stream]
                 row[10], row[20] = 1, leased(data).pid
+                self.steps[stream] = at
             elif kind == "run.started":
                 row = runs[stream]
                 row[11] = at
@@ -328,13 +361,15 @@ class Folded:
             elif kind == "usage.recorded":
                 paid, row = used(data), runs[stream]
                 row[14], row[15] = bytes(paid.usage).decode(), (row[15] or 0) + (paid.cost_micro_usd or 0)
+                self.steps[stream] = at
                 self.fleet.used(row, tokens(paid.usage), paid.cost_micro_usd, at)
             elif kind == "run.completed":
                 end, row = ended(data), runs.pop(stream)
                 row[3], row[12], row[7], row[8] = "completed", at, end.provider, end.model
                 row[17], row[18] = end.evidence_count, end.verification_status
                 self.ended[stream] = row
-                self.fleet.completed(row[7], row[4], at)
+                self.fleet.completed(row, at)
+                del self.steps[stream]
                 sessions[session_id][0] = at
             elif kind == "directive.created":
                 new[ID].append(id_cells(position, stream, "directive"))
@@ -354,7 +389,7 @@ class Folded:
         many(during(SESSION_RUN, 0).insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
         many(during(SESSION, 0).upsert, list(map(session_cells, self.sessions.values())))
         for table, counters in self.fleet.tables.items():
-            many(during(table, 0).upsert, list(map(astuple, counters.values())))
+            many(during(table, 0).upsert, list(map(table.cells, counters.values())))
         self._connection.execute("COMMIT")
         open_sessions = {row[2] for row in self.runs.values()} | {next(reversed(self.sessions), "")}
         self.ended.clear()
@@ -369,7 +404,10 @@ class Folded:
         many(during(RUN, 0).insert, [run_cells(row) for row in rows])
         many(during(SESSION_RUN, 0).insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
         active = [
-            (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}", row[0])
+            (
+                *(row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}", row[0]),
+                *(TIMEOUT_MS, 0, self.steps[row[1]], NO_CALLS),
+            )
             for row in rows
         ]
         many(during(ACTIVE, 0).insert, active)

@@ -18,6 +18,7 @@ from projections.fleet_rows import (
     DAY,
     HOUR,
     HOUR_MS,
+    OPEN,
     OVERALL,
     PROVIDER,
     REFUSAL,
@@ -226,6 +227,15 @@ def fleet_counts(connection: Connection) -> FleetCounts:
         refusals=tuple(REFUSAL.load(values) for values in connection.execute(REFUSAL.scan)),
         times=tuple(TIME.load(values) for values in connection.execute(TIME.scan)),
     )
+
+
+def run_clock(connection: Connection, run_id: str) -> tuple[int | None, int | None]:
+    """Return since when the time of an admitted run counts, in ms since 1970; or, while it stands, how long it ran."""
+    row = OPEN.one(connection, run_id)
+    if row is None or row.since is None:
+        return None, None if row is None else row.elapsed_ms
+    since = row.since - row.elapsed_ms
+    return (since, None) if row.asked_at is None else (None, max(row.asked_at - since, 0))
 
 
 def fleet_summary(

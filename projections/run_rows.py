@@ -26,6 +26,7 @@ from athena_core.domain.run import (
     RunResumed,
     RunStarted,
     RunTimedOut,
+    ToolCalled,
     TranscriptAppended,
     UsageRecorded,
 )
@@ -60,10 +61,25 @@ class RunOutputRow(msgspec.Struct, gc=False):
     text: str | None
 
 
+class OpenCall(msgspec.Struct, array_like=True, gc=False):
+    """A tool call without a result, by the position of its event. ``asked`` is True until a person has decided."""
+
+    position: int
+    tool_name: str | None
+    asked: bool
+
+
+class OpenCalls(msgspec.Struct, array_like=True, gc=False):
+    """The open calls of the last turn of a run, by their ids, in their order."""
+
+    by_id: dict[str, OpenCall] = msgspec.field(default_factory=dict)
+
+
 class ActiveRunRow(msgspec.Struct, gc=False):
     """A run that was admitted and has not ended. ``pid`` is 0 before its lease, ``paused`` is 1 while it is paused.
 
     ``places`` lists its limit keys, separated by spaces. ``slot_position`` is where it was admitted or resumed last.
+    ``turn`` is the last one that a model answered. The current step began at ``step_at``.
     """
 
     started_at: int
@@ -74,6 +90,10 @@ class ActiveRunRow(msgspec.Struct, gc=False):
     paused: int = 0
     places: str = ""
     slot_position: int = 0
+    timeout_ms: int = 0
+    turn: int = 0
+    step_at: int = 0
+    calls: OpenCalls = msgspec.field(default_factory=OpenCalls)
 
 
 class QueuedRunRow(msgspec.Struct, gc=False):
@@ -142,7 +162,7 @@ WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("positio
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
 HALT = Table("run_halt", HaltRow, key=("row",))
-RUNS = Projection("runs", version=15, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
+RUNS = Projection("runs", version=16, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
 CANCELLED = "the run was cancelled"
 ESTIMATED = '"estimated":true}'
 """The end of the JSON of an estimated usage."""
@@ -189,6 +209,8 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
             trace_id=row.trace_id,
             places=places,
             slot_position=recorded.position,
+            timeout_ms=recorded.event.timeout_ms,
+            step_at=recorded.at,
         ),
     )
 
@@ -204,7 +226,7 @@ def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
     row = rows.change(RUN, recorded.stream)
     row.attempt = recorded.event.attempt
     active = rows.change(ACTIVE, recorded.stream)
-    active.pid = recorded.event.pid
+    active.pid, active.step_at = recorded.event.pid, recorded.at
 
 
 @RUNS.handler
@@ -228,6 +250,8 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
     """Store the last assistant message as the output, and a preview of the first user message."""
     event = recorded.event
     if event.kind != "message":
+        if event.kind == "tool-result":
+            _step(rows, recorded).calls.by_id.pop(event.tool_call_id or "", None)
         return
     row = rows.change(RUN, recorded.stream)
     content = event.content
@@ -248,6 +272,9 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
 def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     """Add up usage and cost over the model calls of a run."""
     event = recorded.event
+    active = _step(rows, recorded)
+    if event.turn is not None and not event.failed:
+        active.turn = event.turn
     row = rows.change(RUN, recorded.stream)
     if row.usage is None:
         row.usage = _usage(event.usage, estimated=event.estimated)
@@ -256,6 +283,13 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
         row.usage = _usage(before.plus(event.usage), estimated=before.estimated or event.estimated)
     if event.cost_micro_usd is not None:
         row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
+
+
+@RUNS.handler
+def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
+    event = recorded.event
+    call = OpenCall(recorded.position, event.tool_name or event.kind, asked=False)
+    _step(rows, recorded).calls.by_id[event.tool_call_id] = call
 
 
 @RUNS.handler
@@ -270,13 +304,20 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
 @RUNS.handler
 def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
     row = rows.change(RUN, recorded.stream)
-    row.asks = recorded.event.ask_id if row.asks is None else f"{row.asks} {recorded.event.ask_id}"
+    event = recorded.event
+    row.asks = event.ask_id if row.asks is None else f"{row.asks} {event.ask_id}"
+    active = _step(rows, recorded)
+    if event.server is None and event.tool_call_id is not None:  # a server asks during a call that goes on
+        active.calls.by_id[event.tool_call_id] = OpenCall(
+            recorded.position, event.tool_kind or event.tool_name, asked=True
+        )
 
 
 @RUNS.handler
 def run_answered(rows: Rows, recorded: Recorded[RunAnswered]) -> None:
     row = rows.change(RUN, recorded.stream)
     row.asks = " ".join(ask for ask in (row.asks or "").split() if ask != recorded.event.ask_id) or None
+    _step(rows, recorded)
 
 
 @RUNS.handler
@@ -296,7 +337,7 @@ def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     row.status, row.paused_at, row.pause_reason = "running", None, None
     row.budget_micro_usd = recorded.event.budget_micro_usd
     active = rows.change(ACTIVE, recorded.stream)
-    active.paused, active.slot_position = 0, recorded.position
+    active.paused, active.slot_position, active.step_at = 0, recorded.position, recorded.at
 
 
 @RUNS.handler
@@ -407,6 +448,13 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     if source is not None:
         run = rows.change(RUN, source.run_id)
         run.input_preview, run.redacted = None, True
+
+
+def _step(rows: Rows, recorded: Recorded[Event]) -> ActiveRunRow:
+    """Return the row of an active run, whose next step begins with an event."""
+    active = rows.change(ACTIVE, recorded.stream)
+    active.step_at = recorded.at
+    return active
 
 
 def _erase_text(rows: Rows, text: RunTextRow) -> None:

@@ -6,7 +6,7 @@ Hot: a page of up to 500 runs is joined from stored answers (``run_answer``). On
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import msgspec
@@ -19,7 +19,7 @@ from athena_core.values import RunFilter, Scope
 from projections.engine.page import Keyset, Page, first, is_one_of
 from projections.engine.projection import ONLY_ROW
 from projections.run_answer import ReachedLimit, RunWait, RunWaitReason, shown, without_counts, without_preview
-from projections.run_rows import ACTIVE, CANCEL, HALT, LIMITS, OUTPUT, WAITING, QueuedRunRow
+from projections.run_rows import ACTIVE, CANCEL, HALT, LIMITS, OUTPUT, RUN, WAITING, ActiveRunRow, QueuedRunRow
 
 OPEN: tuple[RunStatus, ...] = ("queued", "running", "paused")
 ENDED: tuple[RunStatus, ...] = tuple(status for status in get_args(RunStatus) if status not in OPEN)
@@ -49,14 +49,46 @@ COUNT_WAITING = "SELECT count(*) FROM run_waiting WHERE position <= ?"
 COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = ? AND position <= ?"
 
 
+class ActiveStep(Value):
+    """What an active run does now: it waits for an executor or a person, or for the answer of a model or a tool.
+
+    ``position`` is the event of the open call. ``preview`` is the beginning of its arguments, unless they were erased.
+    """
+
+    kind: Literal["executor", "model", "tool", "ask"]
+    since: str
+    position: Position | None = None
+    tool_name: str | None = None
+    tool_call_id: str | None = None
+    preview: str | None = None
+
+
 class ActiveRun(Value):
-    """An admitted run that has not ended and is not paused. ``pid`` is 0 until an executor takes it."""
+    """An admitted run that has not ended and is not paused. ``pid`` is 0 until an executor takes it.
+
+    ``turn`` is the number of the current call of the model, or of the one that requested the current tool call. The
+    time of the run counts since ``clockFrom``, without pauses. While it waits for a person, that is absent, and
+    ``elapsedMs`` stands.
+    """
 
     session_id: str
     pid: int
     started_at: str
     run_id: str
     trace_id: str
+    turn: int
+    step: ActiveStep
+    timeout_ms: int
+    harness_profile_id: str
+    provider: str
+    model: str
+    clock_from: str | None = None
+    elapsed_ms: int | None = None
+    agent_name: str | None = None
+    agent: str | None = None
+    input_preview: str | None = None
+    cost_micro_usd: int | None = None
+    budget_micro_usd: int | None = None
 
 
 class CancelRequest(Value):
@@ -250,8 +282,9 @@ def active_runs(
 ) -> Page[ActiveRun]:
     """Return a page of runs that hold a slot, latest first."""
     where = (("session_id = ?", session_id), ("run_id = ?", run_id), ("paused = ?", 0))
+    show = partial(_to_active_run, connection)
     return LATEST_ACTIVE.page(
-        connection, ACTIVE.all, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=_to_active_run
+        connection, ACTIVE.all, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=show
     )
 
 
@@ -407,15 +440,44 @@ def _count(connection: Connection, statement: str, *values: Cell) -> int:
     return int(count or 0)
 
 
-def _to_active_run(values: tuple[Cell, ...]) -> ActiveRun:
-    row = ACTIVE.load(values)
+def _to_active_run(connection: Connection, values: tuple[Cell, ...]) -> ActiveRun:
+    active = ACTIVE.load(values)
+    run = RUN.one(connection, active.run_id)
+    assert run is not None
     return ActiveRun(
-        session_id=row.session_id,
-        pid=row.pid,
-        started_at=iso(row.started_at),
-        run_id=row.run_id,
-        trace_id=row.trace_id,
+        session_id=active.session_id,
+        pid=active.pid,
+        started_at=iso(active.started_at),
+        run_id=active.run_id,
+        trace_id=active.trace_id,
+        turn=active.turn + (0 if active.calls.by_id else 1),
+        step=_step_of(active),
+        timeout_ms=active.timeout_ms,
+        harness_profile_id=run.harness_profile_id,
+        provider=run.provider,
+        model=run.model,
+        agent_name=run.agent_name,
+        agent=run.agent,
+        input_preview=run.input_preview,
+        cost_micro_usd=run.cost_micro_usd,
+        budget_micro_usd=run.budget_micro_usd,
     )
+
+
+def _step_of(active: ActiveRunRow) -> ActiveStep:
+    """Return the current step of a run: the first open call, if there is one."""
+    since = iso(active.step_at)
+    if not active.pid:
+        return ActiveStep(kind="executor", since=since)
+    for call_id, call in active.calls.by_id.items():
+        return ActiveStep(
+            kind="ask" if call.asked else "tool",
+            since=since,
+            position=call.position,
+            tool_name=call.tool_name,
+            tool_call_id=call_id,
+        )
+    return ActiveStep(kind="model", since=since)
 
 
 def _to_cancel_request(values: tuple[Cell, ...]) -> CancelRequest:

@@ -19,7 +19,9 @@ from athena_api.endpoint.operation import (
     Reply,
     existing,
 )
+from athena_core.clock import iso_or_none
 from athena_core.domain.run import DECIDER as RUN
+from athena_core.domain.run import RunAsked, ToolCalled
 from athena_core.enums import RunStatus
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Recorded, Value
@@ -28,8 +30,10 @@ from athena_core.services.proof import explain
 from athena_core.services.runs.results import RunResult
 from athena_core.services.runs.retries import RetryBody
 from athena_core.services.runs.runs import RunReport, StartedRun
+from athena_core.text import preview
 from athena_core.values import (
     MICRO_USD,
+    PREVIEW_CHARS,
     WAIT_SECONDS_MAX,
     Body,
     Cancelled,
@@ -39,7 +43,7 @@ from athena_core.values import (
     RunBody,
     RunFilter,
 )
-from projections import evidence, feed, run_rows, runs
+from projections import evidence, feed, fleet, run_rows, runs
 from projections.engine.page import Page
 from projections.run_answer import Run, RunWait, answer_of, shown
 
@@ -279,20 +283,39 @@ def _queue_line(waiting: RunWait) -> explain.QueuePlace | None:
 
 
 async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
-    """List admitted runs that have not ended, newest first."""
+    """List admitted runs that have not ended, newest first, each with what it does now."""
     query = call.query
-    page, position = await plane.query(
-        ("runs",),
-        lambda rows: runs.active_runs(
+
+    def read(rows: Connection) -> Page[runs.ActiveRun]:
+        page = runs.active_runs(
             rows,
             session_id=query.session_id,
             run_id=query.run_id,
             scope=call.who.scope,
             cursor=call.cursor,
             limit=call.limit,
-        ),
-    )
+        )
+        return replace(page, items=[_with_clock(rows, run) for run in page.items])
+
+    page, position = await plane.query(("runs", "fleet"), read)
+    if any(run.step.position for run in page.items):
+        previews = await plane.scan(lambda log: [_previewed(plane, log, run) for run in page.items], plane.large_reads)
+        page = replace(page, items=previews)
     return Reply(data=page, position=position, steady=True)
+
+
+def _with_clock(rows: Connection, run: runs.ActiveRun) -> runs.ActiveRun:
+    since, elapsed = fleet.run_clock(rows, run.run_id)
+    return replace(run, clock_from=iso_or_none(since), elapsed_ms=elapsed)
+
+
+def _previewed(plane: "ControlPlane", log: "StoreReader", run: runs.ActiveRun) -> runs.ActiveRun:
+    """Return the run with the beginning of the arguments of its open call, unless they were erased."""
+    row = None if run.step.position is None else log.row(run.step.position)
+    event = None if row is None else plane.log.codec.decode(row).event
+    if not isinstance(event, ToolCalled | RunAsked) or event.arguments is None:
+        return run
+    return replace(run, step=replace(run.step, preview=preview(event.arguments, PREVIEW_CHARS)))
 
 
 async def list_cancellation_requests(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
@@ -435,6 +458,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "GET /runs/active",
         list_active_runs,
         answer=Page[runs.ActiveRun],
+        reads=("runs", "fleet"),
         paging="cursor",
         narrows={"sessions", "runs"},
     ),

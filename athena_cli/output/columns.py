@@ -145,7 +145,17 @@ TABLES: Mapping[str, ListTable] = {
     "listRuns": RUNS,
     "listActiveRuns": ListTable(
         "runId",
-        (key("run", "runId"), session(), number("process", "pid", 1), ago("age", "startedAt")),
+        (
+            key("run", "runId"),
+            session(),
+            number("turn", "turn", 1),
+            word("waits for", "step.kind"),
+            word("tool", "step.toolName", rank=1),
+            text("call", "step.preview", rank=2),
+            cost("cost", "costMicroUsd", rank=1),
+            number("process", "pid", 2),
+            ago("age", "startedAt"),
+        ),
     ),
     "listCancellationRequests": ListTable(
         "runId",

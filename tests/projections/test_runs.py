@@ -18,9 +18,10 @@ from athena_core.domain.run import (
     RunQueued,
     RunRejection,
     RunResumed,
+    UsageRecorded,
 )
 from athena_core.domain.template import RunTemplateRun
-from athena_core.values import RunFilter, Scope
+from athena_core.values import RunFilter, Scope, Usage
 from projections import runs
 from projections.run_answer import RunWait, TemplateVersion, answer_of
 from projections.run_answer import shown as shown_run
@@ -314,6 +315,47 @@ def test_a_refused_run_never_existed(tmp_path: Path) -> None:
     assert list_runs(connection, cursor=None, limit=10).items == []
 
 
+def test_an_active_run_has_what_it_does_now(tmp_path: Path) -> None:
+    history = History()
+    steps: list[tuple[Any, ...]] = []
+
+    def step(name: str) -> None:
+        directory = tmp_path / name
+        directory.mkdir()
+        (run,) = active_runs(shown(directory, history), cursor=None, limit=10).items
+        found = run.step
+        steps.append((run.turn, found.kind, found.tool_name, found.tool_call_id, found.position, found.since))
+        history.now += 1_000
+
+    def at(seconds: int) -> str:
+        return iso(BEGINNING + seconds * 1_000)
+
+    run_id = history.request("s")
+    step("admitted")
+    history.start(run_id)
+    step("started")
+    first = history.call(run_id, "c1")
+    second = history.call(run_id, "c2", tool_name="files")
+    usage = UsageRecorded(provider="mock", model="m", usage=Usage(), turn=1, cost_micro_usd=1)
+    history.in_run(run_id, usage)
+    step("called")
+    history.result(run_id, "c1")
+    step("answered")
+    history.result(run_id, "c2")
+    step("both")
+    asked = history.asks.ask(run_id)
+    step("asked")
+    history.asks.answer(run_id, asked)
+    assert steps[:5] == [
+        (1, "executor", None, None, None, at(0)),
+        (1, "model", None, None, None, at(1)),
+        (1, "tool", "shell", "c1", first, at(2)),
+        (1, "tool", "files", "c2", second, at(3)),
+        (2, "model", None, None, None, at(4)),
+    ]
+    assert steps[5][1] == "ask"
+
+
 def test_active_runs_are_admitted_and_have_not_ended(tmp_path: Path) -> None:
     history = History()
     started, admitted = history.request("a"), history.request("b")
@@ -323,18 +365,12 @@ def test_active_runs_are_admitted_and_have_not_ended(tmp_path: Path) -> None:
     history.start(started)
     connection = shown(tmp_path, history)
     everyone = active_runs(connection, cursor=None, limit=10)
-    assert msgspec.to_builtins(everyone) == {
-        "items": [
-            {
-                "sessionId": "a",
-                "pid": 4242,
-                "startedAt": iso(BEGINNING + 1_000),
-                "runId": started,
-                "traceId": "t" + started,
-            },
-            {"sessionId": "b", "pid": 0, "startedAt": iso(BEGINNING), "runId": admitted, "traceId": "t" + admitted},
-        ]
-    }
+    assert [(run.session_id, run.pid, run.started_at, run.run_id, run.trace_id) for run in everyone.items] == [
+        ("a", 4242, iso(BEGINNING + 1_000), started, "t" + started),
+        ("b", 0, iso(BEGINNING), admitted, "t" + admitted),
+    ]
+    first = everyone.items[0]
+    assert (first.timeout_ms, first.input_preview, first.model) == (30_000, "hello", "mock-model")
     assert [run.run_id for run in active_runs(connection, session_id="b", cursor=None, limit=10).items] == [admitted]
     assert [run.run_id for run in active_runs(connection, run_id=started, cursor=None, limit=10).items] == [started]
     assert active_runs(connection, session_id="a", run_id=admitted, cursor=None, limit=10).items == []

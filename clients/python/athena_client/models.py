@@ -23,6 +23,7 @@ def _variant(value: Any, tag: str, kinds: dict[str, type[Model]]) -> Any:
 
 
 if TYPE_CHECKING:
+    ActiveStepKind: TypeAlias = Literal["ask", "executor", "model", "tool"] | str
     AgentRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     AgentToolKind: TypeAlias = (
         Literal["delete", "edit", "execute", "fetch", "move", "other", "read", "search", "think"] | str
@@ -280,6 +281,7 @@ if TYPE_CHECKING:
     WorkspaceRecordSource: TypeAlias = Literal["clone", "copy", "empty"] | str
     WorkspaceStatus: TypeAlias = Literal["active", "cleaned"] | str
 else:  # a newer server may send others
+    ActiveStepKind = str
     AgentRuleApproval = str
     AgentToolKind = str
     AnsweredAskStatus = str
@@ -412,7 +414,12 @@ class AcceptedClock(Model, frozen=True, kw_only=True):
 
 
 class ActiveRun(Model, frozen=True, kw_only=True):
-    """An admitted run that has not ended and is not paused. `pid` is 0 until an executor takes it."""
+    """An admitted run that has not ended and is not paused. `pid` is 0 until an executor takes it.
+
+    `turn` is the number of the current call of the model, or of the one that requested the current tool call. The time
+    of the run counts since `clock_from`, without pauses. While it waits for a person, that is absent, and `elapsed_ms`
+    stands.
+    """
 
     session_id: str
     """Id of the session."""
@@ -424,6 +431,52 @@ class ActiveRun(Model, frozen=True, kw_only=True):
     """Id of the run."""
     trace_id: str
     """Trace id of the request that caused it."""
+    turn: int
+    """Number of the current model call, or of the one that requested the current tool call."""
+    step: ActiveStep
+    """What it does now."""
+    timeout_ms: int
+    """Longest time that it may take, in milliseconds."""
+    harness_profile_id: str
+    """Id of the harness profile."""
+    provider: str
+    """Name of the provider."""
+    model: str
+    """Name of the model."""
+    clock_from: str | None = None
+    """When its time would have begun without pauses; absent while it waits for a person."""
+    elapsed_ms: int | None = None
+    """Milliseconds that it ran; absent unless it waits for a person."""
+    agent_name: str | None = None
+    """Display name of its profile; absent without one."""
+    agent: str | None = None
+    """Outside agent of its profile; absent without one."""
+    input_preview: str | None = None
+    """First 160 characters of the input, on one line."""
+    cost_micro_usd: int | None = None
+    """Cost of its priced model calls, in millionths of a dollar; absent before one."""
+    budget_micro_usd: int | None = None
+    """Budget in millionths of a dollar; absent without one."""
+
+
+class ActiveStep(Model, frozen=True, kw_only=True):
+    """What an active run does now: it waits for an executor or a person, or for the answer of a model or a tool.
+
+    `position` is the event of the open call. `preview` is the beginning of its arguments, unless they were erased.
+    """
+
+    kind: ActiveStepKind
+    """What it waits for: an executor, a model, a tool or a person."""
+    since: str
+    """When the step began."""
+    position: int | None = None
+    """Event of the open call; absent without one."""
+    tool_name: str | None = None
+    """Tool of the open call; absent if unknown."""
+    tool_call_id: str | None = None
+    """Id of the open call; absent without one."""
+    preview: str | None = None
+    """Beginning of the arguments of the call; absent without one, or once erased."""
 
 
 class AgentActivity(Model, frozen=True, kw_only=True):

@@ -36,6 +36,11 @@ def test_every_read_shows_what_a_run_waits_for(serve: Serve, parked: bool) -> No
         assert run["status"] == ("paused" if parked else "running")
         assert run["waiting"] == {"reason": "ask", "asks": [ask["id"]], "parked": parked}
         assert api.get("/runs")["items"][0]["waiting"] == run["waiting"]
+        for active in () if parked else api.items("/runs/active"):
+            step = active["step"]
+            assert (step["kind"], step["toolName"], step["preview"]) == ("ask", "shell", arguments)
+            assert "clockFrom" not in active and active["elapsedMs"] >= 0
+        assert len(api.items("/runs/active")) == (not parked)
         waits = api.get(f"/runs/{run_id}/explain")["waitsFor"]
         assert (waits["reason"], waits["asks"], waits["turn"]) == ("ask", [ask["id"]], 1)
         assert [one["kind"] for one in api.get(f"/ids/{ask['id'][-8:]}")["items"]] == ["ask"]

@@ -157,6 +157,8 @@ def test_active_runs_are_those_that_hold_their_session(shared: Server, shared_ga
     (item,) = shared.api.items("/runs/active", sessionId="active-1")
     assert item["pid"] == shared.pid
     assert item["startedAt"] == shared.api.get(f"/runs/{runs[0]}")["startedAt"]
+    assert (item["turn"], item["step"]["kind"], item["inputPreview"]) == (1, "model", gate.order)
+    assert item["clockFrom"] and item["timeoutMs"] and "elapsedMs" not in item
     pages = list(shared.api.pages("/runs/active", limit=1))
     assert {page["items"][0]["runId"] for page in pages} == {runs[0], runs[1]}
     gate.release(3)

@@ -667,7 +667,7 @@ class AsyncOperations(AsyncCore):
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.ActiveRun]:
-        """List admitted runs that have not ended, newest first.
+        """List admitted runs that have not ended, newest first, each with what it does now.
 
         Args:
             session_id: Id of the session.

@@ -665,7 +665,7 @@ class Operations(Core):
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.ActiveRun]:
-        """List admitted runs that have not ended, newest first.
+        """List admitted runs that have not ended, newest first, each with what it does now.
 
         Args:
             session_id: Id of the session.

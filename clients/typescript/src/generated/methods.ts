@@ -443,7 +443,7 @@ export class Operations extends Transport {
     return (await this.request(rows.explainRun, { path: { runId }, ...options })).data;
   }
 
-  /** List admitted runs that have not ended, newest first. */
+  /** List admitted runs that have not ended, newest first, each with what it does now. */
   listActiveRuns(query: ListActiveRunsQuery = {}, options: ReadOptions = {}): Pages<types.ActiveRun, types.ActiveRunPage> {
     return new Pages(this, rows.listActiveRuns, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }

@@ -18,7 +18,13 @@ export interface AcceptedClock {
   readonly aheadMs: number;
 }
 
-/** An admitted run that has not ended and is not paused. `pid` is 0 until an executor takes it. */
+/**
+ * An admitted run that has not ended and is not paused. `pid` is 0 until an executor takes it.
+ *
+ * `turn` is the number of the current call of the model, or of the one that requested the current tool call. The time
+ * of the run counts since `clockFrom`, without pauses. While it waits for a person, that is absent, and `elapsedMs`
+ * stands.
+ */
 export interface ActiveRun {
   /** Id of the session. */
   readonly sessionId: string;
@@ -30,6 +36,32 @@ export interface ActiveRun {
   readonly runId: string;
   /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** Number of the current model call, or of the one that requested the current tool call. */
+  readonly turn: number;
+  /** What it does now. */
+  readonly step: ActiveStep;
+  /** Longest time that it may take, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Id of the harness profile. */
+  readonly harnessProfileId: string;
+  /** Name of the provider. */
+  readonly provider: string;
+  /** Name of the model. */
+  readonly model: string;
+  /** When its time would have begun without pauses; absent while it waits for a person. */
+  readonly clockFrom?: string | undefined;
+  /** Milliseconds that it ran; absent unless it waits for a person. */
+  readonly elapsedMs?: number | undefined;
+  /** Display name of its profile; absent without one. */
+  readonly agentName?: string | undefined;
+  /** Outside agent of its profile; absent without one. */
+  readonly agent?: string | undefined;
+  /** First 160 characters of the input, on one line. */
+  readonly inputPreview?: string | undefined;
+  /** Cost of its priced model calls, in millionths of a dollar; absent before one. */
+  readonly costMicroUsd?: number | undefined;
+  /** Budget in millionths of a dollar; absent without one. */
+  readonly budgetMicroUsd?: number | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
@@ -39,6 +71,28 @@ export interface ActiveRunPage {
   /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
+
+/**
+ * What an active run does now: it waits for an executor or a person, or for the answer of a model or a tool.
+ *
+ * `position` is the event of the open call. `preview` is the beginning of its arguments, unless they were erased.
+ */
+export interface ActiveStep {
+  /** What it waits for: an executor, a model, a tool or a person. */
+  readonly kind: ActiveStepKind | (string & {});
+  /** When the step began. */
+  readonly since: string;
+  /** Event of the open call; absent without one. */
+  readonly position?: number | undefined;
+  /** Tool of the open call; absent if unknown. */
+  readonly toolName?: string | undefined;
+  /** Id of the open call; absent without one. */
+  readonly toolCallId?: string | undefined;
+  /** Beginning of the arguments of the call; absent without one, or once erased. */
+  readonly preview?: string | undefined;
+}
+
+export type ActiveStepKind = "ask" | "executor" | "model" | "tool";
 
 /**
  * The reasoning, plan and open calls that an outside agent shows now. Nothing of it is recorded.
