@@ -61,7 +61,7 @@ class RunOutputRow(msgspec.Struct, gc=False):
     text: str | None
 
 
-class OpenCall(msgspec.Struct, array_like=True, gc=False):
+class ActiveCall(msgspec.Struct, array_like=True, gc=False):
     """A tool call without a result, by the position of its event. ``asked`` is True until a person has decided."""
 
     position: int
@@ -69,10 +69,10 @@ class OpenCall(msgspec.Struct, array_like=True, gc=False):
     asked: bool
 
 
-class OpenCalls(msgspec.Struct, array_like=True, gc=False):
+class ActiveCalls(msgspec.Struct, array_like=True, gc=False):
     """The open calls of the last turn of a run, by their ids, in their order."""
 
-    by_id: dict[str, OpenCall] = msgspec.field(default_factory=dict)
+    by_id: dict[str, ActiveCall] = msgspec.field(default_factory=dict)
 
 
 class ActiveRunRow(msgspec.Struct, gc=False):
@@ -93,7 +93,7 @@ class ActiveRunRow(msgspec.Struct, gc=False):
     timeout_ms: int = 0
     turn: int = 0
     step_at: int = 0
-    calls: OpenCalls = msgspec.field(default_factory=OpenCalls)
+    calls: ActiveCalls = msgspec.field(default_factory=ActiveCalls)
 
 
 class QueuedRunRow(msgspec.Struct, gc=False):
@@ -288,7 +288,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
 @RUNS.handler
 def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
     event = recorded.event
-    call = OpenCall(recorded.position, event.tool_name or event.kind, asked=False)
+    call = ActiveCall(recorded.position, event.tool_name or event.kind, asked=False)
     _step(rows, recorded).calls.by_id[event.tool_call_id] = call
 
 
@@ -308,7 +308,7 @@ def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
     row.asks = event.ask_id if row.asks is None else f"{row.asks} {event.ask_id}"
     active = _step(rows, recorded)
     if event.server is None and event.tool_call_id is not None:  # a server asks during a call that goes on
-        active.calls.by_id[event.tool_call_id] = OpenCall(
+        active.calls.by_id[event.tool_call_id] = ActiveCall(
             recorded.position, event.tool_kind or event.tool_name, asked=True
         )
 

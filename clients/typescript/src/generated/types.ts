@@ -73,7 +73,7 @@ export interface ActiveRunPage {
 }
 
 /**
- * What an active run does now: it waits for an executor or a person, or for the answer of a model or a tool.
+ * The current step of an active run. It waits for an executor, a person, the answer of a model, or a tool.
  *
  * `position` is the event of the open call. `preview` is the beginning of its arguments, unless they were erased.
  */
