@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from projections.engine.cursor import parse_cursor
 from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of, status
 from tests.console.scene import Scene, set_up
@@ -124,6 +123,7 @@ def test_moving_between_pages_stays_at_the_moment(page: Any, scene: Scene) -> No
     later = scene.api.run("hello", sessionId="later")["runId"]
     scene.schedule("later")
     page.goto(f"/#/fleet?at={then}")
+    page.get_by_role("navigation").get_by_role("button", name="Work").click()
     page.get_by_role("link", name="Schedules", exact=True).click()
     expect(page.get_by_role("link", name="earlier", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="later", exact=True)).to_have_count(0)
@@ -260,16 +260,17 @@ def test_the_audit_trail_leads_to_the_fleet_before_a_change(page: Any, scene: Sc
     page.goto("/#/audit?kind=policy")
     scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 66})
     changed = scene.api.events(types="policy.updated")[-1]
-    row = page.locator("tr[data-entry]").first
-    expect(row).to_have_attribute("data-entry", str(parse_cursor(changed["id"]).position))
-    button(row, "View").click()
-    expect(page.locator("tr.inner pre")).to_contain_text(['"maxConcurrentRuns": 55', '"maxConcurrentRuns": 66'])
+    row = page.locator("tr[data-id]").first
+    expect(row).to_have_attribute("data-id", changed["id"])
+    row.locator("a[aria-expanded]").click()
+    expect(page.locator("tr.inner del")).to_have_text("55")
+    expect(page.locator("tr.inner ins")).to_have_text("66")
     row.get_by_role("link", name="before").click()
     expect(page.locator(".tile", has_text="Running")).to_contain_text("limit 55")
     page.keyboard.press("g")
     page.keyboard.press("u")
-    expect(page.locator("tr[data-entry]").first.get_by_role("cell").nth(1)).to_contain_text("policy.updated")
-    expect(page.locator(f'tr[data-entry="{parse_cursor(changed["id"]).position}"]')).to_have_count(0)
+    expect(page.locator("tr[data-id]").first.get_by_role("cell").nth(1)).to_contain_text("policy.updated")
+    expect(page.locator(f'tr[data-id="{changed["id"]}"]')).to_have_count(0)
 
 
 def test_a_moment_that_cannot_be_shown_says_why_and_leads_back(page: Any, scene: Scene) -> None:

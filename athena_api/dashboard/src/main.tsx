@@ -2,35 +2,35 @@
 
 import { signal } from "@preact/signals";
 import { AthenaError, type Caller } from "@projectathena/client";
-import { getAuditTrail, getCaller, getCapabilities } from "@projectathena/client/operations";
+import { getCaller, getCapabilities } from "@projectathena/client/operations";
 import { Fragment, type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { Dialog } from "./components/actions";
+import { Form } from "./components/form";
 import { HaltBanner, HaltButton } from "./components/halt";
 import { Help } from "./components/help";
 import { handleKey } from "./components/keys";
+import { Navigation } from "./components/navigation";
 import { Notices } from "./components/notices";
 import { openPalette, overlay, Palette } from "./components/palette";
+import { KINDS } from "./components/record_rows";
+import { Records } from "./components/records";
 import { PastBar, UnknownInstant } from "./components/time_control";
 import { count, dateTime } from "./format";
 import { Asks } from "./pages/asks";
-import { AuditTrail } from "./pages/audit";
-import { DeadLetters } from "./pages/dead_letters";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
 import { LoginDialog, LogOut, SignIn } from "./pages/identity";
 import { McpServers } from "./pages/mcp_servers";
-import { Rejections } from "./pages/rejections";
+import { Policy } from "./pages/policy";
 import { RunDetail } from "./pages/run";
 import { Comparison } from "./pages/run_comparison";
 import { Runs } from "./pages/runs";
-import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
-import { Workspaces } from "./pages/workspaces";
 import { at, filter, href, knownFilters, route, TITLES, unknownFilters } from "./route";
 import { head, requestNow } from "./server";
-import { caller, isAllowed, loginOf } from "./state/caller";
+import { caller, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
 import { instant, instantError, isSeeking } from "./state/instant";
@@ -48,14 +48,11 @@ const PAGES: Readonly<Record<string, () => JSX.Element>> = {
     return filters.compare ? <Comparison key={id + filters.compare} one={id} other={filters.compare} /> : <RunDetail key={id} id={id} />;
   },
   asks: () => <Asks />,
-  rejections: () => <Rejections />,
-  schedules: () => <Schedules key={route.value.id} />,
   workflows: () => <Workflows key={route.value.id} />,
-  workspaces: () => <Workspaces />,
-  letters: () => <DeadLetters />,
   mcp: () => <McpServers key={route.value.id} />,
   events: () => <Events />,
-  audit: () => <AuditTrail />,
+  policy: () => <Policy />,
+  form: () => <Form key={location.hash} />,
   system: () => <System />,
 };
 
@@ -103,20 +100,10 @@ function whoOf(who: Caller): string {
   return `${who.identity}, ${who.role}${login ? `, logged in by ${login}` : ""}`;
 }
 
-/** The number of open asks. */
-function AskBadge(): JSX.Element | null {
-  const open = openAskCount();
-  return open ? (
-    <span class="badge" title="Open asks">
-      {open}
-    </span>
-  ) : null;
-}
-
 /** The page of the address at its moment. The fleet page stays while the moment changes, because it has the slider. */
 function Page(): JSX.Element {
   const { page } = route.value;
-  const show = PAGES[page];
+  const show = PAGES[page] ?? (KINDS[page] && (() => <Records />));
   if (!show) return <h1>Page not found: {page}</h1>;
   if (instantError.value) return <UnknownInstant error={instantError.value} />;
   if (page === "fleet") return show();
@@ -146,7 +133,7 @@ function App(): JSX.Element {
   useEffect(() => {
     document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const waiting = openAskCount() ? `(${openAskCount()}) ` : "";
-    document.title = `${waiting}${id ? `${id} · ` : ""}${TITLES[page] ?? "Not found"} · ${time ? `${dateTime(time)} · ` : ""}Athena`;
+    document.title = `${waiting}${id ? `${id} · ` : ""}${(page === "form" ? "Form" : TITLES[page]) ?? "Not found"} · ${time ? `${dateTime(time)} · ` : ""}Athena`;
   }, [page, id, time, openAskCount()]);
   if (signInError.value) return <SignIn error={signInError.value} />;
   if (!caller.value) return <p class="empty">Connecting …</p>;
@@ -160,16 +147,7 @@ function App(): JSX.Element {
           <a class="brand" href={href("fleet")}>
             Athena
           </a>
-          <nav aria-label="Pages">
-            {Object.entries(TITLES)
-              .filter(([name]) => name !== "audit" || isAllowed(getAuditTrail))
-              .map(([name, title]) => (
-                <a key={name} href={href(name)} aria-current={name === page ? "page" : undefined}>
-                  {title}
-                  {name === "asks" && <AskBadge />}
-                </a>
-              ))}
-          </nav>
+          <Navigation page={page} />
           <Habits />
           <HaltButton />
           <StreamIndicator />

@@ -23,7 +23,10 @@ export const FILTERS: Readonly<Record<string, readonly string[]>> = {
   workspaces: ["status", "kind", "sessionId"],
   letters: ["status", "reason", "sessionId"],
   events: ["types", "sessionId", "runId", "traceId", "event"],
-  audit: ["kind", "actor", "createdAfter", "createdBefore"],
+  messages: ["fromPersona", "toPersona", "status"],
+  reviews: ["name", "status"],
+  tokens: ["identity", "status", "kind"],
+  audit: ["actor", "kind", "createdAfter", "createdBefore"],
 };
 
 const AT = "at";
@@ -51,6 +54,7 @@ export function knownFilters({ page, id }: Pick<Route, "page" | "id">): readonly
 
 /** Return the filters that the page does not have. */
 export function unknownFilters({ page, id, filters }: Omit<Route, "at">): readonly string[] {
+  if (page === "form") return []; // they fill its fields
   const known = knownFilters({ page, id });
   return Object.keys(filters).filter((name) => !known.includes(name));
 }
@@ -105,24 +109,39 @@ export function filter(changes: Readonly<Record<string, string | undefined>>): v
   route.value = read();
 }
 
-/** The titles of the pages, in the order of the navigation. */
+/** The groups of the navigation: the pages of the first one are always shown, the others open as menus. */
+export const GROUPS: readonly (readonly [title: string, pages: readonly string[]])[] = [
+  ["", ["fleet", "asks", "runs"]],
+  ["Work", ["sessions", "schedules", "workflows", "queues", "messages", "letters", "reviews"]],
+  ["Agents", ["profiles", "templates", "directives", "memory", "workspaces", "mcp"]],
+  ["Control", ["policy", "rejections", "audit", "anchors", "tokens", "events", "system"]],
+];
+
+/** The titles of the pages. */
 export const TITLES: Readonly<Record<string, string>> = {
-  ...{ fleet: "Fleet", asks: "Asks", runs: "Runs", rejections: "Rejected", schedules: "Schedules" },
-  ...{ workflows: "Workflows", workspaces: "Workspaces", letters: "Dead letters", mcp: "MCP", events: "Events", audit: "Audit", system: "System" },
+  ...{ fleet: "Fleet", asks: "Asks", runs: "Runs", sessions: "Sessions", schedules: "Schedules", workflows: "Workflows", queues: "Queues" },
+  ...{ messages: "Messages", letters: "Dead letters", reviews: "Reviews", profiles: "Agents (profiles)", templates: "Templates" },
+  ...{ directives: "Directives", memory: "Memory", workspaces: "Workspaces", mcp: "MCP", policy: "Policy", rejections: "Rejected" },
+  ...{ audit: "Audit trail", anchors: "Anchors", tokens: "Tokens", events: "Events", system: "System" },
 };
 
 /** The page that each key opens after `g`. */
 export const SHORTCUTS: Readonly<Record<string, string>> = {
   ...{ f: "fleet", a: "asks", r: "runs", j: "rejections", s: "schedules" },
-  ...{ w: "workflows", o: "workspaces", d: "letters", m: "mcp", e: "events", u: "audit", y: "system" },
+  ...{ w: "workflows", o: "workspaces", d: "letters", m: "mcp", e: "events", y: "system" },
+  ...{ c: "sessions", q: "queues", p: "profiles", t: "templates", n: "memory", l: "policy", u: "audit", k: "tokens" },
 };
 
 /** The group of the API document that documents a page, where their names differ. */
-export const TAGS: Readonly<Record<string, string>> = { rejections: "policy", letters: "a2a", system: "core" };
+export const TAGS: Readonly<Record<string, string>> = {
+  ...{ rejections: "policy", letters: "a2a", messages: "a2a", system: "core", queues: "work", reviews: "personas", profiles: "catalog" },
+  ...{ directives: "catalog", audit: "governance", tokens: "access", anchors: "governance" },
+};
 
 /** The page of each kind of record that has one. */
 const RECORDS: Readonly<Record<string, string>> = {
   ...{ ask: "asks", "dead-letter": "letters", run: "runs", evidence: "runs", schedule: "schedules", workflow: "workflows" },
+  ...{ directive: "directives", "harness-profile": "profiles", memory: "memory", message: "messages", "run-template": "templates", token: "tokens" },
 };
 
 /** Return the URL of a record, or of the runs that its id finds. */

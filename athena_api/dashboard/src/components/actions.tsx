@@ -128,7 +128,7 @@ function watchFailure(notice: number, failure: (event: SeenEvent) => string | un
 const actionKey = (): string => `console-${newKey()}`;
 
 /** The idempotency key of an action. Any response replaces it; without a response, a retry sends the same key. */
-function useIdempotencyKey(): [string, (error: AthenaError | undefined) => void] {
+export function useIdempotencyKey(): [string, (error: AthenaError | undefined) => void] {
   const [key, setKey] = useState(actionKey);
   const answered = (error: AthenaError | undefined): void => {
     if (!["UNREACHABLE", "OUTCOME_UNKNOWN"].includes(error?.code ?? "")) setKey(actionKey());

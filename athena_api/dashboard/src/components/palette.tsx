@@ -13,6 +13,7 @@ import { request } from "../state/instant";
 import { theme, zone } from "../state/preferences";
 import { parsed, written } from "../state/run_query";
 import { openDialog } from "./actions";
+import { FORMS, pathKey } from "./form_rows";
 import { haltActions } from "./halt";
 import { notify } from "./notices";
 import { startAction } from "./run_actions";
@@ -58,6 +59,9 @@ function entries(): readonly Entry[] {
       .filter(({ operation }) => isAllowed(operation))
       .map((action) => act(`${action.label} …`, () => openDialog(action as Parameters<typeof openDialog>[0]))),
     act("Share this moment", () => void shareLink()),
+    ...Object.values(FORMS)
+      .filter(({ operation }) => isAllowed(operation) && !pathKey(operation))
+      .map(({ operation, title }) => act(title, open(href("form", operation.id)))),
     ...Object.entries(TITLES).map(([page, text]) => ({ kind: "Page", text, act: open(href(page)) })),
     act(`Times in ${zone.value ? "local time" : "UTC"}`, () => {
       zone.value = zone.value ? "" : "UTC";

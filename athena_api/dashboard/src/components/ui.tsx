@@ -378,7 +378,7 @@ export function Command({ name, line }: { name?: string; line: string }): JSX.El
   return (
     <div class="command">
       <code data-command={name} tabIndex={0}>
-        {line}
+        {plain(line)}
       </code>
       <Copy text={line} label={name ? `Copy ${name}` : "Copy"} />
     </div>

@@ -1,23 +1,12 @@
-// Schedules: upcoming times and recent executions.
+// Schedules: their triggers, upcoming times and recent executions.
 
-import type { ScheduledTask, SchedulePause, UpdatedSchedule } from "@projectathena/client";
-import {
-  deleteSchedule,
-  disableSchedule,
-  enableSchedule,
-  getSchedule,
-  getScheduleLogs,
-  listSchedules,
-  pauseSchedule,
-  previewSchedule,
-  resumeSchedule,
-  runSchedule,
-} from "@projectathena/client/operations";
+import type { ScheduledTask } from "@projectathena/client";
+import { getScheduleLogs, previewSchedule } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
-import { Empty, Facts, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { duration } from "../format";
-import { href, route } from "../route";
+import type { Cells } from "../components/rows";
+import { Empty, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
+import { duration, plain } from "../format";
+import { href } from "../route";
 import { now } from "../state/clock";
 import { type SeenEvent, text } from "../state/events";
 import { request } from "../state/instant";
@@ -25,131 +14,32 @@ import { reloadWhen, useLiveQuery } from "../state/live_query";
 
 const SLOTS_MAX = 500; // one page
 
-const isAbout = (event: SeenEvent, id?: string): boolean => event.type.startsWith("schedule.") && (id === undefined || text(event, "id") === id);
+const isAbout = (event: SeenEvent, id: string): boolean => event.type.startsWith("schedule.") && text(event, "id") === id;
 
-export function Schedules(): JSX.Element {
-  const { id } = route.value;
-  if (id !== undefined) return <ScheduleDetail key={id} id={id} />;
-  const live = useLiveQuery(
-    "schedules",
-    () => request(listSchedules, { query: { limit: 500 } }),
-    reloadWhen((event) => isAbout(event)),
-  );
+/** The cells of a list of schedules. */
+export const SCHEDULE_CELLS: Cells = {
+  status: ({ enabled, paused, running }) => <Status is={!enabled ? "disabled" : paused ? "paused" : running ? "running" : "enabled"} />,
+  trigger: ({ cron, timezone, everyMinutes, runAt }) => (
+    <span class="mono">
+      {cron ? `${cron}${timezone ? ` (${timezone})` : ""}` : everyMinutes ? `every ${duration(Number(everyMinutes) * 60_000)}` : runAt ? `once, ${runAt}` : ""}
+    </span>
+  ),
+  nextRunAt: ({ nextRunAt, paused }) => (nextRunAt ? <Time at={String(nextRunAt)} upcoming /> : <span class="quiet">{paused ? "paused" : "none"}</span>),
+  target: ({ workflowId, runTemplateId, directiveId, input }) => (
+    <span class="cut">{plain(String(workflowId ?? runTemplateId ?? directiveId ?? input ?? "(redacted)"))}</span>
+  ),
+};
+
+/** When a schedule runs next, and when it ran. */
+export function ScheduleTimes({ schedule: { id, timezone, revision, paused, enabled } }: { schedule: ScheduledTask }): JSX.Element {
   return (
     <>
-      <h1>Schedules</h1>
-      <Loaded live={live}>
-        {({ items }) =>
-          items.length ? (
-            <Table label="Schedules" heads={["Schedule", "Status", "Trigger", "Next run", "~Last run", "~Target"]}>
-              {items.map((schedule) => (
-                <tr key={schedule.id}>
-                  <td>
-                    <a href={href("schedules", schedule.id)}>{schedule.id}</a>
-                  </td>
-                  <td>
-                    <Status is={stateOf(schedule)} title={schedule.note ?? undefined} />
-                  </td>
-                  <td class="mono">{trigger(schedule)}</td>
-                  <td>{schedule.nextRunAt ? <Time at={schedule.nextRunAt} upcoming /> : <span class="quiet">{schedule.paused ? "paused" : "none"}</span>}</td>
-                  <td class="opt">
-                    <Time at={schedule.lastRunAt} />
-                  </td>
-                  <td class="opt cut">{target(schedule)}</td>
-                </tr>
-              ))}
-            </Table>
-          ) : (
-            <Empty>No schedules yet. Create one with: athena schedules create --id nightly --session reports --input hello --cron "0 2 * * *"</Empty>
-          )
-        }
-      </Loaded>
-    </>
-  );
-}
-
-function stateOf(schedule: ScheduledTask): string {
-  if (!schedule.enabled) return "disabled";
-  if (schedule.paused) return "paused";
-  return schedule.running ? "running" : "enabled";
-}
-
-function trigger(schedule: ScheduledTask): string {
-  if (schedule.cron) return `${schedule.cron}${schedule.timezone ? ` (${schedule.timezone})` : ""}`;
-  if (schedule.everyMinutes) return `every ${duration(schedule.everyMinutes * 60_000)}`;
-  return schedule.runAt ? `once, ${schedule.runAt}` : "";
-}
-
-function target(schedule: ScheduledTask): string {
-  if (schedule.workflowId) return `workflow ${schedule.workflowId}`;
-  if (schedule.runTemplateId) return `template ${schedule.runTemplateId}`;
-  return schedule.directiveId ? `directive ${schedule.directiveId}` : (schedule.input ?? "(redacted)");
-}
-
-function ScheduleDetail({ id }: { id: string }): JSX.Element {
-  const live = useLiveQuery(
-    `schedule ${id}`,
-    () => request(getSchedule, { path: { scheduleId: id } }),
-    reloadWhen((event) => isAbout(event, id)),
-  );
-  return (
-    <>
-      <p>
-        <a href={href("schedules")}>All schedules</a>
-      </p>
-      <Loaded live={live}>
-        {(schedule) => (
-          <>
-            <h1>
-              {id} <Status is={stateOf(schedule)} />
-              <Action action={runAction(id)} />
-              <Action action={schedule.paused ? resumeAction(id) : pauseAction(id)} />
-              <Action
-                action={
-                  schedule.enabled
-                    ? switchAction(id, disableSchedule, "Disable", "A disabled schedule starts no runs and skips its scheduled times.")
-                    : switchAction(id, enableSchedule, "Enable")
-                }
-              />
-              <Action action={removeAction(id)} />
-            </h1>
-            <div class="columns">
-              <Panel title="Schedule">
-                <Facts
-                  of={[
-                    ["Trigger", <span class="mono">{trigger(schedule)}</span>],
-                    ["Next run", schedule.nextRunAt ? <Time at={schedule.nextRunAt} upcoming /> : schedule.paused ? "paused" : "none"],
-                    ["Target", target(schedule)],
-                    ["Session", schedule.sessionId ? <SessionLink id={schedule.sessionId} /> : undefined],
-                    ["Overlap policy", schedule.overlapPolicy],
-                    ["Catch-up", schedule.catchUp === "latest" ? "latest only" : schedule.catchUp],
-                    ["Jitter", schedule.jitterSeconds ? `${schedule.jitterSeconds} s` : undefined],
-                    ["Pause on failure", schedule.pauseOnFailure ? "yes" : undefined],
-                    ["Paused", schedule.pausedBecause && <PauseCause pause={schedule.pausedBecause} />],
-                    ["Note", schedule.note],
-                    ["Runs as", schedule.updatedBy],
-                    ["Revision", String(schedule.revision)],
-                  ]}
-                />
-              </Panel>
-              <Panel title="Next 10 runs">
-                <Preview id={id} zone={schedule.timezone ?? "UTC"} revision={schedule.revision} paused={schedule.paused || !schedule.enabled} />
-              </Panel>
-              <Panel title="Recent executions" wide>
-                <Slots id={id} />
-              </Panel>
-            </div>
-          </>
-        )}
-      </Loaded>
-    </>
-  );
-}
-
-function PauseCause({ pause }: { pause: SchedulePause }): JSX.Element {
-  return (
-    <>
-      {pause.cause === "failure" ? "after a failed run" : "on request"} <Time at={pause.since} /> {pause.runId && <RunLink id={pause.runId} />}
+      <Panel title="Next 10 runs" wide>
+        <Preview id={id} zone={timezone ?? "UTC"} revision={revision} paused={paused || !enabled} />
+      </Panel>
+      <Panel title="Recent executions" wide>
+        <Slots id={id} />
+      </Panel>
     </>
   );
 }
@@ -232,59 +122,4 @@ function Slots({ id }: { id: string }): JSX.Element {
       }
     </Loaded>
   );
-}
-
-// Actions
-
-function runAction(id: string): ActionSpec<unknown> {
-  return {
-    operation: runSchedule,
-    label: "Run now",
-    request: () => ({ path: { scheduleId: id }, body: {}, respondAsync: true }),
-    done: () => "Started. The schedule is unchanged.",
-  };
-}
-
-function pauseAction(id: string): ActionSpec<UpdatedSchedule> {
-  return {
-    operation: pauseSchedule,
-    label: "Pause",
-    question: "Scheduled times are recorded as skipped until you resume. Current runs continue.",
-    fields: [{ name: "note", label: "Reason" }],
-    request: (values) => ({ path: { scheduleId: id }, body: withoutEmpty({ note: values.note }) }),
-    done: () => `Paused ${id}.`,
-  };
-}
-
-function resumeAction(id: string): ActionSpec<UpdatedSchedule> {
-  return {
-    operation: resumeSchedule,
-    label: "Resume",
-    request: () => ({ path: { scheduleId: id }, body: {} }),
-    done: () => `Resumed ${id}.`,
-  };
-}
-
-function switchAction(id: string, operation: typeof enableSchedule, label: string, question?: string): ActionSpec<UpdatedSchedule> {
-  return {
-    operation,
-    label,
-    ...(question ? { question, danger: true } : {}),
-    request: () => ({ path: { scheduleId: id } }),
-    done: () => `${label}d ${id}.`,
-  };
-}
-
-function removeAction(id: string): ActionSpec<unknown> {
-  return {
-    operation: deleteSchedule,
-    label: "Remove",
-    danger: true,
-    question: "Removes the schedule. Current runs continue, and its history is kept.",
-    request: () => ({ path: { scheduleId: id } }),
-    done: () => `Removed ${id}.`,
-    after: () => {
-      location.hash = href("schedules");
-    },
-  };
 }

@@ -2,10 +2,9 @@
 
 import { useSignal } from "@preact/signals";
 import { AthenaError, type Capabilities, type Health, type ViewDigests } from "@projectathena/client";
-import { getAdminHealth, getPolicy, getViewDigests, listAgents, listPermissionRules, listWorkers } from "@projectathena/client/operations";
+import { getAdminHealth, getViewDigests, listAgents, listPermissionRules, listWorkers } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { ChangeLimits } from "../components/policy";
-import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, NoPast, Panel, Status, Table, Time } from "../components/ui";
+import { Commands, Copy, Empty, ErrorMessage, Facts, Loaded, NoPast, Panel, Status, Table, Time } from "../components/ui";
 import { clock, count } from "../format";
 import { at } from "../route";
 import { head } from "../server";
@@ -22,14 +21,13 @@ export function System(): JSX.Element {
   return at.value === undefined ? <PresentSystem /> : <PastSystem />;
 }
 
-/** The recorded part of the system: the policy and the permission rules. */
+/** The recorded part of the system: the permission rules. */
 function PastSystem(): JSX.Element {
   return (
     <>
       <h1>System</h1>
       <NoPast>The server, your access, diagnostics, workers and outside agents are known for now only: they have no past.</NoPast>
       <div class="columns">
-        <CurrentPolicy />
         {isAllowed(listPermissionRules) && (
           <Panel title="Permission rules" wide>
             <PermissionRules />
@@ -37,19 +35,6 @@ function PastSystem(): JSX.Element {
         )}
       </div>
     </>
-  );
-}
-
-function CurrentPolicy(): JSX.Element {
-  const policy = useLiveQuery(
-    "policy",
-    () => request(getPolicy),
-    reloadWhen((event) => event.type === "policy.updated"),
-  );
-  return (
-    <Panel title={at.value === undefined ? "Current policy" : "Policy"} aside={<ChangeLimits />}>
-      <Loaded live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">No policy is set, so there are no limits.</p>)}</Loaded>
-    </Panel>
   );
 }
 
@@ -66,22 +51,19 @@ function PresentSystem(): JSX.Element {
       <h1>System {seen && <Status is={seen.status} />}</h1>
       <div class="columns">
         {seen && <Problems health={seen} />}
-        <div class="stack">
-          <Panel title="Server">{server && <ServerFacts server={server} />}</Panel>
-          <Panel title="Your access">
-            <Facts
-              of={[
-                ["Identity", caller.value?.identity],
-                ["Role", caller.value?.role],
-                ["Scope", caller.value?.scope ? JSON.stringify(caller.value.scope) : "everything"],
-                ["Logged in by", loginText()],
-                ["Token", caller.value?.token?.tokenId && <span class="mono">{caller.value.token.tokenId}</span>],
-                ["Allowed operations", count(caller.value?.operations.length ?? 0)],
-              ]}
-            />
-          </Panel>
-        </div>
-        <CurrentPolicy />
+        <Panel title="Server">{server && <ServerFacts server={server} />}</Panel>
+        <Panel title="Your access">
+          <Facts
+            of={[
+              ["Identity", caller.value?.identity],
+              ["Role", caller.value?.role],
+              ["Scope", caller.value?.scope ? JSON.stringify(caller.value.scope) : "everything"],
+              ["Logged in by", loginText()],
+              ["Token", caller.value?.token?.tokenId && <span class="mono">{caller.value.token.tokenId}</span>],
+              ["Allowed operations", count(caller.value?.operations.length ?? 0)],
+            ]}
+          />
+        </Panel>
         {seen && <Diagnostics health={seen} />}
         {isAllowed(listPermissionRules) && (
           <Panel title="Permission rules" wide>

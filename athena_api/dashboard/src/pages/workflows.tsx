@@ -1,12 +1,23 @@
 // Workflows: step graph, progress and actions, live.
 
 import type { StepState, Workflow, WorkflowRun, WorkflowRunDetails } from "@projectathena/client";
-import { cancelWorkflowRun, getWorkflowRun, listWorkflowRuns, listWorkflows, resumeWorkflow, runWorkflow } from "@projectathena/client/operations";
+import {
+  cancelWorkflowRun,
+  createWorkflow,
+  getWorkflowRun,
+  listWorkflowRuns,
+  listWorkflows,
+  resumeWorkflow,
+  runWorkflow,
+} from "@projectathena/client/operations";
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
-import { duration, short } from "../format";
+import { Gantt, Graph } from "../components/workflow_graph";
+import { duration, plain, short } from "../format";
 import { href, route } from "../route";
+import { isAllowed } from "../state/caller";
 import { type SeenEvent, text } from "../state/events";
 import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
@@ -26,7 +37,14 @@ export function Workflows(): JSX.Element {
   );
   return (
     <>
-      <h1>Workflows</h1>
+      <h1>
+        Workflows{" "}
+        {isAllowed(createWorkflow) && (
+          <a class="button" href={href("form", createWorkflow.id)}>
+            New workflow
+          </a>
+        )}
+      </h1>
       <Loaded live={live}>
         {({ items, nextCursor }) =>
           items.length ? (
@@ -61,7 +79,7 @@ function Row({ workflow }: { workflow: Workflow }): JSX.Element {
           …{workflow.id.slice(-8)}
         </a>
       </td>
-      <td class="opt cut">{workflow.definition.steps.map((step) => step.id).join(", ")}</td>
+      <td class="opt cut">{plain(workflow.definition.steps.map((step) => step.id).join(", "))}</td>
       <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "not run yet" : "…"}</span>}</td>
       <td>
         {seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} text={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}
@@ -111,7 +129,11 @@ function WorkflowState({ seen, id }: { seen: WorkflowRunDetails; id: string }): 
         Workflow <span class="mono">{short(workflow.id)}</span> {run ? <Status is={run.status} /> : <Status is="not-run-yet" />}
         {resumable && <Action action={resumeAction(run.id, run.workflowId)} />}
         {open && <Action action={cancelAction(run.id)} />}
-        {!open && <Action action={startAction(workflow.id)} />}
+        {!open && isAllowed(runWorkflow) && (
+          <a class="button" href={href("form", runWorkflow.id, { of: workflow.id })}>
+            Run now
+          </a>
+        )}
       </h1>
       <div class="columns">
         <Panel title="Progress">
@@ -136,7 +158,7 @@ function WorkflowState({ seen, id }: { seen: WorkflowRunDetails; id: string }): 
         <Panel title="Executions">
           <Runs id={workflow.id} shown={run?.id ?? id} />
         </Panel>
-        <Panel title="Steps (graph)" wide>
+        <Panel title="Steps" wide>
           <Steps workflow={workflow} nodes={nodes} run={run} />
         </Panel>
       </div>
@@ -173,39 +195,21 @@ function Runs({ id, shown }: { id: string; shown: string }): JSX.Element {
   );
 }
 
-/** Return the depth of each step: one more than its deepest dependency. */
-function depths(workflow: Workflow): ReadonlyMap<string, number> {
-  const depthOfStep = new Map<string, number>();
-  const needs = new Map<string, string[]>();
-  for (const { from, to } of workflow.definition.dependencies) needs.set(to, [...(needs.get(to) ?? []), from]);
-  const ready = workflow.definition.steps.map((step) => step.id);
-  while (ready.length) {
-    const step = ready.shift() ?? "";
-    const parents = needs.get(step) ?? [];
-    if (parents.some((parent) => !depthOfStep.has(parent)))
-      ready.push(step); // terminates: definitions have no cycles
-    else depthOfStep.set(step, parents.length ? 1 + Math.max(...parents.map((parent) => depthOfStep.get(parent) ?? 0)) : 0);
-  }
-  return depthOfStep;
-}
-
+/** The graph, the times of its steps, and the chosen step in full: by default one that needs a person, failed or runs. */
 function Steps({ workflow, nodes, run }: { workflow: Workflow; nodes: readonly StepState[]; run: WorkflowRun | null }): JSX.Element {
-  const depthOf = depths(workflow);
+  const [given, choose] = useState<string>();
+  const urgent = ["waiting", "failed", "running"].flatMap((status) => nodes.filter((node) => node.status === status));
+  const chosen = given ?? urgent[0]?.stepId ?? workflow.definition.steps.at(-1)?.id ?? "";
+  const needs = workflow.definition.dependencies.filter(({ to }) => to === chosen).map(({ from }) => from);
   const states = new Map(nodes.map((node) => [node.stepId, node]));
-  const needs = (id: string): string[] => workflow.definition.dependencies.filter((edge) => edge.to === id).map((edge) => edge.from);
-  const layers = [...new Set(depthOf.values())].sort((a, b) => a - b);
   return (
-    <div class="layers" tabIndex={0} role="region" aria-label="Steps">
-      {layers.map((layer) => (
-        <ol key={layer}>
-          {workflow.definition.steps
-            .filter((step) => depthOf.get(step.id) === layer)
-            .map((step) => (
-              <Step key={step.id} id={step.id} state={states.get(step.id)} needs={needs(step.id)} run={run} />
-            ))}
-        </ol>
-      ))}
-    </div>
+    <>
+      <Graph definition={workflow.definition} states={states} chosen={chosen} choose={choose} />
+      <ul class="chosen">
+        <Step id={chosen} state={states.get(chosen)} needs={needs} run={run} />
+      </ul>
+      {run && <Gantt nodes={nodes} run={run} />}
+    </>
   );
 }
 
@@ -216,25 +220,25 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
   return (
     <li class={`step ${status}`}>
       <header>
-        <b>{id}</b> <Status is={status} />
+        <b>{plain(id)}</b> <Status is={status} />
       </header>
-      {needs.length > 0 && <p class="quiet">after {needs.join(", ")}</p>}
+      {needs.length > 0 && <p class="quiet">after {plain(needs.join(", "))}</p>}
       {state?.runId && (
         <p>
           <RunLink id={state.runId} /> <span class="quiet">attempt {state.attempt}</span>
         </p>
       )}
-      {checkpoint?.error && <p class="bad">{checkpoint.error}</p>}
+      {checkpoint?.error && <p class="bad">{plain(checkpoint.error)}</p>}
       {checkpoint?.artifact?.output && <Output text={checkpoint.artifact.output} more={checkpoint.artifact.outputTruncated ? state?.runId : undefined} />}
       {state?.itemCounts && (
         <p class="quiet">
           {state.itemCounts.ok} of {state.itemCounts.total} items ok{state.itemCounts.failed > 0 && `, ${state.itemCounts.failed} failed`}
         </p>
       )}
-      {state?.note && <p class="quiet">{state.note}</p>}
+      {state?.note && <p class="quiet">{plain(state.note)}</p>}
       {approval && run && (
         <>
-          <p>{approval.message ?? "Approval required"}</p>
+          <p>{plain(approval.message ?? "Approval required")}</p>
           {approval.expiresAt && (
             <p class="quiet">
               expires <Time at={approval.expiresAt} upcoming />
@@ -256,11 +260,11 @@ const PREVIEW_CHARACTERS = 120;
 /** The output of a step: its beginning, and all of it once opened. `more` is the run that has the rest. */
 function Output({ text, more }: { text: string; more: string | null | undefined }): JSX.Element {
   const start = text.slice(0, PREVIEW_CHARACTERS);
-  if (start === text && !more && !text.includes("\n")) return <p class="output">{text}</p>;
+  if (start === text && !more && !text.includes("\n")) return <p class="output">{plain(text)}</p>;
   return (
     <details class="output">
-      <summary>{start} …</summary>
-      <pre tabIndex={0}>{text}</pre>
+      <summary>{plain(start)} …</summary>
+      <pre tabIndex={0}>{plain(text)}</pre>
       {more && (
         <p class="quiet">
           The rest is in the run <RunLink id={more} />
@@ -279,19 +283,6 @@ function resumeAction(id: string, workflowId: string): ActionSpec<unknown> {
     request: () => ({ path: { id }, body: {}, respondAsync: true }),
     done: () => "Resumed. Completed steps are not repeated.",
     failure: () => (event) => (event.type === "workflow.run.failed" && text(event, "workflowId") === workflowId ? "The workflow failed again." : undefined),
-  };
-}
-
-function startAction(workflowId: string): ActionSpec<WorkflowRun> {
-  return {
-    operation: runWorkflow,
-    label: "Run now",
-    question: "Starts a new execution of the workflow.",
-    request: () => ({ path: { workflowId }, body: {}, respondAsync: true }),
-    done: () => "Started.",
-    after: (run) => {
-      location.hash = href("workflows", run.id);
-    },
   };
 }
 

@@ -1,0 +1,64 @@
+// The limits in force, and who changed them.
+
+import { getAuditTrail, getPolicy } from "@projectathena/client/operations";
+import type { JSX } from "preact";
+import { AuditDetails } from "../components/audit";
+import { ChangeLimits } from "../components/policy";
+import { Empty, Json, Loaded, Panel, Time } from "../components/ui";
+import { visible } from "../format";
+import { isAllowed } from "../state/caller";
+import { request } from "../state/instant";
+import { reloadWhen, useLiveQuery } from "../state/live_query";
+
+const CHANGES_MAX = 20;
+
+export function Policy(): JSX.Element {
+  const live = useLiveQuery(
+    "policy",
+    () => request(getPolicy),
+    reloadWhen(({ type }) => type === "policy.updated"),
+  );
+  return (
+    <>
+      <h1>
+        Policy <ChangeLimits />
+      </h1>
+      <div class="columns">
+        <Panel title="Current limits">
+          <Loaded live={live}>{(policy) => (policy ? <Json value={policy} /> : <Empty>No policy is set, so there are no limits.</Empty>)}</Loaded>
+        </Panel>
+        {isAllowed(getAuditTrail) && (
+          <Panel title="Changes">
+            <History />
+          </Panel>
+        )}
+      </div>
+    </>
+  );
+}
+
+function History(): JSX.Element {
+  const live = useLiveQuery(
+    "policy changes",
+    () => request(getAuditTrail, { query: { kind: "policy", limit: CHANGES_MAX } }),
+    reloadWhen(({ type }) => type === "policy.updated"),
+  );
+  return (
+    <Loaded live={live}>
+      {({ items }) => (
+        <>
+          {!items.length && <Empty>The limits were never changed.</Empty>}
+          {items.map((entry) => (
+            <article key={entry.id}>
+              <h3>
+                <b>{visible(entry.actor)}</b> <Time at={entry.createdAt} />
+              </h3>
+              {entry.reason && <p>{visible(entry.reason)}</p>}
+              <AuditDetails record={{ ...entry }} />
+            </article>
+          ))}
+        </>
+      )}
+    </Loaded>
+  );
+}

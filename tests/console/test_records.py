@@ -1,0 +1,513 @@
+"""The lists, records and forms of the console in a browser, against a real server."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.console.browser import AXE, MISSING, PHONE, WIDE, faults_of, watched
+from tests.console.elements import LIVE, button, expect
+from tests.console.hands import Hands
+from tests.console.scene import PLAIN, SCRIPT, Scene, set_up
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
+
+IDENTITY = "x-athena-identity"
+ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,olga:Operator,vera:Viewer"}
+
+LIMIT_CLICKS, LIMIT_KEYS = 6, 30
+CULPRIT_CLICKS, CULPRIT_KEYS = 3, 12
+NIGHTLY_CLICKS, NIGHTLY_KEYS = 7, 60
+"""What the tasks of an operator may take. A click into a field counts, and each letter that is typed is a key."""
+
+HOSTILE = (
+    "<img src=x onerror=\"window.hacked='image'\"><script>window.hacked='script'</script>",
+    "</textarea></pre><svg onload=\"window.hacked='svg'\">",
+    "javascript:window.hacked='link'",
+    "{{constructor.constructor('window.hacked=1')()}} ${window.hacked=1}",
+    "\u202eevil\u202c \u2066isolated\u2069 \u200f",
+    "\x1b[31mred\x1b[0m \x1b]8;;https://example.invalid\x07link\x1b]8;;\x07",
+    "👩‍👩‍👧‍👦 🏳️‍🌈 e\u0301\u0301\u0301\u0301",
+    "&lt;b&gt; &amp;quot; &#x3c;",
+    "W" * 900,
+)
+TURNERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.fixture
+def page(browser: Any, scene: Scene) -> Iterator[Any]:
+    """A page on the fleet."""
+    with opened(browser, scene) as found:
+        yield found
+
+
+@contextmanager
+def opened(browser: Any, scene: Scene, **options: Any) -> Iterator[Any]:
+    with watched(browser, scene.server.url, **options) as found:
+        found.goto("/")
+        expect(found.locator(LIVE)).to_be_visible()
+        yield found
+
+
+def go(page: Any, place: str) -> None:
+    """Open a page and wait until it has read what it shows."""
+    page.goto("/#/" + place)
+    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")  # until it is drawn
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text("Loading …")).to_have_count(0)
+
+
+def link(where: Any, name: str) -> Any:
+    return where.get_by_role("link", name=name, exact=True)
+
+
+def menu(page: Any, name: str) -> Any:
+    return page.get_by_role("navigation").get_by_role("button", name=re.compile(f"^{name}"))
+
+
+def field(page: Any, path: str) -> Any:
+    return page.locator(f'[data-path="{path}"]')
+
+
+def too_wide(page: Any) -> int:
+    """Return the pixels of a page beyond the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def body(page: Any) -> Any:
+    return json.loads(page.get_by_label("JSON").input_value())
+
+
+# The tasks of an operator
+
+
+def limited(scene: Scene) -> None:
+    """Reject a request of today, with a limit of one run."""
+    scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 50})
+    scene.hold("limited", "limited")
+    scene.refused("refused-today")
+    scene.gates["limited"].release()
+    scene.api.put("/policy", {"policy": {"schemaVersion": 1, "maxConcurrentRuns": 2}, "auditComment": "too many"})
+
+
+def test_a_limit_is_raised_after_it_was_simulated_by_pointer(page: Any, scene: Scene) -> None:
+    limited(scene)
+    hands = Hands(page)
+    hands.click(menu(page, "Control"))
+    hands.click(link(page, "Policy"))
+    hands.click(link(page, "Change limits"))
+    expect(field(page, "policy.maxConcurrentRuns")).to_be_focused()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("40")
+    hands.click(field(page, "auditComment"))
+    page.keyboard.type("more machines")
+    hands.click(button(page, "Simulate"))
+    table = page.get_by_role("region", name="Simulation")
+    expect(table).to_contain_text("With these limits")
+    expect(page.locator("form [role=status]")).to_contain_text("Would be accepted now")
+    assert scene.api.get("/policy")["maxConcurrentRuns"] == 2, "a simulation changes nothing"
+    hands.click(button(page, "Save"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^Policy"))
+    assert scene.api.get("/policy")["maxConcurrentRuns"] == 40
+    assert hands.clicks <= LIMIT_CLICKS
+
+
+def test_a_limit_is_raised_after_it_was_simulated_by_keyboard(page: Any, scene: Scene) -> None:
+    limited(scene)
+    hands = Hands(page)
+    hands.press("g", "l", "/", "Enter")
+    expect(field(page, "policy.maxConcurrentRuns")).to_be_focused()
+    hands.press("Control+a")
+    hands.type("41")
+    hands.tab_to(field(page, "auditComment"))
+    hands.type("ok")
+    hands.tab_to(button(page, "Simulate"))
+    hands.press("Enter")
+    expect(page.get_by_role("region", name="Simulation")).to_be_visible()
+    hands.press("Shift+Tab", "Shift+Tab", "Enter")  # in the field of the reason: the form is sent
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^Policy"))
+    assert scene.api.get("/policy")["maxConcurrentRuns"] == 41
+    assert hands.keys <= LIMIT_KEYS
+
+
+@contextmanager
+def changed_by_olga(browser: Any, directory: Path) -> Iterator[tuple[Scene, Any, int]]:
+    """Yield a server whose limits an Admin changed, a page, and the position just before."""
+    roles = {**ROLES, "auth_identity_role_map": "ada:Admin,olga:Admin"}
+    with set_up(directory, identity="ada", **roles) as scene:
+        scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 8})
+        before = scene.api.head()
+        with_reason = {"policy": {"schemaVersion": 1, "maxConcurrentRuns": 3}, "auditComment": "too expensive"}
+        scene.server.client("olga").put("/policy", with_reason)
+        with opened(browser, scene, extra_http_headers={IDENTITY: "ada"}) as page:
+            yield scene, page, before
+
+
+def has_the_culprit(page: Any, where: Any) -> None:
+    expect(where).to_contain_text("olga")
+    expect(where).to_contain_text("too expensive")
+    changes = page.get_by_role("region", name="Changes").first
+    expect(changes.locator("del")).to_have_text("8")
+    expect(changes.locator("ins")).to_have_text("3")
+
+
+def test_who_changed_the_policy_and_the_fleet_before_are_found(browser: Any, tmp_path: Path) -> None:
+    with changed_by_olga(browser, tmp_path) as (_, page, before):
+        hands = Hands(page)
+        hands.click(menu(page, "Control"))
+        hands.click(link(page, "Policy"))
+        has_the_culprit(page, page.locator("article").first)
+        hands.click(link(page.locator("article").first, "before"))
+        expect(page).to_have_url(re.compile(rf"#/fleet\?at={before}$"))
+        assert hands.clicks <= CULPRIT_CLICKS
+        page.goto("/#/fleet")
+        hands = Hands(page)
+        hands.press("g", "l", "/")
+        has_the_culprit(page, page.locator("article").first)
+        hands.tab_to(link(page.locator("article").first, "before"))
+        hands.press("Enter")
+        expect(page).to_have_url(re.compile(rf"#/fleet\?at={before}$"))
+        assert hands.keys <= CULPRIT_KEYS
+
+
+def test_the_audit_trail_is_filtered_and_shows_before_and_after(browser: Any, tmp_path: Path) -> None:
+    with changed_by_olga(browser, tmp_path) as (_, page, _before):
+        go(page, "audit")
+        page.get_by_label("Actor").fill("olga")
+        page.get_by_label("Actor").press("Enter")
+        row = page.locator("tr[data-id]")
+        expect(row).to_have_count(1)
+        row.locator("a[aria-expanded]").click()
+        has_the_culprit(page, row)
+
+
+def test_a_nightly_schedule_is_created_by_pointer(page: Any, scene: Scene) -> None:
+    hands = Hands(page)
+    hands.click(menu(page, "Work"))
+    hands.click(link(page, "Schedules"))
+    hands.click(link(page, "New schedule"))
+    expect(field(page, "id")).to_be_focused()
+    page.keyboard.type("by-pointer")
+    for path, text in (("sessionId", "reports"), ("input", "Summarise the day."), ("cron", "0 2 * * *")):
+        hands.click(field(page, path))
+        page.keyboard.type(text)
+    hands.click(button(page, "Create"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("by-pointer")
+    expect(page.get_by_role("region", name="Next runs").locator("tbody tr")).to_have_count(10)
+    assert scene.api.get("/schedules/by-pointer")["cron"] == "0 2 * * *"
+    assert hands.clicks <= NIGHTLY_CLICKS
+
+
+def test_a_nightly_schedule_is_created_by_keyboard(page: Any, scene: Scene) -> None:
+    hands = Hands(page)
+    hands.press("g", "s", "/", "Enter")
+    expect(field(page, "id")).to_be_focused()
+    for text in ("by-keys", "reports", "Summarise the day.", "0 2 * * *"):
+        hands.type(text)
+        hands.press("Tab")
+    hands.press("Enter")  # in a field, it sends the form
+    expect(page.get_by_role("region", name="Next runs").locator("tbody tr")).to_have_count(10)
+    assert scene.api.get("/schedules/by-keys")["sessionId"] == "reports"
+    assert hands.keys <= NIGHTLY_KEYS
+
+
+# The form
+
+
+def test_an_error_stands_at_its_field_with_the_remedy(page: Any, scene: Scene) -> None:
+    go(page, "form/createSchedule")
+    for path, text in (("id", "wrong"), ("sessionId", "wrong"), ("input", "hello"), ("cron", "0 2 * *")):
+        field(page, path).fill(text)
+    button(page, "Create").click()
+    cron = field(page, "cron")
+    expect(cron).to_be_focused()
+    expect(cron).to_have_attribute("aria-invalid", "true")
+    note = page.locator(f'[id="{cron.get_attribute("aria-describedby")}"]')
+    expect(note).to_contain_text("does not have five fields")
+    expect(note).to_contain_text("use minute, hour")
+    cron.fill("0 2 * * *")
+    button(page, "Create").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("wrong")
+    assert scene.api.get("/schedules/wrong")["input"] == "hello"
+
+
+def test_a_required_field_is_marked_and_a_description_is_shown(page: Any) -> None:
+    go(page, "form/createSchedule")
+    assert field(page, "id").get_attribute("required") is not None
+    assert field(page, "cron").get_attribute("required") is None
+    expect(page.locator("form")).to_contain_text("Cron expression with five fields")
+    expect(page.locator("form")).not_to_contain_text("undefined")
+    page.get_by_text("More fields").click()
+    expect(page.get_by_label("Overlap policy").locator("option")).to_contain_text(["Not set", "allow-all"])
+
+
+def test_the_fields_and_the_json_follow_each_other(page: Any) -> None:
+    go(page, "form/createHarnessProfile")
+    field(page, "displayName").fill("Pear analyst")
+    button(page, "Add to tools").click()
+    field(page, "config.tools[0]").fill("files")
+    button(page, "Add to tools").click()
+    field(page, "config.tools[1]").fill("shell")
+    button(page, "Remove tools 1").click()
+    assert (body(page)["displayName"], body(page)["config"]["tools"]) == ("Pear analyst", ["shell"])
+    text = page.get_by_label("JSON")
+    text.fill('{"displayName": "From JSON", "policies": {"timeoutMs": 5}, "asks": {"holdMs": 0')
+    expect(page.get_by_text("This is not a JSON object.")).to_be_visible()
+    expect(field(page, "displayName")).to_be_disabled()
+    expect(button(page, "Create")).to_be_disabled()
+    text.fill('{"displayName": "From JSON", "policies": {"timeoutMs": 5}, "asks": {"holdMs": 0}}')
+    expect(field(page, "displayName")).to_have_value("From JSON")
+    expect(field(page, "policies.timeoutMs")).to_have_value("5")
+    expect(field(page, "asks.holdMs")).to_have_value("0")
+    button(page, "Remove asks").click()
+    assert "asks" not in body(page)
+
+
+def test_the_command_of_a_form_does_what_its_button_does(page: Any) -> None:
+    go(page, "form/createSchedule?id=shown&sessionId=shown")
+    field(page, "everyMinutes").fill("5")
+    command = page.locator("[data-command=athena]").inner_text()
+    assert command.startswith("athena schedules create --id shown --session shown --every-minutes 5")
+    assert '"everyMinutes":5' in page.locator("[data-command=curl]").inner_text()
+
+
+def test_a_schedule_is_edited_with_all_that_it_had(page: Any, scene: Scene) -> None:
+    scene.schedule("edited", jitterSeconds=7, note="why")
+    go(page, "schedules/edited")
+    link(page, "Edit").click()
+    expect(field(page, "input")).to_have_value("Summarise the day.")
+    field(page, "input").fill("Summarise the week.")
+    button(page, "Save").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Schedule edited")
+    found = scene.api.get("/schedules/edited")
+    assert (found["input"], found["jitterSeconds"], found["timezone"]) == ("Summarise the week.", 7, "Europe/Berlin")
+
+
+def test_a_template_is_made_and_run_with_its_parameters(page: Any, scene: Scene) -> None:
+    profile = scene.api.post("/harness-profiles", PLAIN)["id"]
+    go(page, f"form/createRunTemplate?harnessProfileId={profile}")
+    field(page, "directiveTemplate").fill("Greet {{name}} in {{language}}.")
+    field(page, "defaultParams").fill('{"name": "you", "language": "French"}')
+    button(page, "Create").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Template")
+    link(page, "Run").click()
+    expect(page.locator("form")).to_contain_text("Default: French")
+    field(page, "params.name").fill("Ada")
+    button(page, "Start").click()
+    expect(page).to_have_url(re.compile("#/runs/run_"))
+    run = scene.api.get(f"/runs/{page.url.rpartition('/')[2]}")
+    assert run["harnessProfileId"] == profile
+    (entry,) = (one for one in scene.api.items(f"/sessions/{run['sessionId']}/transcript") if one["role"] == "user")
+    assert entry["content"] == "Greet Ada in French."
+
+
+def test_a_profile_is_copied_from_another_one(page: Any, scene: Scene) -> None:
+    profile = scene.api.post("/harness-profiles", {**PLAIN, "displayName": "Original"})["id"]
+    go(page, f"profiles/{profile}")
+    link(page, "Copy").click()
+    expect(field(page, "displayName")).to_have_value("Original")
+    field(page, "displayName").fill("Copied")
+    field(page, "policies.budgetUsd").fill("0.25")
+    button(page, "Create").click()
+    expect(page.get_by_role("heading", level=1)).not_to_contain_text(profile[-6:])
+    newest = scene.api.items("/harness-profiles")[0]
+    assert (newest["displayName"], newest["policies"]["budgetUsd"], newest["config"]) == (
+        "Copied",
+        0.25,
+        PLAIN["config"],
+    )
+
+
+def test_a_token_is_shown_once(browser: Any, tmp_path: Path) -> None:
+    with (
+        set_up(tmp_path, identity="ada", **ROLES) as scene,
+        opened(browser, scene, extra_http_headers={IDENTITY: "ada"}) as page,
+    ):
+        go(page, "tokens")
+        link(page, "New token").click()
+        field(page, "identity").fill("vera")
+        field(page, "role").select_option("Viewer")
+        button(page, "Create").click()
+        panel = page.locator(".panel", has=page.get_by_role("heading", name="Token created"))
+        expect(panel).to_contain_text("shown only once")
+        token = panel.locator("code").inner_text()
+        assert token.startswith("ath_")
+        link(panel, "All tokens").click()
+        row = page.locator("tr[data-id]")
+        expect(row).to_contain_text("vera")
+        assert token not in page.content()
+        page.go_back()
+        expect(field(page, "identity")).to_be_visible()
+        assert token not in page.content(), "the form is empty again"
+        go(page, "tokens")
+        button(row, "Revoke …").click()
+        button(page.get_by_role("dialog"), "Revoke token").click()
+        expect(row.locator(".status")).to_have_text("revoked")
+
+
+# Workflows
+
+
+def greeting(scene: Scene) -> str:
+    """A workflow of two steps with a placeholder each, the second of which the first fills."""
+    profile = scene.api.post("/harness-profiles", PLAIN)["id"]
+    words = {"greet": "Greet {{name}}.", "answer": "Answer {{greeting}} to {{name}}."}
+    steps = [
+        {
+            "id": step,
+            "directiveId": scene.api.post("/directives", {"input": said})["id"],
+            "harnessProfileId": profile,
+            "outputs": ["text"],
+        }
+        for step, said in words.items()
+    ]
+    mapping = {"fromOutput": "text", "toInput": "greeting"}
+    edges = [{"from": "greet", "to": "answer", "mappings": [mapping]}]
+    return str(scene.api.post("/workflows", {"definition": {"steps": steps, "dependencies": edges}})["id"])
+
+
+def test_a_workflow_is_run_with_its_inputs_and_drawn_with_its_edges(page: Any, scene: Scene) -> None:
+    workflow = greeting(scene)
+    go(page, f"workflows/{workflow}")
+    expect(page.locator(".node")).to_have_count(2)
+    expect(page.locator(".graph path")).to_have_count(1)
+    link(page, "Run now").click()
+    expect(field(page, "input.name")).to_be_visible()
+    expect(field(page, "input.greeting")).to_have_count(0)
+    field(page, "input.name").fill("Ada")
+    scene.model.script = ('{"text": "Good morning."}',)
+    button(page, "Start").click()
+    expect(page.locator(".node.ok")).to_have_count(2)
+    scene.model.script = SCRIPT
+    expect(page.locator(".gantt li")).to_have_count(2)
+    bars = [bar.bounding_box() for bar in page.locator(".gantt i").all()]
+    assert bars[0]["x"] < bars[1]["x"], "a step begins after the one that it needs"
+
+
+# All pages
+
+
+def filled(scene: Scene) -> list[str]:
+    """Make a record of each kind. Return the places of all pages and forms."""
+    api = scene.api
+    profile = api.post("/harness-profiles", PLAIN)["id"]
+    directive = api.post("/directives", {"input": "Say hello."})["id"]
+    template = api.post(
+        "/run-templates",
+        {"harnessProfileId": profile, "directiveTemplate": "Greet {{name}}.", "defaultParams": {"name": "you"}},
+    )["id"]
+    api.run("hello", sessionId="seen")
+    api.post("/work/enqueue", {"sessionId": "seen", "payload": "later", "mode": "followup"})
+    token = api.post("/tokens", {"identity": "vera", "role": "Viewer", "note": "for a test"})["tokenId"]
+    memory = api.post("/memory", {"text": "Pears are sold by weight."})["id"]
+    workflow = greeting(scene)
+    scene.schedule("nightly")
+    api.put("/policy", {"policy": {"schemaVersion": 1, "maxConcurrentRuns": 50}, "auditComment": "for a test"})
+    return [
+        *("sessions", "sessions/seen", "profiles", f"profiles/{profile}", "templates", f"templates/{template}"),
+        *("directives", f"directives/{directive}", "memory", f"memory/{memory}", "queues", "queues/seen"),
+        *(
+            "messages",
+            "reviews",
+            "tokens",
+            f"tokens/{token}",
+            "audit",
+            "policy",
+            "workspaces",
+            "anchors",
+        ),
+        *("schedules", "schedules/nightly", "workflows", f"workflows/{workflow}", "letters", "rejections"),
+        *("form/createRun", "form/createSchedule", "form/updateSchedule?of=nightly", "form/createHarnessProfile"),
+        *("form/createRunTemplate", f"form/runTemplate?of={template}", "form/createDirective", "form/createWorkflow"),
+        *(f"form/runWorkflow?of={workflow}", "form/runPersona", "form/sendA2aMessage", "form/enqueueWork"),
+        *("form/recordMemory", "form/createToken", "form/putPolicy"),
+    ]
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("forms", [False, True], ids=["records", "forms"])
+def test_every_list_record_and_form_is_accessible_and_fits_a_phone(
+    browser: Any, tmp_path: Path, scheme: str, *, forms: bool
+) -> None:
+    with set_up(tmp_path, identity="ada", memory_enabled="true", **ROLES) as scene:
+        places = [place for place in filled(scene) if place.startswith("form/") == forms]
+        headers = {IDENTITY: "ada"}
+        with opened(browser, scene, color_scheme=scheme, reduced_motion="reduce", extra_http_headers=headers) as page:
+            page.evaluate(AXE.read_text("utf-8"))
+            for place in places:
+                go(page, place)
+                expect(page.locator(".trouble")).to_have_count(0)
+                assert not (faults := faults_of(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
+                page.set_viewport_size(PHONE)
+                assert (wide := too_wide(page)) <= 0, f"{place} is {wide} pixels too wide for a phone"
+                page.set_viewport_size(WIDE)
+
+
+def test_a_viewer_sees_no_acts(browser: Any, tmp_path: Path) -> None:
+    with set_up(tmp_path, identity="ada", memory_enabled="true", **ROLES) as scene:
+        places = [place for place in filled(scene) if not place.startswith(("tokens", "audit"))]
+        with opened(browser, scene, extra_http_headers={IDENTITY: "vera"}) as page:
+            assert page.locator('nav a[href="#/tokens"], nav a[href="#/audit"]').count() == 0
+            assert page.locator('nav a[href="#/memory"]').count() == 1
+            for place in places:
+                go(page, place)
+                acts = page.locator("main .action button, main form button[type=submit]")
+                expected = 1 if place.startswith(("form/createRun", "form/runTemplate")) else 0
+                if place != "form/createRunTemplate":
+                    assert acts.count() == expected, place
+            denied = scene.api.events(types="authz.denied")
+            assert denied == [], "a page asks only for what the role allows"
+
+
+def test_all_pages_are_in_the_navigation_and_open_by_keyboard(page: Any) -> None:
+    pages = page.eval_on_selector_all("nav a", "links => links.map(link => link.getAttribute('href'))")
+    assert len(pages) == len(set(pages)) == 23
+    for group in ("Work", "Agents", "Control"):
+        menu(page, group).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("[popover]:popover-open")).to_have_count(1)
+        page.keyboard.press("Escape")
+        expect(page.locator("[popover]:popover-open")).to_have_count(0)
+        expect(menu(page, group)).to_be_focused()
+    page.set_viewport_size(PHONE)
+    menu(page, "Control").click()
+    shown = page.locator("[popover]:popover-open").bounding_box()
+    assert shown["x"] >= 0
+    assert shown["x"] + shown["width"] <= PHONE["width"]
+    link(page, "System").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("System")
+    expect(menu(page, "Control")).to_have_attribute("aria-current", "true")
+
+
+def test_hostile_texts_are_texts(browser: Any, tmp_path: Path) -> None:
+    with set_up(tmp_path, memory_enabled="true") as scene:
+        api, places = scene.api, ["profiles", "directives", "memory", "messages", "schedules", "policy", "audit"]
+        for number, text in enumerate(HOSTILE):
+            profile = api.post("/harness-profiles", {**PLAIN, "displayName": text})["id"]
+            directive = api.post("/directives", {"input": text, "metadata": {text[:200]: text}})["id"]
+            memory = api.post("/memory", {"text": text, "metadata": {text[:200]: text}})["id"]
+            api.post("/work/enqueue", {"sessionId": f"s{number}", "payload": text, "mode": "followup"})
+            scene.schedule(f"s{number}", input=text, note=text)
+            step = {"id": text[:128].strip(), "directiveId": directive, "harnessProfileId": profile}
+            workflow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
+            limits = {"schemaVersion": 1, "maxConcurrentRuns": 50 + number}
+            api.put("/policy", {"policy": limits, "auditComment": text})
+            places += [f"directives/{directive}", f"memory/{memory}", f"workflows/{workflow}"]
+            places += [f"form/createDirective?of={directive}"]
+        long = api.post("/directives", {"input": "W" * 500_000})["id"]
+        with opened(browser, scene) as page:
+            page.set_viewport_size(PHONE)
+            for place in (*places, f"directives/{long}", f"form/createDirective?of={long}"):
+                go(page, place)
+                assert page.evaluate("window.hacked") is None, place
+                shown = page.locator("main").inner_text()
+                assert not TURNERS.search(shown), f"{place} shows a control of writing direction"
+                assert (wide := too_wide(page)) <= 0, f"{place} is {wide} pixels too wide for a phone"
