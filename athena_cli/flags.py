@@ -74,6 +74,7 @@ ABOUT: Mapping[str, str] = {
     "costBudgetDailyUsd": "Daily budget of all runs (UTC day), in USD; omit it for no limit.",
     "count": "Number of slots; 10 if absent.",
     "costOverUsd": "Only runs that cost more than this, in USD.",
+    "durationOverMs": "Only ended runs that took longer than this, in milliseconds.",
     "createdAfter": "Only at or after this time (ISO-8601).",
     "createdBefore": "Only up to this time (ISO-8601).",
     "cron": "Cron expression: minute, hour, day of month, month, day of week.",

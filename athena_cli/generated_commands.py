@@ -149,7 +149,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "runs facets": GeneratedCommand(
         "getRunFacets",
-        "Count runs by status, profile, model and error code, with the filters of `GET /runs`.",
+        "Count runs by status, profile, model, error code and session, with the filters of `GET /runs`.",
     ),
     "runs get": GeneratedCommand(
         "getRun",

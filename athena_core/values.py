@@ -327,7 +327,7 @@ class RunChanges(Body):
 class RunFilter(Value):
     """A filter of runs, for lists and for bulk acts. Times are milliseconds since 1970 UTC, inclusive.
 
-    ``cost_over_micro_usd`` selects runs that cost more.
+    ``cost_over_micro_usd`` selects runs that cost more, and ``duration_over_ms`` ended runs that took longer.
     """
 
     session_id: str | None = None
@@ -341,6 +341,7 @@ class RunFilter(Value):
     created_after: int | None = None
     created_before: int | None = None
     cost_over_micro_usd: int | None = None
+    duration_over_ms: int | None = None
 
 
 class RefusedPlan(Value):

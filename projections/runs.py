@@ -29,7 +29,9 @@ FACET_VALUES_MAX = 100
 ALL = RunFilter()
 INDEXED = frozenset(("session_id", "status", "provider", "harness_profile_id", "parent_run_id", "retry_of"))
 """Fields of a filter with an index that continues with the position."""
-SCANNED = frozenset(("model", "error_code", "created_after", "created_before", "cost_over_micro_usd"))
+SCANNED = frozenset(
+    ("model", "error_code", "created_after", "created_before", "cost_over_micro_usd", "duration_over_ms")
+)
 """Fields of a filter without such an index: the runs of a page are searched."""
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
@@ -194,6 +196,7 @@ def conditions(wanted: RunFilter) -> tuple[tuple[str, Cell], ...]:
         ("created_at >= ?", wanted.created_after),
         ("created_at <= ?", wanted.created_before),
         ("cost_micro_usd > ?", wanted.cost_over_micro_usd),
+        ("duration_ms > ?", wanted.duration_over_ms),
     )
 
 
@@ -211,7 +214,7 @@ class RunFacet(Value):
 
 
 class RunFacets(Value):
-    """Counts of the runs of a filter, by status, profile, model and error code, the most frequent first.
+    """Counts of the runs of a filter, by status, profile, model, error code and session, the most frequent first.
 
     Each list has at most 100 values. Only the newest 100,000 runs of the filter are counted: ``complete`` is false if
     there are more.
@@ -223,12 +226,14 @@ class RunFacets(Value):
     harness_profile_id: tuple[RunFacet, ...]
     model: tuple[RunFacet, ...]
     error_code: tuple[RunFacet, ...]
+    session_id: tuple[RunFacet, ...]
 
 
 def run_facets(connection: Connection, wanted: RunFilter, scope: Scope | None) -> RunFacets:
     """Count the runs of a filter by their fields, reading at most ``FACET_RUNS_MAX`` of them."""
     where, values = restriction(wanted, scope)
-    inner = f"SELECT {', '.join(FACETS)} FROM run{where} ORDER BY position DESC LIMIT {FACET_RUNS_MAX + 1}"
+    newest = f"FROM run{where} ORDER BY position DESC LIMIT {FACET_RUNS_MAX + 1}"
+    inner = f"SELECT {', '.join(FACETS)} {newest}"
     counts: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
     total = 0
     statement = f"SELECT {', '.join(FACETS)}, count(*) FROM ({inner}) AS newest GROUP BY {', '.join(FACETS)}"
@@ -241,7 +246,14 @@ def run_facets(connection: Connection, wanted: RunFilter, scope: Scope | None) -
         name: tuple(RunFacet(value=value, count=count) for value, count in counter.most_common(FACET_VALUES_MAX))
         for name, counter in counts.items()
     }
-    return RunFacets(total=min(total, FACET_RUNS_MAX), complete=total <= FACET_RUNS_MAX, **found)
+    statement = (  # a group for each session in the statement above would be one for each run
+        f"SELECT session_id, count(*) AS runs FROM (SELECT session_id {newest}) AS newest"
+        f" GROUP BY session_id ORDER BY runs DESC, session_id LIMIT {FACET_VALUES_MAX}"
+    )
+    sessions = [RunFacet(value=str(name), count=int(n or 0)) for name, n in connection.execute(statement, values)]
+    return RunFacets(
+        total=min(total, FACET_RUNS_MAX), complete=total <= FACET_RUNS_MAX, session_id=tuple(sessions), **found
+    )
 
 
 def run_ids(

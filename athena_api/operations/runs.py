@@ -40,6 +40,7 @@ from athena_core.values import (
     ClientId,
     Dollars,
     Label,
+    Milliseconds,
     RunBody,
     RunFilter,
 )
@@ -67,6 +68,7 @@ class FacetsQuery(Value):
     created_after: Time | None = None
     created_before: Time | None = None
     cost_over_usd: Dollars | None = None
+    duration_over_ms: Milliseconds | None = None
 
     def wanted(self) -> RunFilter:
         """Return the filter."""
@@ -202,7 +204,7 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
 
 
 async def get_run_facets(plane: "ControlPlane", call: ApiCall[NoBody, FacetsQuery]) -> Reply:
-    """Count runs by status, profile, model and error code, with the filters of `GET /runs`."""
+    """Count runs by status, profile, model, error code and session, with the filters of `GET /runs`."""
     wanted, scope = call.query.wanted(), call.who.scope
     facets, position = await plane.search(
         ("runs",), lambda rows, _: runs.run_facets(rows, wanted, scope), plane.large_reads

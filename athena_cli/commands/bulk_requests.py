@@ -39,6 +39,9 @@ class RunFilters:
     cost_over_usd: Annotated[float | None, Parameter(metavar="USD")] = None
     """Only runs that cost more than this, in USD."""
 
+    duration_over_ms: Annotated[int | None, Parameter(metavar="MS")] = None
+    """Only ended runs that took longer than this, in milliseconds."""
+
 
 MEMBERS = {
     "session": "sessionId",
@@ -50,6 +53,7 @@ MEMBERS = {
     "created_after": "createdAfter",
     "created_before": "createdBefore",
     "cost_over_usd": "costOverUsd",
+    "duration_over_ms": "durationOverMs",
 }
 """The members of a filter, by the names of its options."""
 

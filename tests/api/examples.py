@@ -104,8 +104,9 @@ RUN_FILTER = {
     "createdAfter": "2026-01-01T00:00:00Z",
     "createdBefore": "2026-12-31T23:59:59.999Z",
     "costOverUsd": "0.5",
+    "durationOverMs": "1000",
 }
-BULK_FILTER: dict[str, Any] = RUN_FILTER | {"costOverUsd": 0.5}
+BULK_FILTER: dict[str, Any] = RUN_FILTER | {"costOverUsd": 0.5, "durationOverMs": 1000}
 
 
 class Example(NamedTuple):

@@ -74,6 +74,7 @@ PICKS: dict[str, Callable[[RunRow, Any], bool]] = {
     "created_after": lambda row, value: row.created_at >= value,
     "created_before": lambda row, value: row.created_at <= value,
     "cost_over_micro_usd": lambda row, value: (row.cost_micro_usd or 0) > value,
+    "duration_over_ms": lambda row, value: row.duration_ms is not None and row.duration_ms > value,
 }
 
 
@@ -99,6 +100,7 @@ def filters(rows: list[RunRow], count: int) -> Iterator[RunFilter]:
             "created_after": row.created_at - 100,
             "created_before": row.created_at + 100,
             "cost_over_micro_usd": dice.randrange(900),
+            "duration_over_ms": dice.randrange(40),
         }
         chosen = dice.sample(names, dice.randrange(4))
         yield RunFilter(**{name: values[name] if name in values else getattr(row, name) for name in chosen})
@@ -139,7 +141,7 @@ def test_facets_count_the_runs_of_a_filter_within_a_scope(tmp_path: Path) -> Non
             expected = picked(covered, wanted)
             facets = run_facets(connection, wanted, scope)
             assert (facets.total, facets.complete) == (len(expected), True)
-            for name in ("status", "harness_profile_id", "model", "error_code"):
+            for name in ("status", "harness_profile_id", "model", "error_code", "session_id"):
                 counts = Counter(value for row in expected if (value := getattr(row, name)) is not None)
                 found = getattr(facets, name)
                 assert {facet.value: facet.count for facet in found} == counts, (wanted, name)

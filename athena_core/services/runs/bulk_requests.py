@@ -27,6 +27,7 @@ from athena_core.values import (
     Dollars,
     Identity,
     Label,
+    Milliseconds,
     RunChanges,
     RunFilter,
     Scope,
@@ -55,6 +56,7 @@ class RunFilterBody(Body):
     created_after: Label | None = None
     created_before: Label | None = None
     cost_over_usd: Dollars | None = None
+    duration_over_ms: Milliseconds | None = None
 
 
 class BulkCancelBody(Body):

@@ -468,7 +468,7 @@ class ReopenedApproval(Model, frozen=True, kw_only=True):
 class RunFilter(Model, frozen=True, kw_only=True):
     """A filter of runs, for lists and for bulk acts. Times are milliseconds since 1970 UTC, inclusive.
 
-    `cost_over_micro_usd` selects runs that cost more.
+    `cost_over_micro_usd` selects runs that cost more, and `duration_over_ms` ended runs that took longer.
     """
 
     session_id: str | None = None
@@ -492,6 +492,8 @@ class RunFilter(Model, frozen=True, kw_only=True):
     created_before: int | None = None
     """Only what was created at this time or earlier."""
     cost_over_micro_usd: int | None = None
+    duration_over_ms: int | None = None
+    """Only ended runs that took longer, in milliseconds."""
 
 
 class RunRejection(Model, frozen=True, kw_only=True):

@@ -3506,7 +3506,7 @@ class RunFacet(Model, frozen=True, kw_only=True):
 
 
 class RunFacets(Model, frozen=True, kw_only=True):
-    """Counts of the runs of a filter, by status, profile, model and error code, the most frequent first.
+    """Counts of the runs of a filter, by status, profile, model, error code and session, the most frequent first.
 
     Each list has at most 100 values. Only the newest 100,000 runs of the filter are counted: `complete` is false if
     there are more.
@@ -3524,6 +3524,8 @@ class RunFacets(Model, frozen=True, kw_only=True):
     """Counts by model."""
     error_code: list[RunFacet]
     """Counts by error code, of runs with an error."""
+    session_id: list[RunFacet]
+    """Counts by session."""
 
 
 class RunFilterBody(Model, frozen=True, kw_only=True):
@@ -3551,6 +3553,8 @@ class RunFilterBody(Model, frozen=True, kw_only=True):
     """Only what was created at this time or earlier."""
     cost_over_usd: float | None = None
     """Only runs that cost more, in dollars."""
+    duration_over_ms: int | None = None
+    """Only ended runs that took longer, in milliseconds."""
 
 
 class RunLinks(Model, frozen=True, kw_only=True):

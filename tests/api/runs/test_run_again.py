@@ -205,6 +205,7 @@ def test_runs_are_filtered_sorted_and_counted_over_http(world: World) -> None:
         (f"createdAfter={at}", [failed]),
         ("model=mock-model&sort=duration", [cheap]),
         ("costOverUsd=1000", []),
+        ("durationOverMs=3600000", []),
         ("harnessProfileId=hp_unknown", []),
         ("sessionId=a&status=completed&provider=mock&costOverUsd=0", []),
     ):
@@ -212,11 +213,19 @@ def test_runs_are_filtered_sorted_and_counted_over_http(world: World) -> None:
     facets = world.get("/runs/facets")
     assert (facets["total"], facets["complete"]) == (2, True)
     assert facets["errorCode"] == [{"value": "PROVIDER_ERROR", "count": 1}]
+    assert facets["sessionId"] == [{"value": "a", "count": 1}, {"value": "b", "count": 1}]
     assert world.get("/runs/facets?errorCode=PROVIDER_ERROR")["model"] == [{"value": "script", "count": 1}]
     seen = world.get("/runs/facets", "vera", x_athena_scope_sessions="a")
     assert (seen["total"], seen["errorCode"]) == (1, [])
     for hostile in (
-        *("sort=price", "createdAfter=yesterday", "costOverUsd=-1", "costOverUsd=nan", "costOverUsd=1e999"),
+        *(
+            "sort=price",
+            "createdAfter=yesterday",
+            "costOverUsd=-1",
+            "costOverUsd=nan",
+            "costOverUsd=1e999",
+            "durationOverMs=-1",
+        ),
         *("status=done", "createdBefore=99999999999999999999", "cursor=x", "model=" + "m" * 30_000),
     ):
         for path in ("/runs", "/runs/facets"):

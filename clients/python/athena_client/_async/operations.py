@@ -406,6 +406,7 @@ class AsyncOperations(AsyncCore):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cost_over_usd: float | None = None,
+        duration_over_ms: int | None = None,
         sort: Literal["cost", "createdAt", "duration"] | None = None,
         include: Literal["output"] | None = None,
         cursor: str | None = None,
@@ -431,6 +432,7 @@ class AsyncOperations(AsyncCore):
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             cost_over_usd: Only runs that cost more, in dollars.
+            duration_over_ms: Only ended runs that took longer, in milliseconds.
             sort: Order, the largest first; absent: `created_at`.
             include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
@@ -461,6 +463,7 @@ class AsyncOperations(AsyncCore):
                 "createdAfter": created_after,
                 "createdBefore": created_before,
                 "costOverUsd": cost_over_usd,
+                "durationOverMs": duration_over_ms,
                 "sort": sort,
                 "include": include,
                 "cursor": cursor,
@@ -486,11 +489,12 @@ class AsyncOperations(AsyncCore):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cost_over_usd: float | None = None,
+        duration_over_ms: int | None = None,
         as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.RunFacets:
-        """Count runs by status, profile, model and error code, with the filters of `GET /runs`.
+        """Count runs by status, profile, model, error code and session, with the filters of `GET /runs`.
 
         Args:
             session_id: Id of the session.
@@ -504,6 +508,7 @@ class AsyncOperations(AsyncCore):
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             cost_over_usd: Only runs that cost more, in dollars.
+            duration_over_ms: Only ended runs that took longer, in milliseconds.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -527,6 +532,7 @@ class AsyncOperations(AsyncCore):
                 "createdAfter": created_after,
                 "createdBefore": created_before,
                 "costOverUsd": cost_over_usd,
+                "durationOverMs": duration_over_ms,
                 "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,

@@ -404,6 +404,7 @@ class Operations(Core):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cost_over_usd: float | None = None,
+        duration_over_ms: int | None = None,
         sort: Literal["cost", "createdAt", "duration"] | None = None,
         include: Literal["output"] | None = None,
         cursor: str | None = None,
@@ -429,6 +430,7 @@ class Operations(Core):
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             cost_over_usd: Only runs that cost more, in dollars.
+            duration_over_ms: Only ended runs that took longer, in milliseconds.
             sort: Order, the largest first; absent: `created_at`.
             include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
@@ -459,6 +461,7 @@ class Operations(Core):
                 "createdAfter": created_after,
                 "createdBefore": created_before,
                 "costOverUsd": cost_over_usd,
+                "durationOverMs": duration_over_ms,
                 "sort": sort,
                 "include": include,
                 "cursor": cursor,
@@ -484,11 +487,12 @@ class Operations(Core):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cost_over_usd: float | None = None,
+        duration_over_ms: int | None = None,
         as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.RunFacets:
-        """Count runs by status, profile, model and error code, with the filters of `GET /runs`.
+        """Count runs by status, profile, model, error code and session, with the filters of `GET /runs`.
 
         Args:
             session_id: Id of the session.
@@ -502,6 +506,7 @@ class Operations(Core):
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             cost_over_usd: Only runs that cost more, in dollars.
+            duration_over_ms: Only ended runs that took longer, in milliseconds.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -525,6 +530,7 @@ class Operations(Core):
                 "createdAfter": created_after,
                 "createdBefore": created_before,
                 "costOverUsd": cost_over_usd,
+                "durationOverMs": duration_over_ms,
                 "asOf": as_of,
                 "minPosition": min_position,
                 "stale": stale,

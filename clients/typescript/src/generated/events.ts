@@ -212,7 +212,7 @@ export type RunCancelledCause = "executor" | "interrupted" | "key-limit" | "pare
 /**
  * A filter of runs, for lists and for bulk acts. Times are milliseconds since 1970 UTC, inclusive.
  *
- * `costOverMicroUsd` selects runs that cost more.
+ * `costOverMicroUsd` selects runs that cost more, and `durationOverMs` ended runs that took longer.
  */
 export interface RunFilter {
   /** Id of the session. */
@@ -236,6 +236,8 @@ export interface RunFilter {
   /** Only what was created at this time or earlier. */
   readonly createdBefore?: number | undefined;
   readonly costOverMicroUsd?: number | undefined;
+  /** Only ended runs that took longer, in milliseconds. */
+  readonly durationOverMs?: number | undefined;
 }
 
 export type RunLeasedBecause = "dead" | "frozen" | "left";

@@ -31,6 +31,8 @@ export interface ListRunsQuery extends PageQuery {
   readonly createdBefore?: string | undefined;
   /** Only runs that cost more, in dollars. */
   readonly costOverUsd?: number | undefined;
+  /** Only ended runs that took longer, in milliseconds. */
+  readonly durationOverMs?: number | undefined;
   /** Order, the largest first; absent: `createdAt`. */
   readonly sort?: "cost" | "createdAt" | "duration" | undefined;
   /** `output` adds whole outputs. */
@@ -61,6 +63,8 @@ export interface GetRunFacetsQuery {
   readonly createdBefore?: string | undefined;
   /** Only runs that cost more, in dollars. */
   readonly costOverUsd?: number | undefined;
+  /** Only ended runs that took longer, in milliseconds. */
+  readonly durationOverMs?: number | undefined;
 }
 
 /** The query of `getRun`. */
@@ -418,7 +422,7 @@ export class Operations extends Transport {
     return new Pages(this, rows.listRuns, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
-  /** Count runs by status, profile, model and error code, with the filters of `GET /runs`. */
+  /** Count runs by status, profile, model, error code and session, with the filters of `GET /runs`. */
   async getRunFacets(query: GetRunFacetsQuery = {}, options: ReadOptions = {}): Promise<types.RunFacets> {
     return (await this.request(rows.getRunFacets, { query: { ...query }, ...options })).data;
   }

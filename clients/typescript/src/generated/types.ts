@@ -3681,7 +3681,7 @@ export interface RunFacet {
 }
 
 /**
- * Counts of the runs of a filter, by status, profile, model and error code, the most frequent first.
+ * Counts of the runs of a filter, by status, profile, model, error code and session, the most frequent first.
  *
  * Each list has at most 100 values. Only the newest 100,000 runs of the filter are counted: `complete` is false if
  * there are more.
@@ -3699,6 +3699,8 @@ export interface RunFacets {
   readonly model: readonly RunFacet[];
   /** Counts by error code, of runs with an error. */
   readonly errorCode: readonly RunFacet[];
+  /** Counts by session. */
+  readonly sessionId: readonly RunFacet[];
 }
 
 /** A filter of runs, as in `GET /runs`. An empty filter matches all. Times in ISO-8601, inclusive. */
@@ -3725,6 +3727,8 @@ export interface RunFilterBody {
   readonly createdBefore?: string | null | undefined;
   /** Only runs that cost more, in dollars. */
   readonly costOverUsd?: number | null | undefined;
+  /** Only ended runs that took longer, in milliseconds. */
+  readonly durationOverMs?: number | null | undefined;
 }
 
 /** Paths of resources related to a run. */
