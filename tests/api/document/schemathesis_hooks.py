@@ -1,6 +1,7 @@
 """Hooks that make requests of Schemathesis obey the rules that a document cannot state.
 
-A valid PUT /policy names what the server has. An invalid request has no null, blank or ``limit``, since the server
+A valid PUT /policy names what the server has. No read names a moment of the past: ``asOf`` excludes other parameters,
+and is an event, a position or a time. An invalid request has no null, blank or ``limit``, since the server
 takes the first two for absent and the last to the nearest allowed number.
 """
 
@@ -18,6 +19,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Change the case. Schemathesis then finds out anew whether it is valid."""
     if case.meta is None:
         return
+    if "asOf" in (case.query or {}):
+        case.query = {name: value for name, value in case.query.items() if name != "asOf"}
     if not case.meta.generation.mode.is_positive:
         case.body = tidy(case.body)
         case.query = {name: value for name, value in (case.query or {}).items() if name != "limit" and not empty(value)}
