@@ -2,6 +2,7 @@
 
 from itertools import chain, islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from benchmarks.beside import STREAMS_TIMES, beside_streams
 from benchmarks.fanout import fanned
 from benchmarks.history import PARKED_RUN_EVENTS, with_asks, with_runs, write, written
 from benchmarks.load import Http, Spec, token_text
+from benchmarks.past import ONE, PLACES, READS, TIMES_REBUILD, TIMES_VIEWS, past
 from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
@@ -147,6 +149,25 @@ def test_probes_are_answered_beside_streams_that_catch_up(tmp_path: Path) -> Non
         bench.stop()
     print(f"{ratio.label}: {ratio.median:.1f} (goal {ratio.wanted})")
     assert ratio.median <= 10 * STREAMS_TIMES
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+def test_the_past_is_measured_and_stays_small(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SIZES["quick"]._replace(past_events=sized(20_000, 100_000, 1_000_000)))
+    try:
+        views, reads = past(bench)
+    finally:
+        bench.stop()
+    print("\n".join((*views.lines(), *reads.lines())))
+    size, rebuild = views.ratios
+    assert (size.goal, rebuild.goal) == (TIMES_VIEWS, TIMES_REBUILD)
+    assert size.median <= TIMES_VIEWS
+    assert rebuild.median <= 2 * TIMES_REBUILD, "one round on a busy machine"
+    for name, _, kind in READS:
+        found = reads.samples[name]
+        assert all(len(samples) == PLACES for samples in found.values())
+        assert kind != ONE or median(found["again_ms"]) <= 10 * median(found["head_ms"])
 
 
 async def test_a_tick_among_many_schedules_starts_those_that_are_due_each_time(tmp_path: Path) -> None:
