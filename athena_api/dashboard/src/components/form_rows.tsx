@@ -33,7 +33,7 @@ import type { Members, Schema } from "../state/schema";
 import { PolicySimulation } from "./policy";
 import { Command, Panel } from "./ui";
 
-/** A form: the operation that it sends, and what is particular about it. */
+/** A form: the operation that it sends, and its particular parts. */
 export interface FormRow {
   readonly operation: Operation<unknown>;
   readonly title: string;

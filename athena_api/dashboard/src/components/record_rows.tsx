@@ -60,7 +60,7 @@ import {
   updateSchedule,
 } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { LetterDetails } from "../pages/dead_letters";
+import { DeadLetterDetails } from "../pages/dead_letters";
 import { REJECTION_CELLS, RejectionDetails } from "../pages/rejections";
 import { SCHEDULE_CELLS, ScheduleTimes } from "../pages/schedules";
 import { positionOf } from "../state/events";
@@ -143,7 +143,7 @@ export interface Kind {
   readonly details?: (record: Members) => JSX.Element;
 }
 
-const LETTER_REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"];
+const DEAD_LETTER_REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"];
 const REJECTION_REASONS = ["max-concurrent-runs-exceeded", "key-limit-exceeded", "daily-cost-budget-exceeded", "unpriced-model"];
 /** The types of events that entries are made of. */
 const AUDITED =
@@ -220,8 +220,8 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     columns: "status reason ~lastError.code ~sessionId ~createdAt",
     empty: "No dead letters.",
     create: { operation: redriveA2aDlq, label: "Requeue many" },
-    options: { status: ["pending", "requeued", "discarded"], reason: LETTER_REASONS },
-    details: (letter) => <LetterDetails letter={letter as unknown as DeadLetter} />,
+    options: { status: ["pending", "requeued", "discarded"], reason: DEAD_LETTER_REASONS },
+    details: (letter) => <DeadLetterDetails letter={letter as unknown as DeadLetter} />,
     acts: [
       {
         ...{ operation: requeueA2aDlqItem, label: "Requeue", body: {}, when: is("status", "pending") },

@@ -177,7 +177,7 @@ function Record({ kind, get, id }: { kind: Kind; get: Operation<unknown>; id: st
 const isPlain = (value: unknown): boolean => typeof value !== "object" || (Array.isArray(value) && value.every((one) => typeof one !== "object"));
 const isLong = (value: unknown): boolean => (typeof value === "string" ? value.length > TEXT_CHARS || value.includes("\n") : !isPlain(value));
 
-/** Return the members with those of small objects among them. */
+/** Return the members, with the members of small objects among them. */
 function flat(record: Members): readonly (readonly [label: string, name: string, value: unknown])[] {
   return Object.entries(record).flatMap(([name, value]) =>
     isObject(value) && Object.values(value).every(isPlain)

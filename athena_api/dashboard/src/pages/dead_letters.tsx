@@ -5,7 +5,7 @@ import type { JSX } from "preact";
 import { Facts, Json, RunLink, Time } from "../components/ui";
 
 /** The attempts and the payload of a dead letter. */
-export function LetterDetails({ letter }: { letter: DeadLetter }): JSX.Element {
+export function DeadLetterDetails({ letter }: { letter: DeadLetter }): JSX.Element {
   return (
     <div class="columns">
       <section class="panel">

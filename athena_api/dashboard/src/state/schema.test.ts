@@ -40,7 +40,7 @@ test("an operation that the document does not have has an empty body", () => {
   deepEqual(bodyOf(DOCUMENT, { ...MAKE, id: "makeCoffee" }), { about: "", schema: {} });
 });
 
-test("a new value has what is required of it, empty", () => {
+test("a new value has its required members, empty", () => {
   deepEqual(emptyOf(DOCUMENT, { $ref: "#/components/schemas/Tea" }), { sugar: [], cup: {} });
 });
 

@@ -70,7 +70,7 @@ export function withMember(members: Members, name: string, value: Value): Member
   return value === undefined ? rest : name in members ? { ...members, [name]: value } : { ...rest, [name]: value };
 }
 
-/** Return the value that a new field starts with: what is required of it, empty. */
+/** Return the value that a new field starts with: its required members, empty. */
 export function emptyOf(of: Document, given: Schema): Value {
   const schema = resolved(of, given);
   if (schema.type === "array") return [];
