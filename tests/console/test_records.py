@@ -207,7 +207,9 @@ def test_a_nightly_schedule_is_created_by_pointer(page: Any, scene: Scene) -> No
 
 def test_a_nightly_schedule_is_created_by_keyboard(page: Any, scene: Scene) -> None:
     hands = Hands(page)
-    hands.press("g", "s", "/", "Enter")
+    hands.press("g", "s")
+    expect(link(page, "New schedule")).to_be_visible()
+    hands.press("/", "Enter")
     expect(field(page, "id")).to_be_focused()
     for text in ("by-keys", "reports", "Summarise the day.", "0 2 * * *"):
         hands.type(text)

@@ -398,7 +398,7 @@ def test_the_palette_opens_pages_ids_acts_and_queries(page: Any, scene: Scene) -
         page.keyboard.press("Enter")
         expect(page.get_by_role("dialog", name="Command palette")).to_have_count(0)
 
-    take("work", "Workflows")
+    take("workflows", "Workflows")
     expect(page).to_have_url(re.compile("#/workflows"))
     take(run_id[-8:], run_id)
     expect(page).to_have_url(re.compile(f"#/runs/{run_id}"))
