@@ -30,7 +30,7 @@ from tests.support.records import CODEC, all_rows, judge
 from tests.support.server import Server
 from tests.support.worker import Worker
 
-SECONDS = sized(4.0, 14.0, 600.0)
+SECONDS = sized(4.0, 10.0, 600.0)
 PAUSES = sized((0.2, 1.0), (0.2, 3.0), (0.2, 15.0))
 """How long a process is stopped: up to longer than a leader may be."""
 
