@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -13,7 +13,7 @@ from athena_api.endpoint.operation import JSON_TYPE, ApiCall, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.streams.lines import Lines
 from athena_core import __version__
-from athena_core.clock import iso
+from athena_core.clock import Clock, iso
 from athena_core.errors import ConfigError
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
@@ -22,11 +22,7 @@ from athena_core.values import Identity
 from projections import feed
 from projections.engine.past import erased_until
 
-if TYPE_CHECKING:
-    from athena_core.clock import Clock
-
 T = TypeVar("T")
-
 
 NO_PAST = "has no past"
 
@@ -137,7 +133,7 @@ class PastLog:
 class StoppedClock:
     """The clock at a moment in the past (``clock.Clock``)."""
 
-    def __init__(self, clock: "Clock", now: int) -> None:
+    def __init__(self, clock: Clock, now: int) -> None:
         """Stop at ``now``, in milliseconds since 1970 UTC."""
         self._clock = clock
         self._now = now

@@ -225,14 +225,14 @@ def clear(connection: PastConnection, table: Table[Any]) -> None:
     connection.execute(f"DELETE FROM {table.overlay}")
 
 
-def state_of(connection: PastConnection) -> tuple[Cell, ...]:
+def state_of(connection: Connection) -> tuple[Cell, ...]:
     """Return 1 if there are earlier versions, else 0, and the position of the last erasure that is applied."""
     return next(connection.execute(SELECT_STATE))
 
 
 def erased_until(connection: Connection) -> Position:
     """Return the position of the last erasure that is applied."""
-    _, position = next(connection.execute(SELECT_STATE))
+    _, position = state_of(connection)
     return int(position or 0)
 
 
