@@ -24,6 +24,13 @@ class Hands:
         self.keys += len(text)
         self._page.keyboard.type(text)
 
+    def go_to(self, key: str, heading: str) -> None:
+        """Open a page by its shortcut and focus its first field; one who waits for a page sees its heading first."""
+        self.press("g", key)
+        self._page.get_by_role("heading", level=1, name=heading).wait_for()
+        self._page.locator("main [data-first]").wait_for()
+        self.press("/")
+
     def tab_to(self, target: Any, most: int = 60) -> None:
         """Press Tab until the target has the focus."""
         handle = target.element_handle()

@@ -122,7 +122,8 @@ def test_a_limit_is_raised_after_it_was_simulated_by_pointer(page: Any, scene: S
 def test_a_limit_is_raised_after_it_was_simulated_by_keyboard(page: Any, scene: Scene) -> None:
     limited(scene)
     hands = Hands(page)
-    hands.press("g", "l", "/", "Enter")
+    hands.go_to("l", "Policy")
+    hands.press("Enter")
     expect(field(page, "policy.maxConcurrentRuns")).to_be_focused()
     hands.press("Control+a")
     hands.type("41")
@@ -169,7 +170,7 @@ def test_who_changed_the_policy_and_the_fleet_before_are_found(browser: Any, tmp
         assert hands.clicks <= CULPRIT_CLICKS
         page.goto("/#/fleet")
         hands = Hands(page)
-        hands.press("g", "l", "/")
+        hands.go_to("l", "Policy")
         has_the_culprit(page, page.locator("article").first)
         hands.tab_to(link(page.locator("article").first, "before"))
         hands.press("Enter")

@@ -130,7 +130,7 @@ def test_yesterdays_dear_failures_of_an_agent_are_found(
         expect(page.locator(LIVE)).to_be_visible()
         hands = Hands(page)
         if by == "keyboard":
-            hands.press("g", "r", "/")
+            hands.go_to("r", "Runs")
             hands.type("failed agent:rev cost:>0.05 yesterday")
             hands.press("Enter")
         else:
