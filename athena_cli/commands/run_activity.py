@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from athena_cli import render
-from athena_cli.client import ConnectionOptions, ReadOptions, call, machine_output_of, output_of, settings_of, show_list
+from athena_cli.client import ReadOptions, call, machine_output_of, output_of, settings_of, show_list
 from athena_cli.commands.bulk_requests import RunFilters, filter_of
 from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
-from athena_cli.exit_codes import Failed, Misused
+from athena_cli.exit_codes import Absent, Failed, Misused
 from athena_cli.flags import SWITCH
 from athena_cli.output.browser import open_browser
 from athena_cli.output.options import ListOptions
+from athena_cli.output.short_ids import is_part
+from athena_cli.output.values import ULID
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
@@ -20,17 +22,29 @@ if TYPE_CHECKING:
 PRESENT = ("running", "queued", "paused")
 RECENT_RUNS = 20
 PRESENT_RUNS = 200
-PAGES = {
-    "fleet": "fleet",
-    "runs": "runs",
-    "events": "events",
-    "workflows": "workflows",
-    "schedules": "schedules",
-    "dead-letters": "letters",
-    "rejections": "rejections",
-    "system": "system",
+PAGES = (
+    *("fleet", "asks", "runs", "sessions", "schedules", "workflows", "queues", "messages", "letters", "reviews"),
+    *("profiles", "templates", "directives", "memory", "workspaces", "mcp"),
+    *("policy", "rejections", "audit", "anchors", "tokens", "events", "system"),
+)
+"""The pages of the console."""
+PAGE_ALIASES = {"dead-letters": "letters", "mcp-servers": "mcp"}
+"""Pages by the names of their groups of commands."""
+RECORD_PAGES = {
+    "ask": "asks",
+    "dead-letter": "letters",
+    "directive": "directives",
+    "evidence": "runs",
+    "harness-profile": "profiles",
+    "memory": "memory",
+    "message": "messages",
+    "run": "runs",
+    "run-template": "templates",
+    "schedule": "schedules",
+    "token": "tokens",
+    "workflow": "workflows",
 }
-"""The pages of the console, and their addresses."""
+"""The page of each kind of record that has one."""
 
 
 def list_present(
@@ -109,32 +123,39 @@ async def newest_run(transport: "Transport") -> str:
 
 
 def open_console(
-    place: str = "fleet", /, *, no_browser: Annotated[bool, SWITCH] = False, connection: ConnectionOptions | None = None
+    place: str = "fleet", /, *, no_browser: Annotated[bool, SWITCH] = False, connection: ReadOptions | None = None
 ) -> None:
-    """Print the address of a run or a page in the console, and open it in a browser if there is one.
+    """Print the address of a record or a page in the console, and open it in a browser if there is one.
+
+    With `--as-of` the console shows that moment.
 
     Args:
-        place: Id of a run, or a page: fleet, runs, events, workflows, schedules, dead-letters, rejections or system.
+        place: Id of a record; a page such as fleet, runs, policy or audit; or both, as in `sessions/billing`.
         no_browser: Only print the address.
         connection: Connection options.
     """
-    served = replace(connection or ConnectionOptions(), transport="api")  # only a server has a console
+    from urllib.parse import quote, urlencode
+
     from athena_core.settings import LOCAL_SERVER_URL
 
+    options = connection or ReadOptions()
+    served = replace(options, transport="api", as_of=None)  # only a server has a console, and it finds the moment
     url = settings_of(served).api_base_url or LOCAL_SERVER_URL
     if not url.startswith(("http://", "https://")):
         raise Misused(f"ATHENA_API_BASE_URL: {url!r} is not a web address")
 
     async def work(transport: "Transport") -> str:
-        if place in PAGES:
+        page, _, id = place.partition("/")
+        page = PAGE_ALIASES.get(page, page)
+        if page not in PAGES:
+            page, id = await _record_place(transport, place)
+        else:
             await transport.request("getCaller")
-            return PAGES[place]
-        import msgspec
-
-        record = msgspec.json.decode(await transport.request("getRun", path={"runId": place}))
-        return f"runs/{record['runId']}"
+        return page + (f"/{quote(id, safe='')}" if id else "")
 
     address = f"{url}/#/{call(served, work)}"
+    if options.past is not None:
+        address += "?" + urlencode({"at": options.past})
     if output_of(connection) in {"json", "jsonl"}:
         import msgspec
 
@@ -143,3 +164,19 @@ def open_console(
     render.say(address)
     if not no_browser and render.on_terminal():
         open_browser(address)
+
+
+async def _record_place(transport: "Transport", part: str) -> tuple[str, str]:
+    """Return the page of a record, and its id there, by the beginning or the end of its id. Raise Absent, Failed or Misused."""
+    import msgspec
+
+    if is_part(part) or ULID.fullmatch(part):
+        items = msgspec.json.decode(await transport.request("findIds", path={"part": part}))["items"]
+        if len(items) > 1:
+            listed = ", ".join(f"{item['kind']} {item['id']}" for item in items)
+            raise Misused(f"{part!r} fits several ids: {listed}")
+        for item in items:
+            if item["kind"] not in RECORD_PAGES:
+                raise Failed(f"the console has no page of {item['id']}", f"athena ids find {part}")
+            return RECORD_PAGES[item["kind"]], item.get("runId") or item["id"]
+    raise Absent(f"there is neither a record nor a page {part!r}", f"the pages are {', '.join(PAGES)}")

@@ -85,6 +85,16 @@ def test_it_names_the_event_its_actor_and_what_else_the_request_caused(past: Api
     assert {event["type"] for event in found["sameTrace"]} > {"session.created", "run.created"}
 
 
+def test_people_see_the_event_the_values_and_the_way_to_that_moment(past: Api, here: Here) -> None:
+    served = {"api_base_url": past.url, "cli_transport": "api"}
+    shown = here("bisect", "/fleet/summary", "succeeded > 3", "-o", "table", **served).out
+    position = here("bisect", "/fleet/summary", "succeeded > 3", **served).data["position"]
+    fields = dict(line.split(maxsplit=1) for line in shown.splitlines() if len(line.split(maxsplit=1)) == 2)
+    assert (fields["before"], fields["after"], fields["type"]) == ("3", "4", "run.completed"), shown
+    assert f"athena open fleet --as-of {position}" in shown
+    assert "Events of its request" in shown
+
+
 def test_a_command_judges_the_answer(past: Api, here: Here) -> None:
     judge = """python3 -c 'import json, sys; sys.exit(len(json.load(sys.stdin)["items"]) >= 5)'"""
     found = here("bisect", "/directives?limit=500", "--exec", judge, api_base_url=past.url, cli_transport="api").data

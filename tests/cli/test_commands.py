@@ -160,6 +160,7 @@ STORY = (
     Case("ps", "--all --session s --created-after 2020-01-01T00:00:00Z"),
     Case("logs", "$run"),
     Case("open", "$run"),
+    Case("open", "sessions/s --as-of 1"),
     Case("logs", "-f $run"),
     Case("logs", "-f $run -o jsonl"),
     Case("cancel", "--run $run --reason late"),

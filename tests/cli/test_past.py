@@ -19,7 +19,7 @@ from athena_client import AsyncCore
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 
-OF_SEVERAL_REQUESTS = {"ps", "logs"}
+OF_SEVERAL_REQUESTS = {"ps", "logs", "open"}
 """Commands with a past whose words differ from the words of an operation."""
 
 READS = (

@@ -30,6 +30,8 @@ from athena_cli.output.views.mcp_views import MCP_SERVER, MCP_SERVERS
 from athena_cli.output.views.run_views import EXPLAINED, PROOF, RUN, SENT_REQUEST
 from athena_cli.output.views.view import Listed, View, raw
 
+VALUE_CHARS = 200
+
 
 def _step_says(record: Record) -> str:
     """Return what matters of a step: the question, the error, what it waits for, or its answer."""
@@ -75,6 +77,26 @@ def _call(record: Record, member: str) -> str:
     text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
     return "\n".join(call_lines(str(record.get("toolName")), text, WIDE))
 
+
+def _value(record: Record, member: str) -> str:
+    """Return the beginning of a value that a condition was judged by."""
+    return text_of(record[member])[:VALUE_CHARS] if member in record else "absent"
+
+
+BISECTED = View(
+    (
+        number("position", "position"),
+        word("type", "event.type"),
+        whole("event", "event.id"),
+        dated("time", "event.createdAt"),
+        word("by", "actor"),
+        Column("before", lambda record: _value(record, "before")),
+        Column("after", lambda record: _value(record, "after")),
+    ),
+    (),
+    (Listed("events of its request", "sameTrace", TABLES["listEvents"].columns),),
+    (("see the fleet then", lambda record: f"athena open fleet --as-of {record['position']}"),),
+)
 
 STEP = (
     word("step", "stepId"),
@@ -131,6 +153,7 @@ STARTED_WORKFLOW = View(
 )
 
 VIEWS: Mapping[str, View] = {
+    "bisect": BISECTED,
     "listAgents": AGENTS,
     "listMcpServers": MCP_SERVERS,
     "getMcpServer": MCP_SERVER,
