@@ -154,7 +154,11 @@ def preview(connection: Connection, schedule_id: str, begin: int, count: int) ->
     row = SCHEDULE.one(connection, schedule_id)
     if row is None:
         return None
-    trigger = definition_in(row).trigger
+    return times_of(definition_in(row).trigger, begin, count)
+
+
+def times_of(trigger: Trigger, begin: int, count: int) -> list[FireTime]:
+    """Return the next slots of a trigger from a time on, within ten years."""
     wall = zone(trigger.timezone or "UTC")
     return [
         FireTime(utc=iso(slot), local=(EPOCH + timedelta(milliseconds=slot)).astimezone(wall).isoformat())

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
-from athena_core.definitions.schedule_definition import ScheduleBody, ScheduleSpec, parse_instant
-from athena_core.definitions.slots import PREVIEW_SLOTS_MAX
-from athena_core.definitions.trigger import INSTANT_MAX
+from athena_core.definitions.schedule_definition import ScheduleBody, ScheduleSpec, parse_instant, trigger_of
+from athena_core.definitions.slots import MINUTE, PREVIEW_SLOTS_MAX, check_ahead, check_distance
+from athena_core.definitions.trigger import INSTANT_MAX, EveryMinutes, Expression, Trigger, ZoneName
 from athena_core.domain import schedule, workflow_run
 from athena_core.errors import CursorInvalid
 from athena_core.event import Value
@@ -25,13 +26,24 @@ if TYPE_CHECKING:
 
 
 class PreviewQuery(Value):
-    """The number of scheduled times to compute, and the time to start from, now by default."""
+    """The number of scheduled times to compute, and the time to start from, now by default.
+
+    The others are fields of a schedule as it would be written. With one of them, it need not exist.
+    """
 
     count: Annotated[int, msgspec.Meta(ge=1, le=PREVIEW_SLOTS_MAX)] | None = None
     begin: Time | None = msgspec.field(default=None, name="from")
+    every_minutes: EveryMinutes | None = None
+    cron: Expression | None = None
+    timezone: ZoneName | None = None
+    run_at: Label | None = None
+    start_at: Label | None = None
+    end_at: Label | None = None
 
 
 PREVIEW_SLOTS_DEFAULT = 10
+UNWRITTEN = ("every_minutes", "cron", "timezone", "run_at", "start_at", "end_at")
+"""The fields of a schedule that say when it runs."""
 
 
 class ScheduleNote(Body):
@@ -239,14 +251,34 @@ def _parse_cursor(plane: "ControlPlane", text: str) -> tuple[int, int]:
 
 
 async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQuery]) -> Reply:
-    """List the next times of a schedule, up to ten years ahead, even if it is disabled."""
+    """List the next times of a schedule, up to ten years ahead, even if it is disabled.
+
+    With fields of a schedule, such as `cron`, these are the times that it would have if it were written now.
+    """
     schedule_id, query = call.path["scheduleId"], call.query
     begin = plane.clock.now() if query.begin is None else max(query.begin, 0)
+    if trigger := _unwritten(plane, query):
+        drafted = schedules.times_of(trigger, begin, query.count or PREVIEW_SLOTS_DEFAULT)
+        return Reply(data=Page(items=drafted), position=call.position)
     times, position = await plane.query(
         ("schedules",),
         lambda rows: schedules.preview(rows, schedule_id, begin, query.count or PREVIEW_SLOTS_DEFAULT),
     )
     return Reply(data=Page(items=existing(times, "schedule", schedule_id)), position=position)
+
+
+def _unwritten(plane: "ControlPlane", query: PreviewQuery) -> Trigger | None:
+    """Return the trigger that the query describes, if it does, as a write would store it. Raise ConfigError."""
+    times = {name: getattr(query, name) for name in UNWRITTEN}
+    if not any(times.values()):
+        return None
+    trigger, now = trigger_of(ScheduleSpec(**times)), plane.clock.now()
+    if trigger.every_minutes is not None:
+        start = trigger.start_at_ms or 0
+        trigger = replace(trigger, anchor_ms=start if start > now else now + trigger.every_minutes * MINUTE)
+    check_ahead(trigger, now)
+    check_distance(trigger, now, plane.settings.schedule_minutes_min)
+    return trigger
 
 
 row = Noun("schedules", reads=("schedules",), word="schedules").row

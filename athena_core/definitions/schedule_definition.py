@@ -81,17 +81,7 @@ class ScheduleBody(ScheduleSpec, kw_only=True):
 
 def definition_of(spec: ScheduleSpec) -> ScheduleDefinition:
     """Convert a client's schedule to its stored definition. Raise ConfigError for the wrong field."""
-    timezone = spec.timezone or ("UTC" if spec.cron is not None else None)
-    trigger = Trigger(
-        every_minutes=spec.every_minutes,
-        cron=spec.cron,
-        timezone=timezone,
-        run_at_ms=_instant("runAt", spec.run_at),
-        start_at_ms=_instant("startAt", spec.start_at),
-        end_at_ms=_instant("endAt", spec.end_at),
-        jitter_seconds=spec.jitter_seconds or 0,
-    )
-    check_trigger(trigger)
+    trigger = trigger_of(spec)
     if spec.start_now and spec.every_minutes is None:
         raise ConfigError.of("startNow", "requires everyMinutes", "remove it, and call POST /schedules/{id}/run")
     if spec.start_now and spec.start_at is not None:
@@ -104,6 +94,21 @@ def definition_of(spec: ScheduleSpec) -> ScheduleDefinition:
         catch_up_window_seconds=spec.catch_up_window_seconds or CATCH_UP_WINDOW_SECONDS_MAX,
         pause_on_failure=bool(spec.pause_on_failure),
     )
+
+
+def trigger_of(spec: ScheduleSpec) -> Trigger:
+    """Return the times of a client's schedule. Raise ConfigError for the wrong field."""
+    trigger = Trigger(
+        every_minutes=spec.every_minutes,
+        cron=spec.cron,
+        timezone=spec.timezone or ("UTC" if spec.cron is not None else None),
+        run_at_ms=_instant("runAt", spec.run_at),
+        start_at_ms=_instant("startAt", spec.start_at),
+        end_at_ms=_instant("endAt", spec.end_at),
+        jitter_seconds=spec.jitter_seconds or 0,
+    )
+    check_trigger(trigger)
+    return trigger
 
 
 def _instant(field: str, text: str | None) -> int | None:

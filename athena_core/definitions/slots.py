@@ -17,6 +17,7 @@ PREVIEW_SLOTS_MAX = 500
 SLOT_YEARS_MAX = 10
 SECOND = 1_000
 MINUTE = 60_000
+YEAR_MS = 366 * 24 * 60 * MINUTE
 AHEAD = SLOT_YEARS_MAX * 31_557_600_000
 
 
@@ -44,6 +45,14 @@ def check_ahead(trigger: Trigger, after: int) -> None:
     raise ConfigError.of(
         field, f"no slot within {SLOT_YEARS_MAX} years lies between startAt and endAt", "use a longer interval"
     )
+
+
+def check_distance(trigger: Trigger, after: int, minutes_min: int) -> None:
+    """Raise ConfigError if slots of the following year are less than ``minutes_min`` apart."""
+    slots = slots_between(trigger, after, after + YEAR_MS, PREVIEW_SLOTS_MAX) if minutes_min > 1 else []
+    if any(later - slot < minutes_min * MINUTE for slot, later in zip(slots, slots[1:], strict=False)):
+        field = "everyMinutes" if trigger.every_minutes is not None else "cron"
+        raise ConfigError.of(field, "is due more often than this server allows", f"{minutes_min} minutes apart or more")
 
 
 def next_slot(trigger: Trigger, after: int) -> int | None:

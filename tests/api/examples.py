@@ -389,7 +389,10 @@ EXAMPLES: dict[str, Example] = {
     "pauseSchedule": Example("/schedules/unknown/pause", 404, body={"note": "not now"}),
     "resumeSchedule": Example("/schedules/unknown/resume", 404, body={"note": "now"}),
     "getScheduleLogs": Example("/schedules/unknown/logs"),
-    "previewSchedule": Example("/schedules/unknown/preview", 404, query={"count": "5", "from": "2026-01-01T00:00:00Z"}),
+    "previewSchedule": Example(
+        "/schedules/unknown/preview",
+        query={"count": "5", "from": "2026-01-01T00:00:00Z", "cron": "0 2 * * *", "timezone": "Europe/Berlin"},
+    ),
     "getAuditTrail": Example(
         "/governance/audit-trail",
         query={

@@ -241,6 +241,25 @@ def test_an_error_stands_at_its_field_with_the_remedy(page: Any, scene: Scene) -
     assert scene.api.get("/schedules/wrong")["input"] == "hello"
 
 
+def test_the_next_times_are_shown_before_a_schedule_is_saved(page: Any) -> None:
+    go(page, "form/createSchedule")
+    cron, zone = field(page, "cron"), field(page, "timezone")
+    times = page.get_by_role("region", name="Next runs").locator("tbody tr")
+    cron.fill("0 2 * *")
+    expect(cron).to_have_attribute("aria-invalid", "true")
+    expect(page.locator(f'[id="{cron.get_attribute("aria-describedby")}"]')).to_contain_text("use minute, hour")
+    expect(cron).to_be_focused()
+    cron.fill("0 2 * * *")
+    expect(times).to_have_count(5)
+    expect(times.first).to_contain_text("02:00")
+    expect(cron).to_have_attribute("aria-invalid", "false")
+    zone.fill("Asia/Kolkata")
+    expect(times.first).to_contain_text("20:30")
+    zone.fill("Mars/Olympus")
+    expect(zone).to_have_attribute("aria-invalid", "true")
+    expect(times).to_have_count(0)
+
+
 def test_a_required_field_is_marked_and_a_description_is_shown(page: Any) -> None:
     go(page, "form/createSchedule")
     assert field(page, "id").get_attribute("required") is not None

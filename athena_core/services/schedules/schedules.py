@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, transact
 from athena_core.definitions.schedule_definition import ScheduleDefinition, ScheduleSpec, ScheduleTarget, definition_of
-from athena_core.definitions.slots import MINUTE, PREVIEW_SLOTS_MAX, slots_between
+from athena_core.definitions.slots import check_distance
 from athena_core.domain import halt, plane, run, schedule, workflow_run
 from athena_core.errors import (
     AthenaError,
@@ -48,7 +48,6 @@ RUN_OPERATION = "runSchedule"
 
 GRACE_SECONDS = 15.0
 MESSAGE_CHARS_MAX = 500
-YEAR_MS = 366 * 24 * 60 * MINUTE
 
 
 class RunScheduleBody(Body):
@@ -172,12 +171,7 @@ class Schedules:
                 raise ConfigError.of("runTemplateId", error.message, "the id of a run template") from None
         if target.workflow_id is not None and not self._workflows.exists(target.workflow_id):
             raise ConfigError.of("workflowId", f"no workflow {target.workflow_id!r} exists", "the id of a workflow")
-        least = self._settings.schedule_minutes_min
-        field = "everyMinutes" if trigger.every_minutes is not None else "cron"
-        now = self._clock.now()
-        slots = slots_between(trigger, now, now + YEAR_MS, PREVIEW_SLOTS_MAX) if least > 1 else []
-        if any(later - slot < least * MINUTE for slot, later in zip(slots, slots[1:], strict=False)):
-            raise ConfigError.of(field, "is due more often than this server allows", f"{least} minutes apart or more")
+        check_distance(trigger, self._clock.now(), self._settings.schedule_minutes_min)
         return definition
 
     async def change(

@@ -101,6 +101,44 @@ def test_a_preview_has_up_to_five_hundred_slots_in_utc_and_on_the_wall(api: Api)
     assert items[0] == {"utc": "2030-06-01T00:00:00.000Z", "local": "2030-06-01T05:30:00+05:30"}
 
 
+def test_a_preview_shows_the_times_of_a_schedule_that_is_not_written_yet(api: Api) -> None:
+    def times(**query: Any) -> list[str]:
+        return [slot["utc"][:16] for slot in api.get("/schedules/new/preview", count=2, **query)["items"]]
+
+    begin = {"from": "2030-06-01T12:00:00Z"}
+    nightly = {"cron": "0 2 * * *", "timezone": "Europe/Berlin"}
+    assert times(**begin, **nightly) == ["2030-06-02T00:00", "2030-06-03T00:00"]
+    assert times(**begin, **nightly, endAt="2030-06-02T12:00:00Z") == ["2030-06-02T00:00"]
+    assert times(everyMinutes=60, startAt="2030-06-01T00:30:00Z") == ["2030-06-01T00:30", "2030-06-01T01:30"]
+    assert times(runAt="2030-06-01T00:30:00Z") == ["2030-06-01T00:30"]
+    soon, later = (slot["utc"] for slot in api.get("/schedules/new/preview", count=2, everyMinutes=60)["items"])
+    made = api.post("/schedules", {"id": "new", "sessionId": "s", "input": "hello", "everyMinutes": 60})
+    assert soon <= made["nextRunAt"] <= later, "as a write stores it"
+    assert times(**begin, **nightly) == ["2030-06-02T00:00", "2030-06-03T00:00"], "not those of the stored one"
+    with pytest.raises(Refused, match="NOT_FOUND"):
+        api.get("/schedules/old/preview", **begin)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"cron": "61 * * * *"}, "cron"),
+        ({"cron": "0 0 30 2 *"}, "cron"),
+        ({"cron": "0 2 * * *", "timezone": "Mars/Olympus"}, "timezone"),
+        ({"timezone": "Europe/Berlin"}, "everyMinutes"),
+        ({"cron": "0 2 * * *", "everyMinutes": 5}, "cron"),
+        ({"runAt": "2020-01-01T00:00:00Z"}, "runAt"),
+        ({"everyMinutes": 5, "startAt": "2020-01-01T00:00:00"}, "startAt"),
+        ({"everyMinutes": 5, "endAt": "9999-12-31T23:59:59Z"}, "endAt"),
+        ({"everyMinutes": 0}, "everyMinutes"),
+    ],
+)
+def test_a_preview_of_wrong_times_names_the_field(api: Api, query: Json, field: str) -> None:
+    with pytest.raises(Refused, match="CONFIG_ERROR") as found:
+        api.get("/schedules/new/preview", **query)
+    assert [fault["field"] for fault in found.value.error["details"]] == [field]
+
+
 def test_schedules_are_counted_by_state(api: Api) -> None:
     api.post("/schedules", {"id": "a", **YEARLY})
     api.post("/schedules", {"id": "b", **YEARLY, "enabled": False, "paused": True})

@@ -6,7 +6,7 @@ import { useEffect, useState } from "preact/hooks";
 import { route } from "../route";
 import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";
-import { bodyOf, isObject, known, loadDocument, type Members, type Schema } from "../state/schema";
+import { bodyOf, faultsOf, isObject, known, loadDocument, type Members, type Schema } from "../state/schema";
 import { useIdempotencyKey } from "./actions";
 import { FORMS, type FormRow, pathKey } from "./form_rows";
 import { notify } from "./notices";
@@ -62,14 +62,11 @@ export function Form(): JSX.Element {
   );
 }
 
-function faultsOf(error: AthenaError | undefined): readonly Fault[] {
-  return Array.isArray(error?.details) ? error.details : [];
-}
-
 function OpenForm({ row, form, about, schema, body, etag }: Loaded & { row: FormRow }): JSX.Element {
   const [value, setValue] = useState(body);
   const [draft, setDraft] = useState<string>(); // JSON that cannot be read yet
   const [error, setError] = useState<AthenaError>();
+  const [early, setEarly] = useState<readonly Fault[]>([]); // found before it is sent
   const [busy, setBusy] = useState(false);
   const [result, setResult] = useState<JSX.Element>();
   const [key, answered] = useIdempotencyKey();
@@ -105,7 +102,7 @@ function OpenForm({ row, form, about, schema, body, etag }: Loaded & { row: Form
     }
   };
   if (result) return result;
-  const state = { ...form, faults: faultsOf(error) };
+  const state = { ...form, faults: [...early, ...faultsOf(error).filter(({ field }) => !early.some((fault) => fault.field === field))] };
   return (
     <div class="columns form">
       <form class="panel" onSubmit={(event) => void submit(event)}>
@@ -113,7 +110,7 @@ function OpenForm({ row, form, about, schema, body, etag }: Loaded & { row: Form
         <fieldset disabled={draft !== undefined}>
           <Fields form={state} path="" schema={schema} value={value} set={(next) => setValue(next as Members)} {...(row.first ? { first: row.first } : {})} />
         </fieldset>
-        {row.below?.(value)}
+        {row.below?.(value, setEarly)}
         {error && <ErrorMessage error={error} />}
         <footer>
           <button type="submit" class="primary" disabled={busy || draft !== undefined}>

@@ -1,6 +1,6 @@
 // The forms: a row for each operation with a body that people write.
 
-import type { Operation, Workflow } from "@projectathena/client";
+import type { Fault, Operation, Workflow } from "@projectathena/client";
 import {
   createDirective,
   createHarnessProfile,
@@ -27,6 +27,7 @@ import {
   updateSchedule,
 } from "@projectathena/client/operations";
 import type { JSX } from "preact";
+import { NextTimes } from "../pages/schedules";
 import { href, route } from "../route";
 import { request } from "../state/instant";
 import type { Members, Schema } from "../state/schema";
@@ -48,8 +49,8 @@ export interface FormRow {
   readonly body?: (record: Members) => Members;
   /** Complete the schema by that record. */
   readonly shape?: (schema: Schema, record: Members) => Promise<Schema>;
-  /** Shown after the fields. */
-  readonly below?: (body: Members) => JSX.Element;
+  /** Shown after the fields. `mark` shows faults at them. */
+  readonly below?: (body: Members, mark: (faults: readonly Fault[]) => void) => JSX.Element;
   /** The message after success. */
   readonly done?: string;
   /** Return the page after success. */
@@ -67,7 +68,12 @@ const record =
     href(page, String(data[key]));
 
 const RUN = { done: "Run accepted.", to: record("runs", "runId") };
-const SCHEDULE_FIRST = ["id", "sessionId", "input", "cron", "timezone", "everyMinutes", "harnessProfileId", "workflowId"];
+const SCHEDULE = {
+  first: ["id", "sessionId", "input", "cron", "timezone", "everyMinutes", "harnessProfileId", "workflowId"],
+  from: [getSchedule, "scheduleId"],
+  below: (body, mark) => <NextTimes of={body} mark={mark} />,
+  to: record("schedules"),
+} satisfies Partial<FormRow>;
 const PROFILE_START = { version: "v2", config: { tools: [] }, policies: { timeoutMs: 600_000, retryLimit: 3, budgetUsd: 1 } };
 
 const PLACEHOLDER = /\{\{ *([A-Za-z_]\w*) *\}\}/g;
@@ -110,8 +116,8 @@ export const FORMS: Readonly<Record<string, FormRow>> = Object.fromEntries(
   (
     [
       { operation: createRun, title: "Start a run", act: "Start", first: ["input", "sessionId", "harnessProfileId", "provider", "model"], ...RUN },
-      { operation: createSchedule, title: "New schedule", act: "Create", first: SCHEDULE_FIRST, from: [getSchedule, "scheduleId"], to: record("schedules") },
-      { operation: updateSchedule, title: "Edit schedule", act: "Save", first: SCHEDULE_FIRST, from: [getSchedule, "scheduleId"], to: record("schedules") },
+      { operation: createSchedule, title: "New schedule", act: "Create", ...SCHEDULE },
+      { operation: updateSchedule, title: "Edit schedule", act: "Save", ...SCHEDULE },
       {
         ...{
           operation: createHarnessProfile,

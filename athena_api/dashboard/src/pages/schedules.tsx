@@ -1,16 +1,19 @@
 // Schedules: their triggers, upcoming times and recent executions.
 
-import type { ScheduledTask } from "@projectathena/client";
+import type { Fault, FireTime, ScheduledTask } from "@projectathena/client";
 import { getScheduleLogs, previewSchedule } from "@projectathena/client/operations";
 import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import type { Cells } from "../components/rows";
 import { Empty, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { duration, plain } from "../format";
 import { href } from "../route";
+import { isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { type SeenEvent, text } from "../state/events";
 import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { faultsOf, type Members } from "../state/schema";
 
 const SLOTS_MAX = 500; // one page
 
@@ -57,18 +60,7 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
         items.length ? (
           <>
             {props.paused && <p class="quiet">Resume or enable the schedule to run at these times.</p>}
-            <Table label="Next runs" heads={["~", "UTC", zone === "UTC" ? "~Local time" : zone, ...(zone === "UTC" ? [] : ["~Local time"])]}>
-              {items.map((time) => (
-                <tr key={time.utc}>
-                  <td class="opt">
-                    <Time at={time.utc} upcoming />
-                  </td>
-                  <td class="mono">{time.utc.slice(0, 16).replace("T", " ")}</td>
-                  {zone !== "UTC" && <td class="mono">{time.local.slice(0, 16).replace("T", " ")}</td>}
-                  <td class="mono opt">{new Date(time.utc).toLocaleString("sv").slice(0, 16)}</td>
-                </tr>
-              ))}
-            </Table>
+            <Times items={items} zone={zone} />
           </>
         ) : (
           <Empty>No upcoming runs.</Empty>
@@ -76,6 +68,54 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
       }
     </Loaded>
   );
+}
+
+function Times({ items, zone }: { items: readonly FireTime[]; zone: string }): JSX.Element {
+  return (
+    <Table label="Next runs" heads={["~", "UTC", zone === "UTC" ? "~Local time" : zone, ...(zone === "UTC" ? [] : ["~Local time"])]}>
+      {items.map((time) => (
+        <tr key={time.utc}>
+          <td class="opt">
+            <Time at={time.utc} upcoming />
+          </td>
+          <td class="mono">{time.utc.slice(0, 16).replace("T", " ")}</td>
+          {zone !== "UTC" && <td class="mono">{time.local.slice(0, 16).replace("T", " ")}</td>}
+          <td class="mono opt">{new Date(time.utc).toLocaleString("sv").slice(0, 16)}</td>
+        </tr>
+      ))}
+    </Table>
+  );
+}
+
+const TIMES = ["everyMinutes", "cron", "timezone", "runAt", "startAt", "endAt"];
+const TYPING_MS = 300;
+
+/** When a schedule would run that is not saved yet. `mark` gets its faults. */
+export function NextTimes({ of, mark }: { of: Members; mark: (faults: readonly Fault[]) => void }): JSX.Element | null {
+  const [items, setItems] = useState<readonly FireTime[]>([]);
+  const query = Object.fromEntries(TIMES.flatMap((name) => (of[name] ? [[name, of[name] as string]] : [])));
+  const key = JSON.stringify(query);
+  useEffect(() => {
+    let current = true;
+    const show = (times: readonly FireTime[], faults: readonly Fault[]): void => {
+      if (!current) return;
+      setItems(times);
+      mark(faults);
+    };
+    const timer = setTimeout(() => {
+      if (key === "{}" || !isAllowed(previewSchedule)) return show([], []);
+      request(previewSchedule, { path: { scheduleId: "new" }, query: { ...query, count: 5 } }).then(
+        ({ data }) => show(data.items, []),
+        (error) => show([], faultsOf(error)),
+      );
+      return undefined;
+    }, TYPING_MS);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [key]);
+  return items.length ? <Times items={items} zone={query.timezone ?? "UTC"} /> : null;
 }
 
 function Slots({ id }: { id: string }): JSX.Element {

@@ -1,6 +1,6 @@
 // The JSON schemas of request bodies, as the server's own OpenAPI document has them, and values that follow them.
 
-import type { Operation } from "@projectathena/client";
+import { AthenaError, type Fault, type Operation } from "@projectathena/client";
 
 export type Value = unknown;
 export type Members = Readonly<Record<string, Value>>;
@@ -84,6 +84,11 @@ export function emptyOf(of: Document, given: Schema): Value {
 /** Return the members that a schema has, to send back what was read. */
 export function known(schema: Schema, value: Members): Members {
   return Object.fromEntries(Object.entries(value).filter(([name, member]) => name in (schema.properties ?? {}) && member !== null));
+}
+
+/** Return what the server found wrong in a body, by field. */
+export function faultsOf(error: unknown): readonly Fault[] {
+  return error instanceof AthenaError && Array.isArray(error.details) ? error.details : [];
 }
 
 /** A leaf that differs between two documents. */

@@ -4022,16 +4022,30 @@ class Operations(Core):
         *,
         count: int | None = None,
         from_: datetime | str | None = None,
+        every_minutes: int | None = None,
+        cron: str | None = None,
+        timezone: str | None = None,
+        run_at: str | None = None,
+        start_at: str | None = None,
+        end_at: str | None = None,
         as_of: str | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.FireTimePage:
         """List the next times of a schedule, up to ten years ahead, even if it is disabled.
 
+        With fields of a schedule, such as `cron`, these are the times that it would have if it were written now.
+
         Args:
             schedule_id: Id of the schedule.
             count: Times to compute; absent: 10.
             from_: Time to start at; absent: now.
+            every_minutes: Interval in minutes.
+            cron: Cron expression with five fields, or a macro such as `@daily`.
+            timezone: IANA time zone of `cron`; absent: UTC.
+            run_at: The only time, instead of an interval or cron.
+            start_at: No times before this.
+            end_at: No times after this.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -4045,7 +4059,19 @@ class Operations(Core):
             "/schedules/{scheduleId}/preview",
             models.FireTimePage,
             parameters={"scheduleId": schedule_id},
-            query={"count": count, "from": from_, "asOf": as_of, "minPosition": min_position, "stale": stale},
+            query={
+                "count": count,
+                "from": from_,
+                "everyMinutes": every_minutes,
+                "cron": cron,
+                "timezone": timezone,
+                "runAt": run_at,
+                "startAt": start_at,
+                "endAt": end_at,
+                "asOf": as_of,
+                "minPosition": min_position,
+                "stale": stale,
+            },
         )
         return answer
 

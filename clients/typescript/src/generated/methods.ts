@@ -257,6 +257,18 @@ export interface PreviewScheduleQuery {
   readonly count?: number | undefined;
   /** Time to start at; absent: now. */
   readonly from?: string | undefined;
+  /** Interval in minutes. */
+  readonly everyMinutes?: number | undefined;
+  /** Cron expression with five fields, or a macro such as `@daily`. */
+  readonly cron?: string | undefined;
+  /** IANA time zone of `cron`; absent: UTC. */
+  readonly timezone?: string | undefined;
+  /** The only time, instead of an interval or cron. */
+  readonly runAt?: string | undefined;
+  /** No times before this. */
+  readonly startAt?: string | undefined;
+  /** No times after this. */
+  readonly endAt?: string | undefined;
 }
 
 /** The query of `getAuditTrail`. */
@@ -1004,7 +1016,11 @@ export class Operations extends Transport {
     return (await this.request(rows.getScheduleLogs, { path: { scheduleId }, query: { ...query }, ...options })).data;
   }
 
-  /** List the next times of a schedule, up to ten years ahead, even if it is disabled. */
+  /**
+   * List the next times of a schedule, up to ten years ahead, even if it is disabled.
+   *
+   * With fields of a schedule, such as `cron`, these are the times that it would have if it were written now.
+   */
   async previewSchedule(scheduleId: string, query: PreviewScheduleQuery = {}, options: ReadOptions = {}): Promise<types.FireTimePage> {
     return (await this.request(rows.previewSchedule, { path: { scheduleId }, query: { ...query }, ...options })).data;
   }
