@@ -4,7 +4,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from cyclopts import Parameter
@@ -78,6 +78,7 @@ def shown(data: bytes, operation_id: str | None, options: ListOptions) -> tuple[
     """Return the lines of a response, and the cursor of its next page. Raise Misused for an unknown column."""
     import msgspec
 
+    from athena_cli.output.columns import TABLES
     from athena_cli.output.records import record_lines
     from athena_cli.output.tables import columns_of, table_lines
 
@@ -89,7 +90,9 @@ def shown(data: bytes, operation_id: str | None, options: ListOptions) -> tuple[
         return ["None." if decoded is None else msgspec.json.format(data, indent=2).decode()], None
     cursor = decoded.get("nextCursor") if isinstance(decoded, dict) else None
     lines = table_lines(columns_of(operation_id, rows, options.columns), rows, width()) if rows else iter(["None."])
-    return lines, cursor
+    table = TABLES.get(operation_id or "")
+    below = table.below if table else None
+    return (chain(lines, [below(decoded)]) if rows and below else lines), cursor
 
 
 def ids_in(data: bytes, operation_id: str | None) -> Iterator[str]:

@@ -167,7 +167,7 @@ def open_console(
 
 
 async def _record_place(transport: "Transport", part: str) -> tuple[str, str]:
-    """Return the page of a record, and its id there, by the beginning or the end of its id. Raise Absent, Failed or Misused."""
+    """Return the page of a record, and its id there, by a part of its id. Raise Absent, Failed or Misused."""
     import msgspec
 
     if is_part(part) or ULID.fullmatch(part):

@@ -43,10 +43,11 @@ class Column(NamedTuple):
 
 
 class ListTable(NamedTuple):
-    """The columns of a list, and the member that identifies a record (for ``-q``)."""
+    """The columns of a list, the member that identifies a record (for ``-q``), and the text below a page of it."""
 
     id: str
     columns: tuple[Column, ...]
+    below: Read | None = None
 
 
 def at(record: Any, path: str) -> Any:

@@ -53,6 +53,16 @@ def change_of(record: Record) -> str:
     return ", ".join(name for name in ("appeared", "ended") if name in record) or "changed"
 
 
+def changes_of(record: Record) -> str:
+    """Return how many records of each kind a difference has, on all of its pages."""
+
+    def of_kind(count: Record) -> str:
+        parts = (f"{count[name]:,} {name}" for name in ("appeared", "ended", "changed") if count[name])
+        return f"{count['kind']}: {', '.join(parts)}"
+
+    return " · ".join(map(of_kind, record["counts"]))
+
+
 def run_time(record: Record) -> str:
     """Return how long a run that has ended took, without its time in the queue."""
     measured = record.get("durationMs")
@@ -496,6 +506,7 @@ TABLES: Mapping[str, ListTable] = {
             word("by", "last.actor", rank=2),
             number("events", "events", 3),
         ),
+        changes_of,
     ),
     "listEvents": ListTable(
         "id",

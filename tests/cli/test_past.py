@@ -104,3 +104,12 @@ async def read_twice(answer: Callable[[httpx2.Request], httpx2.Response]) -> Non
         transport = Transport(client, url, None, "2026-11-28T02:10")
         for _ in range(2):
             await transport.request("listRuns")
+
+
+def test_a_difference_ends_with_its_counts(history: Terminal, here: Here) -> None:
+    shown = here("diff", "0", "--limit", "1", "-o", "table").out.splitlines()
+    counts = here("diff", "0", "-o", "json").data["counts"]
+    runs = next(count for count in counts if count["kind"] == "run")
+    assert (runs["appeared"], runs["ended"]) == (3, 3)
+    assert "run: 3 appeared, 3 ended" in shown[-1], shown
+    assert len(shown) == 3
