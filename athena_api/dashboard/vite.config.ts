@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { brotliCompressSync } from "node:zlib";
+import { minify } from "@swc/core";
 import { defineConfig, type Plugin } from "vite";
 
 const CLIENT = decodeURIComponent(new URL("../../clients/typescript/src", import.meta.url).pathname);
@@ -15,11 +16,23 @@ const brotli: Plugin = {
   },
 };
 
+/** Minifies the script by SWC: its output is smaller than the one of the built-in minifier. */
+const swc: Plugin = {
+  name: "swc",
+  enforce: "post", // after the code is lowered to the target
+  apply: "build",
+  async renderChunk(code) {
+    const compress = { passes: 3, ecma: 2020, toplevel: true, unsafe: true } as const; // unsafe: nothing here replaces built-in functions
+    const { code: minified, map } = await minify(code, { module: true, ecma: 2020, compress, mangle: { toplevel: true }, sourceMap: true });
+    return { code: minified, map: map ?? null };
+  },
+};
+
 // The built files are committed and served by Athena itself: no node is needed to run it.
 export default defineConfig({
   base: "/static/dashboard/",
-  plugins: [brotli],
-  // Calls of `h` with the children as arguments, and Terser instead of the built-in minifier: 2 % smaller.
+  plugins: [swc, brotli],
+  // Calls of `h` with the children as arguments: smaller.
   oxc: { jsx: { runtime: "classic", pragma: "h_", pragmaFrag: "F_" }, jsxInject: `import { h as h_, Fragment as F_ } from "preact"` },
   resolve: {
     dedupe: ["preact"],
@@ -32,8 +45,7 @@ export default defineConfig({
     outDir: "../static/dashboard",
     emptyOutDir: true,
     target: "es2022",
-    minify: "terser",
-    terserOptions: { ecma: 2020, compress: { passes: 3 } },
+    rolldownOptions: { output: { minify: { mangle: false } } }, // SWC has named the variables
     modulePreload: false, // it would add an inline helper; there is one chunk
     assetsInlineLimit: 0, // no data: URLs
   },
