@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from athena_api.operations import OPERATIONS
 from athena_cli.commands.run_activity import PAGE_ALIASES, PAGES, RECORD_PAGES
 from tests.cli.conftest import Here
 from tests.support.server import Server
@@ -20,6 +21,13 @@ def test_the_console_has_the_same_pages() -> None:
     assert set(PAGES) == set(re.findall(r"(\w+): \"", titles))
     assert {kind.strip('"'): page for kind, page in re.findall(r'([\w"-]+): "(\w+)"', records)} == RECORD_PAGES
     assert set(PAGE_ALIASES.values()) | set(RECORD_PAGES.values()) <= set(PAGES)
+
+
+def test_each_page_of_the_console_leads_to_a_group_of_the_api_document() -> None:
+    named = re.findall(r'([\w"-]+): "(\w+)"', ROUTES.read_text().partition("TAGS:")[2].partition("};")[0])
+    groups = {operation.tag for operation in OPERATIONS}
+    assert {page: tag for page in PAGES if (tag := dict(named).get(page, page)) not in groups} == {}
+    assert set(dict(named)) <= set(PAGES)
 
 
 @pytest.fixture(scope="module")

@@ -1,37 +1,50 @@
-"""The pictures of the console, taken of a server with a real past: ``python -m tests.console.pictures [directory]``."""
+"""The pictures of every page of the console, taken of a server with a real past.
 
+``python -m tests.console.pictures [--minutes MINUTES] [--only NAME …] [directory]``. Without a directory, those that the
+documentation shows are written there; a directory gets all pages, wide, narrower and as on a phone, light and dark.
+"""
+
+import argparse
+import base64
 import math
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.console.browser import PHONE, WIDE, chromium, watched
-from tests.console.scene import Scene, set_up
+from tests.console.browser import PHONE, chromium, watched
+from tests.console.scene import PLAIN, Scene, set_up
+from tests.support.api import Json
+from tests.support.model import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN = ROOT / "docs" / "images"
+SHOWN = ROOT / "docs" / "images" / "console"
 """Where those pictures stand that the documentation shows."""
 
 GATES = ("watch", "research", "audit")
 """Gates of the runs that are running in the pictures."""
 
-KEPT = {
-    "fleet-light",
-    "fleet-dark",
-    "run-light",
-    "rejections-light",
-    "workflow-light",
-    "fleet-phone-dark",
-    "past-light",
-}
-
-
-MINUTES = 6
+MINUTES = 6.0
 STEP_SECONDS = 5
+FORMS = {
+    "large": {"width": 1440, "height": 900},
+    "wide": {"width": 1280, "height": 860},
+    "phone": PHONE,
+}
+HEIGHT_MAX = {"large": 1000, "wide": 1000, "phone": 1100}
+QUALITY = 60
+IDENTITY = "ada"
+ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"}
+
+DARK = ("fleet", "run", "asks", "workflow", "runs", "form")
+ON_PHONES = ("fleet", "runs", "run", "asks", "schedule", "workflow")
+"""Pages that the documentation also shows dark, and as on a phone; it shows all of them light and wide."""
 
 
 def passing(scene: Scene, seconds: float) -> None:
@@ -49,21 +62,97 @@ def passing(scene: Scene, seconds: float) -> None:
         time.sleep(max(0.0, begun + STEP_SECONDS - time.monotonic()))
 
 
-def past(scene: Scene, minutes: float = MINUTES) -> dict[str, str]:
+def agent(scene: Scene, name: str, **changes: Any) -> str:
+    """Make a profile with a name. Return its id."""
+    return str(scene.api.post("/harness-profiles", {**Profile().body, "displayName": name, **changes})["id"])
+
+
+def asking(scene: Scene) -> str:
+    """Let two agents ask before they act. Return the id of an ask."""
+    tools = Profile().body["toolPolicies"]
+    for name, tool in (("Editor", "files"), ("Mechanic", "shell")):
+        profile = agent(scene, name, toolPolicies={**tools, tool: {**tools[tool], "approval": "ask"}})
+        started = scene.api.start("Report how pears sold.", sessionId=f"report-{name.lower()}", harnessProfileId=profile)
+        scene.api.await_event("run.asked", runId=started["runId"])
+    return str(scene.api.items("/asks")[0]["id"])
+
+
+def changed(scene: Scene) -> str:
+    """Let an agent work in a workspace of its session. Return its run."""
+    profile = agent(scene, "Writer", workspace="session")
+    done = scene.api.run("Report how pears sold this month.", sessionId="pears-monthly", harnessProfileId=profile)
+    return str(done["runId"])
+
+
+def records(scene: Scene) -> dict[str, str]:
+    """Make a record of each other kind. Return the place of each page."""
+    api = scene.api
+    profile = agent(scene, "Pear analyst")
+    template = api.post(
+        "/run-templates",
+        {"harnessProfileId": profile, "directiveTemplate": "Report how {{fruit}} sold.", "defaultParams": {"fruit": "pears"}},
+    )["id"]
+    api.post("/directives", {"input": "Summarise the day."})
+    for text in ("Pears are sold by weight.", "The shop is closed on Sundays.", "Receipts of March are in the archive."):
+        api.post("/memory", {"text": text})
+    for payload in ("Check the receipts.", "Write to the supplier."):
+        api.post("/work/enqueue", {"sessionId": "pears-weekly", "payload": payload, "mode": "followup"})
+    api.post("/tokens", {"identity": "vera", "role": "Viewer", "note": "dashboard on the wall"})
+    api.post("/tokens", {"identity": "otto", "role": "Operator", "note": "CI"})
+    api.post("/mcp-servers/receipts/check")
+    (scene.server.directory / "mcp.control").write_text("changed")
+    api.post("/mcp-servers/receipts/check")
+    return {
+        "profiles": "profiles",
+        "profile": f"profiles/{scene.agent_id}",
+        "templates": "templates",
+        "template": f"templates/{template}",
+        "directives": "directives",
+        "memory": "memory",
+        "queues": "queues",
+        "queue": "queues/pears-weekly",
+        "workspaces": "workspaces",
+        "tokens": "tokens",
+        "mcp": "mcp",
+        "mcp-server": "mcp/receipts",
+        "messages": "messages",
+        "reviews": "reviews",
+        "anchors": "anchors",
+    }
+
+
+def large_workflow(scene: Scene) -> str:
+    """Make a workflow of a fan-out of twenty steps and a long chain, and run it."""
+    api = scene.api
+    profile = api.post("/harness-profiles", {**PLAIN, "displayName": "Clerk"})["id"]
+    directive = api.post("/directives", {"input": "count receipts"})["id"]
+    fan = [f"shop-{number:02}" for number in range(1, 21)]
+    chain = ["sum", "compare", "explain", "write-report", "translate"]
+    names = ["collect", *fan, *chain]
+    steps = [{"id": name, "directiveId": directive, "harnessProfileId": profile} for name in names]
+    edges = [("collect", one) for one in fan] + [(one, "sum") for one in fan]
+    edges += list(zip(chain, chain[1:], strict=False))
+    definition = {"steps": steps, "dependencies": [{"from": start, "to": end} for start, end in edges]}
+    workflow = str(api.post("/workflows", {"definition": definition})["id"])
+    api.post(f"/workflows/{workflow}/run", {})
+    return workflow
+
+
+def past(scene: Scene, minutes: float) -> dict[str, str]:
     """Fill the server. Return the place of each page."""
     api = scene.api
-    api.put("/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0.05, "maxConcurrentRuns": 8})
+    policy: Json = {"schemaVersion": 1, "costBudgetDailyUsd": 0.05, "maxConcurrentRuns": 12}
+    api.put("/policy", {"policy": policy, "auditComment": "a budget for November"})
     scene.hold(GATES[0], GATES[0])
     passing(scene, 60 * minutes)
     earlier = api.get("/events", limit=1)["head"]
     shown, again = (scene.agent_run("pears-weekly") for _ in range(2))
-    for session in ("billing", "triage"):
-        scene.failing(session)
+    failed = [scene.failing(session) for session in ("billing", "triage")]
     for gate in GATES[1:]:
         scene.hold(gate, gate)
     for session in ("import", "import", "export"):
         scene.refused(session)
-    letter = scene.letter("invoices")
+    scene.letter("invoices")
     scene.letter("reminders")
     scene.schedule("nightly")
     scene.schedule("hourly", everyMinutes=60)
@@ -75,60 +164,176 @@ def past(scene: Scene, minutes: float = MINUTES) -> dict[str, str]:
     scene.model.healed = True
     whole = scene.workflow(approval=True)
     api.post(f"/workflows/{whole}/run", {})
-    scene.api.start("wait for the audit", **scene.local(sessionId="audit"))
+    large = large_workflow(scene)
+    api.put("/policy", {"policy": {**policy, "maxConcurrentRuns": 8}, "auditComment": "the model is slow"})
+    written = changed(scene)
+    ask = asking(scene)
     refusal = api.get("/policy/rejections", order="newest")["items"][0]["id"]
+    entry = api.items("/governance/audit-trail", kind="policy")[0]["id"]
     return {
-        "fleet": "#/fleet",
-        "past": f"#/fleet?at={earlier}",
-        "runs": "#/runs",
-        "run": f"#/runs/{shown}",
-        "comparison": f"#/runs/{shown}?compare={again}",
-        "rejections": f"#/rejections/{refusal}",
-        "schedules": "#/schedules",
-        "schedule": "#/schedules/nightly",
-        "workflows": "#/workflows",
-        "workflow": f"#/workflows/{broken}",
-        "approval": f"#/workflows/{whole}",
-        "letters": f"#/letters/{letter}?status=pending",
-        "events": "#/events",
-        "system": "#/system",
+        "fleet": "fleet",
+        "past": f"fleet?at={earlier}",
+        "asks": "asks",
+        "ask": f"asks/{ask}",
+        "runs": "runs",
+        "run": f"runs/{shown}?select=2",
+        **{f"run-{tab}": f"runs/{shown}?tab={tab}" for tab in ("conversation", "events", "evidence", "limits", "proof")},
+        "run-failed": f"runs/{failed[0]}",
+        "run-changes": f"runs/{written}",
+        "comparison": f"runs/{shown}?compare={again}",
+        "sessions": "sessions",
+        "session": "sessions/pears-weekly",
+        "schedules": "schedules",
+        "schedule": "schedules/nightly",
+        "workflows": "workflows",
+        "workflow": f"workflows/{broken}",
+        "workflow-approval": f"workflows/{whole}",
+        "workflow-large": f"workflows/{large}",
+        "letters": "letters?status=pending",
+        **records(scene),
+        "policy": "policy",
+        "simulation": "form/putPolicy",
+        "form": "form/createSchedule?id=weekly&sessionId=reports&input=Summarise+the+week.&timezone=Europe/Berlin",
+        "rejections": "rejections",
+        "rejection": f"rejections/{refusal}",
+        "audit": "audit",
+        "audit-entry": f"audit/{entry}?kind=policy",
+        "events": "events",
+        "system": "system",
+        "palette": "runs",
+        "help": "runs",
+        "search": "runs?status=failed&sort=duration",
     }
 
 
-def take(browser: Any, url: str, places: dict[str, str], directory: Path) -> None:
-    """Take every page in both schemes, wide and as wide as a phone."""
-    for form, viewport in (("", WIDE), ("-phone", PHONE)):
-        for scheme in ("light", "dark"):
-            with watched(browser, url, color_scheme=scheme, reduced_motion="reduce") as page:
-                page.set_viewport_size(viewport)
-                page.goto("/#/fleet")
-                page.wait_for_selector('.pulse[data-state="live"]')
-                for name, place in places.items():
-                    page.goto("/" + place)
-                    page.wait_for_selector("h1")
-                    expect(page.get_by_text("Loading …")).to_have_count(0)
-                    if name == "rejections":
-                        page.get_by_role("button", name="Re-check against").click()
-                        page.wait_for_selector(".verdict")
-                    page.evaluate("scrollTo(0, 0)")  # what stays at the top is taken where it stands
-                    page.wait_for_timeout(400)
-                    page.screenshot(path=str(directory / f"{name}{form}-{scheme}.png"), full_page=True)
+# What is done on a page before its picture is taken
+
+
+def simulate(page: Any) -> None:
+    page.get_by_label("Max concurrent runs").fill("4")
+    page.get_by_role("button", name="Simulate", exact=True).click()
+    expect(page.get_by_role("region", name="Simulation")).to_be_visible()
+
+
+def recheck(page: Any) -> None:
+    page.get_by_role("button", name="Re-check against").click()
+    page.wait_for_selector(".verdict")
+
+
+def write_cron(page: Any) -> None:
+    page.locator('[data-path="cron"]').fill("0 8 * * 1")
+    expect(page.get_by_role("region", name="Next runs").locator("tbody tr")).to_have_count(5)
+
+
+def search(page: Any) -> None:
+    page.keyboard.press("Control+k")
+    page.keyboard.type("pears")
+    page.wait_for_timeout(600)
+
+
+PREPARED: dict[str, Callable[[Any], None]] = {
+    "simulation": simulate,
+    "rejection": recheck,
+    "form": write_cron,
+    "palette": search,
+    "help": lambda page: page.keyboard.press("?"),
+}
+
+
+def shot(page: Any, path: Path, height_max: int) -> None:
+    """Take a picture of a page, from its top, as WebP."""
+    height = min(height_max, page.evaluate("document.documentElement.scrollHeight"))
+    clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height, "scale": 1}
+    asked = {"format": "webp", "quality": QUALITY, "captureBeyondViewport": True, "clip": clip}
+    answer = page.context.new_cdp_session(page).send("Page.captureScreenshot", asked)
+    path.write_bytes(base64.b64decode(answer["data"]))
+
+
+@contextmanager
+def opened(browser: Any, url: str, form: str, scheme: str) -> Iterator[Any]:
+    headers = {"x-athena-identity": IDENTITY}
+    options = {"color_scheme": scheme, "reduced_motion": "reduce", "extra_http_headers": headers}
+    with watched(browser, url, **options) as page:
+        page.set_viewport_size(FORMS[form])
+        page.goto("/#/system")
+        page.wait_for_selector('.pulse[data-state="live"]')
+        yield page
+
+
+def take(page: Any, name: str, place: str, path: Path, height_max: int) -> None:
+    """Open a page, prepare it and take its picture."""
+    page.goto("/#/" + place)
+    page.reload()  # nothing of the page before is left
+    page.wait_for_selector("h1")
+    expect(page.get_by_text("Loading …")).to_have_count(0)
+    if name in PREPARED:
+        PREPARED[name](page)
+    page.evaluate("document.activeElement?.blur?.()") if name not in ("palette", "help") else None
+    page.evaluate("scrollTo(0, 0)")  # what stays at the top is taken where it stands
+    page.wait_for_timeout(500)
+    shot(page, path, height_max)
+
+
+def wanted(everything: bool, names: Iterable[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield each width and scheme with the names of its pictures."""
+    if everything:
+        for form in FORMS:
+            for scheme in ("light", "dark"):
+                yield form, scheme, list(names)
+        return
+    yield "wide", "light", list(names)
+    yield "wide", "dark", [name for name in names if name in DARK]
+    yield "phone", "light", [name for name in names if name in ON_PHONES]
+
+
+def take_all(browser: Any, url: str, places: dict[str, str], directory: Path, everything: bool) -> None:
+    """Take the pictures of all places."""
+    for form, scheme, names in wanted(everything, places):
+        with opened(browser, url, form, scheme) as page:
+            for name in names:
+                suffix = f"{'' if form == 'wide' else '-' + form}{'' if scheme == 'light' and not everything else '-' + scheme}"
+                take(page, name, places[name], directory / f"{name}{suffix}.webp", HEIGHT_MAX[form])
+
+
+@contextmanager
+def standing_past(directory: Path, minutes: float) -> Iterator[tuple[Scene, dict[str, str]]]:
+    """Yield a server with a past and the places of its pages."""
+    shared, servers = directory / "workspace", directory / "mcp.toml"
+    shared.mkdir(parents=True)
+    (shared / "report.md").write_text("# Pears\nSales of pears rose by 9 %.\n")
+    git = ("git", "-c", "user.name=ada", "-c", "user.email=ada@example.org")
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "begin")):
+        subprocess.run([*git, *command], cwd=shared, check=True)
+    (directory / "mcp.control").touch()
+    fake = ROOT / "tests" / "support" / "fake_mcp.py"
+    words = [sys.executable, "-I", "-S", str(fake), f"control={directory / 'mcp.control'}"]
+    servers.write_text(f"[servers.receipts]\ncommand = {words!r}\nsandbox = false\n")
+    servers.chmod(0o600)
+    settings = {"runtime_run_timeout_ms": "3600000", "memory_enabled": "true", "mcp_servers": str(servers), **ROLES}
+    with set_up(directory, IDENTITY, **settings) as scene:
+        try:
+            yield scene, past(scene, minutes)
+        finally:
+            for gate in GATES:
+                scene.gates[gate].release()
 
 
 def main() -> None:
-    """Take all pictures of a directory, or by default those in the documentation."""
-    with tempfile.TemporaryDirectory() as temporary:
-        everything = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
-        everything.mkdir(exist_ok=True, parents=True)
-        with set_up(Path(temporary) / "scene", runtime_run_timeout_ms="3600000") as scene, chromium() as browser:
-            places = past(scene)
-            take(browser, scene.server.url, places, everything)
-            for gate in GATES:
-                scene.gates[gate].release()
-        if len(sys.argv) == 1:
-            SHOWN.mkdir(exist_ok=True)
-            for name in sorted(KEPT):
-                (SHOWN / f"{name}.png").write_bytes((everything / f"{name}.png").read_bytes())
+    """Take the pictures of the documentation, or all pictures into a directory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", nargs="?", type=Path)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--only", nargs="*", default=[])
+    chosen = parser.parse_args()
+    directory = chosen.directory or SHOWN
+    directory.mkdir(exist_ok=True, parents=True)
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        standing_past(Path(temporary) / "scene", chosen.minutes) as (scene, places),
+        chromium() as browser,
+    ):
+        named = {name: place for name, place in places.items() if not chosen.only or name in chosen.only}
+        take_all(browser, scene.server.url, named, directory, everything=chosen.directory is not None)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ function OpenForm({ row, form, about, schema, body, etag }: Loaded & { row: Form
         <fieldset disabled={draft !== undefined}>
           <Fields form={state} path="" schema={schema} value={value} set={(next) => setValue(next as Members)} {...(row.first ? { first: row.first } : {})} />
         </fieldset>
-        {row.below?.(value, setEarly)}
+        {row.below?.(value)}
         {error && <ErrorMessage error={error} />}
         <footer>
           <button type="submit" class="primary" disabled={busy || draft !== undefined}>
@@ -119,6 +119,7 @@ function OpenForm({ row, form, about, schema, body, etag }: Loaded & { row: Form
         </footer>
       </form>
       <div class="stack">
+        {row.beside?.(value, setEarly)}
         <Panel title="Request">
           <JsonBody value={value} draft={draft} set={setValue} setDraft={setDraft} />
           {draft === undefined && <Commands operation={row.operation} request={parts} />}

@@ -49,8 +49,10 @@ export interface FormRow {
   readonly body?: (record: Members) => Members;
   /** Complete the schema by that record. */
   readonly shape?: (schema: Schema, record: Members) => Promise<Schema>;
-  /** Shown after the fields. `mark` shows faults at them. */
-  readonly below?: (body: Members, mark: (faults: readonly Fault[]) => void) => JSX.Element;
+  /** Shown after the fields. */
+  readonly below?: (body: Members) => JSX.Element;
+  /** Shown beside the fields. `mark` shows faults at them. */
+  readonly beside?: (body: Members, mark: (faults: readonly Fault[]) => void) => JSX.Element;
   /** The message after success. */
   readonly done?: string;
   /** Return the page after success. */
@@ -71,7 +73,7 @@ const RUN = { done: "Run accepted.", to: record("runs", "runId") };
 const SCHEDULE = {
   first: ["id", "sessionId", "input", "cron", "timezone", "everyMinutes", "harnessProfileId", "workflowId"],
   from: [getSchedule, "scheduleId"],
-  below: (body, mark) => <NextTimes of={body} mark={mark} />,
+  beside: (body, mark) => <NextTimes of={body} mark={mark} />,
   to: record("schedules"),
 } satisfies Partial<FormRow>;
 const PROFILE_START = { version: "v2", config: { tools: [] }, policies: { timeoutMs: 600_000, retryLimit: 3, budgetUsd: 1 } };

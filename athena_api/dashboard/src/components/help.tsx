@@ -38,7 +38,7 @@ export function Help(): JSX.Element {
     >
       <h2 id="help-title">Help</h2>
       <p>
-        <a href={`/docs#/${tag}`}>Documentation of this page</a> · <a href="/docs">all of the API</a>
+        <a href={TITLES[page] ? `/docs#/${tag}` : "/docs"}>Documentation of this page</a> · <a href="/docs">all of the API</a>
       </p>
       <div class="filters">
         <Choice label="Theme" of={theme} options={{ "": "As the system", light: "Light", dark: "Dark" }} />

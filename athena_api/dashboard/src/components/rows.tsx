@@ -32,7 +32,7 @@ export function Member({ name, value, cell = false }: { name: string; value: unk
       </a>
     );
   if (/[rR]unId$/.test(name) && text.startsWith("run_")) return <RunLink id={text} />;
-  if (/(At|Since)$/.test(name)) return <Time at={text} upcoming={name.startsWith("expires")} />;
+  if (/(At|Since)$/.test(name)) return <Time at={text} upcoming={/^(expires|next)/.test(name)} />;
   if (name === "status" || name === "mergeGate") return <Status is={text} />;
   if (name === "keep") return value ? <Status is="kept" /> : null;
   if (typeof value === "boolean") return <>{value ? "yes" : "no"}</>;

@@ -44,7 +44,13 @@ function AskLists({ filters }: { filters: Readonly<Record<string, string>> }): J
       <Loaded live={live}>
         {(page) => (
           <>
-            {page.items.length === 0 && <Empty>{status === "open" ? "Nothing waits for a decision." : "No asks match these filters."}</Empty>}
+            {page.items.length === 0 && (
+              <Empty>
+                {status === "open"
+                  ? "Nothing waits for a decision. Agents ask before the calls for which their profile says so."
+                  : "No asks match these filters."}
+              </Empty>
+            )}
             {page.items.length > 0 && status === "open" && <h2 class="more">Waiting for a decision, oldest first</h2>}
             {(status === "open" || page.items.length > 0) && show(page.items)}
             <MorePages key={key} next={page.nextCursor} what="asks" read={(cursor) => request(listAsks, { query: { ...query, cursor } })}>

@@ -25,7 +25,9 @@ export function Policy(): JSX.Element {
       </h1>
       <div class="columns">
         <Panel title="Current limits">
-          <Loaded live={live}>{(policy) => (policy ? <Json value={policy} /> : <Empty>No policy is set, so there are no limits.</Empty>)}</Loaded>
+          <Loaded live={live}>
+            {(policy) => (policy ? <Json value={policy} /> : <Empty>No policy is set, so there are no limits. Set some with “Change limits”.</Empty>)}
+          </Loaded>
         </Panel>
         {isAllowed(getAuditTrail) && (
           <Panel title="Changes">

@@ -207,7 +207,7 @@ function Facet(props: {
 function textOf(name: string, value: string): string {
   if (name === "costOverUsd") return `$${value}`;
   if (name !== "harnessProfileId") return plain(value);
-  return plain(agents.value.find(({ id }) => id === value)?.displayName ?? (isGenerated(value) ? "none" : short(value)));
+  return plain(agents.value.find(({ id }) => id === value)?.displayName ?? (isGenerated(value) ? `none …${value.slice(-3)}` : short(value)));
 }
 
 /** What to do with the selected runs, or with all that match. */

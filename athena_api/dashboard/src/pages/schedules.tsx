@@ -115,7 +115,12 @@ export function NextTimes({ of, mark }: { of: Members; mark: (faults: readonly F
       clearTimeout(timer);
     };
   }, [key]);
-  return items.length ? <Times items={items} zone={query.timezone ?? "UTC"} /> : null;
+  if (!items.length) return null;
+  return (
+    <Panel title={`Next ${items.length} runs`}>
+      <Times items={items} zone={query.timezone ?? "UTC"} />
+    </Panel>
+  );
 }
 
 function Slots({ id }: { id: string }): JSX.Element {

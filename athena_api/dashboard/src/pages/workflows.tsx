@@ -57,7 +57,7 @@ export function Workflows(): JSX.Element {
               {nextCursor && <p class="quiet">Showing the newest {WORKFLOWS_MAX}. Open an older one by its id: #/workflows/wf_…</p>}
             </>
           ) : (
-            <Empty>No workflows yet. Create one with: athena workflows create --body workflow.json</Empty>
+            <Empty>No workflows yet. Create one above, or with: athena workflows create --body workflow.json</Empty>
           )
         }
       </Loaded>

@@ -19,6 +19,10 @@ test("steps of a column stand near the rows of their dependencies", () => {
   deepEqual(shown(graph("abcd", "ad", "bc")), ["a00", "b01", "d10", "c11"]);
 });
 
+test("a column with fewer steps stands in the middle", () => {
+  deepEqual(shown(graph("abcd", "ab", "ac", "bd", "cd")), ["a00.5", "b10", "c11", "d20.5"]);
+});
+
 test("the size of a graph is its longest path and its widest column", () => {
   const { columns, rows } = placesOf(graph("abcde", "ab", "ac", "ad", "be"));
   deepEqual([columns, rows], [3, 3]);
