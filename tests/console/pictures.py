@@ -1,7 +1,7 @@
 """The pictures of every page of the console, taken of a server with a real past.
 
-``python -m tests.console.pictures [--minutes MINUTES] [--only NAME …] [directory]``. Without a directory, those that the
-documentation shows are written there; a directory gets all pages, wide, narrower and as on a phone, light and dark.
+``python -m tests.console.pictures [--minutes MINUTES] [--only NAME …] [directory]``. Without a directory, it writes
+those that the documentation shows. A directory gets all pages at three widths, light and dark.
 """
 
 import argparse
@@ -72,7 +72,9 @@ def asking(scene: Scene) -> str:
     tools = Profile().body["toolPolicies"]
     for name, tool in (("Editor", "files"), ("Mechanic", "shell")):
         profile = agent(scene, name, toolPolicies={**tools, tool: {**tools[tool], "approval": "ask"}})
-        started = scene.api.start("Report how pears sold.", sessionId=f"report-{name.lower()}", harnessProfileId=profile)
+        started = scene.api.start(
+            "Report how pears sold.", sessionId=f"report-{name.lower()}", harnessProfileId=profile
+        )
         scene.api.await_event("run.asked", runId=started["runId"])
     return str(scene.api.items("/asks")[0]["id"])
 
@@ -90,10 +92,18 @@ def records(scene: Scene) -> dict[str, str]:
     profile = agent(scene, "Pear analyst")
     template = api.post(
         "/run-templates",
-        {"harnessProfileId": profile, "directiveTemplate": "Report how {{fruit}} sold.", "defaultParams": {"fruit": "pears"}},
+        {
+            "harnessProfileId": profile,
+            "directiveTemplate": "Report how {{fruit}} sold.",
+            "defaultParams": {"fruit": "pears"},
+        },
     )["id"]
     api.post("/directives", {"input": "Summarise the day."})
-    for text in ("Pears are sold by weight.", "The shop is closed on Sundays.", "Receipts of March are in the archive."):
+    for text in (
+        "Pears are sold by weight.",
+        "The shop is closed on Sundays.",
+        "Receipts of March are in the archive.",
+    ):
         api.post("/memory", {"text": text})
     for payload in ("Check the receipts.", "Write to the supplier."):
         api.post("/work/enqueue", {"sessionId": "pears-weekly", "payload": payload, "mode": "followup"})
@@ -177,7 +187,9 @@ def past(scene: Scene, minutes: float) -> dict[str, str]:
         "ask": f"asks/{ask}",
         "runs": "runs",
         "run": f"runs/{shown}?select=2",
-        **{f"run-{tab}": f"runs/{shown}?tab={tab}" for tab in ("conversation", "events", "evidence", "limits", "proof")},
+        **{
+            f"run-{tab}": f"runs/{shown}?tab={tab}" for tab in ("conversation", "events", "evidence", "limits", "proof")
+        },
         "run-failed": f"runs/{failed[0]}",
         "run-changes": f"runs/{written}",
         "comparison": f"runs/{shown}?compare={again}",
@@ -291,7 +303,8 @@ def take_all(browser: Any, url: str, places: dict[str, str], directory: Path, ev
     for form, scheme, names in wanted(everything, places):
         with opened(browser, url, form, scheme) as page:
             for name in names:
-                suffix = f"{'' if form == 'wide' else '-' + form}{'' if scheme == 'light' and not everything else '-' + scheme}"
+                marks = ["" if form == "wide" else f"-{form}", f"-{scheme}" if everything or scheme == "dark" else ""]
+                suffix = "".join(marks)
                 take(page, name, places[name], directory / f"{name}{suffix}.webp", HEIGHT_MAX[form])
 
 
