@@ -12,7 +12,7 @@ import { Help } from "./components/help";
 import { handleKey } from "./components/keys";
 import { Navigation } from "./components/navigation";
 import { Notices } from "./components/notices";
-import { openPalette, overlay, Palette } from "./components/palette";
+import { openHelp, openPalette, overlay, Palette } from "./components/palette";
 import { KINDS } from "./components/record_rows";
 import { Records } from "./components/records";
 import { PastBar, UnknownInstant } from "./components/time_control";
@@ -112,15 +112,12 @@ function Page(): JSX.Element {
 
 /** The buttons of the palette and of the help. */
 function Habits(): JSX.Element {
-  const help = (): void => {
-    overlay.value = "help";
-  };
   return (
     <>
       <button type="button" class="small" aria-label="Search and acts" title="Search and acts (Ctrl-K)" onClick={() => openPalette()}>
         ⌕
       </button>
-      <button type="button" class="small" aria-label="Help and settings" title="Help and settings (?)" onClick={help}>
+      <button type="button" class="small" aria-label="Help and settings" title="Help and settings (?)" onClick={openHelp}>
         ?
       </button>
     </>
@@ -130,6 +127,7 @@ function Habits(): JSX.Element {
 function App(): JSX.Element {
   const { page, id } = route.value;
   const time = instant.value?.time;
+  const shown = overlay.value;
   useEffect(() => {
     document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const waiting = openAskCount() ? `(${openAskCount()}) ` : "";
@@ -169,8 +167,8 @@ function App(): JSX.Element {
         <Page />
       </main>
       <Dialog />
-      {overlay.value === "palette" && <Palette />}
-      {overlay.value === "help" && <Help />}
+      {shown?.kind === "palette" && <Palette key={shown} of={shown} />}
+      {shown?.kind === "help" && <Help key={shown} of={shown} />}
       <Notices />
       <LoginDialog />
     </>

@@ -9,10 +9,10 @@ import { BeforeAndAfter, Json, Table } from "./ui";
 
 const shown = (value: unknown): string => (value === undefined ? "" : visible(typeof value === "string" ? value : JSON.stringify(value)));
 
-/** The values that differ between two documents. */
-export function Changes({ before, after }: { before: unknown; after: unknown }): JSX.Element {
+/** The values that differ between two documents, because of the event at a position. */
+export function Changes({ before, after, position }: { before: unknown; after: unknown; position: number }): JSX.Element {
   return (
-    <Table label="Changes" heads={["Field", "Before", "After"]}>
+    <Table label={`Changes by event ${position}`} heads={["Field", "Before", "After"]}>
       {changesOf(before, after).map((change) => (
         <tr key={change.path}>
           <td class="mono">{visible(change.path)}</td>
@@ -29,7 +29,7 @@ export function AuditDetails({ record }: { record: Members }): JSX.Element {
   const position = positionOf(String(id));
   return (
     <>
-      {(before !== undefined || after !== undefined) && <Changes before={before} after={after} />}
+      {(before !== undefined || after !== undefined) && <Changes before={before} after={after} position={position} />}
       {details !== undefined && <Json value={details} />}
       <p>
         Fleet: <BeforeAndAfter position={position} />{" "}

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { route, SHORTCUTS, TAGS, TITLES } from "../route";
 import { theme, zone } from "../state/preferences";
-import { overlay } from "./palette";
+import { closeOverlay, type Overlay } from "./palette";
 import { Facts } from "./ui";
 
 const KEYS: Readonly<Record<string, string>> = {
@@ -21,7 +21,7 @@ const KEYS: Readonly<Record<string, string>> = {
   Esc: "Close",
 };
 
-export function Help(): JSX.Element {
+export function Help({ of }: { of: Overlay }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => dialog.current?.showModal(), []);
   const { page } = route.value;
@@ -29,13 +29,7 @@ export function Help(): JSX.Element {
   const pages = Object.entries(SHORTCUTS).map(([key, to]) => [`g ${key}`, TITLES[to] ?? to] as const);
   const zoneHere = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return (
-    <dialog
-      ref={dialog}
-      aria-labelledby="help-title"
-      onClose={() => {
-        overlay.value = undefined;
-      }}
-    >
+    <dialog ref={dialog} aria-labelledby="help-title" onClose={() => closeOverlay(of)}>
       <h2 id="help-title">Help</h2>
       <p>
         <a href={TITLES[page] ? `/docs#/${tag}` : "/docs"}>Documentation of this page</a> · <a href="/docs">all of the API</a>

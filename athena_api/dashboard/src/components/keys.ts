@@ -3,7 +3,7 @@
 import { href, SHORTCUTS } from "../route";
 import { loggedOut } from "../server";
 import { askKey } from "./ask_keys";
-import { openPalette, overlay, shareLink } from "./palette";
+import { openHelp, openPalette, shareLink } from "./palette";
 
 let afterG = false;
 
@@ -12,9 +12,7 @@ const press = (selector: string, from: ParentNode = document): void => from.quer
 /** What each key does outside of fields and dialogs; `row` is the row with the focus. */
 const KEYS: Readonly<Record<string, (row: Element | null) => void>> = {
   "/": () => document.querySelector<HTMLElement>("[data-first]")?.focus(),
-  "?": () => {
-    overlay.value = "help";
-  },
+  "?": openHelp,
   j: (row) => move(row, 1),
   k: (row) => move(row, -1),
   s: () => void shareLink(),
@@ -45,8 +43,9 @@ export function handleKey(event: KeyboardEvent): void {
     if (!document.querySelector("dialog[open]")) openPalette();
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || target.closest("input:not([type=checkbox]), textarea, select, dialog"))
-    return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  const isClosed = target.closest("dialog:not([open])"); // a dialog has the focus until the next frame
+  if (!isClosed && target.closest("input:not([type=checkbox]), textarea, select, dialog")) return;
   const to = afterG ? SHORTCUTS[key] : undefined;
   afterG = key === "g";
   if (to) location.hash = href(to);

@@ -19,15 +19,27 @@ import { notify } from "./notices";
 import { startAction } from "./run_actions";
 import { copy, Empty } from "./ui";
 
-/** The open overlay, if any. */
-export const overlay = signal<"palette" | "help" | undefined>(undefined);
+export interface Overlay {
+  readonly kind: "palette" | "help";
+}
+
+/** The open overlay, if any: an object for each opening, because the one before may be reported closed after it. */
+export const overlay = signal<Overlay | undefined>(undefined);
+
+export function openHelp(): void {
+  overlay.value = { kind: "help" };
+}
+
+export function closeOverlay(one: Overlay): void {
+  if (overlay.value === one) overlay.value = undefined;
+}
 
 const typed = signal("");
 
 /** Open the palette, perhaps with a text to search for. */
 export function openPalette(text = ""): void {
   typed.value = text;
-  overlay.value = "palette";
+  overlay.value = { kind: "palette" };
 }
 
 interface Entry {
@@ -71,9 +83,7 @@ function entries(): readonly Entry[] {
         theme.value = name;
       }),
     ),
-    act("Keyboard shortcuts and settings", () => {
-      overlay.value = "help";
-    }),
+    act("Keyboard shortcuts and settings", openHelp),
   ];
 }
 
@@ -103,7 +113,7 @@ function passageHref(path: string): string {
   return sessionId ? href("runs", undefined, { sessionId }) : href("memory");
 }
 
-export function Palette(): JSX.Element {
+export function Palette({ of }: { of: Overlay }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const found = useSignal<readonly Entry[]>([]);
   const place = useSignal(0);
@@ -144,7 +154,7 @@ export function Palette(): JSX.Element {
     event.preventDefault();
   };
   return (
-    <dialog ref={dialog} class="palette" aria-label="Command palette" onClose={() => overlay.value === "palette" && take(undefined)}>
+    <dialog ref={dialog} class="palette" aria-label="Command palette" onClose={() => closeOverlay(of)}>
       <input
         type="text"
         role="combobox"

@@ -162,11 +162,11 @@ const RUNS: Part = {
   title: "Runs",
   list: listRuns,
   by: "sessionId",
-  columns: "runId status inputPreview ~outputPreview createdAt",
+  columns: "runId status inputPreview ~outputPreview ~createdAt",
   empty: "No runs yet.",
 };
 
-const QUEUE: Part = { title: "Queue", list: getSessionWorkQueue, columns: "id payload mode ~#attempts createdAt", empty: "Nothing waits." };
+const QUEUE: Part = { title: "Queue", list: getSessionWorkQueue, columns: "~id payload mode ~#attempts createdAt", empty: "Nothing waits." };
 
 const REASON: Field = { name: "auditNote", label: "Reason", hint: "Recorded in the audit log" };
 const NOTE: Field = { name: "note", label: "Reason" };
@@ -260,7 +260,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   templates: {
     ...{ title: "Templates", one: "Template", list: listRunTemplates, get: getRunTemplate, events: "run-template." },
     about: "Tasks with parameters, for an agent.",
-    columns: "directiveTemplate harnessProfileId ~#version updatedAt",
+    columns: "directiveTemplate ~harnessProfileId ~#version updatedAt",
     empty: "No templates yet. Create one for a task that you start often.",
     create: { operation: createRunTemplate, label: "New template" },
     forms: [

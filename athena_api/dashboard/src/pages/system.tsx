@@ -155,7 +155,7 @@ function Views({ health }: { health: Health }): JSX.Element {
   return (
     <>
       <h3 class="more">Views</h3>
-      <Table label="Views" heads={["View", "~#Version", "#Position", "#Lag", "Status", ...(digests ? ["~#Rows", "Checksum"] : [])]}>
+      <Table label="Views" heads={["View", "~#Version", "#Position", "~#Lag", "Status", ...(digests ? ["~#Rows", "Checksum"] : [])]}>
         {Object.entries(health.projections).map(([name, worker]) => {
           const digest = digests?.[name];
           return (
@@ -163,7 +163,7 @@ function Views({ health }: { health: Health }): JSX.Element {
               <td>{name}</td>
               <td class="num opt">{worker.version}</td>
               <td class="num">{count(worker.position)}</td>
-              <td class="num">{count(worker.lag)}</td>
+              <td class="num opt">{count(worker.lag)}</td>
               <td>{worker.error ? <span class="bad">{worker.error}</span> : <Status is="ok" />}</td>
               {digest && (
                 <>
