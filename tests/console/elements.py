@@ -27,3 +27,16 @@ def row_of(page: Any, run_id: str) -> Any:
 
 def status(where: Any) -> Any:
     return where.locator(".status").first
+
+
+def go(page: Any, place: str) -> None:
+    """Open a page and wait until it has read what it shows."""
+    page.goto("/#/" + place)
+    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")  # until it is drawn
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text(re.compile("^(Loading|Reading the past) …$"))).to_have_count(0)
+
+
+def too_wide(page: Any) -> int:
+    """Return the pixels of a page beyond the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

@@ -17,7 +17,7 @@ import pytest
 
 from athena_cli import app
 from projections.engine.cursor import parse_cursor
-from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.browser import MISSING, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of, status
 from tests.console.replay import Replay, replaying
 from tests.console.scene import SCRIPT, Scene, set_up
@@ -770,40 +770,6 @@ def test_roles_hide_forbidden_actions_and_a_missing_identity_is_explained(browse
             expect(page.locator("main")).to_contain_text("proxy_set_header")
 
 
-PLACES = (
-    "fleet",
-    "asks",
-    "runs",
-    "runs/{run}",
-    "rejections",
-    "rejections/{rejection}",
-    "schedules",
-    "schedules/looked-at",
-    "workflows",
-    "workflows/{workflow}",
-    "letters",
-    "letters/{letter}",
-    "events",
-    "audit",
-    "system",
-)
-
-
-def looked_at(scene: Scene) -> list[str]:
-    """Return places with content."""
-    scene.schedule("looked-at")
-    scene.schedule("leap-day", cron="30 13 29 2 *", timezone="America/Argentina/Buenos_Aires")  # wide on a phone
-    scene.hold("looked-at", "looked-at")
-    scene.refused("looked-at")
-    scene.gates["looked-at"].release()
-    workflow = scene.workflow(approval=True)
-    scene.model.healed = True
-    scene.api.post(f"/workflows/{workflow}/run", {})
-    (rejection,) = scene.api.items("/policy/rejections", sessionId="looked-at")
-    ids = {"run": scene.agent_run("looked-at"), "rejection": rejection["id"], "workflow": workflow}
-    return [place.format(**ids, letter=scene.letter("looked-at")) for place in PLACES]
-
-
 def test_pages_work_by_keyboard(page: Any) -> None:
     page.keyboard.press("g")
     page.keyboard.press("e")
@@ -849,41 +815,3 @@ def test_a_dialog_opens_again_before_the_last_one_is_reported_closed(page: Any) 
     )
     expect(asked).to_be_focused()
     expect(asked).to_have_value("")
-
-
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
-def test_no_page_has_a_fault_of_accessibility(browser: Any, tmp_path: Path) -> None:
-    script = AXE.read_text("utf-8")
-    with set_up(tmp_path / "looked-at") as scene:
-        places = looked_at(scene)
-        for scheme in ("light", "dark"):
-            with watched(browser, scene.server.url, color_scheme=scheme, reduced_motion="reduce") as page:
-                page.goto("/")
-                expect(page.locator(LIVE)).to_be_visible()
-                page.evaluate(script)
-                for place in places:
-                    page.goto("/#/" + place)
-                    expect(page.get_by_role("heading", level=1)).to_be_visible()
-                    expect(page.get_by_text("Loading …")).to_have_count(0)
-                    assert not (faults := faults_of(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
-                button(page, "View checksums").click()
-                page.get_by_role("columnheader", name="Checksum").wait_for()
-                page.goto("/#/fleet")
-                button(page, "Start a run …").click()
-                assert not (faults := faults_of(page)), f"dialog, {scheme}:\n" + "\n".join(faults[:10])
-
-
-def test_every_page_fits_a_phone(browser: Any, tmp_path: Path) -> None:
-    with set_up(tmp_path / "carried") as scene:
-        places = looked_at(scene)
-        with watched(browser, scene.server.url) as page:
-            page.set_viewport_size(PHONE)
-            for place in places:
-                page.goto("/#/" + place)
-                expect(page.get_by_role("heading", level=1)).to_be_visible()
-                expect(page.get_by_text("Loading …")).to_have_count(0)
-                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert wide <= 0, f"{place} is {wide} pixels too wide for a phone"
-                for table in page.locator(".scroll").all():
-                    wide = table.evaluate("table => table.scrollWidth - table.clientWidth")
-                    assert wide <= 0, f"a table of {place} is {wide} pixels too wide for a phone"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.browser import MISSING, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of, status
 from tests.console.scene import Scene, set_up
 
@@ -330,38 +330,3 @@ def test_a_server_that_is_away_is_asked_again_for_the_moment(browser: Any, tmp_p
         scene.server.start(port)
         expect(bar(page)).to_contain_text(f"event {then:,}")
         expect(completed(page)).to_have_text("1")
-
-
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
-def test_the_past_is_accessible_and_fits_a_phone(browser: Any, tmp_path: Path) -> None:
-    script = AXE.read_text("utf-8")
-    with set_up(tmp_path / "looked-at") as scene:
-        scene.hold("looked-at", "held")
-        scene.refused("looked-at")
-        scene.gates["looked-at"].release()
-        (rejection,) = scene.api.items("/policy/rejections")
-        run = scene.agent_run("looked-at")
-        scene.letter("looked-at")
-        then = scene.api.head()
-        scene.api.run("hello")
-        places = [
-            *("fleet", "asks", "runs", f"runs/{run}", f"rejections/{rejection['id']}", "schedules", "workflows"),
-            *("workspaces", "letters", "events", "audit", "mcp", "system"),
-        ]
-        addresses = [*(f"{place}?at={then}" for place in places), "fleet?at=99999999", "fleet?at=1969-01-01"]
-        for scheme in ("light", "dark"):
-            with watched(browser, scene.server.url, color_scheme=scheme, reduced_motion="reduce") as page:
-                page.goto("/")
-                page.evaluate(script)
-                for address in addresses:
-                    page.goto("/#/" + address)
-                    expect(page.get_by_role("heading", level=1)).to_be_visible()
-                    expect(page.get_by_text(re.compile("^(Loading|Reading the past) …$"))).to_have_count(0)
-                    assert not (faults := faults_of(page)), f"{address}, {scheme}:\n" + "\n".join(faults[:10])
-                page.set_viewport_size(PHONE)
-                for address in addresses:
-                    page.goto("/#/" + address)
-                    expect(page.get_by_role("heading", level=1)).to_be_visible()
-                    expect(page.get_by_text(re.compile("^(Loading|Reading the past) …$"))).to_have_count(0)
-                    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                    assert wide <= 0, f"{address} is {wide} pixels too wide for a phone"

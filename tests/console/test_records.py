@@ -9,18 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, WIDE, faults_of, watched
-from tests.console.elements import LIVE, button, expect
+from tests.console.browser import MISSING, PHONE, watched
+from tests.console.elements import LIVE, button, expect, go, too_wide
 from tests.console.hands import Hands
+from tests.console.places import IDENTITY, ROLES, greeting, records_and_forms
 from tests.console.scene import PLAIN, SCRIPT, Scene, set_up
 
 pytestmark = [
     pytest.mark.heavy,
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
-
-IDENTITY = "x-athena-identity"
-ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,olga:Operator,vera:Viewer"}
 
 LIMIT_CLICKS, LIMIT_KEYS = 6, 30
 CULPRIT_CLICKS, CULPRIT_KEYS = 3, 12
@@ -56,14 +54,6 @@ def opened(browser: Any, scene: Scene, **options: Any) -> Iterator[Any]:
         yield found
 
 
-def go(page: Any, place: str) -> None:
-    """Open a page and wait until it has read what it shows."""
-    page.goto("/#/" + place)
-    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")  # until it is drawn
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    expect(page.get_by_text("Loading …")).to_have_count(0)
-
-
 def link(where: Any, name: str) -> Any:
     return where.get_by_role("link", name=name, exact=True)
 
@@ -74,11 +64,6 @@ def menu(page: Any, name: str) -> Any:
 
 def field(page: Any, path: str) -> Any:
     return page.locator(f'[data-path="{path}"]')
-
-
-def too_wide(page: Any) -> int:
-    """Return the pixels of a page beyond the window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
 def body(page: Any) -> Any:
@@ -377,24 +362,6 @@ def test_a_token_is_shown_once(browser: Any, tmp_path: Path) -> None:
 # Workflows
 
 
-def greeting(scene: Scene) -> str:
-    """A workflow of two steps with a placeholder each, the second of which the first fills."""
-    profile = scene.api.post("/harness-profiles", PLAIN)["id"]
-    words = {"greet": "Greet {{name}}.", "answer": "Answer {{greeting}} to {{name}}."}
-    steps = [
-        {
-            "id": step,
-            "directiveId": scene.api.post("/directives", {"input": said})["id"],
-            "harnessProfileId": profile,
-            "outputs": ["text"],
-        }
-        for step, said in words.items()
-    ]
-    mapping = {"fromOutput": "text", "toInput": "greeting"}
-    edges = [{"from": "greet", "to": "answer", "mappings": [mapping]}]
-    return str(scene.api.post("/workflows", {"definition": {"steps": steps, "dependencies": edges}})["id"])
-
-
 def test_a_workflow_is_run_with_its_inputs_and_drawn_with_its_edges(page: Any, scene: Scene) -> None:
     workflow = greeting(scene)
     go(page, f"workflows/{workflow}")
@@ -416,66 +383,9 @@ def test_a_workflow_is_run_with_its_inputs_and_drawn_with_its_edges(page: Any, s
 # All pages
 
 
-def filled(scene: Scene) -> list[str]:
-    """Make a record of each kind. Return the places of all pages and forms."""
-    api = scene.api
-    profile = api.post("/harness-profiles", PLAIN)["id"]
-    directive = api.post("/directives", {"input": "Say hello."})["id"]
-    template = api.post(
-        "/run-templates",
-        {"harnessProfileId": profile, "directiveTemplate": "Greet {{name}}.", "defaultParams": {"name": "you"}},
-    )["id"]
-    api.run("hello", sessionId="seen")
-    api.post("/work/enqueue", {"sessionId": "seen", "payload": "later", "mode": "followup"})
-    token = api.post("/tokens", {"identity": "vera", "role": "Viewer", "note": "for a test"})["tokenId"]
-    memory = api.post("/memory", {"text": "Pears are sold by weight."})["id"]
-    workflow = greeting(scene)
-    scene.schedule("nightly")
-    api.put("/policy", {"policy": {"schemaVersion": 1, "maxConcurrentRuns": 50}, "auditComment": "for a test"})
-    return [
-        *("sessions", "sessions/seen", "profiles", f"profiles/{profile}", "templates", f"templates/{template}"),
-        *("directives", f"directives/{directive}", "memory", f"memory/{memory}", "queues", "queues/seen"),
-        *(
-            "messages",
-            "reviews",
-            "tokens",
-            f"tokens/{token}",
-            "audit",
-            "policy",
-            "workspaces",
-            "anchors",
-        ),
-        *("schedules", "schedules/nightly", "workflows", f"workflows/{workflow}", "letters", "rejections"),
-        *("form/createRun", "form/createSchedule", "form/updateSchedule?of=nightly", "form/createHarnessProfile"),
-        *("form/createRunTemplate", f"form/runTemplate?of={template}", "form/createDirective", "form/createWorkflow"),
-        *(f"form/runWorkflow?of={workflow}", "form/runPersona", "form/sendA2aMessage", "form/enqueueWork"),
-        *("form/recordMemory", "form/createToken", "form/putPolicy"),
-    ]
-
-
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("forms", [False, True], ids=["records", "forms"])
-def test_every_list_record_and_form_is_accessible_and_fits_a_phone(
-    browser: Any, tmp_path: Path, scheme: str, *, forms: bool
-) -> None:
-    with set_up(tmp_path, identity="ada", memory_enabled="true", **ROLES) as scene:
-        places = [place for place in filled(scene) if place.startswith("form/") == forms]
-        headers = {IDENTITY: "ada"}
-        with opened(browser, scene, color_scheme=scheme, reduced_motion="reduce", extra_http_headers=headers) as page:
-            page.evaluate(AXE.read_text("utf-8"))
-            for place in places:
-                go(page, place)
-                expect(page.locator(".trouble")).to_have_count(0)
-                assert not (faults := faults_of(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
-                page.set_viewport_size(PHONE)
-                assert (wide := too_wide(page)) <= 0, f"{place} is {wide} pixels too wide for a phone"
-                page.set_viewport_size(WIDE)
-
-
 def test_a_viewer_sees_no_acts(browser: Any, tmp_path: Path) -> None:
     with set_up(tmp_path, identity="ada", memory_enabled="true", **ROLES) as scene:
-        places = [place for place in filled(scene) if not place.startswith(("tokens", "audit"))]
+        places = [place for place in records_and_forms(scene) if not place.startswith(("tokens", "audit"))]
         with opened(browser, scene, extra_http_headers={IDENTITY: "vera"}) as page:
             assert page.locator('nav a[href="#/tokens"], nav a[href="#/audit"]').count() == 0
             assert page.locator('nav a[href="#/memory"]').count() == 1

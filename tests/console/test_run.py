@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, WIDE, faults_of, watched
+from tests.console.browser import MISSING, watched
 from tests.console.hands import Hands
 from tests.console.run_site import FORBIDDEN, READ, WROTE, RunSite, run_site
 
@@ -17,7 +17,6 @@ pytestmark = [
 ]
 
 LIVE = '.pulse[data-state="live"]'
-FULL = {"width": 1440, "height": 900}
 REPORT = """# Pears
 
 Sales rose by **12 %**, says [the ledger](https://ledger.example/pears).
@@ -293,36 +292,3 @@ def test_task_follow_a_live_run(browser: Any, site: RunSite) -> None:
         gate.release()
         expect(status(page)).to_have_text("completed")
         assert hands.clicks <= 1
-
-
-# How it looks
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
-def test_the_page_of_a_run_is_accessible_and_fits_all_screens(browser: Any, site: RunSite) -> None:
-    run_id = site.run("looked-at", calls=[WROTE, FORBIDDEN, READ], answer=REPORT)
-    other = failing(site, "looked-at-too")
-    tabs = ("steps", "conversation", "events", "evidence", "limits", "proof")
-    places = [
-        *(f"#/runs/{run_id}?tab={tab}" for tab in tabs),
-        f"#/runs/{other}",
-        f"#/runs/{run_id}?step=9",
-        f"#/runs/{run_id}?compare={other}",
-    ]
-    for scheme, viewports in (("light", (FULL, WIDE)), ("dark", (PHONE,))):
-        with seen(browser, site, color_scheme=scheme, reduced_motion="reduce") as page:
-            page.add_init_script(path=str(AXE))
-            for place in places:
-                page.goto("about:blank")
-                page.set_viewport_size(viewports[0])
-                page.goto("/" + place)
-                expect(page.get_by_role("heading", level=1)).to_be_visible()
-                expect(page.get_by_text("Loading …")).to_have_count(0)
-                if not place.endswith(tabs[1:]):
-                    page.locator(".tree .model, .compared").first.click()
-                assert not (faults := faults_of(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
-                for viewport in viewports:
-                    page.set_viewport_size(viewport)
-                    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                    assert wide <= 0, f"{place} is {wide} pixels too wide for {viewport}"

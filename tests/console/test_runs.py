@@ -15,7 +15,7 @@ import pytest
 
 from athena_cli import app
 from athena_core.clock import FixedDate, SystemClock
-from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.browser import MISSING, PHONE, watched
 from tests.console.hands import Hands
 from tests.console.replay import Replay, record, replaying
 from tests.console.run_pages import run, serve
@@ -469,25 +469,3 @@ def test_a_moment_is_shared(browser: Any, scene: Scene, by: str, keys: int, clic
         expect(page.locator(".past-bar")).to_contain_text("As it was at")
         expect(rows(page)).to_have_count(1)
         expect(rows(page)).to_contain_text("before")
-
-
-@pytest.mark.skipif(not AXE.exists(), reason="npm is not installed")
-def test_the_list_and_the_dialogs_have_no_accessibility_fault(browser: Any, scene: Scene) -> None:
-    scene.failing("seen")
-    scene.agent_run("seen")
-    for scheme in ("light", "dark"):
-        with watched(browser, scene.server.url, color_scheme=scheme) as page:
-            page.goto("/#/runs")
-            page.evaluate(AXE.read_text("utf-8"))
-            for size in ({"width": 1440, "height": 900}, PHONE):
-                page.set_viewport_size(size)
-                expect(rows(page).first).to_be_visible()
-                page.get_by_label("Select all shown runs").check()
-                assert not (faults := faults_of(page)), "\n".join(faults)
-                for key in ("Control+k", "?"):
-                    page.keyboard.press(key)
-                    expect(page.get_by_role("dialog")).to_be_visible()
-                    assert not (faults := faults_of(page)), f"{key}:\n" + "\n".join(faults)
-                    page.keyboard.press("Escape")
-                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert wide <= 0
