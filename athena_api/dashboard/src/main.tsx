@@ -1,10 +1,9 @@
 // The console: loads the caller, opens the event stream, and shows the page that the URL names.
 
-import { signal } from "@preact/signals";
 import { AthenaError, type Caller } from "@projectathena/client";
 import { getCaller, getCapabilities } from "@projectathena/client/operations";
 import { Fragment, type JSX, render } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect } from "./component";
 import { Dialog } from "./components/actions";
 import { Form } from "./components/form";
 import { HaltBanner, HaltButton } from "./components/halt";
@@ -30,6 +29,7 @@ import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
 import { at, filter, href, knownFilters, route, TITLES, unknownFilters } from "./route";
 import { head, requestNow } from "./server";
+import { signal } from "./signals";
 import { caller, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";

@@ -1,11 +1,10 @@
 // Actions: the button of an operation, and its dialog.
 
-import { effect, signal } from "@preact/signals";
 import { AthenaError, newKey, type Operation, type RequestParts } from "@projectathena/client";
 import type { ComponentChildren, JSX, TargetedEvent } from "preact";
-
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "../component";
 import { at, href } from "../route";
+import { effect, signal } from "../signals";
 
 import { isAllowed } from "../state/caller";
 import { eventStream, state } from "../state/event_stream";
@@ -186,7 +185,7 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
     Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value ?? ""])),
   );
-  useLayoutEffect(() => element.current?.showModal(), []); // before the next key
+  useEffect(() => element.current?.showModal(), []); // before the next key
   const reachable = state.value === "live" || state.value === "behind";
   useEffect(() => {
     if (reachable) setError((had) => (had?.code === "UNREACHABLE" ? undefined : had)); // its cause is gone

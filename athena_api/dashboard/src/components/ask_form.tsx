@@ -1,8 +1,8 @@
 // The form that answers a question.
 
-import { useSignal } from "@preact/signals";
 import type { Ask } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
+import { useSignal } from "../component";
 import { type FormField, fieldsOf, valuesOf } from "../state/ask_form";
 import { type Field, Input } from "./actions";
 

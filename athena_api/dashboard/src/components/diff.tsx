@@ -1,7 +1,7 @@
 // Lines of diffs, and whole diffs that are folded.
 
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
+import { useMemo } from "../component";
 import { count, visible, visibleLine } from "../format";
 import { type DiffLine, readDiff } from "../state/diff";
 

@@ -1,7 +1,7 @@
 // The help (`?`): keys, the documentation of the page, and the settings of this browser.
 
 import type { JSX } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef } from "../component";
 import { route, SHORTCUTS, TAGS, TITLES } from "../route";
 import { theme, zone } from "../state/preferences";
 import { closeOverlay, type Overlay } from "./palette";
@@ -23,7 +23,7 @@ const KEYS: Readonly<Record<string, string>> = {
 
 export function Help({ of }: { of: Overlay }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
-  useLayoutEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => dialog.current?.showModal(), []);
   const { page } = route.value;
   const tag = TAGS[page] ?? page;
   const pages = Object.entries(SHORTCUTS).map(([key, to]) => [`g ${key}`, TITLES[to] ?? to] as const);

@@ -1,8 +1,7 @@
 // Texts of models and people: Markdown as elements, and long texts in part. Nothing in them is markup of the page.
 
-import { useSignal } from "@preact/signals";
 import { h, type JSX } from "preact";
-import { useMemo } from "preact/hooks";
+import { useMemo, useSignal } from "../component";
 import { count, plain } from "../format";
 import { type Node, readMarkdown } from "../state/markdown";
 

@@ -1,11 +1,11 @@
 // The command palette (Ctrl-K): pages, acts, records by their ids, and what the search of the server finds.
 
-import { signal, useSignal } from "@preact/signals";
 import { findIds, searchMemory } from "@projectathena/client/operations";
 import type { JSX, TargetedKeyboardEvent } from "preact";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useSignal } from "../component";
 import { plain, words } from "../format";
 import { at, href, hrefAt, recordHref, TITLES } from "../route";
+import { signal } from "../signals";
 import { agents, readAgents } from "../state/agents";
 import { caller, isAllowed } from "../state/caller";
 import { position } from "../state/event_stream";
@@ -117,7 +117,7 @@ export function Palette({ of }: { of: Overlay }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const found = useSignal<readonly Entry[]>([]);
   const place = useSignal(0);
-  useLayoutEffect(() => {
+  useEffect(() => {
     dialog.current?.showModal(); // before the next key
     void readAgents();
   }, []);

@@ -2,8 +2,8 @@
 
 import { AthenaError, type Fault, type Operation, type RequestParts } from "@projectathena/client";
 import { Component, type ComponentChildren, type JSX, type RefObject, type TargetedEvent } from "preact";
-import { useState } from "preact/hooks";
 import { athenaOf, curlOf, pythonOf } from "../command_lines";
+import { useState } from "../component";
 import { clock, count, distance, plain, visible } from "../format";
 import { at, filter, href, hrefAt, route } from "../route";
 import type { Snapshot } from "../server";

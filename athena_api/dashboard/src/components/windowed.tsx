@@ -1,8 +1,7 @@
 // A long list of rows of one height, of which only the visible ones are in the page.
 
-import { useSignal } from "@preact/signals";
 import type { HTMLAttributes, JSX } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useSignal } from "../component";
 
 const ROW_PX = 28; // as in style.css
 const AROUND = 10; // rows before and after the visible ones
@@ -21,7 +20,7 @@ export function Windowed(
     first.value = Math.floor(scrollTop / ROW_PX);
     visible.value = Math.min(VISIBLE_MAX, Math.ceil(clientHeight / ROW_PX));
   };
-  useLayoutEffect(() => {
+  useEffect(() => {
     const list = element.current;
     if (list && shown !== undefined && shown >= 0) {
       const top = shown * ROW_PX;

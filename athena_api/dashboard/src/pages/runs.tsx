@@ -1,10 +1,9 @@
 // The list of runs, newest first. Its rows stay in place, and its filters are in the URL.
 
-import { useSignal } from "@preact/signals";
 import type { Run, RunFacet, RunFacets } from "@projectathena/client";
 import { cancelRuns, getRunFacets, listRuns, retryRuns } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useSignal } from "../component";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { openPalette } from "../components/palette";
 import { cancelAction, retryAction, StartRun } from "../components/run_actions";

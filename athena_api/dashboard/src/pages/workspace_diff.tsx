@@ -1,10 +1,9 @@
 // The changes of a run in its own workspace: the diff, and the action that applies it to the shared workspace.
 
-import { useSignal } from "@preact/signals";
 import { type AppliedFile, type AppliedRun, AthenaError, type RunDiff, type RunDiffFile } from "@projectathena/client";
 import { applyRun, getRunDiff } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
+import { useMemo, useSignal } from "../component";
 import { type ActionSpec, openDialog } from "../components/actions";
 import { Counts, Line } from "../components/diff";
 import { Copy, Empty, ErrorMessage, Loaded, Panel, Time, Window } from "../components/ui";

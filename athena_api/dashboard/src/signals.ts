@@ -1,7 +1,4 @@
-// Signals: values that know what has read them. A component that has read one renders again once it changes.
-
-import { Component, type ComponentClass, Fragment, type FunctionComponent, type JSX, options } from "preact";
-import { useMemo } from "preact/hooks";
+// Signals: values that know what has read them.
 
 /** The one that runs now. */
 let running: Reader | undefined;
@@ -10,17 +7,17 @@ let batches = 0;
 const marked = new Set<Reader>();
 
 /** What reads signals: an effect, a computed signal or a component. */
-class Reader {
+export class Reader {
   /** True if it may have to run again. */
   isMarked = true;
   /** The signals that it has read, with their versions. */
   private readonly sources = new Map<Signal<unknown>, number>();
 
   constructor(
-    /** Called once it is marked. */
-    private readonly onMark: (reader: Reader) => void,
-    /** Called if a value that it has read is another one. */
-    readonly again?: () => void,
+    /** Called at the end of a batch if a value that it has read is another one. */
+    readonly again: () => void,
+    /** True if it is called as soon as one may be. */
+    private readonly atOnce = false,
   ) {}
 
   /** Run, and note which signals are read. */
@@ -49,7 +46,8 @@ class Reader {
   mark(): void {
     if (this.isMarked) return;
     this.isMarked = true;
-    this.onMark(this);
+    if (this.atOnce) this.again();
+    else marked.add(this);
   }
 
   /** Return true before the first run, and if a value that was read is another one. */
@@ -61,6 +59,7 @@ class Reader {
   }
 
   close(): void {
+    marked.delete(this);
     for (const source of this.sources.keys()) source.leave(this);
     this.sources.clear();
   }
@@ -118,7 +117,7 @@ export class Signal<T> {
 
 /** A value made of other signals. */
 class Computed<T> extends Signal<T> {
-  private readonly reader = new Reader(() => this.tell());
+  private readonly reader = new Reader(() => this.tell(), true);
 
   constructor(private readonly compute: () => T) {
     super(undefined as T);
@@ -145,15 +144,10 @@ export const signal = <T>(value: T): Signal<T> => new Signal(value);
 
 export const computed = <T>(compute: () => T): Signal<T> => new Computed(compute);
 
-/** Use a signal of a component. */
-export const useSignal = <T>(value: T): Signal<T> => useMemo(() => signal(value), []);
-
-const later = (reader: Reader): unknown => marked.add(reader);
-
 /** Run now, and again whenever a signal changes that was read. Return a function that ends it. */
 export function effect(act: () => void): () => void {
   const again = (): void => reader.run(act);
-  const reader = new Reader(later, again);
+  const reader = new Reader(again);
   batch(again);
   return () => reader.close();
 }
@@ -166,7 +160,7 @@ export function batch(act: () => void): void {
     if (batches > 1) return;
     for (const reader of marked) {
       marked.delete(reader); // an effect may mark it again
-      if (reader.isStale()) reader.again?.();
+      if (reader.isStale()) reader.again();
     }
   } finally {
     batches--;
@@ -183,33 +177,3 @@ export function untracked<R>(act: () => R): R {
     running = outer;
   }
 }
-
-/** Return the class of a component. One that reads signals renders again if they or its properties change, else with its parent. */
-function observing(render: FunctionComponent<object>): ComponentClass<object> {
-  return class extends Component<object> {
-    private readonly reader = new Reader(later, () => this.setState({}));
-
-    override render(props: object): JSX.Element {
-      return this.reader.run(() => render(props)) as JSX.Element;
-    }
-
-    override shouldComponentUpdate(next: Readonly<Record<string, unknown>>): boolean {
-      const had: typeof next = { ...this.props };
-      return this.reader.isMarked || !this.reader.reads || Object.keys({ ...had, ...next }).some((name) => had[name] !== next[name]);
-    }
-
-    override componentWillUnmount(): void {
-      this.reader.close();
-    }
-  };
-}
-
-const classes = new Map<unknown, ComponentClass<object>>();
-
-options.vnode = (node) => {
-  const { type } = node;
-  if (typeof type !== "function" || type === Fragment || type.prototype?.render) return;
-  const found = classes.get(type) ?? observing(type as FunctionComponent<object>);
-  classes.set(type, found);
-  node.type = found as typeof type;
-};

@@ -86,6 +86,19 @@ test("an effect may change a signal, also one that it reads", () => {
   deepEqual([number.value, shown.value, seen.at(-1)], [4, 4, 4]);
 });
 
+test("an effect that is ended in a batch runs no more", () => {
+  const number = signal(1);
+  let runs = 0;
+  const stop = effect(() => {
+    runs += number.value;
+  });
+  batch(() => {
+    number.value = 5;
+    stop();
+  });
+  equal(runs, 1);
+});
+
 test("what is read untracked makes nothing run again", () => {
   const [read, unread] = [signal(1), signal(1)];
   let runs = 0;
