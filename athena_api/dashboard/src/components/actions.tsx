@@ -1,7 +1,7 @@
 // Actions: the button of an operation, and its dialog.
 
-import { AthenaError, newKey, type Operation, type RequestParts } from "@projectathena/client";
-import type { ComponentChildren, JSX, TargetedEvent } from "preact";
+import { AthenaError, type Fault, newKey, type Operation, type RequestParts } from "@projectathena/client";
+import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "../component";
 import { at, href } from "../route";
 import { effect, signal } from "../signals";
@@ -11,41 +11,28 @@ import { eventStream, state } from "../state/event_stream";
 import type { SeenEvent } from "../state/events";
 import { dialogOpen } from "../state/hold";
 import { request } from "../state/instant";
+import type { Members, Schema } from "../state/schema";
 import { notify } from "./notices";
+import { Fields } from "./schema_form";
 import { Commands, ErrorMessage } from "./ui";
-
-/** A value of a field, and its text if they differ. */
-export type Option = string | { readonly value: string; readonly text: string };
-
-/** A field of a dialog. */
-export interface Field {
-  readonly name: string;
-  readonly label: string;
-  /** `choice` accepts its options only; the value of a `flag` is `true` or empty. */
-  readonly kind?: "text" | "area" | "json" | "number" | "choice" | "flag";
-  readonly value?: string;
-  readonly hint?: string;
-  /** Suggested values; a function reads them when the dialog opens. */
-  readonly options?: readonly Option[] | (() => Promise<readonly Option[]>);
-  readonly required?: boolean;
-  /** The lines of an area. */
-  readonly rows?: number;
-  /** Return the fault of a value, if it has one. */
-  readonly check?: (value: string) => string | undefined;
-}
 
 /** An action: an operation with its label, fields and messages. */
 export interface ActionSpec<T> {
   readonly operation: Operation<T>;
   readonly label: string;
-  readonly request: (values: Readonly<Record<string, string>>) => RequestParts;
+  readonly request: (values: Members) => RequestParts;
   /** The requests of an action on several subjects; `request` is the first of them. */
-  readonly each?: (values: Readonly<Record<string, string>>) => readonly RequestParts[];
+  readonly each?: (values: Members) => readonly RequestParts[];
   /** The text of the confirmation. Without a question and fields, the action runs at once. */
   readonly question?: string;
-  readonly fields?: readonly Field[];
+  readonly fields?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  /** The values that the fields start with. */
+  readonly start?: Members;
+  /** Return the faults of the values. */
+  readonly check?: (values: Members) => readonly Fault[];
   /** What the action applies to, shown above the fields. */
-  readonly subject?: (values: Readonly<Record<string, string>>) => ComponentChildren;
+  readonly subject?: (values: Members) => ComponentChildren;
   readonly danger?: boolean;
   /** True if the action is not possible now: the dialog shows why, and does not send it. */
   readonly blocked?: boolean;
@@ -182,15 +169,15 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   const [key, answered] = useIdempotencyKey();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<AthenaError>();
-  const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
-    Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value ?? ""])),
-  );
+  const [values, setValues] = useState<Members>(action.start ?? {});
   useEffect(() => element.current?.showModal(), []); // before the next key
   const reachable = state.value === "live" || state.value === "behind";
   useEffect(() => {
     if (reachable) setError((had) => (had?.code === "UNREACHABLE" ? undefined : had)); // its cause is gone
   }, [reachable]);
-  const filled = action.fields?.every(({ name, required, check }) => (!required || values[name]) && !check?.(values[name] ?? "")) ?? true;
+  const { fields = {}, required = [] } = action;
+  const faults = action.check?.(values) ?? [];
+  const filled = required.every((name) => values[name]) && !faults.length;
   const parts = filled ? { ...action.request(values), idempotencyKey: key } : {};
   const close = (): void => element.current?.close(); // also restores the focus
   const closed = (): void => {
@@ -212,9 +199,7 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
         <h2 id="dialog-title">{action.label}</h2>
         {action.question && <p>{action.question}</p>}
         {action.subject?.(values)}
-        {action.fields?.map((field) => (
-          <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => setValues({ ...values, [field.name]: value })} />
-        ))}
+        <Fields form={{ faults }} path="" schema={{ properties: fields, required }} value={values} set={(next) => setValues(next as Members)} />
         {error && <ErrorMessage error={error} />}
         {error && isPolicyError(error) && (
           <a href={href("rejections")} onClick={close}>
@@ -234,61 +219,4 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
       </form>
     </dialog>
   );
-}
-
-/** A field of a form. */
-export function Input({ field, value, set }: { field: Field; value: string; set: (value: string) => void }): JSX.Element {
-  const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>): void => set(event.currentTarget.value);
-  const options = useOptions(field.options);
-  const hint = field.hint ? `hint-${field.name}` : undefined;
-  const fault = field.check?.(value);
-  const common = { value, required: field.required ?? false, onInput: take, "aria-describedby": hint };
-  return (
-    <div class="field">
-      <label class={field.kind === "flag" ? "flag" : ""}>
-        <span>{field.label}</span>
-        {field.kind === "area" || field.kind === "json" ? (
-          <textarea rows={field.rows ?? 4} class={field.kind === "json" ? "mono" : ""} spellcheck={field.kind !== "json"} {...common} />
-        ) : field.kind === "number" ? (
-          <input type="number" step="any" min={0} {...common} />
-        ) : field.kind === "flag" ? (
-          <input type="checkbox" checked={value === "true"} onChange={(event) => set(event.currentTarget.checked ? "true" : "")} />
-        ) : field.kind === "choice" ? (
-          <select {...common} onChange={take}>
-            {options}
-          </select>
-        ) : (
-          <input list={field.options && `options-${field.name}`} {...common} />
-        )}
-      </label>
-      {field.options && field.kind !== "choice" && <datalist id={`options-${field.name}`}>{options}</datalist>}
-      {hint && <small id={hint}>{field.hint}</small>}
-      {fault && (
-        <small class="bad" role="status">
-          {fault}
-        </small>
-      )}
-    </div>
-  );
-}
-
-/** Return the options of a field as elements; none while they are read, or if they cannot be. */
-function useOptions(given: Field["options"]): readonly JSX.Element[] {
-  const [options, setOptions] = useState<readonly Option[]>(typeof given === "function" ? [] : (given ?? []));
-  useEffect(() => {
-    if (typeof given === "function") void given().then(setOptions, () => undefined);
-  }, []);
-  return options.map((option) => {
-    const { value, text } = typeof option === "string" ? { value: option, text: undefined } : option;
-    return (
-      <option key={value} value={value}>
-        {text}
-      </option>
-    );
-  });
-}
-
-/** Return the values without empty ones. */
-export function withoutEmpty(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));
 }

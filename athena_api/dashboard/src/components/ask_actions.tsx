@@ -5,7 +5,8 @@ import { answerAsk } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { decisionOf, optionOfKey, rememberedText } from "../state/asks";
 import { argumentsFault, callText, difference, pretty } from "../state/call_text";
-import { type ActionSpec, withoutEmpty } from "./actions";
+import { type Members, type Schema, textLine } from "../state/schema";
+import type { ActionSpec } from "./actions";
 import { learn } from "./answering";
 import { focusNext } from "./ask_keys";
 import { Call } from "./call";
@@ -13,22 +14,20 @@ import { Call } from "./call";
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-const SCOPES = [
-  { value: "run", text: "This run" },
-  { value: "session", text: "All runs of this session" },
-  { value: "profile", text: "All runs of this agent (profile)" },
-];
+const NOTE = textLine("Recorded with the answer");
 
-const DURATIONS = [
-  { value: String(HOUR), text: "1 hour" },
-  { value: String(8 * HOUR), text: "8 hours" },
-  { value: String(DAY), text: "1 day" },
-  { value: String(7 * DAY), text: "7 days" },
-  { value: String(30 * DAY), text: "30 days" },
-  { value: String(365 * DAY), text: "1 year" },
-];
+/** Return the schema of a choice. */
+const choice = (title: string, texts: Readonly<Record<string, string>>): Schema => ({
+  type: "string",
+  title,
+  enum: Object.keys(texts),
+  enumNames: Object.values(texts),
+});
 
-const NOTE = { name: "note", label: "Note", hint: "Recorded with the answer" };
+const DURATION = choice("Duration", {
+  ...{ [HOUR]: "1 hour", [8 * HOUR]: "8 hours", [DAY]: "1 day", [7 * DAY]: "7 days" },
+  ...{ [30 * DAY]: "30 days", [365 * DAY]: "1 year" },
+});
 
 function CallOf({ ask, json }: { ask: Ask; json: string }): JSX.Element {
   return <Call of={callText(ask.toolName ?? "", json)} toolName={ask.toolName} />;
@@ -50,17 +49,23 @@ export function alwaysAction(ask: Ask): ActionSpec<Ask> {
     subject: (values) => (
       <>
         <CallOf ask={ask} json={ask.arguments ?? ""} />
-        <p>{rememberedText(ask, values.remember ?? "", Number(values.rememberForMs))}</p>
+        <p>{rememberedText(ask, String(values.remember), Number(values.rememberForMs))}</p>
       </>
     ),
-    fields: [
-      { name: "remember", label: "Scope", kind: "choice", value: "run", options: SCOPES.filter(({ value }) => value !== "session" || ask.sessionId) },
-      { name: "rememberForMs", label: "Duration", kind: "choice", value: String(8 * HOUR), options: DURATIONS },
-      NOTE,
-    ],
-    request: ({ remember, rememberForMs, note }) => ({
+    fields: {
+      remember: choice("Scope", {
+        run: "This run",
+        ...(ask.sessionId && { session: "All runs of this session" }),
+        profile: "All runs of this agent (profile)",
+      }),
+      rememberForMs: DURATION,
+      note: NOTE,
+    },
+    required: ["remember", "rememberForMs"],
+    start: { remember: "run", rememberForMs: String(8 * HOUR) },
+    request: (values) => ({
       path: { askId: ask.id },
-      body: { ...withoutEmpty({ note }), subjectHash: ask.subjectHash, optionId: allowing(ask), remember, rememberForMs: Number(rememberForMs) },
+      body: { ...values, subjectHash: ask.subjectHash, optionId: allowing(ask), rememberForMs: Number(values.rememberForMs) },
     }),
     done: () => "Allowed. A permission rule was created; the System page lists it.",
     after: follow,
@@ -70,27 +75,29 @@ export function alwaysAction(ask: Ask): ActionSpec<Ask> {
 /** Return the action that allows a call with other arguments. */
 export function editAction(ask: Ask): ActionSpec<Ask> {
   const asked = pretty(ask.arguments ?? "");
+  const edited = ({ editedArguments }: Members): string => String(editedArguments ?? "");
+  const faultOf = (values: Members): string | undefined => argumentsFault(edited(values)) ?? (edited(values) === asked ? "Nothing is changed yet." : undefined);
   return {
     operation: answerAsk,
     label: "Allow with changes",
-    subject: ({ editedArguments = "" }) => (
+    subject: (values) => (
       <>
         <p>The result that the agent gets says that a person changed the arguments.</p>
-        {editedArguments !== asked && !argumentsFault(editedArguments) && (
-          <Call of={{ line: "", parts: [{ title: "Changes", blocks: difference(asked, editedArguments) }], brief: true }} toolName={ask.toolName} />
+        {!faultOf(values) && (
+          <Call of={{ line: "", parts: [{ title: "Changes", blocks: difference(asked, edited(values)) }], brief: true }} toolName={ask.toolName} />
         )}
       </>
     ),
-    fields: [
-      {
-        ...{ name: "editedArguments", label: "Arguments (JSON)", kind: "json", rows: 12, value: asked, required: true },
-        check: (text) => argumentsFault(text) ?? (text === asked ? "Nothing is changed yet." : undefined),
-      },
-      NOTE,
-    ],
-    request: ({ editedArguments = "", note }) => ({
+    fields: { editedArguments: { type: "string", title: "Arguments (JSON)", format: "json" }, note: NOTE },
+    required: ["editedArguments"],
+    start: { editedArguments: asked },
+    check: (values) => {
+      const reason = faultOf(values);
+      return reason ? [{ field: "editedArguments", reason }] : [];
+    },
+    request: (values) => ({
       path: { askId: ask.id },
-      body: { ...withoutEmpty({ note }), subjectHash: ask.subjectHash, optionId: allowing(ask), editedArguments: JSON.parse(editedArguments) },
+      body: { ...values, subjectHash: ask.subjectHash, optionId: allowing(ask), editedArguments: JSON.parse(edited(values)) },
     }),
     done: (data) => `${decisionOf(data) ?? "Allowed with changes"}.`,
     after: follow,

@@ -2,62 +2,53 @@
 
 import type { Ask } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
-import { useSignal } from "../component";
-import { type FormField, fieldsOf, valuesOf } from "../state/ask_form";
-import { type Field, Input } from "./actions";
+import { useState } from "../component";
+import { visible } from "../format";
+import { isObject, type Members, type Schema } from "../state/schema";
+import { Fields } from "./schema_form";
 
 /** Asks for the values of a question, and submits them. */
 export function AskForm(props: {
   ask: Ask;
   disabled: boolean;
-  submit: (values: Readonly<Record<string, unknown>>) => void;
+  submit: (values: Members) => void;
   /** Further buttons. */
   children: ComponentChildren;
 }): JSX.Element {
-  const texts = useSignal<Readonly<Record<string, string>>>({});
-  const fault = useSignal<string | undefined>(undefined);
-  const fields = fieldsOf(props.ask.form ?? {});
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    const found = valuesOf(fields, texts.value);
-    fault.value = found.fault;
-    if (!found.fault) props.submit(found.values);
+  const { ask, disabled, submit, children } = props;
+  const { properties, required } = (ask.form ?? {}) as Schema;
+  const given = Object.entries(isObject(properties) ? properties : {}).filter(([, of]) => isObject(of));
+  const [values, setValues] = useState<Members>(() => Object.fromEntries(given.flatMap(([name, of]) => ("default" in of ? [[name, of.default]] : []))));
+  const schema = {
+    properties: Object.fromEntries(given.map(([name, of]) => [name, shown(name, of)])),
+    ...(Array.isArray(required) && { required }),
   };
   return (
-    <form class="answer" onSubmit={submit}>
-      {fields.map((field) => (
-        <Input
-          key={field.name}
-          field={inputOf(props.ask.id, field)}
-          value={texts.value[field.name] ?? field.initial}
-          set={(text) => (texts.value = { ...texts.value, [field.name]: text })}
-        />
-      ))}
-      {fault.value && (
-        <p class="bad" role="alert">
-          {fault.value}
-        </p>
-      )}
+    <form
+      class="answer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit(values);
+      }}
+    >
+      <Fields form={{}} path={ask.id} schema={schema} value={values} set={(next) => setValues(next as Members)} />
       <p class="answers">
-        <button type="submit" class="primary" disabled={props.disabled}>
+        <button type="submit" class="primary" disabled={disabled}>
           Answer
         </button>
-        {props.children}
+        {children}
       </p>
     </form>
   );
 }
 
-const KINDS = { text: "area", integer: "text", number: "text", boolean: "choice", choice: "choice" } as const;
-const YES_OR_NO = [
-  { value: "true", text: "Yes" },
-  { value: "false", text: "No" },
-];
-
-function inputOf(askId: string, { name, label, hint, kind, options, required }: FormField): Field {
-  const choices = kind === "boolean" ? YES_OR_NO : options;
+/** Return the schema of a field that somebody else wrote, with a label in which all can be seen. */
+function shown(name: string, given: Schema): Schema {
+  const { title, type, enum: choices, ...others } = given;
   return {
-    ...{ name: `${askId}-${name}`, label, hint, required, kind: KINDS[kind], rows: 1 },
-    ...(choices.length && { options: [{ value: "", text: "" }, ...choices] }),
+    ...others,
+    type: typeof type === "string" ? type : "string",
+    title: visible(String(title ?? name)),
+    ...(Array.isArray(choices) && { enum: choices }),
   };
 }

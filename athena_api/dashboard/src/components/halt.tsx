@@ -7,6 +7,7 @@ import { visible } from "../format";
 import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";
 import { LiveQuery, reloadWhen } from "../state/live_query";
+import { textLine } from "../state/schema";
 import { Action, type ActionSpec } from "./actions";
 import { Time } from "./ui";
 
@@ -27,11 +28,12 @@ const START: ActionSpec<HaltRecord> = {
   label: "Halt",
   danger: true,
   question: "Nothing starts or continues until an Admin lifts the halt. Requests are rejected with the reason. What waits keeps its place.",
-  fields: [
-    { name: "reason", label: "Reason", hint: "Shown to everyone whose request is rejected", required: true },
-    { name: "cancelRunning", label: "Also cancel all running runs", kind: "flag" },
-  ],
-  request: ({ reason, cancelRunning }) => ({ body: { reason, ...(cancelRunning && { cancelRunning: true }) } }),
+  fields: {
+    reason: textLine("Shown to everyone whose request is rejected"),
+    cancelRunning: { type: "boolean", title: "Also cancel all running runs" },
+  },
+  required: ["reason"],
+  request: (body) => ({ body }),
   done: () => "Halted. Nothing starts.",
 };
 

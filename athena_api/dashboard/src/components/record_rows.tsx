@@ -64,8 +64,8 @@ import { DeadLetterDetails } from "../pages/dead_letters";
 import { REJECTION_CELLS, RejectionDetails } from "../pages/rejections";
 import { SCHEDULE_CELLS, ScheduleTimes } from "../pages/schedules";
 import { positionOf } from "../state/events";
-import type { Members } from "../state/schema";
-import type { Field } from "./actions";
+import { type Members, textLine } from "../state/schema";
+import type { ActionSpec } from "./actions";
 import { AuditDetails } from "./audit";
 import type { Cells } from "./rows";
 import { BeforeAndAfter } from "./ui";
@@ -90,7 +90,7 @@ export interface Act {
   readonly label: string;
   /** The question of its dialog. Without one it runs at once. */
   readonly question?: string;
-  readonly fields?: readonly Field[];
+  readonly fields?: ActionSpec<unknown>["fields"];
   readonly danger?: boolean;
   readonly done: string | ((record: Members) => string);
   /** True if the record is gone after it. */
@@ -168,8 +168,8 @@ const RUNS: Part = {
 
 const QUEUE: Part = { title: "Queue", list: getSessionWorkQueue, columns: "~id payload mode ~#attempts createdAt", empty: "Nothing waits." };
 
-const REASON: Field = { name: "auditNote", label: "Reason", hint: "Recorded in the audit log" };
-const NOTE: Field = { name: "note", label: "Reason" };
+const REASON = { auditNote: textLine("Recorded in the audit log", "Reason") };
+const NOTE = { note: textLine("", "Reason") };
 
 /** The kinds by their page. */
 export const KINDS: Readonly<Record<string, Kind>> = {
@@ -198,7 +198,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     acts: [
       { operation: runSchedule, label: "Run now", body: {}, done: "Started. The schedule is unchanged." },
       {
-        ...{ operation: pauseSchedule, label: "Pause", body: {}, fields: [NOTE], done: "Paused.", when: (one) => !one.paused },
+        ...{ operation: pauseSchedule, label: "Pause", body: {}, fields: NOTE, done: "Paused.", when: (one) => !one.paused },
         question: "Scheduled times are recorded as skipped until you resume. Current runs continue.",
       },
       { operation: resumeSchedule, label: "Resume", body: {}, done: "Resumed.", when: is("paused", true) },
@@ -228,7 +228,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
         done: ({ source, sessionId }) => (source === "work" ? `Requeued: it waits in queue "${sessionId}" until you drain it.` : "Requeued."), // messages are delivered automatically
       },
       {
-        ...{ operation: discardA2aDlqItem, label: "Discard", fields: [REASON], danger: true, done: "Discarded.", when: is("status", "pending") },
+        ...{ operation: discardA2aDlqItem, label: "Discard", fields: REASON, danger: true, done: "Discarded.", when: is("status", "pending") },
         question: "Drops the work. You can restore it later.",
       },
       { operation: restoreA2aDlqItem, label: "Restore", body: {}, done: "Restored. The dead letter is pending again.", when: is("status", "discarded") },

@@ -9,7 +9,7 @@ import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { isObject, labelOf, type Members } from "../state/schema";
-import { Action, type ActionSpec, withoutEmpty } from "./actions";
+import { Action, type ActionSpec } from "./actions";
 import { pathKey } from "./form_rows";
 import { type Act, CONVERSATION, type FormLink, KINDS, type Kind, type Part } from "./record_rows";
 import { isBlank, Member, Rows, TEXT_CHARS } from "./rows";
@@ -290,7 +290,7 @@ function actionOf(
     ...(fields ? { fields } : {}),
     request: (values) => ({
       path: { [key]: id },
-      ...(body || fields ? { body: { ...body, ...withoutEmpty(values) } } : {}),
+      ...(body || fields ? { body: { ...body, ...values } } : {}),
       ...(operation.waits ? { respondAsync: true } : {}),
     }),
     done: () => (typeof done === "string" ? done : done(record)),

@@ -1,7 +1,7 @@
 // The fields of a JSON schema.
 
 import type { Fault, Operation } from "@projectathena/client";
-import { listDirectives, listHarnessProfiles, listRunTemplates, listSessions, listWorkflows } from "@projectathena/client/operations";
+import { listDirectives, listHarnessProfiles, listRuns, listRunTemplates, listSessions, listWorkflows } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX, TargetedEvent } from "preact";
 import { useState } from "../component";
 import { plain, visible } from "../format";
@@ -11,10 +11,10 @@ import { request } from "../state/instant";
 import { type Document, emptyOf, isObject, labelOf, type Members, resolved, type Schema, type Value, withMember } from "../state/schema";
 import { localTime } from "./ui";
 
-/** What all fields of a form share: the schemas, and the faults that the server found. */
+/** What all fields of a form share: the schemas that they refer to, and the faults that were found. */
 export interface FormState {
-  readonly document: Document;
-  readonly faults: readonly Fault[];
+  readonly document?: Document;
+  readonly faults?: readonly Fault[];
 }
 
 interface FieldProps {
@@ -50,17 +50,23 @@ const SUGGESTED: Readonly<Record<string, () => Promise<readonly Option[]>>> = {
   directiveId: listed(listDirectives, ({ input }) => input),
   workflowId: listed(listWorkflows),
   sessionId: listed(listSessions),
+  model: async () => {
+    const used = (await request(listRuns, { query: { limit: 50 } })).data.items.map(({ model }) => model);
+    const { items } = (await request(listHarnessProfiles, { query: { limit: OPTIONS_MAX } })).data;
+    return [...new Set([...items.map(({ config }) => config.model), ...used])].sort().map((name) => [name]);
+  },
   provider: async () => (capabilities.value?.providers ?? []).map((name) => [name]),
   timezone: async () => Intl.supportedValuesOf("timeZone").map((name) => [name]),
   cron: async () => [["0 2 * * *", "nightly at 2:00"], ["0 * * * *", "hourly"], ["0 8 * * 1-5", "weekdays at 8:00"], ["@daily"], ["@weekly"]],
 };
 
-const nameOf = ({ name, label }: FieldProps): string => label ?? labelOf(name);
+const nameOf = ({ name, label, schema }: FieldProps): string => label ?? schema.title ?? labelOf(name);
+
+const faultsOf = ({ form: { faults = [] }, path }: FieldProps): readonly Fault[] => faults.filter(({ field }) => field === path);
 
 /** A field of a schema, with its description and the fault that the server found in it. */
 export function SchemaField(props: FieldProps): JSX.Element {
-  const { form, path } = props;
-  const schema = resolved(form.document, props.schema);
+  const schema = resolved(props.form.document, props.schema);
   const { type } = schema;
   const next = { ...props, schema };
   if (type === "object" && schema.properties) return <ObjectField {...next} />;
@@ -72,16 +78,17 @@ export function SchemaField(props: FieldProps): JSX.Element {
         <span>{nameOf(props)}</span>
         <Control {...next} />
       </label>
-      <Notes id={path} schema={schema} faults={form.faults.filter(({ field }) => field === path)} />
+      <Notes {...next} />
     </div>
   );
 }
 
-function Notes({ id, schema, faults }: { id: string; schema: Schema; faults: readonly Fault[] }): JSX.Element {
+function Notes(props: FieldProps): JSX.Element {
+  const { description } = props.schema;
   return (
-    <small id={`note-${id}`}>
-      {typeof schema.description === "string" && schema.description.replaceAll("`", "")}
-      {faults.map(({ reason, remedy }) => (
+    <small id={`note-${props.path}`}>
+      {typeof description === "string" && visible(description.replaceAll("`", ""))}
+      {faultsOf(props).map(({ reason, remedy }) => (
         <b class="bad" role="alert" key={reason}>
           {visible(reason)}
           {remedy && ` (${visible(remedy)})`}
@@ -91,17 +98,25 @@ function Notes({ id, schema, faults }: { id: string; schema: Schema; faults: rea
   );
 }
 
-function Control({ form, name, path, schema, required = false, value, set }: FieldProps): JSX.Element {
+function Control(props: FieldProps): JSX.Element {
+  const { name, path, schema, required = false, value, set } = props;
   const common = {
     required,
     "data-path": path,
     "aria-describedby": `note-${path}`,
-    "aria-invalid": form.faults.some(({ field }) => field === path),
+    "aria-invalid": faultsOf(props).length > 0,
   };
   const shown = typeof value === "string" || typeof value === "number" ? String(value) : "";
   const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>): void => set(event.currentTarget.value || undefined);
   const { type, maxLength = Number.POSITIVE_INFINITY } = schema;
-  const choices = (schema.enum?.every((one) => typeof one === "string") ? schema.enum : undefined) ?? (type === "boolean" ? ["true", "false"] : undefined);
+  const texts = schema.enum?.every((one) => typeof one === "string") ? schema.enum : undefined;
+  const [choices, names = choices] =
+    type === "boolean" && !texts
+      ? [
+          ["true", "false"],
+          ["Yes", "No"],
+        ]
+      : [texts, schema.enumNames];
   if (choices)
     return (
       <select
@@ -109,10 +124,10 @@ function Control({ form, name, path, schema, required = false, value, set }: Fie
         value={String(value ?? "")}
         onChange={({ currentTarget }) => set(type === "boolean" ? parsed(currentTarget.value) : currentTarget.value || undefined)}
       >
-        <option value="">{required ? "Choose …" : "Not set"}</option>
-        {choices.map((one) => (
+        {(!required || value === undefined) && <option value="">{required ? "Choose …" : "Not set"}</option>}
+        {choices.map((one, index) => (
           <option key={one} value={one}>
-            {type === "boolean" ? { true: "Yes", false: "No" }[one] : one}
+            {names?.[index]}
           </option>
         ))}
       </select>
@@ -132,7 +147,9 @@ function Control({ form, name, path, schema, required = false, value, set }: Fie
   if (type !== "string") return <JsonControl value={value} set={set} common={common} />;
   if (schema.format === "date-time")
     return <input type="datetime-local" {...common} value={localTime(shown)} onInput={({ currentTarget }) => set(isoTime(currentTarget.value))} />;
-  if (maxLength > AREA_CHARS) return <textarea rows={4} {...common} value={shown} onInput={take} />;
+  const isJson = schema.format === "json";
+  if (maxLength > AREA_CHARS)
+    return <textarea rows={isJson ? 12 : 4} class={isJson ? "mono" : ""} spellcheck={!isJson} {...common} value={shown} onInput={take} />;
   return <Suggesting name={name} common={common} value={shown} take={take} />;
 }
 
@@ -189,13 +206,13 @@ function JsonControl({ value, set, common }: { value: Value; set: (value: Value)
 
 /** The frame of a value with parts. An optional one can be added and removed. */
 function Group(props: FieldProps & { children: ComponentChildren }): JSX.Element {
-  const { form, path, schema, required, value, set } = props;
+  const { form, schema, required, value, set } = props;
   const label = nameOf(props);
   const absent = value === undefined;
   return (
     <fieldset class="group">
       <legend>{label}</legend>
-      <Notes id={path} schema={schema} faults={form.faults.filter(({ field }) => field === path)} />
+      <Notes {...props} />
       {absent ? (
         <button type="button" class="small" onClick={() => set(emptyOf(form.document, schema))}>
           Add {label.toLowerCase()}
@@ -242,7 +259,7 @@ export function Fields({ form, path, schema, value, set, first }: Omit<FieldProp
   );
   if (!first) return <>{all.map(field)}</>;
   const others = all.filter(([name]) => !first.includes(name));
-  const faulty = form.faults.some((fault) => others.some(([name]) => fault.field.startsWith(name)));
+  const faulty = form.faults?.some((fault) => others.some(([name]) => fault.field.startsWith(name)));
   return (
     <>
       {first.map((name) => schema.properties?.[name] && field([name, schema.properties[name]]))}

@@ -3,7 +3,7 @@
 import type { McpServerDetails, McpServerEntry, McpToolEntry } from "@projectathena/client";
 import { acceptMcpTools, checkMcpServer, getMcpServer, listMcpServers } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Action, type ActionSpec } from "../components/actions";
 import { Call } from "../components/call";
 import { Empty, Facts, Loaded, NoPast, Panel, Status, Table, Time } from "../components/ui";
 import { count, plain, visibleLine } from "../format";
@@ -14,6 +14,7 @@ import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { type ToolDefinition, toolChanges, toolParts } from "../state/mcp_tools";
 import type { AttachedServer } from "../state/run_timeline";
+import { textLine } from "../state/schema";
 
 const FIRST_CHARS = 200;
 
@@ -207,8 +208,8 @@ function acceptAction({ server: { server }, listingSha256 }: McpServerDetails, t
     label: "Accept",
     question: "Runs may call these tools as they are now. That holds for open runs, too.",
     subject: () => <p class="mono">{names.map(visibleLine).join(", ")}</p>,
-    fields: [{ name: "note", label: "Note", hint: "The reason, for the record" }],
-    request: ({ note }) => ({ path: { server }, body: withoutEmpty({ listingSha256, tools: names, note }) }),
+    fields: { note: textLine("The reason, for the record") },
+    request: (values) => ({ path: { server }, body: { listingSha256, tools: names, ...values } }),
     done: () => "Accepted.",
   };
 }

@@ -412,12 +412,10 @@ function resumeAction(runId: string): ActionSpec<Run> {
     operation: resumeRun,
     label: "Resume run",
     question: "Continues the run with a new total budget.",
-    fields: [{ name: "budgetUsd", label: "Total budget in USD", kind: "number", hint: "Includes what the run has spent. Leave empty for no limit" }],
-    request: (values) => ({
-      path: { runId },
-      body: values.budgetUsd ? { budgetUsd: Number(values.budgetUsd) } : {},
-      respondAsync: true,
-    }),
+    fields: {
+      budgetUsd: { type: "number", title: "Total budget in USD", minimum: 0, description: "Includes what the run has spent. Leave empty for no limit" },
+    },
+    request: (body) => ({ path: { runId }, body, respondAsync: true }),
     done: () => "Run resumed.",
     failure: () => (event) => {
       if (event.runId !== runId) return undefined;

@@ -4,9 +4,9 @@ import type { Run, RunFacet, RunFacets } from "@projectathena/client";
 import { cancelRuns, getRunFacets, listRuns, retryRuns } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useSignal } from "../component";
-import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Action, type ActionSpec } from "../components/actions";
 import { openPalette } from "../components/palette";
-import { cancelAction, retryAction, StartRun } from "../components/run_actions";
+import { AUDITED, cancelAction, retryAction, StartRun } from "../components/run_actions";
 import { RunTable, type Selection } from "../components/run_rows";
 import { CopyAs, Empty, Filter, Loaded } from "../components/ui";
 import { count, isGenerated, plain, short } from "../format";
@@ -19,6 +19,7 @@ import { zone } from "../state/preferences";
 import { type RunFilters, RunList } from "../state/run_list";
 import { parsed, resolved, TIMES, written } from "../state/run_query";
 import { OPEN } from "../state/run_status";
+import { textLine } from "../state/schema";
 
 export function Runs(): JSX.Element {
   const { filters: given } = route.value;
@@ -244,7 +245,8 @@ function Selected({ runs, selected, query }: { runs: readonly Run[]; selected: S
 function eachOf<T>(runs: readonly Run[], action: (run: Run, input: string | undefined) => ActionSpec<T>): ActionSpec<T> {
   const specs = runs.map((run) => action(run, run.inputPreview));
   const [first] = specs as [ActionSpec<T>];
-  const { after, ...spec } = first;
+  const { after, fields, ...spec } = first;
+  const { input: _, ...others } = fields ?? {};
   return {
     ...spec,
     label: runs.length === 1 ? first.label : `${first.label}: ${count(runs.length)} runs`,
@@ -257,14 +259,14 @@ function eachOf<T>(runs: readonly Run[], action: (run: Run, input: string | unde
         ))}
       </ul>
     ),
-    fields: (first.fields ?? []).filter(({ name }) => name !== "input"),
+    fields: others,
     each: (values) => specs.map(({ request: of }) => of(values)),
   };
 }
 
 /** Return the filter of a bulk act. */
 function bulkFilter({ costOverUsd, sort, ...others }: RunFilters): Readonly<Record<string, unknown>> {
-  return withoutEmpty({ ...others, costOverUsd: costOverUsd && Number(costOverUsd) });
+  return { ...others, ...(costOverUsd && { costOverUsd: Number(costOverUsd) }) };
 }
 
 const matching = (query: RunFilters): string => written(query, agents.value) || "all runs";
@@ -274,7 +276,8 @@ const cancelAll = (query: RunFilters): ActionSpec<{ done: number; failed: number
   label: "Cancel all that match",
   danger: true,
   question: `Stops every open run that matches: ${matching(query)}. At most 10,000.`,
-  fields: [{ name: "reason", label: "Reason", hint: "Recorded in the audit log", required: true }],
+  fields: { reason: AUDITED },
+  required: ["reason"],
   request: ({ reason }) => ({ body: { filter: bulkFilter(query), reason } }),
   done: ({ done, failed }) => `${count(done)} cancelled${failed ? `, ${count(failed)} failed` : ""}.`,
 });
@@ -283,7 +286,7 @@ const retryAll = (query: RunFilters): ActionSpec<{ done: number; failed: number 
   operation: retryRuns,
   label: "Run all that match again",
   question: `Runs every ended run again that matches: ${matching(query)}. At most 10,000.`,
-  fields: [{ name: "model", label: "Model", hint: "Leave empty for the same" }],
-  request: ({ model }) => ({ body: { filter: bulkFilter(query), ...(model && { changes: { model } }) } }),
+  fields: { model: textLine("Leave empty for the same") },
+  request: ({ model }) => ({ body: { filter: bulkFilter(query), ...(model ? { changes: { model } } : {}) } }),
   done: ({ done, failed }) => `${count(done)} started again${failed ? `, ${count(failed)} failed` : ""}.`,
 });

@@ -12,7 +12,7 @@ import {
 } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useState } from "../component";
-import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Action, type ActionSpec } from "../components/actions";
 import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { Gantt, Graph } from "../components/workflow_graph";
 import { duration, plain, short } from "../format";
@@ -21,6 +21,7 @@ import { isAllowed } from "../state/caller";
 import { type SeenEvent, text } from "../state/events";
 import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { textLine } from "../state/schema";
 
 const WORKFLOWS_MAX = 100; // one request per workflow
 
@@ -292,8 +293,8 @@ function cancelAction(id: string): ActionSpec<unknown> {
     label: "Cancel",
     danger: true,
     question: "Stops this execution and the runs of its steps. You can resume it later.",
-    fields: [{ name: "reason", label: "Reason" }],
-    request: (values) => ({ path: { id }, body: withoutEmpty({ reason: values.reason }) }),
+    fields: { reason: textLine() },
+    request: (body) => ({ path: { id }, body }),
     done: () => "Cancel requested.",
   };
 }

@@ -1,7 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import type { Ask } from "@projectathena/client";
-import { fieldsOf, valuesOf } from "./ask_form";
 import { askingServer, asksInPlace, decidersOf, decisionOf, foldAsks, optionOfKey, refusalOf, rememberedText } from "./asks";
 import type { SeenEvent } from "./events";
 
@@ -117,37 +116,6 @@ test("the sentence about a rule is exact", () => {
     "Athena will allow shell with exactly these arguments in all runs of the session s, without asking, for 8 h. " +
       "Any other argument asks again. Each use is recorded.",
   );
-});
-
-const FORM = {
-  type: "object",
-  properties: {
-    branch: { type: "string", title: "Branch\u202e", enum: ["main", "next"] },
-    times: { type: "integer", description: "How often" },
-    share: { type: "number", default: 0.5 },
-    sure: { type: "boolean" },
-    note: { type: "string" },
-  },
-  required: ["branch", "sure"],
-};
-
-test("a form has a field for each property", () => {
-  deepEqual(
-    fieldsOf(FORM).map(({ name, label, kind, required, initial }) => `${name} ${label} ${kind} ${required} ${initial}`),
-    ["branch Branch<U+202E> choice true ", "times times integer false ", "share share number false 0.5", "sure sure boolean true ", "note note text false "],
-  );
-  deepEqual(fieldsOf({ type: "object" }), []);
-});
-
-test("the values of a form have its types, and a fault names the field", () => {
-  const values = (texts: Readonly<Record<string, string>>): unknown => {
-    const { values: found, fault } = valuesOf(fieldsOf(FORM), texts);
-    return fault ?? found;
-  };
-  deepEqual(values({ branch: "main", times: "3", sure: "false" }), { branch: "main", times: 3, share: 0.5, sure: false });
-  equal(values({ branch: "main" }), "sure is required.");
-  equal(values({ branch: "other", sure: "true" }), "Branch<U+202E> must be one of the choices.");
-  equal(values({ branch: "main", sure: "true", times: "1.5" }), "times must be a whole number.");
 });
 
 test("a question of an MCP server names it, and no other ask does", () => {

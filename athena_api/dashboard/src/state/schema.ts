@@ -10,17 +10,24 @@ export interface Schema {
   readonly $ref?: string;
   readonly oneOf?: readonly Schema[];
   readonly type?: string | readonly string[];
+  /** The label. Default: made of the name. */
+  readonly title?: string;
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly items?: Schema;
   readonly additionalProperties?: Schema | boolean;
   readonly enum?: readonly string[];
+  /** What the values of `enum` are called. */
+  readonly enumNames?: readonly string[];
   readonly format?: string;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly maxLength?: number;
 }
+
+/** Return the schema of a text on one line. */
+export const textLine = (description = "", title?: string): Schema => ({ type: "string", maxLength: 1_000, description, ...(title && { title }) });
 
 interface Route {
   readonly operationId: string;
@@ -48,9 +55,9 @@ export function loadDocument(): Promise<Document> {
 const REF = "#/components/schemas/";
 
 /** Return a schema without references at its top. Of several forms, the last one is the most explicit. */
-export function resolved(of: Document, schema: Schema): Schema {
+export function resolved(of: Document | undefined, schema: Schema): Schema {
   const { $ref, oneOf, ...rest } = schema;
-  const target = $ref ? of.components.schemas[$ref.slice(REF.length)] : oneOf?.at(-1);
+  const target = $ref ? of?.components.schemas[$ref.slice(REF.length)] : oneOf?.at(-1);
   return target ? { ...resolved(of, target), ...rest } : schema;
 }
 
@@ -71,7 +78,7 @@ export function withMember(members: Members, name: string, value: Value): Member
 }
 
 /** Return the value that a new field starts with: its required members, empty. */
-export function emptyOf(of: Document, given: Schema): Value {
+export function emptyOf(of: Document | undefined, given: Schema): Value {
   const schema = resolved(of, given);
   if (schema.type === "array") return [];
   if (schema.type === "object")
