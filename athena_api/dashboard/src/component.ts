@@ -15,20 +15,20 @@ abstract class Rendered extends Component<object> {
   /** The effects of the last render, and what ends those before. */
   effects: (() => void)[] = [];
   readonly ends: { current: (() => void) | undefined }[] = [];
-  private readonly reader = new Reader(() => this.setState({}));
+  readonly #reader = new Reader(() => this.setState({}));
 
   protected abstract of(props: object): JSX.Element;
 
   override render(props: object): JSX.Element {
     rendering = this;
     place = 0;
-    return this.reader.run(() => this.of(props));
+    return this.#reader.run(() => this.of(props));
   }
 
   /** One that reads signals renders again if they or its properties change, else with its parent. */
   override shouldComponentUpdate(next: Readonly<Record<string, unknown>>): boolean {
     const had: typeof next = { ...this.props };
-    return this.reader.isMarked || !this.reader.reads || Object.keys({ ...had, ...next }).some((name) => had[name] !== next[name]);
+    return this.#reader.isMarked || !this.#reader.reads || Object.keys({ ...had, ...next }).some((name) => had[name] !== next[name]);
   }
 
   override componentDidMount(): void {
@@ -40,7 +40,7 @@ abstract class Rendered extends Component<object> {
   }
 
   override componentWillUnmount(): void {
-    this.reader.close();
+    this.#reader.close();
     for (const { current } of this.ends) current?.();
   }
 }

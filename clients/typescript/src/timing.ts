@@ -41,11 +41,11 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 export class Cutoff {
   readonly controller = new AbortController();
   timedOut = false;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly outer?: AbortSignal) {
     if (outer?.aborted) this.controller.abort(outer.reason);
-    else outer?.addEventListener("abort", this.follow);
+    else outer?.addEventListener("abort", this.#follow);
   }
 
   get signal(): AbortSignal {
@@ -55,20 +55,20 @@ export class Cutoff {
   /** Start the timer, or start it again. */
   arm(ms: number): void {
     this.disarm();
-    this.timer = setTimeout(() => {
+    this.#timer = setTimeout(() => {
       this.timedOut = true;
       this.controller.abort(new Error(`no answer within ${ms} ms`));
     }, ms);
   }
 
   disarm(): void {
-    clearTimeout(this.timer);
+    clearTimeout(this.#timer);
   }
 
   close(): void {
     this.disarm();
-    this.outer?.removeEventListener("abort", this.follow);
+    this.outer?.removeEventListener("abort", this.#follow);
   }
 
-  private readonly follow = (): void => this.controller.abort(this.outer?.reason);
+  readonly #follow = (): void => this.controller.abort(this.outer?.reason);
 }

@@ -145,34 +145,34 @@ function tokenOf({ token, identity }: AthenaOptions): string | undefined {
 /** Sends requests to a server. Throws RangeError or TypeError for a wrong address. */
 export class Transport {
   readonly #token: string | undefined; // a private field, which no console prints
-  private readonly base: string;
-  private readonly headers: Readonly<Record<string, string>>;
-  private readonly fetch: typeof globalThis.fetch;
-  private readonly timeoutMs: number;
-  private readonly deadlineMs: number;
-  private readonly answerBytesMax: number;
+  readonly #base: string;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #fetch: typeof globalThis.fetch;
+  readonly #timeoutMs: number;
+  readonly #deadlineMs: number;
+  readonly #answerBytesMax: number;
 
   constructor(options: AthenaOptions = {}) {
     this.#token = tokenOf(options);
-    this.base = baseOf(options.baseUrl);
-    this.headers = { ...(options.identity ? { "x-athena-identity": options.identity } : {}), ...options.headers };
+    this.#base = baseOf(options.baseUrl);
+    this.#headers = { ...(options.identity ? { "x-athena-identity": options.identity } : {}), ...options.headers };
     const { fetch } = options;
-    this.fetch = (...parts) => (fetch ?? globalThis.fetch)(...parts);
-    this.timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-    this.deadlineMs = options.deadlineMs ?? DEADLINE_MS;
-    this.answerBytesMax = options.answerBytesMax ?? ANSWER_BYTES_MAX;
+    this.#fetch = (...parts) => (fetch ?? globalThis.fetch)(...parts);
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    this.#answerBytesMax = options.answerBytesMax ?? ANSWER_BYTES_MAX;
   }
 
   /** Send a request, and again after lost connections and `same-key` errors. Throws AthenaError. */
   async request<T>(operation: Operation<T>, parts: RequestParts = {}): Promise<Answer<T>> {
-    const url = this.base + pathOf(operation, parts);
-    const init = this.initOf(operation, parts);
+    const url = this.#base + pathOf(operation, parts);
+    const init = this.#initOf(operation, parts);
     const waits = operation.waits === true && !parts.respondAsync;
-    const timeoutMs = parts.timeoutMs ?? (waits ? undefined : this.timeoutMs);
-    const deadlineMs = parts.deadlineMs ?? this.deadlineMs;
+    const timeoutMs = parts.timeoutMs ?? (waits ? undefined : this.#timeoutMs);
+    const deadlineMs = parts.deadlineMs ?? this.#deadlineMs;
     let giveUpAt = waits ? undefined : Date.now() + deadlineMs;
     for (let failures = 1; ; failures++) {
-      const answer = await this.attempt<T>(url, init, parts.signal, timeoutMs);
+      const answer = await this.#attempt<T>(url, init, parts.signal, timeoutMs);
       if (!(answer instanceof Failed)) return answer;
       giveUpAt ??= Date.now() + deadlineMs;
       const pause = answer.retryAfterMs + pauseAfter(failures);
@@ -181,8 +181,8 @@ export class Transport {
     }
   }
 
-  private initOf(operation: Operation<unknown>, parts: RequestParts): RequestInit {
-    const headers = this.headersOf(parts);
+  #initOf(operation: Operation<unknown>, parts: RequestParts): RequestInit {
+    const headers = this.#headersOf(parts);
     const init: RequestInit = { method: operation.method, headers, ...SENT };
     if (parts.ifMatch !== undefined) headers.set("if-match", parts.ifMatch);
     if (parts.respondAsync) headers.set("prefer", "respond-async");
@@ -194,13 +194,13 @@ export class Transport {
   }
 
   /** Return the headers of the client and of a call. Throws TypeError for values that cannot be sent. */
-  private headersOf(parts: CallOptions): Headers {
-    const headers = new Headers({ ...this.headers, ...parts.headers });
+  #headersOf(parts: CallOptions): Headers {
+    const headers = new Headers({ ...this.#headers, ...parts.headers });
     if (this.#token) headers.set("authorization", `Bearer ${this.#token}`);
     return headers;
   }
 
-  private async attempt<T>(
+  async #attempt<T>(
     url: string,
     init: RequestInit,
     outer: AbortSignal | undefined,
@@ -209,8 +209,8 @@ export class Transport {
     const cutoff = new Cutoff(outer);
     try {
       if (timeoutMs !== undefined) cutoff.arm(timeoutMs);
-      const response = await this.fetch(url, { ...init, signal: cutoff.signal });
-      return answerOf<T>(response, await textOf(response, this.answerBytesMax));
+      const response = await this.#fetch(url, { ...init, signal: cutoff.signal });
+      return answerOf<T>(response, await textOf(response, this.#answerBytesMax));
     } catch (error) {
       if (outer?.aborted) throw outer.reason;
       if (error instanceof Failed) return error;
@@ -233,7 +233,7 @@ export class Transport {
   ): AsyncGenerator<StreamItem, void, undefined> {
     let cursor = after;
     let failures = 0;
-    let giveUpAt: number | undefined = Date.now() + (parts.deadlineMs ?? this.deadlineMs);
+    let giveUpAt: number | undefined = Date.now() + (parts.deadlineMs ?? this.#deadlineMs);
     const opened = (): void => {
       giveUpAt = undefined;
       parts.onConnection?.(undefined);
@@ -241,8 +241,8 @@ export class Transport {
     while (!parts.signal?.aborted) {
       let failed: Failed;
       try {
-        const url = this.base + pathOf(operation, { ...parts, query: { ...parts.query, after: cursor } });
-        for await (const frame of this.frames(url, parts, opened)) {
+        const url = this.#base + pathOf(operation, { ...parts, query: { ...parts.query, after: cursor } });
+        for await (const frame of this.#frames(url, parts, opened)) {
           failures = 0;
           cursor = frame.id ?? cursor;
           yield { name: frame.event, data: dataOf(frame), cursor: frame.id };
@@ -262,18 +262,18 @@ export class Transport {
   }
 
   /** Yield the frames of one connection. Throws Failed if it is lost or rejected. */
-  private async *frames(url: string, parts: StreamParts, opened: () => void): AsyncGenerator<Frame, void, undefined> {
+  async *#frames(url: string, parts: StreamParts, opened: () => void): AsyncGenerator<Frame, void, undefined> {
     const cutoff = new Cutoff(parts.signal);
-    const headers = this.headersOf(parts);
+    const headers = this.#headersOf(parts);
     headers.set("accept", "text/event-stream");
     const lost = (error: unknown): Failed => new Failed(unreachable(lossOf(error, cutoff, SILENCE_MS_MAX), 0, error));
     try {
-      cutoff.arm(parts.timeoutMs ?? this.timeoutMs);
-      const response = await this.fetch(url, { headers, ...SENT, signal: cutoff.signal }).catch((error) => {
+      cutoff.arm(parts.timeoutMs ?? this.#timeoutMs);
+      const response = await this.#fetch(url, { headers, ...SENT, signal: cutoff.signal }).catch((error) => {
         throw lost(error);
       });
       if (!response.ok || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
-        const text = await textOf(response, this.answerBytesMax).catch((error) => {
+        const text = await textOf(response, this.#answerBytesMax).catch((error) => {
           throw error instanceof Failed ? error : lost(error);
         });
         const answer = answerOf(response, text);

@@ -46,34 +46,34 @@ class EventReader {
   readonly busy = signal(false);
   /** Unsubscribe from the event stream. */
   readonly stop: () => void;
-  private most = SHOWN_MAX;
-  private stopped = false;
+  #most = SHOWN_MAX;
+  #stopped = false;
 
   constructor(private readonly filters: EventFilters) {
-    const unsubscribe = eventStream.subscribe((events) => this.take(events)); // first, so that no event falls between history and stream
+    const unsubscribe = eventStream.subscribe((events) => this.#take(events)); // first, so that no event falls between history and stream
     this.stop = () => {
-      this.stopped = true;
+      this.#stopped = true;
       unsubscribe();
     };
     this.from.value = instant.peek()?.position ?? position.value;
     void this.back();
   }
 
-  private take(events: readonly SeenEvent[]): void {
+  #take(events: readonly SeenEvent[]): void {
     const matching = events.filter((event) => matches(event, this.filters)).reverse();
-    if (matching.length) this.show([...matching, ...this.shown.value]);
+    if (matching.length) this.#show([...matching, ...this.shown.value]);
   }
 
   /** Show the newest events up to the limit; older ones can be loaded again. */
-  private show(events: readonly SeenEvent[]): void {
-    this.shown.value = events.slice(0, this.most);
-    const oldest = this.shown.value[this.most - 1];
-    if (oldest && events.length > this.most) this.from.value = oldest.position - 1;
+  #show(events: readonly SeenEvent[]): void {
+    this.shown.value = events.slice(0, this.#most);
+    const oldest = this.shown.value[this.#most - 1];
+    if (oldest && events.length > this.#most) this.from.value = oldest.position - 1;
   }
 
   /** Load older events, and keep more of them on the page. */
   older = (): void => {
-    this.most = SHOWN_ON_REQUEST_MAX;
+    this.#most = SHOWN_ON_REQUEST_MAX;
     void this.back();
   };
 
@@ -88,7 +88,7 @@ class EventReader {
       const narrow = Object.values(this.filters).some(Boolean);
       for (let window = WINDOW; events.length < WANTED && from > 0; window = Math.min(window * 4, WINDOW_MAX)) {
         const before = Math.max(0, from - (narrow ? window : WANTED));
-        events.unshift(...(await this.between(before, from)));
+        events.unshift(...(await this.#between(before, from)));
         from = before;
       }
       if (this.from.value !== begin) return; // the list was cut by new events meanwhile
@@ -98,13 +98,13 @@ class EventReader {
     } catch (error) {
       if (!(error instanceof AthenaError)) throw error;
       this.error.value = error;
-      if (error.code === "UNREACHABLE" && !this.stopped) setTimeout(() => void this.back(), RETRY_MS);
+      if (error.code === "UNREACHABLE" && !this.#stopped) setTimeout(() => void this.back(), RETRY_MS);
     } finally {
       this.busy.value = false;
     }
   };
 
-  private async between(from: number, to: number): Promise<readonly SeenEvent[]> {
+  async #between(from: number, to: number): Promise<readonly SeenEvent[]> {
     const events: SeenEvent[] = [];
     let cursor: string | number | undefined = from;
     while (cursor !== undefined) {

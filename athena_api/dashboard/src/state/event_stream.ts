@@ -39,146 +39,146 @@ interface FeedMark {
 type EventsHandler = (events: readonly SeenEvent[]) => void;
 
 class EventStream {
-  private readonly handlers = new Set<EventsHandler>();
-  private readonly statuses = new Map<string, OpenStatus>(); // of open runs whose start this page has seen
+  readonly #handlers = new Set<EventsHandler>();
+  readonly #statuses = new Map<string, OpenStatus>(); // of open runs whose start this page has seen
   private connection: AbortController | undefined;
-  private connected = false;
-  private queue: EventRecord[] = [];
-  private flushing = false;
-  private behindSince = 0;
-  private restTimer: number | undefined;
-  private seesAll = true;
+  #connected = false;
+  #queue: EventRecord[] = [];
+  #flushing = false;
+  #behindSince = 0;
+  #restTimer: number | undefined;
+  #seesAll = true;
 
   /** Call the handler with every batch of events from now on. Return a function that unsubscribes. */
   subscribe(handler: EventsHandler): () => void {
-    this.handlers.add(handler);
-    return () => this.handlers.delete(handler);
+    this.#handlers.add(handler);
+    return () => this.#handlers.delete(handler);
   }
 
   /** Start after a position. If the caller may see all events, a gap between positions triggers a reset. */
   begin(after: number, seesAll: boolean, found: Capabilities): void {
-    this.seesAll = seesAll;
+    this.#seesAll = seesAll;
     position.value = after;
     capabilities.value = found;
     effect(() => {
       const isPast = at.value !== undefined;
-      untracked(() => this.follows(!isPast));
+      untracked(() => this.#follows(!isPast));
     });
-    void this.watchHealth();
-    document.addEventListener("visibilitychange", () => this.restOutOfSight());
+    void this.#watchHealth();
+    document.addEventListener("visibilitychange", () => this.#restOutOfSight());
   }
 
   /** Continue at the position of the page, or stop there: a page that shows the past stands still. */
-  private follows(live: boolean): void {
+  #follows(live: boolean): void {
     if (live) {
       if (state.value === "past") state.value = "opening";
-      this.open();
+      this.#open();
     } else {
-      this.close();
-      this.queue = [];
-      this.behindSince = 0;
+      this.#close();
+      this.#queue = [];
+      this.#behindSince = 0;
       state.value = "past";
     }
   }
 
-  private open(): void {
-    this.close();
+  #open(): void {
+    this.#close();
     if (at.peek() !== undefined) return;
     this.connection = new AbortController();
-    void this.follow(this.connection.signal);
+    void this.#follow(this.connection.signal);
   }
 
-  private close(): void {
+  #close(): void {
     this.connection?.abort();
-    this.connected = false;
+    this.#connected = false;
   }
 
   /** Receive the stream after the current position, over reconnections, until the signal is aborted. */
-  private async follow(signal: AbortSignal): Promise<void> {
+  async #follow(signal: AbortSignal): Promise<void> {
     const onConnection = (lost?: AthenaError): void => {
       if (signal.aborted) return;
-      this.connected = lost === undefined;
+      this.#connected = lost === undefined;
       if (lost) state.value = "cut";
       else if (state.value === "cut") void reloadIfReleaseChanged().catch(() => undefined);
-      this.updateState();
+      this.#updateState();
     };
     try {
       for await (const { name, data } of follow(streamEvents, position.value, { signal, onConnection })) {
-        if (name === "bookmark" || name === "caught-up") this.receiveMark(data as FeedMark);
+        if (name === "bookmark" || name === "caught-up") this.#receiveMark(data as FeedMark);
         else {
-          this.queue.push(data as EventRecord);
-          this.flushLater(BATCH_MS);
+          this.#queue.push(data as EventRecord);
+          this.#flushLater(BATCH_MS);
         }
       }
     } catch (error) {
       if (!(error instanceof AthenaError)) throw error;
-      if (!signal.aborted) this.rejected(error);
+      if (!signal.aborted) this.#rejected(error);
     }
   }
 
-  private receiveMark(mark: FeedMark): void {
+  #receiveMark(mark: FeedMark): void {
     if (mark.head > head.value) head.value = mark.head;
-    if (!this.seesAll && mark.cursor !== "0") position.value = Math.max(position.value, positionOf(mark.cursor));
+    if (!this.#seesAll && mark.cursor !== "0") position.value = Math.max(position.value, positionOf(mark.cursor));
   }
 
   /** Handle an error that the server answered instead of a stream. */
-  private rejected(error: AthenaError): void {
+  #rejected(error: AthenaError): void {
     const { connection } = this;
     state.value = "cut";
-    if (error.code.startsWith("CURSOR_")) void this.reset();
+    if (error.code.startsWith("CURSOR_")) void this.#reset();
     else {
       if (error.status === 403) loggedOut.value ??= error;
-      setTimeout(() => connection === this.connection && this.open(), RETRY_MS);
+      setTimeout(() => connection === this.connection && this.#open(), RETRY_MS);
     }
   }
 
   /** Read all snapshots again, because the log has changed or too many events are pending. */
-  private async reset(): Promise<void> {
-    this.queue = [];
-    this.statuses.clear();
-    this.close();
+  async #reset(): Promise<void> {
+    this.#queue = [];
+    this.#statuses.clear();
+    this.#close();
     const { connection } = this;
     try {
       const answer = await requestNow(getAdminHealth);
       if (connection !== this.connection || at.peek() !== undefined) return;
       head.value = position.value = answer.data.head;
-      this.open();
+      this.#open();
       resets.value++;
     } catch {
-      setTimeout(() => void this.reset(), RETRY_MS);
+      setTimeout(() => void this.#reset(), RETRY_MS);
     }
   }
 
-  private flushLater(ms: number): void {
-    if (this.flushing) return;
-    this.flushing = true;
-    setTimeout(() => this.flush(), ms);
+  #flushLater(ms: number): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setTimeout(() => this.#flush(), ms);
   }
 
-  private flush(): void {
-    this.flushing = false;
-    const batch = this.queue.length > QUEUE_EVENTS_MAX ? undefined : this.nextBatch();
+  #flush(): void {
+    this.#flushing = false;
+    const batch = this.#queue.length > QUEUE_EVENTS_MAX ? undefined : this.#nextBatch();
     if (batch === undefined) {
-      void this.reset();
+      void this.#reset();
       return;
     }
     if (position.value > head.value) head.value = position.value;
-    if (batch.length) for (const handler of this.handlers) handler(batch);
-    this.updateState();
-    if (this.queue.length) this.flushLater(0);
+    if (batch.length) for (const handler of this.#handlers) handler(batch);
+    this.#updateState();
+    if (this.#queue.length) this.#flushLater(0);
   }
 
   /** Return the next events of the queue without duplicates, or undefined if one is missing. */
-  private nextBatch(): readonly SeenEvent[] | undefined {
+  #nextBatch(): readonly SeenEvent[] | undefined {
     const batch: SeenEvent[] = [];
     let last = position.value;
     let gap = false;
-    for (const record of this.queue.splice(0, BATCH_EVENTS)) {
+    for (const record of this.#queue.splice(0, BATCH_EVENTS)) {
       const at = positionOf(record.id);
       if (at <= last) continue; // a duplicate
-      gap ||= this.seesAll && at !== last + 1;
+      gap ||= this.#seesAll && at !== last + 1;
       last = at;
-      batch.push({ ...record, position: at, statusBefore: this.trackStatus(record) });
+      batch.push({ ...record, position: at, statusBefore: this.#trackStatus(record) });
     }
     if (gap) return undefined;
     position.value = last;
@@ -186,30 +186,30 @@ class EventStream {
   }
 
   /** Return the status of the run before this event, if known. */
-  private trackStatus(event: EventRecord): OpenStatus | undefined {
+  #trackStatus(event: EventRecord): OpenStatus | undefined {
     if (event.runId === undefined || event.runId === null) return undefined;
-    const before = this.statuses.get(event.runId);
+    const before = this.#statuses.get(event.runId);
     const after = statusAfter(event.type);
-    if (after !== undefined) this.statuses.set(event.runId, after);
-    else if (event.type in ENDINGS) this.statuses.delete(event.runId);
+    if (after !== undefined) this.#statuses.set(event.runId, after);
+    else if (event.type in ENDINGS) this.#statuses.delete(event.runId);
     return before;
   }
 
   /** Set the state of the stream from its position and the head. */
-  private updateState(): void {
-    if (!this.connected) return;
-    if (!this.seesAll || position.value >= head.value) {
-      this.behindSince = 0;
+  #updateState(): void {
+    if (!this.#connected) return;
+    if (!this.#seesAll || position.value >= head.value) {
+      this.#behindSince = 0;
       state.value = "live";
       return;
     }
-    this.behindSince ||= performance.now();
-    if (performance.now() - this.behindSince > BEHIND_MS) state.value = "behind";
+    this.#behindSince ||= performance.now();
+    if (performance.now() - this.#behindSince > BEHIND_MS) state.value = "behind";
     else if (state.value !== "behind") state.value = "live";
   }
 
   /** Poll the health of the server, to detect an open connection that delivers nothing. */
-  private async watchHealth(): Promise<void> {
+  async #watchHealth(): Promise<void> {
     for (; ; await new Promise((done) => setTimeout(done, HEALTH_MS))) {
       if (state.value === "resting" || state.value === "past") continue;
       const before = position.value;
@@ -221,28 +221,28 @@ class EventStream {
         if (at.peek() === undefined) state.value = "cut"; // even if the stream is still open
         continue;
       }
-      this.updateState();
-      const idle = position.value === before && !this.queue.length;
-      if (idle && this.behindSince && performance.now() - this.behindSince > IDLE_MS) {
-        this.behindSince = 0;
-        this.open();
+      this.#updateState();
+      const idle = position.value === before && !this.#queue.length;
+      if (idle && this.#behindSince && performance.now() - this.#behindSince > IDLE_MS) {
+        this.#behindSince = 0;
+        this.#open();
       }
     }
   }
 
   /** Close the stream of a hidden page: a browser opens at most six connections to a server. */
-  private restOutOfSight(): void {
-    clearTimeout(this.restTimer);
+  #restOutOfSight(): void {
+    clearTimeout(this.#restTimer);
     if (at.peek() !== undefined) return;
     if (document.visibilityState === "hidden") {
-      this.restTimer = setTimeout(() => {
-        this.close();
-        this.queue = [];
+      this.#restTimer = setTimeout(() => {
+        this.#close();
+        this.#queue = [];
         state.value = "resting";
       }, REST_MS);
     } else if (state.value === "resting") {
       state.value = "opening";
-      void this.reset();
+      void this.#reset();
     }
   }
 }

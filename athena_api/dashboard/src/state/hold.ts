@@ -47,21 +47,21 @@ export interface HeldRows<T> {
 
 /** Keeps rows, newest first, in place. */
 export class HeldList<T> {
-  private held: { readonly edition: number; rows: readonly T[] } | undefined;
+  #held: { readonly edition: number; rows: readonly T[] } | undefined;
 
   constructor(private readonly idOf: (row: T) => string) {}
 
   /** Return the rows to show. A list without rows is not held. Older rows are added at the end. */
   rows(live: readonly T[], active: boolean, edition: number): HeldRows<T> {
-    if (!active || !this.held?.rows.length || this.held.edition !== edition) {
-      this.held = active ? { edition, rows: live } : undefined;
+    if (!active || !this.#held?.rows.length || this.#held.edition !== edition) {
+      this.#held = active ? { edition, rows: live } : undefined;
       return { rows: live, fresh: 0 };
     }
-    const heldIds = new Set(this.held.rows.map(this.idOf));
+    const heldIds = new Set(this.#held.rows.map(this.idOf));
     const last = live.findLastIndex((row) => heldIds.has(this.idOf(row)));
-    if (last >= 0) this.held.rows = [...this.held.rows, ...live.slice(last + 1)];
+    if (last >= 0) this.#held.rows = [...this.#held.rows, ...live.slice(last + 1)];
     const newer = last < 0 ? live : live.slice(0, last);
-    return { rows: this.held.rows, fresh: newer.filter((row) => !heldIds.has(this.idOf(row))).length };
+    return { rows: this.#held.rows, fresh: newer.filter((row) => !heldIds.has(this.idOf(row))).length };
   }
 }
 

@@ -21,23 +21,23 @@ const RETRY_MS = 3_000; // after a failed one
 export class LiveQuery<T> {
   readonly data: Signal<T | undefined> = signal(undefined);
   readonly error: Signal<AthenaError | undefined> = signal(undefined);
-  private position = -1;
-  private at = at.peek(); // the moment of the last answer
-  private pending: SeenEvent[] = [];
-  private loading = false;
-  private reloadRequested = false;
-  private readAt = 0;
-  private timer: number | undefined;
-  private closed = false;
-  private readonly unsubscribers: (() => void)[];
+  #position = -1;
+  #at = at.peek(); // the moment of the last answer
+  #pending: SeenEvent[] = [];
+  #loading = false;
+  #reloadRequested = false;
+  #readAt = 0;
+  #timer: number | undefined;
+  #closed = false;
+  readonly #unsubscribers: (() => void)[];
 
   constructor(
     private readonly read: () => Promise<Snapshot<T>>,
     private readonly fold: Fold<T>,
   ) {
-    this.unsubscribers = [eventStream.subscribe((events) => this.receive(events))];
+    this.#unsubscribers = [eventStream.subscribe((events) => this.#receive(events))];
     let first = true;
-    this.unsubscribers.push(
+    this.#unsubscribers.push(
       effect(() => {
         void resets.value;
         void at.value;
@@ -45,77 +45,77 @@ export class LiveQuery<T> {
         else this.reload();
       }),
     );
-    void this.load();
+    void this.#load();
   }
 
   close(): void {
-    this.closed = true;
-    clearTimeout(this.timer);
-    for (const unsubscribe of this.unsubscribers) unsubscribe();
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const unsubscribe of this.#unsubscribers) unsubscribe();
   }
 
   /** Schedule a new snapshot. Repeated calls are merged. */
   reload = (): void => {
-    const moved = this.at !== at.peek();
+    const moved = this.#at !== at.peek();
     if (this.error.value?.code === "AUTHZ_DENIED") return; // each denial is recorded as an event; do not repeat it
-    if (this.at !== undefined && !moved && !this.error.value) return; // the past does not change
-    if (this.loading) {
-      this.reloadRequested = true;
+    if (this.#at !== undefined && !moved && !this.error.value) return; // the past does not change
+    if (this.#loading) {
+      this.#reloadRequested = true;
       return;
     }
-    clearTimeout(this.timer);
+    clearTimeout(this.#timer);
     const pause = moved ? 0 : this.error.value ? RETRY_MS : AGAIN_MS;
-    this.timer = setTimeout(() => void this.load(), Math.max(0, this.readAt + pause - performance.now()));
+    this.#timer = setTimeout(() => void this.#load(), Math.max(0, this.#readAt + pause - performance.now()));
   };
 
-  private receive(events: readonly SeenEvent[]): void {
-    if (this.loading) this.pending.push(...events);
-    if (this.data.value !== undefined) this.apply(events);
+  #receive(events: readonly SeenEvent[]): void {
+    if (this.#loading) this.#pending.push(...events);
+    if (this.data.value !== undefined) this.#apply(events);
   }
 
-  private apply(events: readonly SeenEvent[]): void {
+  #apply(events: readonly SeenEvent[]): void {
     const state = this.data.value;
-    const newEvents = events.filter((event) => event.position > this.position);
+    const newEvents = events.filter((event) => event.position > this.#position);
     if (state === undefined || !newEvents.length || at.peek() !== undefined) return;
     this.data.value = this.fold(state, newEvents, this.reload);
   }
 
   /** Return true, and read again, if the page has moved to another moment since a request. */
-  private isLate(asked: string | undefined): boolean {
-    this.reloadRequested ||= at.peek() !== asked;
+  #isLate(asked: string | undefined): boolean {
+    this.#reloadRequested ||= at.peek() !== asked;
     return at.peek() !== asked;
   }
 
-  private async load(): Promise<void> {
-    if (this.loading || this.closed) return;
-    this.loading = true;
-    this.reloadRequested = false;
-    this.pending = [];
+  async #load(): Promise<void> {
+    if (this.#loading || this.#closed) return;
+    this.#loading = true;
+    this.#reloadRequested = false;
+    this.#pending = [];
     const asked = at.peek();
     try {
       const answer = await this.read();
-      if (this.closed || this.isLate(asked)) return;
+      if (this.#closed || this.#isLate(asked)) return;
       batch(() => {
-        this.at = asked;
-        this.position = answer.position;
+        this.#at = asked;
+        this.#position = answer.position;
         this.data.value = answer.data;
         this.error.value = undefined;
-        this.apply(this.pending);
+        this.#apply(this.#pending);
       });
     } catch (error) {
       if (!(error instanceof AthenaError)) throw error;
-      if (this.isLate(asked)) return;
+      if (this.#isLate(asked)) return;
       batch(() => {
-        if (this.at !== asked) this.data.value = undefined; // of another moment
-        this.at = asked;
+        if (this.#at !== asked) this.data.value = undefined; // of another moment
+        this.#at = asked;
         this.error.value = error;
       });
-      if (error.code === "UNREACHABLE" || error.code === "NOT_CAUGHT_UP") this.reloadRequested = true;
+      if (error.code === "UNREACHABLE" || error.code === "NOT_CAUGHT_UP") this.#reloadRequested = true;
     } finally {
-      this.loading = false;
-      this.pending = [];
-      this.readAt = performance.now();
-      if (this.reloadRequested && !this.closed) this.reload();
+      this.#loading = false;
+      this.#pending = [];
+      this.#readAt = performance.now();
+      if (this.#reloadRequested && !this.#closed) this.reload();
     }
   }
 }

@@ -69,7 +69,7 @@ function cells(row: string): readonly string[] {
 }
 
 class Reader {
-  private left = NODES_MAX;
+  #left = NODES_MAX;
 
   /** Read lines into blocks. Beyond the depth or the number of nodes, they are one text. */
   blocks(lines: readonly string[], depth: number): readonly Node[] {
@@ -80,9 +80,9 @@ class Reader {
         at++;
         continue;
       }
-      if (depth > DEPTH_MAX || this.left <= 0) return [...found, { tag: "p", of: [lines.slice(at).join("\n")] }];
-      this.left--;
-      const [block, end] = this.block(lines, at, depth);
+      if (depth > DEPTH_MAX || this.#left <= 0) return [...found, { tag: "p", of: [lines.slice(at).join("\n")] }];
+      this.#left--;
+      const [block, end] = this.#block(lines, at, depth);
       found.push(block);
       at = end;
     }
@@ -90,12 +90,12 @@ class Reader {
   }
 
   /** Read the block at an index. Return it, and the index after it. */
-  private block(lines: readonly string[], at: number, depth: number): readonly [Node, number] {
+  #block(lines: readonly string[], at: number, depth: number): readonly [Node, number] {
     const line = lines[at] ?? "";
     const fence = FENCE.exec(line);
     if (fence) return fenced(lines, at, fence[1] ?? "");
     const heading = HEADING.exec(line);
-    if (heading) return [{ tag: "h3", of: this.inline(heading[2] ?? ""), number: heading[1]?.length ?? 1 }, at + 1];
+    if (heading) return [{ tag: "h3", of: this.#inline(heading[2] ?? ""), number: heading[1]?.length ?? 1 }, at + 1];
     if (RULE.test(line)) return [{ tag: "hr", of: [] }, at + 1];
     let end = at + 1;
     if (QUOTE.test(line)) {
@@ -103,13 +103,13 @@ class Reader {
       const inner = lines.slice(at, end).map((one) => one.replace(QUOTE, ""));
       return [{ tag: "blockquote", of: this.blocks(inner, depth + 1) }, end];
     }
-    if (ITEM.test(line)) return this.list(lines, at, depth);
-    if (line.includes("|") && DELIMITER.test(lines[end] ?? "") && (lines[end] ?? "").includes("|")) return this.table(lines, at);
+    if (ITEM.test(line)) return this.#list(lines, at, depth);
+    if (line.includes("|") && DELIMITER.test(lines[end] ?? "") && (lines[end] ?? "").includes("|")) return this.#table(lines, at);
     while (end < lines.length && !begins(lines[end] ?? "")) end++;
-    return [{ tag: "p", of: this.inline(lines.slice(at, end).join("\n")) }, end];
+    return [{ tag: "p", of: this.#inline(lines.slice(at, end).join("\n")) }, end];
   }
 
-  private list(lines: readonly string[], at: number, depth: number): readonly [Node, number] {
+  #list(lines: readonly string[], at: number, depth: number): readonly [Node, number] {
     const [, indent = "", mark = ""] = ITEM.exec(lines[at] ?? "") ?? [];
     const ordered = /\d/.test(mark);
     const inside = indent.length + 2; // the least indentation of what belongs to an item
@@ -132,34 +132,34 @@ class Reader {
     return [{ tag: ordered ? "ol" : "ul", of, ...(ordered && { number: Number.parseInt(mark, 10) }) }, end];
   }
 
-  private table(lines: readonly string[], at: number): readonly [Node, number] {
+  #table(lines: readonly string[], at: number): readonly [Node, number] {
     const row = (line: string, tag: "th" | "td"): Node => {
       const found = cells(line);
-      this.left -= found.length;
-      return { tag: "tr", of: found.map((cell): Node => ({ tag, of: this.inline(cell) })) };
+      this.#left -= found.length;
+      return { tag: "tr", of: found.map((cell): Node => ({ tag, of: this.#inline(cell) })) };
     };
     const rows = [row(lines[at] ?? "", "th")];
     let end = at + 2;
-    while ((lines[end] ?? "").includes("|") && this.left > 0) rows.push(row(lines[end++] ?? "", "td"));
+    while ((lines[end] ?? "").includes("|") && this.#left > 0) rows.push(row(lines[end++] ?? "", "td"));
     return [{ tag: "table", of: rows }, end];
   }
 
   /** Read the spans of a text. */
-  private inline(text: string, depth = 0): readonly Node[] {
+  #inline(text: string, depth = 0): readonly Node[] {
     const found: Node[] = [];
     let from = 0;
     if (depth < DEPTH_MAX)
       for (const match of text.matchAll(INLINE)) {
-        if (this.left-- <= 0) break;
-        found.push(text.slice(from, match.index), this.span(match[0], match.groups ?? {}, depth));
+        if (this.#left-- <= 0) break;
+        found.push(text.slice(from, match.index), this.#span(match[0], match.groups ?? {}, depth));
         from = match.index + match[0].length;
       }
     return [...found, text.slice(from)].filter((node) => node !== "");
   }
 
-  private span(whole: string, groups: Readonly<Record<string, string | undefined>>, depth: number): Node {
+  #span(whole: string, groups: Readonly<Record<string, string | undefined>>, depth: number): Node {
     const { escaped, code, label, target, strong = groups.strong2, em = groups.em2, del } = groups;
-    const within = (tag: Tag, text: string): Node => ({ tag, of: this.inline(text, depth + 1) });
+    const within = (tag: Tag, text: string): Node => ({ tag, of: this.#inline(text, depth + 1) });
     if (escaped) return escaped;
     if (code !== undefined) return { tag: "code", of: [code.replace(/^ (.+) $/s, "$1")] };
     if (strong !== undefined) return within("strong", strong);

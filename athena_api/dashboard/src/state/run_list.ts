@@ -116,26 +116,26 @@ const COMPLETED_MS = 2_000; // between two reads of what events do not carry
 export class RunList {
   readonly live: LiveQuery<RunRows>;
   readonly loading = signal(false);
-  private readonly ended = new Set<string>();
-  private unknown = false;
-  private timer: number | undefined;
+  readonly #ended = new Set<string>();
+  #unknown = false;
+  #timer: number | undefined;
 
   constructor(private readonly filters: RunFilters) {
     const missing = {
       ended: (runId: string): void => {
-        this.ended.add(runId);
-        this.complete();
+        this.#ended.add(runId);
+        this.#complete();
       },
       unknown: (): void => {
-        this.unknown = true;
-        this.complete();
+        this.#unknown = true;
+        this.#complete();
       },
     };
     this.live = new LiveQuery<RunRows>(() => request(listRuns, { query: { ...filters, limit: PAGE_ROWS } }), foldRows(filters, missing));
   }
 
   close(): void {
-    clearTimeout(this.timer);
+    clearTimeout(this.#timer);
     this.live.close();
   }
 
@@ -168,36 +168,36 @@ export class RunList {
   };
 
   /** Read what events do not carry, at most every two seconds. */
-  private complete(): void {
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      if (this.ended.size) void this.readEnded();
-      if (this.unknown) void this.readFirst();
+  #complete(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#ended.size) void this.#readEnded();
+      if (this.#unknown) void this.#readFirst();
     }, COMPLETED_MS);
   }
 
   /** Read the ended runs among the rows: the range of times that holds them. The rest of them is read next. */
-  private async readEnded(): Promise<void> {
+  async #readEnded(): Promise<void> {
     const { items = [] } = this.live.data.value ?? {};
-    const times = items.filter(({ runId }) => this.ended.has(runId)).map(({ createdAt }) => createdAt);
+    const times = items.filter(({ runId }) => this.#ended.has(runId)).map(({ createdAt }) => createdAt);
     const { status, errorCode, costOverUsd, sort, ...others } = this.filters;
     times.sort();
     const range = { createdAfter: times[0], createdBefore: times.at(-1) };
     const found = times.length ? await read({ ...others, ...range }) : [];
-    if (found.length < PAGE_ROWS) this.ended.clear();
-    for (const { runId } of found) this.ended.delete(runId);
-    this.merge(found);
-    if (this.ended.size) this.complete();
+    if (found.length < PAGE_ROWS) this.#ended.clear();
+    for (const { runId } of found) this.#ended.delete(runId);
+    this.#merge(found);
+    if (this.#ended.size) this.#complete();
   }
 
   /** Read the first page, and gather the runs of it that are not listed. */
-  private async readFirst(): Promise<void> {
-    this.unknown = false;
-    this.merge(await read(this.filters), true);
+  async #readFirst(): Promise<void> {
+    this.#unknown = false;
+    this.#merge(await read(this.filters), true);
   }
 
   /** Take the newer runs. */
-  private merge(found: readonly Run[], gather = false): void {
+  #merge(found: readonly Run[], gather = false): void {
     const page = this.live.data.value;
     if (!page || !found.length) return;
     const byId = new Map(found.map((run) => [run.runId, run]));
