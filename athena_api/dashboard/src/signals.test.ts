@@ -99,7 +99,7 @@ test("an effect that is ended in a batch runs no more", () => {
   equal(runs, 1);
 });
 
-test("what is read untracked makes nothing run again", () => {
+test("a value that is read untracked makes nothing run again", () => {
   const [read, unread] = [signal(1), signal(1)];
   let runs = 0;
   effect(() => {

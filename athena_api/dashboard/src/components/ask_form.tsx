@@ -42,7 +42,7 @@ export function AskForm(props: {
   );
 }
 
-/** Return the schema of a field that somebody else wrote, with a label in which all can be seen. */
+/** Return the schema of a field of a question, with a label in which every character can be seen. */
 function shown(name: string, given: Schema): Schema {
   const { title, type, enum: choices, ...others } = given;
   return {

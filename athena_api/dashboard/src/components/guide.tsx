@@ -1,14 +1,12 @@
 // The guide of the demo on the fleet page: five steps, each a promise of the product.
 
-import type { RunPage } from "@projectathena/client";
 import { listAsks, listRuns } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { at, href } from "../route";
 import { changesAsks } from "../state/asks";
 import { capabilities } from "../state/event_stream";
 import { done, type GuideStep } from "../state/guide";
-import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useRead } from "../state/live_query";
 
 interface Step {
   readonly id: GuideStep;
@@ -24,12 +22,8 @@ export function Guide(): JSX.Element | null {
 }
 
 function Steps(): JSX.Element {
-  const live = useLiveQuery<RunPage>(
-    "guide",
-    () => request(listRuns, { query: { status: "running", limit: 50 } }),
-    reloadWhen((event) => event.type.startsWith("run.")),
-  );
-  const reports = useLiveQuery("guide-asks", () => request(listAsks, { query: { kind: "workflow-approval", limit: 1 } }), reloadWhen(changesAsks));
+  const live = useRead(listRuns, { query: { status: "running", limit: 50 } }, (event) => event.type.startsWith("run."));
+  const reports = useRead(listAsks, { query: { kind: "workflow-approval", limit: 1 } }, changesAsks);
   const waiting = reports.data.value?.items[0]?.workflowRunId;
   const writing = live.data.value?.items.find((run) => run.sessionId.startsWith(LONG_SESSION))?.runId;
   const running = <a href={writing ? href("runs", writing) : href("runs", undefined, { status: "running" })}>run in progress</a>;

@@ -7,7 +7,7 @@ import { FILTERS, href, route } from "../route";
 import type { Snapshot } from "../server";
 import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { reloadWhen, useLiveQuery, useRead } from "../state/live_query";
 import { isObject, labelOf, type Members } from "../state/schema";
 import { Action, type ActionSpec } from "./actions";
 import { pathKey } from "./form_rows";
@@ -140,11 +140,7 @@ function Forms({ of, id, first = false }: { of: readonly FormLink[]; id?: string
 
 function Record({ kind, get, id }: { kind: Kind; get: Operation<unknown>; id: string }): JSX.Element {
   const key = pathKey(get) ?? "";
-  const live = useLiveQuery(
-    `${kind.one} ${id}`,
-    () => request(get, { path: { [key]: id } }),
-    reloadWhen(({ type }) => concerns(kind.events, type)),
-  );
+  const live = useRead(get, { path: { [key]: id } }, ({ type }) => concerns(kind.events, type));
   const found = live.data.value;
   return (
     <>

@@ -5,7 +5,7 @@ import { getRun, listEvents } from "@projectathena/client/operations";
 import type { Snapshot } from "../server";
 import { eventsOf, type SeenEvent } from "../state/events";
 import { request } from "../state/instant";
-import { type LiveQuery, reloadWhen, useLiveQuery } from "../state/live_query";
+import { type LiveQuery, useLiveQuery, useRead } from "../state/live_query";
 import { type LiveTranscript, useTranscript } from "./transcript";
 
 const EVENTS_MAX = 5_000;
@@ -18,7 +18,7 @@ export interface RunView {
 
 export function useRunView(id: string): RunView {
   const isOfRun = (event: SeenEvent): boolean => event.runId === id;
-  const run = useLiveQuery(`run ${id}`, () => request(getRun, { path: { runId: id } }), reloadWhen(isOfRun));
+  const run = useRead(getRun, { path: { runId: id } }, isOfRun);
   const events = useLiveQuery<readonly SeenEvent[]>(
     `events ${id}`,
     () => readEvents(id),

@@ -12,7 +12,7 @@ import { divideResult } from "../state/diff";
 import { eventSummary } from "../state/event_text";
 import { number, positionOf, type SeenEvent, text } from "../state/events";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useLiveQuery, useRead } from "../state/live_query";
 import type { Step } from "../state/run_steps";
 import type { Span } from "../state/run_timeline";
 import { AskBody, useCall } from "./ask";
@@ -254,11 +254,7 @@ function Decision({ step, events, policy }: { step: Step; events: readonly SeenE
 const capital = (sentence: string): string => sentence.charAt(0).toUpperCase() + sentence.slice(1);
 
 function AskDetail({ id }: { id: string }): JSX.Element {
-  const live = useLiveQuery(
-    `ask ${id}`,
-    () => request(getAsk, { path: { askId: id } }),
-    reloadWhen((event) => event.payload.askId === id),
-  );
+  const live = useRead(getAsk, { path: { askId: id } }, (event) => event.payload.askId === id);
   return <Loaded live={live}>{(ask) => <AskText ask={ask} />}</Loaded>;
 }
 

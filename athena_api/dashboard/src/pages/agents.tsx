@@ -5,18 +5,13 @@ import { listAgents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Panel, RunLink, Table, Time } from "../components/ui";
 import { plain, size } from "../format";
-import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
+import { useRead, useReloadEvery } from "../state/live_query";
 
 const MEMORY_MS = 5_000; // memory is not an event
 
 /** The panel of the agents; nothing without one. */
 export function OutsideAgents(): JSX.Element | null {
-  const found = useLiveQuery(
-    "agents",
-    () => request(listAgents),
-    reloadWhen(({ type }) => type === "agent.attached"),
-  );
+  const found = useRead(listAgents, {}, ({ type }) => type === "agent.attached");
   useReloadEvery(found, MEMORY_MS);
   const all = found.data.value;
   if (!all || !(all.agents.length || all.live.length)) return null;

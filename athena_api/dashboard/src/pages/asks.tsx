@@ -14,7 +14,7 @@ import { changesAsks, decidersOf, decisionOf, foldAsks, isYesOrNo } from "../sta
 import { difference, pretty } from "../state/call_text";
 import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { reloadWhen, useLiveQuery, useRead } from "../state/live_query";
 import { openAsks } from "../state/open_asks";
 
 const STATUSES = ["open", "approved", "rejected", "answered", "expired", "cancelled"];
@@ -86,7 +86,7 @@ function Decided({ asks }: { asks: readonly Ask[] }): JSX.Element {
 }
 
 function AskDetail({ id }: { id: string }): JSX.Element {
-  const live = useLiveQuery(`ask ${id}`, () => request(getAsk, { path: { askId: id } }), reloadWhen(changesAsks));
+  const live = useRead(getAsk, { path: { askId: id } }, changesAsks);
   return (
     <>
       <p>

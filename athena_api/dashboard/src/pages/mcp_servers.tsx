@@ -10,8 +10,7 @@ import { count, plain, visibleLine } from "../format";
 import { at, href, route } from "../route";
 import type { CallPart } from "../state/call_text";
 import { type SeenEvent, text } from "../state/events";
-import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useRead } from "../state/live_query";
 import { type ToolDefinition, toolChanges, toolParts } from "../state/mcp_tools";
 import type { AttachedServer } from "../state/run_timeline";
 import { textLine } from "../state/schema";
@@ -25,11 +24,7 @@ export function McpServers(): JSX.Element {
   const { id } = route.value;
   if (at.value !== undefined) return <PastServers name={id} />;
   if (id !== undefined) return <McpServerPage key={id} name={id} />;
-  const live = useLiveQuery(
-    "mcp servers",
-    () => request(listMcpServers),
-    reloadWhen((event) => isAbout(event)),
-  );
+  const live = useRead(listMcpServers, {}, (event) => isAbout(event));
   return (
     <>
       <h1>MCP servers</h1>
@@ -91,11 +86,7 @@ const programOf = ({ serverInfo }: McpServerEntry): string => visibleLine([serve
 const protocolOf = ({ transport, protocolVersion }: McpServerEntry): string => [transport, protocolVersion].filter(Boolean).join(", ");
 
 function McpServerPage({ name }: { name: string }): JSX.Element {
-  const live = useLiveQuery(
-    `mcp server ${name}`,
-    () => request(getMcpServer, { path: { server: name } }),
-    reloadWhen((event) => isAbout(event, name)),
-  );
+  const live = useRead(getMcpServer, { path: { server: name } }, (event) => isAbout(event, name));
   return (
     <>
       <p>

@@ -10,17 +10,17 @@ import { count, short } from "../format";
 import { href } from "../route";
 import { callText } from "../state/call_text";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useRead } from "../state/live_query";
 
 const RULES_MAX = 50;
 
 /** The permission rules, newest first. */
 export function PermissionRules(): JSX.Element {
   const query = { limit: RULES_MAX };
-  const live = useLiveQuery(
-    "permission rules",
-    () => request(listPermissionRules, { query }),
-    reloadWhen(({ type, payload }) => type.startsWith("permission-rule.") || (type === "run.answered" && payload.cause === "rule")),
+  const live = useRead(
+    listPermissionRules,
+    { query },
+    ({ type, payload }) => type.startsWith("permission-rule.") || (type === "run.answered" && payload.cause === "rule"),
   );
   return (
     <Loaded live={live}>

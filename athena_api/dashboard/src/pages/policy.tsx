@@ -7,17 +7,12 @@ import { ChangeLimits } from "../components/policy";
 import { Empty, Json, Loaded, Panel, Time } from "../components/ui";
 import { visible } from "../format";
 import { isAllowed } from "../state/caller";
-import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useRead } from "../state/live_query";
 
 const CHANGES_MAX = 20;
 
 export function Policy(): JSX.Element {
-  const live = useLiveQuery(
-    "policy",
-    () => request(getPolicy),
-    reloadWhen(({ type }) => type === "policy.updated"),
-  );
+  const live = useRead(getPolicy, {}, ({ type }) => type === "policy.updated");
   return (
     <>
       <h1>
@@ -40,11 +35,7 @@ export function Policy(): JSX.Element {
 }
 
 function History(): JSX.Element {
-  const live = useLiveQuery(
-    "policy changes",
-    () => request(getAuditTrail, { query: { kind: "policy", limit: CHANGES_MAX } }),
-    reloadWhen(({ type }) => type === "policy.updated"),
-  );
+  const live = useRead(getAuditTrail, { query: { kind: "policy", limit: CHANGES_MAX } }, ({ type }) => type === "policy.updated");
   return (
     <Loaded live={live}>
       {({ items }) => (

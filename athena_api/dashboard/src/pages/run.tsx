@@ -25,7 +25,7 @@ import { isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { positionOf, type SeenEvent } from "../state/events";
 import { request } from "../state/instant";
-import { type LiveQuery, reloadWhen, useLiveQuery } from "../state/live_query";
+import { type LiveQuery, useLiveQuery, useRead } from "../state/live_query";
 import { foldRuns } from "../state/run_list";
 import { outcomeOf, titleOf } from "../state/run_outcome";
 import { ENDINGS, OPEN } from "../state/run_status";
@@ -69,7 +69,7 @@ function useShownRun({ transcript }: RunView, record: Run, all: readonly SeenEve
   const until = chosen < all.length ? chosen : undefined;
   const events = useMemo(() => (until === undefined ? all : all.slice(0, until)), [all, until]);
   const timeline = useMemo(() => runTimeline(events), [events]);
-  const explanation = useLiveQuery(`explanation ${runId}`, () => request(explainRun, { path: { runId } }), reloadWhen(isOfRun));
+  const explanation = useRead(explainRun, { path: { runId } }, isOfRun);
   const filters = { parentRunId: runId };
   const children = useLiveQuery(`children ${runId}`, () => request(listRuns, { query: { ...filters, limit: CHILDREN_MAX } }), foldRuns(filters));
   const past = until === undefined ? undefined : events[events.length - 1];

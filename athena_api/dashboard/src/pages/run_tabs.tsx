@@ -14,7 +14,7 @@ import { now } from "../state/clock";
 import { eventSummary, SESSIONS } from "../state/event_text";
 import { positionOf, type SeenEvent, text } from "../state/events";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useRead } from "../state/live_query";
 import { ENDINGS, OPEN } from "../state/run_status";
 import type { RunTimeline } from "../state/run_timeline";
 import { AttachedServerLine } from "./mcp_servers";
@@ -164,10 +164,10 @@ export function profileOf(events: readonly SeenEvent[]): Partial<HarnessSpec> | 
 // Evidence
 
 export function EvidenceList({ run, seen, until }: { run: Run; seen: number; until: number | undefined }): JSX.Element {
-  const live = useLiveQuery(
-    `evidence ${run.runId}`,
-    () => request(listRunEvidence, { path: { runId: run.runId }, query: { limit: 200 } }),
-    reloadWhen((event) => event.runId === run.runId && (event.type === "evidence.attached" || event.type in ENDINGS)),
+  const live = useRead(
+    listRunEvidence,
+    { path: { runId: run.runId }, query: { limit: 200 } },
+    (event) => event.runId === run.runId && (event.type === "evidence.attached" || event.type in ENDINGS),
   );
   const open = useSignal<string | undefined>(undefined);
   return (
@@ -249,11 +249,7 @@ function EvidenceContent({ of }: { of: Evidence }): JSX.Element {
 
 /** Where the run is in the log, what proves it, and the commands that check it. */
 export function Proof({ runId }: { runId: string }): JSX.Element {
-  const live = useLiveQuery(
-    `proof ${runId}`,
-    () => request(getRunProof, { path: { runId } }),
-    reloadWhen((event) => event.runId === runId),
-  );
+  const live = useRead(getRunProof, { path: { runId } }, (event) => event.runId === runId);
   const event = ({ position, chain }: ProvenEvent): JSX.Element => (
     <>
       {count(position)} <small class="mono path">{chain}</small>

@@ -12,7 +12,7 @@ import { isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { type SeenEvent, text } from "../state/events";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { reloadWhen, useLiveQuery, useRead } from "../state/live_query";
 import { faultsOf, type Members } from "../state/schema";
 
 const SLOTS_MAX = 500; // one page
@@ -124,11 +124,7 @@ export function NextTimes({ of, mark }: { of: Members; mark: (faults: readonly F
 }
 
 function Slots({ id }: { id: string }): JSX.Element {
-  const live = useLiveQuery(
-    `logs ${id}`,
-    () => request(getScheduleLogs, { path: { scheduleId: id }, query: { limit: SLOTS_MAX } }),
-    reloadWhen((event) => isAbout(event, id)),
-  );
+  const live = useRead(getScheduleLogs, { path: { scheduleId: id }, query: { limit: SLOTS_MAX } }, (event) => isAbout(event, id));
   return (
     <Loaded live={live}>
       {(rows) =>

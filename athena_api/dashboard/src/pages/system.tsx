@@ -11,7 +11,7 @@ import { head } from "../server";
 import { caller, isAllowed, loginOf } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
+import { useRead, useReloadEvery } from "../state/live_query";
 import { OutsideAgents } from "./agents";
 import { PermissionRules } from "./permission_rules";
 
@@ -40,11 +40,7 @@ function PastSystem(): JSX.Element {
 
 function PresentSystem(): JSX.Element {
   const server = capabilities.value;
-  const first = useLiveQuery(
-    "health",
-    () => request(getAdminHealth),
-    reloadWhen(() => false),
-  );
+  const first = useRead(getAdminHealth, {}, () => false);
   const seen = health.value ?? first.data.value;
   return (
     <>
@@ -197,11 +193,7 @@ function Views({ health }: { health: Health }): JSX.Element {
 
 /** The processes that execute runs: servers, workers and commands. */
 function Workers(): JSX.Element {
-  const live = useLiveQuery(
-    "workers",
-    () => request(listWorkers),
-    reloadWhen((event) => event.type === "run.leased"),
-  );
+  const live = useRead(listWorkers, {}, (event) => event.type === "run.leased");
   useReloadEvery(live, WORKERS_MS);
   return (
     <Loaded live={live}>

@@ -20,7 +20,7 @@ import { href, route } from "../route";
 import { isAllowed } from "../state/caller";
 import { type SeenEvent, text } from "../state/events";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useLiveQuery, useRead } from "../state/live_query";
 import { textLine } from "../state/schema";
 
 const WORKFLOWS_MAX = 100; // one request per workflow
@@ -31,11 +31,7 @@ const isAbout = (event: SeenEvent, workflowId?: string): boolean =>
 export function Workflows(): JSX.Element {
   const { id } = route.value;
   if (id !== undefined) return <WorkflowDetail key={id} id={id} />;
-  const live = useLiveQuery(
-    "workflows",
-    () => request(listWorkflows, { query: { limit: WORKFLOWS_MAX } }),
-    reloadWhen((event) => event.type === "workflow.created"),
-  );
+  const live = useRead(listWorkflows, { query: { limit: WORKFLOWS_MAX } }, (event) => event.type === "workflow.created");
   return (
     <>
       <h1>
@@ -67,11 +63,7 @@ export function Workflows(): JSX.Element {
 }
 
 function Row({ workflow }: { workflow: Workflow }): JSX.Element {
-  const live = useLiveQuery(
-    `of ${workflow.id}`,
-    () => request(getWorkflowRun, { path: { id: workflow.id } }),
-    reloadWhen((event) => isAbout(event, workflow.id)),
-  );
+  const live = useRead(getWorkflowRun, { path: { id: workflow.id } }, (event) => isAbout(event, workflow.id));
   const seen = live.data.value;
   return (
     <tr>
@@ -168,11 +160,7 @@ function WorkflowState({ seen, id }: { seen: WorkflowRunDetails; id: string }): 
 }
 
 function Runs({ id, shown }: { id: string; shown: string }): JSX.Element {
-  const live = useLiveQuery(
-    `runs of ${id}`,
-    () => request(listWorkflowRuns, { path: { workflowId: id }, query: { limit: 20 } }),
-    reloadWhen((event) => isAbout(event, id)),
-  );
+  const live = useRead(listWorkflowRuns, { path: { workflowId: id }, query: { limit: 20 } }, (event) => isAbout(event, id));
   return (
     <Loaded live={live}>
       {({ items }) =>

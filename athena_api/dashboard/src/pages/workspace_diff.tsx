@@ -11,7 +11,7 @@ import { count, visibleLine } from "../format";
 import { isAllowed } from "../state/caller";
 import { type FileDiff, openedAtFirst, openedWith, readDiff } from "../state/diff";
 import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useRead } from "../state/live_query";
 import { WorkspaceLine } from "./workspaces";
 
 const FILES_SHOWN = 50;
@@ -33,11 +33,7 @@ export function Changes({ runId, workspaceId, recorded }: { runId: string; works
 }
 
 function RecordedChanges({ runId, workspaceId }: { runId: string; workspaceId: string }): JSX.Element {
-  const live = useLiveQuery(
-    `diff ${runId}`,
-    () => request(getRunDiff, { path: { runId } }),
-    reloadWhen(({ type, payload }) => type === "workspace.applied" && payload.runId === runId),
-  );
+  const live = useRead(getRunDiff, { path: { runId } }, ({ type, payload }) => type === "workspace.applied" && payload.runId === runId);
   const diff = live.data.value;
   return (
     <Panel title="Changes" wide aside={diff && diff.filesTotal > 0 && <Application diff={diff} />}>

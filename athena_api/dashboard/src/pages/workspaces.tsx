@@ -8,17 +8,12 @@ import { short, words } from "../format";
 import { href } from "../route";
 import { isAllowed } from "../state/caller";
 import type { SeenEvent } from "../state/events";
-import { request } from "../state/instant";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { useRead } from "../state/live_query";
 
 const isOfWorkspaces = ({ type }: SeenEvent): boolean => type.startsWith("workspace.");
 
 const useWorkspace = (id: string) =>
-  useLiveQuery(
-    `workspace ${id}`,
-    () => request(getWorkspace, { path: { workspaceId: id } }),
-    reloadWhen((event: SeenEvent) => isOfWorkspaces(event) && event.payload.workspaceId === id),
-  );
+  useRead(getWorkspace, { path: { workspaceId: id } }, (event: SeenEvent) => isOfWorkspaces(event) && event.payload.workspaceId === id);
 
 /** A workspace on one line, for the page of a run. */
 export function WorkspaceLine({ id }: { id: string }): JSX.Element {

@@ -1,12 +1,13 @@
 // Live queries: a snapshot of the API, kept current by folding in events.
 
-import { AthenaError } from "@projectathena/client";
+import { AthenaError, type Operation, type RequestParts } from "@projectathena/client";
 import { useEffect, useMemo } from "../component";
 import { at } from "../route";
 import type { Snapshot } from "../server";
 import { batch, effect, type Signal, signal } from "../signals";
 import { eventStream, resets } from "./event_stream";
 import type { SeenEvent } from "./events";
+import { request } from "./instant";
 
 /**
  * Apply events to a state; return the same object if nothing changes. Call `reload` to request a new snapshot if the
@@ -125,6 +126,11 @@ export function useLiveQuery<T>(key: string, read: () => Promise<Snapshot<T>>, f
   const live = useMemo(() => new LiveQuery(read, fold), [key]);
   useEffect(() => () => live.close(), [live]);
   return live;
+}
+
+/** Use the answer of an operation while the component is shown. Read again after an event that concerns it. */
+export function useRead<T>(operation: Operation<T>, parts: RequestParts, concerns: (event: SeenEvent) => boolean): LiveQuery<T> {
+  return useLiveQuery(operation.id + JSON.stringify(parts), () => request(operation, parts), reloadWhen(concerns));
 }
 
 /** Return a fold that reloads the snapshot when a matching event arrives. */
