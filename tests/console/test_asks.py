@@ -246,6 +246,8 @@ def test_a_question_is_answered_by_its_form_and_a_choice_by_a_button(browser: An
     choosing = agents.start("choosing", ("ask_user", {"question": "Which colour?", "options": ["Red", "Green"]}))
     (question,), (choice,) = agents.asks(asked), agents.asks(choosing)
     with seen_by(browser, agents) as page:
+        expect(card(page, question).get_by_role("link", name="Read and decide")).to_be_visible()
+        page.goto("/#/asks")
         form = card(page, question)
         expect(form).to_contain_text("Where to push <b>this</b>?")
         form.get_by_label("Branch<U+202E>").select_option("next")

@@ -37,7 +37,6 @@ import { instant, instantError, isSeeking } from "./state/instant";
 import { shareLogins } from "./state/login";
 import { openAskCount } from "./state/open_asks";
 import { startPreferences } from "./state/preferences";
-import { startTraffic } from "./state/traffic";
 import "./style.css";
 
 const PAGES: Readonly<Record<string, () => JSX.Element>> = {
@@ -189,7 +188,6 @@ async function start(): Promise<void> {
     signInError.value = undefined;
     eventStream.begin(answer.position, !answer.data.scope, abilities.data);
     caller.value = answer.data;
-    startTraffic(answer.position);
   } catch (error) {
     if (!(error instanceof AthenaError)) throw error;
     signInError.value = error;

@@ -13,6 +13,7 @@ export interface Route {
 
 /** The filters of each page. */
 export const FILTERS: Readonly<Record<string, readonly string[]>> = {
+  fleet: ["range"],
   runs: [
     ...["status", "sessionId", "provider", "parentRunId", "retryOf", "harnessProfileId", "model"],
     ...["errorCode", "costOverUsd", "createdAfter", "createdBefore", "since", "sort"],

@@ -74,8 +74,8 @@ function refusalHere(ask: Ask): string | undefined {
 }
 
 /** The buttons of an ask, or why there are none. `note` is what to record with the answer. */
-export function Answers(props: { ask: Ask; shown: boolean; note?: string }): JSX.Element | null {
-  const { ask, shown, note } = props;
+export function Answers(props: { ask: Ask; shown: boolean; note?: string; brief?: boolean }): JSX.Element | null {
+  const { ask, shown, note, brief = false } = props;
   const decision = decisionOf(ask);
   const refusal = refusalHere(ask);
   if (decision) return <p class="decision">{decision}.</p>;
@@ -85,7 +85,7 @@ export function Answers(props: { ask: Ask; shown: boolean; note?: string }): JSX
   const buttons = ask.options
     .filter((option) => !isAllowing(option) || (shown && ask.kind !== "question"))
     .map((option) => <OptionButton key={option.id} ask={ask} option={option} busy={busy} choose={({ id }) => send({ optionId: id })} />);
-  if (ask.kind === "question")
+  if (ask.kind === "question" && !brief)
     return (
       <AskForm ask={ask} disabled={busy} submit={(values) => send({ values })}>
         {buttons}
@@ -132,7 +132,11 @@ function keyOf(ask: Ask, shown: boolean, note: string): (key: string) => void {
       location.hash = href("asks", ask.id);
       notify("The list does not show all of it. Read it here; then y allows it.");
     } else if (option) void answerAndMove(ask, { optionId: option.id, ...(note && { note }) });
-    else if (key === "y" && ask.kind === "question") document.querySelector<HTMLElement>(`[data-ask="${ask.id}"] form :is(textarea, input, select)`)?.focus();
+    else if (key === "y" && ask.kind === "question") {
+      const field = document.querySelector<HTMLElement>(`[data-ask="${ask.id}"] form :is(textarea, input, select)`);
+      if (field) field.focus();
+      else location.hash = href("asks", ask.id);
+    }
   };
 }
 
@@ -159,10 +163,10 @@ export function AskArticle(props: { ask: Ask; shown: boolean; children: Componen
   );
 }
 
-function AskCard({ ask: given }: { ask: Ask }): JSX.Element {
+function AskCard({ ask: given, brief }: { ask: Ask; brief: boolean }): JSX.Element {
   const ask = latest(given);
   const call = useCall(ask);
-  const shown = isShown(ask, call);
+  const shown = isShown(ask, call) && !(brief && ask.kind === "question");
   return (
     <AskArticle ask={ask} shown={shown}>
       <header>
@@ -171,9 +175,9 @@ function AskCard({ ask: given }: { ask: Ask }): JSX.Element {
         </h3>
         {ask.status !== "open" && <Status is={ask.status} />}
       </header>
-      <AskBody ask={ask} call={shown || !call ? call : { ...call, parts: [] }} whole={shown} />
+      {(shown || ask.kind !== "question") && <AskBody ask={ask} call={shown || !call ? call : { ...call, parts: [] }} whole={shown} />}
       <AskContext ask={ask} />
-      <Answers ask={ask} shown={shown} />
+      <Answers ask={ask} shown={shown} brief={brief} />
     </AskArticle>
   );
 }
@@ -214,8 +218,8 @@ export function AskContext({ ask }: { ask: Ask }): JSX.Element {
   );
 }
 
-/** Asks as cards, oldest first. They keep their places while the pointer is over the list. */
-export function AskCards({ asks, most }: { asks: readonly Ask[]; most?: number }): JSX.Element {
+/** Asks as cards, oldest first. They keep their places while the pointer is over the list. A `brief` one has no form. */
+export function AskCards({ asks, most, brief = false }: { asks: readonly Ask[]; most?: number; brief?: boolean }): JSX.Element {
   const over = useSignal(false);
   const inside = useSignal<string | undefined>(undefined);
   const had = useRef<readonly Ask[]>([]);
@@ -230,7 +234,7 @@ export function AskCards({ asks, most }: { asks: readonly Ask[]; most?: number }
   }, [gone]);
   return (
     <div
-      class="asks"
+      class={brief ? "asks tight" : "asks"}
       onPointerEnter={(event: PointerEvent) => {
         over.value = event.pointerType !== "touch";
       }}
@@ -245,7 +249,7 @@ export function AskCards({ asks, most }: { asks: readonly Ask[]; most?: number }
       }}
     >
       {rows.map((ask) => (
-        <AskCard key={ask.id} ask={ask} />
+        <AskCard key={ask.id} ask={ask} brief={brief} />
       ))}
     </div>
   );

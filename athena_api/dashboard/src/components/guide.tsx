@@ -35,7 +35,7 @@ function Steps(): JSX.Element {
       title: "Decide",
       text: (
         <>
-          Approve the <a href={href("workflows", waiting)}>report</a>, or answer an agent under “Needs attention”. They wait for you, and do nothing before.
+          Approve the <a href={href("workflows", waiting)}>report</a>, or answer an agent under “Needs you”. They wait for you, and do nothing before.
         </>
       ),
     },

@@ -245,7 +245,7 @@ function Conversation({ items }: { items: readonly Members[] }): JSX.Element {
 }
 
 /** The acts on a record that are possible now. */
-function Acts({ kind, record, id }: { kind: Kind; record: Members; id: string }): JSX.Element {
+export function Acts({ kind, record, id }: { kind: Kind; record: Members; id: string }): JSX.Element {
   const acts = kind.acts?.filter(({ when }) => when?.(record) ?? true) ?? [];
   return (
     <>

@@ -1,10 +1,11 @@
 // The actions of runs: start, cancel and run again.
 
 import type { Run } from "@projectathena/client";
-import { cancelRunByRunId, createRun, retryRun } from "@projectathena/client/operations";
+import { cancelRunByRunId, createRun, resumeRun, retryRun } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { isGenerated, plain, short } from "../format";
+import { isGenerated, plain, short, words } from "../format";
 import { href } from "../route";
+import { ENDINGS, UNSUCCESSFUL } from "../state/run_status";
 import { type Schema, textLine } from "../state/schema";
 import { Action, type ActionSpec } from "./actions";
 import { Facts } from "./ui";
@@ -33,6 +34,25 @@ export function cancelAction({ runId, sessionId }: Run, input: string | undefine
     fields: { reason: AUDITED },
     request: (values) => ({ path: { runId }, body: values }),
     done: (data) => (data.status === "cancelled" ? "Cancel requested." : "The run had already ended."),
+  };
+}
+
+/** Return the action that resumes a paused run. */
+export function resumeAction(runId: string): ActionSpec<Run> {
+  return {
+    operation: resumeRun,
+    label: "Resume run",
+    question: "Continues the run with a new total budget.",
+    fields: {
+      budgetUsd: { type: "number", title: "Total budget in USD", minimum: 0, description: "Includes what the run has spent. Leave empty for no limit" },
+    },
+    request: (body) => ({ path: { runId }, body, respondAsync: true }),
+    done: () => "Run resumed.",
+    failure: () => (event) => {
+      if (event.runId !== runId) return undefined;
+      if (event.type === "run.paused") return "The run paused again.";
+      return UNSUCCESSFUL.has(ENDINGS[event.type] ?? "") ? `The run ${words(ENDINGS[event.type] ?? "")} after it was resumed.` : undefined;
+    },
   };
 }
 

@@ -1,23 +1,23 @@
 // One run: what it is and whether it is fine, then its steps beside the selected one, and tabs for all else.
 
 import type { AthenaError, Explanation, Run, TranscriptEntry } from "@projectathena/client";
-import { explainRun, listAsks, listRuns, resumeRun, retryRun } from "@projectathena/client/operations";
+import { explainRun, listAsks, listRuns, retryRun } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo, useSignal } from "../component";
-import { Action, type ActionSpec, openDialog } from "../components/actions";
+import { Action, openDialog } from "../components/actions";
 import { Activity } from "../components/activity";
 import { AskCards, AskKeys } from "../components/ask";
 import { LongText, Markdown } from "../components/markdown";
 import { notify } from "../components/notices";
 import { usePageKeys } from "../components/page_keys";
-import { cancelAction, retryAction } from "../components/run_actions";
+import { cancelAction, resumeAction, retryAction } from "../components/run_actions";
 import { Rows } from "../components/run_rows";
 import { type RunView, useRunView } from "../components/run_view";
 import { StepDetail } from "../components/step_detail";
 import { StepTree } from "../components/step_tree";
 import { type LiveTranscript, Transcript } from "../components/transcript";
 import { Copy, copy, Empty, ErrorMessage, Loaded, Panel, RunLink, SessionLink, Status, Time } from "../components/ui";
-import { between, clock, count, dollars, duration, plain, profileText, short, words } from "../format";
+import { between, clock, count, dollars, duration, plain, profileText, short } from "../format";
 import { at, href } from "../route";
 import { type AddressPart, useAddress } from "../state/address";
 import { foldAsks } from "../state/asks";
@@ -28,13 +28,12 @@ import { request } from "../state/instant";
 import { type LiveQuery, useLiveQuery, useRead } from "../state/live_query";
 import { foldRuns } from "../state/run_list";
 import { outcomeOf, titleOf } from "../state/run_outcome";
-import { ENDINGS, OPEN } from "../state/run_status";
+import { OPEN, UNSUCCESSFUL } from "../state/run_status";
 import { childSpans, flatten, rowsOf, type Step, stepsOf, WHOLE } from "../state/run_steps";
 import { type RunTimeline, runTimeline } from "../state/run_timeline";
 import { Budgets, Causes, EventList, EvidenceList, Proof, profileOf, Verification } from "./run_tabs";
 import { Changes } from "./workspace_diff";
 
-const UNSUCCESSFUL = new Set(["failed", "timed-out", "crashed"]);
 const CHILDREN_MAX = 50;
 
 export function RunDetail({ id }: { id: string }): JSX.Element {
@@ -405,24 +404,6 @@ function NoRun({ error }: { error: AthenaError }): JSX.Element {
       </p>
     </>
   );
-}
-
-function resumeAction(runId: string): ActionSpec<Run> {
-  return {
-    operation: resumeRun,
-    label: "Resume run",
-    question: "Continues the run with a new total budget.",
-    fields: {
-      budgetUsd: { type: "number", title: "Total budget in USD", minimum: 0, description: "Includes what the run has spent. Leave empty for no limit" },
-    },
-    request: (body) => ({ path: { runId }, body, respondAsync: true }),
-    done: () => "Run resumed.",
-    failure: () => (event) => {
-      if (event.runId !== runId) return undefined;
-      if (event.type === "run.paused") return "The run paused again.";
-      return UNSUCCESSFUL.has(ENDINGS[event.type] ?? "") ? `The run ${words(ENDINGS[event.type] ?? "")} after it was resumed.` : undefined;
-    },
-  };
 }
 
 function Slider(props: { events: readonly SeenEvent[]; place: number; slide: (to: number) => void; status: string; past: boolean }): JSX.Element {

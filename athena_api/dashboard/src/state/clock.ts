@@ -1,7 +1,7 @@
 // The clock of the page: the time of the server, so that a wrong clock of this machine moves nothing into the future.
 
 import { computed, signal } from "../signals";
-import { instant } from "./instant";
+import { instant, sought } from "./instant";
 
 let aheadMs = 0; // how far this machine is ahead of the server
 
@@ -12,6 +12,12 @@ export const present = signal(read());
 
 /** The time of the page: the present, or the moment in the past that it shows. */
 export const now = computed(() => (instant.value ? Date.parse(instant.value.time) : present.value));
+
+/** Return the time of the page once the server has found its moment. Throws AthenaError. */
+export async function timeOfPage(): Promise<number> {
+  const past = await sought();
+  return past ? Date.parse(past.time) : present.peek();
+}
 
 export function startClock(): void {
   setInterval(() => {

@@ -68,6 +68,9 @@ async function find(wanted: string): Promise<Instant> {
   return { at: wanted, position, time: asked && Date.parse(asked) < Date.now() ? asked : asOf };
 }
 
+/** Return the moment of the page once the server has found it; undefined for now. Throws AthenaError. */
+export const sought = async (): Promise<Instant | undefined> => seeking.peek();
+
 /** Return the time that an address names, if it names one; without an offset it is UTC, as for the server. */
 export function timeOf(text: string): string | undefined {
   if (!/^\d{4}-\d\d-\d\d/.test(text)) return undefined;

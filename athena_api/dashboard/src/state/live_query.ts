@@ -15,7 +15,7 @@ import { request } from "./instant";
  */
 export type Fold<T> = (state: T, events: readonly SeenEvent[], reload: () => void) => T;
 
-const AGAIN_MS = 700; // between two snapshots
+const AGAIN_MS = 700; // between two snapshots, where a query names no other time
 const RETRY_MS = 3_000; // after a failed one
 
 /** A snapshot and the fold that keeps it current. */
@@ -35,6 +35,7 @@ export class LiveQuery<T> {
   constructor(
     private readonly read: () => Promise<Snapshot<T>>,
     private readonly fold: Fold<T>,
+    private readonly againMs = AGAIN_MS,
   ) {
     this.#unsubscribers = [eventStream.subscribe((events) => this.#receive(events))];
     let first = true;
@@ -65,7 +66,7 @@ export class LiveQuery<T> {
       return;
     }
     clearTimeout(this.#timer);
-    const pause = moved ? 0 : this.error.value ? RETRY_MS : AGAIN_MS;
+    const pause = moved ? 0 : this.error.value ? RETRY_MS : this.againMs;
     this.#timer = setTimeout(() => void this.#load(), Math.max(0, this.#readAt + pause - performance.now()));
   };
 
@@ -121,16 +122,16 @@ export class LiveQuery<T> {
   }
 }
 
-/** Use a live query while the component is shown. A new key creates a new query. */
-export function useLiveQuery<T>(key: string, read: () => Promise<Snapshot<T>>, fold: Fold<T>): LiveQuery<T> {
-  const live = useMemo(() => new LiveQuery(read, fold), [key]);
+/** Use a live query while the component is shown. A new key creates a new query; `againMs` is the time between two snapshots. */
+export function useLiveQuery<T>(key: string, read: () => Promise<Snapshot<T>>, fold: Fold<T>, againMs?: number): LiveQuery<T> {
+  const live = useMemo(() => new LiveQuery(read, fold, againMs), [key]);
   useEffect(() => () => live.close(), [live]);
   return live;
 }
 
 /** Use the answer of an operation while the component is shown. Read again after an event that concerns it. */
-export function useRead<T>(operation: Operation<T>, parts: RequestParts, concerns: (event: SeenEvent) => boolean): LiveQuery<T> {
-  return useLiveQuery(operation.id + JSON.stringify(parts), () => request(operation, parts), reloadWhen(concerns));
+export function useRead<T>(operation: Operation<T>, parts: RequestParts, concerns: (event: SeenEvent) => boolean, againMs?: number): LiveQuery<T> {
+  return useLiveQuery(operation.id + JSON.stringify(parts), () => request(operation, parts), reloadWhen(concerns), againMs);
 }
 
 /** Return a fold that reloads the snapshot when a matching event arrives. */

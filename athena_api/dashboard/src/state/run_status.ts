@@ -8,6 +8,7 @@ export const ENDINGS: Readonly<Record<string, string>> = {
   "run.crashed": "crashed",
 };
 export const OPEN = new Set(["queued", "running", "paused"]);
+export const UNSUCCESSFUL = new Set(["failed", "timed-out", "crashed"]);
 export const STATUSES = ["queued", "running", "paused", "completed", "failed", "cancelled", "timed-out", "crashed"];
 
 export type OpenStatus = "queued" | "running" | "paused";
