@@ -9,6 +9,7 @@ import pytest
 
 from tests.console.browser import AXE, MISSING, PHONE, WIDE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, go, too_wide
+from tests.console.hostile_answers import hostile_answers
 from tests.console.places import IDENTITY, every_place, settings
 from tests.console.scene import Scene, set_up
 
@@ -21,6 +22,9 @@ pytestmark = [
 FULL = {"width": 1440, "height": 900}
 SCREENS = ((FULL, "light"), (WIDE, "dark"))
 """On these the pages differ by their colours; on a phone also by what they show, in the schemes by turns."""
+
+LONGEST_SECONDS = 10
+"""CPU time of a page with hostile texts. A record with mebibytes of them takes a third of it, all others a tenth."""
 
 REPORTED = """
 window.violations = [];
@@ -112,3 +116,60 @@ def test_every_dialog_is_accessible_and_fits_its_screen(browser: Any, visited: V
                         page.keyboard.press("Escape")
                         page.set_viewport_size(FULL)
         assert len(seen) > 5, seen
+
+
+# Hostile texts
+
+FOREIGN = """
+() => {
+  const bad = ":is(img, script, style, iframe, object, embed, video, link, meta, base, math, form[action], b[id])";
+  const written = "[onload], [onerror], [ontoggle], [onfocus], [onclick], [onmouseover], [srcdoc]";
+  const named = (one) => `${one.closest("[class]")?.className} > ${one.outerHTML.slice(0, 200)}`;
+  const textOf = ({ childNodes }) => [...childNodes].map(({ data }) => data).join("");
+  const turns = (one) => /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/.test(textOf(one));
+  const width = document.documentElement.clientWidth;
+  const isWide = (one) => one.getBoundingClientRect().right > width + 1 && !one.closest("pre, .scroll, [popover]");
+  const all = [...document.querySelectorAll("main *")];
+  const few = (found) => found.slice(0, 3).map(named);
+  return {
+    elements: few([...document.querySelectorAll(`main ${bad}, ${written}`)]),
+    mains: document.querySelectorAll("#page, main").length,
+    title: document.title.replace(/.* · /, ""),
+    links: few(all.filter(({ tagName, href }) => tagName === "A" && !/^https?:/.test(href))),
+    turned: few(all.filter(turns)),
+    wide: document.documentElement.scrollWidth > width ? few(all.filter(isWide)) : [],
+  };
+}
+"""
+UNHURT = {"elements": [], "mains": 1, "title": "Athena", "links": [], "turned": [], "wide": []}
+
+
+def unhurt(page: Any, what: str) -> None:
+    """Fail if a text became an element, a link of another kind or a turned line, or is wider than the page."""
+    assert page.evaluate(FOREIGN) == UNHURT, what
+    assert too_wide(page) <= 0, what
+
+
+def worked(tool: Any) -> float:
+    """Return the CPU time of the page's own thread, in seconds."""
+    metrics = tool.send("Performance.getMetrics")["metrics"]
+    return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+
+def test_hostile_texts_break_no_page(browser: Any, visited: Visited) -> None:
+    """Each list has all of the corpus, and a record all of it at its full length."""
+    scene, places = visited
+    with watched(browser, scene.server.url, reduced_motion="reduce", extra_http_headers={IDENTITY: "ada"}) as page:
+        hostile_answers(page)
+        tool = page.context.new_cdp_session(page)
+        tool.send("Performance.enable", {"timeDomain": "threadTicks"})
+        for place in places:
+            before = worked(tool)
+            go(page, place)
+            for row in page.locator(".events .row").all()[:10]:
+                row.click()
+            for screen in (WIDE, PHONE):
+                page.set_viewport_size(screen)
+                unhurt(page, f"{place} ({screen['width']} pixels)")
+            assert worked(tool) - before < LONGEST_SECONDS, place
+        page.unroute_all(behavior="ignoreErrors")

@@ -14,6 +14,7 @@ import { Notices } from "./components/notices";
 import { openHelp, openPalette, overlay, Palette } from "./components/palette";
 import { KINDS } from "./components/record_rows";
 import { Records } from "./components/records";
+import "./components/plain_texts";
 import { PastBar, UnknownInstant } from "./components/time_control";
 import { count, dateTime } from "./format";
 import { Asks } from "./pages/asks";
