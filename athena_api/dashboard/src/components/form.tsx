@@ -27,8 +27,9 @@ async function load(row: FormRow): Promise<Loaded> {
   const { of, ...given } = route.value.filters;
   const document = await loadDocument();
   const { about, schema } = bodyOf(document, row.operation);
-  const [read, key = ""] = row.from ?? [];
-  const found = read && (of || !key) ? await request(read, key ? { path: { [key]: of ?? "" } } : {}) : undefined;
+  const { from } = row;
+  const key = from && pathKey(from);
+  const found = from && (of || !key) ? await request(from, key ? { path: { [key]: of ?? "" } } : {}) : undefined;
   const record = isObject(found?.data) ? found.data : {};
   const shaped = row.shape ? await row.shape(schema, record) : schema;
   const start = { ...row.start, ...(row.body ? row.body(record) : record) };

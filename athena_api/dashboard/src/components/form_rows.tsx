@@ -43,8 +43,8 @@ export interface FormRow {
   /** The fields that are not folded. Default: all. */
   readonly first?: readonly string[];
   readonly start?: Members;
-  /** The record that it changes or copies, read by the parameter `of` of the address; always read without a key. */
-  readonly from?: readonly [operation: Operation<unknown>, key?: string];
+  /** The record that it changes or copies, read by the parameter `of` of the address, if it has one in its path. */
+  readonly from?: Operation<unknown>;
   /** Return the body of that record. Default: its members that the schema has. */
   readonly body?: (record: Members) => Members;
   /** Complete the schema by that record. */
@@ -72,7 +72,7 @@ const record =
 const RUN = { done: "Run accepted.", to: record("runs", "runId") };
 const SCHEDULE = {
   first: ["id", "sessionId", "input", "cron", "timezone", "everyMinutes", "harnessProfileId", "workflowId"],
-  from: [getSchedule, "scheduleId"],
+  from: getSchedule,
   beside: (body, mark) => <NextTimes of={body} mark={mark} />,
   to: record("schedules"),
 } satisfies Partial<FormRow>;
@@ -126,31 +126,31 @@ export const FORMS: Readonly<Record<string, FormRow>> = Object.fromEntries(
           title: "New agent (profile)",
           act: "Create",
           start: PROFILE_START,
-          from: [getHarnessProfile, "harnessProfileId"],
+          from: getHarnessProfile,
         },
         ...{ first: ["displayName", "version", "config", "policies"], to: record("profiles") },
       },
-      { operation: createRunTemplate, title: "New template", act: "Create", from: [getRunTemplate, "templateId"], to: record("templates") },
-      { operation: updateRunTemplate, title: "Edit template", act: "Save", from: [getRunTemplate, "templateId"], to: record("templates") },
+      { operation: createRunTemplate, title: "New template", act: "Create", from: getRunTemplate, to: record("templates") },
+      { operation: updateRunTemplate, title: "Edit template", act: "Save", from: getRunTemplate, to: record("templates") },
       {
         operation: runTemplate,
         title: "Run template",
         act: "Start",
-        from: [getRunTemplate, "templateId"],
+        from: getRunTemplate,
         body: () => ({ params: {} }),
         shape: shapeOfTemplate,
         ...RUN,
       },
-      { operation: createDirective, title: "New directive", act: "Create", from: [getDirective, "directiveId"], to: record("directives") },
-      { operation: createWorkflow, title: "New workflow", act: "Create", from: [getWorkflow, "workflowId"], to: record("workflows") },
+      { operation: createDirective, title: "New directive", act: "Create", from: getDirective, to: record("directives") },
+      { operation: createWorkflow, title: "New workflow", act: "Create", from: getWorkflow, to: record("workflows") },
       {
-        ...{ operation: runWorkflow, title: "Run workflow", act: "Start", from: [getWorkflow, "workflowId"], body: () => ({ input: {} }) },
+        ...{ operation: runWorkflow, title: "Run workflow", act: "Start", from: getWorkflow, body: () => ({ input: {} }) },
         ...{ shape: shapeOfWorkflow, done: "Started.", to: record("workflows") },
       },
       { operation: runPersona, title: "Start a review", act: "Start", first: ["name", "repoPath", "headRef", "baseRef"], to: record("reviews", "runId") },
       { operation: sendA2aMessage, title: "Send a message", act: "Send", done: "Sent.", to: record("messages", "messageId") },
       { operation: enqueueWork, title: "Add to a queue", act: "Add", done: "Added. It waits until the queue is drained.", to: record("queues", "sessionId") },
-      { operation: redriveA2aDlq, title: "Requeue dead letters", act: "Requeue", done: "Accepted.", to: () => href("letters") },
+      { operation: redriveA2aDlq, title: "Requeue many", act: "Requeue", done: "Accepted.", to: () => href("letters") },
       { operation: recordMemory, title: "New memory entry", act: "Create", to: record("memory") },
       { operation: createToken, title: "New token", act: "Create", start: { role: "Operator" }, result: (data) => <Secret data={data} /> },
       {
@@ -158,7 +158,7 @@ export const FORMS: Readonly<Record<string, FormRow>> = Object.fromEntries(
           operation: putPolicy,
           title: "Change limits",
           act: "Save",
-          from: [getPolicy],
+          from: getPolicy,
           below: ({ policy }) => <PolicySimulation title="Simulate before you save" act="Simulate" policy={policy} runId={route.value.filters.runId} />,
         },
         ...{ body: policyBody, done: "The new limits are in force.", to: () => href("policy") },

@@ -63,6 +63,7 @@ import type { JSX } from "preact";
 import { DeadLetterDetails } from "../pages/dead_letters";
 import { REJECTION_CELLS, RejectionDetails } from "../pages/rejections";
 import { SCHEDULE_CELLS, ScheduleTimes } from "../pages/schedules";
+import { TITLES } from "../route";
 import { positionOf } from "../state/events";
 import { type Members, textLine } from "../state/schema";
 import type { ActionSpec } from "./actions";
@@ -109,8 +110,9 @@ export interface FormLink {
 
 /** A kind of records. */
 export interface Kind {
+  /** Default: the one of its page. */
   readonly title: string;
-  /** What a record is called. */
+  /** What a record is called. Default: made of the title. */
   readonly one: string;
   readonly about: string;
   readonly list: Operation<unknown>;
@@ -127,7 +129,7 @@ export interface Kind {
   readonly events: string;
   /** What an empty list leads to. */
   readonly empty: string;
-  readonly create?: FormLink;
+  readonly create?: Operation<unknown>;
   readonly forms?: readonly FormLink[];
   readonly acts?: readonly Act[];
   readonly parts?: readonly Part[];
@@ -171,10 +173,9 @@ const QUEUE: Part = { title: "Queue", list: getSessionWorkQueue, columns: "~id p
 const REASON = { auditNote: textLine("Recorded in the audit log", "Reason") };
 const NOTE = { note: textLine("", "Reason") };
 
-/** The kinds by their page. */
-export const KINDS: Readonly<Record<string, Kind>> = {
+const ROWS: Readonly<Record<string, Omit<Kind, "title" | "one"> & Partial<Kind>>> = {
   sessions: {
-    ...{ title: "Sessions", one: "Session", list: listSessions, get: getSession, events: "session." },
+    ...{ list: listSessions, get: getSession, events: "session." },
     about: "Conversations over several runs.",
     columns: "~provider ~model ~createdAt updatedAt",
     empty: "No sessions yet. A run creates one.",
@@ -185,12 +186,12 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     parts: [RUNS, { title: "Conversation", list: getSessionTranscript, columns: CONVERSATION, empty: "Nothing was said yet." }, QUEUE],
   },
   schedules: {
-    ...{ title: "Schedules", one: "Schedule", list: listSchedules, get: getSchedule, events: "schedule." },
+    ...{ list: listSchedules, get: getSchedule, events: "schedule." },
     about: "Runs and workflows that start at their times.",
     columns: "status trigger nextRunAt ~lastRunAt ~target",
     cells: SCHEDULE_CELLS,
     empty: "No schedules yet. Create one with “New schedule”.",
-    create: { operation: createSchedule, label: "New schedule" },
+    create: createSchedule,
     forms: [
       { operation: updateSchedule, label: "Edit", by: "of" },
       { operation: createSchedule, label: "Copy", by: "of" },
@@ -215,11 +216,11 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     more: (schedule) => <ScheduleTimes schedule={schedule as unknown as ScheduledTask} />,
   },
   letters: {
-    ...{ title: "Dead letters", one: "Dead letter", list: listA2aDlq, events: "a2a.dlq." },
+    ...{ list: listA2aDlq, events: "a2a.dlq." },
     about: "Work items and messages that failed permanently, oldest first.",
     columns: "status reason ~lastError.code ~sessionId ~createdAt",
     empty: "No dead letters: no work has failed for good.",
-    create: { operation: redriveA2aDlq, label: "Requeue many" },
+    create: redriveA2aDlq,
     options: { status: ["pending", "requeued", "discarded"], reason: DEAD_LETTER_REASONS },
     details: (letter) => <DeadLetterDetails letter={letter as unknown as DeadLetter} />,
     acts: [
@@ -235,7 +236,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     ],
   },
   rejections: {
-    ...{ title: "Rejected runs", one: "Rejected run", list: listPolicyConcurrencyRejections, events: "policy.rejected", link: "createdAt" },
+    ...{ title: "Rejected runs", list: listPolicyConcurrencyRejections, events: "policy.rejected", link: "createdAt" },
     about: "Requests for runs that the policy rejected, newest first. No run was created for them.",
     query: { order: "newest" },
     columns: "reason ~sessionId ~actor #load",
@@ -245,11 +246,11 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     details: (rejection) => <RejectionDetails rejection={rejection as unknown as Rejection} />,
   },
   profiles: {
-    ...{ title: "Agents (profiles)", one: "Agent (profile)", list: listHarnessProfiles, get: getHarnessProfile, events: "harness-profile." },
+    ...{ list: listHarnessProfiles, get: getHarnessProfile, events: "harness-profile." },
     about: "A model with its tools, limits and rules. A profile never changes; copy it to change it.",
     columns: "displayName config.provider config.model ~config.tools ~createdAt",
     empty: "No agents yet. Create the first one with “New agent (profile)”.",
-    create: { operation: createHarnessProfile, label: "New agent (profile)" },
+    create: createHarnessProfile,
     forms: [
       { operation: createRun, label: "Start a run", by: "harnessProfileId" },
       { operation: createSchedule, label: "Schedule it", by: "harnessProfileId" },
@@ -258,11 +259,11 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     parts: [{ ...RUNS, by: "harnessProfileId" }],
   },
   templates: {
-    ...{ title: "Templates", one: "Template", list: listRunTemplates, get: getRunTemplate, events: "run-template." },
+    ...{ list: listRunTemplates, get: getRunTemplate, events: "run-template." },
     about: "Tasks with parameters, for an agent.",
     columns: "directiveTemplate ~harnessProfileId ~#version updatedAt",
     empty: "No templates yet. Create one for a task that you start often.",
-    create: { operation: createRunTemplate, label: "New template" },
+    create: createRunTemplate,
     forms: [
       { operation: runTemplate, label: "Run", by: "of" },
       { operation: updateRunTemplate, label: "Edit", by: "of" },
@@ -270,50 +271,50 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     ],
   },
   directives: {
-    ...{ title: "Directives", one: "Directive", list: listDirectives, get: getDirective, events: "directive." },
+    ...{ list: listDirectives, get: getDirective, events: "directive." },
     about: "Tasks as text, for runs, schedules and steps of workflows.",
     columns: "input createdAt",
     empty: "No directives yet. Steps of workflows need them.",
-    create: { operation: createDirective, label: "New directive" },
+    create: createDirective,
     forms: [{ operation: createRun, label: "Start a run", by: "directiveId" }],
   },
   memory: {
-    ...{ title: "Memory", one: "Memory entry", list: listMemory, get: getMemoryEntry, events: "memory." },
+    ...{ one: "Memory entry", list: listMemory, get: getMemoryEntry, events: "memory." },
     about: "Notes that runs recall.",
     columns: "text ~#chars createdAt",
     empty: "Nothing is remembered yet. Agents with tool memory add entries, and so can you.",
-    create: { operation: recordMemory, label: "New memory entry" },
+    create: recordMemory,
     acts: [
       { operation: forgetMemory, label: "Forget", question: "Erases the text. Runs that recalled it keep their record.", danger: true, done: "Forgotten." },
     ],
   },
   queues: {
-    ...{ title: "Queues", one: "Queue", list: listWorkQueues, get: getSessionWorkQueue, id: "sessionId", events: "work." },
+    ...{ list: listWorkQueues, get: getSessionWorkQueue, id: "sessionId", events: "work." },
     about: "Work that waits for a session. It is done when the queue is drained.",
     columns: "#itemCount oldestItemSince ~drainId",
     empty: "No work waits. Add some with “Add to a queue”.",
-    create: { operation: enqueueWork, label: "Add to a queue" },
+    create: enqueueWork,
     parts: [QUEUE],
     acts: [{ operation: drainWork, label: "Drain", done: "Draining.", body: {} }],
   },
   messages: {
-    ...{ title: "Messages", one: "Message", list: listA2aMessages, get: getA2aMessage, id: "messageId", events: "a2a.message." },
+    ...{ list: listA2aMessages, get: getA2aMessage, id: "messageId", events: "a2a.message." },
     about: "What personas send each other.",
     columns: "fromPersona toPersona status ~#attempts ~runId createdAt",
     empty: "No messages yet. Send one with “Send a message”.",
-    create: { operation: sendA2aMessage, label: "Send a message" },
+    create: sendA2aMessage,
     options: { status: ["sent", "started", "completed", "failed"] },
   },
   reviews: {
-    ...{ title: "Reviews", one: "Review", list: listPersonaRuns, get: getPersonaRun, id: "runId", events: "persona.run." },
+    ...{ list: listPersonaRuns, get: getPersonaRun, id: "runId", events: "persona.run." },
     about: "What personas found in changes of a repository.",
     columns: "personaName status mergeGate ~repoPath ~headRef createdAt",
     empty: "No reviews yet. A persona reviews a commit of a repository in the workspace.",
-    create: { operation: runPersona, label: "Start a review" },
+    create: runPersona,
     options: { status: ["running", "ok", "failed"] },
   },
   workspaces: {
-    ...{ title: "Workspaces", one: "Workspace", list: listWorkspaces, get: getWorkspace, id: "workspaceId", events: "workspace." },
+    ...{ list: listWorkspaces, get: getWorkspace, id: "workspaceId", events: "workspace." },
     about: "The directories of sessions and workflow runs that do not work in the shared workspace.",
     columns: "status keep sessionId ~source ~#sizeBytes ~#runs lastUsedAt",
     empty: "No workspaces. An agent with its own workspace creates one for each session.",
@@ -334,22 +335,22 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     ],
   },
   anchors: {
-    ...{ title: "Anchors", one: "Anchor", list: listAnchors, id: "position", link: "keptAt", events: "anchor." },
+    ...{ list: listAnchors, id: "position", link: "keptAt", events: "anchor." },
     about: "Positions of logs with the values of their chains, sent here to be kept.",
     columns: "#position chain ~logId ~from",
     empty: "No anchors. A server sends its own ones to another server, which keeps them.",
   },
   tokens: {
-    ...{ title: "Tokens", one: "Token", list: listTokens, get: getToken, id: "tokenId", events: "token." },
+    ...{ list: listTokens, get: getToken, id: "tokenId", events: "token." },
     about: "Secrets by which clients log in, and sessions of the console.",
     columns: "identity role status ~kind ~note ~lastUsedAt expiresAt",
     empty: "No tokens yet. A CI job or another person logs in with one.",
-    create: { operation: createToken, label: "New token" },
+    create: createToken,
     options: { status: ["active", "expired", "revoked"], kind: ["token", "session"] },
     acts: [{ operation: revokeToken, label: "Revoke", question: "Its requests are rejected from now on.", danger: true, done: "Revoked.", when: isActive }],
   },
   audit: {
-    ...{ title: "Audit trail", one: "Entry", list: getAuditTrail, link: "createdAt", events: AUDITED },
+    ...{ one: "Entry", list: getAuditTrail, link: "createdAt", events: AUDITED },
     about: "Changes, decisions and denials with who did it, newest first.",
     columns: "type actor ~target ~reason #fleet",
     cells: { fleet: ({ id }) => <BeforeAndAfter position={positionOf(String(id))} /> },
@@ -359,3 +360,11 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     details: (record) => <AuditDetails record={record} />,
   },
 };
+
+/** The kinds by their page. */
+export const KINDS: Readonly<Record<string, Kind>> = Object.fromEntries(
+  Object.entries(ROWS).map(([page, row]) => {
+    const { title = TITLES[page] ?? "" } = row;
+    return [page, { one: title.replace(/s\b/g, ""), ...row, title }];
+  }),
+);

@@ -10,7 +10,7 @@ import { request } from "../state/instant";
 import { reloadWhen, useLiveQuery, useRead } from "../state/live_query";
 import { isObject, labelOf, type Members } from "../state/schema";
 import { Action, type ActionSpec } from "./actions";
-import { pathKey } from "./form_rows";
+import { FORMS, pathKey } from "./form_rows";
 import { type Act, CONVERSATION, type FormLink, KINDS, type Kind, type Part } from "./record_rows";
 import { isBlank, Member, Rows, TEXT_CHARS } from "./rows";
 import { Empty, Facts, Filter, Json, Loaded, MorePages, Panel, RunLink, Status, Time } from "./ui";
@@ -89,7 +89,7 @@ function List({ kind }: { kind: Kind }): JSX.Element {
   return (
     <>
       <h1>
-        {kind.title} <Forms of={kind.create ? [kind.create] : []} first={!names.length} />
+        {kind.title} <Forms of={kind.create ? [{ operation: kind.create, label: FORMS[kind.create.id]?.title ?? "" }] : []} first={!names.length} />
         {kind.csv && (
           <a class="button" href={pathOf(kind.list, { query: { ...query, format: "csv" } })} download>
             CSV

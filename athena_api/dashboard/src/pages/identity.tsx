@@ -10,21 +10,6 @@ import { caller } from "../state/caller";
 import { now } from "../state/clock";
 import { faultOf, logIn, logOut, recheck, tokenIn } from "../state/login";
 
-const NGINX = `location / {
-    auth_basic           "Athena";            # or any other way to sign in
-    auth_basic_user_file /etc/nginx/athena.htpasswd;
-    proxy_pass           http://127.0.0.1:8787;
-    proxy_http_version   1.1;
-    proxy_set_header     Host $http_host;
-    proxy_set_header     Connection "";
-    proxy_buffering      off;                  # the page is a stream
-    proxy_set_header     x-athena-identity $remote_user;
-    proxy_set_header     x-athena-scope-sessions "";
-    proxy_set_header     x-athena-scope-runs "";
-    proxy_set_header     x-athena-scope-personas "";
-    proxy_set_header     x-athena-scope-global "";
-}`;
-
 const CREATE = "athena tokens create --identity NAME --role Operator --expires 90d";
 
 /** The error of a caller without an identity: there is nothing to explain. */
@@ -94,13 +79,8 @@ export function SignIn({ error }: { error: AthenaError }): JSX.Element {
           <details>
             <summary>Sign in through a proxy instead</summary>
             <p>
-              Put a proxy in front of Athena that signs users in and sends their name in the header <code>x-athena-identity</code> (
-              <code>ATHENA_AUTH_IDENTITY_HEADER</code>). Then open the console at the address of the proxy. For nginx:
-            </p>
-            <pre tabIndex={0}>{NGINX}</pre>
-            <p>
-              Add the proxy to <code>ATHENA_AUTH_TRUSTED_PROXIES</code>, its host name to <code>ATHENA_ALLOWED_HOSTS</code>, and the role of each user to{" "}
-              <code>ATHENA_AUTH_IDENTITY_ROLE_MAP</code>. See docs/reference/security.md.
+              Put a proxy in front of Athena that signs users in and sends their name in the header <code>x-athena-identity</code>, and open the console at its
+              address. For nginx, see docs/how-to/nginx.md; for others, docs/reference/security.md.
             </p>
           </details>
         </>
