@@ -106,6 +106,8 @@ export function showAt(instant: string): void {
 /** Change filters of the current page, without a new entry in the browser history. */
 export function filter(changes: Readonly<Record<string, string | undefined>>): void {
   const { page, id, filters } = route.value;
+  const now = read();
+  if (now.page !== page || now.id !== id) return; // a link was followed, which the browser reports later
   history.replaceState(null, "", href(page, id, { ...filters, ...changes }));
   route.value = read();
 }

@@ -44,7 +44,7 @@ export function AskForm(props: {
 
 /** Return the schema of a field of a question, with a label in which every character can be seen. */
 function shown(name: string, given: Schema): Schema {
-  const { title, type, enum: choices, ...others } = given;
+  const { title, type, enum: choices, default: _, ...others } = given;
   return {
     ...others,
     type: typeof type === "string" ? type : "string",

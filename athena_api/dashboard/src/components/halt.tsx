@@ -30,7 +30,7 @@ const START: ActionSpec<HaltRecord> = {
   question: "Nothing starts or continues until an Admin lifts the halt. Requests are rejected with the reason. What waits keeps its place.",
   fields: {
     reason: textLine("Shown to everyone whose request is rejected"),
-    cancelRunning: { type: "boolean", title: "Also cancel all running runs" },
+    cancelRunning: { type: "boolean", default: false, title: "Also cancel all running runs" },
   },
   required: ["reason"],
   request: (body) => ({ body }),

@@ -117,6 +117,8 @@ function Control(props: FieldProps): JSX.Element {
           ["Yes", "No"],
         ]
       : [texts, schema.enumNames];
+  if (type === "boolean" && schema.default === false)
+    return <input type="checkbox" {...common} checked={value === true} onChange={({ currentTarget }) => set(currentTarget.checked || undefined)} />;
   if (choices)
     return (
       <select

@@ -20,6 +20,7 @@ export interface Schema {
   readonly enum?: readonly string[];
   /** What the values of `enum` are called. */
   readonly enumNames?: readonly string[];
+  readonly default?: unknown;
   readonly format?: string;
   readonly minimum?: number;
   readonly maximum?: number;
