@@ -274,7 +274,7 @@ def test_who_hits_a_limit_finds_the_refusal_and_tries_it_again(page: Any, scene:
         dialog.get_by_label("Session").fill("unlucky")
         button(dialog, "Start a run").click()
         expect(dialog.get_by_role("alert")).to_contain_text("POLICY_CONCURRENCY_LIMIT_EXCEEDED")
-    expect(panel(page, "Rejected")).to_contain_text("unlucky")
+    expect(panel(page, "Failures")).to_contain_text("Rejected by the policy")
     dialog.get_by_role("link", name="View rejected runs").click()
     page.locator("tr[data-id]", has_text="unlucky").locator("a[aria-expanded]").click()
     expect(panel(page, "Request")).to_contain_text("unlucky")
