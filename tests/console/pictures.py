@@ -76,7 +76,7 @@ def asking(scene: Scene) -> str:
             "Report how pears sold.", sessionId=f"report-{name.lower()}", harnessProfileId=profile
         )
         scene.api.await_event("run.asked", runId=started["runId"])
-    return str(scene.api.items("/asks")[0]["id"])
+    return str(scene.api.items("/asks", kind="permission")[0]["id"])
 
 
 def changed(scene: Scene) -> str:
@@ -156,7 +156,8 @@ def past(scene: Scene, minutes: float) -> dict[str, str]:
     scene.hold(GATES[0], GATES[0])
     passing(scene, 60 * minutes)
     earlier = api.get("/events", limit=1)["head"]
-    shown, again = (scene.agent_run("pears-weekly") for _ in range(2))
+    shown = scene.agent_run("pears-weekly")
+    again = str(api.post(f"/runs/{shown}/retry", {"model": "gpt-4o"})["runId"])
     failed = [scene.failing(session) for session in ("billing", "triage")]
     for gate in GATES[1:]:
         scene.hold(gate, gate)
@@ -186,7 +187,7 @@ def past(scene: Scene, minutes: float) -> dict[str, str]:
         "asks": "asks",
         "ask": f"asks/{ask}",
         "runs": "runs",
-        "run": f"runs/{shown}?select=2",
+        "run": f"runs/{shown}",
         **{
             f"run-{tab}": f"runs/{shown}?tab={tab}" for tab in ("conversation", "events", "evidence", "limits", "proof")
         },
@@ -218,13 +219,15 @@ def past(scene: Scene, minutes: float) -> dict[str, str]:
     }
 
 
-# What is done on a page before its picture is taken
+# Before a picture is taken
 
 
 def simulate(page: Any) -> None:
     page.get_by_label("Max concurrent runs").fill("4")
     page.get_by_role("button", name="Simulate", exact=True).click()
-    expect(page.get_by_role("region", name="Simulation")).to_be_visible()
+    found = page.get_by_role("region", name="Simulation")
+    expect(found).to_be_visible()
+    found.scroll_into_view_if_needed()
 
 
 def recheck(page: Any) -> None:
@@ -239,23 +242,29 @@ def write_cron(page: Any) -> None:
 
 def search(page: Any) -> None:
     page.keyboard.press("Control+k")
-    page.keyboard.type("pears")
-    page.wait_for_timeout(600)
+    page.keyboard.type("schedule")
+
+
+def select_a_call(page: Any) -> None:
+    page.get_by_role("tree").get_by_text("shell").click()
 
 
 PREPARED: dict[str, Callable[[Any], None]] = {
     "simulation": simulate,
     "rejection": recheck,
     "form": write_cron,
+    "run": select_a_call,
     "palette": search,
     "help": lambda page: page.keyboard.press("?"),
 }
+IN_PLACE = ("simulation", "palette", "help")
+"""Pages that are taken as far as the window shows them, where they stand."""
 
 
 def shot(page: Any, path: Path, height_max: int) -> None:
     """Take a picture of a page, from its top, as WebP."""
     height = min(height_max, page.evaluate("document.documentElement.scrollHeight"))
-    clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height, "scale": 1}
+    clip = {"x": 0, "y": page.evaluate("scrollY"), "width": page.viewport_size["width"], "height": height, "scale": 1}
     asked = {"format": "webp", "quality": QUALITY, "captureBeyondViewport": True, "clip": clip}
     answer = page.context.new_cdp_session(page).send("Page.captureScreenshot", asked)
     path.write_bytes(base64.b64decode(answer["data"]))
@@ -280,10 +289,10 @@ def take(page: Any, name: str, place: str, path: Path, height_max: int) -> None:
     expect(page.get_by_text("Loading …")).to_have_count(0)
     if name in PREPARED:
         PREPARED[name](page)
-    page.evaluate("document.activeElement?.blur?.()") if name not in ("palette", "help") else None
-    page.evaluate("scrollTo(0, 0)")  # what stays at the top is taken where it stands
+    if name not in IN_PLACE:
+        page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")  # what stays at the top is taken where it stands
     page.wait_for_timeout(500)
-    shot(page, path, height_max)
+    shot(page, path, page.viewport_size["height"] if name in IN_PLACE else height_max)
 
 
 def wanted(everything: bool, names: Iterable[str]) -> Iterator[tuple[str, str, list[str]]]:
