@@ -6,6 +6,7 @@ those that the documentation shows. A directory gets all pages at three widths, 
 
 import argparse
 import base64
+import json
 import math
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 from playwright.sync_api import expect
 
 from tests.console.browser import PHONE, chromium, watched
-from tests.console.scene import PLAIN, Scene, set_up
+from tests.console.scene import PLAIN, SCRIPT, Scene, set_up
 from tests.support.api import Json
 from tests.support.model import Profile
 
@@ -41,6 +42,16 @@ HEIGHT_MAX = {"large": 1000, "wide": 1000, "phone": 1100}
 QUALITY = 60
 IDENTITY = "ada"
 ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"}
+
+REVIEW = {
+    "schemaVersion": 1,
+    "mergeGate": "pass",
+    "reportMarkdown": "# Prices\n\nThe price is there. It has no date.\n",
+    "findings": [
+        {"priority": "P3", "confidence": 0.7, "title": "No date", "message": "Say since when it holds.", "line": 1}
+    ],
+}
+"""The answer of a persona that reviews a commit."""
 
 DARK = ("fleet", "run", "asks", "workflow", "runs", "form")
 ON_PHONES = ("fleet", "runs", "run", "asks", "schedule", "workflow")
@@ -76,7 +87,7 @@ def asking(scene: Scene) -> str:
             "Report how pears sold.", sessionId=f"report-{name.lower()}", harnessProfileId=profile
         )
         scene.api.await_event("run.asked", runId=started["runId"])
-    return str(scene.api.items("/asks", kind="permission")[0]["id"])
+    return str(scene.api.items("/asks", kind="tool-permission")[0]["id"])
 
 
 def changed(scene: Scene) -> str:
@@ -84,6 +95,25 @@ def changed(scene: Scene) -> str:
     profile = agent(scene, "Writer", workspace="session")
     done = scene.api.run("Report how pears sold this month.", sessionId="pears-monthly", harnessProfileId=profile)
     return str(done["runId"])
+
+
+def personas(scene: Scene) -> str:
+    """Let a persona review a commit, and send another one messages. Return the review."""
+    api, folder = scene.api, scene.server.workspace / "personas"
+    folder.mkdir()
+    profile = api.post("/harness-profiles", {**PLAIN, "displayName": "Critic"})["id"]
+    for name, more in {
+        "critic": {"harnessProfileId": profile, "git": {"requireCleanWorktree": False}},
+        "clerk": {},
+    }.items():
+        (folder / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name, **more}))
+    scene.model.script = (json.dumps(REVIEW),)
+    asked = {"name": "critic", "repoPath": ".", "headRef": "HEAD", "baseRef": "HEAD~1"}
+    api.post("/personas/run", asked)
+    scene.model.script = SCRIPT
+    for payload in ("the report is there", "count the receipts of March"):
+        api.post("/a2a/messages", {"fromPersona": "critic", "toPersona": "clerk", "payload": payload})
+    return str(api.items("/personas/runs")[0]["runId"])
 
 
 def records(scene: Scene) -> dict[str, str]:
@@ -112,6 +142,9 @@ def records(scene: Scene) -> dict[str, str]:
     api.post("/mcp-servers/receipts/check")
     (scene.server.directory / "mcp.control").write_text("changed")
     api.post("/mcp-servers/receipts/check")
+    kept = {"logId": "5b1e04c7d29a38f6", "position": 48_211, "chain": "c0ffee" * 10 + "c0de"}
+    api.post("/anchors", {**kept, "at": "2026-01-31T02:00:00.000Z"})
+    review = personas(scene)
     return {
         "profiles": "profiles",
         "profile": f"profiles/{scene.agent_id}",
@@ -127,6 +160,7 @@ def records(scene: Scene) -> dict[str, str]:
         "mcp-server": "mcp/receipts",
         "messages": "messages",
         "reviews": "reviews",
+        "review": f"reviews/{review}",
         "anchors": "anchors",
     }
 
@@ -225,9 +259,8 @@ def past(scene: Scene, minutes: float) -> dict[str, str]:
 def simulate(page: Any) -> None:
     page.get_by_label("Max concurrent runs").fill("4")
     page.get_by_role("button", name="Simulate", exact=True).click()
-    found = page.get_by_role("region", name="Simulation")
-    expect(found).to_be_visible()
-    found.scroll_into_view_if_needed()
+    expect(page.get_by_role("region", name="Simulation")).to_be_visible()
+    page.locator("form footer").scroll_into_view_if_needed()
 
 
 def recheck(page: Any) -> None:
@@ -258,7 +291,7 @@ PREPARED: dict[str, Callable[[Any], None]] = {
     "help": lambda page: page.keyboard.press("?"),
 }
 IN_PLACE = ("simulation", "palette", "help")
-"""Pages that are taken as far as the window shows them, where they stand."""
+"""Pages of which only the part in the window is taken, where they stand."""
 
 
 def shot(page: Any, path: Path, height_max: int) -> None:
@@ -325,6 +358,9 @@ def standing_past(directory: Path, minutes: float) -> Iterator[tuple[Scene, dict
     (shared / "report.md").write_text("# Pears\nSales of pears rose by 9 %.\n")
     git = ("git", "-c", "user.name=ada", "-c", "user.email=ada@example.org")
     for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "begin")):
+        subprocess.run([*git, *command], cwd=shared, check=True)
+    (shared / "prices.md").write_text("Pears cost 3.20 a kilogram.\n")
+    for command in (("add", "."), ("commit", "-qm", "add prices")):
         subprocess.run([*git, *command], cwd=shared, check=True)
     (directory / "mcp.control").touch()
     fake = ROOT / "tests" / "support" / "fake_mcp.py"
