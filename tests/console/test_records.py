@@ -20,11 +20,6 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 
-LIMIT_CLICKS, LIMIT_KEYS = 6, 30
-CULPRIT_CLICKS, CULPRIT_KEYS = 3, 12
-NIGHTLY_CLICKS, NIGHTLY_KEYS = 7, 60
-"""What the tasks of an operator may take. A click into a field counts, and each letter that is typed is a key."""
-
 HOSTILE = (
     "<img src=x onerror=\"window.hacked='image'\"><script>window.hacked='script'</script>",
     "</textarea></pre><svg onload=\"window.hacked='svg'\">",
@@ -82,17 +77,17 @@ def limited(scene: Scene) -> None:
     scene.api.put("/policy", {"policy": {"schemaVersion": 1, "maxConcurrentRuns": 2}, "auditComment": "too many"})
 
 
-def test_a_limit_is_raised_after_it_was_simulated_by_pointer(page: Any, scene: Scene) -> None:
+def test_task_raise_a_limit_after_simulating_it_by_pointer(page: Any, scene: Scene) -> None:
     limited(scene)
     hands = Hands(page)
     hands.click(menu(page, "Control"))
     hands.click(link(page, "Policy"))
     hands.click(link(page, "Change limits"))
     expect(field(page, "policy.maxConcurrentRuns")).to_be_focused()
-    page.keyboard.press("Control+a")
-    page.keyboard.type("40")
+    hands.press("Control+a")
+    hands.type("40")
     hands.click(field(page, "auditComment"))
-    page.keyboard.type("more machines")
+    hands.type("more machines")
     hands.click(button(page, "Simulate"))
     table = page.get_by_role("region", name="Simulation")
     expect(table).to_contain_text("With these limits")
@@ -101,13 +96,14 @@ def test_a_limit_is_raised_after_it_was_simulated_by_pointer(page: Any, scene: S
     hands.click(button(page, "Save"))
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^Policy"))
     assert scene.api.get("/policy")["maxConcurrentRuns"] == 40
-    assert hands.clicks <= LIMIT_CLICKS
+    hands.took_at_most(clicks=6, keys=16)
 
 
-def test_a_limit_is_raised_after_it_was_simulated_by_keyboard(page: Any, scene: Scene) -> None:
+def test_task_raise_a_limit_after_simulating_it_by_keyboard(page: Any, scene: Scene) -> None:
     limited(scene)
     hands = Hands(page)
     hands.go_to("l", "Policy")
+    hands.first_field()
     hands.press("Enter")
     expect(field(page, "policy.maxConcurrentRuns")).to_be_focused()
     hands.press("Control+a")
@@ -120,7 +116,7 @@ def test_a_limit_is_raised_after_it_was_simulated_by_keyboard(page: Any, scene: 
     hands.press("Shift+Tab", "Shift+Tab", "Enter")  # in the field of the reason: the form is sent
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^Policy"))
     assert scene.api.get("/policy")["maxConcurrentRuns"] == 41
-    assert hands.keys <= LIMIT_KEYS
+    hands.took_at_most(keys=30)
 
 
 @contextmanager
@@ -144,7 +140,7 @@ def has_the_culprit(page: Any, where: Any) -> None:
     expect(changes.locator("ins")).to_have_text("3")
 
 
-def test_who_changed_the_policy_and_the_fleet_before_are_found(browser: Any, tmp_path: Path) -> None:
+def test_task_find_who_changed_the_policy_and_the_fleet_before(browser: Any, tmp_path: Path) -> None:
     with changed_by_olga(browser, tmp_path) as (_, page, before):
         hands = Hands(page)
         hands.click(menu(page, "Control"))
@@ -152,15 +148,16 @@ def test_who_changed_the_policy_and_the_fleet_before_are_found(browser: Any, tmp
         has_the_culprit(page, page.locator("article").first)
         hands.click(link(page.locator("article").first, "before"))
         expect(page).to_have_url(re.compile(rf"#/fleet\?at={before}$"))
-        assert hands.clicks <= CULPRIT_CLICKS
+        hands.took_at_most(clicks=3)
         page.goto("/#/fleet")
         hands = Hands(page)
         hands.go_to("l", "Policy")
+        hands.first_field()
         has_the_culprit(page, page.locator("article").first)
         hands.tab_to(link(page.locator("article").first, "before"))
         hands.press("Enter")
         expect(page).to_have_url(re.compile(rf"#/fleet\?at={before}$"))
-        assert hands.keys <= CULPRIT_KEYS
+        hands.took_at_most(keys=12)
 
 
 def test_the_audit_trail_is_filtered_and_shows_before_and_after(browser: Any, tmp_path: Path) -> None:
@@ -174,28 +171,28 @@ def test_the_audit_trail_is_filtered_and_shows_before_and_after(browser: Any, tm
         has_the_culprit(page, row)
 
 
-def test_a_nightly_schedule_is_created_by_pointer(page: Any, scene: Scene) -> None:
+def test_task_create_a_nightly_schedule_by_pointer(page: Any, scene: Scene) -> None:
     hands = Hands(page)
     hands.click(menu(page, "Work"))
     hands.click(link(page, "Schedules"))
     hands.click(link(page, "New schedule"))
     expect(field(page, "id")).to_be_focused()
-    page.keyboard.type("by-pointer")
+    hands.type("by-pointer")
     for path, text in (("sessionId", "reports"), ("input", "Summarise the day."), ("cron", "0 2 * * *")):
         hands.click(field(page, path))
-        page.keyboard.type(text)
+        hands.type(text)
     hands.click(button(page, "Create"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("by-pointer")
     expect(page.get_by_role("region", name="Next runs").locator("tbody tr")).to_have_count(10)
     assert scene.api.get("/schedules/by-pointer")["cron"] == "0 2 * * *"
-    assert hands.clicks <= NIGHTLY_CLICKS
+    hands.took_at_most(clicks=7, keys=60)
 
 
-def test_a_nightly_schedule_is_created_by_keyboard(page: Any, scene: Scene) -> None:
+def test_task_create_a_nightly_schedule_by_keyboard(page: Any, scene: Scene) -> None:
     hands = Hands(page)
-    hands.press("g", "s")
-    expect(link(page, "New schedule")).to_be_visible()
-    hands.press("/", "Enter")
+    hands.go_to("s", "Schedules")
+    hands.first_field()
+    hands.press("Enter")
     expect(field(page, "id")).to_be_focused()
     for text in ("by-keys", "reports", "Summarise the day.", "0 2 * * *"):
         hands.type(text)
@@ -203,7 +200,7 @@ def test_a_nightly_schedule_is_created_by_keyboard(page: Any, scene: Scene) -> N
     hands.press("Enter")  # in a field, it sends the form
     expect(page.get_by_role("region", name="Next runs").locator("tbody tr")).to_have_count(10)
     assert scene.api.get("/schedules/by-keys")["sessionId"] == "reports"
-    assert hands.keys <= NIGHTLY_KEYS
+    hands.took_at_most(keys=60)
 
 
 # The form

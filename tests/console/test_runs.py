@@ -122,7 +122,7 @@ def past(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pas
 
 
 @pytest.mark.parametrize(("by", "keys", "clicks"), [("keyboard", 50, 0), ("pointer", 0, 7)])
-def test_yesterdays_dear_failures_of_an_agent_are_found(
+def test_task_find_yesterdays_dear_failures_of_an_agent(
     browser: Any, past: Past, by: str, keys: int, clicks: int
 ) -> None:
     with watched(browser, past.server.url, timezone_id="UTC") as page:
@@ -131,6 +131,7 @@ def test_yesterdays_dear_failures_of_an_agent_are_found(
         hands = Hands(page)
         if by == "keyboard":
             hands.go_to("r", "Runs")
+            hands.first_field()
             hands.type("failed agent:rev cost:>0.05 yesterday")
             hands.press("Enter")
         else:
@@ -150,15 +151,14 @@ def test_yesterdays_dear_failures_of_an_agent_are_found(
         else:
             hands.click(page.locator("tr[data-run] td.main"))
         expect(page).to_have_url(re.compile(f"#/runs/{past.wanted}"))
-        assert hands.keys <= keys
-        assert hands.clicks <= clicks
+        hands.took_at_most(keys=keys, clicks=clicks)
 
 
 # Stop everything
 
 
 @pytest.mark.parametrize(("by", "keys", "clicks"), [("keyboard", 24, 0), ("pointer", 9, 4)])
-def test_everything_is_stopped(page: Any, scene: Scene, by: str, keys: int, clicks: int) -> None:
+def test_task_stop_everything(page: Any, scene: Scene, by: str, keys: int, clicks: int) -> None:
     run_id = scene.hold(f"stopped-{by}", f"stopped-{by}")
     hands = Hands(page)
     if by == "keyboard":
@@ -179,8 +179,7 @@ def test_everything_is_stopped(page: Any, scene: Scene, by: str, keys: int, clic
     scene.gates[f"stopped-{by}"].release()
     assert scene.api.await_ending(run_id) == "run.cancelled"
     scene.api.send("/halt", method="DELETE")
-    assert hands.keys <= keys
-    assert hands.clicks <= clicks
+    hands.took_at_most(keys=keys, clicks=clicks)
 
 
 # The list
@@ -445,7 +444,7 @@ def test_j_and_k_move_and_enter_opens(page: Any, scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(("by", "keys", "clicks"), [("keyboard", 1, 0), ("pointer", 0, 2)])
-def test_a_moment_is_shared(browser: Any, scene: Scene, by: str, keys: int, clicks: int) -> None:
+def test_task_share_a_moment(browser: Any, scene: Scene, by: str, keys: int, clicks: int) -> None:
     scene.api.run("before", sessionId=f"shared-{by}")
     head = scene.api.head()
     options = {"permissions": ["clipboard-read", "clipboard-write"]}
@@ -460,8 +459,7 @@ def test_a_moment_is_shared(browser: Any, scene: Scene, by: str, keys: int, clic
             hands.click(page.get_by_role("option", name="Share this moment"))
         expect(page.locator(".notices")).to_contain_text("A link to this moment is copied.")
         link = page.evaluate("navigator.clipboard.readText()")
-        assert hands.keys <= keys
-        assert hands.clicks <= clicks
+        hands.took_at_most(keys=keys, clicks=clicks)
     assert link == f"{scene.server.url}/#/runs?sessionId=shared-{by}&at={head}"
     scene.api.run("after", sessionId=f"shared-{by}")
     with watched(browser, scene.server.url) as page:
