@@ -139,7 +139,7 @@ def test_a_time_is_chosen_by_dragging_and_filters_the_failures(page: Any, fleet:
     expect(failures).to_contain_text(error["name"])
     drag(0.999, 0.5)
     expect(failures.locator("li", has_text=error["name"]).locator("b")).to_have_text(str(error["total"]["failed"]))
-    page.get_by_role("link", name="View runs started then").click()
+    page.get_by_role("link", name="Runs started then").click()
     expect(page).to_have_url(re.compile("createdAfter=.+createdBefore="))
     ids = runs_of(page, len(fleet.scene.api.items("/runs")))
     assert {fleet.agent, fleet.held, *fleet.failed} <= set(ids)

@@ -168,6 +168,9 @@ function legendOf(
   return parts.flatMap(([field, name], index) => (index < 2 || all[field] ? [[name, textOf(field), index] as const] : []));
 }
 
+/** Return the colour of a part; red means failure only. */
+const hueOf = ({ parts }: Metric, index: number): string => `c${parts.length > 2 ? index : 3 * index}`;
+
 const PARTS = [0, 0.25, 0.5, 0.75, 1];
 const DAY_MS = 86_400_000;
 
@@ -179,7 +182,7 @@ export function Chart(props: ChartProps): JSX.Element {
   const { paths, ticks } = useMemo(() => drawing(series, metric), [series, metric]);
   const length = 1_000 * stepSeconds * intervals;
   const clockOf = (index: number): string =>
-    dateTime(new Date(Date.parse(series.start) + 1_000 * stepSeconds * index).toISOString()).slice(length > DAY_MS ? 5 : 11, stepSeconds < 60 ? 19 : 16);
+    dateTime(new Date(Date.parse(series.start) + 1_000 * stepSeconds * index).toISOString()).slice(length < DAY_MS ? 11 : 5, stepSeconds < 60 ? 19 : 16);
   const [first, end] = shown ?? [0, intervals - 1];
   const when = `${clockOf(first)} – ${clockOf(end + 1)}`;
   const legend = legendOf(series, metric, shown);
@@ -204,7 +207,7 @@ export function Chart(props: ChartProps): JSX.Element {
         <svg viewBox={`0 0 ${intervals} 100`} preserveAspectRatio="none" aria-hidden="true">
           {shown && <rect class={chosen ? "chosen" : ""} x={shown[0]} width={shown[1] - shown[0] + 1} height="100" />}
           {paths.map((path, index) => (
-            <path key={index} class={`c${index} ${metric.isLine ? "line" : ""}`} d={path} />
+            <path key={index} class={`${hueOf(metric, index)} ${metric.isLine ? "line" : ""}`} d={path} />
           ))}
         </svg>
       </div>
@@ -217,13 +220,13 @@ export function Chart(props: ChartProps): JSX.Element {
         <b>{when}</b>
         {legend.map(([name, text, index]) => (
           <span key={name}>
-            <i class={`c${index}`} /> {text} {name}
+            <i class={hueOf(metric, index)} /> {text} {name}
           </span>
         ))}
         {brush.value && chosen ? (
           <span class="grow">
             <a class="button small" href={link(brush.value)}>
-              View runs started then
+              Runs started then
             </a>{" "}
             <button
               type="button"
@@ -236,7 +239,7 @@ export function Chart(props: ChartProps): JSX.Element {
             </button>
           </span>
         ) : (
-          <span class="grow quiet opt">Drag over the chart to choose a time</span>
+          <span class="grow quiet opt">Drag to choose a time</span>
         )}
       </figcaption>
     </figure>
@@ -244,9 +247,9 @@ export function Chart(props: ChartProps): JSX.Element {
 }
 
 /** A small chart of bars without axes. */
-export function Sparkline({ values }: { values: readonly number[] }): JSX.Element {
+export function Sparkline({ values, hue }: { values: readonly number[]; hue: string }): JSX.Element {
   return (
-    <svg class="spark" viewBox={`0 0 ${values.length} 100`} preserveAspectRatio="none" aria-hidden="true">
+    <svg class={`spark ${hue}`} viewBox={`0 0 ${values.length} 100`} preserveAspectRatio="none" aria-hidden="true">
       <path d={bars(values, [], Math.max(1, ...values))} />
     </svg>
   );

@@ -453,6 +453,7 @@ function Numbers(props: { fleet: FleetSummary; is: SeriesTotal; was: SeriesTotal
 interface Group {
   readonly name: string;
   readonly values: readonly number[];
+  readonly hue?: string;
   /** The list of its runs. */
   readonly to?: string;
 }
@@ -467,7 +468,7 @@ function Failures({ series, brush, since }: { series: FleetSeries; brush: Signal
   });
   const others: readonly Group[] = [
     { name: "Other errors", values: other ? failuresOf(other, intervals) : [] },
-    { name: "Rejected by the policy", values: all.rejected ?? [], to: href("rejections") },
+    { name: "Rejected by the policy", values: all.rejected ?? [], hue: "c5", to: href("rejections") },
   ];
   const groups = [...errors, ...others].flatMap((group) => {
     const within = chosen ? group.values.slice(chosen[0], chosen[1] + 1) : group.values;
@@ -477,7 +478,7 @@ function Failures({ series, brush, since }: { series: FleetSeries; brush: Signal
     <Panel title="Failures" aside={<a href={href("rejections")}>All rejected</a>}>
       {groups.length ? (
         <ul class="list failures">
-          {groups.map(({ name, values, to, many, last }) => (
+          {groups.map(({ name, values, hue = "c1", to, many, last }) => (
             <li key={name}>
               {to ? (
                 <a class="cut" href={to}>
@@ -487,8 +488,8 @@ function Failures({ series, brush, since }: { series: FleetSeries; brush: Signal
                 <span>{name}</span>
               )}
               <b class="num">{count(many)}</b>
-              <Sparkline values={values} />
-              <Time at={new Date(Math.min(now.value, Date.parse(start) + (last + 1) * 1_000 * stepSeconds)).toISOString()} />
+              <Sparkline values={values} hue={hue} />
+              {stepSeconds < 3_600 && <Time at={new Date(Date.parse(start) + last * 1_000 * stepSeconds).toISOString()} />}
             </li>
           ))}
         </ul>
