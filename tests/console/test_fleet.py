@@ -132,6 +132,7 @@ def test_a_time_is_chosen_by_dragging_and_filters_the_failures(page: Any, fleet:
 
     failures = panel(page, "Failures")
     drag(0.05, 0.4)  # before the server was started
+    expect(page.locator(".plot rect.chosen")).to_have_attribute("width", re.compile("^2[123]$"))
     expect(failures).to_contain_text("No run failed then.")
     expect(page.locator("figcaption")).to_contain_text("0 completed")
     button(page, "Clear").click()
