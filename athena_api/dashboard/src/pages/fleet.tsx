@@ -379,13 +379,14 @@ function Tile({ label, value, of, to, class: look = "", children }: TileProps): 
 /** A number of the time before, and whether there are more now. */
 function Change({ is, was, text, before }: { is: number; was: number | undefined; text: (value: number) => string; before: string }): JSX.Element {
   if (was === undefined) return <>{"\u00a0"}</>;
-  const [sign, word] = is > was ? ["↑", "up"] : is < was ? ["↓", "down"] : ["=", "equal"];
+  const [sign, word] = is > was ? ["↑", "up"] : is < was ? ["↓", "down"] : ["=", "as in"];
   return (
     <>
       <span role="img" aria-label={word}>
         {sign}
       </span>{" "}
-      from {text(was)} {before}
+      {is !== was && `from ${text(was)} `}
+      {before}
     </>
   );
 }
@@ -518,7 +519,7 @@ function Running(): JSX.Element {
               ))}
             </Table>
           ) : (
-            <Empty>No agent runs now. Start one above.</Empty>
+            <Empty>{at.value === undefined ? "No agent runs now. Start one above." : "No agent ran then."}</Empty>
           )
         }
       </Loaded>
