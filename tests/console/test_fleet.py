@@ -9,7 +9,7 @@ import pytest
 from projections.engine.cursor import parse_cursor
 from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of
-from tests.console.scene import Scene
+from tests.console.scene import TURN_MICRO_USD, Scene
 from tests.support.api import Json
 
 pytestmark = [
@@ -262,3 +262,7 @@ def test_what_needs_a_person_is_decided_on_its_card(page: Any, fleet: Fleet) -> 
     scene.api.run("hello", sessionId="seen-live")
     expect(page.locator(LIVE)).to_be_visible()
     expect(tile(page, "Completed").locator("strong")).not_to_have_text(str(before))
+    scene.api.put("/policy", {"schemaVersion": 1, "costBudgetDailyUsd": TURN_MICRO_USD / 1e6})
+    spent = needs.locator("article", has_text="Daily budget used up")
+    expect(spent).to_contain_text(re.compile(r"\$0\.\d+ of \$0\.00021"))
+    expect(spent.get_by_role("link", name="Change limits")).to_be_visible()
