@@ -131,6 +131,7 @@ def test_ten_asks_are_decided_by_keyboard(browser: Any, agents: Agents) -> None:
     with seen_by(browser, agents) as page:
         expect(page.locator("nav .badge")).to_have_text("10")
         expect(page).to_have_title(re.compile(r"^\(10\) "))
+        expect(page.locator("article[data-ask]").first).to_be_visible()
         page.keyboard.press("j")
         for number, ask in enumerate(asks):
             expect(card(page, ask)).to_be_focused()
@@ -188,7 +189,7 @@ def test_keys_are_text_in_a_field_and_a_long_call_is_opened_first(browser: Any, 
     with seen_by(browser, agents) as page:
         expect(button(card(page, ask), "Allow")).to_have_count(0)
         card(page, ask).focus()
-        page.keyboard.press("y")
+        press(page, "y")
         expect(page.get_by_role("heading", level=1)).to_contain_text(ask["question"])
         expect(page.locator(".call pre").first).to_have_text(f"touch {name}")
         note = page.get_by_label("Note")

@@ -162,6 +162,7 @@ def test_acts_are_hidden_in_the_past(page: Any, scene: Scene) -> None:
         expect(page.get_by_text("Loading …")).to_have_count(0)
         assert page.get_by_role("button", name=ACTS).all_inner_texts() == [], place
     page.goto(f"/#/asks?at={then}")
+    expect(page.locator("[data-ask]").first).to_be_visible()
     page.keyboard.press("j")
     page.keyboard.press("y")
     expect(page.locator("[data-ask]").first).to_be_visible()

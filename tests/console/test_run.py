@@ -234,6 +234,7 @@ def test_task_decide_an_ask_after_reading_it_by_keyboard(browser: Any, site: Run
     site.api.await_event("run.asked", runId=run_id)
     with seen(browser, site) as page:
         hands = Hands(page)
+        expect(page.locator("article[data-ask]")).to_have_count(1)
         hands.press("j")
         page.wait_for_timeout(350)  # keys right after the focus has moved were meant for the card before
         hands.press("y")
