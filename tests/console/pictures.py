@@ -216,8 +216,8 @@ def past(scene: Scene, minutes: float) -> dict[str, str]:
     refusal = api.get("/policy/rejections", order="newest")["items"][0]["id"]
     entry = api.items("/governance/audit-trail", kind="policy")[0]["id"]
     return {
-        "fleet": "fleet",
-        "past": f"fleet?at={earlier}",
+        "fleet": "fleet?range=15m",
+        "past": f"fleet?range=15m&at={earlier}",
         "asks": "asks",
         "ask": f"asks/{ask}",
         "runs": "runs",
@@ -290,6 +290,7 @@ PREPARED: dict[str, Callable[[Any], None]] = {
     "palette": search,
     "help": lambda page: page.keyboard.press("?"),
 }
+FLEET_HEIGHT = 1600
 IN_PLACE = ("simulation", "palette", "help")
 """Pages of which only the part in the window is taken, where they stand."""
 
@@ -325,7 +326,11 @@ def take(page: Any, name: str, place: str, path: Path, height_max: int) -> None:
     if name not in IN_PLACE:
         page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")  # what stays at the top is taken where it stands
     page.wait_for_timeout(500)
-    shot(page, path, page.viewport_size["height"] if name in IN_PLACE else height_max)
+    if name in IN_PLACE:
+        height_max = page.viewport_size["height"]
+    elif name == "fleet":
+        height_max = FLEET_HEIGHT
+    shot(page, path, height_max)
 
 
 def wanted(everything: bool, names: Iterable[str]) -> Iterator[tuple[str, str, list[str]]]:

@@ -290,7 +290,7 @@ def test_task_share_a_moment_by_pointer_and_by_keyboard(browser: Any, site: RunS
 
 @pytest.mark.parametrize(("by", "keys", "clicks"), [("keyboard", 5, 0), ("pointer", 0, 2)])
 def test_task_follow_a_live_run(browser: Any, site: RunSite, by: str, keys: int, clicks: int) -> None:
-    """It is found on the fleet or in the list, follows what the model writes, and stays where it is read."""
+    """The page is found from the fleet or the list, follows what the model writes, and stays where it is read."""
     name = f"followed-{by}"
     run_id = site.hold(name)
     gate = site.gates[name]

@@ -23,7 +23,7 @@ test("a chosen time that leaves the range is cut, and then gone", () => {
   equal(intervalsOf(series, undefined), undefined);
 });
 
-test("failures are those of runs that failed, timed out or crashed", () => {
+test("failures are the runs that failed, timed out or crashed", () => {
   const total = {} as FleetSeries["all"]["total"];
   deepEqual(failuresOf({ total, failed: [1, 0, 2], crashed: [0, 4, 1], cancelled: [9, 9, 9] }, 3), [1, 4, 3]);
 });
