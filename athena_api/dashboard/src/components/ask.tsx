@@ -200,11 +200,11 @@ export function AskContext({ ask }: { ask: Ask }): JSX.Element {
         </span>
       )}
       {ask.sessionId && (
-        <span>
+        <span class="more">
           session <SessionLink id={ask.sessionId} />
         </span>
       )}
-      {ask.requestedBy && <span>started by {ask.requestedBy}</span>}
+      {ask.requestedBy && <span class="more">started by {ask.requestedBy}</span>}
       <span>
         asked <Time at={ask.askedAt} />
       </span>
@@ -213,7 +213,11 @@ export function AskContext({ ask }: { ask: Ask }): JSX.Element {
           expires <Time at={ask.expiresAt} upcoming />
         </span>
       )}
-      {ask.parked && <span title="The run gave its slot back. It continues after the answer.">parked</span>}
+      {ask.parked && (
+        <span class="more" title="The run gave its slot back. It continues after the answer.">
+          parked
+        </span>
+      )}
     </p>
   );
 }
