@@ -104,9 +104,8 @@ export function LoginDialog(): JSX.Element | null {
 function OpenLoginDialog({ error, identity }: { error: AthenaError; identity: string }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    const before = document.activeElement;
     element.current?.showModal();
-    return () => before instanceof HTMLElement && before.focus(); // the dialog is removed, not closed
+    return () => element.current?.close(); // restores the focus
   }, []);
   const stay = (): void => {
     if (loggedOut.value && !element.current?.open) element.current?.showModal(); // some browsers close any dialog at a gesture
