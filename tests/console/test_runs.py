@@ -20,7 +20,7 @@ from tests.console.hands import Hands
 from tests.console.replay import Replay, record, replaying
 from tests.console.run_pages import run, serve
 from tests.console.scene import PLAIN, Scene
-from tests.support.api import Refused, soon
+from tests.support.api import Refused
 from tests.support.hostile import HOSTILE
 from tests.support.inside import plane_on
 from tests.support.model import call, turn_of
@@ -229,14 +229,15 @@ def test_selected_runs_are_cancelled_and_run_again(page: Any, scene: Scene) -> N
     expect(page.locator("tr .status.cancelled")).to_have_count(2)
     button(selected, "Run 2 again …").click()
     button(page.get_by_role("dialog"), "Run again: 2 runs").click()
-    for _ in soon():  # the notice may still be the one of the cancels
-        retried = [found["retryOf"] for found in scene.api.items("/runs") if "retryOf" in found]
-        if len(retried) == len(held):
-            break
+    for gate in gates[1:]:
+        scene.gates[gate].arrival()  # so that no run of before takes the release
+    again = {found["retryOf"]: found["runId"] for found in scene.api.items("/runs") if "retryOf" in found}
     assert scene.api.get(f"/runs/{left}")["status"] == "running"
     for gate in gates:
         scene.gates[gate].release()
-    assert sorted(retried) == sorted(held)
+    for run_id in (left, *again.values()):
+        scene.api.await_ending(run_id)
+    assert sorted(again) == sorted(held)
 
 
 def test_all_that_match_are_cancelled_by_one_request(page: Any, scene: Scene) -> None:
