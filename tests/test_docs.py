@@ -19,6 +19,7 @@ from athena_api.endpoint.router import Router
 from athena_api.operations import OPERATIONS
 from athena_cli.app import build
 from athena_cli.command_tree import COMMANDS
+from athena_cli.commands.run_activity import PAGES as CONSOLE_PAGES
 from athena_cli.generated_commands import GENERATED_COMMANDS
 from athena_cli.words.names import ALIASES, ALONE
 from docs.generate import COMMAND, pages
@@ -28,6 +29,8 @@ from tests.support.blocks import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PICTURE_BYTES_MAX = 300_000
+PICTURES_BYTES_MAX = 3_500_000
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 SERVER = "http://127.0.0.1:8787"
 OUTSIDE = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/events.schema.json")
@@ -84,6 +87,17 @@ def test_links_lead_somewhere() -> None:
             elif anchor and anchor not in anchors(file.read_text("utf-8")):
                 broken.append(f"{path.relative_to(ROOT)}: {target} has no such heading")
     assert not broken, "\n".join(broken)
+
+
+def test_pictures_are_small_shown_and_of_every_page() -> None:
+    """Each page of the console has a picture; a picture that no document shows is a leftover."""
+    pictures = [ROOT / name for name in tree.files() if name.startswith("docs/images/")]
+    shown = {(path.parent / link).resolve() for path, text in documents().items() for link in LINK.findall(text)}
+    assert [path.name for path in pictures if path not in shown] == []
+    assert [path.name for path in pictures if path.stat().st_size > PICTURE_BYTES_MAX] == []
+    assert sum(path.stat().st_size for path in pictures) <= PICTURES_BYTES_MAX
+    there = {path.stem for path in pictures if path.parent.name == "console"}
+    assert set(CONSOLE_PAGES) - there == set()
 
 
 def test_paths_in_examples_are_in_the_table() -> None:
