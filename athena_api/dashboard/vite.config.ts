@@ -37,8 +37,6 @@ export default defineConfig({
   resolve: {
     dedupe: ["preact"],
     alias: [
-      { find: "preact/hooks", replacement: new URL("src/former.ts", import.meta.url).pathname },
-      { find: "@preact/signals", replacement: new URL("src/former.ts", import.meta.url).pathname },
       { find: "@projectathena/client/operations", replacement: `${CLIENT}/generated/operations.ts` },
       { find: "@projectathena/client", replacement: `${CLIENT}/index.ts` },
     ],

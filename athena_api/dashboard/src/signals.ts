@@ -102,14 +102,6 @@ export class Signal<T> {
     this.readers.delete(reader);
   }
 
-  /** Call a function with the value now, and whenever it changes. Return a function that ends it. */
-  subscribe(act: (value: T) => void): () => void {
-    return effect(() => {
-      const { value } = this;
-      untracked(() => act(value));
-    });
-  }
-
   protected tell(): void {
     for (const reader of this.readers) reader.mark();
   }

@@ -2,7 +2,7 @@
 
 import type { AgentActivity, OpenCall } from "@projectathena/client";
 import type { JSX } from "preact";
-import { plain, visible, visibleLine } from "../format";
+import { visible, visibleLine } from "../format";
 import { FoldedDiff } from "./diff";
 import { Empty, Panel } from "./ui";
 
@@ -12,7 +12,7 @@ const SIGNS: Readonly<Record<string, readonly [string, string]>> = { completed: 
 export function Activity({ of, agent }: { of: AgentActivity | undefined; agent: string }): JSX.Element {
   const { plan = [], calls = [], thoughts } = of ?? {};
   return (
-    <Panel title="Now" wide aside={<span class="quiet">{plain(agent)} · live, not recorded</span>}>
+    <Panel title="Now" wide aside={<span class="quiet">{agent} · live, not recorded</span>}>
       <div class="activity">
         {plan.length > 0 && (
           <ol class="plan" aria-label="Plan">

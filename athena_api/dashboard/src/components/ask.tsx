@@ -4,7 +4,7 @@ import type { Ask, AskChoice } from "@projectathena/client";
 import { answerAsk } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useSignal } from "../component";
-import { plain, visible, words } from "../format";
+import { visible, words } from "../format";
 import { at, href } from "../route";
 import { askingServer, asksInPlace, decisionOf, isAllowing, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";
 import { type CallText, callText } from "../state/call_text";
@@ -36,7 +36,7 @@ function Approval({ ask }: { ask: Ask }): JSX.Element {
     <div class="subject">
       {ask.subject ? (
         <pre tabIndex={0} aria-label="Text to approve">
-          {plain(ask.subject)}
+          {ask.subject}
         </pre>
       ) : (
         <p class="quiet">{ask.redacted ? "The text was redacted." : ask.status === "open" ? "The steps before have no output." : "The text was replaced."}</p>
@@ -187,8 +187,8 @@ export function AskContext({ ask }: { ask: Ask }): JSX.Element {
   const server = askingServer(ask);
   return (
     <p class="context quiet">
-      {server && <b title="The model did not write this question.">asked by the MCP server {plain(server)}</b>}
-      {ask.agentName && <span>{plain(ask.agentName)}</span>}
+      {server && <b title="The model did not write this question.">asked by the MCP server {server}</b>}
+      {ask.agentName && <span>{ask.agentName}</span>}
       {ask.runId && (
         <span>
           run <RunLink id={ask.runId} />

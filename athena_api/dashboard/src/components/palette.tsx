@@ -3,7 +3,7 @@
 import { findIds, searchMemory } from "@projectathena/client/operations";
 import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef, useSignal } from "../component";
-import { plain, words } from "../format";
+import { words } from "../format";
 import { at, href, hrefAt, recordHref, TITLES } from "../route";
 import { signal } from "../signals";
 import { agents, readAgents } from "../state/agents";
@@ -101,7 +101,7 @@ async function search(text: string): Promise<readonly Entry[]> {
     })),
     ...(memory.status === "fulfilled" && memory.value ? memory.value.data : []).map(({ snippet, sourcePath }) => ({
       kind: sourcePath.replace(/^.*\//, "").replace(/\.jsonl$/, ""),
-      text: plain(snippet),
+      text: snippet,
       act: open(passageHref(sourcePath)),
     })),
   ];

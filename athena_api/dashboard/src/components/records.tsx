@@ -2,7 +2,7 @@
 
 import { type Operation, pathOf } from "@projectathena/client";
 import type { JSX } from "preact";
-import { plain, short } from "../format";
+import { short } from "../format";
 import { FILTERS, href, route } from "../route";
 import type { Snapshot } from "../server";
 import { isAllowed } from "../state/caller";
@@ -48,7 +48,7 @@ function List({ kind }: { kind: Kind }): JSX.Element {
   const idOf = (record: Members): string => String(record[kind.id ?? "id"]);
   const link = (record: Members): JSX.Element => {
     const id = idOf(record);
-    const shown = kind.link ? <Time at={String(record[kind.link])} /> : plain(short(id));
+    const shown = kind.link ? <Time at={String(record[kind.link])} /> : short(id);
     const isOpen = inPlace && open === id;
     return (
       <a
@@ -148,7 +148,7 @@ function Record({ kind, get, id }: { kind: Kind; get: Operation<unknown>; id: st
         <a href={href(route.value.page)}>All {kind.title.toLowerCase()}</a>
       </p>
       <h1>
-        {kind.one} <span class="mono">{plain(short(id))}</span>
+        {kind.one} <span class="mono">{short(id)}</span>
         {isObject(found) && (
           <>
             {kind.cells?.status?.(found) ?? (typeof found.status === "string" && <Status is={found.status} />)}
@@ -177,7 +177,7 @@ const isLong = (value: unknown): boolean => (typeof value === "string" ? value.l
 function flat(record: Members): readonly (readonly [label: string, name: string, value: unknown])[] {
   return Object.entries(record).flatMap(([name, value]) =>
     isObject(value) && Object.values(value).every(isPlain)
-      ? Object.entries(value).map(([inner, member]) => [plain(`${labelOf(name)}: ${labelOf(inner).toLowerCase()}`), inner, member] as const)
+      ? Object.entries(value).map(([inner, member]) => [`${labelOf(name)}: ${labelOf(inner).toLowerCase()}`, inner, member] as const)
       : [[labelOf(name), name, value] as const],
   );
 }
@@ -235,9 +235,9 @@ function Conversation({ items }: { items: readonly Members[] }): JSX.Element {
       {items.map(({ id, role, content, createdAt, runId, toolName, redacted }) => (
         <article key={id} class={String(role)}>
           <header>
-            {plain(String(toolName ?? role))} <Time at={String(createdAt)} /> <RunLink id={String(runId)} />
+            {String(toolName ?? role)} <Time at={String(createdAt)} /> <RunLink id={String(runId)} />
           </header>
-          <pre tabIndex={0}>{redacted ? "Redacted" : plain(String(content ?? ""))}</pre>
+          <pre tabIndex={0}>{redacted ? "Redacted" : String(content ?? "")}</pre>
         </article>
       ))}
     </div>

@@ -1,7 +1,7 @@
 // The members of a record, and tables of records.
 
 import { type ComponentChildren, Fragment, type JSX } from "preact";
-import { count, plain, short, size } from "../format";
+import { count, short, size } from "../format";
 import { href } from "../route";
 import { isObject, labelOf, type Members } from "../state/schema";
 import { RunLink, Status, Table, Time } from "./ui";
@@ -28,7 +28,7 @@ export function Member({ name, value, cell = false }: { name: string; value: unk
   if (page)
     return (
       <a class="cut" href={href(page, text)} title={text}>
-        {short(plain(text))}
+        {short(text)}
       </a>
     );
   if (/[rR]unId$/.test(name) && text.startsWith("run_")) return <RunLink id={text} />;
@@ -37,8 +37,8 @@ export function Member({ name, value, cell = false }: { name: string; value: unk
   if (name === "keep") return value ? <Status is="kept" /> : null;
   if (typeof value === "boolean") return <>{value ? "yes" : "no"}</>;
   if (typeof value === "number") return <>{name.endsWith("Bytes") ? size(value) : count(value)}</>;
-  if (Array.isArray(value) && value.every((one) => typeof one !== "object")) return <>{plain(value.join(", "))}</>;
-  const written = plain(typeof value === "string" ? value : JSON.stringify(value));
+  if (Array.isArray(value) && value.every((one) => typeof one !== "object")) return <>{value.join(", ")}</>;
+  const written = typeof value === "string" ? value : JSON.stringify(value);
   return <>{cell && written.length > TEXT_CHARS ? `${written.slice(0, TEXT_CHARS)} …` : written}</>;
 }
 

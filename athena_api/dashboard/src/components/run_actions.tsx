@@ -3,7 +3,7 @@
 import type { Run } from "@projectathena/client";
 import { cancelRunByRunId, createRun, resumeRun, retryRun } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { isGenerated, plain, short, words } from "../format";
+import { isGenerated, short, words } from "../format";
 import { href } from "../route";
 import { ENDINGS, UNSUCCESSFUL } from "../state/run_status";
 import { type Schema, textLine } from "../state/schema";
@@ -58,7 +58,7 @@ export function resumeAction(runId: string): ActionSpec<Run> {
 
 /** Return the action that starts a run again, with the same request except for the changes. `input` is the whole one, if known. */
 export function retryAction({ runId, harnessProfileId, agentName, provider, model }: Run, input?: string): ActionSpec<unknown> {
-  const agent = isGenerated(harnessProfileId) ? "none" : plain(agentName ?? short(harnessProfileId));
+  const agent = isGenerated(harnessProfileId) ? "none" : (agentName ?? short(harnessProfileId));
   return {
     operation: retryRun,
     label: "Run again",

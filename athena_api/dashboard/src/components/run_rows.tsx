@@ -3,7 +3,7 @@
 import type { Run } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect } from "../component";
-import { between, count, dollars, duration, isGenerated, plain, short, words } from "../format";
+import { between, count, dollars, duration, isGenerated, short, words } from "../format";
 import { href, route } from "../route";
 import type { Signal } from "../signals";
 import { now } from "../state/clock";
@@ -109,7 +109,7 @@ function Row({ run, at, children }: { run: Run; at?: number; children?: Componen
       <td class="main">
         <a href={href("runs", run.runId)} title={run.runId}>
           {agent && <b>{agent} · </b>}
-          {plain(run.inputPreview ?? "") || (run.redacted ? "Redacted" : `…${run.runId.slice(-8)}`)}
+          {(run.inputPreview ?? "") || (run.redacted ? "Redacted" : `…${run.runId.slice(-8)}`)}
         </a>
         <small class={run.error ? "bad" : "quiet"}>
           <span class="narrow">
@@ -120,7 +120,7 @@ function Row({ run, at, children }: { run: Run; at?: number; children?: Componen
       </td>
       <td class="opt" title={`${run.provider} ${run.model}`}>
         <SessionLink id={run.sessionId} />
-        <small class="quiet">{plain(run.model)}</small>
+        <small class="quiet">{run.model}</small>
       </td>
       <td class="num opt">{inputTokens || outputTokens ? count((inputTokens ?? 0) + (outputTokens ?? 0)) : ""}</td>
       <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
@@ -147,14 +147,14 @@ function reasonOf(run: Run): string {
 
 /** Return the profile of a run, whose name is not in events, and its outside agent. */
 function agentOf(run: Run): string {
-  const profile = plain(run.agentName ?? "") || (isGenerated(run.harnessProfileId) ? "" : short(run.harnessProfileId));
-  return [profile, run.agent && `by ${plain(run.agent)}`].filter(Boolean).join(" · ");
+  const profile = (run.agentName ?? "") || (isGenerated(run.harnessProfileId) ? "" : short(run.harnessProfileId));
+  return [profile, run.agent && `by ${run.agent}`].filter(Boolean).join(" · ");
 }
 
 /** Return the beginning of the answer, or the error. */
 function outcomeOf(run: Run): string {
   const { outputPreview = "", outputChars = 0 } = run;
-  return plain(outputPreview ? `${outputPreview}${outputChars > outputPreview.length ? "…" : ""}` : (run.error?.message ?? ""));
+  return outputPreview ? `${outputPreview}${outputChars > outputPreview.length ? "…" : ""}` : (run.error?.message ?? "");
 }
 
 function Duration({ run }: { run: Run }): JSX.Element {

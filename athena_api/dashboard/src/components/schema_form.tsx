@@ -323,7 +323,7 @@ function MapField(props: FieldProps): JSX.Element {
           <SchemaField
             form={form}
             name={name}
-            label={plain(name)}
+            label={name}
             path={`${path}.${name}`}
             schema={of}
             required

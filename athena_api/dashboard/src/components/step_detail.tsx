@@ -4,7 +4,7 @@ import type { Ask, Run, TranscriptEntry, Usage } from "@projectathena/client";
 import { getAsk, getSentRequest } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo, useSignal } from "../component";
-import { clock, count, dollars, duration, plain, visible, words } from "../format";
+import { clock, count, dollars, duration, visible, words } from "../format";
 import { href } from "../route";
 import { decisionOf } from "../state/asks";
 import { callText } from "../state/call_text";
@@ -46,7 +46,7 @@ export function StepDetail(props: DetailProps): JSX.Element {
   return (
     <>
       <header>
-        <h2>{plain(span.name)}</h2>
+        <h2>{span.name}</h2>
         {span.failed && <span class="status failed">failed</span>}
         <a href={href("runs", props.run.runId, { tab: "conversation" })}>Conversation</a>
       </header>
@@ -102,7 +102,7 @@ function TurnDetail({ step, run, events, entries, writing, select }: DetailProps
       {span.to === undefined && writing && (
         <article class="assistant writing" aria-live="polite">
           <h3>Writing …</h3>
-          <pre class="prose">{plain(writing.text)}</pre>
+          <pre class="prose">{writing.text}</pre>
         </article>
       )}
       {children.length > 0 && (
@@ -111,7 +111,7 @@ function TurnDetail({ step, run, events, entries, writing, select }: DetailProps
             {children.map(({ key, span: { name, failed } }) => (
               <li key={key}>
                 <button type="button" class={`small ${failed ? "bad" : ""}`} onClick={() => select(key)}>
-                  {plain(name)}
+                  {name}
                 </button>
               </li>
             ))}
@@ -175,7 +175,7 @@ function Messages({ runId, turn }: { runId: string; turn: number }): JSX.Element
               </Section>
             ))}
             {withheld && <p class="warn">Your scope hides some of the messages.</p>}
-            {tools.length > 0 && <p class="quiet">Tools: {tools.map(({ name }) => plain(name)).join(", ")}</p>}
+            {tools.length > 0 && <p class="quiet">Tools: {tools.map(({ name }) => name).join(", ")}</p>}
           </>
         );
       }}
@@ -290,8 +290,8 @@ function ChildDetail({ run }: { run: Run }): JSX.Element {
       <p>
         <RunLink id={run.runId} /> <Status is={run.status} />
       </p>
-      {run.inputPreview && <Section title="Input">{plain(run.inputPreview)}</Section>}
-      <Section title="Answer">{plain(run.outputPreview || run.error?.message || "None yet")}</Section>
+      {run.inputPreview && <Section title="Input">{run.inputPreview}</Section>}
+      <Section title="Answer">{run.outputPreview || run.error?.message || "None yet"}</Section>
       <Facts
         of={[
           ["Cost", run.costMicroUsd && dollars(run.costMicroUsd)],
@@ -307,7 +307,7 @@ function Lines({ step: { span }, events }: DetailProps): JSX.Element {
   const shown = events.filter(({ position, createdAt }) => position >= span.position && Date.parse(createdAt) <= (span.to ?? Number.POSITIVE_INFINITY));
   return (
     <>
-      <Facts of={[["Why", span.detail && plain(span.detail)], ...timeFacts(span)]} />
+      <Facts of={[["Why", span.detail], ...timeFacts(span)]} />
       <ol class="ticker">
         {shown.slice(0, LINES_MAX).map((event) => (
           <li key={event.position}>

@@ -1,7 +1,7 @@
 // The tree of the steps of a run, with a bar for the time of each.
 
 import type { JSX, TargetedKeyboardEvent } from "preact";
-import { count, duration, plain } from "../format";
+import { count, duration } from "../format";
 import { now } from "../state/clock";
 import { type StepRow, WHOLE } from "../state/run_steps";
 import { usePageKeys } from "./page_keys";
@@ -96,11 +96,11 @@ function TreeRow(props: { row: StepRow; first: number; whole: number; selected: 
       class={`${kind} ${failed ? "failed" : ""} ${to === undefined ? "open" : ""}`}
       onClick={() => select(step.key)}
     >
-      <span class="cut" title={detail && plain(detail)}>
+      <span class="cut" title={detail}>
         <span class="caret" aria-hidden="true" onClick={open === undefined ? undefined : caret}>
           {open === undefined ? "" : open ? "▾" : "▸"}
         </span>
-        {plain(name)}
+        {name}
         {retries ? <span class="warn"> {retries === 1 ? "1 retry" : `${count(retries)} retries`}</span> : null}
         {open === false && <span class="quiet"> +{count(step.children.length)}</span>}
       </span>

@@ -4,7 +4,7 @@ import { type AgentActivity, AthenaError, type Run, type TranscriptDelta, type T
 import { getSessionTranscript, streamSessionTranscript } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useSignal } from "../component";
-import { clock, plain, visibleLine } from "../format";
+import { clock, visibleLine } from "../format";
 import { at } from "../route";
 import { follow } from "../server";
 import { type Signal, signal } from "../signals";
@@ -128,7 +128,7 @@ export function Transcript({ of, until, author }: { of: LiveTranscript; until: n
           <header>
             {author}, turn {text.turn}, writing …
           </header>
-          <pre>{plain(text.text)}</pre>
+          <pre>{text.text}</pre>
         </article>
       )}
       {!present.length && !text && <Empty>No entries {until === undefined ? "" : "at this time"}</Empty>}

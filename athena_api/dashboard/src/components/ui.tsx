@@ -4,7 +4,7 @@ import { AthenaError, type Fault, type Operation, type RequestParts } from "@pro
 import { Component, type ComponentChildren, type JSX, type RefObject, type TargetedEvent } from "preact";
 import { athenaOf, curlOf, pythonOf } from "../command_lines";
 import { useState } from "../component";
-import { clock, count, distance, plain, visible } from "../format";
+import { clock, count, distance, visible } from "../format";
 import { at, filter, href, hrefAt, route } from "../route";
 import type { Snapshot } from "../server";
 import { now } from "../state/clock";
@@ -230,7 +230,7 @@ export function Bar(props: { label: string; value: number; max: number | undefin
 export function Json({ value }: { value: unknown }): JSX.Element {
   return (
     <pre class="json" tabIndex={0}>
-      {plain(typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? ""))}
+      {typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? "")}
     </pre>
   );
 }
@@ -378,7 +378,7 @@ export function Command({ name, line }: { name?: string; line: string }): JSX.El
   return (
     <div class="command">
       <code data-command={name} tabIndex={0}>
-        {plain(line)}
+        {line}
       </code>
       <Copy text={line} label={name ? `Copy ${name}` : "Copy"} />
     </div>

@@ -2,7 +2,7 @@
 
 import type { StepState, WorkflowDefinition, WorkflowRun } from "@projectathena/client";
 import type { JSX } from "preact";
-import { between, duration, plain } from "../format";
+import { between, duration } from "../format";
 import { now } from "../state/clock";
 import { placesOf } from "../state/workflow_layout";
 
@@ -43,7 +43,7 @@ export function Graph(props: {
               style={{ left: `${left(id)}px`, top: `${top(id)}px`, width: `${WIDTH}px`, height: `${HEIGHT}px` }}
               onClick={() => choose(id)}
             >
-              <b>{plain(id)}</b> <span class={`status ${status}`}>{status}</span>
+              <b>{id}</b> <span class={`status ${status}`}>{status}</span>
             </button>
           );
         })}
@@ -68,7 +68,7 @@ export function Gantt({ nodes, run }: { nodes: readonly StepState[]; run: Workfl
           const offset = Math.max(0, between(from, begin));
           return (
             <li key={stepId} class={status}>
-              <span class="cut">{plain(stepId)}</span>
+              <span class="cut">{stepId}</span>
               <span class="track">
                 <i style={{ left: `${Math.min(100, (offset / whole) * 100)}%`, width: `${Math.min(100, (took / whole) * 100)}%` }} />
               </span>

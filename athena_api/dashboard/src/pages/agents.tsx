@@ -4,7 +4,7 @@ import type { AgentList, LiveAgentProcess } from "@projectathena/client";
 import { listAgents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Panel, RunLink, Table, Time } from "../components/ui";
-import { plain, size } from "../format";
+import { size } from "../format";
 import { useRead, useReloadEvery } from "../state/live_query";
 
 const MEMORY_MS = 5_000; // memory is not an event
@@ -22,19 +22,19 @@ export function OutsideAgents(): JSX.Element | null {
           const processes = all.live.filter(({ agent }) => agent === name);
           return (
             <tr key={name}>
-              <td class="main">{plain(name)}</td>
+              <td class="main">{name}</td>
               <td>
                 {installed ? "installed" : <span class="bad">not installed</span>}
                 {missing.map((one) => (
                   <div class="bad" key={one}>
-                    {plain(one)}
+                    {one}
                   </div>
                 ))}
               </td>
               <td class="num">{processes.length || ""}</td>
               <td class="num">{processes.length > 0 && size(memory(processes))}</td>
-              <td class="opt">{mode && plain(mode)}</td>
-              <td class="opt">{(boxedMode ?? mode) && plain(boxedMode ?? mode ?? "")}</td>
+              <td class="opt">{mode}</td>
+              <td class="opt">{boxedMode ?? mode}</td>
               <td class="opt">
                 {provider}, {wire}
               </td>
@@ -46,7 +46,7 @@ export function OutsideAgents(): JSX.Element | null {
         <Table label="Processes of agents" heads={["Process", "Status", "Run", "#Memory", "~Started"]}>
           {all.live.map(({ agent, runId, waiting, memoryBytes, since }) => (
             <tr key={runId}>
-              <td>{plain(agent)}</td>
+              <td>{agent}</td>
               <td>{waiting ? "waits for a person" : "working"}</td>
               <td>
                 <RunLink id={runId} />

@@ -8,7 +8,7 @@ import { latest } from "../components/answering";
 import { Answers, AskArticle, AskBody, AskCards, AskContext, AskKeys, kindText, useCall } from "../components/ask";
 import { Call } from "../components/call";
 import { Copy, Empty, Facts, Filter, Json, Loaded, MorePages, Panel, Status, Table, Time } from "../components/ui";
-import { clock, plain, visible } from "../format";
+import { clock, visible } from "../format";
 import { href, route } from "../route";
 import { changesAsks, decidersOf, decisionOf, foldAsks, isYesOrNo } from "../state/asks";
 import { difference, pretty } from "../state/call_text";
@@ -162,7 +162,7 @@ function History({ ask }: { ask: Ask }): JSX.Element {
       <ol class="causes">
         <li>
           <time dateTime={ask.askedAt}>{clock(ask.askedAt)}</time>
-          <span>Asked{ask.agentName ? ` by ${plain(ask.agentName)}` : ""}</span>
+          <span>Asked{ask.agentName ? ` by ${ask.agentName}` : ""}</span>
         </li>
         {decision && (
           <li>

@@ -6,7 +6,7 @@ import type { JSX } from "preact";
 import { Action, type ActionSpec } from "../components/actions";
 import { Call } from "../components/call";
 import { Empty, Facts, Loaded, NoPast, Panel, Status, Table, Time } from "../components/ui";
-import { count, plain, visibleLine } from "../format";
+import { count, visibleLine } from "../format";
 import { at, href, route } from "../route";
 import type { CallPart } from "../state/call_text";
 import { type SeenEvent, text } from "../state/events";
@@ -74,7 +74,7 @@ function State({ of: { state, registered, missing = [] } }: { of: McpServerEntry
       <Status is={state} /> {!registered && <span class="quiet">not registered here</span>}
       {missing.map((one) => (
         <div class="bad" key={one}>
-          {plain(one)}
+          {one}
         </div>
       ))}
     </>

@@ -275,8 +275,8 @@ function Essentials({ record, timeline }: { record: Run; timeline: RunTimeline }
   const about = record.usage?.estimated ? "about " : "";
   return (
     <p class="essentials">
-      <b>{plain(record.agentName ?? profileText(record.harnessProfileId, record.provider, record.model))}</b>
-      {record.agent && <span>by {plain(record.agent)}</span>}
+      <b>{record.agentName ?? profileText(record.harnessProfileId, record.provider, record.model)}</b>
+      {record.agent && <span>by {record.agent}</span>}
       <span>
         <span class="mono">{short(record.runId)}</span> <Copy text={record.runId} label="Copy id" />
       </span>
@@ -361,7 +361,7 @@ function Banner({ record, input }: { record: Run; input: string | undefined }): 
     <p class={`outcome ${outcome.tone}`}>
       <span>
         <strong>{outcome.headline}</strong>
-        {outcome.reason && `: ${plain(outcome.reason)}`} {outcome.code && <span class="mono">{outcome.code}</span>}
+        {outcome.reason && `: ${outcome.reason}`} {outcome.code && <span class="mono">{outcome.code}</span>}
       </span>
       {acts}
     </p>

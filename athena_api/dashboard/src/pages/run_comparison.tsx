@@ -7,7 +7,7 @@ import { Call } from "../components/call";
 import { LongText, Markdown } from "../components/markdown";
 import { type RunView, useRunView } from "../components/run_view";
 import { Empty, ErrorMessage, RunLink, Status, Window } from "../components/ui";
-import { between, count, dollars, duration, plain, profileText } from "../format";
+import { between, count, dollars, duration, profileText } from "../format";
 import { callText } from "../state/call_text";
 import { now } from "../state/clock";
 import { type ComparedTurn, comparedTurns, differences, firstDifference } from "../state/comparison";
@@ -53,7 +53,7 @@ function Totals({ sides: [left, right] }: { sides: readonly [Side, Side] }): JSX
   const rows: readonly (readonly [string, (side: Side) => ComponentChildren, ((side: Side) => number)?, ((difference: number) => string)?])[] = [
     ["Run", ({ run }) => <RunLink id={run.runId} />],
     ["Outcome", ({ run }) => outcomeLine(run)],
-    ["Agent", ({ run }) => plain(run.agentName ?? profileText(run.harnessProfileId, run.provider, run.model))],
+    ["Agent", ({ run }) => run.agentName ?? profileText(run.harnessProfileId, run.provider, run.model)],
     ["Model", ({ run }) => `${run.provider} ${run.model}`],
     ["Turns", ({ turns }) => count(turns.length - 1), ({ turns }) => turns.length - 1, count],
     ["Tool calls", ({ calls }) => count(calls), ({ calls }) => calls, count],
@@ -86,7 +86,7 @@ function deltaOf(difference: number, format: (value: number) => string): string 
 function outcomeLine(run: Run): JSX.Element {
   return (
     <>
-      <Status is={run.status} /> <span class="quiet">{plain(outcomeOf(run)?.reason ?? "")}</span>
+      <Status is={run.status} /> <span class="quiet">{outcomeOf(run)?.reason ?? ""}</span>
     </>
   );
 }

@@ -9,7 +9,7 @@ import { openPalette } from "../components/palette";
 import { AUDITED, cancelAction, retryAction, StartRun } from "../components/run_actions";
 import { RunTable, type Selection } from "../components/run_rows";
 import { CopyAs, Empty, Filter, Loaded } from "../components/ui";
-import { count, isGenerated, plain, short } from "../format";
+import { count, isGenerated, short } from "../format";
 import { at, FILTERS, href, route } from "../route";
 import { agents, readAgents } from "../state/agents";
 import { isAllowed } from "../state/caller";
@@ -190,7 +190,7 @@ function Facet(props: {
           <li key={value}>
             <a
               class="cut"
-              title={plain(value)}
+              title={value}
               aria-current={value === chosen ? "true" : undefined}
               href={href("runs", undefined, { ...filters, [name]: value === chosen ? "" : value })}
             >
@@ -206,8 +206,8 @@ function Facet(props: {
 
 function textOf(name: string, value: string): string {
   if (name === "costOverUsd") return `$${value}`;
-  if (name !== "harnessProfileId") return plain(value);
-  return plain(agents.value.find(({ id }) => id === value)?.displayName ?? (isGenerated(value) ? `none …${value.slice(-3)}` : short(value)));
+  if (name !== "harnessProfileId") return value;
+  return agents.value.find(({ id }) => id === value)?.displayName ?? (isGenerated(value) ? `none …${value.slice(-3)}` : short(value));
 }
 
 /** What to do with the selected runs, or with all that match. */
@@ -254,7 +254,7 @@ function eachOf<T>(runs: readonly Run[], action: (run: Run, input: string | unde
       <ul class="list subjects">
         {runs.map((run) => (
           <li key={run.runId}>
-            <span class="mono">…{run.runId.slice(-8)}</span> <span class="cut">{plain(run.inputPreview ?? "")}</span>
+            <span class="mono">…{run.runId.slice(-8)}</span> <span class="cut">{run.inputPreview ?? ""}</span>
           </li>
         ))}
       </ul>

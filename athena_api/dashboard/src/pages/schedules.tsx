@@ -6,7 +6,7 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "../component";
 import type { Cells } from "../components/rows";
 import { Empty, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
-import { duration, plain } from "../format";
+import { duration } from "../format";
 import { href } from "../route";
 import { isAllowed } from "../state/caller";
 import { now } from "../state/clock";
@@ -29,7 +29,7 @@ export const SCHEDULE_CELLS: Cells = {
   ),
   nextRunAt: ({ nextRunAt, paused }) => (nextRunAt ? <Time at={String(nextRunAt)} upcoming /> : <span class="quiet">{paused ? "paused" : "none"}</span>),
   target: ({ workflowId, runTemplateId, directiveId, input }) => (
-    <span class="cut">{plain(String(workflowId ?? runTemplateId ?? directiveId ?? input ?? "(redacted)"))}</span>
+    <span class="cut">{String(workflowId ?? runTemplateId ?? directiveId ?? input ?? "(redacted)")}</span>
   ),
 };
 

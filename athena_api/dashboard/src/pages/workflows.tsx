@@ -15,7 +15,7 @@ import { useState } from "../component";
 import { Action, type ActionSpec } from "../components/actions";
 import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { Gantt, Graph } from "../components/workflow_graph";
-import { duration, plain, short } from "../format";
+import { duration, short } from "../format";
 import { href, route } from "../route";
 import { isAllowed } from "../state/caller";
 import { type SeenEvent, text } from "../state/events";
@@ -72,7 +72,7 @@ function Row({ workflow }: { workflow: Workflow }): JSX.Element {
           …{workflow.id.slice(-8)}
         </a>
       </td>
-      <td class="opt cut">{plain(workflow.definition.steps.map((step) => step.id).join(", "))}</td>
+      <td class="opt cut">{workflow.definition.steps.map((step) => step.id).join(", ")}</td>
       <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "not run yet" : "…"}</span>}</td>
       <td>
         {seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} text={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}
@@ -209,25 +209,25 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
   return (
     <li class={`step ${status}`}>
       <header>
-        <b>{plain(id)}</b> <Status is={status} />
+        <b>{id}</b> <Status is={status} />
       </header>
-      {needs.length > 0 && <p class="quiet">after {plain(needs.join(", "))}</p>}
+      {needs.length > 0 && <p class="quiet">after {needs.join(", ")}</p>}
       {state?.runId && (
         <p>
           <RunLink id={state.runId} /> <span class="quiet">attempt {state.attempt}</span>
         </p>
       )}
-      {checkpoint?.error && <p class="bad">{plain(checkpoint.error)}</p>}
+      {checkpoint?.error && <p class="bad">{checkpoint.error}</p>}
       {checkpoint?.artifact?.output && <Output text={checkpoint.artifact.output} more={checkpoint.artifact.outputTruncated ? state?.runId : undefined} />}
       {state?.itemCounts && (
         <p class="quiet">
           {state.itemCounts.ok} of {state.itemCounts.total} items ok{state.itemCounts.failed > 0 && `, ${state.itemCounts.failed} failed`}
         </p>
       )}
-      {state?.note && <p class="quiet">{plain(state.note)}</p>}
+      {state?.note && <p class="quiet">{state.note}</p>}
       {approval && run && (
         <>
-          <p>{plain(approval.message ?? "Approval required")}</p>
+          <p>{approval.message ?? "Approval required"}</p>
           {approval.expiresAt && (
             <p class="quiet">
               expires <Time at={approval.expiresAt} upcoming />
@@ -249,11 +249,11 @@ const PREVIEW_CHARACTERS = 120;
 /** The output of a step: its beginning, and all of it once opened. `more` is the run that has the rest. */
 function Output({ text, more }: { text: string; more: string | null | undefined }): JSX.Element {
   const start = text.slice(0, PREVIEW_CHARACTERS);
-  if (start === text && !more && !text.includes("\n")) return <p class="output">{plain(text)}</p>;
+  if (start === text && !more && !text.includes("\n")) return <p class="output">{text}</p>;
   return (
     <details class="output">
-      <summary>{plain(start)} …</summary>
-      <pre tabIndex={0}>{plain(text)}</pre>
+      <summary>{start} …</summary>
+      <pre tabIndex={0}>{text}</pre>
       {more && (
         <p class="quiet">
           The rest is in the run <RunLink id={more} />
