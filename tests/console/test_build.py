@@ -29,10 +29,12 @@ def test_versions_are_exact(place: Path) -> None:
     assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 
-def test_built_in_packages_come_with_their_licences() -> None:
-    dependencies = json.loads((SOURCES / "package.json").read_text("utf-8"))["dependencies"]
-    licences = (SOURCES / "public" / "LICENSES.txt").read_text("utf-8").splitlines()
-    assert {f"{name} {version}" for name, version in dependencies.items()} <= set(licences)
+def test_the_bundle_has_sources_of_its_own_only() -> None:
+    """Packages check, build and describe types: with one in the bundle, its licence would have to be there, too."""
+    assert "dependencies" not in json.loads((SOURCES / "package.json").read_text("utf-8"))
+    imports = [line for file in (SOURCES / "src").rglob("*.ts*") for line in file.read_text("utf-8").splitlines()]
+    packages = re.compile(r"""^(?:import|export)(?! type)\b.* from "(?![./]|@projectathena/|node:)""")
+    assert [line for line in imports if packages.match(line)] == []
 
 
 @pytest.mark.heavy

@@ -2,7 +2,7 @@
 
 import { AthenaError, type Caller } from "@projectathena/client";
 import { getCaller, getCapabilities } from "@projectathena/client/operations";
-import { Fragment, type JSX, render } from "preact";
+import type { JSX } from "preact";
 import { useEffect } from "./component";
 import { Dialog } from "./components/actions";
 import { Form } from "./components/form";
@@ -14,7 +14,6 @@ import { Notices } from "./components/notices";
 import { openHelp, openPalette, overlay, Palette } from "./components/palette";
 import { KINDS } from "./components/record_rows";
 import { Records } from "./components/records";
-import "./components/plain_texts";
 import { PastBar, UnknownInstant } from "./components/time_control";
 import { count, dateTime } from "./format";
 import { Asks } from "./pages/asks";
@@ -28,6 +27,7 @@ import { Comparison } from "./pages/run_comparison";
 import { Runs } from "./pages/runs";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
+import { Fragment, render } from "./render";
 import { at, filter, href, knownFilters, route, TITLES, unknownFilters } from "./route";
 import { head, requestNow } from "./server";
 import { signal } from "./signals";

@@ -1,9 +1,9 @@
 // The basic components of pages.
 
 import { AthenaError, type Fault, type Operation, type RequestParts } from "@projectathena/client";
-import { Component, type ComponentChildren, type JSX, type RefObject, type TargetedEvent } from "preact";
+import type { ComponentChildren, JSX, RefObject, TargetedEvent } from "preact";
 import { athenaOf, curlOf, pythonOf } from "../command_lines";
-import { useState } from "../component";
+import { useMemo, useState } from "../component";
 import { clock, count, distance, visible } from "../format";
 import { at, filter, href, hrefAt, route } from "../route";
 import type { Snapshot } from "../server";
@@ -15,14 +15,8 @@ import { zone } from "../state/preferences";
 import { notify } from "./notices";
 
 /** Renders again only if `of` is another object. For immutable values. */
-export class Memo extends Component<{ of: object; children: () => JSX.Element }> {
-  override shouldComponentUpdate(next: { of: object }): boolean {
-    return next.of !== this.props.of;
-  }
-
-  override render(): JSX.Element {
-    return this.props.children();
-  }
+export function Memo({ of, children }: { of: object; children: () => JSX.Element }): JSX.Element {
+  return useMemo(children, [of]);
 }
 
 // Text
