@@ -738,7 +738,7 @@ def test_roles_hide_forbidden_actions_and_a_missing_identity_is_explained(browse
         with watched(browser, scene.server.url) as page:
             page.goto("/")
             expect(page.get_by_role("heading", name="Log in to Athena")).to_be_visible()
-            expect(page.locator("main")).to_contain_text("proxy_set_header")
+            expect(page.locator("main")).to_contain_text("docs/how-to/nginx.md")
 
 
 def test_pages_work_by_keyboard(page: Any) -> None:

@@ -18,7 +18,7 @@ from athena_api.static_files import (
     static_files,
 )
 
-CONSOLE_BYTES_MAX = 83_000  # all files together, each in its smallest form; to become 80,000 with the second edition
+CONSOLE_BYTES_MAX = 80_000  # all files together, each in its smallest form
 NODE = shutil.which("node")
 UNPACK = 'process.stdout.write(require("zlib").brotliDecompressSync(require("fs").readFileSync(0)))'
 
