@@ -99,7 +99,7 @@ test("an item before the others, or one fewer, moves none", async () => {
   );
 });
 
-test("what is left out keeps its place between others", async () => {
+test("a child that shows nothing keeps its place between others", async () => {
   const [first, last] = [signal(false), signal(true)];
   const root = new FakeNode("root");
   const Maybe = ({ of, text }: { of: Signal<boolean>; text: string }) => (of.value ? h(Fragment, null, h("b", null, text), text) : (null as never));
@@ -116,7 +116,7 @@ test("what is left out keeps its place between others", async () => {
   equal(root.children.join(""), "<p><b>1</b>1<i></i>0end</p>");
 });
 
-test("attributes follow, and what is absent is removed", async () => {
+test("attributes follow, and absent ones are removed", async () => {
   const props = signal<object>({ class: "a", "aria-hidden": false, "data-x": true, download: true });
   const root = shown(signal<ComponentChildren>(h(() => h("a", props.value), null)));
   equal(root.children.join(""), "<a class=a aria-hidden=false data-x=true download=></a>");

@@ -34,7 +34,7 @@ interface Shown {
   children: readonly (Shown | undefined)[];
 }
 
-/** The nodes of what is shown, in their order. */
+/** The nodes of an item or a text, in their order. */
 const nodesOf = (shown: Shown | undefined): readonly Node[] => (shown?.node ? [shown.node] : (shown?.children ?? []).flatMap(nodesOf));
 
 /** Return the child as an item or a text; undefined shows nothing. The items of a list stand in a fragment. */
@@ -64,7 +64,7 @@ function showChildren(parent: Shown, children: readonly unknown[], inside: Eleme
   parent.children = found.map((one) => one && show(one[0], one[1], parent, inside));
 }
 
-/** Show an item or a text in place of what was shown of the same kind, or newly. Return what is shown. */
+/** Show an item or a text, in place of one of the same kind or newly. */
 function show(had: Shown | undefined, next: Item | string, parent: Shown, inside: Element): Shown {
   if (had?.of === next) return had;
   if (typeof next === "string") {
@@ -151,7 +151,7 @@ function place(inside: Element, nodes: readonly Node[], before: Node | null): vo
   }
 }
 
-/** Return the node that follows what is shown, in the element that it stands in. */
+/** Return the node after an item or a text, in the element that it stands in. */
 function nodeAfter(shown: Shown): Node | null {
   const { parent } = shown;
   if (!parent) return null;
@@ -163,7 +163,7 @@ function elementAround({ parent }: Shown): Element {
   return (parent?.node as Element | undefined) ?? elementAround(parent as Shown);
 }
 
-/** Take what is shown out of the document. */
+/** Take an item or a text out of the document. */
 function remove(shown: Shown | undefined): void {
   if (!shown) return;
   const nodes = nodesOf(shown);
