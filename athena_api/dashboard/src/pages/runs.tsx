@@ -245,7 +245,7 @@ function Selected({ runs, selected, query }: { runs: readonly Run[]; selected: S
 function eachOf<T>(runs: readonly Run[], action: (run: Run, input: string | undefined) => ActionSpec<T>): ActionSpec<T> {
   const specs = runs.map((run) => action(run, run.inputPreview));
   const [first] = specs as [ActionSpec<T>];
-  const { after, fields, start: _own, ...spec } = first; // the input of one is not that of the others
+  const { after, fields, start: _own, ...spec } = first; // each run has its own input
   const { input: _, ...others } = fields ?? {};
   return {
     ...spec,
