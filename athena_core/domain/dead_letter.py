@@ -62,7 +62,7 @@ class DeadLetterRequeued(Event):
     """The work was put back into its queue, as new items or as a new message."""
 
     TYPE: ClassVar[str] = "a2a.dlq.requeued"
-    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     BEGINS: ClassVar[bool] = True
     id: str
     retry_count: int
@@ -75,7 +75,7 @@ class DeadLetterDiscarded(Event):
 
     TYPE: ClassVar[str] = "a2a.dlq.discarded"
     SCHEMA: ClassVar[int] = 2
-    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
     note: Text = None
 
@@ -85,7 +85,7 @@ class DeadLetterRestored(Event):
 
     TYPE: ClassVar[str] = "a2a.dlq.restored"
     SCHEMA: ClassVar[int] = 2
-    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
     note: Text = None
 

@@ -26,7 +26,7 @@ class MessageSent(MessageEvent, kw_only=True):
     """A message was accepted and, within the hop limit, queued. ``hops`` is the number of messages that led to it."""
 
     TYPE: ClassVar[str] = "a2a.message.sent"
-    SHOWS: ClassVar[Shows] = Shows(console=True)
+    SHOWS: ClassVar[Shows] = Shows()
     status: Literal["sent"]
     hops: int
     sent_by: str

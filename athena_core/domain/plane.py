@@ -91,7 +91,7 @@ class RequestsSuppressed(Event):
     """
 
     TYPE: ClassVar[str] = "requests.suppressed"
-    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True, console=True)
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
     count: int
     subject: str
     operation: str

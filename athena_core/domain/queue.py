@@ -27,7 +27,7 @@ class WorkEnqueued(Event):
     """An item was added to the queue. It may deliver a message or come from a dead letter."""
 
     TYPE: ClassVar[str] = "work.enqueued"
-    SHOWS: ClassVar[Shows] = Shows(console=True)
+    SHOWS: ClassVar[Shows] = Shows()
     queue_depth: int
     item_id: str
     mode: QueueMode
@@ -69,7 +69,7 @@ class WorkItemDrained(Event):
     """An item left the queue because its run completed."""
 
     TYPE: ClassVar[str] = "work.item.drained"
-    SHOWS: ClassVar[Shows] = Shows(console=True)
+    SHOWS: ClassVar[Shows] = Shows()
     drain_id: str
     run_id: str
     item_id: str

@@ -18,7 +18,7 @@ class WorkflowRunCreated(Event):
     """A workflow run started. The values of ``input_names`` fill placeholders of its directives."""
 
     TYPE: ClassVar[str] = "workflow.run.created"
-    SHOWS: ClassVar[Shows] = Shows(console=True)
+    SHOWS: ClassVar[Shows] = Shows()
     BEGINS: ClassVar[bool] = True
     workflow_id: str
     requested_by: str
@@ -207,7 +207,7 @@ class WorkflowRunCompleted(Event):
     """The workflow run completed: every step is ok or skipped."""
 
     TYPE: ClassVar[str] = "workflow.run.completed"
-    SHOWS: ClassVar[Shows] = Shows(console=True)
+    SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
 
 
