@@ -1,4 +1,4 @@
-"""Answers of a server in which hostile texts stand wherever models, tools and people write."""
+"""Answers of a server in which hostile texts stand wherever models, tools and people write, and their traces."""
 
 import re
 from itertools import cycle
@@ -68,3 +68,53 @@ def numbered(record: Json, number: int) -> Json:
 
 def is_id(name: str, value: Any) -> bool:
     return name.lower().endswith("id") and isinstance(value, str) and bool(re.match(r"[a-z]+_\w+$", value))
+
+
+FOREIGN = """
+() => {
+  const bad = ":is(img, script, style, iframe, object, embed, video, link, meta, base, math, form[action], b[id])";
+  const written = "[onload], [onerror], [ontoggle], [onfocus], [onclick], [onmouseover], [srcdoc]";
+  const named = (one) => `${one.closest("[class]")?.className} > ${one.outerHTML.slice(0, 200)}`;
+  const textOf = ({ childNodes }) => [...childNodes].map(({ data }) => data).join("");
+  const turns = (one) => /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/.test(textOf(one));
+  const width = document.documentElement.clientWidth;
+  const wider = document.documentElement.scrollWidth - width;
+  const end = (one) => Math.max(one.getBoundingClientRect().right, one.scrollWidth);
+  const isWide = (one) => end(one) > width + 1 && !one.closest(".scroll, [popover]");
+  const all = [...document.querySelectorAll("main *")];
+  const few = (found) => found.slice(0, 3).map(named);
+  return {
+    elements: few([...document.querySelectorAll(`main ${bad}, ${written}`)]),
+    mains: document.querySelectorAll("#page, main").length,
+    title: document.title.replace(/.* · /, ""),
+    links: few(all.filter(({ tagName, href }) => tagName === "A" && !/^https?:/.test(href))),
+    turned: few(all.filter(turns)),
+    wide: wider > 0 ? [wider, ...few(all.filter(isWide))] : [],
+  };
+}
+"""
+UNHURT = {"elements": [], "mains": 1, "title": "Athena", "links": [], "turned": [], "wide": []}
+
+
+def unhurt(page: Any, what: str) -> None:
+    """Fail if a text became an element, a link of another kind or a turned line, or is wider than the page."""
+    found = page.evaluate(FOREIGN)
+    assert found == UNHURT, (what, {name: value for name, value in found.items() if UNHURT[name] != value})
+
+
+def walk(page: Any, addresses: list[str], seen: str) -> list[tuple[Json, Any]]:
+    """Open places of a page that has read all it shows. Return what the texts did at each, and what is seen there."""
+    code = f"""
+    async (addresses) => {{
+      const drawn = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+      const found = [];
+      for (const address of addresses) {{
+        location.hash = address;
+        await drawn();
+        await drawn();
+        found.push([({FOREIGN.strip()})(), {seen}]);
+      }}
+      return found;
+    }}
+    """
+    return [(hurt, shown) for hurt, shown in page.evaluate(code, addresses)]

@@ -12,18 +12,27 @@ from tests.support.model import Profile, call, turn_of
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, refuses, standing
 
+TURNS_MAX = 1_000
+
 
 def choose(asked: Asked) -> Behaviour:
-    """Follow the task in the input: refuse some models, make its calls one a turn, then answer."""
+    """Follow the task in the input: refuse some models, make its calls one a turn or some notes a turn, then answer."""
     messages = asked.body["messages"]
     begin = max(index for index, message in enumerate(messages) if message["role"] == "user")
     task: Json = json.loads(messages[begin]["content"])
     if asked.body["model"] in task.get("refuses", ()):
         return refuses(400, b'{"error": {"message": "cannot read this input"}}')
-    done = sum(1 for message in messages[begin:] if message["role"] == "assistant")
+    ids = [made["id"] for message in messages[begin:] for made in message.get("tool_calls") or ()]
+    done = int(ids[-1].split("_")[1]) % TURNS_MAX if ids else 0  # not counted: a long conversation is cut
+    number = begin * TURNS_MAX + done + 1
+    if done < task.get("turns", 0):
+        return turn_of(tuple(noted(done, index) for index in range(task["notes"])), number)
     calls = task.get("calls", [])
-    step = call(calls[done][0], **calls[done][1]) if done < len(calls) else task.get("answer", "Done.")
-    return turn_of(step, begin + done)
+    return turn_of(call(calls[done][0], **calls[done][1]) if done < len(calls) else task.get("answer", "Done."), number)
+
+
+def noted(turn: int, index: int) -> tuple[str, Json]:
+    return "evidence", {"label": f"note-{turn}-{index}", "type": "text", "content": "noted"}
 
 
 class RunSite:

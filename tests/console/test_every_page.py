@@ -9,7 +9,7 @@ import pytest
 
 from tests.console.browser import AXE, MISSING, PHONE, WIDE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, go, too_wide
-from tests.console.hostile_answers import hostile_answers
+from tests.console.hostile_answers import hostile_answers, unhurt
 from tests.console.places import IDENTITY, every_place, settings
 from tests.console.scene import Scene, set_up
 
@@ -119,35 +119,6 @@ def test_every_dialog_is_accessible_and_fits_its_screen(browser: Any, visited: V
 
 
 # Hostile texts
-
-FOREIGN = """
-() => {
-  const bad = ":is(img, script, style, iframe, object, embed, video, link, meta, base, math, form[action], b[id])";
-  const written = "[onload], [onerror], [ontoggle], [onfocus], [onclick], [onmouseover], [srcdoc]";
-  const named = (one) => `${one.closest("[class]")?.className} > ${one.outerHTML.slice(0, 200)}`;
-  const textOf = ({ childNodes }) => [...childNodes].map(({ data }) => data).join("");
-  const turns = (one) => /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/.test(textOf(one));
-  const width = document.documentElement.clientWidth;
-  const isWide = (one) => one.getBoundingClientRect().right > width + 1 && !one.closest("pre, .scroll, [popover]");
-  const all = [...document.querySelectorAll("main *")];
-  const few = (found) => found.slice(0, 3).map(named);
-  return {
-    elements: few([...document.querySelectorAll(`main ${bad}, ${written}`)]),
-    mains: document.querySelectorAll("#page, main").length,
-    title: document.title.replace(/.* · /, ""),
-    links: few(all.filter(({ tagName, href }) => tagName === "A" && !/^https?:/.test(href))),
-    turned: few(all.filter(turns)),
-    wide: document.documentElement.scrollWidth > width ? few(all.filter(isWide)) : [],
-  };
-}
-"""
-UNHURT = {"elements": [], "mains": 1, "title": "Athena", "links": [], "turned": [], "wide": []}
-
-
-def unhurt(page: Any, what: str) -> None:
-    """Fail if a text became an element, a link of another kind or a turned line, or is wider than the page."""
-    assert page.evaluate(FOREIGN) == UNHURT, what
-    assert too_wide(page) <= 0, what
 
 
 def worked(tool: Any) -> float:

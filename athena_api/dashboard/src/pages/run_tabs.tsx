@@ -4,7 +4,7 @@ import type { Evidence, EvidenceRecord, Explanation, HarnessSpec, ProvenEvent, R
 import { getRunEvidence, getRunProof, listRunEvidence, listWorkers } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useSignal } from "../component";
-import { Bar, Command, Empty, Facts, Json, Loaded, RunLink, Status, Table, Time } from "../components/ui";
+import { Bar, Command, Empty, Facts, Json, Loaded, MorePages, RunLink, Status, Table, Time } from "../components/ui";
 import { Windowed } from "../components/windowed";
 import { clock, count, dollars, duration, profileText } from "../format";
 import { href } from "../route";
@@ -20,32 +20,36 @@ import type { RunTimeline } from "../state/run_timeline";
 import { AttachedServerLine } from "./mcp_servers";
 import { WorkspaceLink } from "./workspaces";
 
+const CAUSES_FIRST = 10;
+const CAUSES_LAST = 40;
+
 export function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; until: number | undefined; author: string }): JSX.Element {
-  const { causes, omitted } = props.of;
+  const { omitted = 0 } = props.of;
+  const causes = props.of.causes.filter((cause) => props.until === undefined || positionOf(cause.eventId) <= props.until);
+  const middle = Math.max(0, causes.length - CAUSES_FIRST - CAUSES_LAST);
+  causes.splice(CAUSES_FIRST, middle);
   const addresses = useWorkerAddresses();
   const entries = new Map(props.entries.map((entry) => [entry.id, entry]));
   return (
     <>
       <ol class="causes">
-        {causes
-          .filter((cause) => props.until === undefined || positionOf(cause.eventId) <= props.until)
-          .map((cause) => (
-            <li key={cause.eventId}>
-              <time dateTime={cause.at}>{clock(cause.at)}</time>
-              <span>
-                {quote(entries.get(cause.eventId), props.author) ?? withAddress(cause.says, addresses)}
-                {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
-                {cause.after && (
-                  <span class="quiet">
-                    {" "}
-                    when <RunLink id={cause.after} /> ended
-                  </span>
-                )}
-              </span>
-            </li>
-          ))}
+        {causes.map((cause) => (
+          <li key={cause.eventId}>
+            <time dateTime={cause.at}>{clock(cause.at)}</time>
+            <span>
+              {quote(entries.get(cause.eventId), props.author) ?? withAddress(cause.says, addresses)}
+              {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
+              {cause.after && (
+                <span class="quiet">
+                  {" "}
+                  when <RunLink id={cause.after} /> ended
+                </span>
+              )}
+            </span>
+          </li>
+        ))}
       </ol>
-      {omitted ? <p class="quiet">{omitted} entries in the middle are not shown.</p> : null}
+      {omitted + middle > 0 && <p class="quiet">{omitted + middle} entries in the middle are not shown.</p>}
     </>
   );
 }
@@ -164,16 +168,23 @@ export function profileOf(events: readonly SeenEvent[]): Partial<HarnessSpec> | 
 // Evidence
 
 export function EvidenceList({ run, seen, until }: { run: Run; seen: number; until: number | undefined }): JSX.Element {
-  const live = useRead(
-    listRunEvidence,
-    { path: { runId: run.runId }, query: { limit: 200 } },
-    (event) => event.runId === run.runId && (event.type === "evidence.attached" || event.type in ENDINGS),
-  );
+  const parts = { path: { runId: run.runId }, query: { limit: 100 } };
+  const live = useRead(listRunEvidence, parts, (event) => event.runId === run.runId && (event.type === "evidence.attached" || event.type in ENDINGS));
   const open = useSignal<string | undefined>(undefined);
   return (
     <Loaded live={live}>
-      {({ items }) => {
-        const shown = items.filter((record) => until === undefined || record.position <= until);
+      {({ items, nextCursor }) => {
+        const rows = (records: readonly EvidenceRecord[]): JSX.Element => {
+          const shown = records.filter((record) => until === undefined || record.position <= until);
+          if (!shown.length) return <Empty>{seen ? "" : "No evidence"}</Empty>;
+          return (
+            <Table label="Evidence" heads={["Label", "Type", "#Size", "~Recorded", "#"]}>
+              {shown.map((record) => (
+                <EvidenceRow key={record.id} record={record} open={open} />
+              ))}
+            </Table>
+          );
+        };
         return (
           <>
             {until === undefined &&
@@ -182,15 +193,10 @@ export function EvidenceList({ run, seen, until }: { run: Run; seen: number; unt
                   <strong>{failure.policyId}</strong> {failure.message}
                 </p>
               ))}
-            {shown.length ? (
-              <Table label="Evidence" heads={["Label", "Type", "#Size", "~Recorded", "#"]}>
-                {shown.map((record) => (
-                  <EvidenceRow key={record.id} record={record} open={open} />
-                ))}
-              </Table>
-            ) : (
-              <Empty>{seen ? "" : "No evidence"}</Empty>
-            )}
+            {rows(items)}
+            <MorePages next={nextCursor} what="evidence" read={(cursor) => request(listRunEvidence, { ...parts, query: { ...parts.query, cursor } })}>
+              {rows}
+            </MorePages>
           </>
         );
       }}

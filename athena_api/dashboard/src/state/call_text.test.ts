@@ -53,6 +53,8 @@ test("no argument is left out", () => {
 test("a repeated member and a rounded number are shown as they were sent", () => {
   deepEqual(partsOf(callText("shell", '{"command": ["rm"], "command": ["ls"]}')), ['Arguments as JSON, unchanged: {"command": ["rm"], "command": ["ls"]}']);
   equal(pretty('{"amount": 12345678901234567890}'), '{"amount": 12345678901234567890}');
+  const deep = `${'{"a":'.repeat(10_000)}"]"${"}".repeat(10_000)}`;
+  equal(pretty(deep), deep);
   equal(pretty('{ "a b": "c \\" d", "n": 1 }'), '{\n  "a b": "c \\" d",\n  "n": 1\n}');
 });
 

@@ -179,10 +179,22 @@ const isObject = (value: unknown): value is Arguments => typeof value === "objec
 /** Return true if reading the JSON text loses nothing: no member is repeated, and no number is rounded. */
 const isExact = (given: Arguments, json: string): boolean => JSON.stringify(given) === json.replace(/("[^"\\]*(?:\\.[^"\\]*)*")|\s+/g, "$1");
 
-/** Return a JSON text with indentation, or unchanged if that would lose something. */
+const DEPTH_MAX = 60;
+
+/** Return true if brackets are nested so deep that the indentation would be the most of a text. */
+function isDeep(json: string): boolean {
+  let depth = 0;
+  for (const [bracket] of json.replace(/"(?:[^"\\]|\\.)*"/g, "").matchAll(/[[{\]}]/g)) {
+    depth += "[{".includes(bracket) ? 1 : -1;
+    if (depth > DEPTH_MAX) return true;
+  }
+  return false;
+}
+
+/** Return a JSON text with indentation, or unchanged if that would lose something or is much longer. */
 export function pretty(json: string): string {
   const given = argumentsOf(json);
-  return given && isExact(given, json) ? JSON.stringify(given, null, 2) : json;
+  return given && !isDeep(json) && isExact(given, json) ? JSON.stringify(given, null, 2) : json;
 }
 
 /** Return why a text cannot be the arguments of a call; undefined if it can. */
