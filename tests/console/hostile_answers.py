@@ -103,7 +103,7 @@ def unhurt(page: Any, what: str) -> None:
 
 
 def walk(page: Any, addresses: list[str], seen: str) -> list[tuple[Json, Any]]:
-    """Open places of a page that has read all it shows. Return what the texts did at each, and what is seen there."""
+    """Open places, once read in full. Return what the texts did at each, and the value of ``seen`` there."""
     code = f"""
     async (addresses) => {{
       const drawn = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
