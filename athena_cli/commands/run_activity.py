@@ -13,7 +13,6 @@ from athena_cli.exit_codes import Absent, Failed, Misused
 from athena_cli.flags import SWITCH
 from athena_cli.output.browser import open_browser
 from athena_cli.output.options import ListOptions
-from athena_cli.output.short_ids import is_part
 from athena_cli.output.values import ULID
 
 if TYPE_CHECKING:
@@ -169,6 +168,8 @@ def open_console(
 async def _record_place(transport: "Transport", part: str) -> tuple[str, str]:
     """Return the page of a record, and its id there, by a part of its id. Raise Absent, Failed or Misused."""
     import msgspec
+
+    from athena_cli.output.short_ids import is_part
 
     if is_part(part) or ULID.fullmatch(part):
         items = msgspec.json.decode(await transport.request("findIds", path={"part": part}))["items"]
