@@ -53,7 +53,7 @@ def refusal(api: Api, path: str, body: Json) -> Refused:
 @pytest.mark.heavy
 def test_runs_side_by_side_never_exceed_it_and_go_on_with_a_higher_one(at_work: At) -> None:
     with at_work("all done", pause_seconds=0.01) as (server, _, profile):
-        api, count = server.api, sized(8, 12, 50)
+        api, count = server.api, sized(8, 8, 50)
         for dollars in (0.0021, 0.0042):  # ten turns at most, and twenty
             put(api, dollars)
 
