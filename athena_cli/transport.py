@@ -141,7 +141,7 @@ class Transport:
                     answer = await self._client.send("GET", find, parameters={"part": value}, query=past)
                 except AthenaError:  # an older server, or a caller who may not: the part is judged as it is
                     continue
-                whole[name] = whole_id(name, value, answer.data, named[name])
+                whole[name] = whole_id(value, answer.data, named[name])
         return whole
 
     async def follow(

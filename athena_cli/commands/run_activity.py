@@ -167,17 +167,12 @@ def open_console(
 
 async def _record_place(transport: "Transport", part: str) -> tuple[str, str]:
     """Return the page of a record, and its id there, by a part of its id. Raise Absent, Failed or Misused."""
-    import msgspec
-
-    from athena_cli.output.short_ids import is_part
+    from athena_cli.output.short_ids import is_part, only_found
 
     if is_part(part) or ULID.fullmatch(part):
-        items = msgspec.json.decode(await transport.request("findIds", path={"part": part}))["items"]
-        if len(items) > 1:
-            listed = ", ".join(f"{item['kind']} {item['id']}" for item in items)
-            raise Misused(f"{part!r} fits several ids: {listed}")
-        for item in items:
-            if item["kind"] not in RECORD_PAGES:
-                raise Failed(f"the console has no page of {item['id']}", f"athena ids find {part}")
+        item = only_found(part, await transport.request("findIds", path={"part": part}))
+        if item is not None and item["kind"] not in RECORD_PAGES:
+            raise Failed(f"the console has no page of {item['id']}", f"athena ids find {part}")
+        if item is not None:
             return RECORD_PAGES[item["kind"]], item.get("runId") or item["id"]
     raise Absent(f"there is neither a record nor a page {part!r}", f"the pages are {', '.join(PAGES)}")

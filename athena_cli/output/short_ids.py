@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from athena_cli.exit_codes import Misused
 from athena_cli.output.values import ULID
@@ -35,14 +36,22 @@ def is_part(value: str) -> bool:
     return PART.fullmatch(value) is not None and ULID.fullmatch(value) is None
 
 
-def whole_id(member: str, part: str, answer: bytes, beginning: str) -> str:
+def whole_id(part: str, answer: bytes, beginning: str) -> str:
     """Return the only id of an answer of ``findIds`` with this beginning; without one, the part. Raise Misused."""
+    found = only_found(part, answer, beginning)
+    return part if found is None else str(found["id"])
+
+
+def only_found(part: str, answer: bytes, beginning: str = "") -> "dict[str, Any] | None":
+    """Return the only record of an answer of ``findIds`` with this beginning, or the one with this very id, if any.
+
+    Raise Misused if several fit.
+    """
     import msgspec
 
-    items = msgspec.json.decode(answer)["items"]
-    found = [item for item in items if item["id"].startswith(beginning)]
-    exact = [item["id"] for item in found if item["id"] == part]
+    found = [item for item in msgspec.json.decode(answer)["items"] if item["id"].startswith(beginning)]
+    exact = [item for item in found if item["id"] == part]
     if len(found) > 1 and not exact:
         listed = ", ".join(f"{item['kind']} {item['id']}" for item in found)
         raise Misused(f"{part!r} fits several ids: {listed}")
-    return str((exact or [item["id"] for item in found] or [part])[0])
+    return next(iter(exact or found), None)

@@ -59,6 +59,13 @@ def test_a_record_is_opened_by_a_part_of_its_id(server: Server, here: Here) -> N
         assert found == f"{server.url}/#/{page}/{run_id if page == 'runs' else directive}"
 
 
+def test_a_whole_id_is_opened_though_others_begin_with_it(server: Server, here: Here) -> None:
+    for id in ("nightly", "nightly-report"):
+        server.api.post("/schedules", {"id": id, "sessionId": "s", "input": "hello", "cron": "0 2 * * *"})
+    found = here("open", "nightly", "-o", "json", api_base_url=server.url).data["url"]
+    assert found == f"{server.url}/#/schedules/nightly"
+
+
 @pytest.mark.parametrize("place", ["nonsense", "run_01M8XKABSENT", "../x", "a b", "fleets/x", "x" * 300])
 def test_anything_else_is_refused_with_the_pages(server: Server, here: Here, place: str) -> None:
     done = here("open", place, api_base_url=server.url)
