@@ -137,7 +137,7 @@ def test_task_find_yesterdays_dear_failures_of_an_agent(
         else:
             hands.click(page.get_by_role("link", name="Runs", exact=True))
             hands.clicks += 2  # opens the list of times, and chooses
-            page.get_by_label("Time").select_option("Yesterday")
+            page.get_by_role("combobox", name="Time", exact=True).select_option("Yesterday")
             facets = page.locator(".facets")
             for name in ("failed", "Reviewer", "$0.05"):
                 hands.click(facets.get_by_role("link", name=name, exact=True))

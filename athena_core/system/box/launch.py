@@ -68,7 +68,7 @@ TMP = ("/tmp", "/dev/shm")
 EXIT_AT_SIGNAL = 128
 PAGE = resource.getpagesize()
 TICKS = os.sysconf("SC_CLK_TCK")
-UTIME, CSTIME, THREADS, RSS = 11, 14, 17, 21
+UTIME, CUTIME, THREADS, STARTED, RSS = 11, 13, 17, 19, 21
 """Fields of /proc/PID/stat, counted from the state."""
 
 
@@ -119,6 +119,8 @@ class Box:
         for source in sources.values():
             os.close(source)
         self._ended: int | None = None
+        self._seen: dict[tuple[str, bytes], int] = {}
+        self._gone_ticks = 0
         self._reported = b""
         self._first = self._first_process()
         self._proc = -1
@@ -261,15 +263,18 @@ class Box:
         if len(names) > self._processes + 1:
             return PROCESSES
         ticks = threads = pages = 0
+        seen: dict[tuple[str, bytes], int] = {}
         for name in names:
             fields = self._read(name, "stat").rpartition(b") ")[2].split()
             if fields:
-                ticks += sum(map(int, fields[UTIME : CSTIME + 1]))
+                own, waited_for = (sum(map(int, fields[place : place + 2])) for place in (UTIME, CUTIME))
+                ticks += own + waited_for
+                seen[name, fields[STARTED]] = own
                 threads += int(fields[THREADS])
                 pages += int(fields[RSS])
         if threads > self._processes + 1:  # the first process of the box does not count
             return PROCESSES
-        if ticks > self._cpu * TICKS:
+        if max(ticks, self._ticks_of_all(seen)) > self._cpu * TICKS:
             return CPU
         if pages * PAGE > self._memory and self._shared_out(names) > self._memory:
             return MEMORY
@@ -278,6 +283,16 @@ class Box:
             if held.f_files - held.f_ffree > self._tmp_files:
                 return TMP_FILES
         return self._disk_exceeded()
+
+    def _ticks_of_all(self, seen: dict[tuple[str, bytes], int]) -> int:
+        """Return the time of all processes that were ever seen, each as it was last seen.
+
+        ``seen`` is the own time of each process that lives, by pid and start. If no parent waits for a process, the
+        kernel forgets its time. If one does, the time appears among the parent's: so the two sums are not added.
+        """
+        self._gone_ticks += sum(own for process, own in self._seen.items() if process not in seen)
+        self._seen = seen
+        return self._gone_ticks + sum(seen.values())
 
     def _disk_exceeded(self) -> bytes | None:
         """Return the limit of a file system that the box may fill, if it is exceeded now. Files of others count, too.

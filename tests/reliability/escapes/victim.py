@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from athena_core.system import supervisor
-from athena_core.system.process import CannotStart, Child, environment
+from athena_core.system.process import REAP_SECONDS, CannotStart, Child, environment
 from athena_core.system.sandbox import Sandbox, SandboxLimits
 from tests.reliability.escapes.attack import NUMBERS
 
@@ -122,6 +122,8 @@ async def run(target: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]
     except TimeoutError:
         stopped = True
     ending = time.monotonic()
+    if not stopped:  # the end of a command may be known before its last output
+        await asyncio.wait((following,), timeout=REAP_SECONDS)
     await child.end()
     following.cancel()
     return {
