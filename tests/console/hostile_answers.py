@@ -42,7 +42,7 @@ def hostile_answers(page: Any) -> None:
         url = route.request.url
         if route.request.method != "GET" or OTHERS.search(url):
             return route.continue_()
-        found = route.fetch()
+        found = route.fetch(max_retries=2)
         if found.status != 200:
             return route.fulfill(response=found)
         body = found.json()

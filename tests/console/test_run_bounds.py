@@ -120,7 +120,7 @@ def hostile_entries(page: Any, *, spoken: bool) -> None:
     order: dict[str, int] = {}
 
     def answer(route: Any) -> None:
-        found = route.fetch()
+        found = route.fetch(max_retries=2)
         body = found.json()
         for entry in body["data"]["items"]:
             if call := entry.get("toolCallId"):
@@ -173,7 +173,7 @@ def test_hostile_texts_of_the_record_break_no_page(browser: Any, site: RunSite) 
     text = ""
 
     def answer(route: Any) -> None:
-        found = route.fetch()
+        found = route.fetch(max_retries=2)
         body = found.json()
         failure = {**body["data"]["error"], "message": text}
         names = ("output", "agentName", "inputPreview", "model", "provider", "sessionId")
