@@ -5,15 +5,15 @@ Hot: an answer whose body is known is one write. Streams and pages send messages
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 import httptools
 
-from athena_api.edge.asgi import EXCHANGE, App, Message, Scope, Send
+from athena_api.edge.asgi import BODY_ERROR, EXCHANGE, App, Message, Receive, Scope, Send
 from athena_api.edge.replies import CACHED, REVALIDATED, UNCACHED, with_cache_headers
-from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, UriTooLong
+from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, PayloadTooLarge, UriTooLong
 from athena_core.statuses import PHRASES
 
 STATUS_LINE = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in PHRASES.items()}
@@ -25,6 +25,8 @@ FRAMED = frozenset((b"content-length", b"transfer-encoding"))
 NO_BODY = frozenset((204, 304))
 TAKEN_BYTES_MIN = 16 << 10  # bytes that a slow client must read within the send timeout
 COPIED_BYTES_MAX = 64 << 10  # copying a longer body takes longer than a write of two pieces
+PIECE_BYTES = 64 << 10
+"""Largest answer in bytes that is sent at once and does not count towards the budget of answers."""
 BROKEN = b"Internal Server Error"
 
 _log = logging.getLogger("uvicorn.error")
@@ -115,10 +117,18 @@ class KnownHead:
     So it includes all that was acknowledged before any request that has arrived.
     """
 
-    __slots__ = ("position",)
+    __slots__ = ("_read", "position")
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], int]) -> None:
+        """``read`` returns the head of the log."""
+        self._read = read
         self.position: int | None = None
+
+    def read(self) -> int:
+        """Return the head. The log is read at most once for the bytes that arrived together."""
+        if self.position is None:
+            self.position = self._read()
+        return self.position
 
 
 class ConnectionLimits(NamedTuple):
@@ -423,3 +433,41 @@ class HttpExchange:
         if not self.keep_alive:
             self._connection.transport.close()
         self._connection.answered()
+
+
+async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
+    """Return the body.
+
+    Raise PayloadTooLarge over the limit, and ConfigError for a length that is not a number. Raise the error that the
+    protocol has set if the body ended early: it was late, over a budget, or malformed.
+    """
+    declared = headers.get(b"content-length")
+    if declared is not None:
+        if not declared.isdigit():
+            raise ConfigError.of("content-length", "is not a number", "a number of bytes")
+        if len(declared) > 12 or int(declared) > bytes_max:
+            raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
+    whole: bytes | None = scope[EXCHANGE].whole() if EXCHANGE in scope else None
+    content = bytearray()  # not a list of chunks: a chunk of one byte would take forty
+    while whole is None:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConfigError("The connection closed before the body was complete. The request was not executed.")
+        content += message.get("body", b"")
+        if len(content) > bytes_max or not message.get("more_body", False):
+            whole = bytes(content)
+        elif BODY_ERROR in scope:
+            error: AthenaError = scope[BODY_ERROR]
+            raise error
+    if len(whole) > bytes_max:
+        raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
+    return whole
+
+
+async def send_pieces(channel: AnswerPort, status: int, head: bytes, body: bytes) -> None:
+    """Send a large answer at the client's pace, so that the connection buffers little of it."""
+    await channel.send({"type": "http.response.start", "status": status, "headers": fields_of(head)})
+    last = len(body) - PIECE_BYTES
+    for begin in range(0, len(body), PIECE_BYTES):
+        piece = body[begin : begin + PIECE_BYTES]
+        await channel.send({"type": "http.response.body", "body": piece, "more_body": begin < last})

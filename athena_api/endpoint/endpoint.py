@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from athena_api.answer_cache import Question
 from athena_api.edge.access_log import AccessLog
-from athena_api.edge.asgi import BODY_ERROR, EXCHANGE, Receive, Scope, Send
-from athena_api.edge.exchange import AnswerPort, KnownHead, fields_of, lines_of
+from athena_api.edge.asgi import EXCHANGE, Receive, Scope
+from athena_api.edge.exchange import PIECE_BYTES, AnswerPort, KnownHead, fields_of, lines_of, read_body, send_pieces
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
 from athena_api.endpoint.operation import JSON_TYPE, PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
@@ -34,19 +34,16 @@ from athena_core.errors import (
     InternalError,
     OutcomeUnknown,
     Overloaded,
-    PayloadTooLarge,
     RateLimited,
     StoreDamaged,
 )
-from athena_core.event import Meta, Position
+from athena_core.event import Meta
 from athena_core.log.sqlite.shortage import REMEDY, is_shortage
 from athena_core.system.watchdog import name_operation
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
 from projections.engine.page import INLINE_BYTES_MAX
 from projections.engine.views import at_least
 
-PIECE_BYTES = 64 << 10
-"""Largest answer in bytes that is sent at once and does not count towards the budget of answers."""
 REPLAYED = b"idempotency-replayed: true\r\n"
 APPLIED = b"preference-applied: respond-async\r\n"
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
@@ -74,7 +71,7 @@ class Endpoint:
         self._plane = plane
         self._router = Router(operations, pages)
         self._access_log = access_log
-        self.known_head = KnownHead()
+        self.known_head = KnownHead(plane.reader.head)
         settings = plane.settings
         self._input_rules = InputRules(plane.mask, settings.json_depth_max, settings.reason_chars_max)
         self._key_chars_max = settings.idempotency_key_chars_max
@@ -132,9 +129,8 @@ class Endpoint:
         try:
             if held <= INLINE_BYTES_MAX:
                 await channel.respond(status, lines, body)
-                return
-            await channel.send({"type": "http.response.start", "status": status, "headers": fields_of(lines)})
-            await _send_pieces(channel.send, body)
+            else:
+                await send_pieces(channel, status, lines, body)
         finally:
             plane.answers_in_flight.release(held)
 
@@ -208,15 +204,9 @@ class Endpoint:
             plane.refusal_limits.suppress(subject, operation)
             raise
 
-    def _head(self, plane: ControlPlane) -> Position:
-        head = self.known_head.position
-        if head is None:
-            head = self.known_head.position = plane.reader.head()
-        return head
-
     def _cached(self, plane: ControlPlane, match: RouteMatch, scope: Scope) -> Reply | None:
         """Return the answer of an equal request, which was checked, if the log has not moved since."""
-        reply: Reply | None = plane.answer_cache.find(_question(scope), self._head(plane))
+        reply: Reply | None = plane.answer_cache.find(_question(scope), self.known_head.read())
         if reply is not None and "runId" in match.path:
             scope["athena.run_id"] = match.path["runId"]
         return reply
@@ -274,7 +264,7 @@ class Endpoint:
             wanted = _min_position(parameters.get("minPosition"))
             if wanted:
                 await plane.reached(wanted)
-            call.position = max(self._head(plane), wanted) if call.as_of is None else call.as_of
+            call.position = max(self.known_head.read(), wanted) if call.as_of is None else call.as_of
             call.if_none_match = _text(headers.get(b"if-none-match"))
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
@@ -285,14 +275,6 @@ class Endpoint:
             call.origin = _text(headers.get(b"origin"))
             call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
         return call
-
-
-async def _send_pieces(send: Send, body: bytes) -> None:
-    """Send a large body at the client's pace, so that the connection buffers little of it."""
-    last = len(body) - PIECE_BYTES
-    for begin in range(0, len(body), PIECE_BYTES):
-        piece = body[begin : begin + PIECE_BYTES]
-        await send({"type": "http.response.body", "body": piece, "more_body": begin < last})
 
 
 def query_pairs(scope: Scope) -> list[tuple[str, str]]:
@@ -311,35 +293,6 @@ def query_pairs(scope: Scope) -> list[tuple[str, str]]:
 def _blank_query(type_: Any, context: str) -> Any:
     """Return the value of a query string without parameters."""
     return decode_query(type_, (), context)
-
-
-async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
-    """Return the body.
-
-    Raise PayloadTooLarge over the limit, and ConfigError for a length that is not a number. Raise the error that the
-    protocol has set if the body ended early: it was late, over a budget, or malformed.
-    """
-    declared = headers.get(b"content-length")
-    if declared is not None:
-        if not declared.isdigit():
-            raise ConfigError.of("content-length", "is not a number", "a number of bytes")
-        if len(declared) > 12 or int(declared) > bytes_max:
-            raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
-    whole: bytes | None = scope[EXCHANGE].whole() if EXCHANGE in scope else None
-    content = bytearray()  # not a list of chunks: a chunk of one byte would take forty
-    while whole is None:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConfigError("The connection closed before the body was complete. The request was not executed.")
-        content += message.get("body", b"")
-        if len(content) > bytes_max or not message.get("more_body", False):
-            whole = bytes(content)
-        elif BODY_ERROR in scope:
-            error: AthenaError = scope[BODY_ERROR]
-            raise error
-    if len(whole) > bytes_max:
-        raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
-    return whole
 
 
 def idempotency_key(

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import anyio
 
 from athena_api.edge.asgi import Receive, Scope, Send
+from athena_api.edge.exchange import read_body
 from athena_api.edge.replies import clean, status_of
-from athena_api.endpoint.endpoint import Endpoint, read_body
+from athena_api.endpoint.endpoint import Endpoint
 from athena_api.mcp.dispatch import Dispatch
 from athena_api.mcp.plane_service import PlaneService
 from athena_api.plane import ControlPlane
@@ -69,8 +70,7 @@ class McpDoor:
                 quiet=plane.refusal_limits.exhausted(who.subject),
             )
             await plane.access.require(who, MCP_OPERATION, meta)
-            headers = scope["headers"]
-            body = await read_body(scope, dict(headers), receive, plane.settings.body_bytes_max)
+            body = await read_body(scope, dict(scope["headers"]), receive, plane.settings.body_bytes_max)
         except ServedError as error:
             await writer.refuse(error)
             return
@@ -79,7 +79,7 @@ class McpDoor:
             return
         with stream:
             service = PlaneService(Dispatch(plane, self._endpoint, scope), refusal)
-            await self._serving.serve(body, headers, service, writer, owner=who.subject)
+            await self._serving.serve(body, scope["headers"], service, writer, owner=who.subject)
         await writer.close(refusal)
 
     def _refusal(self, scope: Scope, error: Exception) -> ServedError:

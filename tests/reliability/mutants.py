@@ -680,7 +680,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "test_servers_share_a_state_directory_and_no_reader_is_older_than_its_promise",
         (
             "athena_api/endpoint/endpoint.py",
-            "            call.position = max(self._head(plane), wanted) if call.as_of is None else call.as_of\n",
+            "            call.position = max(self.known_head.read(), wanted) if call.as_of is None else call.as_of\n",
             "            call.position = 0\n",
         ),
     ),

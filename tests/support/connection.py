@@ -71,7 +71,7 @@ class Application:
     def __init__(self, wrapped: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None) -> None:
         self.limits = LIMITS
         self.default_lines = b""
-        self.known_head = KnownHead()
+        self.known_head = KnownHead(lambda: 0)
         self.bodies = ByteBudget(1 << 20)
         self.seen: list[Seen] = []
         self._wrapped = wrapped
