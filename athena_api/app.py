@@ -199,7 +199,7 @@ class AthenaApp:
             return False
         return now.scope == who.scope and self.plane.access.allows(now, operation)
 
-    def refusal(self, error: AthenaError, client: str | None = None) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    def refusal(self, error: AthenaError, client: tuple[str, int] | None) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Return body and headers of the answer to malformed input, and log it."""
         trace = self._ids.trace()
         body = failure(error, trace)
@@ -214,7 +214,7 @@ class AthenaApp:
                 ms=0.0,
                 identity=None,
                 size=len(body),
-                client=client,
+                client=peer_of(client),
             )
         )
         headers = [

@@ -11,7 +11,5 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEAD_ERROR = "athena.head_error"
 """Key of the error of a request whose head exceeds a limit, set by the protocol."""
-BODY_ERROR = "athena.body_error"
-"""Key of the error of a request whose body ended early, set by the protocol."""
 EXCHANGE = "athena.exchange"
 """Key of the ``HttpExchange``, which sends answers without messages. Absent without a connection."""

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
-from athena_api.edge.asgi import BODY_ERROR, EXCHANGE, App, Message, Receive, Scope, Send
+from athena_api.edge.asgi import EXCHANGE, App, Message, Receive, Scope, Send
 from athena_api.edge.replies import CACHED, REVALIDATED, UNCACHED, with_cache_headers
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, PayloadTooLarge, UriTooLong
 from athena_core.statuses import PHRASES
 
+BODY_ERROR = "athena.body_error"
+"""Key of the error of a request whose body ended early, set by the protocol."""
 STATUS_LINE = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in PHRASES.items()}
 CONTROLS = bytes({*range(32), 127} - {9})
 """The bytes that no header field may contain."""
@@ -158,6 +161,18 @@ def excess(
     if size > limits.header_bytes and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
         return HeadersTooLarge(f"The header fields exceed {limits.header_bytes} bytes.")
     return None
+
+
+def connection_scope(transport: asyncio.Transport) -> dict[str, Any]:
+    """Return the part of an ASGI scope that all requests of a connection share."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "server": get_local_addr(transport),
+        "client": get_remote_addr(transport),
+        "scheme": "https" if is_ssl(transport) else "http",
+        "root_path": "",
+    }
 
 
 def scope_of(
@@ -332,6 +347,12 @@ class HttpExchange:
         self._news = True
         if self._arrival is not None:
             self._arrival.set()
+
+    def cut(self, error: AthenaError) -> None:
+        """End the body that is being received. Reading it raises the error in the application."""
+        self.scope[BODY_ERROR] = error
+        self.keep_alive = False
+        self.notify()
 
     def whole(self) -> bytes | None:
         """Take the body now, or return None if the application has to receive it: it has yet to arrive, or failed."""

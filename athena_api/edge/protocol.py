@@ -6,15 +6,15 @@ from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
-from athena_api.edge.asgi import BODY_ERROR, HEAD_ERROR
+from athena_api.edge.asgi import HEAD_ERROR
 from athena_api.edge.exchange import (
     STATUS_LINE,
     ConnectionLimits,
     Flow,
     HttpExchange,
     KnownHead,
+    connection_scope,
     excess,
     lines_of,
     scope_of,
@@ -99,14 +99,7 @@ class HttpProtocol(asyncio.Protocol):
         self._state.connections.add(self)
         self.transport = transport
         self.flow = Flow(transport)
-        self.about: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "server": get_local_addr(transport),
-            "client": get_remote_addr(transport),
-            "scheme": "https" if is_ssl(transport) else "http",
-            "root_path": "",
-        }
+        self.about = connection_scope(transport)
         self.due = self.loop.time() + self._limits.header_seconds
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -272,12 +265,13 @@ class HttpProtocol(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """End requests that are overdue, and abort a connection whose client reads nothing."""
-        idle = self.exchange is not None and not (self._begun or self._body)  # its requests are answered
+        exchange = self.exchange
+        idle = exchange is not None and not (self._begun or self._body)  # its requests are answered
         spare = max(0.0, self._limits.header_seconds - IDLE_SECONDS) if idle else 0.0
         if self.due is not None and now > self.due - spare and self.flow.reading:
             self.due = None
-            if self._body and not cast(HttpExchange, self.exchange).complete:
-                self._cut(RequestTimeout("The body did not arrive in time. The request was not executed."))
+            if self._body and exchange is not None and not exchange.complete:
+                exchange.cut(RequestTimeout("The body did not arrive in time. The request was not executed."))
             elif self._begun:
                 self.refuse(RequestTimeout("The head of the request did not arrive in time."))
             else:
@@ -296,22 +290,14 @@ class HttpProtocol(asyncio.Protocol):
         if exchange is not None and not exchange.complete:
             exchange.keep_alive = False
             if self._body:
-                self._cut(error)
+                exchange.cut(error)
             if self._body and exchange.started:
                 self.transport.close()
             return
         if not self.transport.is_closing() and not self._body:
-            client = self.about["client"]
-            body, headers = self.edge.refusal(error, client[0] or None if client else None)
+            body, headers = self.edge.refusal(error, self.about["client"])
             self.transport.write(b"".join((STATUS_LINE[status_of(error)], lines_of(headers), b"\r\n", body)))
         self.transport.close()
-
-    def _cut(self, error: AthenaError) -> None:
-        """End the body that is being received. Reading it raises the error in the application."""
-        exchange = cast(HttpExchange, self.exchange)
-        exchange.scope[BODY_ERROR] = error
-        exchange.keep_alive = False
-        exchange.notify()
 
 
 def _trailers_too_large(limits: ConnectionLimits) -> AthenaError:

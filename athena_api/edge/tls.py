@@ -134,7 +134,7 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
         """Close a connection that does not begin with TLS. An HTTP client gets a readable answer."""
         if data[:1].isalpha():
             peer = self._socket.get_extra_info("peername")
-            body, headers = self._app.refusal(ConfigError(PLAIN), peer[0] if peer else None)
+            body, headers = self._app.refusal(ConfigError(PLAIN), peer)
             lines = [name + b": " + value + b"\r\n" for name, value in headers]
             self._socket.write(b"".join((b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", body)))
         self._end()

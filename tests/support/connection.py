@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from athena_api.edge.asgi import BODY_ERROR, HEAD_ERROR, Receive, Scope, Send
+from athena_api.edge.asgi import HEAD_ERROR, Receive, Scope, Send
 from athena_api.edge.byte_budget import ByteBudget
-from athena_api.edge.exchange import ConnectionLimits, KnownHead
+from athena_api.edge.exchange import BODY_ERROR, ConnectionLimits, KnownHead
 from athena_api.edge.protocol import HttpProtocol
 from athena_api.edge.replies import failure
 from athena_core.errors import AthenaError

@@ -13,8 +13,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from athena_api.edge.asgi import BODY_ERROR, EXCHANGE, Receive, Scope, Send
-from athena_api.edge.exchange import fields_of, lines_of
+from athena_api.edge.asgi import EXCHANGE, Receive, Scope, Send
+from athena_api.edge.exchange import BODY_ERROR, fields_of, lines_of
 from athena_api.edge.protocol import IDLE_SECONDS, HttpProtocol
 from tests.scale import sized
 from tests.support.connection import Application, Line, feed, turns
