@@ -144,7 +144,7 @@ class Endpoint:
             await streams.serve_lines(stream, receive, channel.send, identity, operation, failed)
         else:
             scope["headers"].clear()
-            await streams.serve(stream, receive, channel.send, identity, operation, channel.push)
+            await streams.serve(stream, receive, channel, identity, operation)
 
     def _refusal(
         self, scope: Scope, match: RouteMatch | None, error: Exception, *, begun: bool

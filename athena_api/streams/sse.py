@@ -20,9 +20,10 @@ import anyio
 
 from athena_api.edge.asgi import Receive, Send
 from athena_api.edge.byte_budget import ByteBudget
+from athena_api.edge.exchange import AnswerPort
 from athena_api.streams.lines import Lines
 from athena_core.errors import Overloaded, StoreUnreachable, StreamLimit
-from athena_core.values import LOCAL, Identity
+from athena_core.values import Identity
 
 T = TypeVar("T")
 
@@ -45,10 +46,7 @@ FrameNames: TypeAlias = Literal["event", "message"]
 """Where frames have their name: in an ``event`` line, or in the envelope, for ``EventSource.onmessage``."""
 
 SSE = (b"content-type", b"text/event-stream")
-HEADERS = [
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
+HEADERS = [(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
 
 
 def some_at_a_time(things: Iterator[T], act: Callable[[T], None]) -> None:
@@ -263,21 +261,14 @@ class Streams:
         self._answers.release(self._answers.hold(CHUNK_BYTES_MAX))
 
     async def serve(
-        self,
-        subscription: Subscription,
-        receive: Receive,
-        send: Send,
-        who: Identity = LOCAL,
-        operation: str = "",
-        push: Callable[[bytes], bool] | None = None,
+        self, subscription: Subscription, receive: Receive, channel: AnswerPort, who: Identity, operation: str
     ) -> None:
         """Serve one subscriber until it disconnects, loses its permission, or the server drains."""
         with subscription, OpenStream(self, receive, who, operation) as stream:
-            if push is not None:
-                subscription.push = partial(stream.push, push)
-            await self._pump(subscription, send, stream)
+            subscription.push = partial(stream.push, channel.push)
+            await self._pump(subscription, channel.send, stream)
         with anyio.move_on_after(LAST_SEND_SECONDS):
-            await send({"type": "http.response.body", "body": b""})
+            await channel.send({"type": "http.response.body", "body": b""})
 
     async def serve_lines(
         self,

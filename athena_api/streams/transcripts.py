@@ -1,11 +1,10 @@
 """Transcript streams: the entries of a session, each once and in order, with the text that a model is writing."""
 
-from functools import partial
 from types import TracebackType
 from typing import Self
 
 import anyio
-import msgspec
+from msgspec.json import encode
 
 from athena_api.streams.feed import Feed
 from athena_api.streams.sse import FrameNames, Subscription, frame
@@ -45,7 +44,7 @@ class TranscriptSubscription(Subscription):
     retry = b"retry: 1500\n"
 
     def __init__(self, transcripts: Transcripts, session_id: str, position: Position, frames: FrameNames) -> None:
-        self._frame = partial(frame, frames=frames)
+        self._frames: FrameNames = frames
         self._transcripts = transcripts
         self._session_id = session_id
         self._position = position
@@ -69,13 +68,13 @@ class TranscriptSubscription(Subscription):
                 entries, reached, more = self._entries(due)
             except NotCaughtUp:  # the views are being replaced, or lag
                 return [], False
-            frames = [self._frame("transcript.entry", msgspec.json.encode(entry), entry.id) for entry in entries]
+            frames = [frame("transcript.entry", encode(entry), entry.id, self._frames) for entry in entries]
             if more:
                 return frames, True
             self._position = max(self._position, min(due, reached))
             if reached < due:
                 return frames, False
-        frames += [self._frame("transcript.delta", msgspec.json.encode(delta)) for delta in self._subscriber.take()]
+        frames += [frame("transcript.delta", encode(delta), None, self._frames) for delta in self._subscriber.take()]
         return frames, False
 
     def _entries(self, due: Position) -> tuple[list[sessions.TranscriptEntry], Position, bool]:

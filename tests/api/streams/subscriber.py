@@ -5,10 +5,11 @@ from typing import Any
 import anyio
 import msgspec
 
+from athena_api.edge.exchange import AnswerPort
 from tests.support.api import Json
 
 
-class Line:
+class Line(AnswerPort):
     """A client of a stream. It reads nothing until ``free`` is set."""
 
     def __init__(self) -> None:
@@ -16,6 +17,10 @@ class Line:
         self.free = anyio.Event()
         self.free.set()
         self._more = anyio.Event()
+
+    async def respond(self, status: int, head: bytes, body: bytes) -> None:
+        """Fail: a stream sends parts."""
+        raise AssertionError(status)
 
     async def send(self, message: Any) -> None:
         """Receive what the stream sends."""

@@ -15,6 +15,7 @@ import pytest
 
 from athena_api.plane import ControlPlane
 from athena_api.streams.sse import HEARTBEAT, Streams, Subscription
+from athena_core.values import LOCAL
 from projections.feed import FeedFilter
 from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
@@ -276,7 +277,7 @@ async def test_a_stream_that_begins_while_the_server_drains_ends_cleanly(parts: 
     streams, line = Streams(), Line()
     streams.drain()
     with anyio.fail_after(30):
-        await streams.serve(kind.open(parts), line.receive, line.send)
+        await streams.serve(kind.open(parts), line.receive, line, LOCAL, "")
     assert (streams.count, bool(streams.waits)) == (0, False)
 
 
@@ -285,7 +286,7 @@ async def test_every_quiet_stream_beats_whenever_it_began(parts: ControlPlane, k
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             for line in lines:
-                tasks.start_soon(streams.serve, kind.open(parts), line.receive, line.send)
+                tasks.start_soon(streams.serve, kind.open(parts), line.receive, line, LOCAL, "")
                 await line.until(HEARTBEAT, 2)
             for line in lines:
                 await line.until(HEARTBEAT, line.content.count(HEARTBEAT) + 2)

@@ -21,6 +21,7 @@ from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Fact
+from athena_core.values import LOCAL
 from projections.feed import FeedFilter
 from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
@@ -134,7 +135,7 @@ async def test_a_quiet_stream_beats(parts: ControlPlane) -> None:
     streams, line = Streams(heartbeat_seconds=0.02), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
+            tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line, LOCAL, "")
             await line.until(HEARTBEAT, 3)
             await append(parts)
             await line.until(b"event: AUTHZ_MODE_ACTIVE", 2)
@@ -156,7 +157,7 @@ async def test_a_stream_beats_also_while_its_filter_hides_what_happens(parts: Co
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, parts.feed.open(matches, None, None), line.receive, line.send)
+            tasks.start_soon(streams.serve, parts.feed.open(matches, None, None), line.receive, line, LOCAL, "")
             async with anyio.create_task_group() as writers:
                 writers.start_soon(keep_writing)
                 await line.until(HEARTBEAT, 2)
@@ -168,7 +169,7 @@ async def test_a_stream_with_something_to_tell_does_not_beat(parts: ControlPlane
     streams, line = Streams(heartbeat_seconds=3_600), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
+            tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line, LOCAL, "")
             for count in range(2, 20):
                 await append(parts)
                 await line.until(b"event: AUTHZ_MODE_ACTIVE", count)
@@ -183,7 +184,7 @@ async def test_a_stream_that_waits_has_two_tasks(parts: ControlPlane) -> None:
     with offspring() as ours, anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             for line in lines:
-                tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
+                tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line, LOCAL, "")
                 await line.until(b"event: caught-up")
             waiting = [task for task in ours if not task.done()]
             assert len(waiting) == 1 + 2 * len(lines), "its own, and one that sees the client go"
@@ -301,7 +302,7 @@ async def test_a_stream_waits_for_a_database_that_is_away() -> None:
     streams, line, unsteady = Streams(), Line(), Unsteady()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, unsteady, line.receive, line.send)
+            tasks.start_soon(streams.serve, unsteady, line.receive, line, LOCAL, "")
             await line.until(b"data: back\n\n", 1)
             streams.drain()
     assert unsteady.away == []
@@ -335,19 +336,25 @@ class Long(Subscription):
         await anyio.sleep_forever()
 
 
+class Taker(Line):
+    """A client that takes everything at once."""
+
+    async def send(self, message: Any) -> None:
+        """Take it."""
+
+
 async def taken_at_once(*, stopped: int) -> list[int]:
     """Return the number of pages taken in each iteration of the loop while streams catch up."""
     streams, taken, iterations = Streams(), list[int](), 0
     lines = [Long(10, taken, lambda: iterations) for _ in range(5)]
 
-    async def send(message: Any) -> None:
-        """Take it at once."""
-
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            leaving = [asyncio.create_task(streams.serve(line, Line().receive, send)) for line in lines[:stopped]]
+            leaving = [
+                asyncio.create_task(streams.serve(line, Line().receive, Taker(), LOCAL, "")) for line in lines[:stopped]
+            ]
             for line in lines[stopped:]:
-                tasks.start_soon(streams.serve, line, Line().receive, send)
+                tasks.start_soon(streams.serve, line, Line().receive, Taker(), LOCAL, "")
             while any(line.left for line in lines[stopped:]):
                 await asyncio.sleep(0)
                 iterations += 1

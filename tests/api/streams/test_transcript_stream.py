@@ -17,7 +17,7 @@ from athena_core.domain import run
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Fact
 from athena_core.services.execution.live_text import LIVE_CHARS_MAX
-from athena_core.values import Identity, Role, RunBody
+from athena_core.values import LOCAL, Identity, Role, RunBody
 from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
 from tests.support.api import Api, Frame, Json, Refused
@@ -135,7 +135,7 @@ async def test_a_slow_reader_gets_a_reset_and_finally_the_entry(parts: ControlPl
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             subscription = parts.transcripts.open("one", None, None)
-            tasks.start_soon(streams.serve, subscription, line.receive, line.send)
+            tasks.start_soon(streams.serve, subscription, line.receive, line, LOCAL, "")
             await line.until(b"retry: 1500")
             parts.live.append("one", "run_1", 1, "first")
             await line.until(b'"text":"first"')
@@ -189,7 +189,9 @@ async def test_calls_of_tools_and_their_results_are_entries_too(parts: ControlPl
     streams, line = Streams(), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, parts.transcripts.open("one", "latest", None), line.receive, line.send)
+            tasks.start_soon(
+                streams.serve, parts.transcripts.open("one", "latest", None), line.receive, line, LOCAL, ""
+            )
             await line.until(b"retry: 1500")
             facts = tuple(Fact(stream=other, event=event, session_id="one", run_id=other) for event in events)
             outcome = Outcome(facts=facts)
@@ -213,7 +215,7 @@ async def test_an_entry_that_was_redacted_says_so(parts: ControlPlane) -> None:
     streams, line = Streams(), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
+            tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line, LOCAL, "")
             await line.until(b"event: transcript.entry", 2)
             streams.drain()
     asked, answered = line.data("transcript.entry")
@@ -246,7 +248,7 @@ async def test_entries_come_late_but_once_where_the_views_stood_still(
     streams, line = Streams(), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
+            tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line, LOCAL, "")
             await line.until(b"event: transcript.entry", 2)
             streams.drain()
     assert failures == 0
