@@ -13,8 +13,6 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 SUGGESTED_CHARS_MAX = 120
 """Longest path for which the nearest known one is searched."""
 
-Pattern = tuple[tuple[str, ...], Operation[Any, Any]]
-
 
 class RouteMatch(NamedTuple):
     """A row that matches a request, with its path parameters."""
@@ -28,11 +26,10 @@ class Router:
 
     def __init__(self, operations: Sequence[Operation[Any, Any]], pages: Collection[str] = ()) -> None:
         """Take the rows of the table, and the paths of the pages, which have GET and HEAD."""
-        self._sent: dict[tuple[str, bytes], RouteMatch] = {}
-        """Rows by method and path as clients usually send it, without parameters."""
-        self._literal: dict[tuple[str, tuple[str, ...]], Operation[Any, Any]] = {}
-        self._patterns: dict[tuple[str, int, str], list[Pattern]] = {}
-        """Rows by method, number of segments and first segment."""
+        self._literal: dict[tuple[str, bytes | tuple[str, ...] | None], RouteMatch] = {}
+        """Rows without parameters, by method and path: as clients usually send it, and as segments."""
+        self._patterns: dict[tuple[str, int, str], list[tuple[tuple[str, ...], Operation[Any, Any]]]] = {}
+        """Rows with parameters, by method, number of segments and first segment."""
         self._paths: dict[tuple[str, ...], None] = {}
         self._pages = pages
         for operation in operations:
@@ -42,15 +39,15 @@ class Router:
                 key = (operation.method, len(segments), segments[0])
                 self._patterns.setdefault(key, []).append((segments, operation))
             else:
-                self._literal[operation.method, segments] = operation
-                self._sent[operation.method, f"{PREFIX}{operation.path}".encode()] = RouteMatch(operation, {})
+                match = self._literal[operation.method, segments] = RouteMatch(operation, {})
+                self._literal[operation.method, f"{PREFIX}{operation.path}".encode()] = match
 
     def find(self, method: str, path: str, raw_path: bytes | None = None) -> RouteMatch:
         """Return the row for a decoded path with its prefix. HEAD finds the row of GET. Raise UnknownRoute.
 
         ``raw_path`` is the path as it was sent. A slash that is percent-encoded in it belongs to its segment.
         """
-        if raw_path is not None and (match := self._sent.get((method, raw_path))) is not None:
+        if (match := self._literal.get((method, raw_path))) is not None:
             return match
         segments = tuple([segment for segment in path.split("/") if segment])
         if raw_path is not None and b"%2" in raw_path and b"%2f" in raw_path.lower():
@@ -63,9 +60,8 @@ class Router:
         raise UnknownRoute(self._explained(method, path, segments))
 
     def _match(self, method: str, segments: tuple[str, ...]) -> RouteMatch | None:
-        operation = self._literal.get((method, segments))
-        if operation is not None:
-            return RouteMatch(operation, {})
+        if (match := self._literal.get((method, segments))) is not None:
+            return match
         for pattern, candidate in self._patterns.get((method, len(segments), segments[0] if segments else ""), ()):
             names: dict[str, str] = {}
             for expected, segment in zip(pattern, segments, strict=True):
@@ -85,10 +81,9 @@ class Router:
             segments = segments[len(ROOT) :]
             known = [name for name in METHODS if self._match("GET" if name == "HEAD" else name, segments)]
         else:
-            begun = any(self._match(name, segments) for name in METHODS)
-            return (
-                f"Not found. Did you mean {_joined(segments)}?" if begun else f"Not found. The API is below {PREFIX}."
-            )
+            if any(self._match(name, segments) for name in METHODS):
+                return f"Not found. Did you mean {_joined(segments)}?"
+            return f"Not found. The API is below {PREFIX}."
         if known:
             name = method if method.isalpha() and len(method) <= 20 else "such method"
             return f"Not found. This path has no {name}. It has {', '.join(known)}."
@@ -106,11 +101,8 @@ class Router:
     def _like(self, segments: tuple[str, ...]) -> Iterator[str]:
         for pattern in self._paths:
             if len(pattern) == len(segments):
-                filled = (
-                    segment if expected.startswith(":") else expected
-                    for expected, segment in zip(pattern, segments, strict=True)
-                )
-                yield _joined(filled)
+                pairs = zip(pattern, segments, strict=True)
+                yield _joined(segment if expected.startswith(":") else expected for expected, segment in pairs)
 
 
 def _joined(segments: Collection[str] | Iterator[str]) -> str:
