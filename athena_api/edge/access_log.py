@@ -7,6 +7,7 @@ import os
 import select
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -32,6 +33,12 @@ def _line(record: object) -> bytes:
     return escape_json(encode(record))
 
 
+def _text_line(at: int, level: str, **texts: str) -> bytes:
+    """Return a line of texts. A character that UTF-8 does not have becomes a question mark."""
+    fields = {"time": iso(at), "level": level, **texts}
+    return _line({name: text.encode("utf-8", "replace").decode() for name, text in fields.items()})
+
+
 SHAPE_MASK = Mask()
 
 
@@ -45,15 +52,10 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        fields: dict[str, str] = {
-            "time": iso(int(record.created * 1000)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": self._mask.hide(record.getMessage()),
-        }
+        texts = {"logger": record.name, "message": self._mask.hide(record.getMessage())}
         if record.exc_info is not None and record.exc_info[1] is not None:
-            fields["traceback"] = self._mask.hide("".join(traceback.format_exception(record.exc_info[1])))
-        return _line({name: text.encode("utf-8", "replace").decode() for name, text in fields.items()}).decode()
+            texts["traceback"] = self._mask.hide("".join(traceback.format_exception(record.exc_info[1])))
+        return _text_line(int(record.created * 1000), record.levelname.lower(), **texts).decode()
 
 
 def log_lines(mask: Mask = SHAPE_MASK, formatter: type[logging.Formatter] = JsonLines) -> dict[str, Any]:
@@ -90,14 +92,13 @@ class AccessRecord(msgspec.Struct, frozen=True, gc=False):
 def line(request: AccessRecord, mask: Mask = SHAPE_MASK) -> bytes:
     """Return the request as a JSON line."""
     run = "" if request.run_id is None else f',"runId":{_json(request.run_id)}'
-    text = (
+    return (
         f'{{"time":"{iso(request.at)}","level":"{"error" if request.status >= 500 else "info"}",'
         f'"traceId":"{request.trace_id}","method":{_name(request.method)},'
         f'"path":{_json(_shown(mask.hide(request.path)[:PATH_CHARS_MAX]))},"status":{request.status},'
         f'"ms":{round(request.ms, 3)},"identity":{_name(request.identity)},"bytes":{request.size},'
         f'"client":{_name(request.client)},"userAgent":{_shown_agent(request.agent, mask)}{run}}}\n'
-    )
-    return text.encode()
+    ).encode()
 
 
 def _json(text: str | None) -> str:
@@ -120,22 +121,18 @@ def _shown_agent(sent: bytes | None, mask: Mask) -> str:
     """Return a user agent as JSON: masked, cut and printable. Few clients send many requests, so it is remembered."""
     if sent is None:
         return "null"
-    return _remembered(sent, mask) if len(sent) <= REMEMBERED_BYTES_MAX else _agent(sent, mask)
+    return _agent(sent, mask) if len(sent) <= REMEMBERED_BYTES_MAX else _agent.__wrapped__(sent, mask)
 
 
+@functools.lru_cache(maxsize=AGENTS_REMEMBERED_MAX)
 def _agent(sent: bytes, mask: Mask) -> str:
     return _json(_shown(mask.hide(sent.decode("utf-8", "replace"))[:AGENT_CHARS_MAX]))
 
 
-_remembered = functools.lru_cache(maxsize=AGENTS_REMEMBERED_MAX)(_agent)
-
-
 def to_stderr(text: bytes) -> None:
     """Write a line. If the pipe is closed or full, the line is lost and the request continues."""
-    try:
+    with suppress(OSError):
         os.write(STDERR, text)
-    except OSError:
-        return
 
 
 class AccessLog:
@@ -146,18 +143,16 @@ class AccessLog:
         self._clock = clock
         self.mask = mask
         self._sink = sink
-        self._lines: list[bytes] = []
-        self._size = 0
+        self._lines = bytearray()
         self._due = False
         """True while a timer will write the lines."""
 
     def request(self, request: AccessRecord) -> None:
         """Log an answered request."""
         text = line(request, self.mask)
-        if self._size + len(text) > select.PIPE_BUF:
+        if len(self._lines) + len(text) > select.PIPE_BUF:
             self.flush()
-        self._lines.append(text)
-        self._size += len(text)
+        self._lines += text
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._on_time)
@@ -168,24 +163,19 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write the lines that wait."""
-        lines, self._lines, self._size = self._lines, [], 0
+        lines, self._lines = self._lines, bytearray()
         if lines:
-            self._sink(b"".join(lines))
+            self._sink(bytes(lines))
 
     def warning(self, message: str) -> None:
         """Log a message for the operator."""
-        self.flush()
-        record = {"time": iso(self._clock.now()), "level": "warning", "message": self.mask.hide(message)}
-        self._sink(_line(record) + b"\n")
+        self._write("warning", message=self.mask.hide(message))
 
     def exception(self, trace_id: str, error: Exception) -> None:
         """Log a bug with its traceback."""
-        record = {
-            "time": iso(self._clock.now()),
-            "level": "error",
-            "traceId": trace_id,
-            "error": type(error).__name__,
-            "traceback": self.mask.hide("".join(traceback.format_exception(error)).encode("utf-8", "replace").decode()),
-        }
+        text = "".join(traceback.format_exception(error)).encode("utf-8", "replace").decode()
+        self._write("error", traceId=trace_id, error=type(error).__name__, traceback=self.mask.hide(text))
+
+    def _write(self, level: str, **texts: str) -> None:
         self.flush()
-        self._sink(_line(record) + b"\n")
+        self._sink(_text_line(self._clock.now(), level, **texts) + b"\n")
