@@ -1,4 +1,4 @@
-"""Statements of the log for both databases; the placeholder ``?`` is translated at import."""
+"""Statements of the log for both databases; lists and the placeholder ``?`` are translated at import."""
 
 from typing import NamedTuple
 
@@ -13,41 +13,38 @@ STORED = (
     "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = ? AND originator_id = ?"
     " AND originator_version > ? AND originator_version <= ? ORDER BY originator_version"
 )
-TOUCHED = (
-    "SELECT stream, min(version), max(version), min(position), max(position), count(*),"
-    " max(CASE WHEN version = 1 THEN type END),"
-    " max(CASE WHEN type {listed} THEN position END), max(CASE WHEN type {listed} THEN position END)"
-    " FROM log WHERE position > ? AND position <= ?"
-    " AND ({given} IS NULL OR session_id {listed}) AND ({given} IS NULL OR run_id {listed}) GROUP BY {stream}"
-)
-TURNS = (
-    "SELECT position, type FROM log WHERE stream = ? AND version > ? AND version <= ? AND type {listed}"
-    " ORDER BY version DESC LIMIT ?"
-)
-ENVELOPES = "SELECT position, type, recorded_at, correlation, actor, chain FROM log WHERE position {listed}"
 KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
 
 
 class Statements(NamedTuple):
     """The statements of one database. Statements without a default differ between databases."""
 
-    guards_of: str
-    """The guard rows of a list of kinds, oldest first."""
-    of_types: str
-    """The rows of a list of types: after, until, types, limit."""
-    touched: str
-    """The streams with rows between two positions: begins, ends, after, until, sessions twice, runs twice."""
-    turns: str
-    """The last rows of a list of types in a stream: stream, after, until, types, limit."""
-    envelopes: str
-    """The envelopes of a list of positions."""
     holding: str
     """The positions of rows that contain some bytes, and whether the public payload does: bytes, after, until."""
     has_token_uses: str
     """True if the table of token uses exists and may be read."""
-    token_uses: str
-    """The last uses of a list of tokens."""
 
+    guards_of: str = "SELECT kind, key, guard.value FROM guard WHERE kind {names} ORDER BY position, kind, key"
+    """The guard rows of a list of kinds, oldest first."""
+    of_types: str = f"SELECT {COLUMNS} {PAGE}".replace("ORDER BY", "AND type {names} ORDER BY")
+    """The rows of a list of types: after, until, types, limit."""
+    touched: str = (
+        "SELECT stream, min(version), max(version), min(position), max(position), count(*),"
+        " max(CASE WHEN version = 1 THEN type END),"
+        " max(CASE WHEN type {names} THEN position END), max(CASE WHEN type {names} THEN position END)"
+        " FROM log WHERE position > ? AND position <= ?"
+        " AND ({given} IS NULL OR session_id {names}) AND ({given} IS NULL OR run_id {names}) GROUP BY {stream}"
+    )
+    """The streams with rows between two positions: begins, ends, after, until, sessions twice, runs twice."""
+    turns: str = (
+        "SELECT position, type FROM log WHERE stream = ? AND version > ? AND version <= ? AND type {names}"
+        " ORDER BY version DESC LIMIT ?"
+    )
+    """The last rows of a list of types in a stream: stream, after, until, types, limit."""
+    envelopes: str = "SELECT position, type, recorded_at, correlation, actor, chain FROM log WHERE position {positions}"
+    """The envelopes of a list of positions."""
+    token_uses: str = "SELECT token_id, used_at FROM token_use WHERE token_id {names}"
+    """The last uses of a list of tokens."""
     meta: str = "SELECT value FROM meta WHERE name = ?"
     insert_meta: str = "INSERT INTO meta (name, value) VALUES (?, ?)"
     put_meta: str = (
@@ -83,7 +80,6 @@ class Statements(NamedTuple):
     stored: str = f"{STORED} LIMIT ?"
     stored_backwards: str = f"{STORED} DESC LIMIT ?"
 
-
-def formatted(statements: Statements) -> Statements:
-    """Return the statements with psycopg placeholders."""
-    return Statements(*(text.replace("?", "%s") for text in statements))
+    def written(self, mark: str, **lists: str) -> "Statements":
+        """Return the statements with the placeholder and the lists of one database."""
+        return Statements(*(text.format_map(lists).replace("?", mark) for text in self))
