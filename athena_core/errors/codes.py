@@ -472,6 +472,7 @@ class WalFull(StoreFull):
     """The WAL of the log is full, because a process keeps a read of `log.db` open. The request was not executed."""
 
     code = "WAL_FULL"
+    REASON = "the WAL of the log is full, because a process keeps a read of log.db open; nothing was written"
 
 
 class InternalError(AthenaError):

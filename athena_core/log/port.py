@@ -37,11 +37,6 @@ READ_BYTES_MAX = 64 << 20
 USES_KEPT_MS = 400 * 86_400_000
 """The time for which the last use of a token is kept, in milliseconds."""
 
-WAL_PAGES_MAX = 1 << 20
-"""The pages of the WAL (4 GiB) at which writes are refused. It grows while a read stays open."""
-
-WAL_FULL = "the WAL of the log is full, because a process keeps a read of log.db open; nothing was written"
-
 REHEARSAL_BYTES = 1 << 20
 """The size of a full batch. After a failed write, this much space must be free before writes count as working."""
 

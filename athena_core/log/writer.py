@@ -34,14 +34,7 @@ from typing import Any, overload
 
 from athena_core.clock import Clock, Ids
 from athena_core.decider import A, Decider, Key, Transaction
-from athena_core.errors import (
-    AthenaError,
-    OutcomeUnknown,
-    Overloaded,
-    StoreFull,
-    StoreMoved,
-    StoreUnreachable,
-)
+from athena_core.errors import AthenaError, OutcomeUnknown, Overloaded, StoreFull, StoreMoved, StoreUnreachable, WalFull
 from athena_core.event import Meta, Position
 from athena_core.log.anchor import AnchorFile
 from athena_core.log.batch import BATCH_EVENTS_MAX, WriteBatch
@@ -50,7 +43,7 @@ from athena_core.log.codec import Codec
 from athena_core.log.committed_state import CommittedState, fork_error
 from athena_core.log.guards import Guards
 from athena_core.log.key_clock import KEPT_MS, KeyClock
-from athena_core.log.port import FORMAT, REHEARSAL_BYTES, WAL_FULL, LogHead, Store, StoreReader
+from athena_core.log.port import FORMAT, REHEARSAL_BYTES, LogHead, Store, StoreReader
 from athena_core.log.recent import RecentReader, RecentRows
 from athena_core.log.store_watch import StoreWatch
 from athena_core.log.submission import (
@@ -94,7 +87,7 @@ READ_ONLY = "the database is read-only; nothing was written"
 AWAY = "the database cannot be reached"
 OTHER_THREAD = "only the writer's thread may do this once the log has started"
 HELD = "a process keeps a read of log.db open, so its WAL grows; end that process"
-REFUSALS = (LOCKED, FULL, WAL_FULL, READ_ONLY, AWAY)
+REFUSALS = (LOCKED, FULL, WalFull.REASON, READ_ONLY, AWAY)
 """Messages of temporary write failures, for clients."""
 
 
@@ -557,8 +550,6 @@ class Log:
                 self.problems.recovered("log.checkpoint")
         except (*self.store.full, *self.store.read_only) as error:  # commits stay in the WAL until it can
             self.problems.report("log.checkpoint", error)
-        except Exception as error:
-            self._stop([], error)
         finally:
             self._locking_since = None
         self._checkpoint_at = self._clock.monotonic()

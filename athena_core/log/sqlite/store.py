@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 import apsw
 
 from athena_core.clock import Ids
@@ -18,8 +17,6 @@ from athena_core.log.port import (
     KEY_CLOCK,
     MOVED_TO,
     USES_KEPT_MS,
-    WAL_FULL,
-    WAL_PAGES_MAX,
     BoundKey,
     KeyRow,
     LogHead,
@@ -33,6 +30,7 @@ from athena_core.log.sql.statements import COLUMNS, KEY_COLUMNS
 from athena_core.log.sqlite.connection import BUSY_MS, DAMAGE_ERRORS, ERROR_KINDS, check_library, open_writer
 from athena_core.log.sqlite.files import check_directory, check_presence, check_regular
 from athena_core.log.sqlite.locks import ProcessLock
+from athena_core.log.sqlite.notify import SqliteCommitNotifier
 from athena_core.log.sqlite.reader import SqliteReader, SqliteReads
 from athena_core.log.sqlite.schema import CREATE_TOKEN_USE, SCHEMA, schema_of
 from athena_core.log.sqlite.scrub import scrub
@@ -41,8 +39,6 @@ from athena_core.log.sqlite.statements import SQL
 from athena_core.protocols import Row
 from athena_core.system import private_file
 
-POLL_SECONDS_MIN = 0.002
-POLL_SECONDS_MAX = 0.05
 INSERT_ROW = f"INSERT INTO log ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
 SELECT_KEY = (
     "SELECT fingerprint, command.recorded_at, first_position, count, subject, answer,"
@@ -60,27 +56,12 @@ DROP_UNKEYED = f"""
 """
 
 
-class SqliteCommitNotifier:
-    """Polls for commits of other processes, less often while there are none. One poll takes 4 µs."""
-
-    def __init__(self) -> None:
-        """Start with the shortest interval."""
-        self._delay = POLL_SECONDS_MIN
-
-    async def pause(self, *, found: bool) -> None:
-        """Wait for an interval that grows while nothing is found."""
-        self._delay = POLL_SECONDS_MIN if found else min(self._delay * 1.5, POLL_SECONDS_MAX)
-        await anyio.sleep(self._delay)
-
-    async def close(self) -> None:
-        """Do nothing: nothing is open."""
-
-
 class SqliteStore(SqliteReads):
     """The log database with the one writing connection of the process. Writes require ``exclusive``."""
 
     remote = False
-    wal_pages_max = WAL_PAGES_MAX
+    wal_pages_max = 1 << 20
+    """The pages of the WAL (4 GiB) at which writes are refused. It grows while a read stays open."""
     full: tuple[type[Exception], ...] = (apsw.FullError, WalFull)
     read_only: tuple[type[Exception], ...] = (apsw.ReadOnlyError,)
     busy: tuple[type[Exception], ...] = (apsw.BusyError,)
@@ -171,7 +152,7 @@ class SqliteStore(SqliteReads):
         """
         self._check_writable()
         if self.wal_pages >= self.wal_pages_max:
-            raise WalFull(WAL_FULL)
+            raise WalFull(WalFull.REASON)
         with self._locked():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
