@@ -95,9 +95,8 @@ class Box:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
         self._status, status = os.pipe()
         block, go = os.pipe()
-        blocked = os.open(
-            f"/proc/self/fd/{block}", os.O_RDWR
-        )  # its own writer: it never ends, so nothing runs unwatched
+        # its own writer: it never ends, so nothing runs unwatched
+        blocked = os.open(f"/proc/self/fd/{block}", os.O_RDWR)
         os.close(block)
         ctypes.CDLL(None).syscall(syscalls.KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, None)  # an empty keyring of its own
         files = {SECCOMP: syscalls.program()} | {number: text.encode() for number, (_, text) in FILES.items()}
