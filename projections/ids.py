@@ -93,14 +93,18 @@ SOURCES: dict[type[Event], tuple[RecordKind, str]] = {
     WorkDrainStarted: ("drain", "drain_id"),
     WorkflowCreated: ("workflow", "workflow_id"),
     WorkspaceCreated: ("workspace", "workspace_id"),
+    EvidenceAttached: ("evidence", "evidence_id"),
+    RunAsked: ("ask", "ask_id"),
 }
 """The kind of the record that an event creates, and the field with its id."""
+OF_RUNS = ("ask", "evidence")
+"""The kinds of these records that belong to the run of the event."""
 
 
 def _record_created(rows: Rows, recorded: Recorded[Any]) -> None:
     kind, field = SOURCES[type(recorded.event)]
-    record_id = getattr(recorded.event, field)
-    rows.put(ID, IdRow(*id_cells(recorded.position, record_id, kind)))
+    run = (recorded.session_id, recorded.stream) if kind in OF_RUNS else ()
+    rows.put(ID, IdRow(*id_cells(recorded.position, getattr(recorded.event, field), kind, *run)))
 
 
 for created in SOURCES:
@@ -109,39 +113,24 @@ for created in SOURCES:
 
 @IDS.handler
 def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
-    directive_id = recorded.event.directive_id
-    rows.insert(ID, id_cells(recorded.position, directive_id, "directive"))
+    rows.insert(ID, id_cells(recorded.position, recorded.event.directive_id, "directive"))
 
 
 @IDS.handler
 def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
-    ask_id = id_from("ask", recorded)
-    rows.put(ID, IdRow(*id_cells(recorded.position, ask_id, "ask")))
+    rows.put(ID, IdRow(*id_cells(recorded.position, id_from("ask", recorded), "ask")))
 
 
 @IDS.handler
 def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
     """Add a run with its first event."""
     if recorded.version == 1:
-        run_id = recorded.stream
-        rows.insert(ID, id_cells(recorded.position, run_id, "run", recorded.event.session_id, run_id))
+        rows.insert(ID, id_cells(recorded.position, recorded.stream, "run", recorded.event.session_id, recorded.stream))
 
 
 @IDS.handler
 def workflow_run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
     rows.put(ID, IdRow(*id_cells(recorded.position, recorded.stream, "workflow-run")))
-
-
-@IDS.handler
-def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
-    evidence_id = recorded.event.evidence_id
-    rows.put(ID, IdRow(*id_cells(recorded.position, evidence_id, "evidence", recorded.session_id, recorded.stream)))
-
-
-@IDS.handler
-def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
-    ask_id = recorded.event.ask_id
-    rows.put(ID, IdRow(*id_cells(recorded.position, ask_id, "ask", recorded.session_id, recorded.stream)))
 
 
 @IDS.handler
@@ -196,8 +185,7 @@ def _matching(connection: Connection, part: str, limit: int) -> Iterator[IdRow]:
     for text in dict.fromkeys((part, head + underscore + rest.upper())):
         yield from map(ID.load, connection.execute(SELECT_BY_BEGINNING, (text, _after(text), limit)))
         found = map(ID.load, connection.execute(SELECT_BY_END, (text[-TAIL_CHARS:], LOOKED_AT_MAX)))
-        ending = sorted((row for row in found if row.id.endswith(text)), key=lambda row: row.id[::-1])
-        yield from ending[:limit]
+        yield from sorted((row for row in found if row.id.endswith(text)), key=lambda row: row.id[::-1])[:limit]
 
 
 def _after(text: str) -> Cell:
