@@ -14,6 +14,7 @@ from athena_core.errors import CursorInvalid
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from projections.engine.context_block import ContextBlock
 
 T = TypeVar("T")
 
@@ -29,21 +30,6 @@ _inline: ContextVar[bool] = ContextVar("inline", default=False)
 
 class PageTooLarge(Exception):
     """The page is too large to be read on the event loop."""
-
-
-class ContextBlock(Generic[T]):
-    """A block in which a context variable has a value. It costs a third of a generator."""
-
-    __slots__ = ("_token", "_value", "_variable")
-
-    def __init__(self, variable: ContextVar[T], value: T) -> None:
-        self._variable, self._value = variable, value
-
-    def __enter__(self) -> None:
-        self._token = self._variable.set(self._value)
-
-    def __exit__(self, *_: object) -> None:
-        self._variable.reset(self._token)
 
 
 def inline() -> ContextBlock[bool]:

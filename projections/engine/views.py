@@ -13,8 +13,8 @@ from athena_core.event import Position
 from athena_core.protocols import Connection, DatabaseDamaged, Decode, Generations, LogReader
 from athena_core.system.signal import Signal
 from projections.engine import generation
+from projections.engine.context_block import ContextBlock
 from projections.engine.generation import ProjectionCheckpoint
-from projections.engine.page import ContextBlock
 from projections.engine.projection import Projection
 
 T = TypeVar("T")
@@ -128,10 +128,8 @@ class ViewsReader:
         An empty log has views once they are created. The database is read only if the known positions do not suffice.
         """
         connection = self._open()
-        if connection is None:
-            return False
-        if _cover(self._checkpoints, names, position):
-            return True
+        if connection is None or _cover(self._checkpoints, names, position):
+            return connection is not None
         try:
             self._load(connection)
         except DatabaseDamaged as error:
@@ -236,14 +234,12 @@ class ViewsReader:
         try:
             ours = generation.is_of(connection, self._log)
             self._unreachable = None
+            if ours:
+                return connection
         except StoreUnreachable as error:
-            ours = False
             self._unreachable = f"{type(error).__name__}: {error}"
         except DatabaseDamaged as error:
-            ours = False
             self._set_aside(error)
-        if ours:
-            return connection
         connection.close()
         return None
 
