@@ -216,7 +216,7 @@ class Endpoint:
     ) -> Reply:
         """Wait for the views that the handler reads, and call it. Keep its answer if it is steady."""
         if call.as_of is not None:
-            return await answer_as_of(plane, operation, call, call.as_of)
+            return await answer_as_of(plane, operation, call, dict(scope["headers"]).get(b"if-none-match"))
         if not operation.reads:
             if operation.method == "GET":
                 return await operation.handle(plane, call)
@@ -265,7 +265,6 @@ class Endpoint:
             if wanted:
                 await plane.reached(wanted)
             call.position = max(self.known_head.read(), wanted) if call.as_of is None else call.as_of
-            call.if_none_match = _text(headers.get(b"if-none-match"))
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
             call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))

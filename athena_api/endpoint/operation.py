@@ -39,10 +39,10 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     """A decoded request: its caller, path parameters, query, body and preferences.
 
     ``key`` is the idempotency key, if one was sent. ``position`` is the log position that the answer must reflect.
-    ``wait`` is False with ``Prefer: respond-async``. ``cursor`` and ``limit`` select the page. ``if_match`` and
-    ``if_none_match`` are the headers of these names, and ``origin`` names the page that sent a command. ``receive``
-    reports the disconnect of the client. ``stale`` allows an answer from views that lag. ``lines`` asks for lines
-    instead of a page.
+    ``wait`` is False with ``Prefer: respond-async``. ``cursor`` and ``limit`` select the page. ``if_match`` is the
+    header of that name, and ``origin`` names the page that sent a command. ``receive`` reports the disconnect of the
+    client. ``stale`` allows an answer from views that lag. ``lines`` asks for lines instead of a page. A read is about
+    the position ``as_of`` in the past.
     """
 
     who: Identity
@@ -58,12 +58,10 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     cursor: str | None = None
     limit: int = 0
     if_match: str | None = None
-    if_none_match: str | None = None
     origin: str | None = None
     stale: bool = False
     lines: bool = False
     as_of: Position | None = None
-    """The position in the past that a read is about."""
 
 
 class Reply(msgspec.Struct, kw_only=True):

@@ -38,15 +38,19 @@ def as_of(plane: ControlPlane, operation: Operation[Any, Any], parameters: Mappi
 
 
 async def answer_as_of(
-    plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any], position: Position
+    plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any], known: bytes | None
 ) -> Reply:
-    """Return what a read showed at a position, without what was erased since. It is 304 if the client has it."""
-    names = operation.reads or ("feed",)
+    """Return what a read showed at its position, without what was erased since.
+
+    It is 304 if the client has it by ``known``, the field ``If-None-Match``.
+    """
+    names, position = operation.reads or ("feed",), call.position
     await plane.caught_up(names, plane.reader.head())  # what was erased until now is erased there, too
     past = PastPlane.of(plane, position)
     headers = (("athena-as-of", iso(past.clock.now())),) if position else ()
     tag = _tag(plane, names, call.who, position)
-    if call.if_none_match not in (None, ANY) and unchanged(call.if_none_match, tag):
+    tags = "" if known is None else known.decode("latin-1").strip()
+    if tags != ANY and unchanged(tags, tag):
         return Reply(data=b"", status=304, content_type=JSON_TYPE, position=position, headers=(*headers, ("etag", tag)))
     reply = await operation.handle(past, call)
     if not isinstance(reply.data, Lines):
