@@ -11,9 +11,9 @@ from athena_api.edge.access_log import AccessLog, AccessRecord
 from athena_api.edge.asgi import Receive, Scope, Send
 from athena_api.edge.browser import BrowserChecks, preflight
 from athena_api.edge.byte_budget import ByteBudget
-from athena_api.edge.exchange import AnswerChannel, ConnectionLimits, lines_of
+from athena_api.edge.exchange import AnswerChannel, ConnectionLimits, lines_of, with_cache_headers
 from athena_api.edge.identity import Identification
-from athena_api.edge.replies import failure, status_of, with_cache_headers
+from athena_api.edge.replies import JSON_TYPE, failure, status_of
 from athena_api.edge.request_filter import RequestFilter
 from athena_api.endpoint.endpoint import Endpoint
 from athena_api.lifespan import plane_lifespan, roles_loaded
@@ -38,7 +38,7 @@ from athena_core.values import Identity
 AGENT = b"user-agent"
 NOTED = frozenset((AGENT, b"traceparent", b"tracestate"))
 """The header fields that this layer reads. The fields of a trace are echoed."""
-JSON_HEAD = b"content-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n"
+JSON_HEAD = b"content-type: %b\r\ncontent-length: %%d\r\n" % JSON_TYPE.encode()
 CERTIFICATE_LOOP = "tls.certificate"
 READING = ("GET", "HEAD")  # pages have no other methods: those get 404 in the envelope, as everywhere
 
@@ -218,7 +218,7 @@ class AthenaApp:
             )
         )
         headers = [
-            (b"content-type", b"application/json; charset=utf-8"),
+            (b"content-type", JSON_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
             (b"x-trace-id", trace.encode()),

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from athena_api import static_files
 from athena_api.document import event_schemas, openapi
 from athena_api.edge.fields import accepted
-from athena_api.edge.replies import failure, status_of, success
+from athena_api.edge.replies import JSON_TYPE, failure, status_of, success
 from athena_api.endpoint.endpoint import SHORTAGE
 from athena_api.endpoint.etag import unchanged
 from athena_api.metrics import CONTENT_TYPE, exposition
@@ -127,7 +127,7 @@ async def static(request: HttpRequest) -> Response:
 
 
 def _json(body: bytes, status: int) -> Response:
-    return Response(body, status, media_type="application/json; charset=utf-8")
+    return Response(body, status, media_type=JSON_TYPE)
 
 
 def _file(request: HttpRequest, file: static_files.StaticFile) -> Response:

@@ -13,7 +13,6 @@ import httptools
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from athena_api.edge.asgi import EXCHANGE, App, Message, Receive, Scope, Send
-from athena_api.edge.replies import CACHED, REVALIDATED, UNCACHED, with_cache_headers
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, PayloadTooLarge, UriTooLong
 from athena_core.statuses import PHRASES
 
@@ -30,6 +29,10 @@ TAKEN_BYTES_MIN = 16 << 10  # bytes that a slow client must read within the send
 COPIED_BYTES_MAX = 64 << 10  # copying a longer body takes longer than a write of two pieces
 PIECE_BYTES = 64 << 10
 """Largest answer in bytes that is sent at once and does not count towards the budget of answers."""
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+UNCACHED = (NOSNIFF, (b"cache-control", b"no-store"))
+REVALIDATED = (NOSNIFF, (b"cache-control", b"private, no-cache"))
+CACHED = (NOSNIFF,)
 BROKEN = b"Internal Server Error"
 
 _log = logging.getLogger("uvicorn.error")
@@ -50,6 +53,21 @@ def fields_of(lines: bytes) -> list[tuple[bytes, bytes]]:
 
 
 CACHED_LINES, REVALIDATED_LINES, UNCACHED_LINES = map(lines_of, (CACHED, REVALIDATED, UNCACHED))
+
+
+def with_cache_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Add the headers that prevent caching and content sniffing.
+
+    An answer with its own ``cache-control`` keeps it. A client may store an answer with an ETag, and must revalidate it
+    each time.
+    """
+    added = UNCACHED
+    for name, _ in headers:
+        if name == b"cache-control":
+            return [*headers, *CACHED]
+        if name == b"etag":
+            added = REVALIDATED
+    return [*headers, *added]
 
 
 class AnswerPort(Protocol):

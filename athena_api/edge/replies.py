@@ -31,11 +31,8 @@ STATUS: dict[type[AthenaError], int] = {
     errors.Full: 507,
     AthenaError: 500,
 }
+JSON_TYPE = "application/json; charset=utf-8"
 MESSAGE_CHARS_MAX = 1_000
-NOSNIFF = (b"x-content-type-options", b"nosniff")
-UNCACHED = (NOSNIFF, (b"cache-control", b"no-store"))
-REVALIDATED = (NOSNIFF, (b"cache-control", b"private, no-cache"))
-CACHED = (NOSNIFF,)
 UNPRINTABLE = re.compile(rf"[\x00-\x1f{ACTIVE}\ud800-\udfff]")
 
 encode = msgspec.json.Encoder().encode
@@ -46,21 +43,6 @@ def status_of(error: AthenaError | type[AthenaError]) -> int:
     """Return the HTTP status of an error's family."""
     kind = error if isinstance(error, type) else type(error)
     return next(STATUS[family] for family in kind.__mro__ if family in STATUS)
-
-
-def with_cache_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Add the headers that prevent caching and content sniffing.
-
-    An answer with its own ``cache-control`` keeps it. A client may store an answer with an ETag, and must revalidate it
-    each time.
-    """
-    added = UNCACHED
-    for name, _ in headers:
-        if name == b"cache-control":
-            return [*headers, *CACHED]
-        if name == b"etag":
-            added = REVALIDATED
-    return [*headers, *added]
 
 
 class _Success(msgspec.Struct):

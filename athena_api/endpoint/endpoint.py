@@ -14,9 +14,9 @@ from athena_api.answer_cache import Question
 from athena_api.edge.access_log import AccessLog
 from athena_api.edge.asgi import EXCHANGE, Receive, Scope
 from athena_api.edge.exchange import PIECE_BYTES, AnswerPort, KnownHead, fields_of, lines_of, read_body, send_pieces
-from athena_api.edge.replies import failure, status_of, success
+from athena_api.edge.replies import JSON_TYPE, failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
-from athena_api.endpoint.operation import JSON_TYPE, PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
+from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.past import answer_as_of, as_of
 from athena_api.endpoint.router import RouteMatch, Router
 from athena_api.endpoint.scope import require_scope

@@ -21,7 +21,6 @@ Q = TypeVar("Q")
 T = TypeVar("T")
 
 PREFIX = "/api/v1"
-JSON_TYPE = "application/json; charset=utf-8"
 EVERYBODY = frozenset(Role) - {Role.NONE}
 WRITERS = frozenset({Role.OPERATOR, Role.ADMIN})
 ADMINS = frozenset({Role.ADMIN})

@@ -8,8 +8,9 @@ import anyio
 from anyio import to_thread
 from msgspec.structs import replace
 
+from athena_api.edge.replies import JSON_TYPE
 from athena_api.endpoint.etag import ANY, unchanged
-from athena_api.endpoint.operation import JSON_TYPE, ApiCall, Operation, Reply
+from athena_api.endpoint.operation import ApiCall, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.streams.lines import Lines
 from athena_core import __version__

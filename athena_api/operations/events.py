@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
-from athena_api.edge.replies import encode
+from athena_api.edge.replies import JSON_TYPE, encode
 from athena_api.endpoint.body import Time
-from athena_api.endpoint.operation import JSON_TYPE, ApiCall, NoBody, Noun, Operation, Reply
+from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
 from athena_api.operations.core import EVENT_TYPES
 from athena_api.streams.feed import NO_FILTER, records_of
 from athena_api.streams.lines import LINES_TYPE, Lines
