@@ -95,15 +95,14 @@ class Access:
         if seen is not None and self.roster.groups and who.token is None and who.groups != seen.of(who.subject):
             await seen.note(who, meta)
 
-    async def _note_loss(self, who: Identity, meta: Meta) -> None:
+    async def _note_loss(self, seen: SeenGroups, who: Identity, meta: Meta) -> None:
         """Record the groups of a caller if they give it less than before.
 
         So a person who lost a group, and therefore sends no more commands, has no work with the old role. Groups that
         give more are recorded before a command, because two open sessions with other groups could take turns.
         """
-        seen = self._seen_groups
-        last = () if seen is None else seen.of(who.subject)
-        if seen is None or not last or last == who.groups or who.token is not None:
+        last = seen.of(who.subject)
+        if not last or last == who.groups or who.token is not None:
             return
         if not who.role.reaches(self.roster.identity(who.subject, groups=last).role):
             try:
@@ -113,8 +112,8 @@ class Access:
 
     async def require(self, who: Identity, operation: str, meta: Meta) -> None:
         """Check the role. Record a denial, and raise AuthzDenied if the mode guards the operation."""
-        if self.roster.groups:
-            await self._note_loss(who, meta)
+        if self.roster.groups and (seen := self._seen_groups) is not None:
+            await self._note_loss(seen, who, meta)
         if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
             denied, message = self._missing(who, operation)
             await self._deny(who, operation, denied, message, meta)
