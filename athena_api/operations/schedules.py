@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.definitions.schedule_definition import ScheduleBody, ScheduleSpec, parse_instant, trigger_of
-from athena_core.definitions.slots import MINUTE, PREVIEW_SLOTS_MAX, check_ahead, check_distance
+from athena_core.definitions.slots import PREVIEW_SLOTS_MAX, check_ahead, check_distance
 from athena_core.definitions.trigger import INSTANT_MAX, EveryMinutes, Expression, Trigger, ZoneName
 from athena_core.domain import schedule, workflow_run
 from athena_core.errors import CursorInvalid
@@ -42,7 +42,7 @@ class PreviewQuery(Value):
 
 
 PREVIEW_SLOTS_DEFAULT = 10
-UNWRITTEN = ("every_minutes", "cron", "timezone", "run_at", "start_at", "end_at")
+UNWRITTEN = tuple(name for name in PreviewQuery.__struct_fields__ if name in ScheduleSpec.__struct_fields__)
 """The fields of a schedule that say when it runs."""
 
 
@@ -256,9 +256,10 @@ async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQ
     With fields of a schedule, such as `cron`, these are the times that it would have if it were written now.
     """
     schedule_id, query = call.path["scheduleId"], call.query
-    begin = plane.clock.now() if query.begin is None else max(query.begin, 0)
-    if trigger := _unwritten(plane, query):
-        drafted = schedules.times_of(trigger, begin, query.count or PREVIEW_SLOTS_DEFAULT)
+    now = plane.clock.now()
+    begin = now if query.begin is None else max(query.begin, 0)
+    if trigger := _unwritten(query, now, plane.settings.schedule_minutes_min):
+        drafted = schedules.times_of(trigger, max(begin, now + 1), query.count or PREVIEW_SLOTS_DEFAULT)
         return Reply(data=Page(items=drafted), position=call.position)
     times, position = await plane.query(
         ("schedules",),
@@ -267,17 +268,16 @@ async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQ
     return Reply(data=Page(items=existing(times, "schedule", schedule_id)), position=position)
 
 
-def _unwritten(plane: "ControlPlane", query: PreviewQuery) -> Trigger | None:
+def _unwritten(query: PreviewQuery, now: int, minutes_min: int) -> Trigger | None:
     """Return the trigger that the query describes, if it does, as a write would store it. Raise ConfigError."""
     times = {name: getattr(query, name) for name in UNWRITTEN}
     if not any(times.values()):
         return None
-    trigger, now = trigger_of(ScheduleSpec(**times)), plane.clock.now()
-    if trigger.every_minutes is not None:
-        start = trigger.start_at_ms or 0
-        trigger = replace(trigger, anchor_ms=start if start > now else now + trigger.every_minutes * MINUTE)
+    trigger = trigger_of(ScheduleSpec(**times))
+    _, anchor = schedule.from_now_on(trigger, 0, now)
+    trigger = replace(trigger, anchor_ms=anchor)
     check_ahead(trigger, now)
-    check_distance(trigger, now, plane.settings.schedule_minutes_min)
+    check_distance(trigger, now, minutes_min)
     return trigger
 
 

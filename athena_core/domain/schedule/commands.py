@@ -210,7 +210,7 @@ def _put(command: UpsertSchedule, state: ScheduleState, context: Context) -> tup
     events += _drop_outside(state, trigger) if enabled else _drop_buffer(state, "disabled")
     after = _state_after(state, events).cursor_ms
     if anew:
-        after, anchor = _from_now_on(trigger, after, context.now, start_now=command.start_now)
+        after, anchor = from_now_on(trigger, after, context.now, start_now=command.start_now)
         definition = replace(definition, trigger=replace(trigger, anchor_ms=anchor))
         if not kept:
             check_ahead(definition.trigger, after)
@@ -232,11 +232,11 @@ def _enable(key: str, state: ScheduleState, now: int) -> tuple[Event, ...]:
         return (ScheduleEnabled(id=key, updated=False),)
     if state.enabled:
         return ()
-    after, anchor = _from_now_on(state.definition.trigger, state.cursor_ms, now)
+    after, anchor = from_now_on(state.definition.trigger, state.cursor_ms, now)
     return (ScheduleEnabled(id=key, updated=True, anchor_ms=anchor, after_ms=after),)
 
 
-def _from_now_on(trigger: Trigger, cursor: int, now: int, *, start_now: bool = False) -> tuple[int, int]:
+def from_now_on(trigger: Trigger, cursor: int, now: int, *, start_now: bool = False) -> tuple[int, int]:
     """Return the time after which slots count, and the anchor of an interval. Earlier slots are already decided."""
     after = max(now - start_now, cursor)
     if trigger.every_minutes is None:
