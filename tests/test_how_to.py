@@ -182,8 +182,9 @@ def test_approve(tmp_path: Path) -> None:
 
             def ask(run: Json) -> Json:
                 """Return the open ask of a run."""
+                url = shell.environment["ATHENA_API_BASE_URL"]
                 for _ in soon():
-                    found = json.loads(shell.run(f"athena asks list --run {run['runId']}"))["items"]
+                    found = httpx2.get(f"{url}/api/v1/asks", params={"runId": run["runId"]}).json()["data"]["items"]
                     if found:
                         return dict(found[0])
                 raise AssertionError(run)

@@ -33,6 +33,7 @@ def model_server() -> Iterator[str]:
     params.model_alias = {MODEL}
     params.port = 0
     params.n_predict = MAX_OUTPUT_TOKENS
+    params.cpuparams.n_threads = 1  # more of them spin while they wait for each other: ten times slower on a busy CPU
     params.sampling.temp = 0.0  # deterministic output
     params.endpoint_metrics = True
     params.verbosity = -1

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.scale import sized
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MISSING = [
     name
@@ -23,6 +25,8 @@ AXE = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard" / "node_m
 PATIENCE_MS = 20_000.0
 WIDE = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
+SCHEMES = sized(("light",), ("light",), ("light", "dark"))
+"""The colours in which tests of single pages look. ``test_every_page.py`` looks at the dark ones at each size."""
 
 
 @contextmanager

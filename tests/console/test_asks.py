@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.browser import AXE, MISSING, PHONE, SCHEMES, faults_of, watched
 from tests.support.api import Api, Json
 from tests.support.model import turn_of
 from tests.support.server import Server
@@ -392,7 +392,7 @@ def test_pages_of_asks_are_accessible_and_fit_a_phone(browser: Any, tmp_path: Pa
             *(f"asks/{ask['id']}" for ask in asks),
             "system",
         ]
-        for scheme in ("light", "dark"):
+        for scheme in SCHEMES:
             with seen_by(browser, agents, "ada", color_scheme=scheme, reduced_motion="reduce") as page:
                 page.evaluate(script)
                 for place in places:

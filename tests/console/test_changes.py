@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.browser import AXE, MISSING, PHONE, SCHEMES, faults_of, watched
 from tests.support.api import Api
 from tests.support.model import turn_of
 from tests.support.server import Server
@@ -337,7 +337,7 @@ def test_changes_and_workspaces_are_accessible_and_fit_a_phone(browser: Any, edi
     editors.clear()
     run = editors.edit("seen", EDITS + LONG)
     workspace = editors.workspace_of(run)
-    for scheme in ("light", "dark"):
+    for scheme in SCHEMES:
         with seen_by(browser, editors, color_scheme=scheme, reduced_motion="reduce") as page:
             page.evaluate(script)
             for size in (None, PHONE):

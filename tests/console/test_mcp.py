@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.browser import AXE, MISSING, PHONE, SCHEMES, faults_of, watched
 from tests.support.server import Server
 
 pytestmark = [
@@ -104,7 +104,7 @@ def test_texts_of_a_server_are_text(browser: Any, site: McpSite) -> None:
 def test_the_pages_are_accessible_and_fit_a_phone(browser: Any, site: McpSite) -> None:
     site.check()
     site.check("changed", "added")
-    for scheme in ("light", "dark"):
+    for scheme in SCHEMES:
         with watched(browser, site.server.url, color_scheme=scheme, reduced_motion="reduce") as page:
             page.set_viewport_size(PHONE)
             page.add_init_script(path=str(AXE))

@@ -19,7 +19,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
 PHASES = {None: sized("fuzzing", ALL_PHASES, ALL_PHASES), "ada": ALL_PHASES, "vera": sized("", "fuzzing", ALL_PHASES)}
 WHO = ["ada", "vera"]
-EXAMPLES = {None: sized(2, 4, 500), "ada": 500, "vera": sized(0, 4, 500)}
+EXAMPLES = {None: sized(2, 2, 500), "ada": 500, "vera": sized(0, 4, 500)}
 """Of each operation; a Viewer is refused most of what others may."""
 
 COUNTED = re.compile(r"Tested: |[0-9,]+ generated")

@@ -13,6 +13,7 @@ import pytest
 from athena_api.operations import OPERATIONS
 from athena_core.services.erasure import redaction
 from tests.conftest import Serve
+from tests.scale import sized
 from tests.support.api import Api, Refused
 from tests.support.records import META, all_rows
 from tests.support.server import Server
@@ -106,7 +107,7 @@ def without_now(answer: httpx2.Response) -> Any:
     return answer.content
 
 
-@pytest.mark.parametrize("changes", [20, pytest.param(130, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("changes", [20, pytest.param(sized(60, 60, 130), marks=pytest.mark.heavy)])
 def test_what_was_answered_then_is_answered_again(serve: Serve, changes: int) -> None:
     """The exceptions are the answers that name the time of asking, and those whose text was erased since."""
     server = serve(memory_enabled="true")

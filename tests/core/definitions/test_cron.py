@@ -382,7 +382,7 @@ def disagreements(name: str) -> set[tuple[str, str]]:
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
 def test_around_every_change_of_every_zone_from_2020_to_2040_cronsim_agrees_but_for_half_hours() -> None:
-    names = sized(QUICK, [*zones_that_differ(), "Australia/Lord_Howe"], sorted(zone_names()))
+    names = sized(QUICK, [*zones_that_differ()[::3], "Australia/Lord_Howe"], sorted(zone_names()))
     found = {pair for name in names for pair in disagreements(name)}
     assert {("Australia/Lord_Howe", "* 2 * * *"), ("Australia/Lord_Howe", "15 */2 * * *")} <= found
     assert {name for name, _ in found} <= {
