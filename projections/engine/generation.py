@@ -28,8 +28,6 @@ INSERT_GENERATION = (
     "INSERT INTO generation (log_id, created_at, checkpoints, has_past, erased_at) VALUES (?, ?, ?, 0, 0)"
 )
 SELECT_LOG_ID = "SELECT log_id FROM generation WHERE has_past >= 0"
-SELECT_HAS_PAST = "SELECT has_past FROM generation"
-SET_HAS_PAST = "UPDATE generation SET has_past = 1"
 SELECT_CHECKPOINTS = "SELECT checkpoints FROM generation"
 UPDATE_CHECKPOINTS = "UPDATE generation SET checkpoints = ?"
 
@@ -73,19 +71,6 @@ def index(connection: Connection, projections: Iterable[Projection]) -> None:
             for table in projection.tables:
                 for statement in table.create[1:]:
                     connection.execute(statement)
-
-
-def has_past(connection: Connection) -> bool:
-    """Return True if the tables of earlier versions exist."""
-    return list(connection.execute(SELECT_HAS_PAST)) == [(1,)]
-
-
-def create_past(connection: Connection, projections: Iterable[Projection]) -> None:
-    """Create the tables of earlier versions, in the transaction that applies the first event after a block."""
-    for projection in projections:
-        for table in projection.tables:
-            connection.execute(table.create_past)
-    connection.execute(SET_HAS_PAST)
 
 
 def cell_of(connection: Connection) -> bytes:

@@ -25,9 +25,18 @@ ERASING = "payload.redacted"
 ERASED = "UPDATE generation SET erased_at = ?"
 """Marks an erasure, after which overlays are made anew."""
 SELECT_STATE = "SELECT has_past, erased_at FROM generation"
+SET_HAS_PAST = "UPDATE generation SET has_past = 1"
 
 FOLD_EVENTS = 1_000
 """Number of events that are read at once."""
+
+
+def create(connection: Connection, projections: Iterable[Projection]) -> None:
+    """Create the tables of earlier versions, in the transaction that applies the first event after a block."""
+    for projection in projections:
+        for table in projection.tables:
+            connection.execute(table.create_past)
+    connection.execute(SET_HAS_PAST)
 
 
 def apply(buffers: Sequence[tuple[Projection, Rows]], rows: Sequence[Row], decode: Decode) -> None:

@@ -6,9 +6,8 @@ from typing import TypeAlias
 from athena_core.clock import Clock
 from athena_core.event import Position
 from athena_core.protocols import Connection, DatabaseDamaged, Decode, LogReader, Row
-from projections.engine import generation
+from projections.engine import generation, past
 from projections.engine.generation import ProjectionCheckpoint
-from projections.engine.past import apply
 from projections.engine.projection import BLOCK_EVENTS, Buffers, Projection, Rows
 
 PAGE_EVENTS = 500
@@ -49,7 +48,7 @@ class Projector:
         self._decode = decode
         self._clock = clock
         self._page_events = min(PAGE_EVENTS, page_events_max)
-        self._has_past = generation.has_past(connection)
+        self._has_past = bool(past.state_of(connection)[0])
         self._retries: dict[str, tuple[float, float]] = {}
         self._buffers = {projection.name: Buffers() for projection in self.projections}
 
@@ -104,7 +103,7 @@ class Projector:
             with self.connection.transaction():
                 begins = not self._has_past and any(rows[0].position > self._block_events for _, rows in pages)
                 if begins:
-                    generation.create_past(self.connection, self.projections)
+                    past.create(self.connection, self.projections)
                 for projections, rows in pages:
                     reached |= fold(projections, rows)
                 generation.save(self.connection, self.checkpoints | reached)
@@ -141,7 +140,7 @@ class Projector:
         """Apply a page at once. Each event is decoded once. A page without any costs a projection nothing."""
         block = (rows[0].position - 1) // self._block_events
         due = [one for one in projections if one.handles(rows)]
-        apply([(one, Rows(self.connection, self._buffers[one.name], block)) for one in due], rows, self._decode)
+        past.apply([(one, Rows(self.connection, self._buffers[one.name], block)) for one in due], rows, self._decode)
         last = rows[-1]
         return {one.name: ProjectionCheckpoint(one.version, last.position, last.chain) for one in projections}
 

@@ -22,7 +22,7 @@ from athena_core.system.signal import Signal
 from projections import ALL, asks, evidence, runs, sessions, workflows
 from projections.engine import generation
 from projections.engine.generation import GenerationFiles
-from projections.engine.past import ERASING, erasures
+from projections.engine.past import ERASING, erasures, state_of
 from projections.engine.past_reader import PastReader
 from projections.engine.projection import BLOCK_EVENTS, ONLY_ROW, PAST, UNTIL, Projection, Rows, Table
 from projections.engine.projector import Projector
@@ -232,7 +232,7 @@ def test_a_text_leaves_all_versions_that_only_an_earlier_row_leads_to() -> None:
 
 def versions(connection: Connection) -> dict[str, list[tuple[Cell, ...]]]:
     """Return all earlier versions, with the blocks in which they held."""
-    if not generation.has_past(connection):
+    if not state_of(connection)[0]:
         return {}
     return {
         table.name: list(
