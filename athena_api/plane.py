@@ -257,22 +257,11 @@ class ControlPlane(NamedTuple):
     def close(self) -> None:
         """Close the readers, then the log."""
         self.watchdog.close()
-        for part in (
-            self.reactors,
-            self.memory,
-            self.views_reader,
-            self.tokens,
-            self.tail,
-            self.catalog,
-            self.schedules,
-        ):
+        readers = self.reactors, self.memory, self.views_reader, self.tokens, self.tail, self.catalog, self.schedules
+        services = self.runs, self.templates, self.mcp_catalogue, self.answers, self.permission_rules, self.workflows
+        for part in (*readers, *services, self.workflow_stepper, self.runner):
             part.close()
         self.past.forget()
-        self.runs.close()
-        self.templates.close()
-        self.mcp_catalogue.close()
-        for service in (self.answers, self.permission_rules, self.workflows, self.workflow_stepper, self.runner):
-            service.close()
         self.reader.close()
         self.views.generations.close()
         self.log.close()
