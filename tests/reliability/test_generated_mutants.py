@@ -25,6 +25,7 @@ from tests.scale import sized
 from tests.support.lines_run import Lines
 
 pytest.importorskip("cosmic_ray", reason=f"pip install --no-deps {' '.join(REQUIREMENTS)}")
+pytestmark = pytest.mark.heavy  # CI installs the operators before its second round
 
 RECENT = "athena_core/log/recent.py"
 
@@ -66,7 +67,6 @@ def test_a_seed_samples_the_same_mutants_after_an_unrelated_edit(tmp_path: Path)
     assert places[0] == places[1] != [mutation.place for mutation in sampled(made, 10, 2)]
 
 
-@pytest.mark.heavy
 @pytest.mark.timeout(900)
 def test_the_tests_of_a_module_catch_its_mutants_and_nothing_else_is_caught(tmp_path: Path) -> None:
     tests = ["tests/core/log/test_recent.py", "tests/core/test_clock.py"]
