@@ -418,6 +418,19 @@ def test_the_palette_opens_pages_ids_acts_and_queries(page: Any, scene: Scene) -
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_a_palette_that_was_asked_for_before_the_page_is_there_can_be_closed(page: Any, scene: Scene) -> None:
+    held: list[Any] = []
+    page.route("**/api/v1/capabilities", lambda route: held.append(route))  # noqa: PLW0108  (a built-in cannot be marked)
+    with page.expect_request("**/api/v1/capabilities"):
+        page.reload()
+    page.keyboard.press("Control+k")
+    page.keyboard.press("Escape")
+    assert page.locator("main").count() == 0
+    held[0].continue_()
+    expect(page.locator(LIVE)).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_the_help_lists_the_keys_and_has_the_settings(browser: Any, scene: Scene) -> None:
     run_id = scene.api.run("hello", sessionId="zoned")["runId"]
     created = scene.api.get(f"/runs/{run_id}")["createdAt"]

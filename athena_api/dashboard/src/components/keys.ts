@@ -3,7 +3,7 @@
 import { href, SHORTCUTS } from "../route";
 import { loggedOut } from "../server";
 import { askKey } from "./ask_keys";
-import { openHelp, openPalette, shareLink } from "./palette";
+import { openHelp, openPalette, overlay, shareLink } from "./palette";
 
 let afterG = false;
 
@@ -13,6 +13,9 @@ const press = (selector: string, from: ParentNode = document): void => from.quer
 const KEYS: Readonly<Record<string, (row: Element | null) => void>> = {
   "/": () => document.querySelector<HTMLElement>("[data-first]")?.focus(),
   "?": openHelp,
+  Escape: () => {
+    overlay.value = undefined; // asked for before the page is there
+  },
   j: (row) => move(row, 1),
   k: (row) => move(row, -1),
   s: () => void shareLink(),
