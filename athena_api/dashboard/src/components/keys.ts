@@ -13,9 +13,6 @@ const press = (selector: string, from: ParentNode = document): void => from.quer
 const KEYS: Readonly<Record<string, (row: Element | null) => void>> = {
   "/": () => document.querySelector<HTMLElement>("[data-first]")?.focus(),
   "?": openHelp,
-  Escape: () => {
-    overlay.value = undefined; // asked for before the page is there
-  },
   j: (row) => move(row, 1),
   k: (row) => move(row, -1),
   s: () => void shareLink(),
@@ -53,6 +50,8 @@ export function handleKey(event: KeyboardEvent): void {
   afterG = key === "g";
   if (to) location.hash = href(to);
   else if (askKey(event)) event.preventDefault();
+  else if (key === "Escape")
+    overlay.value = undefined; // asked for before the page is there; menus close by themselves
   else if (KEYS[key]) {
     event.preventDefault();
     KEYS[key](target.closest(ROWS));
