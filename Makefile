@@ -18,7 +18,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test quick check types console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
+.PHONY: help serve demo test quick check style types imports console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -47,12 +47,15 @@ quick: $(READY) ## Run the tests of the core and of the projections (about a min
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections
 
 check: $(READY) ## Check style, types and import directions, and the TypeScript sources where npm is
+	@command -v npm > /dev/null || echo "npm is not installed: the console and the TypeScript client were not checked."
+	@$(MAKE) --no-print-directory --jobs=2 types style imports $$(if command -v npm > /dev/null; then echo console; fi)
+
+style: $(READY)
 	@$(call quietly,$(BIN)/ruff check)
 	@$(call quietly,$(BIN)/ruff format --check)
-	@$(MAKE) --no-print-directory types
+
+imports: $(READY)
 	@$(call quietly,$(BIN)/lint-imports --no-logo)
-	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory console; else \
-		echo "npm is not installed: the console and the TypeScript client were not checked."; fi
 
 types: $(READY) ## Check the types of the Python sources
 	@$(call quietly,$(BIN)/mypy)

@@ -89,6 +89,7 @@ def test_the_load_of_nats_finds_messages_wherever_the_bytes_are_cut() -> None:
         assert found == [b"one", b"NATS/1.0\r\n\r\ntwo", b"\r\n"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("name", "marks"), [("athena", 1), ("fan-out", 0), ("fan-out-joined", 0)])
 def test_a_fan_out_brings_every_event_to_every_subscriber(tmp_path: Path, name: str, marks: int) -> None:
     bench = Bench(tmp_path, SIZES["quick"])

@@ -114,6 +114,7 @@ class Author:
                     time.sleep(0.01)
 
 
+@pytest.mark.heavy
 def test_a_copy_of_the_feed_misses_and_repeats_nothing_though_server_and_client_are_killed(tmp_path: Path) -> None:
     port, file = free_port(), tmp_path / "events.jsonl"
     url = f"http://127.0.0.1:{port}"

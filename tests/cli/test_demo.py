@@ -35,6 +35,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.heavy
 def test_the_history_verifies_and_replays(past: Path) -> None:
     judge(past / "state", "")
     settings = settings_of(past, "http://127.0.0.1:9/v1")
@@ -156,6 +157,7 @@ def test_two_demos_live_side_by_side_and_nothing_remains_after_them(tmp_path: Pa
                 continue
 
 
+@pytest.mark.heavy
 def test_a_port_that_is_taken_and_a_directory_that_is_not_empty_are_refused(tmp_path: Path, past: Path) -> None:
     assert _refused(tmp_path, "--keep", str(past)).startswith("error: --keep:")
     with socket.create_server(("127.0.0.1", 0)) as taken:

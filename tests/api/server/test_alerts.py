@@ -87,6 +87,7 @@ def test_each_alert_is_about_metrics_that_exist() -> None:
     assert set(re.findall("alert: (.*)", text)) == set(TROUBLE)
 
 
+@pytest.mark.heavy
 @NEEDS_PROMTOOL
 def test_each_alert_fires_in_its_own_trouble_and_in_no_other(tmp_path: Path) -> None:
     query = "count by (alertname) (ALERTS{alertstate='firing'})"
