@@ -273,7 +273,7 @@ class Box:
                 pages += int(fields[RSS])
         if threads > self._processes + 1:  # the first process of the box does not count
             return PROCESSES
-        if max(ticks, self._ticks_of_all(seen)) > self._cpu * TICKS:
+        if max(ticks, self._ticks_of_all(names, seen)) > self._cpu * TICKS:
             return CPU
         if pages * PAGE > self._memory and self._shared_out(names) > self._memory:
             return MEMORY
@@ -283,13 +283,18 @@ class Box:
                 return TMP_FILES
         return self._disk_exceeded()
 
-    def _ticks_of_all(self, seen: dict[tuple[str, bytes], int]) -> int:
+    def _ticks_of_all(self, names: list[str], seen: dict[tuple[str, bytes], int]) -> int:
         """Return the time of all processes that were ever seen, each as it was last seen.
 
-        ``seen`` is the own time of each process that lives, by pid and start. If no parent waits for a process, the
-        kernel forgets its time. If one does, the time appears among the parent's: so the two sums are not added.
+        ``seen`` is the own time of each process that could be read, by pid and start. If no parent waits for a process,
+        the kernel forgets its time. If one does, the time appears among the parent's: so the two sums are not added.
         """
-        self._gone_ticks += sum(own for process, own in self._seen.items() if process not in seen)
+        unread = set(names).difference(name for name, _ in seen)
+        for process, own in self._seen.items():
+            if process[0] in unread:  # perhaps for want of descriptors: it would count twice if it came back
+                seen[process] = own
+            elif process not in seen:
+                self._gone_ticks += own
         self._seen = seen
         return self._gone_ticks + sum(seen.values())
 

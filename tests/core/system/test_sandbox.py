@@ -326,6 +326,20 @@ def test_the_limit_of_pids_of_the_machine_is_left_alone(release: str, own: bool)
     assert launch.own_pids(release) is own
 
 
+def test_the_time_of_a_process_that_could_not_be_read_once_counts_once() -> None:
+    box = launch.Box.__new__(launch.Box)
+    box._seen, box._gone_ticks = {}, 0
+    looks = (
+        (["1", "2"], {("1", b"10"): 5, ("2", b"11"): 40}, 45),
+        (["1", "2"], {("1", b"10"): 6}, 46),  # the second one is there, and was not read
+        (["1", "2"], {("1", b"10"): 6, ("2", b"11"): 41}, 47),
+        (["1", "2"], {("1", b"10"): 6, ("2", b"12"): 1}, 48),  # another process has its pid
+        (["1"], {("1", b"10"): 6}, 48),
+    )
+    for names, seen, expected in looks:
+        assert box._ticks_of_all(names, seen) == expected
+
+
 # Real boxes
 
 
