@@ -22,9 +22,9 @@ from athena_core.event import Position
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
+from athena_core.mask import Mask
 from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.protocols import Connection
-from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
 from athena_core.services.access.access import Access
 from athena_core.services.access.authentication_limits import AuthenticationLimits

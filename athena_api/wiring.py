@@ -38,8 +38,8 @@ from athena_core.log.port import FORMAT
 from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
+from athena_core.mask import Mask
 from athena_core.mcp.registered import RegisteredMcpServers
-from athena_core.providers.mask import Mask
 from athena_core.providers.model_choice import ModelChoice
 from athena_core.providers.prices import Prices
 from athena_core.providers.provider import Provider

@@ -18,7 +18,7 @@ from athena_api.lifespan import worker_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.liveness import FROZEN_SECONDS
 from athena_core.settings import Settings, secrets_of
 

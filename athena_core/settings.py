@@ -471,15 +471,18 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     return settings
 
 
-def secrets_of(settings: Settings) -> Iterator[str]:
-    """Yield the values of the secret settings and the passwords in URLs of any setting, as they are sent."""
+def secrets_of(settings: Settings) -> dict[str, str]:
+    """Return the secret settings and the passwords in URLs of any setting, as they are sent, with their variables."""
+    found: dict[str, str] = {}
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
+        texts = (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
         if setting.secret:
-            yield from (value,) if isinstance(value, str) else value or ()
-        for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
+            found |= dict.fromkeys(texts, setting.variable)
+        for text in texts:
             if isinstance(text, str) and "://" in text:
-                yield from _passwords(text.removeprefix("athena:"))
+                found |= dict.fromkeys(_passwords(text.removeprefix("athena:")), setting.variable)
+    return found
 
 
 def _passwords(url: str) -> Iterator[str]:

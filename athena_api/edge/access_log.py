@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from athena_core.clock import Clock, iso
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.text import escape_json
 
 PATH_CHARS_MAX = 500

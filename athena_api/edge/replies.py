@@ -7,7 +7,7 @@ import msgspec
 
 from athena_core import errors
 from athena_core.errors import AthenaError, Fault
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.text import ACTIVE
 from projections.engine.page import Page, page_json
 

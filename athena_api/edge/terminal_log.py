@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from athena_api.edge.access_log import PATH_CHARS_MAX, SHAPE_MASK, AccessLog, AccessRecord, to_stderr
 from athena_core.clock import Clock
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.text import one_line, printable
 from athena_core.values import LOCAL
 

@@ -18,7 +18,7 @@ from msgspec import inspect
 
 from athena_api.endpoint.shapes import Check, InputError, InputShape, ObjectShape, error_of, is_null, shape_of
 from athena_core.clock import milliseconds
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.values import (
     CLIENT_ID_CHARS_MAX,
     ID_PATTERN,

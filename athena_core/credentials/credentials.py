@@ -12,7 +12,7 @@ from athena_core.credentials.host_pattern import normal
 from athena_core.credentials.sources import CommandSource, FileSource, SecretUnavailable, Source, read_once
 from athena_core.credentials.template import TemplateConflict
 from athena_core.errors import ConfigError
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.system.problems import Problems
 
 __all__ = ["Credential", "CredentialUnavailable", "Credentials", "TemplateConflict"]

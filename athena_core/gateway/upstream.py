@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from athena_core.mask import MIN_KEY_CHARS, forms
 from athena_core.providers import anthropic, openai
 from athena_core.providers.connection import RawAnswer, RawClient
-from athena_core.providers.mask import MIN_KEY_CHARS, forms
 
 SILENCE_SECONDS = 600.0
 """Read timeout. A model that thinks may send nothing for minutes if its answer is not streamed."""

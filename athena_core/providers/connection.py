@@ -12,7 +12,7 @@ import httpcore2  # noqa: F401 - httpx2 would import it with the first call
 import httpx2
 import msgspec
 
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.providers.provider import ProviderFailure
 from athena_core.values import MEMBER_CHARS_MAX
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from athena_core.mask import Mask
 from athena_core.providers.connection import (
     ConnectionBroken,
     ProviderClient,
@@ -15,7 +16,6 @@ from athena_core.providers.connection import (
     table,
     text,
 )
-from athena_core.providers.mask import Mask
 from athena_core.providers.provider import (
     Delta,
     Finished,

@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import AsyncIterator
 
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.providers.provider import Delta, Finished, ModelRequest, ProviderFailure, TextDelta, render
 from athena_core.system.process import CHUNK_BYTES, CannotStart, Child, environment
 from athena_core.text import clean

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from athena_core.mask import Mask
 from athena_core.providers import anthropic, openai
 from athena_core.providers.anthropic import AnthropicProvider
 from athena_core.providers.http import HttpProvider
 from athena_core.providers.local_exec import LocalExecProvider
-from athena_core.providers.mask import Mask
 from athena_core.providers.masked import MaskedProvider
 from athena_core.providers.mock import MockProvider
 from athena_core.providers.openai import OpenAIProvider

@@ -3,8 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+from athena_core.mask import Mask
 from athena_core.providers.connection import LIST_SECONDS, ProviderClient
-from athena_core.providers.mask import Mask
 from athena_core.providers.provider import ProviderFailure
 
 

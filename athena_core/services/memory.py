@@ -18,8 +18,8 @@ from athena_core.errors import ConfigError, Fault, NotCaughtUp, NotFound, Overlo
 from athena_core.event import Meta, Position, Value
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
+from athena_core.mask import Mask
 from athena_core.protocols import DatabaseDamaged, MemorySearch, NoteFile, Passage, Row
-from athena_core.providers.mask import Mask
 from athena_core.services.erasure.erasure import TextTrace
 from athena_core.services.erasure.redaction import Copies, copies_of, note_late, noted_copies, remaining_copies
 from athena_core.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from athena_core.definitions.profile import FilesPolicy
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence

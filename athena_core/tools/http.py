@@ -19,7 +19,7 @@ import msgspec
 from athena_core.credentials.credentials import Credentials
 from athena_core.definitions.profile import HttpPolicy
 from athena_core.enums import EvidenceType
-from athena_core.providers.mask import HELD_CHARS_MAX, Mask
+from athena_core.mask import HELD_CHARS_MAX, Mask
 from athena_core.statuses import PHRASES
 from athena_core.text import clean
 from athena_core.tools.destination import (

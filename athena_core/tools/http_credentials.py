@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from athena_core.credentials.credentials import Credential, Credentials, CredentialUnavailable
 from athena_core.credentials.template import TemplateConflict
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.tools.refusal import ToolRefused
 
 RANGE = "range"

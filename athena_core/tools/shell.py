@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from athena_core.definitions.profile import ShellPolicy
-from athena_core.providers.mask import HELD_CHARS_MAX, Mask
+from athena_core.mask import HELD_CHARS_MAX, Mask
 from athena_core.system.private_file import open_regular
 from athena_core.system.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
 from athena_core.system.sandbox import SandboxRefused

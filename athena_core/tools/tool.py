@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from athena_core.definitions.profile import Egress, ToolPolicies
 from athena_core.enums import EvidenceType
 from athena_core.event import Value
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.system.sandbox import DEFAULT_LIMITS, Sandbox, SandboxLimits
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 
 from athena_core.clock import SystemClock
+from athena_core.mask import Mask
 from athena_core.protocols import Passage
-from athena_core.providers.mask import Mask
 from athena_core.services.memory import NoteFiles
 from athena_core.tools.workspace import Workspace
 from projections import sessions

@@ -13,7 +13,7 @@ from athena_core.clock import FixedClock, SystemClock
 from athena_core.definitions.memory_chunks import CHUNK_LINES, OVERLAP_LINES
 from athena_core.domain.run import MemoryRecalled
 from athena_core.errors import NotCaughtUp
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.memory import NoteFiles
 from athena_core.tools.workspace import Workspace
 from projections import memory, sessions

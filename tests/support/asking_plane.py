@@ -32,9 +32,9 @@ from athena_core.domain.permission_rule import RULE_GUARD
 from athena_core.enums import RuleScope
 from athena_core.errors import AthenaError, LeaseLost
 from athena_core.event import Fact, Meta, Position, Recorded
+from athena_core.mask import Mask
 from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.protocols import Row
-from athena_core.providers.mask import Mask
 from athena_core.providers.prices import CallCost
 from athena_core.providers.provider import ModelCompletion
 from athena_core.services.asks.answers import AnswerBody, Answers

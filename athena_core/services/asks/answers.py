@@ -28,7 +28,7 @@ from athena_core.event import Fact, Meta, Position
 from athena_core.log.codec import SALT_BYTES
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.schema import SchemaRefused
 from athena_core.services.access.access import Access, ScopeProof, decision_denied
 from athena_core.services.mcp.run_tools import approval_of_call

@@ -9,7 +9,7 @@ from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Position, Value
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.providers.provider import ModelMessage
 from athena_core.services.context.conversation import ContextLimits, ContextParts, fit, paired
 from athena_core.services.context.history import HistoryCache, HistoryLimits

@@ -13,8 +13,8 @@ from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import run
 from athena_core.errors import AskLimit
+from athena_core.mask import Mask
 from athena_core.protocols import Passage
-from athena_core.providers.mask import Mask
 from athena_core.providers.prices import CallCost
 from athena_core.providers.provider import (
     CUT,

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from athena_core.clock import Ids
 from athena_core.definitions.profile import HarnessSpec, ToolPolicies
 from athena_core.domain import run
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.model_call import ModelAnswer
 from athena_core.services.execution.performer import RunEnd
 from athena_core.services.execution.progress import RunProgress

@@ -10,7 +10,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import AskPolicy, HarnessSpec
 from athena_core.domain import run
 from athena_core.log.codec import SALT_BYTES
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.progress import RunAssignment
 from athena_core.services.mcp.run_tools import ChangedTool, approval_of_call

@@ -8,7 +8,7 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.domain.workspace import DIFF_LABEL
 from athena_core.errors import AthenaError
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.progress import RunProgress
 from athena_core.services.execution.verification import to_evidence
 from athena_core.services.sandboxes import RunSandbox

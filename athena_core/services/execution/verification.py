@@ -16,7 +16,7 @@ from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.enums import EvidenceSource, EvidenceType, VerificationStatus
 from athena_core.event import Event, Value
 from athena_core.log.codec import SALT_BYTES
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.schema import problems
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolEvidence, ToolResult

@@ -13,6 +13,7 @@ import msgspec
 from athena_core import __version__
 from athena_core.credentials.credentials import Credential, Credentials, CredentialUnavailable
 from athena_core.credentials.template import TemplateConflict
+from athena_core.mask import Mask
 from athena_core.mcp.client.client import McpClient
 from athena_core.mcp.client.failure import McpFailure
 from athena_core.mcp.client.http import HttpWire
@@ -20,7 +21,6 @@ from athena_core.mcp.client.listing import Listing
 from athena_core.mcp.client.stdio import StdioWire
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.mcp.servers import McpServer
-from athena_core.providers.mask import Mask
 from athena_core.services.mcp.catalogue import ServerListing
 from athena_core.system.process import CannotStart, Child, environment
 from athena_core.system.sandbox import Sandbox

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from athena_core.domain import review
 from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.catalog import Catalog
 from athena_core.services.context.conversation import cut
 from athena_core.services.reviews.definitions import LoadedPersona, PersonaDefinition, PersonaFiles, output_path

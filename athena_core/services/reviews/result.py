@@ -14,7 +14,7 @@ from athena_core.domain import run
 from athena_core.domain.review import FOLDER, PersonaArtifacts, PersonaRunStarted
 from athena_core.enums import EvidenceType, MergeGate, PersonaStdout
 from athena_core.event import Event, Recorded, Value
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.runs.results import cancel_note, run_error
 from athena_core.system import private_file
 from athena_core.text import escape_json

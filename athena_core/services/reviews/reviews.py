@@ -18,8 +18,8 @@ from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
+from athena_core.mask import Mask
 from athena_core.protocols import Row
-from athena_core.providers.mask import Mask
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
 from athena_core.services.reviews.definitions import PersonaFiles

@@ -23,7 +23,7 @@ from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.log.codec import SALT_BYTES
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.providers.model_choice import ModelChoice
 from athena_core.providers.prices import FRAME_TOKENS, OUTPUT_TOKENS_LEAST, Prices
 from athena_core.services.access.access import Access, ScopeProof

@@ -25,7 +25,7 @@ from athena_api.edge.access_log import (
 )
 from athena_api.edge.terminal_log import TerminalLog, TextLines
 from athena_core.clock import FixedClock
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.proxies import TrustedProxies
 from tests.support.server import Server
 from tests.support.virtual_loop import run_virtually

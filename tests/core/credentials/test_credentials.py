@@ -13,7 +13,7 @@ from athena_core.credentials import credentials as module
 from athena_core.credentials.credentials import Credential, Credentials, CredentialUnavailable
 from athena_core.credentials.sources import CommandSource, SecretUnavailable
 from athena_core.errors import ConfigError
-from athena_core.providers.mask import HIDDEN, LEARNED_MAX, Mask
+from athena_core.mask import HIDDEN, LEARNED_MAX, Mask
 from athena_core.system.problems import Problems
 from tests.core.credentials.corpus import ENTRY, entry, write_credentials, write_private
 

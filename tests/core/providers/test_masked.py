@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.providers.masked import MaskedProvider
 from athena_core.providers.provider import (
     Delta,

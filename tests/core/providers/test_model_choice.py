@@ -7,8 +7,8 @@ import time
 import pytest
 
 from athena_core.errors import ConfigError, Fault
+from athena_core.mask import Mask
 from athena_core.providers.anthropic import AnthropicProvider
-from athena_core.providers.mask import Mask
 from athena_core.providers.masked import MaskedProvider
 from athena_core.providers.mock import MockProvider
 from athena_core.providers.model_choice import FRESH_SECONDS, RETRY_SECONDS, ModelChoice

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.providers.mock import MockProvider
 from athena_core.providers.provider import (
     MAX_CALLS,

@@ -14,7 +14,7 @@ import pytest
 
 from athena_core.definitions.profile import ShellPolicy, ToolPolicies
 from athena_core.errors import ConfigError
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.system.git import Repository
 from athena_core.system.process import environment
 from athena_core.system.sandbox import probe

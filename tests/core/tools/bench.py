@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from athena_core.definitions.profile import Egress, FilesPolicy, HttpPolicy, ShellPolicy, ToolPolicies
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.tools.toolbox import Toolbox, toolbox

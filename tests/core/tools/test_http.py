@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.definitions.profile import Egress, HttpPolicy, ToolPolicies
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.tools.destination import is_public
 from athena_core.tools.http import REQUEST_HEADERS, RESPONSE_BYTES, HttpTool
 from athena_core.tools.refusal import ToolRefused

@@ -15,7 +15,7 @@ import pytest
 
 from athena_core.credentials.credentials import Credentials
 from athena_core.definitions.profile import Egress, HttpPolicy, ToolPolicies
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.tools.http import HttpTool
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolContext, ToolResult

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from athena_core.definitions.profile import ShellPolicy
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.system.process import environment
 from athena_core.tools.shell import COMMANDS_SHOWN, OUTPUT_BYTES, ShellOutput
 from athena_core.tools.tool import ToolContext, ToolResult

@@ -11,7 +11,7 @@ import pytest
 
 from athena_core.definitions.profile import FilesPolicy, ShellPolicy, ToolPolicies
 from athena_core.errors import ConfigError
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.context.compiler import resolve
 from athena_core.settings import load
 from athena_core.system.sandbox import SandboxRefused, probe

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from athena_core.domain import run
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.live_text import AgentActivity, OpenCall
 from athena_core.services.execution.performer import ShowActivity
 from athena_core.text import clean, one_line

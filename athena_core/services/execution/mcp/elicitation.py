@@ -10,8 +10,8 @@ from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import AskPolicy
 from athena_core.domain import run
 from athena_core.log.codec import SALT_BYTES
+from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
-from athena_core.providers.mask import Mask
 from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, ShownQuestion, shown_question
 from athena_core.services.execution.performer import RunRecorder
 from athena_core.services.execution.progress import RunProgress, answer_to

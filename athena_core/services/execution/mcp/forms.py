@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from athena_core.domain import run
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.schema import Schema, SchemaRefused
 from athena_core.text import clean
 from athena_core.tools.ask_user import FIELD, FORM, FORM_BYTES_MAX, QUESTION_CHARS_MAX

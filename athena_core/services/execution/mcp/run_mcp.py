@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids
 from athena_core.domain import run
 from athena_core.event import Meta
+from athena_core.mask import Mask
 from athena_core.mcp.client.failure import McpFailure
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.mcp.client.result import McpResult
 from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.mcp.servers import McpServer
-from athena_core.providers.mask import Mask
 from athena_core.services.execution.mcp.call_progress import CallProgress
 from athena_core.services.execution.mcp.elicitation import CallQuestions
 from athena_core.services.execution.mcp.servers import OpenServer, ServerBoxes, SharedServers, sandbox_of

@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 from athena_core.agents.acp_messages import PlanUpdate
 from athena_core.agents.tool_calls import AgentToolCall
 from athena_core.definitions.agent_permissions import tool_kind
-from athena_core.providers.mask import Mask, StreamMask
+from athena_core.mask import Mask, StreamMask
 from athena_core.services.execution.live_text import AgentActivity, OpenCall, PlanStep, PlanStepStatus
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, TranscriptCall
 from athena_core.services.execution.outside.calls.call_records import diffs_of, title_of

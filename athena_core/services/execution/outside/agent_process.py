@@ -15,8 +15,8 @@ from athena_core.agents.homes import HomeInUse
 from athena_core.agents.known import AgentLaunch, AgentWire, KnownAgent
 from athena_core.errors import AgentModeChanged, AgentSilent, AgentUnavailable
 from athena_core.gateway.endpoint import PATH
+from athena_core.mask import Mask
 from athena_core.mcp.served import McpService
-from athena_core.providers.mask import Mask
 from athena_core.rpc.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
 from athena_core.services.execution.outside.calls.endpoint_calls import SERVER
 from athena_core.services.execution.outside.run_ledger import RunLedger

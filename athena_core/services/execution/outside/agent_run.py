@@ -39,7 +39,7 @@ from athena_core.errors import (
     ProviderError,
     TurnLimit,
 )
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.rpc.peer import EndState, PeerEnded, RequestFailed
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.context.compiler import ContextCompiler

@@ -21,7 +21,7 @@ from athena_core.definitions.profile import AgentPolicy, AskPolicy
 from athena_core.domain import run
 from athena_core.enums import AskOrigin
 from athena_core.log.codec import SALT_BYTES
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, ShownQuestion
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, TranscriptCall

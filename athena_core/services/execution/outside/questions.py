@@ -2,7 +2,7 @@
 
 from athena_core.agents.acp_messages import FormQuestion
 from athena_core.domain import run
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.mcp.forms import ShownQuestion, shown_question
 from athena_core.services.execution.progress import answer_text
 from athena_core.tools.ask_user import SPEC as ASK_USER

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import AskPolicy
 from athena_core.domain import run
+from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.mcp.served import McpService, ServedCall, ServedResult, ServedTool, unknown_tool
-from athena_core.providers.mask import Mask
 from athena_core.services.execution.completion import RunCompletion
 from athena_core.services.execution.mcp.elicitation import elicited, values_of
 from athena_core.services.execution.mcp.forms import shown_question

@@ -14,7 +14,7 @@ from athena_core.event import Event, Meta, Position
 from athena_core.log.engine import open_store
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.roles import Roster
 from athena_core.services.access.access import Access
 from athena_core.services.access.refusal_limits import RefusalLimits

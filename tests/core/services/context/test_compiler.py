@@ -15,7 +15,7 @@ from athena_core.domain.run import RunFailed, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Position
 from athena_core.log.writer import Log
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.providers.provider import ModelMessage
 from athena_core.services.context.compiler import ContextCompiler, check_references, resolve
 from athena_core.services.context.conversation import UNANSWERED, to_messages

@@ -8,7 +8,7 @@ import pytest
 
 from athena_core.agents.acp_messages import PlanEntry, PlanUpdate
 from athena_core.agents.tool_calls import AgentToolCall
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.live_text import ACTIVITY_CHARS_MAX, AgentActivity, PlanStep
 from athena_core.services.execution.outside import activity as activities
 from athena_core.services.execution.outside.activity import LiveActivity

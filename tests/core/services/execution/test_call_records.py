@@ -13,7 +13,7 @@ from athena_core.clock import SystemIds
 from athena_core.domain import run
 from athena_core.errors import AgentBroken
 from athena_core.event import Event
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.outside.agent_transcript import CHARS_MAX, EVENTS_MAX, AgentTranscript
 from athena_core.services.execution.outside.calls.call_records import DIFF_LINES_MAX, call_result
 from athena_core.services.execution.progress import RunProgress

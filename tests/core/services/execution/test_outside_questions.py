@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.agents.acp_messages import FormQuestion
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.mcp.forms import ShownQuestion, shown_question
 from athena_core.services.execution.outside.questions import shown_form
 from athena_core.tools.ask_user import form_problems

@@ -16,7 +16,7 @@ from athena_core.domain import policy, run
 from athena_core.errors import LeaseLost
 from athena_core.gateway.ledger import CallOutcome, EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.providers.prices import CallCost
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript
 from athena_core.services.execution.outside.run_ledger import CALLS_MAX, RunLedger

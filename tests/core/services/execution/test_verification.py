@@ -12,7 +12,7 @@ from athena_core.clock import CountingIds
 from athena_core.definitions.profile import VerificationPolicy
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.event import Event
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.execution.verification import VerificationResult, evidence_of, judge, to_evidence
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolEvidence, ToolResult

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from athena_core.credentials.credentials import Credentials
+from athena_core.mask import Mask
 from athena_core.mcp.client.failure import McpFailure
 from athena_core.mcp.client.listing import Listing
 from athena_core.mcp.client.messages import ServerInfo
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.mcp.servers import McpServer
-from athena_core.providers.mask import Mask
 from athena_core.services.mcp.starting import McpStarter, UrlAccess
 from tests.support.mcp_servers import fake_command
 

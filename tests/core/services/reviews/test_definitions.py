@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from athena_core.errors import ConfigError
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.reviews.definitions import DEFINITION_BYTES_MAX, PersonaFiles
 from athena_core.services.reviews.result import parse_answer
 from athena_core.tools.workspace import Workspace

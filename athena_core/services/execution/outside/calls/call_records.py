@@ -15,7 +15,7 @@ import msgspec
 from athena_core.agents.tool_calls import AgentToolCall
 from athena_core.definitions.agent_permissions import tool_kind
 from athena_core.domain import run
-from athena_core.providers.mask import Mask
+from athena_core.mask import Mask
 from athena_core.services.context.conversation import cut, cut_calls
 from athena_core.text import clean, preview
 from athena_core.values import ToolCall

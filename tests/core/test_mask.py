@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.providers.mask import HELD_CHARS_MAX, HIDDEN, LEARNED_MAX, MARKS, SECRET_PATTERNS, Mask, StreamMask
+from athena_core.mask import HELD_CHARS_MAX, HIDDEN, LEARNED_MAX, MARKS, SECRET_PATTERNS, Mask, StreamMask
 from tests.support.canaries import SECRETS, told
 
 KEY, LONGER = "sk-canary", "sk-canary-longer"

@@ -7,7 +7,7 @@ a password, a key split over two messages, a key in base64. Each pattern reads e
 import base64
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from threading import Lock
 from typing import Any, NamedTuple
@@ -22,6 +22,9 @@ HELD_CHARS_MAX = 16_384
 """Maximum number of streamed characters that are held back because they may be a secret."""
 LEARNED_MAX = 5
 """Number of secrets of one credential that stay masked: the current one, and those before it."""
+
+UNNAMED = "server key"
+"""The name of a key that was given without one."""
 
 WORD, ALNUM, UPPER = "A-Za-z0-9_-", "A-Za-z0-9", "A-Z0-9"
 DIGIT = "(?=[A-Za-z_.~+/-]{0,40}[0-9])"  # ordinary names have the same prefixes, but rarely a digit
@@ -103,7 +106,14 @@ def _any_escaped(patterns: Iterable[str]) -> str:
     return rf"(?:(?<![{WORD}])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))(?:{'|'.join(patterns)})"
 
 
+URL_PASSWORD = rf"{AFTER_SCHEME}{NAME}:(?P<password>[A-Za-z0-9._~%+-]{{1,256}})(?=@)"
+KEY_BODY = rf"-----BEGIN {LABEL}(?P<body>(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{{16,}})++)"
 PATTERNS = (USER_INFO, *(shape.pattern for shape in SECRET_PATTERNS), JWT, KEY_BLOCK)
+DECISIVE_PATTERNS = (URL_PASSWORD, *(shape.pattern for shape in SECRET_PATTERNS), JWT, KEY_BODY)
+"""Kinds of secrets in a text that somebody decides about. Each is made of the characters of its kind alone.
+
+Two marks, such as the lines around a key, never hide what stands between them: the author of the text chose both.
+"""
 URL = re.compile(rf":(?://|\\/\\/){NAME}:{PASSWORD}@")
 """A URL that may hold a secret."""
 OPENING = re.compile(
@@ -126,9 +136,9 @@ class Mask:
     Safe from any thread: a call that runs while a secret is learned uses the keys before or after it.
     """
 
-    def __init__(self, keys: Iterable[str] = (), *, shapes: bool = True) -> None:
-        """Take the keys; longer ones are hidden first. Without ``shapes`` only the keys are hidden."""
-        self._given = frozenset(keys)
+    def __init__(self, keys: Iterable[str] | Mapping[str, str] = (), *, shapes: bool = True) -> None:
+        """Take the keys, as a mapping with a name for each. Without ``shapes`` only the keys are hidden."""
+        self._given = dict(keys) if isinstance(keys, Mapping) else dict.fromkeys(keys, UNNAMED)
         self._learned: dict[str, deque[str]] = {}
         self._lock = Lock()
         self._patterns: dict[bool, tuple[list[str], re.Pattern[str]]] = {}
@@ -152,9 +162,11 @@ class Mask:
 
     def _compile(self) -> None:
         """Take the keys. The keys in JSON are replaced last, so that a pattern is never missing for what they find."""
-        learned = (form for secrets in self._learned.values() for secret in secrets for form in forms(secret))
-        present = {key for key in (*self._given, *learned) if len(key) >= MIN_KEY_CHARS}
-        in_order = sorted(present, key=lambda key: (-len(key), key))
+        learned = {
+            form: owner for owner, secrets in self._learned.items() for secret in secrets for form in forms(secret)
+        }
+        self._names = {key: name for key, name in (learned | self._given).items() if len(key) >= MIN_KEY_CHARS}
+        in_order = sorted(self._names, key=lambda key: (-len(key), key))
         self._keys_in_bytes = tuple(key.encode() for key in in_order)
         self._keys = in_order
         self._keys_in_json = [msgspec.json.encode(key)[1:-1].decode("latin-1") for key in in_order]
@@ -208,6 +220,16 @@ class Mask:
             ):
                 return True
         return False
+
+    def decisive_spans(self, text: str) -> Iterator[tuple[int, int, str | None]]:
+        """Yield the start and the end of each secret in a text that somebody decides about, and its name if known."""
+        names, keys = self._names, [re.escape(key) for key in self._keys]
+        if not self._suspected(text, self._keys):
+            return
+        known = [f"(?P<known>{'|'.join(keys)})"] if keys else []
+        shapes = [_any(DECISIVE_PATTERNS)] if self._shapes else []
+        for match in re.finditer("|".join((*known, *shapes)) or NOTHING, text):  # re keeps what it compiled
+            yield *match.span(match.lastgroup or 0), names.get(match[0]) if match.lastgroup == "known" else None
 
     def hide_in(self, value: Any) -> Any:
         """Mask all strings in a JSON value, including member names."""

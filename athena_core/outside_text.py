@@ -1,0 +1,161 @@
+"""Text from outside: written by a model, an agent, an MCP server, a repository or a request.
+
+It has two forms, derived here and nowhere else. The *exact* form is decided, hashed, executed, applied and sent. The
+*shown* form is for people and for records. Where the shown form hides a part of a text that somebody decides about, a
+mark stands in its place with the length and the hash of the part, and the decision needs the exact form.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from athena_core.event import Value
+from athena_core.mask import Mask
+from athena_core.text import HIDDEN as INVISIBLE
+from athena_core.text import clean, preview
+
+SHA256_SHOWN = 12
+"""Characters of the hash in a mark. The whole hash stands beside the text."""
+
+
+class HiddenSpan(Value):
+    """A part that a shown text hides. ``sha256`` is the hash of the salt and the part."""
+
+    chars: int
+    sha256: str
+
+
+class DecidedText(NamedTuple):
+    """A text that somebody decides about.
+
+    In both forms the name of a secret of Athena stands in its place, because the log never holds one. ``secrets`` are
+    these names in their order. ``hidden`` are the parts that only the exact form has.
+    """
+
+    exact: str
+    shown: str
+    hidden: tuple[HiddenSpan, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+class OutsideText:
+    """A text from outside. It has no string form, so it can only be shown through the mask, or taken as it is."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return f"OutsideText({len(self._text)} characters)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        raise TypeError("Text from outside has no string form. Use shown() or line().")
+
+    @property
+    def exact(self) -> str:
+        """The text, as it can be stored."""
+        return clean(self._text)
+
+    def shown(self, mask: Mask, chars_max: int | None = None) -> str:
+        """Return the text without secrets, masked before it is cut to ``chars_max`` characters."""
+        return mask.hide(self.exact)[:chars_max]
+
+    def line(self, mask: Mask, chars_max: int) -> str:
+        """Return the beginning of the text on one line without secrets."""
+        return preview(mask.hide(self.exact), chars_max)
+
+    def decided(self, mask: Mask, salt: str, chars_max: int | None = None) -> DecidedText:
+        """Return the forms for a decision. ``salt`` is hexadecimal. A part after ``chars_max`` is hidden."""
+        return _Forms(mask, salt, chars_max).of(self.exact)
+
+
+def decided_json(value: Any, mask: Mask, salt: str) -> DecidedText:
+    """Return the forms of a JSON value for a decision, as canonical JSON. Strings and member names are masked."""
+    forms = _Forms(mask, salt, None)
+    exact, shown = forms.in_value(value)
+    return DecidedText(_canonical(exact), _canonical(shown), tuple(forms.hidden), tuple(forms.secrets))
+
+
+def visible_marks(text: str) -> str:
+    """Return a text in which each character that people cannot see stands as a mark, such as ``[U+202E]``."""
+    return text if text.isascii() and text.isprintable() else INVISIBLE.sub(lambda it: f"[U+{ord(it[0]):04X}]", text)
+
+
+def span_sha256(salt: str, part: str) -> str:
+    """Return the hash of a hidden part: of the salt (hexadecimal), and the part in UTF-8."""
+    return hashlib.sha256(bytes.fromhex(salt) + part.encode(errors="surrogatepass")).hexdigest()
+
+
+class _Forms:
+    """The forms of one or more strings, and what they hide together."""
+
+    def __init__(self, mask: Mask, salt: str, chars_max: int | None) -> None:
+        self._mask = mask
+        self._salt = salt
+        self._chars_max = chars_max
+        self.hidden: list[HiddenSpan] = []
+        self.secrets: list[str] = []
+
+    def of(self, text: str) -> DecidedText:
+        exact, shown = self.in_text(text)
+        return DecidedText(exact, shown, tuple(self.hidden), tuple(self.secrets))
+
+    def in_value(self, value: Any) -> tuple[Any, Any]:
+        """Return the exact and the shown form of a JSON value."""
+        match value:
+            case str():
+                return self.in_text(clean(value))
+            case list() | tuple():
+                pairs = [self.in_value(part) for part in value]
+                return [exact for exact, _ in pairs], [shown for _, shown in pairs]
+            case dict():
+                members = [(self.in_text(clean(name)), self.in_value(part)) for name, part in value.items()]
+                return {name[0]: part[0] for name, part in members}, _members(members)
+            case _:
+                return value, value
+
+    def in_text(self, text: str) -> tuple[str, str]:
+        """Return the exact and the shown form of a string."""
+        exact: list[str] = []
+        shown: list[str] = []
+        start = 0
+        for first, last, name in self._mask.decisive_spans(text):
+            between, part = text[start:first], text[first:last]
+            start = last
+            if name is None:
+                exact += (between, part)
+                shown += (between, self._mark("hidden", part))
+            else:
+                self.secrets.append(name)
+                exact += (between, f"[secret {name}]")
+                shown += (between, f"[secret {name}]")
+        exact.append(text[start:])
+        shown.append(text[start:])
+        return "".join(exact), self._cut("".join(shown))
+
+    def _cut(self, shown: str) -> str:
+        if self._chars_max is None or len(shown) <= self._chars_max:
+            return shown
+        return f"{shown[: self._chars_max]} {self._mark('cut', shown[self._chars_max :])}"
+
+    def _mark(self, how: str, part: str) -> str:
+        span = HiddenSpan(chars=len(part), sha256=span_sha256(self._salt, part))
+        self.hidden.append(span)
+        return f"[{how}: {span.chars} characters, sha256 {span.sha256[:SHA256_SHOWN]}]"
+
+
+def _members(members: Sequence[tuple[tuple[str, str], tuple[Any, Any]]]) -> dict[str, Any]:
+    """Return the members of a shown object. Two names that are shown alike keep both of their values."""
+    found: dict[str, Any] = {}
+    for (exact, shown), (_, part) in members:
+        found[shown if shown not in found else f"{shown} {span_sha256('', exact)[:SHA256_SHOWN]}"] = part
+    return found
+
+
+def _canonical(value: Any) -> str:
+    return clean(msgspec.json.encode(value, order="deterministic").decode())
