@@ -228,6 +228,18 @@ class AskChanged(Conflict):
     code = "ASK_CHANGED"
 
 
+class SubjectChanged(Conflict):
+    """The subject hash is not the one of what would be done: something else was shown."""
+
+    code = "SUBJECT_CHANGED"
+
+
+class ExactNotOpened(Conflict):
+    """What is shown hides a part of what would be done, and the caller has not opened the exact text."""
+
+    code = "EXACT_NOT_OPENED"
+
+
 class AskNotEditable(Invalid):
     """The arguments of this ask cannot be edited."""
 
