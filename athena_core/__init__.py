@@ -5,4 +5,4 @@ What lives here: events and deciders (``domain``), the append-only log (``log``)
 Read first: ``event.py``, then ``domain/directive.py`` (the smallest room), then ``log/writer.py``.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -13,7 +13,7 @@ import msgspec
 
 from athena_client.errors import AthenaError, InvalidAnswer, Unreachable
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 USER_AGENT = f"athena-client/{VERSION}"
 PREFIX = "/api/v1"
 ANSWER_BYTES_MAX = 256 << 20
