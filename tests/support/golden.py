@@ -2,6 +2,9 @@
 
 A state is a folder ``tests/samples/state-VERSION``, made once by the code of that version and never rewritten. The
 program that made ``state-0.1`` runs only with release 0.1.0: ``make_state_0_1.py`` beside it, in commit 83c6256.
+``state-0.2`` holds the whole of release 0.2, each event type of it; ``make_state_0_2.py`` made it. Partial states were
+made while 0.2 was built:
+
 ``state-0.2-asks`` holds the asks, permission rules and halt of 0.2; ``make_state_0_2_asks.py`` made it.
 ``state-0.2-tokens`` holds tokens, sessions, groups and credentials by name; ``make_state_0_2_tokens.py`` made it.
 ``state-0.2-workspaces`` holds workspaces and sandboxes of runs; ``make_state_0_2_workspaces.py`` made it.

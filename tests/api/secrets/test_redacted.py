@@ -14,6 +14,10 @@ from tests.support.inside import Inside
 
 LOSING = {
     "state-0.1": {"directives", "run-templates", "schedules", "runs", "sessions", "a2a", "personas"},
+    "state-0.2": {
+        *("directives", "run-templates", "schedules", "runs", "sessions", "a2a", "personas", "asks"),
+        *("permission-rules", "tokens", "governance", "workflows"),
+    },
     "state-0.2-asks": {"directives", "runs", "sessions", "asks", "permission-rules"},
     "state-0.2-tokens": {"directives", "runs", "sessions", "tokens", "governance"},
     "state-0.2-workspaces": {"directives", "runs", "sessions", "asks", "workflows"},
