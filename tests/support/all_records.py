@@ -42,7 +42,7 @@ def records(get: Callable[[str], Any]) -> Json:
     """Return the data of all these paths. Items of lists are by their ids."""
     found: Json = {}
     for path, name in LISTS.items():
-        found[path] = by_id(get(f"{path}?limit=500")["items"]) or {}
+        found[path] = by_id(list(items(get, path))) or {}
         for record in found[path].values():
             for more in DETAILS.get(path, ()):
                 target = more.format(record[name])
@@ -51,6 +51,15 @@ def records(get: Callable[[str], Any]) -> Json:
                     for evidence_id in by_id(found[target]["items"]):
                         found[f"{target}/{evidence_id}"] = get(f"{target}/{evidence_id}")
     return found
+
+
+def items(get: Callable[[str], Any], path: str) -> Iterator[Json]:
+    """Yield the items of all pages of a list."""
+    page = get(f"{path}?limit=500")
+    yield from page["items"]
+    while "nextCursor" in page:
+        page = get(f"{path}?limit=500&cursor={page['nextCursor']}")
+        yield from page["items"]
 
 
 def by_id(data: Any) -> Any:
