@@ -316,7 +316,7 @@ class Fleet:
         self.post("/anchors", body | {"chain": "ef" * 32}, refused="ANCHOR_CONFLICT")
         self.post("/admin/clock/accept")
 
-    # What is left
+    # Open work
 
     def refusals(self):
         codes = set()

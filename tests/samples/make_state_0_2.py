@@ -8,7 +8,7 @@ The program ran once, in a checkout of the commit that ``expected.json`` names i
 The files that it wrote are never rewritten: they stand for what installations hold. The tokens in ``expected.json``
 belong to the sample, and open nothing else.
 
-It tells the histories of the partial states of 0.2 on one plane, each in sessions of its own, beside a fleet like that
+The histories of the partial states of 0.2 happen on one plane, each in sessions of its own, beside a fleet like the one
 of ``state-0.1``. Each phase is a process, because a killed process is part of the history. Every event type of the
 release occurs. Ids in ``open`` are named after the part that left them.
 """
