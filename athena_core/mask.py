@@ -196,6 +196,9 @@ class Mask:
 
     def hide_cut(self, text: str) -> str:
         """Mask a text that was cut at its end. The possible start of a secret there is removed."""
+        dense = text.replace("\ufffd", "")
+        if len(dense) < len(text) and (hidden := self.hide_cut(dense)) != dense:  # UTF-16, as above
+            return hidden
         return self._masked(text, 0, self._opening(text, max(len(text) - HELD_CHARS_MAX, 0)))[0]
 
     def hide_part(self, text: str, first: int, last: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from athena_core.event import Value
-from athena_core.mask import Mask
+from athena_core.mask import HELD_CHARS_MAX, Mask
 from athena_core.text import HIDDEN as INVISIBLE
 from athena_core.text import clean, preview
 
@@ -41,12 +41,22 @@ class DecidedText(NamedTuple):
 
 
 class OutsideText:
-    """A text from outside. It has no string form, so it can only be shown through the mask, or taken as it is."""
+    """A text from outside. It has no string form, so it can only be shown through the mask, or taken as it is.
 
-    __slots__ = ("_text",)
+    A secret is hidden as a whole, wherever the shown part begins or ends. Only that part of a long text is masked, and
+    ``HELD_CHARS_MAX`` characters around it.
+    """
 
-    def __init__(self, text: str) -> None:
+    __slots__ = ("_is_cut", "_start", "_text")
+
+    def __init__(self, text: str, *, start: int = 0, is_cut: bool = False) -> None:
+        """Take a text. It is shown from ``start`` on: the characters before it belong to secrets that reach into it.
+
+        ``is_cut``: the end of the text is missing, so that it may end with a part of a secret.
+        """
         self._text = text
+        self._start = start
+        self._is_cut = is_cut
 
     def __repr__(self) -> str:
         return f"OutsideText({len(self._text)} characters)"
@@ -59,15 +69,25 @@ class OutsideText:
     @property
     def exact(self) -> str:
         """The text, as it can be stored."""
-        return clean(self._text)
+        return clean(self._text[self._start :])
 
     def shown(self, mask: Mask, chars_max: int | None = None) -> str:
-        """Return the text without secrets, masked before it is cut to ``chars_max`` characters."""
-        return mask.hide(self.exact)[:chars_max]
+        """Return the text, or its first ``chars_max`` characters, without secrets."""
+        if self._start:
+            return mask.hide_part(clean(self._text), self._start, len(self._text))[:chars_max]
+        most = None if chars_max is None else chars_max + HELD_CHARS_MAX
+        begin = clean(self._text[:most])
+        is_cut = self._is_cut or len(begin) < len(self._text)
+        return (mask.hide_cut if is_cut else mask.hide)(begin)[:chars_max]
 
     def line(self, mask: Mask, chars_max: int) -> str:
         """Return the beginning of the text on one line without secrets."""
-        return preview(mask.hide(self.exact), chars_max)
+        return preview(self.shown(mask, 4 * chars_max), chars_max)
+
+    def tail(self, mask: Mask, chars_max: int) -> str:
+        """Return at most the last ``chars_max`` characters without secrets."""
+        end = self._text[-chars_max - HELD_CHARS_MAX :]
+        return OutsideText(end, start=max(len(end) - chars_max, 0)).shown(mask)[-chars_max:]
 
     def decided(self, mask: Mask, salt: str, chars_max: int | None = None) -> DecidedText:
         """Return the forms for a decision. ``salt`` is hexadecimal. A part after ``chars_max`` is hidden."""

@@ -182,7 +182,9 @@ class Interviewer:
             await work
         except PeerEnded as ended:
             found.broken[name] = ended.ending
-        except (RequestFailed, RequestTimedOut, Unanswered, CannotStart, SandboxRefused, OSError) as problem:
+        except RequestFailed as failed:
+            found.broken[name] = Ending("silent", failed.message.exact)
+        except (RequestTimedOut, Unanswered, CannotStart, SandboxRefused, OSError) as problem:
             found.broken[name] = Ending("silent", str(problem))
         return name not in found.broken
 
@@ -249,8 +251,9 @@ class Interviewer:
         with suppress(OSError):
             found.edited = (self._workspace / EDITED).read_text() == "hi\n"
         found.calls = [
-            CallSeen(call.kind, "first" in call.output and "last" in call.output, call.output != call.terminal_text)
+            CallSeen(call.kind, "first" in output and "last" in output, output != call.terminal_text)
             for call in one.calls
+            for output in (call.output.exact,)
         ]
         found.memory_bytes = one.memory_bytes
         calls = len(model.asked)
@@ -338,7 +341,7 @@ class Interviewer:
         try:
             reason = await one.client.prompt(text, seconds=self._pace.prompt, silence_seconds=self._pace.silence)
         except RequestFailed as failed:
-            problem = failed.message
+            problem = failed.message.exact
         return AgentTurn(
             reason,
             problem,

@@ -217,7 +217,8 @@ class AcpClient:
         try:
             await self._set_mode(mode)
         except (RequestFailed, RequestTimedOut) as error:
-            raise ModeRefused(f"The agent refused the mode {mode!r}: {one_line(str(error))}") from error
+            words = error.message.exact if isinstance(error, RequestFailed) else str(error)
+            raise ModeRefused(f"The agent refused the mode {mode!r}: {one_line(words)}") from error
         finally:
             self._ordering = False
         if self._reported not in {None, mode}:
@@ -340,7 +341,7 @@ class AcpClient:
     def _report_mode(self, mode: str) -> None:
         self.mode = self._reported = mode
         if self._ordered is not None and mode != self._ordered and not self._ordering:
-            self.peer.end("mode-changed", f"It left the mode {self._ordered!r} for {one_line(mode)[:100]!r}.")
+            self.peer.end("mode-changed", f"It left the mode {self._ordered!r}, which Athena had ordered.")
 
     async def _call(
         self,

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from athena_core.agents.acp_messages import ENDED_STATUSES, PermissionRequest, ToolCallUpdate, text_of_block
+from athena_core.mask import HELD_CHARS_MAX
+from athena_core.outside_text import OutsideText
 from athena_core.rpc.peer import ProtocolBroken
 
 CALLS_MAX = 10_000
 """Maximum number of calls in a turn."""
 TERMINAL_CHARS_MAX = 65_536
-"""Maximum number of characters that are kept of the output of a terminal."""
+"""Maximum number of characters that are shown of the output of a terminal."""
 
 
 class FileChange(NamedTuple):
@@ -36,7 +38,7 @@ class AgentToolCall:
     raw_output: Any = None
     content: list[dict[str, Any]] = field(default_factory=list)
     terminal_text: str = ""
-    """The end of the output of its terminal."""
+    """The end of the output of its terminal, and before it the characters that the mask needs."""
 
     @property
     def ended(self) -> bool:
@@ -52,13 +54,16 @@ class AgentToolCall:
         return self.ended or self.raw_output is not None or bool(self.terminal_text)
 
     @property
-    def output(self) -> str:
-        """The text of the result: its content, else the raw output, else the output of its terminal."""
+    def output(self) -> OutsideText:
+        """The text of the result: its content, else the raw output, else the end of the output of its terminal."""
         pieces = [text_of_block(item["content"]) for item in self.content if isinstance(item.get("content"), dict)]
         text = "\n".join(filter(None, pieces))
-        if text or self.raw_output is None:
-            return text or self.terminal_text
-        return self.raw_output if isinstance(self.raw_output, str) else msgspec.json.encode(self.raw_output).decode()
+        if not text and self.raw_output is None:
+            return OutsideText(self.terminal_text, start=max(len(self.terminal_text) - TERMINAL_CHARS_MAX, 0))
+        if not text:
+            raw = self.raw_output
+            text = raw if isinstance(raw, str) else msgspec.json.encode(raw).decode()
+        return OutsideText(text)
 
     @property
     def changes(self) -> Iterator[FileChange]:
@@ -99,7 +104,7 @@ class ToolCalls:
             call.content = update.content
         elif update.raw_output is not None:  # what stood there before is a description of the call
             call.content = [item for item in call.content if item.get("type") == "diff"]
-        call.terminal_text = (call.terminal_text + update.terminal_text)[-TERMINAL_CHARS_MAX:]
+        call.terminal_text = (call.terminal_text + update.terminal_text)[-TERMINAL_CHARS_MAX - HELD_CHARS_MAX :]
         return call
 
     def ask(self, request: PermissionRequest) -> AgentToolCall:

@@ -9,15 +9,13 @@ import msgspec
 from athena_core.providers import anthropic, openai
 from athena_core.providers.connection import decoded, items, table, text
 from athena_core.providers.prices import BYTES_PER_TOKEN
-from athena_core.providers.provider import MAX_REQUEST_ID_CHARS, token_count
-from athena_core.text import one_line
+from athena_core.providers.provider import token_count
 from athena_core.values import Usage
 
 LINE_BYTES_MAX = 1_048_576
 """Maximum size of an event of a stream that is read. Larger ones pass unread."""
 PLAIN_BYTES_MAX = 8_388_608
 """Maximum size of an answer in one piece that is read. Larger ones pass unread."""
-PROBLEM_CHARS_MAX = 200
 EVENT_STREAM = "text/event-stream"
 
 
@@ -127,11 +125,11 @@ class Answer(ABC):
 
     def _failed(self, error: object) -> None:
         words = text(error) or text(table(error).get("message")) or text(table(error).get("type")) or "an error"
-        self.problem = one_line(words)[:PROBLEM_CHARS_MAX]
+        self.problem = words
 
     def _identify(self, value: object) -> None:
         if self.request_id is None and (found := text(value)):
-            self.request_id = one_line(found)[:MAX_REQUEST_ID_CHARS]
+            self.request_id = found
 
 
 class ChatAnswer(Answer):

@@ -11,9 +11,9 @@ from athena_core.gateway.ledger import CallOutcome, EndedCall, Ledger
 from athena_core.gateway.refusals import CallBudgetReached, Refusal
 from athena_core.gateway.upstream import ANSWER_DROPPED, HiddenSecrets, ModelServer, passed
 from athena_core.gateway.wires import ModelCall, Wire
+from athena_core.outside_text import OutsideText
 from athena_core.providers.connection import (
     MAX_ERROR_BODY_BYTES,
-    MAX_EXCERPT_CHARS,
     ConnectionBroken,
     RawAnswer,
     ServerSilent,
@@ -113,7 +113,7 @@ class Call:
             call=self._number,
             asked=self.asked.model if self.asked else "",
             outcome=self._outcome,
-            problem=one_line(self._problem)[:MAX_EXCERPT_CHARS],
+            problem=OutsideText(one_line(self._hidden(self._problem))),
             cost=self._cost() if self._is_paid() else None,
             latency_ms=round((self._clock.monotonic() - self._began) * 1_000),
             foreign_model=self._foreign_model,
@@ -130,6 +130,7 @@ class Call:
         usage, estimated = complete_usage(self._answer, self._size)
         cost = self._prices.cost(provider, self.served, usage)
         answered = self._answer.request_id if self._answer else None
+        request_id = one_line(self._hidden(self._request_id or answered or ""))[:MAX_REQUEST_ID_CHARS]
         return CallCost(
             provider=provider,
             model=self.served,
@@ -138,9 +139,13 @@ class Call:
             cost_micro_usd=cost,
             unpriced=cost is None,
             price_version=None if provider in FREE else self._prices.version,
-            request_id=self._request_id or answered,
+            request_id=request_id or None,
             first_token_ms=self._first_token_ms,
         )
+
+    def _hidden(self, said: str) -> str:
+        """Return words of the server without its credential."""
+        return self._upstream.secrets.hide(said.encode(errors="replace")).decode()
 
     def _bounds(self, asked: ModelCall) -> tuple[int, int | None]:
         """Return the cost of the call: the least that makes sense, and the most. A token is at least a byte."""
@@ -172,16 +177,14 @@ class Call:
     async def _pass_on(self, raw: RawAnswer) -> None:
         """Pass the answer on and read it beside. Raise Refusal before it begins, CallBudgetReached later."""
         self._status = raw.status
-        self._request_id = next(
-            (one_line(found)[:MAX_REQUEST_ID_CHARS] for found in map(raw.header, REQUEST_IDS) if found), None
-        )
+        self._request_id = next(filter(None, map(raw.header, REQUEST_IDS)), None)
         good = 200 <= raw.status < 300
         if good:
             self._answer = self._wire.answer(raw.media_type, self._live)
         self._outcome, self._problem = "failed", "The answer ended too early." if good else f"HTTP {raw.status}"
         _check(raw)
-        hidden, error = HiddenSecrets(self._upstream.secrets), bytearray()
-        secrets = self._upstream.secrets
+        secrets, error = self._upstream.secrets, bytearray()
+        hidden = HiddenSecrets(secrets)
         headers = [(name, secrets.hide(value)) for name, value in passed(raw.headers, ANSWER_DROPPED)]
         length = "" if raw.header("transfer-encoding") else raw.header("content-length")
         self._exchange.begin(raw.status, headers, int(length) if length.isdecimal() else None)
@@ -199,7 +202,7 @@ class Call:
         self._exchange.finish()
         if self._answer is not None:
             self._answer.close()
-        elif said := _message(secrets.hide(bytes(error))):
+        elif said := _message(bytes(error)):
             self._problem += f": {said}"
 
     async def _write(self, piece: bytes) -> None:
@@ -264,4 +267,4 @@ def _refusal(failure: ProviderFailure) -> Refusal:
 def _message(body: bytes) -> str:
     """Return the message in the body of an error."""
     error = table(decoded(body)).get("error")
-    return one_line(text(error) or text(table(error).get("message")) or "")[:MAX_EXCERPT_CHARS]
+    return text(error) or text(table(error).get("message")) or ""

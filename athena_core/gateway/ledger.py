@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from athena_core.outside_text import OutsideText
 from athena_core.providers.prices import CallCost
 
 CallOutcome: TypeAlias = Literal["answered", "failed", "cut", "refused"]
@@ -14,14 +15,14 @@ class EndedCall(NamedTuple):
     """A model call that has ended. ``cost`` is None if nothing is to be paid.
 
     ``call`` counts the calls of a gateway from 1. ``asked`` is the model in the request; ``cost`` names the one that
-    served it. ``problem`` is a sentence for operators, without secrets, and empty after an answer; it may quote the
-    server. ``latency_ms`` is the time from the reservation to the end.
+    served it. ``problem`` is a sentence for operators, which may quote the server; it means nothing after an answer.
+    ``latency_ms`` is the time from the reservation to the end.
     """
 
     call: int
     asked: str
     outcome: CallOutcome
-    problem: str
+    problem: OutsideText
     cost: CallCost | None
     latency_ms: int
     foreign_model: bool = False

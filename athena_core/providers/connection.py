@@ -13,6 +13,7 @@ import httpx2
 import msgspec
 
 from athena_core.mask import Mask
+from athena_core.outside_text import OutsideText
 from athena_core.providers.provider import ProviderFailure
 from athena_core.values import MEMBER_CHARS_MAX
 
@@ -176,7 +177,7 @@ class ProviderClient:
     def excerpt(self, error: object) -> str:
         """Return the server's error text, shortened and without keys."""
         message = text(error) or text(table(error).get("message"))
-        return ": " + self._mask.hide(message)[:MAX_EXCERPT_CHARS] if message else ""
+        return ": " + OutsideText(message).line(self._mask, MAX_EXCERPT_CHARS) if message else ""
 
     def table(self, data: str | bytes) -> dict[str, Any]:
         """Decode a JSON object from the server. Raise ProviderFailure."""

@@ -23,7 +23,7 @@ class LocalExecProvider:
 
     def __init__(self, command: str = "/bin/cat", arguments: tuple[str, ...] = (), *, mask: Mask | None = None) -> None:
         """Take the command. ``mask`` hides secrets in error texts."""
-        self._hide = (mask or Mask()).hide
+        self._mask = mask
         self._argv = (command, *arguments)
         self._environment = environment()
 
@@ -46,7 +46,7 @@ class LocalExecProvider:
                 yield TextDelta(text=rest)
             await child.exited.wait()
             if child.status != 0:
-                raise ProviderFailure(f"local-exec: {child.ending(self._hide)}", worth_retrying=False)
+                raise ProviderFailure(f"local-exec: {child.ending(self._mask)}", worth_retrying=False)
         finally:
             await child.end()
         yield Finished(reason="stop")

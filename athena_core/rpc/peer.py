@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from athena_core.outside_text import OutsideText
 from athena_core.system.process import LineTooLong
 from athena_core.text import preview
 
@@ -61,12 +62,12 @@ class PeerEnded(Exception):
 
 
 class RequestFailed(Exception):
-    """An error that answers a request, from either end. ``data`` is JSON."""
+    """An error that answers a request, from either end. ``data`` is JSON. The exception itself quotes nothing."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
-        super().__init__(message)
+        super().__init__(f"error {code}")
         self.code = code
-        self.message = message
+        self.message = OutsideText(message)
         self.data = data
 
 
@@ -406,7 +407,7 @@ class Peer:
             self._heard = self._monotonic()
 
     async def _refuse(self, number: int | str, error: RequestFailed) -> None:
-        body: dict[str, object] = {"code": error.code, "message": error.message}
+        body: dict[str, object] = {"code": error.code, "message": error.message.exact}
         if error.data is not None:
             body["data"] = error.data
         await self._send({"jsonrpc": "2.0", "id": number, "error": body})

@@ -5,7 +5,7 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, cast
@@ -13,15 +13,16 @@ from typing import ClassVar, cast
 import anyio
 from anyio import to_thread
 
+from athena_core.mask import HELD_CHARS_MAX, Mask
+from athena_core.outside_text import OutsideText
 from athena_core.system import supervisor
 from athena_core.system.sandbox import Sandbox, SandboxRefused
-from athena_core.text import clean
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 LANG = "C.UTF-8"
 CHUNK_BYTES = 65_536
-MAX_COMPLAINT_BYTES = 4_096
 MAX_COMPLAINT_CHARS = 200
+MAX_COMPLAINT_BYTES = 4 * MAX_COMPLAINT_CHARS + HELD_CHARS_MAX
 GIT = {  # settings of a repository that name a program, or lead to one
     "safe.bareRepository": "explicit",
     "core.fsmonitor": "false",
@@ -336,12 +337,13 @@ class Child(asyncio.SubprocessProtocol):
         """The exit status; a negative number is the signal that ended the command."""
         return self._transport.get_returncode()
 
-    def ending(self, hide: Callable[[str], str] = str) -> str:
-        """Return how the command ended, with its last error output. ``hide`` masks it before it is cut."""
+    def ending(self, mask: Mask | None = None) -> str:
+        """Return how the command ended, with its last error output. ``mask`` is for its secrets."""
         if problem := self.problem:
             return problem
         status = self.status or 0
-        words = hide(clean(self._complaints.decode(errors="replace"))).strip()[-MAX_COMPLAINT_CHARS:]
+        said = OutsideText(self._complaints.decode(errors="replace").strip())
+        words = said.tail(mask or Mask(), MAX_COMPLAINT_CHARS).strip()
         return (f"exit status {status}" if status >= 0 else f"killed by signal {-status}") + (words and f": {words}")
 
     async def end(self) -> None:

@@ -458,7 +458,7 @@ def mcp_answers(directory: Path) -> Iterator[Try]:
         raw, shape = msgspec.Raw(data), "another shape than the protocol"
         try:
             result = read_result(raw)
-            assert len(result.text.encode()) <= RESULT_BYTES_MAX
+            assert len(result.text.exact.encode()) <= RESULT_BYTES_MAX
         except ValueError as error:
             assert str(error) == shape
         listing = ListingReader(headers=True)

@@ -52,7 +52,7 @@ def names(listing: Listing) -> set[str]:
 async def text(client: McpClient, tool: str, arguments: Mapping[str, Any] = {}) -> str:
     result = await client.call(tool, dict(arguments), seconds=SECONDS)
     assert not result.is_error, result.text
-    return result.text
+    return result.text.exact
 
 
 async def test_time(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ async def test_filesystem(tmp_path: Path) -> None:
         await text(client, "write_file", {"path": str(tmp_path / "done.md"), "content": "done"})
         outside = await client.call("read_text_file", {"path": "/etc/passwd"}, seconds=SECONDS)
         assert outside.is_error
-        assert "root:" not in outside.text
+        assert "root:" not in outside.text.exact
     assert (tmp_path / "done.md").read_text() == "done"
 
 
@@ -101,7 +101,7 @@ async def check_everything(client: McpClient, listing: Listing) -> None:
     assert set(weather.structured) == {"temperature", "conditions", "humidity"}
     picture = await client.call("get-tiny-image", {}, seconds=SECONDS)
     assert picture.omitted == 1
-    assert "[image image/png is not shown]" in picture.text
+    assert "[image image/png is not shown]" in picture.text.exact
 
     steps: list[float] = []
     await client.call(
@@ -117,7 +117,7 @@ async def check_everything(client: McpClient, listing: Listing) -> None:
         return {"name": "Ada", "check": True}
 
     asked = await client.call("trigger-elicitation-request", {}, seconds=SECONDS, ask=answer)
-    assert "Ada" in asked.text
+    assert "Ada" in asked.text.exact
     with pytest.raises(McpFailure) as caught:
         await client.call("trigger-long-running-operation", {"duration": 60, "steps": 60}, seconds=0.5)
     assert caught.value.code == "silent"

@@ -9,14 +9,16 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias, TypeVar
+from typing import Any, Final, Self, TypeAlias
 
 import msgspec
 from msgspec import Raw
 
+from athena_core.mask import Mask
 from athena_core.mcp.client.failure import WORDS_MAX, FailureCode, McpFailure
 from athena_core.mcp.client.listing import Listing, ListingReader
 from athena_core.mcp.client.messages import (
+    MESSAGE,
     AnswerType,
     DiscoverResult,
     FormAnswer,
@@ -25,6 +27,8 @@ from athena_core.mcp.client.messages import (
     ProgressParams,
     ServerInfo,
     VersionsSupported,
+    outside,
+    read,
 )
 from athena_core.mcp.client.questions import QUESTIONS_MAX, Ask, question_of
 from athena_core.mcp.client.result import McpResult, read_result
@@ -37,12 +41,11 @@ from athena_core.mcp.versions import (
     UNSUPPORTED_VERSION,
     VERSION_KEY,
 )
+from athena_core.outside_text import OutsideText
 from athena_core.rpc.peer import PARSE_ERRORS, RequestFailed
-from athena_core.text import preview
 
 PROGRESS_MAX = 1_000
 """Maximum number of reports of progress in one call. More are ignored."""
-PROGRESS_CHARS_MAX = 300
 STATE_BYTES_MAX = 65_536
 """Maximum size of the state that a server gives along with a question."""
 LISTING_SECONDS_MIN = 30.0
@@ -55,9 +58,9 @@ NOT_MODERN: Final = frozenset[FailureCode]({"ended", "http-status", "invalid-mes
 """Failures of the first request after which the handshake is tried."""
 VERSIONS: Final = (MODERN, *HANDSHAKES)
 
-Progress: TypeAlias = Callable[[float, float | None, str], None]
-"""Notes progress: how much is done, of how much, and a message on one line."""
-MESSAGE = TypeVar("MESSAGE")
+Progress: TypeAlias = Callable[[float, float | None, OutsideText], None]
+"""Notes progress: how much is done, of how much, and a message."""
+NO_MESSAGE: Final = OutsideText("")
 
 
 class CallReceiver:
@@ -82,10 +85,10 @@ class CallReceiver:
         if self._progress is None or self._reports > PROGRESS_MAX:
             return
         try:
-            found = msgspec.json.decode(params, type=ProgressParams)
+            found = read(params, ProgressParams)
         except PARSE_ERRORS:
             return
-        self._progress(found.progress, found.total, preview(found.message or "", PROGRESS_CHARS_MAX))
+        self._progress(found.progress, found.total, found.message or NO_MESSAGE)
 
     async def asked(self, params: Raw) -> object:
         """Answer a question. An exception of the caller's function ends the call."""
@@ -132,9 +135,9 @@ class McpClient:
     """A conversation with one server. After ``ended`` is set, a new client is needed."""
 
     def __init__(
-        self, server: str, wire: McpWire, *, version: str, asks: bool = False, hide: Callable[[str], str] = str
+        self, server: str, wire: McpWire, *, version: str, asks: bool = False, mask: Mask | None = None
     ) -> None:
-        """Take the server's name, Athena's version, and whether calls may ask. ``hide`` masks words of the server."""
+        """Take the server's name, Athena's version, and whether calls may ask. ``mask`` is for words of the server."""
         self.server = server
         self.server_info = ServerInfo()
         self.protocol_version = ""
@@ -143,7 +146,7 @@ class McpClient:
         self._wire = wire
         self._version = version
         self._asks = asks
-        self._hide = hide
+        self._mask = mask or Mask()
         self._tokens = 0
 
     @property
@@ -185,7 +188,7 @@ class McpClient:
         """Connect and agree on a version. Raise McpFailure; the conversation has ended then."""
         try:
             async with self._deadline("its start", seconds):
-                await self._wire.open(self.server, self._hide, self._note_change)
+                await self._wire.open(self.server, self._mask, self._note_change)
                 await self._agree(seconds)
         except BaseException:
             await self.close()
@@ -256,8 +259,9 @@ class McpClient:
             await asyncio.sleep(STATE_WAIT_SECONDS)
         answers: dict[str, object] = {}
         for key, one in asked.items():
-            if one.method != ELICIT:
-                raise self._failure("not-offered", f"It asked for {preview(one.method, 100)}, which is not offered.")
+            if one.method.exact != ELICIT:
+                method = one.method.line(self._mask, 100)
+                raise self._failure("not-offered", f"It asked for {method}, which is not offered.")
             try:
                 answers[key] = await receiver.asked(Raw(bytes(one.params)))
             except RequestFailed:
@@ -293,7 +297,7 @@ class McpClient:
         for again in (True, False):
             try:
                 raw = await self._wire.request("server/discover", self._modern_params({}))
-                found = msgspec.json.decode(raw, type=DiscoverResult)
+                found = read(raw, DiscoverResult)
             except RequestFailed as error:
                 if MODERN in self._supported(error) and again:
                     continue
@@ -311,12 +315,12 @@ class McpClient:
         if error.code != UNSUPPORTED_VERSION:
             return []
         try:
-            supported = msgspec.convert(error.data, VersionsSupported).supported
+            found = msgspec.convert(error.data, VersionsSupported, dec_hook=outside).supported
         except msgspec.ValidationError:
             return []
+        supported = [one.exact for one in found]
         if supported and not set(supported) & set(VERSIONS):
-            words = preview(", ".join(supported[:8]), WORDS_MAX)
-            raise self._failure("protocol-version", f"It speaks {words} and none of {', '.join(VERSIONS)}.")
+            raise self._other_version(OutsideText(", ".join(supported)))
         return supported
 
     async def _initialize(self) -> None:
@@ -328,10 +332,9 @@ class McpClient:
         }
         raw = await self._wire.request("initialize", params)
         found = self._decode(raw, InitializeResult, "initialize")
-        if found.protocol_version not in HANDSHAKES:
-            words = preview(found.protocol_version, 100)
-            raise self._failure("protocol-version", f"It speaks {words} and none of {', '.join(VERSIONS)}.")
-        self._wire.version = self.protocol_version = found.protocol_version
+        if found.protocol_version.exact not in HANDSHAKES:
+            raise self._other_version(found.protocol_version)
+        self._wire.version = self.protocol_version = found.protocol_version.exact
         self.server_info = found.server_info or self.server_info
         await self._wire.notify("notifications/initialized")
         self._wire.listen()
@@ -377,14 +380,18 @@ class McpClient:
 
     def _decode(self, raw: Raw, kind: type[MESSAGE], method: str) -> MESSAGE:
         try:
-            return msgspec.json.decode(raw, type=kind)
+            return read(raw, kind)
         except PARSE_ERRORS:
             detail = f"Its answer to {method} has another shape than the protocol."
             raise self._failure("invalid-message", detail) from None
 
     def _refused(self, method: str, error: RequestFailed) -> McpFailure:
-        words = preview(self._hide(error.message[: 4 * WORDS_MAX]), WORDS_MAX)
+        words = error.message.line(self._mask, WORDS_MAX)
         return self._failure("refused", f"It answered {method} with error {error.code}: {words}")
+
+    def _other_version(self, spoken: OutsideText) -> McpFailure:
+        words = spoken.line(self._mask, WORDS_MAX)
+        return self._failure("protocol-version", f"It speaks {words} and none of {', '.join(VERSIONS)}.")
 
     def _failure(self, code: FailureCode, detail: str) -> McpFailure:
         return McpFailure(self.server, code, detail)

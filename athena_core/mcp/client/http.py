@@ -17,7 +17,8 @@ import httpx2
 import msgspec
 from msgspec import UNSET, Raw
 
-from athena_core.mcp.client.failure import WORDS_MAX, FailureCode, McpFailure
+from athena_core.mask import Mask
+from athena_core.mcp.client.failure import FailureCode, McpFailure
 from athena_core.mcp.client.param_headers import param_headers
 from athena_core.mcp.client.server_side import ServerSide
 from athena_core.mcp.client.streams import ServerStream
@@ -38,7 +39,6 @@ from athena_core.rpc.peer import (
     RpcMessage,
     read_message,
 )
-from athena_core.text import preview
 
 CONNECT_SECONDS = 10.0
 ADDRESSES_TRIED_MAX = 3
@@ -79,7 +79,6 @@ class HttpWire:
         self._resolve = resolve
         self._sign = sign
         self._name = ""
-        self._hide: Callable[[str], str] = str
         self._changed: Callable[[], None] = lambda: None
         self._side = ServerSide(self._changed)
         self._session: str | None = None
@@ -100,9 +99,9 @@ class HttpWire:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=4),
         )
 
-    async def open(self, name: str, hide: Callable[[str], str], changed: Callable[[], None]) -> None:
-        """Note whom it is about. The first request connects."""
-        self._name, self._hide, self._side = name, hide, ServerSide(changed)
+    async def open(self, name: str, mask: Mask, changed: Callable[[], None]) -> None:
+        """Note whom it is about. The first request connects. No failure quotes a word of the server."""
+        self._name, self._side = name, ServerSide(changed)
         self._changed = changed
 
     async def reopen(self) -> bool:
@@ -342,7 +341,7 @@ class HttpWire:
         raise self._failure("http-status", f"It answered with status {status}.")
 
     def _failure(self, code: FailureCode, detail: str) -> McpFailure:
-        return McpFailure(self._name, code, preview(self._hide(detail), 2 * WORDS_MAX))
+        return McpFailure(self._name, code, detail)
 
 
 class _Reading:

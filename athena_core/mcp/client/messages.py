@@ -3,10 +3,26 @@
 Unknown members are ignored.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+
+from athena_core.outside_text import OutsideText
+
+MESSAGE = TypeVar("MESSAGE")
+
+
+def read(raw: bytes, kind: type[MESSAGE]) -> MESSAGE:
+    """Return a message. Raise one of ``PARSE_ERRORS``."""
+    return msgspec.json.decode(raw, type=kind, dec_hook=outside)
+
+
+def outside(kind: type[Any], value: Any) -> OutsideText:
+    """Return words of a server as text from outside: a hook of msgspec."""
+    if not isinstance(value, str):
+        raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+    return OutsideText(value)
 
 
 class AnswerType(msgspec.Struct, rename="camel"):
@@ -26,7 +42,7 @@ class ServerInfo(msgspec.Struct, frozen=True):
 class InitializeResult(msgspec.Struct, rename="camel"):
     """The answer to ``initialize``."""
 
-    protocol_version: str
+    protocol_version: OutsideText
     server_info: ServerInfo | None = None
     capabilities: dict[str, Any] | None = None
 
@@ -48,7 +64,7 @@ class DiscoverResult(msgspec.Struct, rename="camel"):
 class VersionsSupported(msgspec.Struct):
     """The data of an error about the version."""
 
-    supported: list[str] = []
+    supported: list[OutsideText] = []
 
 
 class ToolEntry(msgspec.Struct, rename="camel"):
@@ -81,7 +97,7 @@ class CallAnswer(msgspec.Struct, rename="camel"):
 class InputRequest(msgspec.Struct):
     """A request inside of an answer."""
 
-    method: str
+    method: OutsideText
     params: Raw = Raw(b"{}")
 
 
@@ -98,7 +114,7 @@ class ProgressParams(msgspec.Struct, rename="camel"):
     progress_token: Any = None
     progress: float = 0.0
     total: float | None = None
-    message: str | None = None
+    message: OutsideText | None = None
 
 
 class ElicitationParams(msgspec.Struct, rename="camel"):

@@ -13,14 +13,13 @@ from athena_core.text import visible
 
 QUESTIONS_MAX = 8
 """Maximum number of questions in one call."""
-MESSAGE_CHARS_MAX = 4_000
 FIELDS_MAX = 32
 FORM_BYTES_MAX = 65_536
 SCALARS: Final = frozenset({"string", "number", "integer", "boolean"})
 
 
 class McpQuestion(NamedTuple):
-    """A question for the person: what the server says, and the form as a flat JSON schema of an object."""
+    """A question for the person: what the server says, and the form as a flat JSON schema of an object. Mask both."""
 
     message: str
     requested_schema: dict[str, Any]
@@ -48,7 +47,7 @@ def question_of(params: Raw) -> McpQuestion:
         raise RequestFailed(INVALID_PARAMS, "Only forms are shown.")
     check_form(schema)
     try:
-        return McpQuestion(visible(asked.message[:MESSAGE_CHARS_MAX]), visible_schema(schema))
+        return McpQuestion(visible(asked.message), visible_schema(schema))
     except ValueError as error:
         raise RequestFailed(INVALID_PARAMS, f"The form has {error}.") from None
 

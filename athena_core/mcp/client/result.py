@@ -6,26 +6,26 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from athena_core.mcp.client.messages import CallAnswer
+from athena_core.outside_text import OutsideText
 from athena_core.rpc.peer import PARSE_ERRORS
-from athena_core.text import clean, preview
+from athena_core.text import clean, one_line
 
 RESULT_BYTES_MAX = 1 << 20
 """Maximum size of the text of a result in UTF-8, and of its structured content. Longer texts are cut."""
 PARTS_MAX = 10_000
 """Maximum number of parts of a result."""
-NAME_CHARS_MAX = 200
 
 
 class McpResult(NamedTuple):
     """The result of a call."""
 
-    text: str
+    text: OutsideText
     """For the model. In a result without text it is the structured content as JSON."""
     structured: Any = None
     """Structured content; None if it is absent or larger than 1 MiB."""
     is_error: bool = False
     truncated: bool = False
-    """True if the text was cut. Mask it as a text that was cut."""
+    """True if the text was cut."""
     omitted: int = 0
     """Number of parts that are not text, such as images. A line in the text says what each was."""
 
@@ -51,7 +51,8 @@ def read_result(raw: Raw) -> McpResult:
     if not lines and structured_text:
         text = structured_text
     text, cut = cut_text(clean(text))
-    return McpResult(text, structured, bool(answer.is_error), truncated or cut, omitted)
+    truncated = truncated or cut
+    return McpResult(OutsideText(text, is_cut=truncated), structured, bool(answer.is_error), truncated, omitted)
 
 
 def cut_text(text: str, bytes_max: int = RESULT_BYTES_MAX) -> tuple[str, bool]:
@@ -96,4 +97,4 @@ def _shown(part: Any) -> tuple[str, bool]:
 
 
 def _word(value: Any) -> str:
-    return preview(value, NAME_CHARS_MAX) if isinstance(value, str) else "?"
+    return " ".join(one_line(value).split()) if isinstance(value, str) else "?"

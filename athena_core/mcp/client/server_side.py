@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-import msgspec
 from msgspec import Raw
 
-from athena_core.mcp.client.messages import ProgressParams
+from athena_core.mcp.client.messages import ProgressParams, read
 from athena_core.mcp.client.wire import ELICIT, PING, PROGRESS, TOOLS_CHANGED, Receiver
 from athena_core.rpc.peer import METHOD_NOT_FOUND, PARSE_ERRORS, Later, RequestFailed
 from athena_core.text import preview
@@ -38,7 +37,7 @@ class ServerSide:
             self._changed()
         elif method == PROGRESS:
             with suppress(*PARSE_ERRORS):
-                token = msgspec.json.decode(params, type=ProgressParams).progress_token
+                token = read(params, ProgressParams).progress_token
                 for receiver in self.receivers:
                     if receiver.token is not None and receiver.token == token:
                         receiver.progressed(params)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
+from athena_core.mask import Mask
 from athena_core.mcp.client.failure import WORDS_MAX, FailureCode, McpFailure
 from athena_core.mcp.client.server_side import ServerSide
 from athena_core.mcp.client.wire import (
@@ -17,6 +18,7 @@ from athena_core.mcp.client.wire import (
     Transport,
 )
 from athena_core.mcp.listed_tool import McpTool
+from athena_core.outside_text import OutsideText
 from athena_core.rpc.peer import (
     CancelNotice,
     Ending,
@@ -27,7 +29,6 @@ from athena_core.rpc.peer import (
     TooManyRequests,
 )
 from athena_core.system.process import CannotStart, Child
-from athena_core.text import preview
 
 EXIT_SECONDS = 1.0
 """Time for a program that closed its output to exit, so that its last words are known."""
@@ -73,7 +74,7 @@ class StdioWire:
         self.version: str | None = None
         self._start = start
         self._name = ""
-        self._hide: Callable[[str], str] = str
+        self._mask = Mask()
         self._side = ServerSide(lambda: None)
         self._ended: McpFailure | None = None
         self._child: Child | None = None
@@ -89,9 +90,9 @@ class StdioWire:
             return self._failure(*self._ending(self._peer.ending))
         return self._ended
 
-    async def open(self, name: str, hide: Callable[[str], str], changed: Callable[[], None]) -> None:
+    async def open(self, name: str, mask: Mask, changed: Callable[[], None]) -> None:
         """Start the program."""
-        self._name, self._hide, self._side = name, hide, ServerSide(changed)
+        self._name, self._mask, self._side = name, mask, ServerSide(changed)
         await self._begin()
 
     async def reopen(self) -> bool:
@@ -105,7 +106,8 @@ class StdioWire:
         try:
             child = await self._start()
         except CannotStart as error:
-            self._ended = self._failure("cannot-start", f"It cannot start: {self._words(str(error))}.")
+            why = OutsideText(str(error)).line(self._mask, WORDS_MAX)
+            self._ended = self._failure("cannot-start", f"It cannot start: {why}.")
             raise self._ended from None
         if self._closed:
             await child.end()
@@ -177,7 +179,7 @@ class StdioWire:
                 async with asyncio.timeout(EXIT_SECONDS):
                     await child.exited.wait()
             if child.exited.is_set():
-                detail = f"It ended: {child.ending(self._hide)}."
+                detail = f"It ended: {child.ending(self._mask)}."
         self._ended = self._failure(code, detail)
         return self._ended
 
@@ -187,6 +189,3 @@ class StdioWire:
 
     def _failure(self, code: FailureCode, detail: str) -> McpFailure:
         return McpFailure(self._name, code, detail)
-
-    def _words(self, text: str) -> str:
-        return preview(self._hide(text[: 4 * WORDS_MAX]), WORDS_MAX)

@@ -73,6 +73,6 @@ class ServerStream:
         try:
             answer["result"] = await (await self._side.request(method, params))()
         except RequestFailed as error:
-            answer["error"] = {"code": error.code, "message": error.message}
+            answer["error"] = {"code": error.code, "message": error.message.exact}
         with suppress(McpFailure, RequestFailed):  # the call itself will fail
             await self._send(answer)

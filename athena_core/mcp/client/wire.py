@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from msgspec import Raw
 
+from athena_core.mask import Mask
 from athena_core.mcp.client.failure import McpFailure
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.rpc.peer import LINE_BYTES_MAX, OPENINGS_MAX, PeerLimits
@@ -61,8 +62,8 @@ class McpWire(Protocol):
     def ended(self) -> McpFailure | None:
         """Why it can carry no more requests; None as long as it can."""
 
-    async def open(self, name: str, hide: Callable[[str], str], changed: Callable[[], None]) -> None:
-        """Connect. ``hide`` masks words of the server, ``changed`` notes that its tools changed. Raise McpFailure."""
+    async def open(self, name: str, mask: Mask, changed: Callable[[], None]) -> None:
+        """Connect. ``mask`` is for words of the server, ``changed`` notes that its tools changed. Raise McpFailure."""
 
     async def reopen(self) -> bool:
         """Start a server again that ended. Return False if there is nothing to start. Raise McpFailure."""

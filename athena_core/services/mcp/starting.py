@@ -4,9 +4,8 @@ Programs get secrets as variables, requests as the operator's template says. The
 masked before anything compares, records or shows them.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,7 +46,7 @@ class McpStarter:
         else:
             access = UrlAccess(server, self._credentials, self._resolve)
             wire = HttpWire(server.url, resolve=access.addresses, sign=access.sign if server.credential else None)
-        client = McpClient(server.name, wire, version=__version__, asks=True, hide=self._mask.hide)
+        client = McpClient(server.name, wire, version=__version__, asks=True, mask=self._mask)
         await client.open(server.start_timeout_ms / 1_000)
         return client
 
@@ -69,11 +68,11 @@ class McpStarter:
     def listing_of(self, listing: Listing) -> ServerListing:
         """Return what a server listed, without secrets."""
         tools = tuple(self._masked(tool) for tool in listing.tools)
-        info = _masked(msgspec.to_builtins(listing.server_info), self._mask.hide)
+        info = self._mask.hide_in(msgspec.to_builtins(listing.server_info))
         return ServerListing(listing.protocol_version, tools, {k: v for k, v in info.items() if v})
 
     def _masked(self, tool: McpTool) -> McpTool:
-        return msgspec.convert(_masked(msgspec.to_builtins(tool), self._mask.hide), McpTool)
+        return msgspec.convert(self._mask.hide_in(msgspec.to_builtins(tool)), McpTool)
 
 
 class UrlAccess(NamedTuple):
@@ -119,15 +118,3 @@ class UrlAccess(NamedTuple):
 
     def _refused(self, detail: str) -> McpFailure:
         return McpFailure(self.server.name, "connection", detail)
-
-
-def _masked(value: Any, hide: Callable[[str], str]) -> Any:
-    match value:
-        case str():
-            return hide(value)
-        case dict():
-            return {hide(key): _masked(one, hide) for key, one in value.items()}
-        case list() | tuple():
-            return [_masked(one, hide) for one in value]
-        case _:
-            return value

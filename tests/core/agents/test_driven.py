@@ -33,7 +33,7 @@ async def test_a_permitted_call_is_made_and_the_turn_ends(tmp_path: Path, wire: 
     assert agent.text == "It is done."
     assert agent.client.info.name == "fake"
     (call,) = agent.calls
-    assert (call.asked, call.status, call.kind, call.output) == (True, "completed", "execute", "said\n")
+    assert (call.asked, call.status, call.kind, call.output.exact) == (True, "completed", "execute", "said\n")
     assert agent.asked[0].tool_call.raw_input == {"command": "echo hi > out.txt; echo said"}
     assert (model.answered, len(model.asked)) == (2, 2)
 
@@ -56,7 +56,7 @@ async def test_the_output_of_a_terminal_is_a_result(tmp_path: Path) -> None:
         await agent.begin(tmp_path)
         await agent.prompt()
     (call,) = agent.calls
-    assert (call.output, call.ran, call.raw_output) == ("said\n", True, None)
+    assert (call.output.exact, call.ran, call.raw_output) == ("said\n", True, None)
 
 
 async def test_reasoning_a_plan_and_the_changes_of_an_open_call_are_read(tmp_path: Path) -> None:

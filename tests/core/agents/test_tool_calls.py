@@ -79,14 +79,14 @@ def test_a_request_for_a_permission_can_be_the_first_message() -> None:
     ],
 )
 def test_the_output_is_text(members: dict[str, Any], output: str) -> None:
-    assert merged(update(**members)).output == output
+    assert merged(update(**members)).output.exact == output
 
 
 def test_a_description_before_the_call_is_not_its_output() -> None:
     described = {"type": "content", "content": {"type": "text", "text": "run it"}}
     diff = {"type": "diff", "path": "/a", "oldText": None, "newText": "x"}
     call = merged(update(content=[described, diff]), update(status="completed", rawOutput="(no output)"))
-    assert call.output == "(no output)"
+    assert call.output.exact == "(no output)"
     assert len(list(call.changes)) == 1
 
 
@@ -99,8 +99,8 @@ def test_changes_of_files_are_found() -> None:
 def test_only_the_end_of_a_terminal_is_kept() -> None:
     piece = update(_meta={"terminal_output_delta": {"data": "x" * TERMINAL_CHARS_MAX + "the end"}})
     call = merged(piece, piece)
-    assert len(call.output) == TERMINAL_CHARS_MAX
-    assert call.output.endswith("xthe end")
+    assert len(call.output.exact) == TERMINAL_CHARS_MAX
+    assert call.output.exact.endswith("xthe end")
 
 
 def test_the_number_of_calls_is_limited() -> None:

@@ -37,7 +37,7 @@ async def test_a_streamed_call_passes_byte_for_byte_and_is_paid(wire: AgentWire,
     assert world.vendor.bodies == [one.body()]
     assert world.vendor.target == one.upstream
     [ended] = world.ledger.ends
-    assert (ended.call, ended.outcome, ended.problem) == (1, "answered", "")
+    assert (ended.call, ended.outcome, ended.problem.exact) == (1, "answered", "")
     assert ended.cost
     assert (ended.cost.provider, ended.cost.usage, ended.cost.estimated) == (one.provider, one.streamed.usage, False)
     assert ended.cost.request_id == one.streamed.request_id
@@ -151,8 +151,8 @@ async def test_a_vendor_that_quotes_its_key_does_not_show_it(cut: int) -> None:
         assert form.encode() not in reply.body
     assert reply.body.startswith(b'{"error": {"message": "Wrong key *****')
     assert world.ledger.last.outcome == "failed"
-    assert "key-of" not in world.ledger.last.problem
-    assert world.ledger.last.problem.startswith("HTTP 400: Wrong key ****")
+    assert "key-of" not in world.ledger.last.problem.exact
+    assert world.ledger.last.problem.exact.startswith("HTTP 400: Wrong key ****")
     assert world.ledger.last.cost is None
 
 
@@ -269,7 +269,7 @@ async def test_a_stream_that_uses_up_its_sum_is_cut_unless_the_ledger_gives_more
     assert first[0] == second[0] == third[0] == 1
     assert 3 * price <= second[3] - (PRICES.ceiling(first[1], first[2], 0, 256) or 0) <= 6 * price <= third[3]
     cut = ledger.ends[0]
-    assert (cut.outcome, cut.problem) == ("cut", "Used up.")
+    assert (cut.outcome, cut.problem.exact) == ("cut", "Used up.")
     assert cut.cost
     assert cut.cost.estimated
     assert cut.cost.usage.output_tokens

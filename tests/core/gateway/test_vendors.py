@@ -53,7 +53,7 @@ async def test_a_vendor_without_an_answer(wire: AgentWire, behave: Behaviour, st
     assert "127.0.0.1" not in reply.error["message"]
     assert len(world.vendor.heads) == 1
     [ended] = world.ledger.ends
-    assert (ended.outcome, ended.problem) == ("failed", reply.error["message"])
+    assert (ended.outcome, ended.problem.exact) == ("failed", reply.error["message"])
     assert ended.cost is None or code == "athena_server_odd"
 
 
@@ -73,7 +73,7 @@ async def test_an_error_of_the_vendor_passes_and_costs_nothing(wire: AgentWire, 
     async with gateway(wire, refuses(status, body, "retry-after: 7", "content-type: application/json")) as world:
         reply = await world.ask()
     assert (reply.status, reply.body, reply.headers["retry-after"]) == (status, body, "7")
-    assert world.ledger.last.problem == f"HTTP {status}: No. Not now."
+    assert world.ledger.last.problem.exact == f"HTTP {status}: No. Not now."
     assert (world.ledger.last.outcome, world.ledger.last.cost) == ("failed", None)
 
 
@@ -92,7 +92,7 @@ async def test_an_answer_that_breaks_off_is_cut_for_the_client_and_paid(wire: Ag
     assert reply.whole == (ends in {"says", "resets"})  # the end of the connection is all that the vendor promised
     assert one.body.startswith(reply.body)
     ended = world.ledger.last
-    assert (ended.outcome, ended.problem != "") == ("failed", True)
+    assert (ended.outcome, ended.problem.exact != "") == ("failed", True)
     assert ended.cost
     assert ended.cost.estimated
 
@@ -103,7 +103,7 @@ async def test_an_answer_that_stops_is_cut_for_the_client_and_paid() -> None:
         reply = await world.ask()
     assert (reply.status, reply.whole) == (200, False)
     assert one.body.startswith(reply.body)
-    assert (world.ledger.last.outcome, "stopped sending" in world.ledger.last.problem) == ("failed", True)
+    assert (world.ledger.last.outcome, "stopped sending" in world.ledger.last.problem.exact) == ("failed", True)
     assert world.ledger.last.cost
     assert world.ledger.last.cost.estimated
 
@@ -122,7 +122,7 @@ async def test_an_error_inside_of_a_stream_fails_the_call(wire: AgentWire) -> No
     async with gateway(wire, says(STREAM, one.pieces[0], errors[wire])) as world:
         reply = await world.ask()
     assert reply.body.endswith(errors[wire])
-    assert (world.ledger.last.outcome, world.ledger.last.problem) == ("failed", "overloaded")
+    assert (world.ledger.last.outcome, world.ledger.last.problem.exact) == ("failed", "overloaded")
     assert world.ledger.last.cost
 
 
@@ -131,7 +131,7 @@ async def test_an_error_of_responses_without_a_response_fails_the_call() -> None
         "openai-responses", says(STREAM, event({"type": "error", "message": "no", "code": "x"}))
     ) as world:
         await world.ask()
-    assert (world.ledger.last.outcome, world.ledger.last.problem) == ("failed", "no")
+    assert (world.ledger.last.outcome, world.ledger.last.problem.exact) == ("failed", "no")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])

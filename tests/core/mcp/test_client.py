@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from athena_core.mask import Mask
 from athena_core.mcp.client.client import PROGRESS_MAX, McpClient
 from athena_core.mcp.client.failure import McpFailure
 from athena_core.mcp.client.http import HttpWire, header_value
@@ -20,6 +21,7 @@ from athena_core.mcp.client.questions import McpQuestion
 from athena_core.mcp.client.stdio import StdioWire
 from athena_core.mcp.requests import decoded
 from athena_core.mcp.versions import HANDSHAKES, MODERN
+from athena_core.outside_text import OutsideText
 from athena_core.system.process import CannotStart, Child
 from tests.support import certificates
 from tests.support.fake_mcp_http import SESSION, FakeMcpHttp, fake_mcp_http
@@ -129,11 +131,11 @@ async def test_a_program_that_does_not_exist_is_a_failure() -> None:
 
 async def test_the_last_words_of_a_program_are_masked() -> None:
     async with program_client(sys.executable, "-c", "import sys; sys.exit('the key is hunter2hunter2')") as client:
-        client._hide = lambda text: text.replace("hunter2hunter2", "*")
+        client._mask = Mask(["hunter2hunter2"])
         with pytest.raises(McpFailure) as caught:
             await client.open(SECONDS)
     assert caught.value.code == "ended"
-    assert "exit status 1: the key is *" in str(caught.value)
+    assert "exit status 1: the key is ***" in str(caught.value)
 
 
 # Listings
@@ -215,11 +217,11 @@ async def test_a_result_has_text_and_structure(era: str) -> None:
     with http_client(era) as (client, _):
         await client.open(SECONDS)
         added = await client.call("add", {"a": 1, "b": 2}, seconds=SECONDS)
-        assert [added.text, added.structured, added.is_error] == ["3", {"sum": 3}, False]
+        assert [added.text.exact, added.structured, added.is_error] == ["3", {"sum": 3}, False]
         failed = await client.call("fail", {}, seconds=SECONDS)
-        assert [failed.text, failed.is_error] == ["No such file: plan.md", True]
+        assert [failed.text.exact, failed.is_error] == ["No such file: plan.md", True]
         picture = await client.call("picture", {}, seconds=SECONDS)
-        assert picture.text.splitlines() == [
+        assert picture.text.exact.splitlines() == [
             "A picture:",
             "[image image/png is not shown]",
             "[audio audio/wav is not shown]",
@@ -237,11 +239,11 @@ async def test_a_result_has_text_and_structure(era: str) -> None:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_progress_arrives_while_a_call_runs(era: str) -> None:
-    seen: list[tuple[float, float | None, str]] = []
+    seen: list[tuple[float, float | None, OutsideText]] = []
     with http_client(era) as (client, _):
         await client.open(SECONDS)
         await client.call("slow", {"seconds": 0}, seconds=SECONDS, on_progress=lambda *one: seen.append(one))
-        assert seen[1] == (1.0, 20.0, "step 1 of 20")
+        assert (*seen[1][:2], seen[1][2].exact) == (1.0, 20.0, "step 1 of 20")
         assert len(seen) == 20
         await client.close()
 
@@ -261,7 +263,7 @@ async def test_calls_run_at_the_same_time() -> None:
         results = await asyncio.gather(
             *(client.call("echo", {"text": str(number)}, seconds=SECONDS) for number in range(20))
         )
-        assert [result.text for result in results] == [str(number) for number in range(20)]
+        assert [result.text.exact for result in results] == [str(number) for number in range(20)]
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
@@ -280,7 +282,7 @@ async def test_a_cancelled_call_is_cancelled_at_the_server(cancelled: bool, tmp_
             with pytest.raises(McpFailure, match=r"no answer to tools/call within 0\.3 s") as caught:
                 await client.call("slow", {"seconds": 60}, seconds=SHORT)
             assert caught.value.code == "silent"
-        assert (await client.call("echo", {"text": "hi"}, seconds=SECONDS)).text == "hi"
+        assert (await client.call("echo", {"text": "hi"}, seconds=SECONDS)).text.exact == "hi"
     number = next(one["id"] for one in messages(log) if one["method"] == "tools/call")
     assert [one["params"] for one in messages(log) if one["method"] == "notifications/cancelled"] == [
         {"requestId": number}
@@ -315,7 +317,7 @@ async def test_a_question_is_answered(era: str, kind: str) -> None:
         client = http if kind == "http" else stdio_client(era, "asks=2")
         await client.open(SECONDS)
         result = await client.call("echo", {"text": "Which color?"}, seconds=SECONDS, ask=answer)
-        assert result.text == 'answer: {"action": "accept", "content": {"color": "green"}}'
+        assert result.text.exact == 'answer: {"action": "accept", "content": {"color": "green"}}'
         assert [one.message for one in asked] == ["Which color?"] * 2
         assert set(asked[0].requested_schema["properties"]) == {"color", "note"}
         await client.close()
@@ -329,7 +331,7 @@ async def test_the_deadline_stands_while_a_person_is_asked(era: str) -> None:
 
     with http_client(era, "asks=1") as (client, _):
         await client.open(SECONDS)
-        assert "red" in (await client.call("echo", {}, seconds=SHORT * 1.5, ask=slowly)).text
+        assert "red" in (await client.call("echo", {}, seconds=SHORT * 1.5, ask=slowly)).text.exact
         await client.close()
 
 
@@ -358,7 +360,7 @@ async def test_a_person_may_decline(era: str) -> None:
 
     with http_client(era, "asks=5") as (client, _):
         await client.open(SECONDS)
-        assert (await client.call("echo", {}, seconds=SECONDS, ask=never)).text == 'answer: {"action": "decline"}'
+        assert (await client.call("echo", {}, seconds=SECONDS, ask=never)).text.exact == 'answer: {"action": "decline"}'
         await client.close()
 
 
@@ -366,7 +368,7 @@ async def test_a_person_may_decline(era: str) -> None:
 async def test_a_client_that_cannot_ask_says_so(era: str) -> None:
     with http_client(era, "asks=1", asks=False) as (client, _):
         await client.open(SECONDS)
-        assert (await client.call("echo", {}, seconds=SECONDS, ask=red)).text == "nobody can be asked"
+        assert (await client.call("echo", {}, seconds=SECONDS, ask=red)).text.exact == "nobody can be asked"
         await client.close()
 
 
@@ -381,7 +383,7 @@ async def test_odd_questions_reach_no_person(switch: str, era: str) -> None:
 
     with http_client(era, switch) as (client, _):
         await client.open(SECONDS)
-        assert "accept" not in (await client.call("echo", {}, seconds=SECONDS, ask=note)).text
+        assert "accept" not in (await client.call("echo", {}, seconds=SECONDS, ask=note)).text.exact
         await client.close()
     assert not asked
 
@@ -393,7 +395,7 @@ async def test_a_question_that_no_call_can_claim_is_declined() -> None:
         waiting = asyncio.create_task(client.call("slow", {"seconds": 60}, seconds=SECONDS, ask=red))
         await asyncio.sleep(0)
         result = await client.call("echo", {}, seconds=SECONDS, ask=red)
-        assert result.text == 'answer: {"action": "decline"}'
+        assert result.text.exact == 'answer: {"action": "decline"}'
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
 
@@ -420,7 +422,7 @@ async def test_headers_repeat_the_body_from_2026_on() -> None:
 async def test_a_session_is_kept_and_ended() -> None:
     with http_client("era=legacy", "session") as (client, fake):
         await client.open(SECONDS)
-        assert (await client.call("echo", {"text": "hi"}, seconds=SECONDS)).text == "hi"
+        assert (await client.call("echo", {"text": "hi"}, seconds=SECONDS)).text.exact == "hi"
         await client.close()
     assert [fake.asked[-1].method, fake.asked[-1].headers["mcp-session-id"]] == ["DELETE", SESSION]
     assert {one.headers.get("mcp-protocol-version") for one in fake.asked[2:]} == {HANDSHAKES[0]}
@@ -454,7 +456,7 @@ async def test_a_credential_is_added_to_each_request() -> None:
     with fake_mcp_http("key=s3cret") as fake:
         async with McpClient("web", HttpWire(fake.url, resolve=at_home, sign=sign), version="1") as client:
             await client.open(SECONDS)
-            assert (await client.call("echo", {"text": "hi"}, seconds=SECONDS)).text == "hi"
+            assert (await client.call("echo", {"text": "hi"}, seconds=SECONDS)).text.exact == "hi"
         async with McpClient("web", HttpWire(fake.url, resolve=at_home), version="1") as client:
             with pytest.raises(McpFailure) as caught:
                 await client.open(SECONDS)

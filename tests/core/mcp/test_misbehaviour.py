@@ -76,7 +76,7 @@ async def outcome(wire: HttpWire | StdioWire, seconds: float) -> str:
             await client.listing(seconds)
             result = await client.call("echo", {"text": "hi"}, seconds=seconds, on_progress=lambda *_: None, ask=answer)
             found = "is-error" if result.is_error else "answered"
-            assert len(result.text) <= RESULT_BYTES_MAX
+            assert len(result.text.exact) <= RESULT_BYTES_MAX
         except McpFailure as failure:
             found = failure.code
             sentence = str(failure)

@@ -5,13 +5,13 @@ from collections import deque
 
 from athena_core.domain import run
 from athena_core.mask import Mask
+from athena_core.outside_text import OutsideText
 from athena_core.services.execution.live_text import AgentActivity, OpenCall
 from athena_core.services.execution.performer import ShowActivity
-from athena_core.text import clean, one_line
 
 CHANGES_A_SECOND = 5
 LINES_MAX = 5
-LINE_CHARS_MAX = 500
+LINE_CHARS_MAX = 300
 
 
 class CallProgress:
@@ -29,13 +29,12 @@ class CallProgress:
         self._next: asyncio.TimerHandle | None = None
         self._shown = False
 
-    def report(self, done: float, total: float | None, message: str) -> None:
+    def report(self, done: float, total: float | None, message: OutsideText) -> None:
         """Show a report, soon. Reports until then are shown with it."""
         if self._show is None:
             return
         share = f"{done:g}" if total is None else f"{done:g}/{total:g}"
-        words = self._mask.hide(one_line(clean(message[: 2 * LINE_CHARS_MAX])))[:LINE_CHARS_MAX]
-        self._lines.append(f"{share} {words}".rstrip())
+        self._lines.append(f"{share} {message.line(self._mask, LINE_CHARS_MAX)}".rstrip())
         if self._next is None:
             self._next = asyncio.get_running_loop().call_later(1 / CHANGES_A_SECOND, self._publish)
 

@@ -13,6 +13,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.domain import run
 from athena_core.event import Meta
 from athena_core.mask import Mask
+from athena_core.mcp.client.client import Progress
 from athena_core.mcp.client.failure import McpFailure
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.mcp.client.result import McpResult
@@ -35,8 +36,6 @@ from athena_core.tools.toolbox import ToolRegistry
 
 AskPerson: TypeAlias = Callable[[McpQuestion], Awaitable[dict[str, Any] | None]]
 """Asks a person what a server wants to know. Returns the values of the form, None if there are none."""
-ShowProgress: TypeAlias = Callable[[float, float | None, str], None]
-"""Shows how far a call is: done, total, and words of the server."""
 
 
 class McpParts(NamedTuple):
@@ -152,7 +151,7 @@ class RunMcp:
 
     # Calls
 
-    def servers_of(self, call: run.ToolCalled, ask: AskPerson, report: ShowProgress) -> ServerCalls:
+    def servers_of(self, call: run.ToolCalled, ask: AskPerson, report: Progress) -> ServerCalls:
         """Return the servers for one call. ``ask`` asks a person for a server, ``report`` shows progress."""
         return _CallServers(self, call, ask, report)
 
@@ -177,7 +176,7 @@ class RunMcp:
         return CallProgress(call, assignment.request.session_id, assignment.run_id, parts.mask, parts.show)
 
     async def call(
-        self, server: str, tool: str, arguments: Mapping[str, Any], name: str, ask: AskPerson, report: ShowProgress
+        self, server: str, tool: str, arguments: Mapping[str, Any], name: str, ask: AskPerson, report: Progress
     ) -> ServerAnswer:
         """Call a tool with a public ``name``. Raise ToolRefused, and what ``ask`` raises."""
         known = self._parts.servers.find(server)
@@ -194,7 +193,7 @@ class RunMcp:
         return self._answer(result, local=local)
 
     async def _call(
-        self, server: str, tool: str, arguments: Mapping[str, Any], name: str, ask: AskPerson, report: ShowProgress
+        self, server: str, tool: str, arguments: Mapping[str, Any], name: str, ask: AskPerson, report: Progress
     ) -> McpResult:
         found = await self._ready(server)
         if tool not in found.listed:
@@ -211,7 +210,7 @@ class RunMcp:
         if result.structured is not None:
             structured = mask.hide(clean(msgspec.json.encode(mask.hide_in(result.structured)).decode()))
         return ServerAnswer(
-            content=(mask.hide_cut if result.truncated else mask.hide)(clean(result.text)),
+            content=result.text.shown(mask),
             structured=structured,
             is_error=result.is_error,
             truncated=result.truncated,
@@ -308,7 +307,7 @@ class RunMcp:
 class _CallServers:
     """The servers of a run for one call (``ServerCalls``)."""
 
-    def __init__(self, mcp: RunMcp, call: run.ToolCalled, ask: AskPerson, report: ShowProgress) -> None:
+    def __init__(self, mcp: RunMcp, call: run.ToolCalled, ask: AskPerson, report: Progress) -> None:
         self._mcp = mcp
         self._call = call
         self._ask = ask

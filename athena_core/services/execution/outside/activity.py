@@ -11,13 +11,14 @@ from typing import Any, cast, get_args
 from athena_core.agents.acp_messages import PlanUpdate
 from athena_core.agents.tool_calls import AgentToolCall
 from athena_core.definitions.agent_permissions import tool_kind
-from athena_core.mask import Mask, StreamMask
+from athena_core.mask import HELD_CHARS_MAX, Mask, StreamMask
+from athena_core.outside_text import OutsideText
 from athena_core.services.execution.live_text import AgentActivity, OpenCall, PlanStep, PlanStepStatus
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, TranscriptCall
 from athena_core.services.execution.outside.calls.call_records import diffs_of, title_of
 from athena_core.services.execution.performer import ShowActivity
 from athena_core.services.execution.progress import RunAssignment
-from athena_core.text import clean, preview
+from athena_core.text import clean
 
 CHANGES_A_SECOND = 4
 THOUGHTS_CHARS_MAX = 2_000
@@ -28,8 +29,8 @@ CALLS_MAX = 4
 OUTPUT_CHARS_MAX = 1_000
 DIFF_CHARS_MAX = 4_000
 DIFF_LINES_MAX = 300
-CUT_CHARS = 20_000
-"""Characters at the end of a text that are searched for secrets. The shown ones are the last of them."""
+CUT_CHARS = THOUGHTS_CHARS_MAX + HELD_CHARS_MAX
+"""Characters at the end of a piece of reasoning that are searched for secrets. The shown ones are the last of them."""
 SEEN_DIFF_CHARS_MAX = 100_000
 """Maximum size of changed files whose difference is shown live."""
 
@@ -60,7 +61,11 @@ class LiveActivity:
         if not self._thinks:
             self._thoughts, self._stream = "", StreamMask(self._mask)
         self._thinks = True
-        self._thoughts = (self._thoughts + self._stream.more(clean(text[-CUT_CHARS:])))[-THOUGHTS_CHARS_MAX:]
+        if len(text) > CUT_CHARS:
+            self._thoughts, self._stream = "", StreamMask(self._mask)
+            self._stream.more(clean(text[-CUT_CHARS:-THOUGHTS_CHARS_MAX]))
+            text = text[-THOUGHTS_CHARS_MAX:]
+        self._thoughts = (self._thoughts + self._stream.more(clean(text)))[-THOUGHTS_CHARS_MAX:]
         self._changed()
 
     def speak(self) -> None:
@@ -72,7 +77,7 @@ class LiveActivity:
     def plan(self, update: PlanUpdate) -> None:
         """Take the whole plan."""
         self._plan = tuple(
-            PlanStep(text=self._mask.hide(preview(entry.content, STEP_CHARS_MAX)), status=_status(entry.status))
+            PlanStep(text=OutsideText(entry.content).line(self._mask, STEP_CHARS_MAX), status=_status(entry.status))
             for entry in update.entries[:PLAN_STEPS_MAX]
         )
         self._changed()
@@ -128,7 +133,7 @@ class LiveActivity:
     def _call(self, entry: TranscriptCall) -> OpenCall:
         call = entry.call
         begun = entry.recorded or (call.status == "in_progress" and not entry.waits)
-        output = self._mask.hide(clean(call.output[-CUT_CHARS:]))[-OUTPUT_CHARS_MAX:].strip("\n")
+        output = call.output.tail(self._mask, OUTPUT_CHARS_MAX).strip("\n")
         return OpenCall(
             tool_call_id=entry.id,
             title=title_of(call, self._mask),
@@ -143,8 +148,8 @@ class LiveActivity:
         content, diff = self._diffs.get(call_id, (None, ""))
         if content is not call.content:
             size = sum(len(change.before or "") + len(change.after) for change in call.changes)
-            found = "\n".join(diffs_of(call, DIFF_LINES_MAX if size <= SEEN_DIFF_CHARS_MAX else 0))
-            diff = self._mask.hide(clean(found[:CUT_CHARS]))[:DIFF_CHARS_MAX]
+            found = "\n".join(diffs_of(call, self._mask, DIFF_LINES_MAX if size <= SEEN_DIFF_CHARS_MAX else 0))
+            diff = OutsideText(found).shown(self._mask, DIFF_CHARS_MAX)
             self._diffs[call_id] = call.content, diff
         return diff
 

@@ -17,6 +17,7 @@ from athena_core.errors import AgentModeChanged, AgentSilent, AgentUnavailable
 from athena_core.gateway.endpoint import PATH
 from athena_core.mask import Mask
 from athena_core.mcp.served import McpService
+from athena_core.outside_text import OutsideText
 from athena_core.rpc.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
 from athena_core.services.execution.outside.calls.endpoint_calls import SERVER
 from athena_core.services.execution.outside.run_ledger import RunLedger
@@ -25,7 +26,6 @@ from athena_core.system.box import relay
 from athena_core.system.process import CannotStart, Child
 from athena_core.system.sandbox import HOME as BOX_HOME
 from athena_core.system.sandbox import SandboxRefused
-from athena_core.text import preview
 from athena_core.tools.tool import CommandBox, ToolResult
 
 PROMPT_SECONDS_MAX = 30 * 86_400.0
@@ -128,7 +128,7 @@ class AgentProcess:
         except RequestTimedOut as error:
             raise AgentSilent(f"the agent gave {error}") from error
         except RequestFailed as error:
-            raise AgentUnavailable(self._hidden(f"the agent refused to start: {error.message}")) from error
+            raise AgentUnavailable(f"the agent refused to start: {self._line(error.message)}") from error
         offers = self.client.capabilities.mcp_capabilities
         if tools and self._known.mcp == "session" and offers is not None and offers.http:
             self._servers = [_endpoint(gateway)]
@@ -151,12 +151,12 @@ class AgentProcess:
         except RequestTimedOut as error:
             raise AgentSilent(f"the agent gave {error}") from error
         except RequestFailed as error:
-            raise AgentUnavailable(self._hidden(f"the agent opened no session: {error.message}")) from error
+            raise AgentUnavailable(f"the agent opened no session: {self._line(error.message)}") from error
         if mode is not None:
             try:
                 await client.order_mode(mode)
             except ModeRefused as error:
-                raise AgentModeChanged(self._hidden(str(error))) from error
+                raise AgentModeChanged(self._line(OutsideText(str(error)))) from error
         return opening
 
     def prompt(self, client: AcpClient, text: str) -> asyncio.Task[str]:
@@ -169,7 +169,7 @@ class AgentProcess:
     def ending(self, ended: Ending) -> str:
         """Return how the process ended, without secrets."""
         if self._child is not None and self._child.exited.is_set():
-            return self._child.ending(self._mask.hide)
+            return self._child.ending(self._mask)
         return ended.detail
 
     async def end(self) -> None:
@@ -194,8 +194,8 @@ class AgentProcess:
             with suppress(Exception):  # the ledger keeps what broke it
                 await self._stack.aclose()
 
-    def _hidden(self, text: str) -> str:
-        return preview(self._mask.hide(text), PROBLEM_CHARS_MAX)
+    def _line(self, said: OutsideText) -> str:
+        return said.line(self._mask, PROBLEM_CHARS_MAX)
 
 
 def _endpoint(gateway: RunGateway) -> dict[str, Any]:

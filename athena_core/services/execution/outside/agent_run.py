@@ -40,6 +40,7 @@ from athena_core.errors import (
     TurnLimit,
 )
 from athena_core.mask import Mask
+from athena_core.outside_text import OutsideText
 from athena_core.rpc.peer import EndState, PeerEnded, RequestFailed
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.context.compiler import ContextCompiler
@@ -84,7 +85,6 @@ from athena_core.services.execution.performer import (
 from athena_core.services.execution.progress import INTERRUPTED, INTERRUPTED_ASKING, RunAssignment, open_asks, spent
 from athena_core.services.execution.requested_calls import RequestedCalls
 from athena_core.services.execution.run_place import RunPlace
-from athena_core.text import preview
 
 RESTARTS_MAX = 3
 """How often the process of an agent is started again under one lease."""
@@ -176,7 +176,7 @@ class AgentRun:
                 names=self._names,
             )
         )
-        self._failure: str | None = None
+        self._failure: OutsideText | None = None
         """The problem of the last model call of the turn."""
 
     async def work(self) -> RunEnd | None:
@@ -239,8 +239,7 @@ class AgentRun:
                 error = BROKEN.get(stop.ending.state, AgentBroken)
                 return self._failed(error(f"the conversation with the agent ended: {stop.ending.detail}"))
             except RequestFailed as failed:
-                problem = self._failure or f"the agent reports: {failed.message}"
-                return self._failed(ProviderError(self._hidden(problem)), retryable=True)
+                return self._call_failed(self._failure or OutsideText(f"the agent reports: {failed.message.exact}"))
             else:
                 return await self._ended(reason)
             ended_before = await self._settle()
@@ -305,7 +304,7 @@ class AgentRun:
         await transcript.record(
             run.AgentAttached(
                 agent=known.name,
-                agent_version=self._hidden(f"{client.info.name} {client.info.version}".strip())[:VERSION_CHARS_MAX],
+                agent_version=self._line(OutsideText(f"{client.info.name} {client.info.version}"), VERSION_CHARS_MAX),
                 protocol_version=PROTOCOL_VERSION,
                 agent_session_id=session_id,
                 how=how,
@@ -388,7 +387,7 @@ class AgentRun:
         """Return the end of a run whose agent ended its turn."""
         transcript, failure = self.transcript, self._failure
         if failure is not None:
-            return self._failed(ProviderError(self._hidden(failure)), retryable=True)
+            return self._call_failed(failure)
         if transcript.rejected or (reason == "cancelled" and transcript.refusals):
             return self._failed(AskRejected("the agent stopped after a call was refused"))
         if reason != "end_turn":
@@ -413,8 +412,11 @@ class AgentRun:
         again = error.retryable if retryable is None else retryable
         return RunEnd(self.transcript.left_over(), run_failed(error.code, error.message, retryable=again))
 
-    def _hidden(self, text: str) -> str:
-        return preview(self._parts.mask.hide(text), PROBLEM_CHARS_MAX)
+    def _call_failed(self, why: OutsideText) -> RunEnd:
+        return self._failed(ProviderError(self._line(why) or "The model call failed."), retryable=True)
+
+    def _line(self, said: OutsideText, chars_max: int = PROBLEM_CHARS_MAX) -> str:
+        return said.line(self._parts.mask, chars_max)
 
     # The handler of the agent's session
 

@@ -18,6 +18,7 @@ from athena_core.domain import run
 from athena_core.errors import AgentBroken
 from athena_core.event import Event
 from athena_core.mask import Mask, StreamMask
+from athena_core.outside_text import OutsideText
 from athena_core.services.execution.outside.calls.call_records import call_result, tool_called, unmade_result
 from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall, EndpointCalls, is_report
 from athena_core.services.execution.performer import RunRecorder, ShowText
@@ -186,10 +187,11 @@ class AgentTranscript:
 
     def words(self, *, partial: bool = False) -> tuple[run.TranscriptAppended, ...]:
         """Return the record of what was said since the last one, once."""
-        chunks, self._chunks, self._chars = self._chunks, [], 0
-        self._shows(self._stream.rest())
-        self._stream = StreamMask(self._mask)
-        text = self._mask.hide("".join(chunks))
+        is_cut = self._chars >= TEXT_CHARS_MAX
+        text = OutsideText("".join(self._chunks), is_cut=is_cut).shown(self._mask)
+        if not is_cut:  # otherwise the rest may be a part of a secret
+            self._shows(self._stream.rest())
+        self._chunks, self._chars, self._stream = [], 0, StreamMask(self._mask)
         if not text.strip():
             return ()
         self._turn_ended = True

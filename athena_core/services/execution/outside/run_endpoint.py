@@ -20,6 +20,7 @@ from athena_core.domain import run
 from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.mcp.served import McpService, ServedCall, ServedResult, ServedTool, unknown_tool
+from athena_core.outside_text import OutsideText
 from athena_core.services.execution.completion import RunCompletion
 from athena_core.services.execution.mcp.elicitation import elicited, values_of
 from athena_core.services.execution.mcp.forms import shown_question
@@ -41,7 +42,6 @@ from athena_core.services.execution.requested_calls import (
 )
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.execution.verification import policy_labels, to_evidence
-from athena_core.text import clean, one_line
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolResult, UnknownTool
 from athena_core.values import ToolCall
@@ -132,7 +132,7 @@ class RunEndpoint(McpService):
     async def _call(self, made: EndpointCall, arguments: Mapping[str, Any]) -> ToolResult:
         """Decide about a call; see ``call``. Raise UnknownTool, RunOver, LeaseLost, AgentBroken, AskLimit."""
         parts = self._parts
-        name = parts.names.recorded(made.tool, parts.mcp.tools.names)
+        name = OutsideText(parts.names.recorded(made.tool, parts.mcp.tools.names)).shown(parts.mask)
         await parts.mcp.prepare((name,))
         call = ToolCall(id=made.id, name=name, arguments=msgspec.json.encode(arguments).decode())
         asks_left = ASKS_MAX - len(open_asks(parts.transcript.progress))
@@ -261,10 +261,10 @@ class RunEndpoint(McpService):
     def _hold_until_ms(self) -> int:
         return self._parts.clock.now() + hold_ms_of(self._profile.asks or AskPolicy())
 
-    def _report(self, made: EndpointCall, done: float, total: float | None, message: str) -> None:
+    def _report(self, made: EndpointCall, done: float, total: float | None, message: OutsideText) -> None:
         """Show the progress of a call, to those who watch the run and to the agent."""
         share = f"{done:g}" if total is None else f"{done:g}/{total:g}"
-        made.line = self._parts.mask.hide(one_line(clean(message)))[:LINE_CHARS_MAX]
+        made.line = message.line(self._parts.mask, LINE_CHARS_MAX)
         self._parts.activity.progressed(made.id, made.tool, f"{share} {made.line}".rstrip())
 
     async def _to_its_end(self, recording: Coroutine[Any, Any, None]) -> None:

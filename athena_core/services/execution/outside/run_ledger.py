@@ -13,6 +13,7 @@ from athena_core import retry
 from athena_core.domain import run
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
+from athena_core.outside_text import OutsideText
 from athena_core.services.execution.lease_recorder import RESERVE_SECONDS_MAX
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript
 from athena_core.services.execution.performer import BudgetReached, RunRecorder, usage_recorded
@@ -62,7 +63,7 @@ class RunLedger:
         self.spent = False
         self.exhausted = ""
         """The limit of calls that the run has reached; empty if there is none."""
-        self.failure: str | None = None
+        self.failure: OutsideText | None = None
         self.broken: Exception | None = None
         self.alive: Callable[[], object] = lambda: None
         """Called at each sign of life of a call."""
@@ -184,7 +185,7 @@ class RunLedger:
         elif ended.foreign_model and self._calls_at_answer == self._transcript.calls_mentioned:
             pass
         elif ended.outcome != "cut":
-            self.failure = ended.problem or "The model call failed."
+            self.failure = ended.problem
         async with self._lock:
             try:
                 await self._settle(ended)

@@ -17,6 +17,7 @@ from athena_core.errors import LeaseLost
 from athena_core.gateway.ledger import CallOutcome, EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.mask import Mask
+from athena_core.outside_text import OutsideText
 from athena_core.providers.prices import CallCost
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript
 from athena_core.services.execution.outside.run_ledger import CALLS_MAX, RunLedger
@@ -160,7 +161,7 @@ class Bench:
         costs = outcome != "refused" and script.ending not in {"free", "left"}
         cost = replace(COST, cost_micro_usd=paid) if costs else None
         self.over.add(asyncio.current_task())
-        await ledger.ended(EndedCall(number, "m", outcome, "", cost, 1))
+        await ledger.ended(EndedCall(number, "m", outcome, OutsideText("No."), cost, 1))
         self.check()
         return outcome == "answered"
 

@@ -48,7 +48,7 @@ async def fake(starter: McpStarter, directory: Path, **members: Any) -> str:
     server = McpServer(name="fake", command=tuple(fake_command()), sandbox=False, **members)
     client = await starter.start(server, directory, None)
     try:
-        return (await client.call("environment", {"name": "TOKEN"}, seconds=10)).text
+        return (await client.call("environment", {"name": "TOKEN"}, seconds=10)).text.exact
     finally:
         await client.close()
 

@@ -16,8 +16,9 @@ from athena_core.agents.tool_calls import AgentToolCall
 from athena_core.definitions.agent_permissions import tool_kind
 from athena_core.domain import run
 from athena_core.mask import Mask
+from athena_core.outside_text import OutsideText
 from athena_core.services.context.conversation import cut, cut_calls
-from athena_core.text import clean, preview
+from athena_core.text import clean
 from athena_core.values import ToolCall
 
 ARGUMENTS_CHARS_MAX = 1_000_000
@@ -44,7 +45,7 @@ def tool_of(agent: str, call: AgentToolCall) -> str:
 
 def title_of(call: AgentToolCall, mask: Mask) -> str:
     """Return the title of a call on one line, without secrets."""
-    return mask.hide(preview(call.title, TITLE_CHARS_MAX)) or tool_kind(call.kind)
+    return OutsideText(call.title).line(mask, TITLE_CHARS_MAX) or tool_kind(call.kind)
 
 
 def arguments_of(call: AgentToolCall, mask: Mask) -> str:
@@ -88,7 +89,7 @@ def tool_called(
 
 def call_result(call: AgentToolCall, mask: Mask, call_id: str) -> run.TranscriptAppended:
     """Return the result of a call that ended: its output, and the changes of files that it reports."""
-    whole = clean(mask.hide("\n".join((call.output, *diffs_of(call)))).strip("\n"))
+    whole = clean(mask.hide("\n".join((call.output.shown(mask), *diffs_of(call, mask)))).strip("\n"))
     content = cut(whole, RESULT_CHARS_MAX)
     return run.TranscriptAppended(
         role="tool",
@@ -116,23 +117,23 @@ def unmade_result(call_id: str, why: str, *, interrupted: bool = False) -> run.T
     )
 
 
-def diffs_of(call: AgentToolCall, lines_max: int = DIFF_LINES_MAX) -> Iterator[str]:
-    """Yield the changes of files that a call reports, as unified diffs.
+def diffs_of(call: AgentToolCall, mask: Mask, lines_max: int = DIFF_LINES_MAX) -> Iterator[str]:
+    """Yield the changes of files that a call reports, as unified diffs. Only the paths are masked.
 
     Beyond ``lines_max`` lines in all, only the sizes of files are named.
     """
     left = lines_max
     for change in call.changes:
+        path = OutsideText(change.path).line(mask, PATH_CHARS_MAX)
         before, after = (change.before or "").splitlines(), change.after.splitlines()
         same = _same_at_start(before, after)
         end = _same_at_start(before[same:][::-1], after[same:][::-1])
         left -= len(before) + len(after) - 2 * (same + end)
         if left < 0:
-            yield f"{preview(change.path, PATH_CHARS_MAX)}: {len(before)} lines before, {len(after)} after"
+            yield f"{path}: {len(before)} lines before, {len(after)} after"
             continue
         first, last = max(same - CONTEXT_LINES, 0), max(end - CONTEXT_LINES, 0)
         pieces = before[first : len(before) - last], after[first : len(after) - last]
-        path = preview(change.path, PATH_CHARS_MAX)
         lines = difflib.unified_diff(*pieces, "/dev/null" if change.before is None else path, path, lineterm="")
         yield "\n".join(HUNK.sub(partial(_moved, first), line) for line in lines)
 
