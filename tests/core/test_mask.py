@@ -244,6 +244,8 @@ def test_a_part_of_a_text_shows_no_part_of_a_secret(secret: str) -> None:
     for cut in range(len(text) + 1):
         assert told((MASK.hide_part(text, 0, cut) + "|" + MASK.hide_part(text, cut, len(text))).encode()) is None
         assert told(MASK.hide_cut(text[:cut]).encode()) is None
+        in_utf16 = MASK.hide_cut("\ufffd".join(f"{text} {text[:cut]}"))
+        assert told(in_utf16.replace("\ufffd", "").encode()) is None
     assert MASK.hide_part("no secret", 3, 6) == "sec"
 
 

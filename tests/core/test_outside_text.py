@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.mask import Mask
+from athena_core.mask import HELD_CHARS_MAX, Mask
 from athena_core.outside_text import OutsideText, decided_json, span_sha256, visible_marks
 from tests.support.canaries import SECRETS
 
@@ -31,6 +31,27 @@ def test_a_shown_text_is_masked_before_it_is_cut(chars_max: int) -> None:
     for shown in (text.shown(MASK, chars_max), text.line(MASK, chars_max)):
         assert not any(KEY[:length] in shown for length in range(4, len(KEY)))
         assert len(shown) <= chars_max
+
+
+@pytest.mark.parametrize("chars_max", [20, 60, 1_000])
+def test_each_part_of_a_long_text_is_shown_without_a_part_of_a_secret(chars_max: int) -> None:
+    parts = [KEY[at : at + 4] for at in range(len(KEY) - 3)]
+    for offset in range(len(KEY) + 1):
+        for around in (chars_max, chars_max + HELD_CHARS_MAX, 4 * chars_max + HELD_CHARS_MAX):
+            begins = OutsideText("." * (around - offset) + KEY + "." * 2 * HELD_CHARS_MAX)
+            ends = OutsideText("." * 2 * HELD_CHARS_MAX + KEY + "." * (around - offset))
+            cut = OutsideText("." * around + KEY[:offset], is_cut=True)
+            started = OutsideText("." * 9 + KEY + "." * around, start=9 + offset)
+            for shown in (
+                begins.shown(MASK, chars_max),
+                begins.line(MASK, chars_max),
+                ends.tail(MASK, chars_max),
+                cut.shown(MASK),
+                started.shown(MASK),
+            ):
+                assert not any(part in shown for part in parts)
+            assert len(ends.tail(MASK, chars_max)) <= chars_max
+            assert started.exact.startswith(KEY[offset:])
 
 
 @pytest.mark.parametrize("text", [MARKED, f"git push {MARKED}", "https://a:$(date)@host", "https://a:b c@host"])

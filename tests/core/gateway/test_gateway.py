@@ -17,6 +17,7 @@ from athena_core.gateway.gateway import Gateway
 from athena_core.gateway.refusals import BUDGET, OTHER, CallBudgetReached, Refusal
 from athena_core.gateway.upstream import model_servers
 from athena_core.gateway.wires import WIRES
+from athena_core.mask import Mask
 from athena_core.providers.prices import FRAME_TOKENS
 from athena_core.values import Usage
 from tests.support.gateway import KEYS, PRICES, FakeLedger, answers, gateway, head, request
@@ -128,6 +129,31 @@ async def test_the_key_of_the_vendor_goes_to_the_vendor_alone(wire: AgentWire, b
         assert f"\r\n{kept}\r\n" in sent
     assert (reply.headers["x-echo"], reply.headers["x-ratelimit-remaining"]) == ("*" * len(key), "7")
     assert not {"set-cookie", "openai-organization"} & reply.headers.keys()
+
+
+@pytest.mark.parametrize("before", [0, 160, 170, 180, 190])
+async def test_no_part_of_the_key_is_recorded_of_a_request_id_or_a_problem(before: int) -> None:
+    key = KEYS["openai"]
+    parts = [key[at : at + 8] for at in range(len(key) - 7)]
+    quoted = "x" * before + key
+    said = f'{{"error": {{"message": "{quoted}"}}}}'.encode()
+    answer = VendorAnswer((said,), Usage(), "", "", "application/json")
+
+    async def behave(stub: Stub, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(answer.kind, status=400))
+        writer.write(said)
+
+    async with gateway("openai-chat", behave) as world:
+        await world.ask()
+    problem = world.ledger.last.problem.line(Mask(), 200)
+    async with gateway(
+        "openai-chat",
+        answers(VENDORS["openai-chat"].streamed, f"x-request-id: {quoted}"),
+    ) as world:
+        await world.ask()
+    assert world.ledger.last.cost
+    recorded = f"{problem} {world.ledger.last.cost.request_id}"
+    assert not [part for part in parts if part in recorded]
 
 
 @pytest.mark.parametrize("cut", range(0, 40, 3))

@@ -80,6 +80,27 @@ async def test_a_secret_in_pieces_of_reasoning_in_a_plan_and_in_a_call_is_hidden
     assert str(activity).count("***") == 5
 
 
+@pytest.mark.parametrize("before", range(0, len(SECRET) - 8, 5))
+async def test_no_part_of_a_secret_is_shown_at_a_cut(shown: Shown, before: int) -> None:
+    part = "a1a1a1a1"
+    text = "." * 9 * activities.CUT_CHARS
+    for chars in (activities.STEP_CHARS_MAX, 200, 500, activities.OUTPUT_CHARS_MAX, activities.DIFF_CHARS_MAX - 100):
+        shown.live.plan(PlanUpdate([PlanEntry("." * (chars - before) + SECRET)]))
+        assert part not in str(shown.live._plan)
+        said = "." * (chars - before) + SECRET
+        content: list[dict[str, Any]] = [
+            {"type": "content", "content": {"type": "text", "text": text + SECRET + "." * (chars - before)}},
+            {"type": "diff", "path": said, "oldText": None, "newText": said + text},
+        ]
+        call = AgentToolCall("1", title=said, content=content)
+        assert part not in str(shown.live._call(TranscriptCall(call, "call_1")))
+    for chars in (activities.CUT_CHARS, 20_000, activities.THOUGHTS_CHARS_MAX):
+        shown.live.think(f"{text} {(SECRET + ' ') * (chars // len(SECRET))}{'.' * before}")
+        shown.live.think(" and more")
+        assert part not in shown.live._thoughts
+        shown.live.calls_changed()
+
+
 async def test_a_plan_is_cut_and_odd_statuses_are_pending(shown: Shown) -> None:
     entries = [PlanEntry("Look\nhere\x07", "completed"), PlanEntry("Guess", "maybe"), *[PlanEntry("x" * 9_000)] * 90]
     shown.live.plan(PlanUpdate(entries))

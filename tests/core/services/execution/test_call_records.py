@@ -3,19 +3,26 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from athena_core.agents.tool_calls import AgentToolCall
+from athena_core.agents.acp_messages import TextChunk, ToolCallUpdate
+from athena_core.agents.tool_calls import TERMINAL_CHARS_MAX, AgentToolCall, ToolCalls
 from athena_core.clock import SystemIds
 from athena_core.domain import run
 from athena_core.errors import AgentBroken
 from athena_core.event import Event
 from athena_core.mask import Mask
-from athena_core.services.execution.outside.agent_transcript import CHARS_MAX, EVENTS_MAX, AgentTranscript
-from athena_core.services.execution.outside.calls.call_records import DIFF_LINES_MAX, call_result
+from athena_core.services.execution.outside.agent_transcript import (
+    CHARS_MAX,
+    EVENTS_MAX,
+    TEXT_CHARS_MAX,
+    AgentTranscript,
+)
+from athena_core.services.execution.outside.calls.call_records import DIFF_LINES_MAX, PATH_CHARS_MAX, call_result
 from athena_core.services.execution.progress import RunProgress
 from tests.support.events.agent import AGENT_CALLED
 
@@ -79,6 +86,48 @@ def test_the_name_of_a_changed_file_is_one_line_without_control_characters() -> 
         "+++ a +++ /etc/passwd [2J gpj.exe",
         "@@ -0,0 +1 @@",
     ]
+
+
+KEY = "canary-4711-Zq8wLr2xVt5yNb7mKd3fHs6jGp"
+
+
+def parts(text: str) -> list[str]:
+    """Return the parts of the key that a text shows."""
+    return [KEY[at : at + 8] for at in range(len(KEY) - 7) if KEY[at : at + 8] in text]
+
+
+@pytest.mark.parametrize("cut", range(0, len(KEY) + 1, 3))
+async def test_no_part_of_a_secret_is_recorded_of_a_call_or_of_words_that_are_cut(cut: int) -> None:
+    mask = Mask([KEY])
+    output = {"terminal_output_delta": {"data": f"{KEY}{'x' * (TERMINAL_CHARS_MAX - cut)}"}}
+    diff = {"type": "diff", "path": "x" * (PATH_CHARS_MAX - cut) + KEY, "oldText": None, "newText": "y"}
+    call = merged({"content": [diff]}, {"_meta": {"terminal_output_delta": {"data": "z" * 99_999}}}, {"_meta": output})
+    assert not parts(call_result(call, mask, "call_1").content or "")
+    call = merged({"_meta": {"terminal_output_delta": {"data": "z" * 99_999}}}, {"_meta": output})
+    assert not parts(call_result(call, mask, "call_1").content or "")
+    said = list[str]()
+    transcript = AgentTranscript(
+        cast("Any", SimpleNamespace(progress=RunProgress(), run_id="run_1", request=SimpleNamespace(session_id="s"))),
+        cast("Any", None),
+        mask,
+        SystemIds(),
+        lambda _session, _run, _turn, text: said.append(text or ""),
+        message_ids=False,
+    )
+    transcript.say(TextChunk({"type": "text", "text": "x" * (TEXT_CHARS_MAX - cut) + KEY}))
+    (words,) = transcript.words()
+    assert not parts((words.content or "") + "".join(said))
+
+
+def merged(*updates: dict[str, Any]) -> AgentToolCall:
+    """Return the call that an agent describes with these updates."""
+    calls = ToolCalls()
+    for update in updates:
+        calls.update(
+            msgspec.convert({"sessionUpdate": "tool_call_update", "toolCallId": "1", **update}, ToolCallUpdate)
+        )
+    (call,) = calls
+    return call
 
 
 @pytest.mark.parametrize(
