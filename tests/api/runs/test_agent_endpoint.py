@@ -58,6 +58,9 @@ def results(site: AgentSite, run_id: str) -> list[str]:
     return [str(one["content"]) for one in entries if one["kind"] == "tool-result"]
 
 
+SECRET = "ghp_" + "a1" * 18
+
+
 @pytest.mark.parametrize("agent", ["fake", "silent", "asks"])
 def test_a_call_is_recorded_once_whatever_the_agent_reports(site: AgentSite, agent: str) -> None:
     report = [{"id": "r", "kind": "require-evidence", "label": "Report"}]
@@ -169,6 +172,7 @@ def test_at_most_16_calls_are_open_at_a_time(site: AgentSite) -> None:
     [
         ("shell", {"command": ["true"]}, "unknown-tool", "shell"),
         ("nothing", {}, "unknown-tool", None),
+        (SECRET, {}, "unknown-tool", None),
         ("attach_evidence", {"label": "x"}, "bad-arguments", "evidence"),
         ("ask_user", {"question": "?", "form": {"type": "object", "properties": {}}}, "bad-arguments", "ask_user"),
     ],
@@ -176,11 +180,12 @@ def test_at_most_16_calls_are_open_at_a_time(site: AgentSite) -> None:
 def test_a_call_that_the_run_may_not_make_is_refused_and_recorded(
     site: AgentSite, name: str, arguments: Json, refused: str, tool: str | None
 ) -> None:
-    task = f"calls {name} {len(arguments)}"
+    task = f"calls {name[:12]} {len(arguments)}"
     run_id = site.start(task, Calls(f"athena_{name}", arguments), "Done.", profile=profile(site))
     assert site.server.api.await_ending(run_id) == "run.completed"
     (called,) = calls(site, run_id)
     assert (called["refused"], called.get("toolName"), called["origin"]) == (refused, tool, "mcp")
+    assert SECRET[:20] not in str(called) + str(results(site, run_id))
     if refused == "unknown-tool":
         assert "Unknown tool" in site.model.models[task].asked[-1].raw
 

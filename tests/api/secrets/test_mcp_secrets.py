@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.api import Refused
 from tests.support.fake_mcp_http import FakeMcpHttp, fake_mcp_http
 from tests.support.keyed_api import credentials_file
 from tests.support.mcp_servers import fake_server
@@ -17,6 +18,12 @@ OF_PROGRAM, OF_URL = "canary-of-a-program-4711", "canary-of-a-url-4712"
 SERVERS = {
     "program": fake_server("secret=TOKEN", credentials={"TOKEN": "program"}),
     "tells": fake_server("tells-secret=TOKEN", credentials={"TOKEN": "program"}),
+    **{
+        f"speaks{before}": fake_server(
+            "era=legacy", f"version={'x' * before}{OF_PROGRAM}", credentials={"TOKEN": "program"}
+        )
+        for before in (0, 290)
+    },
 }
 
 
@@ -76,6 +83,14 @@ def test_a_secret_that_a_server_repeats_is_masked_everywhere(plant: Plant, name:
         assert not told(str(read))
     assert not traces(site.server.state_dir, OF_PROGRAM, OF_URL)
     assert not told((site.server.directory / "server.log").read_text())
+
+
+@pytest.mark.parametrize("name", ["speaks0", "speaks290"])
+def test_a_check_shows_no_part_of_a_secret_that_a_server_sends_as_its_version(plant: Plant, name: str) -> None:
+    with pytest.raises(Refused, match="It speaks") as refused:
+        plant.site.server.api.post(f"/mcp-servers/{name}/check")
+    said = str(refused.value)
+    assert not [at for at in range(len(OF_PROGRAM) - 7) if OF_PROGRAM[at : at + 8] in said]
 
 
 def test_a_credential_goes_to_its_server_only(plant: Plant) -> None:
