@@ -185,7 +185,8 @@ def test_a_call_that_the_run_may_not_make_is_refused_and_recorded(
     assert site.server.api.await_ending(run_id) == "run.completed"
     (called,) = calls(site, run_id)
     assert (called["refused"], called.get("toolName"), called["origin"]) == (refused, tool, "mcp")
-    assert SECRET[:20] not in str(called) + str(results(site, run_id))
+    transcript = site.server.api.items(f"/sessions/{site.server.api.get(f'/runs/{run_id}')['sessionId']}/transcript")
+    assert SECRET[:20] not in str(transcript)
     if refused == "unknown-tool":
         assert "Unknown tool" in site.model.models[task].asked[-1].raw
 
