@@ -54,7 +54,10 @@ class SpeakingWire:
     def __init__(self, **answers: Any) -> None:
         self.version: str | None = None
         self.ended: McpFailure | None = None
-        self._answers = {"initialize": {"protocolVersion": "2025-11-25"}, "list": {"tools": [TOOL]}} | answers
+        self._answers: dict[str, Any] = {
+            "initialize": {"protocolVersion": "2025-11-25"},
+            "list": {"tools": [TOOL]},
+        } | answers
 
     async def open(self, name: str, mask: Mask, changed: Callable[[], None]) -> None:
         pass

@@ -129,8 +129,9 @@ async def test_an_error_is_raised_with_its_code() -> None:
         request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
         number = (await talk.ends.written.get())["id"]
         talk.ends.send(id=number, error={"code": -32603, "message": "Internal error", "data": {"kind": "x"}})
-        with pytest.raises(RequestFailed, match="Internal error") as raised:
+        with pytest.raises(RequestFailed, match="error -32603") as raised:
             await request
+        assert raised.value.message.exact == "Internal error"
         assert (raised.value.code, raised.value.data) == (-32603, {"kind": "x"})
 
 
