@@ -96,7 +96,7 @@ class Endpoint:
             call: ApiCall[Any, Any] | None = None
             if identity.scope is not None:
                 call = await self._call(plane, match, scope, receive, meta)
-                await require_scope(plane, operation, call)
+                await require_scope(plane, operation, call, identity, meta)
             reply = self._cached(plane, match, scope) if operation.reads else None
             if reply is None:
                 call = call or await self._call(plane, match, scope, receive, meta)
@@ -214,13 +214,13 @@ class Endpoint:
     async def _answer(
         self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
     ) -> Reply:
-        """Wait for the views that the handler reads, and call it. Keep its answer if it is steady."""
+        """Wait for the views that the handler reads, and call it. Keep its answer if it is steady and not personal."""
         if call.as_of is not None:
             return await answer_as_of(plane, operation, call, dict(scope["headers"]).get(b"if-none-match"))
         if not operation.reads:
             if operation.method == "GET":
                 return await operation.handle(plane, call)
-            await plane.access.note_groups(call.who, call.meta)
+            await plane.access.note_groups(scope["athena.identity"], call.meta)
             reply = await operation.handle(plane, call)
             if run_id := getattr(reply.data, "run_id", None):
                 scope["athena.run_id"] = run_id
@@ -229,7 +229,7 @@ class Endpoint:
             await plane.caught_up(operation.reads, call.position)
         with at_least(0 if call.stale else call.position):
             reply = await operation.handle(plane, call)
-        if reply.steady and reply.position >= call.position:
+        if reply.steady and not call.personal and reply.position >= call.position:
             reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
             plane.answer_cache.keep(_question(scope), call.position, reply)
         return reply
@@ -253,7 +253,7 @@ class Endpoint:
             body = await to_thread.run_sync(decode_body, *arguments, limiter=plane.large_reads)
         else:
             body = decode_body(*arguments) if operation.body is not NoBody else NoBody()
-        call = ApiCall(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
+        call = ApiCall(_who=scope["athena.identity"], _meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
         if "asOf" in parameters:
             call.as_of = as_of(plane, operation, parameters)

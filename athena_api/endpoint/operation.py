@@ -11,7 +11,7 @@ from athena_api.edge.asgi import Receive
 from athena_core.decider import Key
 from athena_core.errors import AthenaError, NotFound
 from athena_core.event import Meta, Position, Value
-from athena_core.values import Identity, Role
+from athena_core.values import Identity, Role, Scope
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -42,10 +42,13 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     header of that name, and ``origin`` names the page that sent a command. ``receive`` reports the disconnect of the
     client. ``stale`` allows an answer from views that lag. ``lines`` asks for lines instead of a page. A read is about
     the position ``as_of`` in the past.
+
+    A handler that reads ``who`` or ``meta`` makes its answer ``personal``, so that it is never cached. ``scope`` is
+    part of the cache's key.
     """
 
-    who: Identity
-    meta: Meta
+    _who: Identity
+    _meta: Meta
     path: dict[str, str]
     query: Q
     body: B
@@ -61,6 +64,24 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     stale: bool = False
     lines: bool = False
     as_of: Position | None = None
+    personal: bool = False
+
+    @property
+    def who(self) -> Identity:
+        """The caller. The answer then depends on it."""
+        self.personal = True
+        return self._who
+
+    @property
+    def meta(self) -> Meta:
+        """The envelope of events, which names the caller. The answer then depends on it."""
+        self.personal = True
+        return self._meta
+
+    @property
+    def scope(self) -> Scope | None:
+        """The scope of the caller."""
+        return self._who.scope
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -69,7 +90,7 @@ class Reply(msgspec.Struct, kw_only=True):
     With a ``content_type`` of its own, ``data`` is the body, without an envelope. ``position`` is the log position that
     the answer reflects. ``location`` is a path below ``/api/v1``: of the record in a 202 answer, or of what replaces a
     deprecated path. ``replayed`` marks the first answer of a repeated key. A ``steady`` answer depends only on the
-    request, the caller's scope and that position, so it can be cached.
+    request, the caller's scope and that position, so it can be cached unless its call is ``personal``.
     """
 
     data: Any

@@ -61,12 +61,12 @@ async def answer_as_of(
 
 
 def _tag(plane: ControlPlane, names: tuple[str, ...], who: Identity, position: Position) -> str:
-    """Return the ETag of an answer: it changes with an erasure, a release, and the rights of the caller.
+    """Return the ETag of an answer: it changes with an erasure, a release, and the caller with its rights.
 
     It is made before the read, so an answer from before an erasure never has the tag of one from after it.
     """
     erased_at, _ = plane.views_reader.query(names, erased_until)
-    shape = zlib.crc32(repr((__version__, who.role, who.scope)).encode())
+    shape = zlib.crc32(repr((__version__, who.subject, who.role, who.scope)).encode())
     return f'"{position}-{erased_at}-{shape:08x}"'
 
 

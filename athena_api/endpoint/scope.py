@@ -8,21 +8,24 @@ from athena_api.endpoint.operation import ApiCall, Operation
 from athena_api.plane import ControlPlane
 from athena_core.domain import run
 from athena_core.errors import ConfigError
+from athena_core.event import Meta
 from athena_core.protocols import Row
-from athena_core.values import persona_named
+from athena_core.values import Identity, persona_named
 
 SCOPED_RECORDS = ("/asks", "/workspaces")
 """The beginning of paths whose commands apply the scope themselves: what it does not cover is not found."""
 
 
-async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> None:
+async def require_scope(
+    plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any], who: Identity, meta: Meta
+) -> None:
     """Return if the caller's scope covers the request. Raise AuthzDenied.
 
     If the path begins with a session, a run or a directive, that must be covered. A row that ``narrows`` a kind filters
     its answer by scope, or names the affected things in its body. If its path begins with a run, the session and the
     persona of that run must be covered. All other rows are denied to scoped callers.
     """
-    if operation.shared or call.who.scope is None:
+    if operation.shared or who.scope is None:
         return
     proof: dict[str, tuple[str, ...]] = {}
     first = next((part[1:] for part in operation.path.split("/") if part.startswith(":")), None)
@@ -44,7 +47,7 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
         for kind in operation.narrows:
             proof[kind] = () if itself else names_in_body(plane, kind, call.body)
         session_id = getattr(call.body, "session_id", None)
-    await plane.access.require_scope(call.who, operation.id, proof, call.meta, session_id, run_id)
+    await plane.access.require_scope(who, operation.id, proof, meta, session_id, run_id)
 
 
 def names_in_body(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:

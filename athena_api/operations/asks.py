@@ -61,7 +61,7 @@ async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> 
             run_id=query.run_id,
             harness_profile_id=query.harness_profile_id,
             answerable_by=call.who if query.answerable else None,
-            scope=call.who.scope,
+            scope=call.scope,
             cursor=call.cursor,
             limit=call.limit,
         )
@@ -73,7 +73,7 @@ async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> 
 async def get_ask(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get an ask, open or decided."""
     ask_id = call.path["askId"]
-    ask, position = await plane.query(VIEWS, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, call.who.scope))
+    ask, position = await plane.query(VIEWS, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, call.scope))
     return Reply(data=existing(ask, "ask", ask_id), position=position, steady=True)
 
 
@@ -125,7 +125,7 @@ async def answer_ask(plane: "ControlPlane", call: ApiCall[AnswerBody, NoQuery]) 
     A parked run goes on if there is room, else it waits in line. Tool permissions need an Operator, or the role of the
     profile. A question may also be answered by who started the run.
     """
-    ask_id, scope = call.path["askId"], call.who.scope
+    ask_id, scope = call.path["askId"], call.scope
     place, _ = await plane.read(VIEWS, plane.reader.head(), lambda rows: asks.place_of(rows, ask_id, scope))
     done = await _answer(plane, call, existing(place, "ask", ask_id), call.body, call.meta, call.key)
     ask, position = await plane.read(
@@ -170,7 +170,7 @@ Wanted = list[tuple[str, AskPlace | None, AnswerBody]]
 
 async def _wanted(plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery]) -> tuple[Wanted, bool]:
     """Return the asks to answer with their answers, and True if the filter covers more. Raise ConfigError."""
-    body, scope, head = call.body, call.who.scope, plane.reader.head()
+    body, scope, head = call.body, call.scope, plane.reader.head()
     if (body.items is None) == (body.filter is None):
         raise ConfigError.of("items", "either items or a filter is required", "one of the two")
     if body.items is not None:

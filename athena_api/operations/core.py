@@ -434,7 +434,7 @@ async def find_ids(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Rep
     part = call.path["part"]
     if len(part) < ID_PART_CHARS_MIN:
         raise ConfigError.of("part", f"must have at least {ID_PART_CHARS_MIN} characters", "a longer part")
-    found, position = await plane.query(("ids",), lambda rows: ids.find_ids(rows, part, call.who.scope))
+    found, position = await plane.query(("ids",), lambda rows: ids.find_ids(rows, part, call.scope))
     return Reply(data=found, position=position, steady=True)
 
 

@@ -31,7 +31,7 @@ async def list_directives(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
     """List directives, newest first."""
     page, position = await plane.query(
         ("catalog",),
-        lambda rows: directives.list_directives(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
+        lambda rows: directives.list_directives(rows, scope=call.scope, cursor=call.cursor, limit=call.limit),
     )
     return Reply(data=page, position=position)
 

@@ -149,7 +149,7 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
         trace_id=query.trace_id,
         created_after=query.created_after,
         created_before=query.created_before,
-        scope=call.who.scope,
+        scope=call.scope,
     )
     after = 0 if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
     indexed = any(True for _ in matches.conditions())
@@ -221,7 +221,7 @@ async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery
         types=_types(query),
         session_id=query.session_id,
         run_id=query.run_id,
-        scope=call.who.scope,
+        scope=call.scope,
     )
     return Reply(data=plane.feed.open(matches, query.after, call.last_event_id, query.frames), position=call.position)
 
@@ -237,7 +237,7 @@ async def get_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> R
     wanted = diff.DiffFilter(
         kind=query.kind,
         change=query.change,
-        scope=call.who.scope,
+        scope=call.scope,
         actors=call.who.role.reaches(Role.ADMIN),  # like the audit trail
     )
 

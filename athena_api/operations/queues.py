@@ -40,7 +40,7 @@ async def get_session_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, No
 async def list_work_queues(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """List the queues of sessions that hold items, by session."""
     page, position = await plane.query(
-        ("work",), lambda rows: queues.list_queues(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit)
+        ("work",), lambda rows: queues.list_queues(rows, scope=call.scope, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=page, position=position, steady=True)
 

@@ -77,7 +77,7 @@ async def get_sent_request(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
         existing(runs.run_status(rows, run_id), "run", run_id)
         recorded = list(events_of(plane, log, run_id, sent_requests.READ))
         compiler = ContextCompiler(plane.settings, plane.log.codec, log)
-        return sent_requests.sent_request(recorded, turn, compiler, call.who.scope)
+        return sent_requests.sent_request(recorded, turn, compiler, call.scope)
 
     (sent, request), position = await plane.search(("runs",), read, plane.large_reads)
     if request.profile_named:

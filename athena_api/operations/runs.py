@@ -190,7 +190,7 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
             rows,
             wanted,
             sort=sort,
-            scope=call.who.scope,
+            scope=call.scope,
             with_output=query.include == "output",
             cursor=call.cursor,
             limit=call.limit,
@@ -205,7 +205,7 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
 
 async def get_run_facets(plane: "ControlPlane", call: ApiCall[NoBody, FacetsQuery]) -> Reply:
     """Count runs by status, profile, model, error code and session, with the filters of `GET /runs`."""
-    wanted, scope = call.query.wanted(), call.who.scope
+    wanted, scope = call.query.wanted(), call.scope
     facets, position = await plane.search(
         ("runs",), lambda rows, _: runs.run_facets(rows, wanted, scope), plane.large_reads
     )
@@ -217,7 +217,7 @@ async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Rep
     run_id = call.path["runId"]
 
     def read(rows: Connection) -> bytes | None:
-        return runs.run_by_id(rows, run_id, call.who.scope)
+        return runs.run_by_id(rows, run_id, call.scope)
 
     run, position = await plane.query(("runs",), read)
     if call.query.wait and run is not None:
@@ -256,10 +256,10 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     run_id = call.path["runId"]
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
-        waiting = runs.WaitReasons(rows, call.who.scope).waiting(run_id)
+        waiting = runs.WaitReasons(rows, call.scope).waiting(run_id)
         recorded = list(events_of(plane, log, run_id, explain.QUOTED)) if RUN.owns(run_id) else []
         line = None if waiting is None else _queue_line(waiting)
-        return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
+        return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.scope)
 
     explanation, position = await plane.search(("runs",), read)
     return Reply(data=existing(explanation, "run", run_id), position=position)
@@ -293,7 +293,7 @@ async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQu
             rows,
             session_id=query.session_id,
             run_id=query.run_id,
-            scope=call.who.scope,
+            scope=call.scope,
             cursor=call.cursor,
             limit=call.limit,
         )
@@ -329,7 +329,7 @@ async def list_cancellation_requests(plane: "ControlPlane", call: ApiCall[NoBody
             rows,
             session_id=query.session_id,
             run_id=query.run_id,
-            scope=call.who.scope,
+            scope=call.scope,
             cursor=call.cursor,
             limit=call.limit,
         ),
@@ -377,7 +377,7 @@ async def reply_with_record(
     plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed[object]", status: int
 ) -> Reply:
     """Return the current record of the run that a command concerns."""
-    run_id, scope = done.subject or "", call.who.scope
+    run_id, scope = done.subject or "", call.scope
     found, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))
     run = None if found is None else _decode(found)
     return Reply(data=run, position=position, status=status, location=f"/runs/{run_id}", replayed=done.replayed)

@@ -110,7 +110,7 @@ async def update_schedule(plane: "ControlPlane", call: ApiCall[ScheduleSpec, NoQ
 
 
 async def _put(plane: "ControlPlane", schedule_id: str, spec: ScheduleSpec, call: ApiCall[Any, NoQuery]) -> Reply:
-    done = await plane.schedules.put(schedule_id, spec, call.meta, call.key, call.who.scope)
+    done = await plane.schedules.put(schedule_id, spec, call.meta, call.key, call.scope)
     task, position = await _schedule_at(plane, schedule_id, done)
     return Reply(data=existing(task, "schedule", schedule_id), position=position, replayed=done.replayed)
 

@@ -25,7 +25,7 @@ async def list_sessions(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     """List sessions, most recently used first."""
     page, position = await plane.query(
         ("sessions",),
-        lambda rows: sessions.list_sessions(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
+        lambda rows: sessions.list_sessions(rows, scope=call.scope, cursor=call.cursor, limit=call.limit),
     )
     return Reply(data=page, position=position, steady=True)
 

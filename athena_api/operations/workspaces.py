@@ -110,7 +110,7 @@ async def list_workspaces(plane: "ControlPlane", call: ApiCall[NoBody, Workspace
             status=query.status,
             kind=query.kind,
             session_id=query.session_id,
-            scope=call.who.scope,
+            scope=call.scope,
             cursor=call.cursor,
             limit=call.limit,
         ),
@@ -120,7 +120,7 @@ async def list_workspaces(plane: "ControlPlane", call: ApiCall[NoBody, Workspace
 
 async def get_workspace(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get a workspace, cleaned or not, with its size on this server's disk."""
-    workspace_id, scope = call.path["workspaceId"], call.who.scope
+    workspace_id, scope = call.path["workspaceId"], call.scope
     found, position = await plane.query(VIEWS, lambda rows: workspaces.workspace_by_id(rows, workspace_id, scope))
     record = existing(found, "workspace", workspace_id)
     if record.status == "active":
@@ -228,7 +228,7 @@ def _shared(run_id: str) -> NotFound:
 
 async def _visible(plane: "ControlPlane", call: ApiCall[Any, Any]) -> str:
     """Return the id of the workspace in the path. Raise NotFound if the scope of the caller hides it."""
-    workspace_id, scope = call.path["workspaceId"], call.who.scope
+    workspace_id, scope = call.path["workspaceId"], call.scope
     if scope is not None:
         found, _ = await plane.read(
             VIEWS, plane.reader.head(), lambda rows: workspaces.workspace_by_id(rows, workspace_id, scope)

@@ -212,8 +212,8 @@ async def test_a_run_of_many_items_is_read_beside_the_loop_and_answered_small(pa
         raise AssertionError
 
     call: ApiCall[Any, Any] = ApiCall(
-        who=LOCAL,
-        meta=Meta(actor="ada", correlation="t"),
+        _who=LOCAL,
+        _meta=Meta(actor="ada", correlation="t"),
         path={"id": run_id},
         query=NoQuery(),
         body=NoBody(),
