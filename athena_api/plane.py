@@ -5,11 +5,11 @@ from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import anyio
-from anyio import to_thread
 
 from athena_api.answer_cache import AnswerCache
 from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.traffic import Traffic
+from athena_api.fair_threads import PAYER, SERVER, FairThreads
 from athena_api.single_flight import SingleFlight
 from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
@@ -78,7 +78,7 @@ from projections.engine.views import Views, ViewsReader, at_least
 T = TypeVar("T")
 
 CATCH_UP_SECONDS_MAX = 2.0
-LARGE_READS_MAX = 2
+READ_THREADS = WRITE_THREADS = 2
 
 Digests: TypeAlias = tuple[str | None, dict[str, Position], dict[str, replay.ProjectionDigest]]
 """The generation of the views, and the position and digest of each view."""
@@ -119,8 +119,10 @@ class ControlPlane(NamedTuple):
     past: PastReaders[StoreReader]
     digests: SingleFlight[Digests]
     """Digests of the views. Concurrent callers share one computation, because it is the largest read of all."""
-    large_reads: anyio.CapacityLimiter
-    """The number of large pages and bodies read at a time. Each competes with the event loop for the interpreter."""
+    read_threads: FairThreads
+    """Threads for reads. Each competes with the event loop for the interpreter."""
+    write_threads: FairThreads
+    """Threads for bodies and reads of commands, so that no write waits for a read."""
 
     # Answers and streams
     answer_cache: AnswerCache
@@ -206,14 +208,14 @@ class ControlPlane(NamedTuple):
     async def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:
         """Return the result of a quick indexed read, and the position that it reflects.
 
-        A page that is too large for the event loop is read again in a thread, a few at a time.
+        A page that is too large for the event loop is read again in a thread.
         """
         try:
             with inline():
                 return self.views_reader.query(names, read)
         except PageTooLarge:
             pass
-        return await self.search(names, lambda rows, _: read(rows), self.large_reads)
+        return await self.search(names, lambda rows, _: read(rows))
 
     async def read(
         self, names: tuple[str, ...], position: Position, read: Callable[[Connection], T]
@@ -223,12 +225,12 @@ class ControlPlane(NamedTuple):
         with at_least(position):
             return await self.query(names, read)
 
-    async def search(
-        self,
-        names: tuple[str, ...],
-        read: Callable[[Connection, StoreReader], T],
-        limiter: anyio.CapacityLimiter | None = None,
-    ) -> tuple[T, Position]:
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Return the result of work of over a millisecond of CPU time, for which the caller pays. Raise ShareLimit."""
+        payer = PAYER.get()
+        return await (self.write_threads if payer.writes else self.read_threads).run(payer, work)
+
+    async def search(self, names: tuple[str, ...], read: Callable[[Connection, StoreReader], T]) -> tuple[T, Position]:
         """Return the result of a slower read, which runs in a thread with connections of its own."""
 
         def work() -> tuple[T, Position]:
@@ -240,9 +242,9 @@ class ControlPlane(NamedTuple):
                 reader.close()
                 log.close()
 
-        return await to_thread.run_sync(work, limiter=limiter)
+        return await self.in_thread(work)
 
-    async def scan(self, read: Callable[[StoreReader], T], limiter: anyio.CapacityLimiter | None = None) -> T:
+    async def scan(self, read: Callable[[StoreReader], T]) -> T:
         """Return the result of a read of the log, which runs in a thread with a connection of its own."""
 
         def work() -> T:
@@ -252,7 +254,7 @@ class ControlPlane(NamedTuple):
             finally:
                 log.close()
 
-        return await to_thread.run_sync(work, limiter=limiter)
+        return await self.in_thread(work)
 
     def close(self) -> None:
         """Close the readers, then the log."""
@@ -267,8 +269,8 @@ class ControlPlane(NamedTuple):
         self.log.close()
 
 
-def digests_of(views: Views, log: Log) -> SingleFlight[Digests]:
-    """Return the shared computation of the views' digests, which runs in a thread."""
+def digests_of(views: Views, log: Log, threads: FairThreads) -> SingleFlight[Digests]:
+    """Return the shared computation of the views' digests. It has a share of its own."""
 
     def work() -> Digests:
         reader = log.reader()
@@ -278,4 +280,4 @@ def digests_of(views: Views, log: Log) -> SingleFlight[Digests]:
         finally:
             reader.close()
 
-    return SingleFlight(partial(to_thread.run_sync, work))
+    return SingleFlight(partial(threads.run, SERVER, work))

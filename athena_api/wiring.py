@@ -7,20 +7,20 @@ from functools import partial
 from pathlib import Path
 from socket import gethostname
 
-import anyio
 import msgspec
 
 from athena_api.answer_cache import AnswerCache
 from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.traffic import Traffic
 from athena_api.endpoint.operation import EVERYBODY, PREFIX
+from athena_api.fair_threads import FairThreads
 from athena_api.mcp.door import MCP_OPERATION
 from athena_api.mcp.door import PATH as MCP_PATH
 from athena_api.operations import RECORDED_AS, ROLES
 from athena_api.operations.redrives import DeadLetterFinder
 from athena_api.operations.workspaces import WorkspaceUses
 from athena_api.pages import METRICS_OPERATION, PAGES
-from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
+from athena_api.plane import READ_THREADS, WRITE_THREADS, ControlPlane, digests_of
 from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
@@ -180,7 +180,8 @@ class Wiring:
         self.gateways = Gateways(servers_of(settings), self.prices, clock, ids)
         self.answer_cache = AnswerCache()
         self.answers_in_flight = ByteBudget(settings.answers_in_flight_bytes_max)
-        self.large_reads = anyio.CapacityLimiter(LARGE_READS_MAX)
+        self.read_threads = FairThreads("reads", READ_THREADS)
+        self.write_threads = FairThreads("writes", WRITE_THREADS)
         self.rate_limits = RateLimits(clock, settings.requests_per_second if settings.auth_enabled else None)
         self.traffic = Traffic([*PAGES, MCP_PATH], PREFIX)
         self.watchdog = Watchdog()
@@ -374,7 +375,7 @@ class Wiring:
         self.views = Views(self.generations, log.recent_reader, log.codec.decode, self.clock, ALL, log.signal)
         self.views_reader = self.views.reader(self.reader)
         self.past = PastReaders(self.views, log.reader)
-        self.digests = digests_of(self.views, log)
+        self.digests = digests_of(self.views, log, self.read_threads)
         notes = NoteFiles(self.workspace, self.clock, self.mask)
         self.index = MemoryIndex(
             Path(settings.memory_sqlite_path or directory / "memory" / "index.sqlite"),

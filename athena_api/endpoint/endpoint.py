@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_api.answer_cache import Question
@@ -20,6 +19,7 @@ from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Re
 from athena_api.endpoint.past import answer_as_of, as_of
 from athena_api.endpoint.router import RouteMatch, Router
 from athena_api.endpoint.scope import require_scope
+from athena_api.fair_threads import PAYER, Payer
 from athena_api.plane import ControlPlane
 from athena_api.streams.lines import Lines, prefers_lines
 from athena_api.streams.sse import HEADERS as STREAM_HEADERS
@@ -50,6 +50,11 @@ KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
 
 SHORTAGE = "The server ran out of file descriptors or memory."
+
+DECODING, DECODING_MS = "decoding", 10
+"""The decoding of a large body, and its declared price: it may take 0.2 s of CPU time for each MiB."""
+PAST_MS = 50
+"""The least declared price of a read of the past, which folds up to 4,095 events."""
 
 ITEMS_DEFAULT = {"cursor": PAGE_ITEMS_DEFAULT, "full": PAGE_ITEMS_MAX, "tail": TAIL_ITEMS_DEFAULT}
 """Default number of items of a page, by mode of pagination."""
@@ -101,6 +106,7 @@ class Endpoint:
             if reply is None:
                 call = call or await self._call(plane, match, scope, receive, meta)
                 begun = True
+                PAYER.set(_payer(subject, operation, call))
                 reply = await self._answer(plane, operation, scope, call)
             headers, status = _headers(reply, operation, call), reply.status
             if (operation.stream or operation.lines) and isinstance(reply.data, Subscription | Lines):
@@ -250,7 +256,8 @@ class Endpoint:
         content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
         arguments = operation.body, content, context, rules
         if len(content) > PIECE_BYTES and operation.body is not NoBody:  # to mask a megabyte may take 0.2 s
-            body = await to_thread.run_sync(decode_body, *arguments, limiter=plane.large_reads)
+            payer = Payer(meta.actor, DECODING, DECODING_MS, writes=True)
+            body = await plane.write_threads.run(payer, functools.partial(decode_body, *arguments))
         else:
             body = decode_body(*arguments) if operation.body is not NoBody else NoBody()
         call = ApiCall(_who=scope["athena.identity"], _meta=meta, path=path, query=query, body=body, receive=receive)
@@ -343,6 +350,13 @@ def _body(reply: Reply) -> bytes:
         return success(reply.data)
     content: bytes = reply.data
     return content
+
+
+def _payer(subject: str, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> Payer:
+    """Return who pays for the work of a handler in threads."""
+    if call.as_of is not None:
+        return Payer(subject, operation.id + " asOf", max(operation.price_ms, PAST_MS))
+    return Payer(subject, operation.id, operation.price_ms, operation.method != "GET" and not operation.price_ms)
 
 
 def _question(scope: Scope) -> Question:

@@ -179,6 +179,11 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """True if ``asOf`` answers as of a position in the past."""
     mcp: str | None = None
     """The name of its tool at ``/mcp``; None if it has none."""
+    price_ms: int = 0
+    """CPU time that its reads in threads are expected to take, in milliseconds, until it was measured.
+
+    Zero for a GET that uses a thread only for a large page, and for a command. A POST with a price only reads.
+    """
 
 
 class Noun(NamedTuple):
@@ -219,6 +224,7 @@ class Noun(NamedTuple):
         versioned: bool = False,
         past: bool | None = None,
         mcp: str | None = None,
+        price_ms: int = 0,
     ) -> Operation[B, Q]:
         """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``."""
         method, path = cast(tuple[Method, str], route.split())
@@ -253,4 +259,5 @@ class Noun(NamedTuple):
             transient=transient,
             past=bool(reading and not stream and (reads or self.reads)) if past is None else past,
             mcp=mcp,
+            price_ms=price_ms,
         )

@@ -4,8 +4,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import anyio
-from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_api.edge.replies import JSON_TYPE
@@ -181,19 +179,14 @@ class PastPlane(ControlPlane):
         """Return the result of a read, and the position."""
         return await self.query(names, read)
 
-    async def search(
-        self,
-        names: tuple[str, ...],
-        read: Callable[[Connection, StoreReader], T],
-        limiter: anyio.CapacityLimiter | None = None,
-    ) -> tuple[T, Position]:
+    async def search(self, names: tuple[str, ...], read: Callable[[Connection, StoreReader], T]) -> tuple[T, Position]:
         """Return the result of a read of views and log, which runs in a thread, and the position."""
 
         def work() -> T:
             return self.past.query(self.position, names, lambda rows, log: read(rows, PastLog(log, self.position)))
 
-        return await to_thread.run_sync(work, limiter=self.large_reads), self.position
+        return await self.in_thread(work), self.position
 
-    async def scan(self, read: Callable[[StoreReader], T], limiter: anyio.CapacityLimiter | None = None) -> T:
+    async def scan(self, read: Callable[[StoreReader], T]) -> T:
         """Return the result of a read of the log, which runs in a thread."""
-        return await super().scan(lambda log: read(PastLog(log, self.position)), limiter)
+        return await super().scan(lambda log: read(PastLog(log, self.position)))

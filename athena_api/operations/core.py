@@ -473,5 +473,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         narrows={"sessions", "runs"},
         command="ids find",
     ),
-    row("workers.list", "GET /workers", list_workers, answer=Workers, command="workers"),
+    row("workers.list", "GET /workers", list_workers, answer=Workers, command="workers", price_ms=1),
 )

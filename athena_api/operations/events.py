@@ -168,7 +168,7 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
         return Reply(data=kept, position=call.position, content_type=JSON_TYPE)
     page = feed.page(matches, after, call.limit, plane.reader, None, bytes_max=INLINE_BYTES_MAX)
     if page.scanned < page.head and len(page.rows) < call.limit:  # the page is too large to be read here
-        data, head = await plane.scan(lambda log: _page(matches, after, call.limit, log, None), plane.large_reads)
+        data, head = await plane.scan(lambda log: _page(matches, after, call.limit, log, None))
         return Reply(data=data, position=head)
     return Reply(data=records_of(page, plane.reader), position=page.head)
 
@@ -191,9 +191,7 @@ async def _lines(
         if indexed:
             await plane.caught_up(("feed",), end)
             with at_least(end):
-                (lines, after), _ = await plane.search(
-                    ("feed",), partial(_page_of_lines, matches, after, end), plane.large_reads
-                )
+                (lines, after), _ = await plane.search(("feed",), partial(_page_of_lines, matches, after, end))
         else:
             rest = plane.feed.segments.rest("line", after, end) if whole else None
             lines, after = rest or _page_of_lines(matches, after, end, None, plane.reader)
@@ -248,7 +246,7 @@ async def get_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> R
             raise ConfigError.of("from", "is after `to`", "an earlier moment")
         return encode(diff.diff(log, start, end, wanted, call.cursor, call.limit))
 
-    return Reply(data=await plane.scan(read, plane.large_reads), position=call.position)
+    return Reply(data=await plane.scan(read), position=call.position)
 
 
 row = Noun("events").row
@@ -265,6 +263,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         narrows={"sessions", "runs"},
         past=True,
         mcp="read_events",
+        price_ms=5,
     ),
     row(
         "events.diff",
@@ -275,6 +274,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         paging="cursor",
         narrows={"sessions", "runs"},
         command="diff",
+        price_ms=100,
     ),
     row(
         "events.stream",

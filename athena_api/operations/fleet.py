@@ -56,7 +56,7 @@ async def get_fleet_series(plane: "ControlPlane", call: ApiCall[NoBody, SeriesQu
     if window.intervals <= INTERVALS_INLINE_MAX:
         answer, position = await plane.query(("fleet",), read)
     else:
-        answer, position = await plane.search(("fleet",), lambda rows, _: read(rows), plane.large_reads)
+        answer, position = await plane.search(("fleet",), lambda rows, _: read(rows))
     return Reply(data=answer, position=position)
 
 
@@ -71,5 +71,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=fleet_series.FleetSeries,
         reads=("fleet",),
         command="series",
+        price_ms=20,
     ),
 )

@@ -39,7 +39,7 @@ class ReadMemoryBody(Body):
 async def search_memory(plane: "ControlPlane", call: ApiCall[NoBody, SearchQuery]) -> Reply:
     """Search notes and entries for passages that contain words of the query, those with every word first."""
     query = call.query
-    passages = await plane.memory.search(query.query, query.max_results, query.min_score or 0.0)
+    passages = await plane.memory.search(query.query, query.max_results, query.min_score or 0.0, plane.in_thread)
     return Reply(data=passages, position=call.position)
 
 
@@ -96,6 +96,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=("memory", "sessions"),
         past=False,
         mcp="search_memory",
+        price_ms=10,
     ),
     row("memory.get", "POST /memory/get", get_memory, answer=NoteText, roles=EVERYBODY),
     row("memory.list", "GET /memory", list_memory, answer=Page[memory.MemoryEntry], paging="cursor"),

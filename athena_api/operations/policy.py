@@ -135,6 +135,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=simulate.Simulation,
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
         mcp="simulate_policy",
+        price_ms=200,
     ),
     row(
         "policy.rejections",

@@ -79,7 +79,7 @@ async def get_sent_request(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
         compiler = ContextCompiler(plane.settings, plane.log.codec, log)
         return sent_requests.sent_request(recorded, turn, compiler, call.scope)
 
-    (sent, request), position = await plane.search(("runs",), read, plane.large_reads)
+    (sent, request), position = await plane.search(("runs",), read)
     if request.profile_named:
         tools = plane.mcp_parts.tools_of(request).specs(request.harness_profile_snapshot.config.tools)
         sent = replace(sent, tools=tools)
@@ -144,6 +144,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=sent_requests.SentRequest,
         errors=("NOT_FOUND", "CONTEXT_OVERFLOW"),
         command="runs request",
+        price_ms=10,
     ),
     row(
         "runs.proof",
@@ -152,5 +153,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=RunProof,
         errors=("NOT_FOUND",),
         command="runs proof",
+        price_ms=2,
     ),
 )

@@ -199,16 +199,14 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
     if runs.is_indexed(wanted, sort):
         page, position = await plane.query(("runs",), read)
     else:
-        page, position = await plane.search(("runs",), lambda rows, _: read(rows), plane.large_reads)
+        page, position = await plane.search(("runs",), lambda rows, _: read(rows))
     return Reply(data=page, position=position, steady=True)
 
 
 async def get_run_facets(plane: "ControlPlane", call: ApiCall[NoBody, FacetsQuery]) -> Reply:
     """Count runs by status, profile, model, error code and session, with the filters of `GET /runs`."""
     wanted, scope = call.query.wanted(), call.scope
-    facets, position = await plane.search(
-        ("runs",), lambda rows, _: runs.run_facets(rows, wanted, scope), plane.large_reads
-    )
+    facets, position = await plane.search(("runs",), lambda rows, _: runs.run_facets(rows, wanted, scope))
     return Reply(data=facets, position=position, steady=True)
 
 
@@ -301,7 +299,7 @@ async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQu
 
     page, position = await plane.query(("runs", "fleet"), read)
     if any(run.step.position for run in page.items):
-        previews = await plane.scan(lambda log: [_previewed(plane, log, run) for run in page.items], plane.large_reads)
+        previews = await plane.scan(lambda log: [_previewed(plane, log, run) for run in page.items])
         page = replace(page, items=previews)
     return Reply(data=page, position=position, steady=True)
 
@@ -418,6 +416,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         paging="cursor",
         narrows={"sessions", "runs"},
         mcp="list_runs",
+        price_ms=20,
     ),
     row(
         "runs.facets",
@@ -426,6 +425,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=runs.RunFacets,
         narrows={"sessions", "runs"},
         command="runs facets",
+        price_ms=50,
     ),
     row("runs.get", "GET /runs/:runId", get_run, answer=Run, mcp="get_run"),
     row(
@@ -454,6 +454,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         errors=("NOT_FOUND",),
         command="explain",
         mcp="explain_run",
+        price_ms=5,
     ),
     row(
         "runs.active",
@@ -463,6 +464,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=("runs", "fleet"),
         paging="cursor",
         narrows={"sessions", "runs"},
+        price_ms=5,
     ),
     row(
         "runs.cancelRequests",

@@ -303,6 +303,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=("workflows", "runs"),
         command="workflows status",
         mcp="get_workflow_run",
+        price_ms=20,
     ),
     row(
         "workflows.resume",
@@ -329,6 +330,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         errors=("NOT_FOUND",),
         paging="cursor",
         command="workflows items",
+        price_ms=10,
     ),
     row(
         "workflows.approve",

@@ -179,7 +179,7 @@ async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
             redacted=None if found is None else found.redacted,
         )
 
-    diff, position = await plane.search(DIFF_VIEWS, read, plane.large_reads)
+    diff, position = await plane.search(DIFF_VIEWS, read)
     if diff is None:
         raise _shared(run_id)
     return Reply(data=diff, position=position)
@@ -289,6 +289,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=DIFF_VIEWS,
         errors=("NOT_FOUND",),
         command="runs diff",
+        price_ms=5,
     ),
     row(
         "runs.apply",

@@ -362,6 +362,14 @@ class RateLimited(Throttled):
     retry_after = 1
 
 
+class ShareLimit(Throttled):
+    """Too much work of this identity, or of all, waits for a thread. The request was not executed."""
+
+    code = "SHARE_LIMIT"
+    retryable = True
+    retry_after = 1
+
+
 class ProviderError(Upstream):
     """The model provider failed."""
 

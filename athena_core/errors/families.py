@@ -25,7 +25,7 @@ class AthenaError(Exception):
     """True if its cause may pass, so that a retry may succeed. ``retry_with`` says how."""
     key_bound: bool = False
     """True if the idempotency key is bound to the failed run or drain, so that it will always get this error."""
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds that a client should wait before it retries, if known."""
     recorded: bool | None = None
     """True if the refusal was recorded as an event, False if it was only counted, None if this kind never is."""

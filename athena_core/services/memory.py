@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 
@@ -171,10 +171,16 @@ class Memory:
         self._enabled()
         return await to_thread.run_sync(self._notes.lines, path, first, count)
 
-    async def search(self, query: str, limit: int | None, score_min: float) -> list[Passage]:
+    async def search(
+        self,
+        query: str,
+        limit: int | None,
+        score_min: float,
+        in_thread: Callable[[Callable[[], list[Passage]]], Awaitable[list[Passage]]],
+    ) -> list[Passage]:
         """Return passages that match a query, those with every word first; none while the memory is off.
 
-        Raise NotCaughtUp, or Overloaded if it takes too long.
+        ``in_thread`` calls a function in a thread. Raise NotCaughtUp, or Overloaded if it takes too long.
         """
         if not self._settings.memory_enabled:
             return []
@@ -185,7 +191,7 @@ class Memory:
             return self._recall.search(words, least=1, limit=wanted, seconds=self._seconds)
 
         try:
-            passages = await to_thread.run_sync(search)
+            passages = await in_thread(search)
         except TimeoutError:
             message = (
                 f"the search took longer than {self._settings.memory_search_timeout_ms} ms; search for rarer words"

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from athena_api.edge.replies import success
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery
+from athena_api.fair_threads import Payer
 from athena_api.operations.workflows import get_workflow_run
-from athena_api.plane import LARGE_READS_MAX, ControlPlane
+from athena_api.plane import READ_THREADS, ControlPlane
 from athena_core.decider import Outcome
 from athena_core.definitions import workflow_graph
 from athena_core.domain import session
@@ -312,15 +313,17 @@ def test_a_large_page_comes_from_no_older_generation_than_was_asked_for(
 
         async def replaced(path: str) -> httpx2.Response:
             """Request a page whose generation is replaced before a thread opens it."""
-            places = [object() for _ in range(LARGE_READS_MAX)]
-            for place in places:
-                plane.large_reads.acquire_on_behalf_of_nowait(place)
+            free = threading.Event()
+            others = [Payer(f"other{number}", "read") for number in range(READ_THREADS)]
+            busy = [asyncio.create_task(plane.read_threads.run(payer, free.wait)) for payer in others]
+            while plane.read_threads.running < READ_THREADS:
+                await asyncio.sleep(0)
             asked = asyncio.create_task(inside.send("GET", path))
-            while not plane.large_reads.statistics().tasks_waiting:
+            while not plane.read_threads.waiting:
                 await asyncio.sleep(0.001)
             generations.switch(name, generations.updater_lock())
-            for place in places:
-                plane.large_reads.release_on_behalf_of(place)
+            free.set()
+            await asyncio.gather(*busy)
             try:
                 return await asked
             finally:
