@@ -2,13 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
-from athena_api.fair_threads import WAITING_MAX, WAITING_SECONDS_MAX, FairThreads, Payer
+from athena_api.endpoint.operation import Operation
+from athena_api.fair_threads import SERVER, WAITING_MAX, WAITING_SECONDS_MAX, FairThreads, Payer
+from athena_api.operations import OPERATIONS
+from athena_api.plane import READ_THREADS, WRITE_THREADS
 from athena_core.errors import ShareLimit
+from tests.api.examples import EXAMPLES
+from tests.support.inside import Inside
+from tests.support.server import NO_FLOOD
 
 
 class Line:
@@ -205,3 +214,154 @@ async def test_an_error_of_the_work_is_raised_and_frees_the_thread() -> None:
         with pytest.raises(ValueError, match="work"):
             await threads.run(Payer("a", "b"), fail)
     assert (threads.running, threads.waiting) == (0, 0)
+
+
+# On a plane
+
+WRITES = tuple(row for row in OPERATIONS if row.method != "GET" and not row.price_ms)
+PRICED = tuple(row for row in OPERATIONS if row.price_ms)
+LARGE = 70_000
+LINE = 30
+VIEWER, OPERATOR, ADMIN = ({"x_athena_identity": name} for name in ("vera", "otto", "ada"))
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    directory: Path = tmp_path_factory.mktemp("shares")
+    found = Inside(
+        directory,
+        auth_enabled="true",
+        auth_identity_role_map="vera:Viewer,otto:Operator,ada:Admin",
+        requests_per_second="100000",
+        memory_enabled="true",
+        context_max_chars="200000",
+        workspace_root=str(directory),
+        **NO_FLOOD,
+    )
+    found.start()
+    try:
+        found.data("POST", "/runs", {"sessionId": "session", "input": "hello"}, **ADMIN)
+        yield found
+    finally:
+        found.stop()
+
+
+@asynccontextmanager
+async def occupied(threads: FairThreads, places: int) -> AsyncIterator[None]:
+    """Hold all threads, each by another identity, during the block."""
+    free = threading.Event()
+    held = [asyncio.create_task(threads.run(Payer(f"holder {n}", "held"), free.wait)) for n in range(places)]
+    while threads.running < places:
+        await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        free.set()
+        await asyncio.gather(*held)
+
+
+def request_of(row: Operation[Any, Any]) -> tuple[str, str, Any]:
+    """Return the example of a row, with a body that is decoded in a thread."""
+    example = EXAMPLES[row.id]
+    query = "&".join(f"{name}={value}" for name, value in (example.query or {}).items())
+    body = None if row.method == "GET" else {**(example.body or {}), "x": "y" * LARGE}
+    return row.method, f"{example.path}?{query}", body
+
+
+def test_no_write_and_no_small_read_waits_for_a_read(inside: Inside) -> None:
+    plane = inside.app.plane
+
+    async def writes() -> tuple[list[httpx2.Response], set[int]]:
+        async with occupied(plane.read_threads, READ_THREADS):
+            line = [
+                asyncio.create_task(inside.send("GET", f"/diff?from=0&limit=1&nth={number}", **VIEWER))
+                for number in range(LINE)
+            ]
+            while plane.read_threads.waiting < LINE:
+                await asyncio.sleep(0)
+            answers, waiting = [], set()
+            for row in WRITES:
+                method, path, body = request_of(row)
+                for content in (body, EXAMPLES[row.id].body):
+                    answers.append(await inside.send(method, path, content, prefer="respond-async", **ADMIN))
+                    waiting.add(plane.read_threads.waiting)
+                if row.id == "startHalt":
+                    await inside.send("DELETE", "/halt", **ADMIN)
+            run = {"sessionId": "another", "input": "z" * LARGE}
+            answers.append(await inside.send("POST", "/runs", run, **OPERATOR))
+            assert answers[-1].status_code == 200, "the whole run"
+            answers += [await inside.send("GET", path, **OPERATOR) for path in ("/runs?limit=5", "/caller")]
+            answers.append(await inside.client.get("http://plane/livez"))
+        await asyncio.gather(*line)
+        return answers, waiting
+
+    answers, waiting = inside.call(writes)
+    assert waiting == {LINE}, "no read was answered meanwhile, and no write waits among them"
+    assert {answer.status_code for answer in answers} <= {200, 201, 202, 400, 404, 409, 412, 413, 422}
+
+
+def test_an_operation_that_reads_in_a_thread_has_a_price(inside: Inside) -> None:
+    plane = inside.app.plane
+    for row in OPERATIONS:
+        if row.method == "GET" and not row.stream:
+            inside.ask(*request_of(row), **ADMIN)
+    used = plane.read_threads._prices.keys() - {SERVER.operation, "held"}
+    priced = {row.id for row in PRICED}
+    assert {name for name in used if not name.endswith(" asOf")} <= priced
+    assert len(used) > 10
+
+
+def test_the_large_bodies_of_one_identity_leave_a_thread_to_the_others(inside: Inside) -> None:
+    plane = inside.app.plane
+
+    async def writes() -> httpx2.Response:
+        async with occupied(plane.write_threads, WRITE_THREADS - 1):
+            return await inside.send("POST", "/runs", {"sessionId": "third", "input": "z" * LARGE}, **OPERATOR)
+
+    assert inside.call(writes).status_code == 200
+
+
+def test_a_line_that_is_too_long_is_answered_429_with_the_limit_and_retry_after(inside: Inside) -> None:
+    plane = inside.app.plane
+    price = next(row.price_ms for row in OPERATIONS if row.id == "getDiff") / 1_000
+    fits = int(WAITING_SECONDS_MAX / price) + 1
+
+    async def reads() -> tuple[list[httpx2.Response], httpx2.Response]:
+        plane.read_threads._prices.clear()
+        async with occupied(plane.read_threads, READ_THREADS):
+            line = [
+                asyncio.create_task(inside.send("GET", f"/diff?from=0&nth={number}", **VIEWER))
+                for number in range(fits + 5)
+            ]
+            while not (refused := [task.result() for task in line if task.done()]):
+                await asyncio.sleep(0)
+            other = asyncio.create_task(inside.send("GET", "/diff?from=0", **OPERATOR))
+            await asyncio.sleep(0)
+        await asyncio.gather(*line)
+        return refused, await other
+
+    refused, other = inside.call(reads)
+    error = refused[0].json()["error"]
+    assert (refused[0].status_code, error["code"], error["retryWith"]) == (429, "SHARE_LIMIT", "same-key")
+    assert error["details"]["limit"] == "reads"
+    assert int(refused[0].headers["retry-after"]) == WAITING_SECONDS_MAX
+    assert other.status_code == 200
+
+
+def test_a_read_through_mcp_is_paid_by_its_caller(inside: Inside) -> None:
+    plane = inside.app.plane
+    params = {"name": "simulate_policy", "arguments": {"policy": {"schemaVersion": 1}}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+    async def reads() -> tuple[list[str], httpx2.Response]:
+        async with occupied(plane.read_threads, READ_THREADS):
+            accept = "application/json, text/event-stream"
+            asked = asyncio.create_task(inside.send("POST", "http://plane/mcp", body, accept=accept, **OPERATOR))
+            while not plane.read_threads.waiting:
+                await asyncio.sleep(0)
+            names = [name for name, account in plane.read_threads._accounts.items() if account.waiting]
+        return names, await asked
+
+    names, answer = inside.call(reads)
+    assert names == ["otto"]
+    assert answer.status_code == 200
