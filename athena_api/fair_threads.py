@@ -50,8 +50,8 @@ class Account:
 
     __slots__ = ("owed", "running", "used", "waiting")
 
-    def __init__(self, used: float) -> None:
-        self.used = used
+    def __init__(self) -> None:
+        self.used = 0.0
         self.owed = 0.0
         """The prices of the waiting work."""
         self.running = 0
@@ -124,7 +124,7 @@ class FairThreads:
 
     def _enter(self, payer: Payer) -> Turn:
         """Put work in the line of its identity. Raise ShareLimit."""
-        account = self._accounts.get(payer.subject) or Account(self._level)
+        account = self._accounts.get(payer.subject) or Account()
         price = max(self._prices.get(payer.operation, payer.price_ms / 1_000), PRICE_SECONDS_MIN)
         if not payer.writes:
             if account.waiting and account.owed + price > WAITING_SECONDS_MAX:

@@ -99,18 +99,27 @@ async def test_shares_are_of_cpu_time_and_not_of_requests() -> None:
     assert line.begun[:last].count("dear") <= 2, "ten cheap reads cost less than two dear ones"
 
 
-async def test_tokens_and_connections_of_an_identity_share_and_a_pause_saves_nothing_up() -> None:
-    line = Line(1)
-    async with line.held("busy"):
-        line.ask("returned")
-        line.ask("busy")
-    async with line.held("busy"):
-        for _ in range(4):
-            line.ask("returned", work=spin)
-            line.ask("busy", work=spin)
-    order = line.begun[4:]
-    assert order.count("returned") == order.count("busy") == 4
-    assert order[:4].count("busy") >= 1, "the pause of the other gave it no lead"
+@pytest.mark.parametrize("returns", [False, True])
+async def test_a_pause_saves_no_time_up(returns: bool) -> None:
+    line, begin, free = Line(1), threading.Event(), threading.Event()
+    line.ask("holder", work=begin.wait)
+    if returns:
+        line.ask("idle", work=spin)
+    for _ in range(6):
+        line.ask("busy", work=spin)
+    line.ask("busy", work=free.wait)
+    await asyncio.sleep(0)
+    begin.set()
+    while line.begun.count("busy") < 7:
+        await asyncio.sleep(0)
+    before = len(line.begun)
+    for _ in range(5):
+        line.ask("idle", work=spin)
+        line.ask("busy", work=spin)
+    await asyncio.sleep(0)
+    free.set()
+    await asyncio.gather(*line.tasks)
+    assert line.begun[before:][:4].count("busy") >= 1, "the pause gave the other no lead"
 
 
 async def test_an_identity_whose_line_costs_too_much_is_refused_with_the_limit_and_the_time() -> None:
@@ -188,20 +197,17 @@ async def test_a_client_that_leaves_gives_its_place_back() -> None:
     assert (line.threads.running, line.threads.waiting) == (0, 0)
 
 
-async def test_a_thread_that_is_given_to_a_client_that_just_left_goes_to_the_next() -> None:
-    line = Line(1)
-    free = threading.Event()
-    line.ask("holder", work=free.wait)
-    line.ask("gone")
-    line.ask("other")
-    while not line.begun:
-        await asyncio.sleep(0)
-    line.tasks[0].add_done_callback(lambda _: None)
-    line.tasks[1].cancel()
-    free.set()
-    await asyncio.gather(*line.tasks, return_exceptions=True)
-    assert line.begun == ["holder", "other"]
-    assert (line.threads.running, line.threads.waiting) == (0, 0)
+async def test_a_thread_that_is_given_to_a_client_that_just_left_is_free_again() -> None:
+    threads = FairThreads("reads", 1)
+    holder = threads._enter(Payer("holder", "read"))
+    gone = asyncio.create_task(threads.run(Payer("gone", "read"), int))
+    await asyncio.sleep(0)
+    gone.cancel()
+    threads._leave(holder)
+    assert threads.running == 1, "it was given away"
+    await asyncio.gather(gone, return_exceptions=True)
+    assert gone.cancelled()
+    assert (threads.running, threads.waiting) == (0, 0)
 
 
 async def test_an_error_of_the_work_is_raised_and_frees_the_thread() -> None:
