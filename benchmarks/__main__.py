@@ -32,6 +32,7 @@ from benchmarks.report import Report, Section
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed, Size, ceilings
 from benchmarks.schedules import SCHEDULES
+from benchmarks.shares import SHARES
 
 ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **SCENARIOS,
@@ -49,6 +50,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **MEMORY,
     **FOOTPRINTS,
     **BESIDE,
+    **SHARES,
     **PROOF,
     **PAST,
     **POSTGRES,
