@@ -42,14 +42,18 @@ def dearest(events: int) -> Iterator[str]:
         yield f"/api/v1/runs/facets?number={draw.random()}"
 
 
-def read(port: int, events: int) -> None:
-    """Send reads on one connection, forever. Connect again where it ends."""
+def read(port: int, events: int, sent: threading.Barrier) -> None:
+    """Send reads on one connection, without end. Connect again where it ends."""
+    first = True
     paths = dearest(events)
     while True:
         with socket.create_connection(("127.0.0.1", port)) as connection:
             for path in paths:
                 request = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nx-athena-identity: {GREEDY}\r\n\r\n"
                 connection.sendall(request.encode())
+                if first:
+                    first = False
+                    sent.wait()
                 content = b""
                 while b"\r\n\r\n" not in content and (piece := connection.recv(CHUNK_BYTES)):
                     content += piece
@@ -66,8 +70,15 @@ def read(port: int, events: int) -> None:
 def read_greedily(server: Server, events: int) -> Iterator[None]:
     """Have another identity send the dearest reads, in another process."""
     command = [sys.executable, "-m", "benchmarks.shares", str(server.port), str(events)]
-    process = subprocess.Popen(command, cwd=ROOT, preexec_fn=lambda: pin(cores()[1]))  # noqa: PLW1509 - no threads here
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: pin(cores()[1]),  # noqa: PLW1509 - no threads here
+    )
+    assert process.stdout is not None
     try:
+        process.stdout.readline()  # until all have sent a read
         yield
     finally:
         process.kill()
@@ -109,6 +120,9 @@ SHARES = {"shares": shares}
 
 
 if __name__ == "__main__":
+    begun = threading.Barrier(CONNECTIONS + 1)
     for _ in range(CONNECTIONS):
-        threading.Thread(target=read, args=(int(sys.argv[1]), int(sys.argv[2])), daemon=True).start()
+        threading.Thread(target=read, args=(int(sys.argv[1]), int(sys.argv[2]), begun), daemon=True).start()
+    begun.wait()
+    print(flush=True)
     threading.Event().wait()

@@ -21,6 +21,7 @@ from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
 from benchmarks.server import ROOT
+from benchmarks.shares import SHARE_TIMES, shares
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import soon
@@ -152,6 +153,15 @@ def test_probes_are_answered_beside_streams_that_catch_up(tmp_path: Path) -> Non
         bench.stop()
     print(f"{ratio.label}: {ratio.median:.1f} (goal {ratio.wanted})")
     assert ratio.median <= 10 * STREAMS_TIMES
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+def test_writes_runs_and_probes_are_answered_beside_the_dearest_reads_of_another(tmp_path: Path) -> None:
+    (section,) = shares(Bench(tmp_path, SIZES["quick"]._replace(seconds=1.0)))
+    print("\n".join(section.lines()))
+    assert len(section.ratios) == 3
+    assert all(ratio.median <= 10 * SHARE_TIMES for ratio in section.ratios), "one round on a busy machine"
 
 
 @pytest.mark.heavy

@@ -158,6 +158,21 @@ def test_no_entity_tag_of_one_caller_holds_for_another_answer(plane: Plane, row:
                 assert answer.status_code == 200, f"{second} was answered 304 by the tag of {first}"
 
 
+def test_the_tools_of_mcp_answer_each_caller_alone(plane: Plane) -> None:
+    def asks(caller: str) -> str:
+        params = {"name": "list_asks", "arguments": {"answerable": True}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        accept = "application/json, text/event-stream"
+        answer = plane.inside.ask("POST", "http://plane/mcp", body, accept=accept, **CALLERS[caller])
+        (said,) = answer.json()["result"]["content"]
+        return str(said["text"])
+
+    head = plane.inside.app.plane.log.signal.position
+    found = [plane.names["askId"] in asks(caller) for caller in ("viewer", "operator", "another operator", "operator")]
+    assert found == [False, True, False, True]
+    assert plane.inside.app.plane.log.signal.position == head, "else nothing was compared"
+
+
 @pytest.mark.parametrize("read", [lambda call: call.who, lambda call: call.meta])
 def test_an_answer_is_personal_once_its_handler_has_read_the_caller(read: Callable[[ApiCall[Any, Any]], Any]) -> None:
     async def receive() -> Any:
