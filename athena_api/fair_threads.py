@@ -55,10 +55,10 @@ class Account:
         self.owed = 0.0
         """The prices of the waiting work."""
         self.running = 0
-        self.waiting: deque[Turn] = deque()
+        self.waiting: deque[ThreadTurn] = deque()
 
 
-class Turn:
+class ThreadTurn:
     """A piece of work that waits for a thread or has one."""
 
     __slots__ = ("account", "cost", "granted", "kept", "price", "wake")
@@ -77,7 +77,7 @@ class FairThreads:
 
     The next thread goes to the identity that has used the least CPU time. The price of a work is charged when it
     begins, and corrected by the measured CPU time when it ends. An identity that returns after a pause begins level
-    with the others, so nobody saves up time. Belongs to the event loop.
+    with the others, so no identity saves up time. Belongs to the event loop.
     """
 
     def __init__(self, limit: str, threads: int) -> None:
@@ -122,7 +122,7 @@ class FairThreads:
             self._leave(turn)
             self._forget(payer.subject)
 
-    def _enter(self, payer: Payer) -> Turn:
+    def _enter(self, payer: Payer) -> ThreadTurn:
         """Put work in the line of its identity. Raise ShareLimit."""
         account = self._accounts.get(payer.subject) or Account()
         price = max(self._prices.get(payer.operation, payer.price_ms / 1_000), PRICE_SECONDS_MIN)
@@ -134,7 +134,7 @@ class FairThreads:
         if not account.waiting and not account.running:
             account.used = max(account.used, self._level)
         self._accounts[payer.subject] = account
-        turn = Turn(account, price, kept=payer.writes)
+        turn = ThreadTurn(account, price, kept=payer.writes)
         account.waiting.append(turn)
         account.owed += price
         self.waiting += 1
@@ -168,13 +168,13 @@ class FairThreads:
             if not turn.wake.done():  # else it was cancelled, and leaves
                 turn.wake.set_result(None)
 
-    def _withdraw(self, turn: Turn) -> None:
+    def _withdraw(self, turn: ThreadTurn) -> None:
         account = turn.account
         account.waiting.remove(turn)
         account.owed = account.owed - turn.price if account.waiting else 0.0
         self.waiting -= 1
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: ThreadTurn) -> None:
         """Free the thread of a work, and settle its price."""
         turn.account.used += turn.cost - turn.price
         turn.account.running -= 1

@@ -227,9 +227,8 @@ class Noun(NamedTuple):
         price_ms: int = 0,
     ) -> Operation[B, Q]:
         """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``."""
-        method, path = cast(tuple[Method, str], route.split())
-        reading, (body, query) = method == "GET", get_args(handle.__annotations__["call"])
-        summary, _, details = cleandoc(handle.__doc__ or "").partition("\n\n")
+        (method, path), types = cast(tuple[Method, str], route.split()), get_args(handle.__annotations__["call"])
+        reading, (summary, _, details) = method == "GET", cleandoc(handle.__doc__ or "").partition("\n\n")
         return Operation(
             id=re.sub("_(.)", lambda letter: letter[1].upper(), handle.__name__),
             context=context,
@@ -241,8 +240,8 @@ class Noun(NamedTuple):
             roles=roles or (EVERYBODY if reading else WRITERS),
             answer=answer,
             handle=handle,
-            body=body,
-            query=query,
+            body=types[0],
+            query=types[1],
             forms=forms,
             paging=paging,
             reads=reads or (self.reads if reading else ()),
