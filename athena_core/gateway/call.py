@@ -10,7 +10,7 @@ from athena_core.gateway.exchange import GatewayExchange
 from athena_core.gateway.ledger import CallOutcome, EndedCall, Ledger
 from athena_core.gateway.refusals import CallBudgetReached, Refusal
 from athena_core.gateway.upstream import ANSWER_DROPPED, HiddenSecrets, ModelServer, passed
-from athena_core.gateway.wires import ModelCall, Wire
+from athena_core.gateway.wires import ModelCall, OutputLimit, Wire
 from athena_core.outside_text import OutsideText
 from athena_core.providers.connection import (
     MAX_ERROR_BODY_BYTES,
@@ -26,6 +26,7 @@ from athena_core.providers.prices import (
     FREE,
     OUTPUT_TOKENS_LEAST,
     OUTPUT_TOKENS_RESERVED,
+    OUTPUT_TOKENS_WRITTEN,
     CallCost,
     Prices,
 )
@@ -64,6 +65,8 @@ class Call:
         self._began = clock.monotonic()
         self._first_token_ms: int | None = None
         self._granted: int | None = None
+        self._output_max: int | None = None
+        """The most output tokens of all answers to the request as it is sent; None without a limit."""
         self._size = 0
         self._sent = False
         self._client_left = False
@@ -80,12 +83,14 @@ class Call:
         A client that hangs up cuts a stream off. An answer in one piece is read to its end, because it is paid anyway.
         """
         self.asked, self.served = asked, served
-        path, body = self._wire.target_of(asked, served)
-        self._size = len(body)
+        self._size = len(asked.members.body)
         least, most = self._bounds(asked)
         headers = self._exchange.headers
         async with self._watching(asked.streamed):
             self._granted = await self._ledger.reserve(self._number, self._upstream.provider, served, least, most)
+            path, body = self._wire.target_of(
+                asked, served, self._affordable(asked.limit), official=self._upstream.official
+            )
             try:
                 self._sent = True
                 async with self._upstream.post(path, asked.query, headers, body) as raw:
@@ -127,7 +132,7 @@ class Call:
 
     def _cost(self) -> CallCost:
         provider = self._upstream.provider
-        usage, estimated = complete_usage(self._answer, self._size)
+        usage, estimated = complete_usage(self._answer, self._size, self._output_max)
         cost = self._prices.cost(provider, self.served, usage)
         answered = self._answer.request_id if self._answer else None
         request_id = one_line(self._hidden(self._request_id or answered or ""))[:MAX_REQUEST_ID_CHARS]
@@ -149,10 +154,32 @@ class Call:
 
     def _bounds(self, asked: ModelCall) -> tuple[int, int | None]:
         """Return the cost of the call: the least that makes sense, and the most. A token is at least a byte."""
-        taken = self._size + FRAME_TOKENS
-        given = min(asked.output_max or OUTPUT_TOKENS_RESERVED, OUTPUT_TOKENS_RESERVED)
-        least = self._prices.ceiling(self._upstream.provider, self.served, taken, min(given, OUTPUT_TOKENS_LEAST))
-        return least or 0, self._prices.ceiling(self._upstream.provider, self.served, taken, given)
+        tokens, answers, least = asked.limit
+        given = OUTPUT_TOKENS_WRITTEN if tokens is None else tokens
+        few = max(min(given, OUTPUT_TOKENS_LEAST), least)
+        provider, taken = self._upstream.provider, self._taken
+        return (
+            self._prices.ceiling(provider, self.served, taken, few * answers) or 0,
+            self._prices.ceiling(provider, self.served, taken, max(given, few) * answers),
+        )
+
+    def _affordable(self, limit: OutputLimit) -> int | None:
+        """Return the limit of each answer that the granted sum pays for; None if the request needs no other one."""
+        provider, model = self._upstream.provider, self.served
+        paid = (
+            None if self._granted is None else self._prices.output_tokens(provider, model, self._taken, self._granted)
+        )
+        if paid is None:
+            self._output_max = None if limit.tokens is None else limit.tokens * limit.answers
+            return None
+        tokens = min(max(paid // limit.answers, 1), limit.tokens or OUTPUT_TOKENS_WRITTEN)
+        self._output_max = tokens * limit.answers
+        return None if tokens == limit.tokens else tokens
+
+    @property
+    def _taken(self) -> int:
+        """The most tokens of the request itself."""
+        return self._size + FRAME_TOKENS
 
     @asynccontextmanager
     async def _watching(self, streamed: bool) -> AsyncIterator[None]:
@@ -218,12 +245,12 @@ class Call:
     async def _read(self, answer: Answer, piece: bytes) -> None:
         """Read a piece of the answer. Ask for more money if it has used up its sum. Raise CallBudgetReached."""
         answer.feed(piece)
-        if self._first_token_ms is None and answer.output_bytes:
+        if self._first_token_ms is None and answer.meter.output_bytes:
             self._first_token_ms = round((self._clock.monotonic() - self._began) * 1_000)
-        if self._granted is None or answer.ended:
+        if self._granted is None or answer.ended and not answer.meter.late_bytes:
             return
         provider, model = self._upstream.provider, self.served
-        usage, _ = complete_usage(answer, self._size)
+        usage, _ = complete_usage(answer, self._size, self._output_max)
         cost = self._prices.cost(provider, model, usage) or 0
         if cost < self._granted:
             return

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from athena_core.providers.connection import ConnectionBroken, number, table, text
+from athena_core.providers.prices import Frame
 from athena_core.providers.provider import (
     CUT,
     Delta,
@@ -20,6 +21,7 @@ from athena_core.providers.provider import (
     arguments_object,
     token_count,
     tool_name,
+    with_hidden,
 )
 from athena_core.providers.vendor import Vendor
 from athena_core.text import clean
@@ -29,6 +31,17 @@ OFFICIAL_URL = "https://api.anthropic.com"
 VERSION = "2023-06-01"
 OUTPUT_TOKENS_DEFAULT = 8_192
 """Maximum output tokens of a call if the request has no limit. The API requires a number."""
+
+FRAME = Frame(
+    own=frozenset(("type", "id", "role", "model", "stop_reason", "service_tier", "inference_geo", "tool_use_id")),
+    inner=frozenset(
+        (
+            "message", "content", "content_block", "delta", "usage", "cache_creation", "server_tool_use",
+            "output_tokens_details",
+        )
+    ),
+)  # fmt: skip
+"""Members of answers that the vendor writes itself."""
 
 REASONS = {
     "end_turn": "stop",
@@ -62,6 +75,9 @@ class AnthropicProvider(Vendor):
             async with self._connection.post(_body(request)) as answer, aclosing(answer.events()) as events:
                 request_id = answer.headers.get("request-id")
                 async for event in events:
+                    shown = [delta for delta in (_block_start(event), _block_delta(event)) if delta]
+                    for delta in with_hidden(event, FRAME, shown):
+                        yield delta
                     match event.get("type"):
                         case "message_start":
                             message = table(event.get("message"))
@@ -69,12 +85,6 @@ class AnthropicProvider(Vendor):
                             counts |= counts_of(message)
                             if counts:  # input is paid from here on; the first output count is only a placeholder
                                 yield UsageReport(usage=usage_of(counts | {"output_tokens": None}))
-                        case "content_block_start":
-                            if delta := _block_start(event):
-                                yield delta
-                        case "content_block_delta":
-                            if delta := _block_delta(event):
-                                yield delta
                         case "message_delta":
                             counts |= counts_of(event)
                             finish = text(table(event.get("delta")).get("stop_reason")) or finish
@@ -84,7 +94,7 @@ class AnthropicProvider(Vendor):
                         case "error":
                             raise self._broken_off(event.get("error"))
                         case _:
-                            pass  # ping, the end of a block, and event types of later years
+                            pass  # blocks, ping, and event types of later years
         except ConnectionBroken:
             if finish is None:  # after the finish the answer is complete, and was paid
                 raise
@@ -162,9 +172,9 @@ def _blocks(message: ModelMessage) -> list[dict[str, Any]]:
     return blocks
 
 
-def _block_start(event: Mapping[str, Any]) -> Delta | None:
+def _block_start(event: Mapping[str, Any]) -> TextDelta | ToolCallDelta | None:
     """Return the delta of a block's start: a tool call, or text from servers that send it here."""
-    block = table(event.get("content_block"))
+    block = table(event.get("content_block")) if event.get("type") == "content_block_start" else {}
     if block.get("type") == "tool_use":
         given = table(block.get("input"))
         arguments = msgspec.json.encode(given).decode() if given else ""
@@ -178,8 +188,8 @@ def _block_start(event: Mapping[str, Any]) -> Delta | None:
     return TextDelta(text=said) if said else None
 
 
-def _block_delta(event: Mapping[str, Any]) -> Delta | None:
-    delta = table(event.get("delta"))
+def _block_delta(event: Mapping[str, Any]) -> TextDelta | ToolCallDelta | None:
+    delta = table(event.get("delta")) if event.get("type") == "content_block_delta" else {}
     match delta.get("type"):
         case "text_delta" if said := text(delta.get("text")):
             return TextDelta(text=said)

@@ -16,6 +16,7 @@ from athena_core.providers.connection import (
     table,
     text,
 )
+from athena_core.providers.prices import Frame
 from athena_core.providers.provider import (
     Delta,
     Finished,
@@ -25,9 +26,13 @@ from athena_core.providers.provider import (
     ToolCallDelta,
     UsageReport,
     token_count,
+    with_hidden,
 )
 from athena_core.text import clean
 from athena_core.values import Usage
+
+FRAME = Frame(own=frozenset(("finish", "requestId", "id")), inner=frozenset(("calls", "usage")))
+"""Members of the protocol that are no output."""
 
 
 class HttpProvider:
@@ -104,19 +109,23 @@ async def _parts(answer: ProviderResponse) -> AsyncGenerator[dict[str, Any]]:
 
 
 def _deltas(part: Mapping[str, Any]) -> Iterator[Delta]:
+    shown: list[TextDelta | ToolCallDelta] = []
     if said := text(part.get("text")):
-        yield TextDelta(text=said)
+        shown.append(TextDelta(text=said))
     for place, call in enumerate(items(part.get("calls"))):
         index = number(call.get("index"))
         arguments = call.get("arguments")
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
-        yield ToolCallDelta(
-            index=place if index is None else index,
-            id=text(call.get("id")),
-            name=text(call.get("name")),
-            arguments=text(arguments) or "",
+        shown.append(
+            ToolCallDelta(
+                index=place if index is None else index,
+                id=text(call.get("id")),
+                name=text(call.get("name")),
+                arguments=text(arguments) or "",
+            )
         )
+    yield from with_hidden(part, FRAME, shown)
     if counts := table(part.get("usage")):
         yield UsageReport(
             usage=Usage(

@@ -13,6 +13,7 @@ from athena_core.providers.provider import (
     ProviderFailure,
     TextDelta,
     ToolCallDelta,
+    UsageReport,
 )
 
 
@@ -30,9 +31,13 @@ class MaskedProvider:
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Start a call. The possible start of a secret is held back until more text arrives."""
         text, arguments = StreamMask(self._mask), dict[int, StreamMask]()
+        last: UsageReport | None = None
+        """The report after all output: it counts what is still held back, so it follows that once more."""
         deltas = self._provider.stream(request)
         try:
             async for delta in deltas:
+                if not isinstance(delta, Finished):
+                    last = delta if isinstance(delta, UsageReport) else None
                 match delta:
                     case TextDelta():
                         if said := text.more(delta.text):
@@ -51,6 +56,8 @@ class MaskedProvider:
                         for index, held in arguments.items():
                             if rest := held.rest():
                                 yield ToolCallDelta(index=index, arguments=rest)
+                        if last is not None:
+                            yield last
                         yield Finished(
                             reason=self._mask.hide(delta.reason),
                             request_id=delta.request_id and self._mask.hide(delta.request_id),

@@ -1,5 +1,6 @@
 """The OpenAI provider: a streaming client for OpenAI's chat completions API."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import msgspec
 
 from athena_core.providers.connection import ConnectionBroken, items, number, table, text
+from athena_core.providers.prices import Frame
 from athena_core.providers.provider import (
     Delta,
     Finished,
@@ -19,12 +21,33 @@ from athena_core.providers.provider import (
     arguments_object,
     token_count,
     tool_name,
+    with_hidden,
 )
 from athena_core.providers.vendor import Vendor
 from athena_core.text import clean
 from athena_core.values import Usage
 
 OFFICIAL_URL = "https://api.openai.com/v1"
+NEWER_LIMIT, OLDER_LIMIT = "max_completion_tokens", "max_tokens"
+REASONING_MODEL = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|\d\d))")
+"""Names of models that refuse the older name of the limit on every server."""
+
+FRAME = Frame(
+    own=frozenset(
+        (
+            "id", "object", "model", "system_fingerprint", "service_tier", "obfuscation", "provider",
+            "finish_reason", "native_finish_reason", "role", "type", "severity",
+        )
+    ),
+    inner=frozenset(
+        (
+            "choices", "delta", "message", "tool_calls", "function", "usage", "prompt_tokens_details",
+            "completion_tokens_details", "prompt_filter_results", "content_filter_results", "hate", "self_harm",
+            "sexual", "violence", "jailbreak", "profanity", "protected_material_text", "protected_material_code",
+        )
+    ),
+)  # fmt: skip
+"""Members of chunks that OpenAI and servers like it write themselves, also the verdicts of Azure's filters."""
 
 
 class OpenAIProvider(Vendor):
@@ -54,10 +77,12 @@ class OpenAIProvider(Vendor):
                     request_id = request_id or text(chunk.get("id"))
                     choice = next(iter(items(chunk.get("choices"))), {})
                     said = table(choice.get("delta"))
+                    shown: list[TextDelta | ToolCallDelta] = []
                     if piece := text(said.get("content")) or text(said.get("refusal")):
-                        yield TextDelta(text=piece)
-                    for call in items(said.get("tool_calls")):
-                        yield calls.delta(call)
+                        shown.append(TextDelta(text=piece))
+                    shown += [calls.delta(call) for call in items(said.get("tool_calls"))]
+                    for delta in with_hidden(chunk, FRAME, shown):
+                        yield delta
                     finish = text(choice.get("finish_reason")) or finish
                     if counts := chunk.get("usage"):
                         yield UsageReport(usage=usage_of(table(counts)))
@@ -89,8 +114,8 @@ class OpenAIProvider(Vendor):
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": request.schema},
             }
-        if request.max_output_tokens is not None:  # other servers know only the older name; OpenAI's models refuse it
-            body["max_completion_tokens" if self._is_official else "max_tokens"] = request.max_output_tokens
+        if request.max_output_tokens is not None:
+            body[limit_name(request.model, official=self._is_official)] = request.max_output_tokens
         return msgspec.json.encode(body)
 
 
@@ -137,6 +162,11 @@ def _message(message: ModelMessage) -> dict[str, Any]:
         for call in message.calls
     ]
     return {"role": message.role, "content": content or None, "tool_calls": calls}
+
+
+def limit_name(model: str, *, official: bool) -> str:
+    """Return the member that limits the output. OpenAI's models refuse the older one, most other servers the newer."""
+    return NEWER_LIMIT if official or REASONING_MODEL.match(model) else OLDER_LIMIT
 
 
 def usage_of(counts: Mapping[str, Any]) -> Usage:

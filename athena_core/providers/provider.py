@@ -1,7 +1,7 @@
 """The contract of a provider: a stream of deltas that ends with a finish; and ``complete``, which reads it."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from athena_core.enums import TranscriptRole
 from athena_core.errors import ProviderError
 from athena_core.event import Value
+from athena_core.providers.prices import Frame, Meter, size_of, written
 from athena_core.text import clean, one_line
 from athena_core.values import ToolCall, ToolSpec, Usage
 
@@ -76,6 +77,12 @@ class UsageReport(Value):
     usage: Usage
 
 
+class HiddenDelta(Value):
+    """Output that is not shown, in bytes: reasoning, further answers, and members without a meaning here."""
+
+    size: int
+
+
 class Finished(Value):
     """The end of the output. ``reason`` is the provider's finish reason (``stop``, ``length``, …)."""
 
@@ -83,7 +90,7 @@ class Finished(Value):
     request_id: str | None = None
 
 
-Delta: TypeAlias = TextDelta | ToolCallDelta | UsageReport | Finished
+Delta: TypeAlias = TextDelta | ToolCallDelta | HiddenDelta | UsageReport | Finished
 
 
 class Provider(Protocol):
@@ -162,16 +169,22 @@ class CompletionBuilder:
         self._chars_max = chars_max
         self._calls: dict[int, PartialToolCall] = {}
         self._pieces: list[str] = []
-        self.usage: Usage | None = None
+        self.meter = Meter()
 
     @property
     def begun(self) -> bool:
         """True once there is any output."""
-        return bool(self._pieces or self._calls)
+        return bool(self._pieces or self._calls or self.meter.output_bytes)
+
+    def hide(self, size: int) -> None:
+        """Add output that is not shown, in bytes."""
+        self._spend(size)
+        self.meter.write(size)
 
     def text(self, text: str) -> str:
         """Add a piece of text. Return it in storable form."""
         self._spend(len(text))
+        self.meter.write(size_of(text))
         cleaned = clean(text)
         self._pieces.append(cleaned)
         return cleaned
@@ -179,6 +192,7 @@ class CompletionBuilder:
     def call(self, delta: ToolCallDelta) -> None:
         """Add a piece of a tool call."""
         self._spend(len(delta.arguments))
+        self.meter.write(_call_size(delta))
         call = self._calls.setdefault(delta.index, PartialToolCall())
         if len(self._calls) > MAX_CALLS:
             raise self._failure(f"the model requested more than {MAX_CALLS} tool calls at once")
@@ -197,7 +211,7 @@ class CompletionBuilder:
         ]
         return ModelCompletion(
             text="".join(self._pieces),
-            usage=self.usage,
+            usage=self.meter.usage,
             reason=one_line(reason)[:MAX_REASON_CHARS],
             request_id=request_id and one_line(request_id)[:MAX_REQUEST_ID_CHARS],
             calls=tuple(calls),
@@ -237,8 +251,10 @@ async def complete(
                         on_text(text)
                 case ToolCallDelta():
                     spoken.call(delta)
+                case HiddenDelta():
+                    spoken.hide(delta.size)
                 case UsageReport():
-                    spoken.usage = delta.usage
+                    spoken.meter.report(delta.usage)
                 case Finished():
                     finished = delta
     finally:
@@ -247,6 +263,17 @@ async def complete(
     if finished is None:
         raise ProviderFailure(f"{provider.name}: truncated stream", worth_retrying=True)
     return spoken.completion(finished.reason, finished.request_id)
+
+
+def with_hidden(part: object, frame: Frame, shown: Sequence[TextDelta | ToolCallDelta]) -> Sequence[Delta]:
+    """Return the deltas made of a part of an answer, and the size of the output in it that is not among them."""
+    said = sum(size_of(delta.text) if isinstance(delta, TextDelta) else _call_size(delta) for delta in shown)
+    size = written(part, frame) - said
+    return (*shown, HiddenDelta(size=size)) if size > 0 else shown
+
+
+def _call_size(delta: ToolCallDelta) -> int:
+    return size_of(delta.name or "") + size_of(delta.arguments)
 
 
 def arguments_object(arguments: str) -> dict[str, Any]:

@@ -5,32 +5,31 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import anyio
 import msgspec
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from athena_core import retry
 from athena_core.clock import Clock, Ids
 from athena_core.event import Value
 from athena_core.providers.prices import (
-    BYTES_PER_TOKEN,
     FRAME_TOKENS,
     FREE,
     OUTPUT_TOKENS_LEAST,
     OUTPUT_TOKENS_RESERVED,
     CallCost,
+    Meter,
     Prices,
+    size_of,
+    tokens_in,
 )
 from athena_core.providers.provider import (
     CUT,
-    MAX_TOKENS,
     CompletionBuilder,
     ModelCompletion,
     ModelRequest,
     Provider,
     ProviderFailure,
     complete,
-    token_count,
 )
-from athena_core.values import Usage
 
 RETRY_AFTER_SECONDS_MAX = 60.0
 """The longest wait that a provider may ask for.
@@ -121,11 +120,11 @@ class ModelCaller:
                     on_text(None)
                 known = len(in_vain)
                 try:
-                    completion = await self._call(name, asking, on_text, in_vain)
+                    completion, meter = await self._call(name, asking, on_text, in_vain)
                 except ProviderFailure as caught:
                     failure = caught.after(failure, attempts=tried, hops=hops)
                 else:
-                    paid = self._cost(request, completion, name, model)
+                    paid = self._cost(asking, completion, meter, name, whole=True)
                     most = self._tokens_bought(request, name, model, left) if completion.reason == CUT else None
                     return ModelAnswer(
                         completion=self._with_call_ids(request, completion),
@@ -173,18 +172,19 @@ class ModelCaller:
 
     async def _call(
         self, name: str, request: ModelRequest, on_text: OnText | None, in_vain: list[CallCost]
-    ) -> ModelCompletion:
+    ) -> tuple[ModelCompletion, Meter]:
         """Make one call. If it is cut off, keep its cost and text."""
         provider = self._providers.get(name)
         if provider is None:
             raise ProviderFailure(f"provider {name!r} is not registered", worth_retrying=False)
         spoken = CompletionBuilder(name, request.max_output_chars, self._clock.monotonic)
         try:
-            return await complete(provider, request, on_text, spoken)
+            return await complete(provider, request, on_text, spoken), spoken.meter
         except BaseException:  # a cancelled call was paid for, too
-            if spoken.begun or spoken.usage is not None:
+            if spoken.begun or spoken.meter.usage is not None:
                 cut = spoken.completion("failed")
-                in_vain.append(replace(self._cost(request, cut, name, request.model), partial=cut.text))
+                paid = self._cost(request, cut, spoken.meter, name, whole=False)
+                in_vain.append(replace(paid, partial=cut.text))
             raise
 
     def _delay(self, failure: ProviderFailure, attempt: int) -> float | None:
@@ -196,8 +196,11 @@ class ModelCaller:
         left = anyio.current_effective_deadline() - anyio.current_time()
         return None if asked > RETRY_AFTER_SECONDS_MAX or wait >= left else wait
 
-    def _cost(self, request: ModelRequest, completion: ModelCompletion, provider: str, model: str) -> CallCost:
-        usage, estimated = counted_usage(request, completion)
+    def _cost(
+        self, request: ModelRequest, completion: ModelCompletion, meter: Meter, provider: str, *, whole: bool
+    ) -> CallCost:
+        model, most = request.model, request.max_output_tokens
+        usage, estimated = meter.counted(_request_size(request), whole=whole, output_max=most)
         cost = self._prices.cost(provider, model, usage)
         return CallCost(
             provider=provider,
@@ -239,31 +242,9 @@ def total_cost(calls: Iterable[CallCost]) -> int:
     return sum(call.cost_micro_usd or 0 for call in calls)
 
 
-def counted_usage(request: ModelRequest, completion: ModelCompletion) -> tuple[Usage, bool]:
-    """Return the usage of a call, and whether part of it was estimated (at four bytes a token).
-
-    A negative count is treated as missing, so that it cannot reduce a sum.
-    """
-    usage = completion.usage or Usage()
-    reported = astuple(usage)
-    if any([count is not None and (type(count) is not int or not 0 <= count <= MAX_TOKENS) for count in reported]):
-        usage = Usage(**dict(zip(Usage.__struct_fields__, map(token_count, reported), strict=True)))
-    if usage.input_tokens is not None and usage.output_tokens is not None:
-        if usage.total_tokens is None:
-            usage = replace(usage, total_tokens=usage.input_tokens + usage.output_tokens)
-        return usage, False
-    taken, given = usage.input_tokens, usage.output_tokens
-    if taken is None:
-        taken = estimated_tokens(request)
-    if given is None:
-        texts = [completion.text, *(call.name + call.arguments for call in completion.calls)]
-        given = _tokens(sum(map(_size, texts)))
-    return replace(usage, input_tokens=taken, output_tokens=given, total_tokens=taken + given), True
-
-
 def estimated_tokens(request: ModelRequest) -> int:
     """Return the estimated tokens of a request."""
-    return _tokens(_request_size(request))
+    return tokens_in(_request_size(request))
 
 
 def tokens_at_most(request: ModelRequest) -> int:
@@ -272,14 +253,6 @@ def tokens_at_most(request: ModelRequest) -> int:
 
 
 def _request_size(request: ModelRequest) -> int:
-    size = sum(_size(message.content) for message in request.messages)
-    size += sum(_size(call.name + call.arguments) for message in request.messages for call in message.calls)
+    size = sum(size_of(message.content) for message in request.messages)
+    size += sum(size_of(call.name + call.arguments) for message in request.messages for call in message.calls)
     return size + sum(len(msgspec.json.encode(part)) for part in (request.tools, request.schema) if part)
-
-
-def _size(text: str) -> int:
-    return len(text.encode(errors="replace"))
-
-
-def _tokens(size: int) -> int:
-    return -(-size // BYTES_PER_TOKEN)
