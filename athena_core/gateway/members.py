@@ -9,6 +9,7 @@ MEMBERS_MAX = 1_000
 KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*+")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 AFTER = re.compile(rb"[ \t\r\n]*[,}]")
 OPENING = re.compile(rb"[ \t\r\n]*\{")
+ABSENT = frozenset({b"", b"null", b"false"})
 
 
 class MalformedMembers(Exception):
@@ -55,7 +56,30 @@ class Members:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
-    def replaced(self, name: str, value: str) -> bytes:
-        """Return the body with another text as the value of a member. All other bytes stay."""
+    def raw(self, name: str) -> bytes:
+        """Return the bytes of a value; empty if it is absent."""
+        return self.body[self.places[name]] if name in self.places else b""
+
+    def replaced(self, name: str, value: object) -> bytes:
+        """Return the body with another value of a member. All other bytes stay."""
         place = self.places[name]
         return self.body[: place.start] + msgspec.json.encode(value) + self.body[place.stop :]
+
+    def put(self, name: str, value: object) -> bytes:
+        """Return the body with a value of a member, which comes first if it is new. All other bytes stay."""
+        if name in self.places:
+            return self.replaced(name, value)
+        opening = OPENING.match(self.body)
+        end = opening.end() if opening else 0
+        member = msgspec.json.encode({name: value})[1:-1] + (b"," if self.places else b"")
+        return self.body[:end] + member + self.body[end:]
+
+
+def is_absent(raw: bytes) -> bool:
+    """Return True if the bytes of a value say that there is none."""
+    return raw in ABSENT
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a member in the one form of all its spellings."""
+    return name.replace("_", "").casefold()

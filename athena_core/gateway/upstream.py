@@ -21,14 +21,19 @@ HOP = frozenset(
     )
 )  # fmt: skip
 """Headers of one connection."""
-REQUEST_DROPPED = HOP | frozenset(
+REQUEST_PASSED = frozenset(
     (
-        b"accept-encoding", b"api-key", b"authorization", b"content-length", b"cookie", b"openai-organization",
-        b"openai-project", b"x-api-key", b"x-goog-api-key", b"x-goog-fieldmask", b"x-goog-user-project",
-        b"x-http-method-override",
+        b"accept", b"accept-language", b"anthropic-beta", b"anthropic-dangerous-direct-browser-access",
+        b"anthropic-version", b"content-type", b"conversation_id", b"http-referer", b"openai-beta", b"originator",
+        b"sec-fetch-mode", b"session-id", b"session_id", b"thread-id", b"traceparent", b"tracestate", b"user-agent",
+        b"version", b"x-app", b"x-client-request-id", b"x-gemini-api-privileged-user-id", b"x-goog-api-client",
+        b"x-openai-subagent", b"x-session-affinity", b"x-session-id", b"x-title",
     )
 )  # fmt: skip
-"""Headers of requests that stay here: those that say who pays, hide the usage, or compress the answer."""
+REQUEST_PREFIXES = (b"x-claude-code-", b"x-codex-", b"x-openai-internal-codex-", b"x-stainless-")
+"""Headers of requests that reach a vendor, by name and by beginning: agents describe themselves and their sessions with
+them, or choose versions. None says who pays, whose request it is, or what the answer leaves out.
+"""
 ANSWER_DROPPED = HOP | frozenset(
     (b"alt-svc", b"anthropic-organization-id", b"content-length", b"openai-organization", b"openai-project",
      b"set-cookie", b"strict-transport-security", b"www-authenticate")
@@ -58,8 +63,9 @@ class ModelServer:
         """Prepare without a request. ``base_url`` is the part before the path of a wire."""
         self.provider = provider
         self._base_url = base_url.rstrip("/")
+        self.official = self._base_url == official_url
         self._auth = [(auth.name, auth.prefix + key.encode())] if key else []
-        self.configured = bool(key) or self._base_url != official_url
+        self.configured = bool(key) or not self.official
         """False if the vendor's own server would refuse every call."""
         password = unquote(urlsplit(self._base_url).password or "")
         self.secrets = SecretBytes([key, password])
@@ -71,7 +77,7 @@ class ModelServer:
     ) -> AsyncIterator[RawAnswer]:
         """Send a request of an agent with this server's key. Raise ProviderFailure or ConnectionBroken."""
         url = self._base_url + path + (f"?{query.decode('latin-1')}" if query else "")
-        kept = [*passed(headers, REQUEST_DROPPED), (b"accept-encoding", b"identity"), *self._auth]
+        kept = [*_allowed(headers), (b"accept-encoding", b"identity"), *self._auth]
         async with self._client.post(url, kept, body) as answer:
             yield answer
 
@@ -112,6 +118,12 @@ def passed(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) ->
     named = b",".join(value.lower() for name, value in pairs if name == b"connection").split(b",")
     dropped = dropped.union(map(bytes.strip, named))
     return [pair for pair in pairs if pair[0] not in dropped]
+
+
+def _allowed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a request that reach a vendor."""
+    kept = passed(headers, HOP)
+    return [pair for pair in kept if pair[0] in REQUEST_PASSED or pair[0].startswith(REQUEST_PREFIXES)]
 
 
 class SecretBytes:

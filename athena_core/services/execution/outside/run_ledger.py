@@ -20,6 +20,7 @@ from athena_core.services.execution.performer import BudgetReached, RunRecorder,
 from athena_core.services.runs.admission import BudgetRequest
 
 OWN_BUDGET = "The budget of the run is spent."
+UNPRICED = "The model has no known price, so the budget of the run cannot be kept."
 CALLS = "The run has made as many model calls as are allowed."
 CALLS_MAX = 10_000
 """Maximum number of model calls under one lease. Failed ones cost nothing, but each is recorded."""
@@ -132,6 +133,9 @@ class RunLedger:
         others = self._others(call)
         left = None if progress.budget_micro_usd is None else progress.budget_micro_usd - progress.spent_micro_usd
         own = None if left is None else left - others
+        if own is not None and most is None:
+            self.spent = True
+            raise self._stop(UNPRICED)
         if left is not None and own is not None and own < max(least, 1):
             raise DoesNotFit(None, own=left >= max(least, 1), passing=False)
         most = most if own is None or most is None else min(most, own)
