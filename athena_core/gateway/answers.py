@@ -80,14 +80,17 @@ class Answer(ABC):
         self._rest = bytearray()
         self._data: list[bytes] = []
         self._data_bytes = 0
-        self._skipped = False
+        self._skipped = self._after_return = False
         self._unread = False
         """True while a line, or the whole answer in one piece, is too large to be read."""
 
     def feed(self, piece: bytes) -> None:
         """Read a piece."""
         if self._events:
-            *lines, rest = piece.split(b"\n")
+            if self._after_return:
+                piece = piece.removeprefix(b"\n")
+            self._after_return = piece.endswith(b"\r")
+            *lines, rest = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
             for line in lines:
                 self._keep(line)
                 self._line()
@@ -120,7 +123,7 @@ class Answer(ABC):
 
     def _line(self) -> None:
         """Take a complete line: a piece of an event, or its end. Other lines may hold output, too."""
-        line = bytes(self._rest).removesuffix(b"\r")
+        line = bytes(self._rest)
         self._rest.clear()
         if self._unread:
             self._unread = False

@@ -91,6 +91,7 @@ class Call:
             path, body = self._wire.target_of(
                 asked, served, self._affordable(asked.limit), official=self._upstream.official
             )
+            self._size = len(body)
             try:
                 self._sent = True
                 async with self._upstream.post(path, asked.query, headers, body) as raw:
