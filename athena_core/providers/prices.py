@@ -182,7 +182,7 @@ class Meter:
         usage = self.usage or Usage()
         taken, given = usage.input_tokens, usage.output_tokens
         passed, late = tokens_in(self.output_bytes), tokens_in(self.late_bytes)
-        most = max(output_max or COUNTED_TOKENS_MAX, self.output_bytes)
+        most = max(output_max or COUNTED_TOKENS_MAX, passed)
         estimated = not whole or taken is None or (given or 0) > most
         given = None if given is None else min(given, most)
         if not whole or late or not given:

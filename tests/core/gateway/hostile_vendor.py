@@ -15,7 +15,7 @@ MARK = b"w"
 NAMES = (
     "content", "text", "refusal", "reasoning", "reasoning_content", "reasoning_details", "function_call", "arguments",
     "tool_calls", "audio", "transcript", "thinking", "signature", "input", "partial_json", "delta", "result", "blocks",
-    "x_new", "", "annotations", "executableCode", "inlineData", "args", "citations", "logprobs", "output", "item",
+    "x_later", "", "annotations", "executableCode", "inlineData", "args", "citations", "logprobs", "output", "item",
 )  # fmt: skip
 HUGE = (10**7, 2**53, 2**63, 10**30, 1e300)
 USAGES = ("right", "right", "missing", "negative", "huge", "twice", "late", "zero", "words", "running", "input only")
@@ -41,7 +41,7 @@ def limit_of(wire: AgentWire, body: bytes) -> int:
 
 
 class HostileAnswer(NamedTuple):
-    """An answer in pieces: its head and two of its body. ``whole`` means that it has the right counts, and is not cut."""
+    """An answer in pieces: its head and two of its body. ``whole``: it has the right counts, and is not cut."""
 
     pieces: tuple[bytes, ...]
     input_tokens: int
@@ -113,13 +113,15 @@ class HostileVendor:
                 return random.choice(({"id": "c", "choices": [choice]}, odd, {name: value})), marks
             case "openai-responses":
                 item = {"type": "message", "id": "m", name: value}
-                kind = f"response.{random.choice(('text', 'args', 'new'))}.{random.choice(('delta', 'part', 'added'))}"
+                kind = (
+                    f"response.{random.choice(('text', 'args', 'later'))}.{random.choice(('delta', 'part', 'added'))}"
+                )
                 odd = {"type": "response.output_item.done", "item": item}
                 return random.choice(({"type": kind, name: value}, odd)), marks
             case "anthropic":
-                kind = random.choice(("content_block_delta", "content_block_start", "message_start", "new"))
+                kind = random.choice(("content_block_delta", "content_block_start", "message_start", "later"))
                 inner = {"content_block_delta": "delta", "content_block_start": "content_block"}.get(kind, "message")
-                return {"type": kind, inner: {"type": "new", name: value}}, marks
+                return {"type": kind, inner: {"type": "later", name: value}}, marks
             case "gemini":
                 content = {"role": "model", "parts": [{name: value}]}
                 odd = {"candidates": [{name: value}]}
