@@ -109,7 +109,7 @@ class HostileVendor:
             case "openai-chat":
                 part = {"role": "assistant", name: value}
                 choice = {"index": random.randrange(128), "delta" if self._streamed else "message": part}
-                odd = {"choices": [{"index": 0, name: value}]}
+                odd: dict[str, Any] = {"choices": [{"index": 0, name: value}]}
                 return random.choice(({"id": "c", "choices": [choice]}, odd, {name: value})), marks
             case "openai-responses":
                 item = {"type": "message", "id": "m", name: value}

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from itertools import count
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ async def test_no_answer_of_a_hostile_vendor_is_free_and_none_passes_the_bound(w
     assert set(met) >= {"right", "missing", "negative", "huge"}
 
 
-STATE = {
+STATE: dict[AgentWire, list[dict[str, Any]]] = {
     "openai-chat": [
         {"previous_response_id": "resp_1"},
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file_1"}}]}]},
@@ -167,7 +168,7 @@ async def test_a_reference_to_state_at_the_vendor_is_refused_by_its_presence(wir
 
 ALL_NAMES = {name: "x" for name in ("file_id", "container", "vector_store_ids", "fileData", "conversation", "id", "n")}
 SCHEMA = {"type": "object", "properties": {name: {"type": "string"} for name in ALL_NAMES}}
-HONEST = {
+HONEST: dict[AgentWire, dict[str, Any]] = {
     "openai-chat": {
         "tools": [{"type": "function", "function": {"name": "t", "parameters": SCHEMA}}],
         "messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": json.dumps(ALL_NAMES)}}]}],
@@ -307,7 +308,7 @@ async def test_the_kind_of_its_last_event_ends_an_answer_of_responses(kind: str,
     last = b'data: {"type":"%b","response":%b}' % (kind.encode(), response.encode()) + b"\n" * 2
     async with gateway("openai-responses", says(head("text/event-stream"), last)) as world:
         await world.ask()
-    assert (world.ledger.last.outcome, world.ledger.last.problem) == ("answered", "")
+    assert (world.ledger.last.outcome, world.ledger.last.problem.exact) == ("answered", "")
 
 
 @ALL
