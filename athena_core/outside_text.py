@@ -7,6 +7,7 @@ mark stands in its place with the length and the hash of the part, and the decis
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -96,14 +97,55 @@ class OutsideText:
 
 def decided_json(value: Any, mask: Mask, salt: str) -> DecidedText:
     """Return the forms of a JSON value for a decision, as canonical JSON. Strings and member names are masked."""
+    with suppress(UnicodeEncodeError):  # a lone surrogate
+        encoded = msgspec.json.encode(value, order="deterministic")
+        if not mask.suspects(encoded):  # the usual case
+            text = encoded.decode()
+            return DecidedText(text, text)
     forms = _Forms(mask, salt, None)
     exact, shown = forms.in_value(value)
-    return DecidedText(_canonical(exact), _canonical(shown), tuple(forms.hidden), tuple(forms.secrets))
+    text = _canonical(exact)
+    return DecidedText(text, _canonical(shown) if forms.hidden else text, tuple(forms.hidden), tuple(forms.secrets))
 
 
 def visible_marks(text: str) -> str:
     """Return a text in which each character that people cannot see stands as a mark, such as ``[U+202E]``."""
     return text if text.isascii() and text.isprintable() else INVISIBLE.sub(lambda it: f"[U+{ord(it[0]):04X}]", text)
+
+
+def marked_form(form: dict[str, Any]) -> dict[str, Any]:
+    """Return a form in which each character that people cannot see stands as a mark."""
+    properties: dict[str, dict[str, Any]] = form.get("properties") or {}
+    fields = {
+        visible_marks(name): {member: _marked(value) for member, value in field.items()}
+        for name, field in properties.items()
+    }
+    return {name: fields if name == "properties" else _marked(value) for name, value in form.items()}
+
+
+def _marked(value: Any) -> Any:
+    match value:
+        case str():
+            return visible_marks(value)
+        case list():
+            return [_marked(one) for one in value]
+        case _:
+            return value
+
+
+def values_of_form(form: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return values for a form that was shown with marks: the names of fields and their choices as the form has them.
+
+    What is in no form stays as it is.
+    """
+    fields: dict[str, dict[str, Any]] = msgspec.json.decode(form)["properties"]
+    names = {visible_marks(name): name for name in fields}
+    found: dict[str, Any] = {}
+    for shown, value in values.items():
+        name = names.get(shown, shown)
+        choices = {visible_marks(one): one for one in fields.get(name, {}).get("enum", ())}
+        found[name] = choices.get(value, value) if isinstance(value, str) else value
+    return found
 
 
 def span_sha256(salt: str, part: str) -> str:
@@ -135,7 +177,8 @@ class _Forms:
                 return [exact for exact, _ in pairs], [shown for _, shown in pairs]
             case dict():
                 members = [(self.in_text(clean(name)), self.in_value(part)) for name, part in value.items()]
-                return {name[0]: part[0] for name, part in members}, _members(members)
+                exact, shown = ([(name[form], part[form]) for name, part in members] for form in (0, 1))
+                return _members(exact), _members(shown)
             case _:
                 return value, value
 
@@ -169,11 +212,11 @@ class _Forms:
         return f"[{how}: {span.chars} characters, sha256 {span.sha256[:SHA256_SHOWN]}]"
 
 
-def _members(members: Sequence[tuple[tuple[str, str], tuple[Any, Any]]]) -> dict[str, Any]:
-    """Return the members of a shown object. Two names that are shown alike keep both of their values."""
+def _members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object. Two names that became the same keep both of their values."""
     found: dict[str, Any] = {}
-    for (exact, shown), (_, part) in members:
-        found[shown if shown not in found else f"{shown} {span_sha256('', exact)[:SHA256_SHOWN]}"] = part
+    for name, value in members:
+        found[name if name not in found else f"{name} #{len(found) + 1}"] = value
     return found
 
 

@@ -51,7 +51,7 @@ APPROVAL_OPTIONS = (AskChoice(id="approve", kind="allow_once"), AskChoice(id="re
 
 
 class AskRow(msgspec.Struct, gc=False):
-    """An ask, by the position of its request. ``approvers``, ``options`` and ``credentials`` are JSON.
+    """An ask, by the position of its request. Lists are JSON.
 
     ``requester`` started the run that asks. ``answer_position`` is the event of the decision.
     """
@@ -87,6 +87,8 @@ class AskRow(msgspec.Struct, gc=False):
     answer_position: int | None = None
     redacted: bool = False
     credentials: str | None = None
+    hidden: str | None = None
+    secrets: str | None = None
 
 
 class AskTextRow(msgspec.Struct, gc=False):
@@ -178,7 +180,7 @@ INPUT = Table(
     indexes=(("workflow_run_id", "position"), ("workflow_run_id", "requester")),
 )
 COUNT = Table("ask_count", AskCountRow, key=("kind",))
-ASKS = Projection("asks", version=3, tables=(ASK, TEXT, ANSWER, OPEN, ASKING_RUN, ASKING, INPUT, COUNT))
+ASKS = Projection("asks", version=4, tables=(ASK, TEXT, ANSWER, OPEN, ASKING_RUN, ASKING, INPUT, COUNT))
 
 # Asks of runs
 
@@ -220,6 +222,8 @@ def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
         expires_at=event.expires_at_ms,
         on_expiry=event.on_expiry,
         credentials=to_json_or_null(event.credentials),
+        hidden=to_json_or_null(event.hidden),
+        secrets=to_json_or_null(event.secrets),
     )
     _add(rows, recorded, event.ask_id, row)
     names = to_json_or_null(event.option_names)

@@ -6,7 +6,7 @@ approval is about is not stored here: the operation reads it from the outputs of
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.workflow_graph import Approval
 from athena_core.enums import ApproverRole, AskExpiry, AskOrigin
 from athena_core.event import Value
+from athena_core.outside_text import HiddenSpan, marked_form, visible_marks
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED
 from athena_core.values import Identity, Role, Scope
@@ -21,6 +22,8 @@ from projections.ask_rows import ANSWER, ASK, COUNT, TEXT, AskChoice, AskCountRo
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import to_json
 from projections.run_rows import RUN
+
+T = TypeVar("T")
 
 INPUT_CHARS_MAX = 100_000
 """Maximum number of characters of input values that are shown, as JSON."""
@@ -60,6 +63,12 @@ class Ask(Value):
     ``editable`` ask takes other arguments. It is ``parked`` if the run gave its slot back and waits for the answer.
     ``requestedBy`` started the run. ``credentials`` are the names of those that the call would carry.
 
+    The texts are those that a person reads. ``hidden`` are the parts that they do not have, in the order of their marks
+    in the texts: the length, and the SHA-256 of the salt and the part. Such an ask is allowed by a person only after
+    ``?exact=true`` was read, which adds ``exact``: the arguments, or the question with its form, as JSON text.
+    ``secrets`` are the names that stand in a text in place of secrets of Athena. A character that people cannot see
+    stands as a mark such as ``[U+202E]``. ``subjectHash`` covers the exact text.
+
     Of a workflow approval: ``subject`` is the text to approve, the outputs of the steps before it, and ``input`` the
     input values of the workflow run. Both are absent once the run repeated such a step.
 
@@ -89,6 +98,9 @@ class Ask(Value):
     arguments: str | None = None
     form: dict[str, Any] | None = None
     credentials: tuple[str, ...] | None = None
+    hidden: tuple[HiddenSpan, ...] | None = None
+    secrets: tuple[str, ...] | None = None
+    exact: str | None = None
     workflow_id: str | None = None
     workflow_run_id: str | None = None
     step_id: str | None = None
@@ -276,8 +288,8 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
     else:
         truncated = texts.truncated
         listed = () if names is None else msgspec.json.decode(names, type=tuple[str, ...])
-        option_names = dict(zip((option.id for option in options), listed, strict=False))
-        fields = {"question": ERASED if title is None else title}
+        option_names = dict(zip((option.id for option in options), map(visible_marks, listed), strict=False))
+        fields = {"question": ERASED if title is None else visible_marks(title)}
     return Ask(
         id=row.ask_id,
         kind=row.kind,
@@ -299,13 +311,15 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
         turn=row.turn,
         tool_call_id=row.tool_call_id,
         tool_name=row.tool_name,
-        arguments=arguments,
-        form=None if form is None else msgspec.json.decode(form),
-        credentials=None if row.credentials is None else msgspec.json.decode(row.credentials, type=tuple[str, ...]),
+        arguments=None if arguments is None else visible_marks(arguments),
+        form=None if form is None else marked_form(msgspec.json.decode(form)),
+        credentials=_list_of(row.credentials, str),
+        hidden=_list_of(row.hidden, HiddenSpan),
+        secrets=_list_of(row.secrets, str),
         workflow_id=row.workflow_id,
         workflow_run_id=row.workflow_run_id,
         step_id=row.step_id,
-        approvers=None if row.approvers is None else msgspec.json.decode(row.approvers, type=tuple[str, ...]),
+        approvers=_list_of(row.approvers, str),
         not_requester=row.not_requester or None,
         expires_at=iso_or_none(row.expires_at),
         on_expiry=row.on_expiry,
@@ -320,6 +334,10 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
         redacted=erased or None,
         **fields,
     )
+
+
+def _list_of(text: str | None, kind: type[T]) -> tuple[T, ...] | None:
+    return None if text is None else msgspec.json.decode(text, type=tuple[kind, ...])  # type: ignore[valid-type]
 
 
 class _Texts:

@@ -28,7 +28,7 @@ from athena_core.domain.plane import (
 )
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.redrive import RedriveCancelled, RedriveStarted
-from athena_core.domain.run import PolicyRejected, RunAnswered, RunCancelRequested, RunResumed
+from athena_core.domain.run import PolicyRejected, RunAnswered, RunAskOpened, RunCancelRequested, RunResumed
 from athena_core.domain.schedule import (
     ScheduleDisabled,
     ScheduleEnabled,
@@ -280,6 +280,12 @@ def _answer(recorded: Recorded[RunAnswered]) -> AuditContent | None:
     return AuditContent("ask", recorded.stream, event.note, after=after, details=details)
 
 
+def _opening(recorded: Recorded[RunAskOpened]) -> AuditContent:
+    event = recorded.event
+    details = {"askId": event.ask_id, "opened": "exact", "subjectHash": event.subject_sha256}
+    return AuditContent("ask", recorded.stream, details=details)
+
+
 def _workflow_cancel(recorded: Recorded[WorkflowRunCancelRequested]) -> AuditContent:
     return AuditContent("cancel", recorded.stream, recorded.event.note)
 
@@ -331,6 +337,7 @@ ENTRIES: dict[type[Event], Describe] = {
     WorkflowApprovalGranted: _approval,
     WorkflowApprovalRejected: _approval,
     RunAnswered: _answer,
+    RunAskOpened: _opening,
     RunResumed: _resume,
     McpServerAccepted: _mcp_accepted,
     PermissionRuleCreated: _rule_created,

@@ -6,11 +6,12 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
-from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
+from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked, RuleBound
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import RunAnswered
 from athena_core.enums import RuleScope
 from athena_core.event import Recorded, Value
+from athena_core.outside_text import visible_marks
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import Projection, Rows, Table, to_json_or_null
@@ -21,7 +22,7 @@ PermissionRuleStatus: TypeAlias = Literal["in-force", "revoked", "expired"]
 class PermissionRuleRow(msgspec.Struct, gc=False):
     """A permission rule, by the position of its event. ``target`` is its run, session or profile.
 
-    ``credentials`` is JSON.
+    ``credentials``, ``secrets`` and ``bound`` are JSON.
     """
 
     position: int
@@ -41,6 +42,8 @@ class PermissionRuleRow(msgspec.Struct, gc=False):
     last_used_at: int | None = None
     redacted: bool = False
     credentials: str | None = None
+    secrets: str | None = None
+    bound: str | None = None
 
 
 class PermissionRulePlaceRow(msgspec.Struct, gc=False):
@@ -54,7 +57,7 @@ RULE = Table(
     "permission_rule", PermissionRuleRow, key=("position",), indexes=(("status", "position"), ("target", "position"))
 )
 PLACE = Table("permission_rule_place", PermissionRulePlaceRow, key=("rule_id",))
-PERMISSION_RULES = Projection("permission_rules", version=2, tables=(RULE, PLACE))
+PERMISSION_RULES = Projection("permission_rules", version=3, tables=(RULE, PLACE))
 
 
 @PERMISSION_RULES.handler
@@ -75,6 +78,8 @@ def rule_created(rows: Rows, recorded: Recorded[PermissionRuleCreated]) -> None:
             created_at=recorded.at,
             expires_at=event.expires_at_ms,
             credentials=to_json_or_null(event.credentials),
+            secrets=to_json_or_null(event.secrets),
+            bound=to_json_or_null(event.bound),
         ),
     )
     rows.put(PLACE, PermissionRulePlaceRow(event.rule_id, recorded.position))
@@ -114,7 +119,9 @@ def _rule(rows: Rows, rule_id: str) -> PermissionRuleRow | None:
 class PermissionRule(Value):
     """A permission for one exact call, given with the answer to an ask. It is for one run, session or profile.
 
-    ``arguments`` is the JSON text of the call. A rule with ``redacted`` lost it, and allows nothing any more.
+    ``arguments`` is the JSON text of the call. A rule with ``redacted`` lost it, and allows nothing any more. ``bound``
+    is what else has to be the same. Without it, the rule is from an older release: it allows the call where all is the
+    same as in the run that asked.
     """
 
     id: str
@@ -131,6 +138,8 @@ class PermissionRule(Value):
     harness_profile_id: str | None = None
     arguments: str | None = None
     credentials: tuple[str, ...] | None = None
+    secrets: tuple[str, ...] | None = None
+    bound: RuleBound | None = None
     last_used_at: str | None = None
     revoked_at: str | None = None
     revoked_by: str | None = None
@@ -174,8 +183,10 @@ def _to_view(values: tuple[Cell, ...]) -> PermissionRule:
         session_id=row.target if row.scope == "session" else None,
         harness_profile_id=row.target if row.scope == "profile" else None,
         tool_name=row.tool_name,
-        arguments=row.arguments,
+        arguments=None if row.arguments is None else visible_marks(row.arguments),
         credentials=None if row.credentials is None else msgspec.json.decode(row.credentials, type=tuple[str, ...]),
+        secrets=None if row.secrets is None else msgspec.json.decode(row.secrets, type=tuple[str, ...]),
+        bound=None if row.bound is None else msgspec.json.decode(row.bound, type=RuleBound),
         ask_id=row.ask_id,
         created_by=row.created_by,
         created_at=iso(row.created_at),

@@ -70,11 +70,28 @@ async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> 
     return Reply(data=page, position=position, steady=True)
 
 
-async def get_ask(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Get an ask, open or decided."""
-    ask_id = call.path["askId"]
-    ask, position = await plane.query(VIEWS, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, call.scope))
-    return Reply(data=existing(ask, "ask", ask_id), position=position, steady=True)
+class AskQuery(Value):
+    """Whether the exact text of an ask is opened."""
+
+    exact: bool | None = None
+
+
+async def get_ask(plane: "ControlPlane", call: ApiCall[NoBody, AskQuery]) -> Reply:
+    """Get an ask, open or decided.
+
+    If its texts hide a part, `exact=true` adds the exact text. Only who may answer the ask may read it, and the first
+    reading by each identity is recorded.
+    """
+    ask_id, scope = call.path["askId"], call.scope
+    ask, position = await plane.query(VIEWS, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, scope))
+    found = existing(ask, "ask", ask_id)
+    if not call.query.exact or found.hidden is None:
+        return Reply(data=found, position=position, steady=not call.query.exact)
+    if call.as_of is not None:
+        raise ConfigError.of("exact", "the exact text can only be opened now", "leave out asOf")
+    place, _ = await plane.query(VIEWS, lambda rows: asks.place_of(rows, ask_id, scope))
+    exact, position = await plane.answers.open_exact(existing(place, "ask", ask_id).position, call.who, call.meta)
+    return Reply(data=msgspec.structs.replace(found, exact=exact), position=position)
 
 
 class AnswerItem(Body):
@@ -232,6 +249,7 @@ def subjects(rows: Connection) -> SubjectReader:
 
 ANSWER_ERRORS = (
     *("NOT_FOUND", "CONFLICT", "ASK_DECIDED", "ASK_EXPIRED", "ASK_ENDED", "ASK_CHANGED", "ASK_NOT_EDITABLE"),
+    "EXACT_NOT_OPENED",
     "PERMISSION_RULE_LIMIT",
 )
 row = Noun("asks", reads=VIEWS).row

@@ -21,6 +21,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "run.paused": ("reason",),
     "run.resumed": ("budgetMicroUsd",),
     "run.asked": ("kind", "toolName", "askId"),
+    "run.ask.opened": ("by", "askId"),
     "run.answered": ("optionId", "cause", "by", "ruleId", "askId"),
     "run.requeued": ("reason",),
     "permission-rule.created": ("scope", "toolName", "by", "ruleId"),

@@ -1,11 +1,14 @@
 """The permission rule: a person's lasting permission for one exact tool call, in a run, a session or a profile."""
 
+import hashlib
 from typing import ClassVar, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider, Reader
-from athena_core.enums import RuleScope
+from athena_core.definitions.profile import HarnessSpec
+from athena_core.enums import ApproverRole, RuleScope, SandboxMode, SandboxNetwork, WorkspaceMode
 from athena_core.errors import NotFound, PermissionRuleLimit
 from athena_core.event import Event, Guard, Recorded, Shows, Text, Value
 
@@ -20,6 +23,32 @@ RULE_GUARD = "permission-rule"
 
 RevocationCause = Literal["requested", "expiry"]
 
+
+class RuleBound(Value):
+    """What a person saw beside the call. A rule allows the call only where all of this is the same.
+
+    ``profile_sha256`` is the hash of the profile without its model. ``workspace`` is the kind of workspace that the run
+    worked in. ``role``, ``approvers`` and ``not_requester`` are who may allow the call. ``mcp_tool_sha256`` is the hash
+    of the tool as an operator accepted it, if it is a tool of an MCP server.
+    """
+
+    harness_profile_id: str
+    profile_sha256: str
+    sandbox: SandboxMode
+    workspace: WorkspaceMode
+    network: SandboxNetwork | None = None
+    role: ApproverRole | None = None
+    approvers: tuple[str, ...] | None = None
+    not_requester: bool | None = None
+    mcp_tool_sha256: str | None = None
+
+
+def profile_sha256(profile: HarnessSpec) -> str:
+    """Return the hash of a profile without its model, which a run may choose."""
+    plain = replace(profile, config=replace(profile.config, provider="", model=""))
+    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
+
+
 # Stored events. Their TYPE is storage: never rename one.
 
 
@@ -27,7 +56,9 @@ class PermissionRuleCreated(Event):
     """A person allowed an exact call until ``expires_at_ms``: in a run, a session, or every run of a profile.
 
     ``call_sha256`` is the hash of the salt and the call. ``ask_id`` is the ask that was answered with "always".
-    ``credentials`` are the names of the credentials that the call carries, no others.
+    ``credentials`` are the names of the credentials that the call carries, no others. ``secrets`` are the names that
+    stand in the arguments in place of secrets. ``bound`` is what else has to be the same; a rule without it is from an
+    older release, and allows the call only under the conditions of the run that asked.
     """
 
     TYPE: ClassVar[str] = "permission-rule.created"
@@ -43,6 +74,8 @@ class PermissionRuleCreated(Event):
     session_id: str | None = None
     harness_profile_id: str | None = None
     credentials: tuple[str, ...] | None = None
+    secrets: tuple[str, ...] | None = None
+    bound: RuleBound | None = None
     arguments: Text = None
     call_salt: Text = None
 

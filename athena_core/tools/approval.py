@@ -66,13 +66,23 @@ def canonical(arguments: str) -> str:
     return msgspec.json.encode(value, order="deterministic").decode()
 
 
-def call_sha256(salt: str, tool_name: str, arguments: str) -> str:
-    """Return the hash of a call: of the salt (hexadecimal), the tool's name, and the arguments as they are."""
-    subject = msgspec.json.encode({"toolName": tool_name, "arguments": arguments}, order="deterministic")
-    return hashlib.sha256(bytes.fromhex(salt) + subject).hexdigest()
+def call_sha256(salt: str, tool_name: str, arguments: str, secrets: tuple[str, ...] | None = None) -> str:
+    """Return the hash of a call: of the salt (hexadecimal), the tool's name, and the arguments as they are.
+
+    ``secrets`` are the names that stand in the arguments in place of secrets. So a call that only spells such a name
+    has another hash.
+    """
+    return _sha256(salt, {"toolName": tool_name, "arguments": arguments}, secrets)
 
 
-def question_sha256(salt: str, title: str, options: tuple[str, ...], form: str | None) -> str:
+def question_sha256(
+    salt: str, title: str, options: tuple[str, ...], form: str | None, secrets: tuple[str, ...] | None = None
+) -> str:
     """Return the hash of a question: of the salt (hexadecimal), its words, its options and its form."""
-    subject = msgspec.json.encode({"question": title, "options": options, "form": form}, order="deterministic")
-    return hashlib.sha256(bytes.fromhex(salt) + subject).hexdigest()
+    return _sha256(salt, {"question": title, "options": options, "form": form}, secrets)
+
+
+def _sha256(salt: str, subject: dict[str, Any], secrets: tuple[str, ...] | None) -> str:
+    if secrets:
+        subject["secrets"] = secrets
+    return hashlib.sha256(bytes.fromhex(salt) + msgspec.json.encode(subject, order="deterministic")).hexdigest()

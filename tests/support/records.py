@@ -126,7 +126,7 @@ def guards_of(recorded: Recorded[Event]) -> tuple[Guard, ...]:
 OPENING = (run.RunQueued, run.RunCreated)
 REFUSAL = ["policy.concurrency.rejected", "safety.violation", "policy.rejected"]
 LATE = {"run.cancel.requested"}
-AFTER_A_PAUSE = {"run.resumed", "run.cancelled", "run.answered", "run.requeued"}
+AFTER_A_PAUSE = {"run.resumed", "run.cancelled", "run.answered", "run.ask.opened", "run.requeued"}
 
 
 def judge_history(history: Sequence[Recorded[Event]]) -> None:

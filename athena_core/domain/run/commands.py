@@ -16,6 +16,7 @@ from athena_core.domain.run.events import (
     LossReason,
     RunAnswered,
     RunAsked,
+    RunAskOpened,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -40,7 +41,16 @@ from athena_core.domain.run.events import (
 )
 from athena_core.domain.run.state import RunState, evolve, request_fields
 from athena_core.enums import RequeueReason, WaitReason
-from athena_core.errors import AskChanged, AskDecided, AskEnded, AskExpired, ConfigError, LeaseLost, NotFound
+from athena_core.errors import (
+    AskChanged,
+    AskDecided,
+    AskEnded,
+    AskExpired,
+    ConfigError,
+    ExactNotOpened,
+    LeaseLost,
+    NotFound,
+)
 from athena_core.event import Event, Value
 
 
@@ -127,18 +137,27 @@ class ResumeRun(Value):
 class AnswerAsk(Value):
     """Answer an open ask with one of its options. The caller has checked the right, the values and edited arguments.
 
-    ``subject_sha256`` is the hash that ``by`` saw. The other members are recorded in the event.
+    ``subject_sha256`` is the hash that ``by`` saw. With ``remembers`` a permission rule follows from the answer. The
+    other members are recorded in the event.
     """
 
     ask_id: str
     subject_sha256: str
     option_id: str
     by: str
+    remembers: bool = False
     edited_sha256: str | None = None
     arguments: str | None = None
     edited_salt: str | None = None
     values: str | None = None
     note: str | None = None
+
+
+class OpenAskText(Value):
+    """Record that an identity, which may answer an open ask, opened its exact text; once for each identity."""
+
+    ask_id: str
+    by: str
 
 
 class ExpireAsks(Value):
@@ -187,6 +206,7 @@ RunCommand = (
     | PauseRun
     | ResumeRun
     | AnswerAsk
+    | OpenAskText
     | ExpireAsks
     | RequeueRun
     | EndRun
@@ -241,6 +261,8 @@ def _decide(command: RunCommand, state: RunState, context: Context) -> tuple[Eve
             return _resume(command, state)
         case AnswerAsk():
             return (_answer(command, state, context.now),)
+        case OpenAskText():
+            return _open_text(command, state)
         case ExpireAsks():
             return tuple(
                 RunAnswered(ask_id=ask.ask_id, subject_sha256=ask.subject_sha256, cause="expiry")
@@ -288,6 +310,15 @@ def _answer(command: AnswerAsk, state: RunState, now: int) -> RunAnswered:
     ids = [option.id for option in ask.options]
     if command.option_id not in ids:
         raise ConfigError.of("optionId", f"the ask has no option {command.option_id!r}", f"one of {', '.join(ids)}")
+    allows = ask.options[ids.index(command.option_id)].kind == "allow_once"
+    if ask.hidden and command.remembers:
+        reason = "the shown text of this call hides a part, so it can only be allowed once"
+        raise ConfigError.of("remember", reason, "leave it out")
+    if ask.hidden and allows and not _has_opened(state, ask.ask_id, command.by):
+        raise ExactNotOpened(
+            f"the shown text of ask {ask.ask_id} hides {sum(span.chars for span in ask.hidden)} characters, and "
+            f"{command.by} has not opened the exact text. Read GET /asks/{ask.ask_id}?exact=true, then decide."
+        )
     return RunAnswered(
         ask_id=ask.ask_id,
         subject_sha256=ask.subject_sha256,
@@ -300,6 +331,17 @@ def _answer(command: AnswerAsk, state: RunState, now: int) -> RunAnswered:
         values=command.values,
         note=command.note,
     )
+
+
+def _open_text(command: OpenAskText, state: RunState) -> tuple[RunAskOpened, ...]:
+    ask = next((ask for ask in state.asks if ask.ask_id == command.ask_id), None)
+    if ask is None or not ask.hidden or _has_opened(state, ask.ask_id, command.by):
+        return ()
+    return (RunAskOpened(ask_id=ask.ask_id, subject_sha256=ask.subject_sha256, by=command.by),)
+
+
+def _has_opened(state: RunState, ask_id: str, by: str) -> bool:
+    return any((one.ask_id, one.by) == (ask_id, by) for one in state.opened)
 
 
 def _answered_before(ask_id: str, state: RunState) -> Exception:

@@ -25,6 +25,7 @@ from athena_core.enums import (
 )
 from athena_core.errors import RetryWith
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text
+from athena_core.outside_text import HiddenSpan
 from athena_core.values import (
     ContextMeta,
     ContextReference,
@@ -337,6 +338,12 @@ class RunAsked(Event):
     arguments. After ``hold_until_ms`` the run is parked. ``on_expiry`` is the consequence of no answer in time.
     ``credentials`` are the names of the credentials that the call would carry. ``tool_kind`` is an outside agent's word
     for the call. ``server`` is the MCP server that asks during the call ``tool_call_id``, which goes on afterwards.
+
+    ``tool_sha256`` is the hash of a tool of an MCP server, as an operator accepted it.
+
+    ``hidden`` are the parts that the shown text does not have. Then ``exact`` is the whole subject as canonical JSON:
+    the arguments, or the question with its form. It is what the hash covers. ``secrets`` are the names that stand in
+    the text in place of secrets.
     """
 
     TYPE: ClassVar[str] = "run.asked"
@@ -358,12 +365,34 @@ class RunAsked(Event):
     approvers: tuple[str, ...] | None = None
     not_requester: bool | None = None
     credentials: tuple[str, ...] | None = None
+    tool_sha256: str | None = None
     server: str | None = None
+    hidden: tuple[HiddenSpan, ...] | None = None
+    secrets: tuple[str, ...] | None = None
     title: Text = None
     arguments: Text = None
     option_names: Annotated[tuple[str, ...] | None, TEXT] = None
     form: Text = None
+    exact: Text = None
     subject_salt: Text = None
+
+    @property
+    def exact_arguments(self) -> str | None:
+        """The arguments with all parts; None without any, and once they are erased."""
+        return self.arguments if self.exact is None else self.exact
+
+
+class RunAskOpened(Event):
+    """A person who may answer an ask opened its exact text, because the shown text hides a part of it.
+
+    Without it the person cannot allow what is asked.
+    """
+
+    TYPE: ClassVar[str] = "run.ask.opened"
+    SHOWS: ClassVar[Shows] = Shows(audit=True, explain=True, simulate=FREES_NOTHING)
+    ask_id: str
+    subject_sha256: str
+    by: str
 
 
 class RunAnswered(Event):

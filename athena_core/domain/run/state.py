@@ -20,6 +20,7 @@ from athena_core.domain.run.events import (
     PolicyRejected,
     RunAnswered,
     RunAsked,
+    RunAskOpened,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -67,7 +68,7 @@ class RunState(Value):
 
     ``executor`` is set while the run is leased, ``paused`` while it is paused. Money is in micro-USD. ``cut`` is True
     if the budget cut the last model output. ``asks`` are the open ones and ``answers`` the newest, both without text.
-    ``requeued`` is True while a parked run waits in line.
+    ``opened`` tells who opened the exact text of which open ask. ``requeued`` is True while a parked run waits in line.
     """
 
     status: str = ""
@@ -83,6 +84,7 @@ class RunState(Value):
     paused: PauseReason | None = None
     asks: tuple[RunAsked, ...] = ()
     answers: tuple[RunAnswered, ...] = ()
+    opened: tuple[RunAskOpened, ...] = ()
     requeued: bool = False
 
     @property
@@ -118,7 +120,11 @@ def evolve(state: RunState, event: Event) -> RunState:
             return replace(state, asks=(*state.asks, _textless(event)))
         case RunAnswered():
             asks = tuple(ask for ask in state.asks if ask.ask_id != event.ask_id)
-            return replace(state, asks=asks, answers=(*state.answers, _textless(event))[-ANSWERS_KEPT:])
+            opened = tuple(one for one in state.opened if one.ask_id != event.ask_id)
+            answers = (*state.answers, _textless(event))[-ANSWERS_KEPT:]
+            return replace(state, asks=asks, opened=opened, answers=answers)
+        case RunAskOpened():
+            return replace(state, opened=(*state.opened, event))
         case RunRequeued():
             return replace(state, requeued=True)
         case RunResumed():
@@ -291,6 +297,7 @@ DECIDER: Decider[RunState] = Decider(
         UsageRecorded,
         BudgetReserved,
         RunAsked,
+        RunAskOpened,
         RunAnswered,
         RunPaused,
         RunRequeued,

@@ -11,7 +11,7 @@ import msgspec
 
 from athena_core.clock import Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
-from athena_core.domain import permission_rule, run, schedule, workflow_run
+from athena_core.domain import permission_rule, run
 from athena_core.domain.permission_rule import CreatePermissionRule, PermissionRuleCreated
 from athena_core.enums import RuleScope
 from athena_core.errors import (
@@ -29,8 +29,11 @@ from athena_core.log.codec import SALT_BYTES
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.mask import Mask
+from athena_core.outside_text import values_of_form
 from athena_core.schema import SchemaRefused
 from athena_core.services.access.access import Access, ScopeProof, decision_denied
+from athena_core.services.asks.rights import may_answer, requesters
+from athena_core.services.asks.rules import bound_to
 from athena_core.services.mcp.run_tools import approval_of_call
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.runs import LocalExecutor
@@ -117,7 +120,8 @@ class Answers:
         capacity, run_id = self._executor.capacity, asked.run_id
 
         def answer(reader: Reader, context: Context) -> Outcome:
-            denied = self._check_right(reader, context, asked, body, who)
+            self._check_right(reader, context, asked, who)
+            denied = self._check_reach(reader, context, asked, body, who)
             draft = RunTransaction(reader, context, capacity)
             draft.decide(run_id, checked.command)
             if checked.rule is not None:
@@ -171,6 +175,7 @@ class Answers:
             subject_sha256=body.subject_hash,
             option_id=option.id,
             by=who.subject,
+            remembers=body.remember is not None,
             edited_sha256=None if salt is None else call_sha256(salt, ask.tool_name or "", edited or ""),
             arguments=edited,
             edited_salt=salt,
@@ -192,14 +197,16 @@ class Answers:
         return ask.options[ids.index(chosen)]
 
     def _values(self, ask: run.RunAsked, body: AnswerBody, *, allows: bool) -> str | None:
-        """Return the values of an answered form as JSON, without secrets."""
+        """Return the values of an answered form as JSON, exactly as they were given."""
         if ask.kind != "question" or not allows:
             if body.values is not None:
                 raise ConfigError.of("values", "only the answer to a question has values", "leave them out")
             return None
         if body.values is None:
             raise ConfigError.of("values", "are missing", "an object with the fields of the form")
-        text = clean(msgspec.json.encode(self._mask.hide_in(body.values), order="deterministic").decode())
+        self._check_secrets("values", body.values)
+        given = values_of_form(ask.form or '{"properties":{}}', body.values)
+        text = clean(msgspec.json.encode(given, order="deterministic").decode())
         if len(text.encode()) > VALUES_BYTES_MAX:
             raise ConfigError.of("values", f"are larger than {VALUES_BYTES_MAX} bytes", "shorter ones")
         try:
@@ -211,7 +218,7 @@ class Answers:
         return text
 
     def _edited(self, asked: OpenAsk, body: AnswerBody, *, allows: bool) -> str | None:
-        """Return the edited arguments in canonical JSON, without secrets; None if they are not edited."""
+        """Return the edited arguments in canonical JSON, exactly as they were given; None if they are not edited."""
         ask, name = asked.ask, "editedArguments"
         if body.edited_arguments is None:
             return None
@@ -221,7 +228,8 @@ class Answers:
             raise ConfigError.of(name, "only an allowed call has arguments", "leave them out")
         if body.remember is not None:
             raise ConfigError.of("remember", "cannot be combined with editedArguments", "one of the two")
-        given = msgspec.json.encode(self._mask.hide_in(body.edited_arguments)).decode()
+        self._check_secrets(name, body.edited_arguments)
+        given = msgspec.json.encode(body.edited_arguments).decode()
         if len(given.encode()) > EDITED_BYTES_MAX:
             raise ConfigError.of(name, f"are larger than {EDITED_BYTES_MAX} bytes", "shorter ones")
         text = canonical(clean(given))
@@ -233,6 +241,14 @@ class Answers:
         if approval_of_call(tool, arguments, profile)[0] == "deny":
             raise ConfigError.of(name, "the profile denies this call", "arguments that it allows or asks for")
         return None if text == ask.arguments else text
+
+    def _check_secrets(self, name: str, given: dict[str, Any]) -> None:
+        """Refuse values with a secret: they would be recorded without it, so something else would be sent."""
+        if self._mask.hide_in(given) != given:
+            reason = "has the form of a secret, or is one of Athena's; it cannot be recorded, so it is not sent"
+            raise ConfigError.of(
+                name, reason, "leave it out, and name a credential in config.credentials of the profile"
+            )
 
     def _rule(self, asked: OpenAsk, body: AnswerBody, who: Identity, *, allows: bool) -> PermissionRuleCreated | None:
         """Return the permission rule to create; its expiry is set in the transaction."""
@@ -246,12 +262,12 @@ class Answers:
         if scope == "profile" and not request.profile_named:
             raise ConfigError.of("remember", "the run has no profile of its own", "run or session")
         salt = self._ids.salt(SALT_BYTES).hex()
-        arguments = canonical(ask.arguments or "")
+        arguments = canonical(ask.exact_arguments or "")
         return PermissionRuleCreated(
             rule_id=self._ids.new("rule"),
             scope=scope,
             tool_name=ask.tool_name or "",
-            call_sha256=call_sha256(salt, ask.tool_name or "", arguments),
+            call_sha256=call_sha256(salt, ask.tool_name or "", arguments, ask.secrets),
             ask_id=ask.ask_id,
             by=who.subject,
             expires_at_ms=0,
@@ -259,26 +275,50 @@ class Answers:
             session_id=request.session_id if scope == "session" else None,
             harness_profile_id=request.harness_profile_id if scope == "profile" else None,
             credentials=ask.credentials,
+            secrets=ask.secrets,
+            bound=bound_to(request, ask.tool_name or "", ask.tool_sha256),
             arguments=arguments,
             call_salt=salt,
         )
 
+    # The exact text
+
+    async def open_exact(self, position: Position, who: Identity, meta: Meta) -> tuple[str | None, Position]:
+        """Return the exact text of the ask at a position, and the position of the record that an identity read it.
+
+        Nothing is recorded for an ask that hides nothing or is decided, nor a second time. Raise AuthzDenied for a
+        caller who may not answer.
+        """
+        asked = self._asked(position)
+        ask, run_id = asked.ask, asked.run_id
+
+        def open_text(reader: Reader, context: Context) -> Outcome:
+            self._check_right(reader, context, asked, who)
+            state = reader.state(run.DECIDER, run_id)
+            events = run.decide(run.OpenAskText(ask_id=ask.ask_id, by=who.subject), state, context)
+            request = asked.request
+            return Outcome(facts=facts_of(run_id, events, session_id=request.session_id, run_id=run_id))
+
+        done = await self._log.submit(open_text, meta)
+        return ask.exact_arguments, done.position
+
     # Who may answer
 
-    def _check_right(
-        self, reader: Reader, context: Context, asked: OpenAsk, body: AnswerBody, who: Identity
-    ) -> tuple[Fact, ...]:
-        """Refuse an identity that may not answer, or not for that many runs. Raise Rejected."""
-        if not self._access.roster.enabled:
-            return ()
+    def _check_right(self, reader: Reader, context: Context, asked: OpenAsk, who: Identity) -> None:
+        """Refuse an identity that may not answer. Raise Rejected."""
         ask = asked.ask
-        if not may_answer(ask, who, requesters(reader, asked)):
+        if self._access.roster.enabled and not may_answer(ask, who, requesters(reader, asked.run_id, asked.actor)):
             least = ask.role or Role.OPERATOR.value
             named = ask.approvers or ((least,) if ask.kind == "tool-permission" else (least, "who started the run"))
             other = ", who did not start the run," if ask.not_requester else ""
             message = f"{OPERATION}: only {' or '.join(named)}{other} may answer; {who.subject} is {who.role}"
             raise decision_denied(reader, context, who, OPERATION, least, message)
-        if body.remember is None:
+
+    def _check_reach(
+        self, reader: Reader, context: Context, asked: OpenAsk, body: AnswerBody, who: Identity
+    ) -> tuple[Fact, ...]:
+        """Refuse a rule for more runs than the scope of an identity covers. Raise Rejected."""
+        if body.remember is None or not self._access.roster.enabled:
             return ()
         return self._access.demand(
             reader,
@@ -293,33 +333,6 @@ class Answers:
     def close(self) -> None:
         """Close the reader."""
         self._reader.close()
-
-
-def may_answer(ask: run.RunAsked, who: Identity, started_by: frozenset[str]) -> bool:
-    """Return True if an identity may answer an ask.
-
-    Tool permissions need the role of the ask (Operator by default). Questions may also be answered by who started the
-    run. ``approvers`` and ``not_requester`` narrow both.
-    """
-    if ask.not_requester and who.subject in started_by:
-        return False
-    if ask.approvers is not None and who.subject not in ask.approvers:
-        return False
-    if who.role.reaches(Role(ask.role or Role.OPERATOR)):
-        return True
-    return ask.kind != "tool-permission" and who.subject in started_by and who.role is not Role.NONE
-
-
-def requesters(reader: Reader, asked: OpenAsk) -> frozenset[str]:
-    """Return who started a run: its caller, who started its workflow run, or the author of its schedule."""
-    found = {asked.actor}
-    step = reader.guards("step").get(asked.run_id)
-    if step is not None:
-        found |= reader.state(workflow_run.DECIDER, str(step[0])).requesters
-    scheduled = reader.guards("scheduled").get(asked.run_id)
-    if scheduled is not None:
-        found.add(reader.state(schedule.DECIDER, schedule.stream(str(scheduled[0]))).updated_by or "")
-    return frozenset(found)
 
 
 def _reach(asked: OpenAsk, scope: RuleScope) -> ScopeProof:

@@ -13,7 +13,7 @@ from athena_core.log.codec import SALT_BYTES
 from athena_core.mask import Mask
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.progress import RunAssignment
-from athena_core.services.mcp.run_tools import ChangedTool, approval_of_call
+from athena_core.services.mcp.run_tools import ChangedTool, ServerTool, approval_of_call
 from athena_core.tools.approval import call_sha256, canonical, question_sha256
 from athena_core.tools.ask_user import SPEC as ASK_USER
 from athena_core.tools.ask_user import Question, question_of
@@ -105,8 +105,7 @@ class RequestedCalls:
             answered.append(step)
             if not isinstance(step, run.RunAsked) or step.kind != "tool-permission":
                 continue
-            tool_name, arguments = step.tool_name or "", step.arguments or ""
-            rule_id = await self._rules.match(run_id, request, tool_name, arguments, step.credentials)
+            rule_id = await self._rules.match(run_id, request, step)
             if rule_id is not None:
                 answered.append(
                     run.RunAnswered(
@@ -140,7 +139,7 @@ class RequestedCalls:
                 credentials = _carried(tool, arguments, profile)
             if allowed is None and (approval == "ask" or question is not None):
                 ask = self._ask(profile, call, text, turn, question, asks_left)
-                ask = replace(ask, credentials=credentials)
+                ask = replace(ask, credentials=credentials, tool_sha256=_hash_of(tool))
         except ToolRefused as refusal:
             why = self._mask.hide(str(refusal))
             refused = REASONS.get(type(refusal), "bad-arguments")
@@ -217,6 +216,11 @@ def _carried(tool: Tool, arguments: Mapping[str, Any], profile: HarnessSpec) -> 
     """Return the names of the credentials of a profile that a call carries; None without any."""
     names = profile.config.credentials
     return (tool.carries(arguments, names) or None) if names and isinstance(tool, CarryingTool) else None
+
+
+def _hash_of(tool: Tool) -> str | None:
+    """Return the hash of a tool of an MCP server, as an operator accepted it; None for another tool."""
+    return tool.sha256 if isinstance(tool, ServerTool) else None
 
 
 def _options(question: Question) -> tuple[run.AskOption, ...]:

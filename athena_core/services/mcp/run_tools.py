@@ -40,6 +40,8 @@ class ServerTool(NamedTuple):
     """True if the operator trusts the server's hint that the tool only reads."""
     labelled: bool
     """True if the argument ``evidence`` is Athena's, not the tool's own."""
+    sha256: str
+    """The hash of the tool as an operator accepted it."""
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
         """Return True if an interrupted call may be repeated."""
@@ -227,5 +229,6 @@ def _server_tool(server: str, listed: McpTool, policy: McpPolicy, *, trusted: bo
         approval=approval_of_tool(policy, listed.name),
         repeats=trusted and listed.read_only,
         labelled=labelled,
+        sha256=listed.sha256,
     )
     return tool, schema

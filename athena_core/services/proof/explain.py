@@ -16,6 +16,7 @@ from athena_core.domain.run import (
     PolicyRejected,
     RunAnswered,
     RunAsked,
+    RunAskOpened,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -328,6 +329,8 @@ class Timeline:
                 self._turn = event.turn
                 self._asks[event.ask_id] = event, one.at
                 return Sentence(f"asked a person: {event.ask_id} ({_asked(event)})", event.turn)
+            case RunAskOpened():
+                return Sentence(f"{event.by} opened the exact text of {event.ask_id}", self._turn or None)
             case RunAnswered():
                 return self._answered(one, event)
             case RunRequeued():

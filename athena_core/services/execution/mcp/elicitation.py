@@ -16,7 +16,6 @@ from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, Show
 from athena_core.services.execution.performer import RunRecorder
 from athena_core.services.execution.progress import RunProgress, answer_to
 from athena_core.services.execution.requested_calls import expires_after_ms_of, hold_ms_of
-from athena_core.tools.approval import question_sha256
 
 QUESTIONS_MAX = 8
 """How often a server may ask during one call. Further questions are declined."""
@@ -42,7 +41,7 @@ def elicited(
 ) -> run.RunAsked:
     """Return the ask for a question of a server during a call."""
     policy = policy or AskPolicy()
-    now, salt = clock.now(), ids.salt(SALT_BYTES).hex()
+    now = clock.now()
     expires_at_ms = now + expires_after_ms_of(policy)
     return run.RunAsked(
         ask_id=ids.new("ask"),
@@ -51,7 +50,7 @@ def elicited(
         turn=call.turn,
         chars=0,
         options=OPTIONS,
-        subject_sha256=question_sha256(salt, shown.title, (), shown.form),
+        subject_sha256=shown.sha256(call.tool_name or ""),
         expires_at_ms=expires_at_ms,
         on_expiry=policy.on_expiry or "deny",
         hold_until_ms=min(now + hold_ms_of(policy), expires_at_ms),
@@ -61,10 +60,13 @@ def elicited(
         approvers=policy.approvers,
         not_requester=policy.not_requester,
         server=server,
+        hidden=shown.hidden or None,
+        secrets=shown.secrets or None,
         title=shown.title,
         option_names=OPTION_NAMES,
         form=shown.form,
-        subject_salt=salt,
+        exact=shown.exact if shown.hidden else None,
+        subject_salt=shown.salt,
     )
 
 
@@ -110,25 +112,28 @@ class CallQuestions:
         AskLimit.
         """
         async with self._lock:
-            shown = shown_question(question.message, question.requested_schema, self._mask)
+            shown = self._shown(question, self._ids.salt(SALT_BYTES).hex())
             if shown is None or self._asked >= QUESTIONS_MAX:
                 return None
             self._asked += 1
             found = self._given(shown)
             if found is not None:
-                return values_of(shown, found)
+                ask, answer = found
+                return values_of(self._shown(question, ask.subject_salt or "") or shown, answer)
             asked = elicited(self._call, self._server, shown, self._policy, self._ids, self._clock)
             answer = await self._answer(asked)
             if answer.cause == "expiry" and asked.on_expiry == "cancel":
                 raise QuestionExpired
             return values_of(shown, answer)
 
-    def _given(self, shown: ShownQuestion) -> run.RunAnswered | None:
-        """Return the answer to the same question of an earlier try of the call, once."""
-        for number, (ask, answer) in enumerate(self._earlier):
-            if (ask.title, ask.form) == (shown.title, shown.form):
-                del self._earlier[number]
-                return answer
+    def _shown(self, question: McpQuestion, salt: str) -> ShownQuestion | None:
+        return shown_question(question.message, question.requested_schema, self._mask, salt)
+
+    def _given(self, shown: ShownQuestion) -> tuple[run.RunAsked, run.RunAnswered] | None:
+        """Return the same question of an earlier try of the call with its answer, once."""
+        for number, (ask, _) in enumerate(self._earlier):
+            if shown.is_of(ask):
+                return self._earlier.pop(number)
         return None
 
     async def _answer(self, asked: run.RunAsked) -> run.RunAnswered:

@@ -22,12 +22,13 @@ from athena_core.domain import run
 from athena_core.enums import AskOrigin
 from athena_core.log.codec import SALT_BYTES
 from athena_core.mask import Mask
+from athena_core.outside_text import DecidedText
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, ShownQuestion
 from athena_core.services.execution.outside.agent_transcript import AgentTranscript, TranscriptCall
 from athena_core.services.execution.outside.calls.call_records import (
     ARGUMENTS_CHARS_MAX,
-    arguments_of,
+    decided_call,
     title_of,
     tool_of,
     unmade_result,
@@ -43,7 +44,7 @@ from athena_core.services.execution.requested_calls import (
     expires_after_ms_of,
     hold_ms_of,
 )
-from athena_core.tools.approval import call_sha256, question_sha256
+from athena_core.tools.approval import call_sha256
 
 DENIED = "The profile denies this call. It was not made."
 NO_OPTION = "This call was not made: the agent offers no permission for one call only."
@@ -134,14 +135,15 @@ class Permissions:
         allow, reject = request.option("allow_once"), request.option("reject_once")
         reject_id = None if reject is None else reject.option_id
         call = entry.call
-        arguments = arguments_of(call, self._mask)
+        salt = self._ids.salt(SALT_BYTES).hex()
+        decided = decided_call(call, self._mask, salt)
         approval = approval_of_call(self._policy.permissions, tool_kind(call.kind), call.raw_input)
         why = None
         if approval == "deny":
             why = DENIED
         elif allow is None:
             why = NO_OPTION
-        elif len(arguments) > ARGUMENTS_CHARS_MAX:
+        elif max(len(decided.exact), len(decided.shown)) > ARGUMENTS_CHARS_MAX:
             why = TOO_LONG
         elif approval == "ask" and len(open_asks(self._transcript.progress)) >= ASKS_MAX:
             why = TOO_MANY
@@ -154,16 +156,18 @@ class Permissions:
         if approval == "allow":
             await self._transcript.record(*self._transcript.words(), self._transcript.called(entry))
             return _always(allow.option_id)
-        return await self._ask(entry, arguments, allow.option_id, reject_id)
+        return await self._ask(entry, decided, salt, allow.option_id, reject_id)
 
-    async def _ask(self, entry: TranscriptCall, arguments: str, allow: str, reject: str | None) -> Choice:
+    async def _ask(
+        self, entry: TranscriptCall, decided: DecidedText, salt: str, allow: str, reject: str | None
+    ) -> Choice:
         """Wait for an answer, which may have been given before."""
         transcript, tool = self._transcript, tool_of(self._policy.name, entry.call)
-        known = self.asked_before("agent", tool, arguments)
+        known = self.asked_before("agent", tool, decided.exact, decided.secrets)
         entry.waits = True
         if known is None:
-            known = self._raise(entry, tool, arguments)
-            rule_id = await self._rules.match(self._assignment.run_id, self._assignment.request, tool, arguments)
+            known = self._raise(entry, tool, decided, salt)
+            rule_id = await self._rules.match(self._assignment.run_id, self._assignment.request, known)
             if rule_id is not None:
                 answered = run.RunAnswered(
                     ask_id=known.ask_id,
@@ -187,19 +191,18 @@ class Permissions:
 
         return wait
 
-    def _raise(self, entry: TranscriptCall, tool: str, arguments: str) -> run.RunAsked:
-        salt = self._ids.salt(SALT_BYTES).hex()
+    def _raise(self, entry: TranscriptCall, tool: str, decided: DecidedText, salt: str) -> run.RunAsked:
         return replace(
-            self._new_ask(arguments, salt),
-            subject_sha256=call_sha256(salt, tool, arguments),
+            self._new_ask(decided, salt),
+            subject_sha256=call_sha256(salt, tool, decided.exact, decided.secrets),
             tool_call_id=entry.id,
             tool_name=tool,
             tool_kind=tool_kind(entry.call.kind),
             title=f"Allow {tool_kind(entry.call.kind)}: {title_of(entry.call, self._mask)}",
         )
 
-    def _new_ask(self, arguments: str, salt: str) -> run.RunAsked:
-        """Return an ask for a permission, without its subject."""
+    def _new_ask(self, decided: DecidedText, salt: str) -> run.RunAsked:
+        """Return an ask about a text, without its subject."""
         profile = self._assignment.request.harness_profile_snapshot
         policy, now = profile.asks or AskPolicy(), self._clock.now()
         return run.RunAsked(
@@ -207,7 +210,7 @@ class Permissions:
             kind="tool-permission",
             origin="agent",
             turn=self._transcript.turn,
-            chars=len(arguments),
+            chars=len(decided.shown),
             options=PERMISSION_OPTIONS,
             subject_sha256="",
             expires_at_ms=now + expires_after_ms_of(policy),
@@ -216,8 +219,11 @@ class Permissions:
             role=policy.role,
             approvers=policy.approvers,
             not_requester=policy.not_requester,
-            arguments=arguments,
+            hidden=decided.hidden or None,
+            secrets=decided.secrets or None,
+            arguments=decided.shown,
             option_names=PERMISSION_NAMES,
+            exact=decided.exact if decided.hidden else None,
             subject_salt=salt,
         )
 
@@ -226,21 +232,22 @@ class Permissions:
 
         A form that people cannot be shown is declined. Raise RunOver, LeaseLost, AskLimit.
         """
-        shown = shown_form(question, self._mask)
+        shown = shown_form(question, self._mask, self._ids.salt(SALT_BYTES).hex())
         if shown is None:
             return _always(None)
-        arguments = shown.arguments
-        known = self.asked_before("agent", QUESTION, arguments)
+        known = self.asked_before("agent", QUESTION, shown.exact, shown.secrets)
+        if known is not None and known.subject_salt is not None:
+            shown = shown_form(question, self._mask, known.subject_salt) or shown  # its marks are the ones of the ask
         if known is None:
             if len(open_asks(self._transcript.progress)) >= ASKS_MAX:
                 return _always(None)
-            salt = self._ids.salt(SALT_BYTES).hex()
+            decided = DecidedText(shown.exact, shown.arguments, shown.hidden, shown.secrets)
             known = replace(
-                self._new_ask(arguments, salt),
+                self._new_ask(decided, shown.salt),
                 kind="question",
                 options=OPTIONS,
                 option_names=OPTION_NAMES,
-                subject_sha256=question_sha256(salt, shown.title, (), shown.form),
+                subject_sha256=shown.sha256(QUESTION),
                 tool_call_id=self._ids.new("call"),
                 tool_name=QUESTION,
                 title=shown.title,
@@ -257,10 +264,18 @@ class Permissions:
         if self._waiting is not None and not self.parking:
             self._waiting.cancel()  # wait for this one, too
 
-    def asked_before(self, origin: AskOrigin, tool: str, arguments: str) -> run.RunAsked | None:
-        """Return the ask of the same call that no open request has: without an answer, or allowed and not used."""
-        same = (origin, tool, arguments)
-        return next((ask for ask in self._asks() if (ask.origin, ask.tool_name, ask.arguments) == same), None)
+    def asked_before(
+        self, origin: AskOrigin, tool: str, exact: str, secrets: tuple[str, ...] = ()
+    ) -> run.RunAsked | None:
+        """Return the ask of the same call that no open request has: without an answer, or allowed and not used.
+
+        Calls are compared by their exact arguments.
+        """
+        same = (origin, tool, exact, secrets)
+        for ask in self._asks():
+            if (ask.origin, ask.tool_name, ask.exact_arguments, ask.secrets or ()) == same:
+                return ask
+        return None
 
     def _asks(self) -> list[run.RunAsked]:
         requested = {ask_id for ask_id, one in self._open.items() if not one.chosen.done()}

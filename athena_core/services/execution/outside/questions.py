@@ -11,9 +11,9 @@ TOOL = ASK_USER.name
 """The name of a question in the record. A profile that lists this tool offers questions to its agent."""
 
 
-def shown_form(question: FormQuestion, mask: Mask) -> ShownQuestion | None:
-    """Return a question with a form, without secrets; None for an address, and if people cannot be shown its form."""
-    return shown_question(question.message, question.requested_schema, mask) if question.mode == "form" else None
+def shown_form(question: FormQuestion, mask: Mask, salt: str) -> ShownQuestion | None:
+    """Return a question with a form as people see it; None for an address, and if people cannot be shown its form."""
+    return shown_question(question.message, question.requested_schema, mask, salt) if question.mode == "form" else None
 
 
 def answered(ask: run.RunAsked, answer: run.RunAnswered) -> run.TranscriptAppended:

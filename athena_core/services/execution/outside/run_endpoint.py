@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import AskPolicy
 from athena_core.domain import run
+from athena_core.log.codec import SALT_BYTES
 from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.mcp.served import McpService, ServedCall, ServedResult, ServedTool, unknown_tool
@@ -218,7 +219,7 @@ class RunEndpoint(McpService):
         """
         parts = self._parts
         async with self._asking:
-            known = parts.permissions.asked_before("mcp", ask.tool_name or "", ask.arguments or "")
+            known = parts.permissions.asked_before("mcp", ask.tool_name or "", ask.exact_arguments or "")
             if known is None:
                 known = replace(ask, origin="mcp", hold_until_ms=self._hold_until_ms())
                 steps = await parts.requested.with_answers(parts.assignment, (known,))
@@ -238,14 +239,17 @@ class RunEndpoint(McpService):
     async def _elicit(self, made: EndpointCall, called: run.ToolCalled, question: McpQuestion) -> dict[str, Any] | None:
         """Ask a person for an MCP server. Return the values, None for a refusal. Raise as ``_call``."""
         parts, server = self._parts, self._parts.mcp.tools.server_of(called.tool_name or "") or ""
-        shown = shown_question(question.message, question.requested_schema, parts.mask)
+        salt = parts.ids.salt(SALT_BYTES).hex()
+        shown = shown_question(question.message, question.requested_schema, parts.mask, salt)
         if shown is None or len(open_asks(parts.transcript.progress)) >= ASKS_MAX:
             return None
-        same = (called.tool_name, shown.title, shown.form)
         for given in self._answers:
-            if (given[0].tool_name, given[0].title, given[0].form) == same:
+            ask, answer = given
+            if ask.tool_name == called.tool_name and shown.is_of(ask):
                 self._answers.remove(given)
-                return values_of(shown, given[1])
+                salt = ask.subject_salt or salt
+                again = shown_question(question.message, question.requested_schema, parts.mask, salt)
+                return values_of(again or shown, answer)
         ask = elicited(called, server, shown, self._profile.asks, parts.ids, parts.clock)
         asked = Elicited(replace(ask, hold_until_ms=self._hold_until_ms()))
         made.asking = True

@@ -29,6 +29,12 @@ class CheckedAsk(NamedTuple):
     credentials: tuple[str, ...] | None = None
     elicited: bool = False
     """True if an MCP server asks during the call, which goes on with the answer."""
+    tool_sha256: str | None = None
+    secrets: tuple[str, ...] | None = None
+    hidden: bool = False
+    """True if the shown text does not have all parts."""
+    opened: frozenset[str] = frozenset()
+    """Who opened the exact text."""
 
 
 class RunAsks:
@@ -75,8 +81,14 @@ class AskRules(RuleSet):
         if ask is None:
             return True
         digest = _digest(rule.arguments)
-        same = None in {digest, ask.arguments} or digest == ask.arguments
-        return same and (ask.tool, ask.credentials) == (rule.tool_name, rule.credentials)
+        same = not ask.hidden and (None in {digest, ask.arguments} or digest == ask.arguments)
+        named = (rule.tool_name, rule.credentials, rule.secrets)
+        return same and (ask.tool, ask.credentials, ask.secrets) == named
+
+    def tool_sha256(self, run_id: str, ask_id: str) -> str | None:
+        """Return the hash of the MCP tool that an open ask is about; None for another tool."""
+        ask = self._runs.get(run_id, NO_ASKS).open.get(ask_id)
+        return None if ask is None else ask.tool_sha256
 
     # The rules
 
@@ -94,6 +106,14 @@ class AskRules(RuleSet):
             return f"{row.stream} asked {event.ask_id}, whose hash is not the hash of its subject"
         return None
 
+    @rule(run.RunAskOpened)
+    def openings(self, row: Row, event: run.RunAskOpened) -> str | None:
+        """The exact text of an open ask that hides a part is opened, once by each identity."""
+        ask = self._runs.get(row.stream, NO_ASKS).open.get(event.ask_id)
+        if ask is None or not ask.hidden or ask.subject_sha256 != event.subject_sha256:
+            return f"{event.by} opened the exact text of {event.ask_id} of {row.stream}, which is no such open ask"
+        return f"{event.by} opened the exact text of {event.ask_id} twice" if event.by in ask.opened else None
+
     @rule(run.RunAnswered)
     def answers(self, row: Row, event: run.RunAnswered) -> str | None:
         """An answer names an open ask of its run and its subject, takes one of its options, and is in time."""
@@ -109,7 +129,7 @@ class AskRules(RuleSet):
         late = at_of(row) - ask.expires_at_ms
         options = {"person": ask.allowing | ask.refusing, "rule": ask.allowing}.get(event.cause)
         if event.option_id is None if options is None else event.option_id in options:
-            return _untimely(event, named, late) or _wrongly_edited(event, named, ask)
+            return _untimely(event, named, late) or _unseen(event, named, ask) or _wrongly_edited(event, named, ask)
         return f"{named} was answered by {event.cause} with {event.option_id}, which is none of its options"
 
     @rule(run.RunAsked, run.RunAnswered, *run.ENDINGS)
@@ -161,10 +181,21 @@ class AskRules(RuleSet):
             arguments=_digest(event.arguments),
             credentials=event.credentials,
             elicited=event.server is not None,
+            tool_sha256=event.tool_sha256,
+            secrets=event.secrets,
+            hidden=bool(event.hidden),
         )
         self._open[event.ask_id] = row.stream
         if event.tool_call_id is not None and event.server is None:
             asks.calls[event.tool_call_id] = event.ask_id
+
+    @follow(run.RunAskOpened)
+    def open_text(self, row: Row, event: run.RunAskOpened) -> None:
+        """Record who saw the exact text."""
+        asks = self._runs.get(row.stream, NO_ASKS).open
+        if event.ask_id in asks:
+            ask = asks[event.ask_id]
+            asks[event.ask_id] = ask._replace(opened=ask.opened | {event.by})
 
     @follow(run.RunAnswered)
     def answer(self, row: Row, event: run.RunAnswered) -> None:
@@ -215,6 +246,13 @@ def _untimely(event: run.RunAnswered, named: str, late: int) -> str | None:
     return f"{named} expired {-late} ms too early" if event.cause == "expiry" and late < 0 else None
 
 
+def _unseen(event: run.RunAnswered, named: str, ask: CheckedAsk) -> str | None:
+    """Return why a text was allowed that nobody saw as a whole."""
+    if not ask.hidden or event.option_id not in ask.allowing or event.by in ask.opened:
+        return None
+    return f"{named} was allowed by {event.by or event.cause}, who had not opened the exact text"
+
+
 def _wrongly_edited(event: run.RunAnswered, named: str, ask: CheckedAsk) -> str | None:
     if event.edited_sha256 is None and event.arguments is None:
         return None
@@ -228,23 +266,27 @@ def _wrongly_edited(event: run.RunAnswered, named: str, ask: CheckedAsk) -> str 
 
 def _misnamed(event: run.RunAsked) -> bool:
     """Return True if the hash of an ask is not the hash of its call, or of its question."""
-    if event.kind == "tool-permission":
-        return _forged(event.subject_sha256, event.subject_salt, event.tool_name, event.arguments)
+    if event.kind == "tool-permission" or event.hidden:
+        whole = event.exact if event.hidden else event.arguments
+        return _forged(event.subject_sha256, event.subject_salt, event.tool_name, whole, event.secrets)
     if event.title is None or event.subject_salt is None:
         return False
     names = (event.option_names or ())[:-1] if event.kind == "choice" else ()
     try:
-        return question_sha256(event.subject_salt, event.title, names, event.form) != event.subject_sha256
+        sha256 = question_sha256(event.subject_salt, event.title, names, event.form, event.secrets)
+        return sha256 != event.subject_sha256
     except ValueError:  # the salt is not hexadecimal
         return True
 
 
-def _forged(sha256: str, salt: str | None, tool: str | None, arguments: str | None) -> bool:
+def _forged(
+    sha256: str, salt: str | None, tool: str | None, arguments: str | None, secrets: tuple[str, ...] | None = None
+) -> bool:
     """Return True if a hash is not the hash of a call. Where the text is erased, nothing can be said."""
     if salt is None or arguments is None:
         return False
     try:
-        return call_sha256(salt, tool or "", arguments) != sha256
+        return call_sha256(salt, tool or "", arguments, secrets) != sha256
     except ValueError:  # the salt is not hexadecimal
         return True
 

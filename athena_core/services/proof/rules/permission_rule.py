@@ -4,6 +4,7 @@ from athena_core.domain import run
 from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
 from athena_core.log.codec import at_of
 from athena_core.protocols import Row
+from athena_core.services.asks.rules import bound_to
 from athena_core.services.proof.rule import RuleSet, follow, rule
 from athena_core.services.proof.rules.ask import AskRules
 from athena_core.services.proof.rules.run import RunRules
@@ -35,7 +36,7 @@ class PermissionRuleRules(RuleSet):
 
     @rule(run.RunAnswered)
     def answers_by_rule(self, row: Row, event: run.RunAnswered) -> str | None:
-        """An answer by a permission rule names one that was in force, for its run and for its call."""
+        """An answer by a permission rule names one that was in force, for its run, its call and its conditions."""
         if event.cause != "rule":
             return None
         used, named = self._in_force.get(event.rule_id or ""), f"{event.ask_id} of {row.stream}"
@@ -45,6 +46,11 @@ class PermissionRuleRules(RuleSet):
             return f"{named} was answered by the rule {event.rule_id}, which is for another {used.scope}"
         if not self._asks.is_for(row.stream, event.ask_id, used):
             return f"{named} was answered by the rule {event.rule_id}, which is for another call"
+        request = self._runs.request(row.stream)
+        if used.bound is None or request is None:  # a rule of an older release
+            return None
+        if used.bound != bound_to(request, used.tool_name, self._asks.tool_sha256(row.stream, event.ask_id)):
+            return f"{named} was answered by the rule {event.rule_id}, which is bound to other conditions"
         return None
 
     @follow(PermissionRuleCreated, PermissionRuleRevoked)

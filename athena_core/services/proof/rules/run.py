@@ -59,6 +59,9 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "budget.reserved"): "started",
     ("started", "run.asked"): "started",
     ("started", "run.answered"): "started",
+    ("started", "run.ask.opened"): "started",
+    ("leased", "run.ask.opened"): "leased",
+    ("paused", "run.ask.opened"): "paused",
     ("leased", "run.answered"): "leased",
     ("paused", "run.answered"): "paused",
     ("paused", "run.requeued"): "requeued",
@@ -106,6 +109,7 @@ class OpenRun:
         self.paused: str | None = None
         self.agent: AgentPolicy | None = None
         """The outside agent that its profile names."""
+        self.request: run.RunRequest | None = None
         self.attached = False
         """True once the agent took up the run in this lease."""
 
@@ -139,6 +143,10 @@ class RunRules(RuleSet):
     def turn(self, run_id: str) -> int:
         """Return the number of the last turn of an open run, 0 before its first one."""
         return self.open.get(run_id, NEW).turn
+
+    def request(self, run_id: str) -> run.RunRequest | None:
+        """Return the request of an open run."""
+        return self.open.get(run_id, NEW).request
 
     def is_in(self, run_id: str, scope: RuleScope, target: str) -> bool:
         """Return True if a run is the named one, or is of the named session or profile."""
@@ -422,6 +430,7 @@ class RunRules(RuleSet):
                 event.places,
             )
             state.agent = event.harness_profile_snapshot.agent
+            state.request = run.without_text(event)
             self._occupy(row.stream, state)
             self._turns[event.session_id] = row.stream
 

@@ -13,6 +13,7 @@ from athena_core.domain import run
 from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.log.port import StoredGuard
 from athena_core.services.asks import raising
+from athena_core.services.asks.rules import bound_to
 from athena_core.services.execution.requested_calls import ASKS_MAX
 from athena_core.tools.approval import call_sha256, question_sha256
 from athena_core.values import LOCAL, RunBody
@@ -208,6 +209,7 @@ async def allow_always(plane: Plane, run_id: str, rule_id: str) -> None:
         harness_profile_id=request.harness_profile_id,
         arguments=asked.arguments,
         call_salt="ab",
+        bound=bound_to(request, "shell", None),
     )
     await plane.parts.log.submit(record(rule_id, created), META)
 

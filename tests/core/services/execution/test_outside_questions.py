@@ -54,11 +54,12 @@ MANY = {
 }
 
 
+SALT = "0f" * 16
 LONG = {"type": "string", "description": "x" * 999}
 
 
 def shown(schema: Any, message: str = "Which one?") -> ShownQuestion | None:
-    return shown_question(message, schema, Mask(("a-secret-of-the-plane",)))
+    return shown_question(message, schema, Mask(("a-secret-of-the-plane",)), SALT)
 
 
 def fields_of(schema: Any) -> dict[str, Any]:
@@ -137,5 +138,5 @@ def test_a_form_that_people_cannot_be_shown_is_none(schema: Any) -> None:
 
 def test_an_address_is_not_shown() -> None:
     question = FormQuestion(session_id="s", message="Which one?", requested_schema=CLAUDE)
-    assert shown_form(question, Mask()) is not None
-    assert shown_form(replace(question, mode="url"), Mask()) is None
+    assert shown_form(question, Mask(), SALT) is not None
+    assert shown_form(replace(question, mode="url"), Mask(), SALT) is None

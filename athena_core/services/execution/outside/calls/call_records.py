@@ -16,7 +16,7 @@ from athena_core.agents.tool_calls import AgentToolCall
 from athena_core.definitions.agent_permissions import tool_kind
 from athena_core.domain import run
 from athena_core.mask import Mask
-from athena_core.outside_text import OutsideText
+from athena_core.outside_text import DecidedText, OutsideText, decided_json
 from athena_core.services.context.conversation import cut, cut_calls
 from athena_core.text import clean
 from athena_core.values import ToolCall
@@ -33,6 +33,8 @@ A comparison takes time of the event loop, up to 0.1 s. Further changes are show
 """
 CONTEXT_LINES = 3
 PATH_CHARS_MAX = 500
+EMPTY: tuple[Any, ...] = ({}, [], "")
+"""Inputs that say nothing about a call."""
 HUNK = re.compile(r"^@@ -(\d+)(,\d+|) \+(\d+)(,\d+|) @@$")
 CHANGING_KINDS = frozenset(("edit", "delete", "move", "execute", "other"))
 """Kinds of calls after which the workspace may be another one."""
@@ -48,15 +50,21 @@ def title_of(call: AgentToolCall, mask: Mask) -> str:
     return OutsideText(call.title).line(mask, TITLE_CHARS_MAX) or tool_kind(call.kind)
 
 
-def arguments_of(call: AgentToolCall, mask: Mask) -> str:
-    """Return the input of a call as canonical JSON without secrets.
+def decided_call(call: AgentToolCall, mask: Mask, salt: str) -> DecidedText:
+    """Return the input of a call, as canonical JSON, in the forms for a decision about it."""
+    return decided_json(_input_of(call), mask, salt)
 
-    Without one, it is what the agent shows of the call: its title and its content.
-    """
-    value: Any = call.raw_input
-    if value is None:
-        value = {"title": call.title, "content": call.content}
-    return clean(msgspec.json.encode(mask.hide_in(value), order="deterministic").decode())
+
+def _input_of(call: AgentToolCall) -> Any:
+    """Return the input of a call. Without one, it is what the agent shows of the call: its title and its content."""
+    if call.raw_input is None or call.raw_input in EMPTY:
+        return {"title": call.title, "content": call.content}
+    return call.raw_input
+
+
+def _recorded_input(call: AgentToolCall, mask: Mask) -> str:
+    """Return the input of a call that nobody decided about, as canonical JSON without secrets."""
+    return clean(msgspec.json.encode(mask.hide_in(_input_of(call)), order="deterministic").decode())
 
 
 def tool_called(
@@ -70,7 +78,7 @@ def tool_called(
     ask_id: str | None = None,
 ) -> run.ToolCalled:
     """Return the record of a call that begins, began without a permission, or is refused."""
-    text = arguments_of(call, mask)
+    text = _recorded_input(call, mask)
     (cut_call,) = cut_calls((ToolCall(id=call_id, name="", arguments=text),), ARGUMENTS_CHARS_MAX)
     return run.ToolCalled(
         turn=turn,
