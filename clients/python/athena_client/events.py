@@ -157,6 +157,7 @@ if TYPE_CHECKING:
             "usage.recorded",
             "budget.reserved",
             "run.asked",
+            "run.ask.opened",
             "run.answered",
             "run.paused",
             "run.requeued",
@@ -1046,8 +1047,11 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     not_requester: bool | None = None
     """True: who started or resumed the run may not approve."""
     credentials: list[str] | None = None
+    tool_sha256: str | None = None
     server: str | None = None
     """Name of the MCP server."""
+    hidden: list[models.HiddenSpan] | None = None
+    secrets: list[str] | None = None
 
 
 class RunAsked(EventRecord, frozen=True, kw_only=True):
@@ -1057,10 +1061,36 @@ class RunAsked(EventRecord, frozen=True, kw_only=True):
     arguments. After `hold_until_ms` the run is parked. `on_expiry` is the consequence of no answer in time.
     `credentials` are the names of the credentials that the call would carry. `tool_kind` is an outside agent's word for
     the call. `server` is the MCP server that asks during the call `tool_call_id`, which goes on afterwards.
+
+    `tool_sha256` is the hash of a tool of an MCP server, as an operator accepted it.
+
+    `hidden` are the parts that the shown text does not have. Then `exact` is the whole subject as canonical JSON: the
+    arguments, or the question with its form. It is what the hash covers. `secrets` are the names that stand in the text
+    in place of secrets.
     """
 
     type: Literal["run.asked"]
     payload: RunAskedPayload
+
+
+class RunAskOpenedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.ask.opened`."""
+
+    ask_id: str
+    """Id of the ask."""
+    subject_sha256: str
+    by: str
+    """Identity that halted all work; absent without a halt."""
+
+
+class RunAskOpened(EventRecord, frozen=True, kw_only=True):
+    """A person who may answer an ask opened its exact text, because the shown text hides a part of it.
+
+    Without it the person cannot allow what is asked.
+    """
+
+    type: Literal["run.ask.opened"]
+    payload: RunAskOpenedPayload
 
 
 class RunAnsweredPayload(Model, frozen=True, kw_only=True):
@@ -1408,13 +1438,17 @@ class PermissionRuleCreatedPayload(Model, frozen=True, kw_only=True):
     harness_profile_id: str | None = None
     """Id of the harness profile."""
     credentials: list[str] | None = None
+    secrets: list[str] | None = None
+    bound: models.RuleBound | None = None
 
 
 class PermissionRuleCreated(EventRecord, frozen=True, kw_only=True):
     """A person allowed an exact call until `expires_at_ms`: in a run, a session, or every run of a profile.
 
     `call_sha256` is the hash of the salt and the call. `ask_id` is the ask that was answered with "always".
-    `credentials` are the names of the credentials that the call carries, no others.
+    `credentials` are the names of the credentials that the call carries, no others. `secrets` are the names that stand
+    in the arguments in place of secrets. `bound` is what else has to be the same; a rule without it is from an older
+    release, and allows the call only under the conditions of the run that asked.
     """
 
     type: Literal["permission-rule.created"]
@@ -3216,6 +3250,7 @@ Event: TypeAlias = (
     | UsageRecorded
     | BudgetReserved
     | RunAsked
+    | RunAskOpened
     | RunAnswered
     | RunPaused
     | RunRequeued
@@ -3338,6 +3373,7 @@ CLASSES: dict[str, type[Event]] = {
     "usage.recorded": UsageRecorded,
     "budget.reserved": BudgetReserved,
     "run.asked": RunAsked,
+    "run.ask.opened": RunAskOpened,
     "run.answered": RunAnswered,
     "run.paused": RunPaused,
     "run.requeued": RunRequeued,

@@ -222,6 +222,9 @@ if TYPE_CHECKING:
     ReviewResultBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
     ReviewResultStatus: TypeAlias = Literal["failed", "ok"] | str
     Role: TypeAlias = Literal["Admin", "None", "Operator", "Viewer"] | str
+    RuleBoundNetwork: TypeAlias = Literal["egress", "none"] | str
+    RuleBoundSandbox: TypeAlias = Literal["off", "preferred", "required"] | str
+    RuleBoundWorkspace: TypeAlias = Literal["session", "shared", "workflow-run"] | str
     RuleScope: TypeAlias = Literal["profile", "run", "session"] | str
     RunDiffFileChange: TypeAlias = Literal["added", "deleted", "modified", "retyped"] | str
     RunEndStatus: TypeAlias = Literal["cancelled", "completed", "crashed", "failed", "timed-out"] | str
@@ -367,6 +370,9 @@ else:  # a newer server may send others
     ReviewResultBaseRefResolvedFrom = str
     ReviewResultStatus = str
     Role = str
+    RuleBoundNetwork = str
+    RuleBoundSandbox = str
+    RuleBoundWorkspace = str
     RuleScope = str
     RunDiffFileChange = str
     RunEndStatus = str
@@ -718,6 +724,12 @@ class Ask(Model, frozen=True, kw_only=True):
     takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requested_by` started
     the run. `credentials` are the names of those that the call would carry.
 
+    The texts are those that a person reads. `hidden` are the parts that they do not have, in the order of their marks
+    in the texts: the length, and the SHA-256 of the salt and the part. Such an ask is allowed by a person only after
+    `?exact=true` was read, which adds `exact`: the arguments, or the question with its form, as JSON text. `secrets`
+    are the names that stand in a text in place of secrets of Athena. A character that people cannot see stands as a
+    mark such as `[U+202E]`. `subject_hash` covers the exact text.
+
     Of a workflow approval: `subject` is the text to approve, the outputs of the steps before it, and `input` the input
     values of the workflow run. Both are absent once the run repeated such a step.
 
@@ -769,6 +781,12 @@ class Ask(Model, frozen=True, kw_only=True):
     """JSON Schema of `values`; absent without a form."""
     credentials: list[str] | None = None
     """Names of the credentials that the call would carry; absent: none."""
+    hidden: list[HiddenSpan] | None = None
+    """Parts that the texts hide, in the order of their marks; absent if there are none."""
+    secrets: list[str] | None = None
+    """Names that stand in the texts in place of secrets of the server; absent if there are none."""
+    exact: str | None = None
+    """The exact text as JSON, after `exact=true`; absent if nothing is hidden."""
     workflow_id: str | None = None
     """Its workflow; absent for a run."""
     workflow_run_id: str | None = None
@@ -2108,6 +2126,15 @@ class Health(Model, frozen=True, kw_only=True):
     """Why reads or writes fail; absent if they do not."""
 
 
+class HiddenSpan(Model, frozen=True, kw_only=True):
+    """A part that a shown text hides. `sha256` is the hash of the salt and the part."""
+
+    chars: int
+    """Length of the part, in characters."""
+    sha256: str
+    """Hash of a secret salt and the part, hex. Its first 12 characters stand in the mark."""
+
+
 class HttpMatch(Model, frozen=True, kw_only=True):
     """Requests to a host (or `*.` and its parent) with one of these methods; without a field, to any."""
 
@@ -2648,7 +2675,9 @@ class PendingApproval(Model, frozen=True, kw_only=True):
 class PermissionRule(Model, frozen=True, kw_only=True):
     """A permission for one exact call, given with the answer to an ask. It is for one run, session or profile.
 
-    `arguments` is the JSON text of the call. A rule with `redacted` lost it, and allows nothing any more.
+    `arguments` is the JSON text of the call. A rule with `redacted` lost it, and allows nothing any more. `bound` is
+    what else has to be the same. Without it, the rule is from an older release: it allows the call where all is the
+    same as in the run that asked.
     """
 
     id: str
@@ -2679,6 +2708,10 @@ class PermissionRule(Model, frozen=True, kw_only=True):
     """JSON text of the call's arguments; absent once redacted."""
     credentials: list[str] | None = None
     """Names of the credentials that the call carries; absent: none."""
+    secrets: list[str] | None = None
+    """Names that stand in the arguments in place of secrets; absent: none."""
+    bound: RuleBound | None = None
+    """What else has to be the same; absent for a rule of release 0.2."""
     last_used_at: datetime | None = None
     """When it last allowed a call; absent before that."""
     revoked_at: datetime | None = None
@@ -3330,6 +3363,34 @@ class ReviewResult(Model, frozen=True, kw_only=True):
     """How the context was compiled; absent without a run."""
     error: ReviewError | None = None
     """Why it failed; absent otherwise."""
+
+
+class RuleBound(Model, frozen=True, kw_only=True):
+    """What a person saw beside the call. A rule allows the call only where all of this is the same.
+
+    `profile_sha256` is the hash of the profile without its model. `workspace` is the kind of workspace that the run
+    worked in. `role`, `approvers` and `not_requester` are who may allow the call. `mcp_tool_sha256` is the hash of the
+    tool as an operator accepted it, if it is a tool of an MCP server.
+    """
+
+    harness_profile_id: str
+    """Profile of the run that asked."""
+    profile_sha256: str
+    """Hash of that profile without its model, hex."""
+    sandbox: RuleBoundSandbox
+    """Mode of its sandbox."""
+    workspace: RuleBoundWorkspace
+    """Kind of the workspace."""
+    network: RuleBoundNetwork | None = None
+    """Network of its sandbox; absent: the default."""
+    role: ApproverRole | None = None
+    """Least role that may allow the call; absent: Operator."""
+    approvers: list[str] | None = None
+    """The only identities that may allow it; absent: all with the role."""
+    not_requester: bool | None = None
+    """True if who started the run may not allow it."""
+    mcp_tool_sha256: str | None = None
+    """Hash of the MCP tool as it was accepted; absent for other tools."""
 
 
 class Run(Model, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ def fill(inside: Inside) -> None:
     assert CANARY in inside.ask("GET", f"/runs/{oldest}?asOf={plane.reader.head()}").text
     plane.workflow_stepper._inputs._inputs["wfr_1"] = WorkflowInput({"said": CANARY}, frozenset(), "", 0)
     plane.mcp_catalogue._servers["git"] = CataloguedServer("git")
-    plane.permission_rules._hashes["rule_1"] = AllowedCall("ab", "cd", None)
+    plane.permission_rules._hashes["rule_1"] = AllowedCall("ab", "cd", None, None, "root")
     plane.log.recent.put(plane.log.store.rows(0, 1_000), 1)  # it is empty once the views have taken them
     plane.feed.segments._kept["item", 0] = None
     assert holds(plane) == dict.fromkeys(plane.erasure.caches, True)

@@ -2362,12 +2362,22 @@ class Operations(Core):
         )
 
     def get_ask(
-        self, ask_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+        self,
+        ask_id: str,
+        *,
+        exact: bool | None = None,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.Ask:
         """Get an ask, open or decided.
 
+        If its texts hide a part, `exact=true` adds the exact text. Only who may answer the ask may read it, and the
+        first reading by each identity is recorded.
+
         Args:
             ask_id: Id of the ask.
+            exact: True: add the exact text. Needs the right to answer; recorded.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2381,7 +2391,7 @@ class Operations(Core):
             "/asks/{askId}",
             models.Ask,
             parameters={"askId": ask_id},
-            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
+            query={"exact": exact, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
@@ -2419,7 +2429,8 @@ class Operations(Core):
 
         Raises:
             AthenaError: `ASK_CHANGED`, `ASK_DECIDED`, `ASK_ENDED`, `ASK_EXPIRED`, `ASK_NOT_EDITABLE`, `CONFLICT`,
-                `NOT_FOUND`, `PERMISSION_RULE_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `EXACT_NOT_OPENED`, `NOT_FOUND`, `PERMISSION_RULE_LIMIT`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         answer: models.Ask = self.request(
             "POST",

@@ -12,6 +12,7 @@ import type {
   EvidenceType,
   FailureAction,
   HarnessSpec,
+  HiddenSpan,
   KeyLimit,
   MergeGate,
   OverlapPolicy,
@@ -29,6 +30,7 @@ import type {
   Reliability,
   RetryWith,
   Role,
+  RuleBound,
   RuleScope,
   RunChanges,
   RunStatus,
@@ -740,6 +742,12 @@ export interface BudgetReservedEvent extends EventBase {
  * arguments. After `holdUntilMs` the run is parked. `onExpiry` is the consequence of no answer in time. `credentials`
  * are the names of the credentials that the call would carry. `toolKind` is an outside agent's word for the call.
  * `server` is the MCP server that asks during the call `toolCallId`, which goes on afterwards.
+ *
+ * `tool_sha256` is the hash of a tool of an MCP server, as an operator accepted it.
+ *
+ * `hidden` are the parts that the shown text does not have. Then `exact` is the whole subject as canonical JSON: the
+ * arguments, or the question with its form. It is what the hash covers. `secrets` are the names that stand in the text
+ * in place of secrets.
  */
 export interface RunAskedEvent extends EventBase {
   readonly type: "run.asked";
@@ -771,8 +779,27 @@ export interface RunAskedEvent extends EventBase {
     /** True: who started or resumed the run may not approve. */
     readonly notRequester?: boolean | undefined;
     readonly credentials?: readonly string[] | undefined;
+    readonly toolSha256?: string | undefined;
     /** Name of the MCP server. */
     readonly server?: string | undefined;
+    readonly hidden?: readonly HiddenSpan[] | undefined;
+    readonly secrets?: readonly string[] | undefined;
+  };
+}
+
+/**
+ * A person who may answer an ask opened its exact text, because the shown text hides a part of it.
+ *
+ * Without it the person cannot allow what is asked.
+ */
+export interface RunAskOpenedEvent extends EventBase {
+  readonly type: "run.ask.opened";
+  readonly payload: {
+    /** Id of the ask. */
+    readonly askId: string;
+    readonly subjectSha256: string;
+    /** Identity that halted all work; absent without a halt. */
+    readonly by: string;
   };
 }
 
@@ -1032,7 +1059,9 @@ export interface HarnessProfileCreatedEvent extends EventBase {
  * A person allowed an exact call until `expiresAtMs`: in a run, a session, or every run of a profile.
  *
  * `call_sha256` is the hash of the salt and the call. `askId` is the ask that was answered with "always". `credentials`
- * are the names of the credentials that the call carries, no others.
+ * are the names of the credentials that the call carries, no others. `secrets` are the names that stand in the
+ * arguments in place of secrets. `bound` is what else has to be the same; a rule without it is from an older release,
+ * and allows the call only under the conditions of the run that asked.
  */
 export interface PermissionRuleCreatedEvent extends EventBase {
   readonly type: "permission-rule.created";
@@ -1056,6 +1085,8 @@ export interface PermissionRuleCreatedEvent extends EventBase {
     /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
     readonly credentials?: readonly string[] | undefined;
+    readonly secrets?: readonly string[] | undefined;
+    readonly bound?: RuleBound | undefined;
   };
 }
 
@@ -2435,6 +2466,7 @@ export type KnownEvent =
   | UsageRecordedEvent
   | BudgetReservedEvent
   | RunAskedEvent
+  | RunAskOpenedEvent
   | RunAnsweredEvent
   | RunPausedEvent
   | RunRequeuedEvent
@@ -2554,6 +2586,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "usage.recorded",
   "budget.reserved",
   "run.asked",
+  "run.ask.opened",
   "run.answered",
   "run.paused",
   "run.requeued",

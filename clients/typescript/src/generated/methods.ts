@@ -181,6 +181,12 @@ export interface ListAsksQuery extends PageQuery {
   readonly answerable?: boolean | undefined;
 }
 
+/** The query of `getAsk`. */
+export interface GetAskQuery {
+  /** True: add the exact text. Needs the right to answer; recorded. */
+  readonly exact?: boolean | undefined;
+}
+
 /** The query of `listPermissionRules`. */
 export interface ListPermissionRulesQuery extends PageQuery {
   /** Only rules with this status. */
@@ -755,9 +761,14 @@ export class Operations extends Transport {
     return new Pages(this, rows.listAsks, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
-  /** Get an ask, open or decided. */
-  async getAsk(askId: string, options: ReadOptions = {}): Promise<types.Ask> {
-    return (await this.request(rows.getAsk, { path: { askId }, ...options })).data;
+  /**
+   * Get an ask, open or decided.
+   *
+   * If its texts hide a part, `exact=true` adds the exact text. Only who may answer the ask may read it, and the first
+   * reading by each identity is recorded.
+   */
+  async getAsk(askId: string, query: GetAskQuery = {}, options: ReadOptions = {}): Promise<types.Ask> {
+    return (await this.request(rows.getAsk, { path: { askId }, query: { ...query }, ...options })).data;
   }
 
   /**

@@ -414,6 +414,12 @@ export interface ArtifactRef {
  * takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requestedBy` started
  * the run. `credentials` are the names of those that the call would carry.
  *
+ * The texts are those that a person reads. `hidden` are the parts that they do not have, in the order of their marks in
+ * the texts: the length, and the SHA-256 of the salt and the part. Such an ask is allowed by a person only after
+ * `?exact=true` was read, which adds `exact`: the arguments, or the question with its form, as JSON text. `secrets` are
+ * the names that stand in a text in place of secrets of Athena. A character that people cannot see stands as a mark
+ * such as `[U+202E]`. `subjectHash` covers the exact text.
+ *
  * Of a workflow approval: `subject` is the text to approve, the outputs of the steps before it, and `input` the input
  * values of the workflow run. Both are absent once the run repeated such a step.
  *
@@ -465,6 +471,12 @@ export interface Ask {
   readonly form?: Readonly<Record<string, unknown>> | undefined;
   /** Names of the credentials that the call would carry; absent: none. */
   readonly credentials?: readonly string[] | undefined;
+  /** Parts that the texts hide, in the order of their marks; absent if there are none. */
+  readonly hidden?: readonly HiddenSpan[] | undefined;
+  /** Names that stand in the texts in place of secrets of the server; absent if there are none. */
+  readonly secrets?: readonly string[] | undefined;
+  /** The exact text as JSON, after `exact=true`; absent if nothing is hidden. */
+  readonly exact?: string | undefined;
   /** Its workflow; absent for a run. */
   readonly workflowId?: string | undefined;
   /** Workflow run that waits; absent for a run. */
@@ -2052,6 +2064,14 @@ export interface Health {
 
 export type HealthStatus = "degraded" | "ok";
 
+/** A part that a shown text hides. `sha256` is the hash of the salt and the part. */
+export interface HiddenSpan {
+  /** Length of the part, in characters. */
+  readonly chars: number;
+  /** Hash of a secret salt and the part, hex. Its first 12 characters stand in the mark. */
+  readonly sha256: string;
+}
+
 /** Requests to a host (or `*.` and its parent) with one of these methods; without a field, to any. */
 export interface HttpMatch {
   /** Host name, or `*.` and its parent; absent: any. */
@@ -2660,7 +2680,9 @@ export interface PendingApproval {
 /**
  * A permission for one exact call, given with the answer to an ask. It is for one run, session or profile.
  *
- * `arguments` is the JSON text of the call. A rule with `redacted` lost it, and allows nothing any more.
+ * `arguments` is the JSON text of the call. A rule with `redacted` lost it, and allows nothing any more. `bound` is
+ * what else has to be the same. Without it, the rule is from an older release: it allows the call where all is the same
+ * as in the run that asked.
  */
 export interface PermissionRule {
   /** Id. */
@@ -2691,6 +2713,10 @@ export interface PermissionRule {
   readonly arguments?: string | undefined;
   /** Names of the credentials that the call carries; absent: none. */
   readonly credentials?: readonly string[] | undefined;
+  /** Names that stand in the arguments in place of secrets; absent: none. */
+  readonly secrets?: readonly string[] | undefined;
+  /** What else has to be the same; absent for a rule of release 0.2. */
+  readonly bound?: RuleBound | undefined;
   /** When it last allowed a call; absent before that. */
   readonly lastUsedAt?: string | undefined;
   /** When it was revoked or expired; absent while in force. */
@@ -3482,6 +3508,40 @@ export type ReviewResultStatus = "failed" | "ok";
 
 /** A role of an identity. Each one may do what the roles before it may. `NONE` locks an identity out. */
 export type Role = "Admin" | "None" | "Operator" | "Viewer";
+
+/**
+ * What a person saw beside the call. A rule allows the call only where all of this is the same.
+ *
+ * `profile_sha256` is the hash of the profile without its model. `workspace` is the kind of workspace that the run
+ * worked in. `role`, `approvers` and `notRequester` are who may allow the call. `mcp_tool_sha256` is the hash of the
+ * tool as an operator accepted it, if it is a tool of an MCP server.
+ */
+export interface RuleBound {
+  /** Profile of the run that asked. */
+  readonly harnessProfileId: string;
+  /** Hash of that profile without its model, hex. */
+  readonly profileSha256: string;
+  /** Mode of its sandbox. */
+  readonly sandbox: RuleBoundSandbox | (string & {});
+  /** Kind of the workspace. */
+  readonly workspace: RuleBoundWorkspace | (string & {});
+  /** Network of its sandbox; absent: the default. */
+  readonly network?: RuleBoundNetwork | (string & {}) | undefined;
+  /** Least role that may allow the call; absent: Operator. */
+  readonly role?: ApproverRole | (string & {}) | undefined;
+  /** The only identities that may allow it; absent: all with the role. */
+  readonly approvers?: readonly string[] | undefined;
+  /** True if who started the run may not allow it. */
+  readonly notRequester?: boolean | undefined;
+  /** Hash of the MCP tool as it was accepted; absent for other tools. */
+  readonly mcpToolSha256?: string | undefined;
+}
+
+export type RuleBoundNetwork = "egress" | "none";
+
+export type RuleBoundSandbox = "off" | "preferred" | "required";
+
+export type RuleBoundWorkspace = "session" | "shared" | "workflow-run";
 
 export type RuleScope = "profile" | "run" | "session";
 
