@@ -83,6 +83,7 @@ def read_greedily(server: Server, events: int) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def shares(bench: Bench) -> list[Section]:
