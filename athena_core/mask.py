@@ -110,7 +110,7 @@ URL_PASSWORD = rf"{AFTER_SCHEME}{NAME}:(?P<password>[A-Za-z0-9._~%+-]{{1,256}})(
 KEY_BODY = rf"-----BEGIN {LABEL}(?P<body>(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{{16,}})++)"
 PATTERNS = (USER_INFO, *(shape.pattern for shape in SECRET_PATTERNS), JWT, KEY_BLOCK)
 DECISIVE_PATTERNS = (URL_PASSWORD, *(shape.pattern for shape in SECRET_PATTERNS), JWT, KEY_BODY)
-"""Kinds of secrets in a text that somebody decides about. Each is made of the characters of its kind alone.
+"""Kinds of secrets in a text that is decided about. Each is made of the characters of its kind alone.
 
 Two marks, such as the lines around a key, never hide what stands between them: the author of the text chose both.
 """
@@ -225,7 +225,7 @@ class Mask:
         return False
 
     def decisive_spans(self, text: str) -> Iterator[tuple[int, int, str | None]]:
-        """Yield the start and the end of each secret in a text that somebody decides about, and its name if known."""
+        """Yield the start and the end of each secret in a text that is decided about, and its name if known."""
         names, keys = self._names, [re.escape(key) for key in self._keys]
         if not self._suspected(text, self._keys):
             return

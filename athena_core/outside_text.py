@@ -1,7 +1,7 @@
 """Text from outside: written by a model, an agent, an MCP server, a repository or a request.
 
 It has two forms, derived here and nowhere else. The *exact* form is decided, hashed, executed, applied and sent. The
-*shown* form is for people and for records. Where the shown form hides a part of a text that somebody decides about, a
+*shown* form is for people and for records. Where the shown form hides a part of a text that is decided about, a
 mark stands in its place with the length and the hash of the part, and the decision needs the exact form.
 """
 
@@ -29,7 +29,7 @@ class HiddenSpan(Value):
 
 
 class DecidedText(NamedTuple):
-    """A text that somebody decides about.
+    """A text that a person or a reviewer decides about.
 
     In both forms the name of a secret of Athena stands in its place, because the log never holds one. ``secrets`` are
     these names in their order. ``hidden`` are the parts that only the exact form has.
@@ -136,7 +136,7 @@ def _marked(value: Any) -> Any:
 def values_of_form(form: str, values: dict[str, Any]) -> dict[str, Any]:
     """Return values for a form that was shown with marks: the names of fields and their choices as the form has them.
 
-    What is in no form stays as it is.
+    Values that fit no field stay as they are.
     """
     fields: dict[str, dict[str, Any]] = msgspec.json.decode(form)["properties"]
     names = {visible_marks(name): name for name in fields}

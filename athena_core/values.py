@@ -9,10 +9,14 @@ import msgspec
 
 from athena_core.clock import milliseconds
 from athena_core.enums import (
+    ApproverRole,
     ContextStrategy,
     RunStatus,
+    SandboxMode,
+    SandboxNetwork,
     SessionStrategy,
     VerificationKind,
+    WorkspaceMode,
 )
 from athena_core.errors import ConfigError
 from athena_core.event import Value
@@ -393,3 +397,22 @@ class Cancelled(Value):
     status: Literal["cancelled", "not-running"]
     run_id: str | None = None
     session_id: str | None = None
+
+
+class RuleBound(Value):
+    """The conditions of a permission rule beside the call: it allows the call only where all of them are the same.
+
+    ``profile_sha256`` is the hash of the profile without its model. ``workspace`` is the kind of workspace that the run
+    worked in. ``role``, ``approvers`` and ``not_requester`` are who may allow the call. ``mcp_tool_sha256`` is the hash
+    of the tool as an operator accepted it, if it is a tool of an MCP server.
+    """
+
+    harness_profile_id: str
+    profile_sha256: str
+    sandbox: SandboxMode
+    workspace: WorkspaceMode
+    network: SandboxNetwork | None = None
+    role: ApproverRole | None = None
+    approvers: tuple[str, ...] | None = None
+    not_requester: bool | None = None
+    mcp_tool_sha256: str | None = None

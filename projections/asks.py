@@ -295,9 +295,7 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
         kind=row.kind,
         status=row.status,
         subject_hash=row.subject_sha256,
-        options=tuple(
-            AskChoice(id=option.id, kind=option.kind, name=option_names.get(option.id)) for option in options
-        ),
+        options=tuple(AskChoice(id=one.id, kind=one.kind, name=option_names.get(one.id)) for one in options),
         role=row.role,
         parked=is_open and run_status == "paused",
         editable=row.kind == "tool-permission" and row.origin != "agent",

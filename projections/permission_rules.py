@@ -6,13 +6,14 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
-from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked, RuleBound
+from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import RunAnswered
 from athena_core.enums import RuleScope
 from athena_core.event import Recorded, Value
 from athena_core.outside_text import visible_marks
 from athena_core.protocols import Cell, Connection
+from athena_core.values import RuleBound
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import Projection, Rows, Table, to_json_or_null
 

@@ -71,7 +71,7 @@ async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> 
 
 
 class AskQuery(Value):
-    """Whether the exact text of an ask is opened."""
+    """The form of an ask: its shown text, or also its exact one."""
 
     exact: bool | None = None
 

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider, Reader
 from athena_core.definitions.profile import HarnessSpec
-from athena_core.enums import ApproverRole, RuleScope, SandboxMode, SandboxNetwork, WorkspaceMode
+from athena_core.enums import RuleScope
 from athena_core.errors import NotFound, PermissionRuleLimit
 from athena_core.event import Event, Guard, Recorded, Shows, Text, Value
+from athena_core.values import RuleBound
 
 RULES_A_SCOPE_MAX = 1_000
 """Maximum number of permission rules in force for one run, session or profile."""
@@ -22,25 +23,6 @@ RULE_GUARD = "permission-rule"
 """The guard kind of rules in force. Its rows hold the place, the place with the tool, and the expiry in ms."""
 
 RevocationCause = Literal["requested", "expiry"]
-
-
-class RuleBound(Value):
-    """What a person saw beside the call. A rule allows the call only where all of this is the same.
-
-    ``profile_sha256`` is the hash of the profile without its model. ``workspace`` is the kind of workspace that the run
-    worked in. ``role``, ``approvers`` and ``not_requester`` are who may allow the call. ``mcp_tool_sha256`` is the hash
-    of the tool as an operator accepted it, if it is a tool of an MCP server.
-    """
-
-    harness_profile_id: str
-    profile_sha256: str
-    sandbox: SandboxMode
-    workspace: WorkspaceMode
-    network: SandboxNetwork | None = None
-    role: ApproverRole | None = None
-    approvers: tuple[str, ...] | None = None
-    not_requester: bool | None = None
-    mcp_tool_sha256: str | None = None
 
 
 def profile_sha256(profile: HarnessSpec) -> str:

@@ -235,7 +235,7 @@ class SubjectChanged(Conflict):
 
 
 class ExactNotOpened(Conflict):
-    """What is shown hides a part of what would be done, and the caller has not opened the exact text."""
+    """The shown text hides a part of the exact one, which the caller has not opened."""
 
     code = "EXACT_NOT_OPENED"
 

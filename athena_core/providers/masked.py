@@ -32,7 +32,7 @@ class MaskedProvider:
         """Start a call. The possible start of a secret is held back until more text arrives."""
         text, arguments = StreamMask(self._mask), dict[int, StreamMask]()
         last: UsageReport | None = None
-        """The report after all output: it counts what is still held back, so it follows that once more."""
+        """The report after all output: it also counts the text that is still held back, and follows it once more."""
         deltas = self._provider.stream(request)
         try:
             async for delta in deltas:

@@ -385,7 +385,7 @@ class RunAsked(Event):
 class RunAskOpened(Event):
     """A person who may answer an ask opened its exact text, because the shown text hides a part of it.
 
-    Without it the person cannot allow what is asked.
+    Without it the person cannot allow the call or answer the question.
     """
 
     TYPE: ClassVar[str] = "run.ask.opened"

@@ -68,7 +68,7 @@ class RunState(Value):
 
     ``executor`` is set while the run is leased, ``paused`` while it is paused. Money is in micro-USD. ``cut`` is True
     if the budget cut the last model output. ``asks`` are the open ones and ``answers`` the newest, both without text.
-    ``opened`` tells who opened the exact text of which open ask. ``requeued`` is True while a parked run waits in line.
+    ``opened`` are the openings of the exact texts of open asks. ``requeued`` is True while a parked run waits in line.
     """
 
     status: str = ""

@@ -1,4 +1,4 @@
-"""Who may answer an ask."""
+"""The right to answer an ask."""
 
 from athena_core.decider import Reader
 from athena_core.domain import run, schedule, workflow_run

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.definitions.profile import AskPolicy, SandboxPolicy
 from athena_core.domain import permission_rule, run
-from athena_core.domain.permission_rule import RULE_GUARD, RULES_MAX, PermissionRuleCreated, RuleBound
+from athena_core.domain.permission_rule import RULE_GUARD, RULES_MAX, PermissionRuleCreated
 from athena_core.errors import NotFound
 from athena_core.event import Fact, Meta
 from athena_core.log.submission import Committed
@@ -20,6 +20,7 @@ from athena_core.mcp.tool_names import SEPARATOR, public_name
 from athena_core.services.asks.rights import is_excluded, requesters
 from athena_core.services.states import META
 from athena_core.tools.approval import call_sha256, canonical
+from athena_core.values import RuleBound
 
 UNKNOWN_TOOL = ""
 """Stands for the hash of an MCP tool that is not known. No rule allows a call of such a tool."""

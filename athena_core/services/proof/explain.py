@@ -323,8 +323,7 @@ class Timeline:
                 refused = REFUSED[event.refused] if event.tool_name or event.origin else ""
                 allowed = f", as {event.ask_id} allowed" if event.ask_id else ""
                 alone = ", without asking" if event.asked is False and event.refused is None else ""
-                who = WHO_CALLED[event.origin]
-                return Sentence(f"{who} {_tool(event)}{refused}{allowed}{alone}", event.turn)
+                return Sentence(f"{WHO_CALLED[event.origin]} {_tool(event)}{refused}{allowed}{alone}", event.turn)
             case RunAsked():
                 self._turn = event.turn
                 self._asks[event.ask_id] = event, one.at
@@ -337,8 +336,7 @@ class Timeline:
                 self._requeued = event
                 return Sentence(f"waits in line for a slot, because {REASONS[event.reason]}")
             case EvidenceAttached():
-                shown = f"{event.label or 'evidence'} ({event.evidence_type}, {event.size_bytes:,} bytes)"
-                return Sentence(f"the {event.source} attached evidence: {shown}", self._turn or None)
+                return Sentence(f"the {event.source} attached evidence: {_attachment(event)}", self._turn or None)
             case SandboxLifecycle():
                 return None if event.sandbox is None else Sentence(_sandboxed(event.sandbox), self._turn or None)
             case WorkspaceOpened():
@@ -584,3 +582,7 @@ def money(micro_usd: int) -> str:
     """Return an amount in dollars, to the millionth."""
     whole, rest = divmod(micro_usd, MICRO_USD)
     return f"${whole:,}.{rest:06}" if micro_usd else "$0"
+
+
+def _attachment(event: EvidenceAttached) -> str:
+    return f"{event.label or 'evidence'} ({event.evidence_type}, {event.size_bytes:,} bytes)"

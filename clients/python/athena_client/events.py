@@ -1086,7 +1086,7 @@ class RunAskOpenedPayload(Model, frozen=True, kw_only=True):
 class RunAskOpened(EventRecord, frozen=True, kw_only=True):
     """A person who may answer an ask opened its exact text, because the shown text hides a part of it.
 
-    Without it the person cannot allow what is asked.
+    Without it the person cannot allow the call or answer the question.
     """
 
     type: Literal["run.ask.opened"]

@@ -51,7 +51,7 @@ class BudgetLedger(FakeLedger):
 
 
 async def hostile_calls(wire: AgentWire, seed: int, met: Counter[str]) -> None:
-    """Make calls of a hostile vendor under one budget, and compare what it counts with what is recorded."""
+    """Make calls of a hostile vendor under one budget, and compare its counts with the records."""
     random = Random(seed)
     ledger = BudgetLedger(random.choice((300, 3_000, 30_000, 300_000)))
     given: list[HostileAnswer] = []
@@ -213,7 +213,7 @@ async def test_schemas_and_arguments_of_tools_may_have_members_of_any_name(wire:
 
 @pytest.mark.parametrize("value", ["16000.0", '"16000"', "1e3", "-1", "0", "true", "[1]", "1e9999", "1" * 30])
 @ALL
-async def test_a_limit_that_is_no_whole_number_is_refused(wire: AgentWire, value: str) -> None:
+async def test_a_limit_other_than_a_whole_number_is_refused(wire: AgentWire, value: str) -> None:
     one = VENDORS[wire]
     names = {
         "openai-chat": ('"max_tokens":%s', '"max_completion_tokens":%s', '"max_tokens":1,"n":%s'),

@@ -128,7 +128,7 @@ def _said(given: Form, required: list[str], say: Say) -> tuple[Fields, object]:
             said["enum"] = list(choices)
         default = field.get("default")
         if isinstance(default, str) and say(default, None) != default:
-            del said["default"]  # a mark is no value
+            del said["default"]  # a mark is not a value
         shown = say(name, None)
         fields[shown], properties[shown] = (name, choices), said
     names = {name: shown for shown, (name, _) in fields.items()}

@@ -111,7 +111,7 @@ class AskRules(RuleSet):
         """The exact text of an open ask that hides a part is opened, once by each identity."""
         ask = self._runs.get(row.stream, NO_ASKS).open.get(event.ask_id)
         if ask is None or not ask.hidden or ask.subject_sha256 != event.subject_sha256:
-            return f"{event.by} opened the exact text of {event.ask_id} of {row.stream}, which is no such open ask"
+            return f"{event.by} opened the exact text of {event.ask_id} of {row.stream}, which hides nothing or is over"
         return f"{event.by} opened the exact text of {event.ask_id} twice" if event.by in ask.opened else None
 
     @rule(run.RunAnswered)
@@ -247,7 +247,7 @@ def _untimely(event: run.RunAnswered, named: str, late: int) -> str | None:
 
 
 def _unseen(event: run.RunAnswered, named: str, ask: CheckedAsk) -> str | None:
-    """Return why a text was allowed that nobody saw as a whole."""
+    """Return why a text was allowed whose exact form was not opened."""
     if not ask.hidden or event.option_id not in ask.allowing or event.by in ask.opened:
         return None
     return f"{named} was allowed by {event.by or event.cause}, who had not opened the exact text"

@@ -790,7 +790,7 @@ export interface RunAskedEvent extends EventBase {
 /**
  * A person who may answer an ask opened its exact text, because the shown text hides a part of it.
  *
- * Without it the person cannot allow what is asked.
+ * Without it the person cannot allow the call or answer the question.
  */
 export interface RunAskOpenedEvent extends EventBase {
   readonly type: "run.ask.opened";

@@ -3510,7 +3510,7 @@ export type ReviewResultStatus = "failed" | "ok";
 export type Role = "Admin" | "None" | "Operator" | "Viewer";
 
 /**
- * What a person saw beside the call. A rule allows the call only where all of this is the same.
+ * The conditions of a permission rule beside the call: it allows the call only where all of them are the same.
  *
  * `profile_sha256` is the hash of the profile without its model. `workspace` is the kind of workspace that the run
  * worked in. `role`, `approvers` and `notRequester` are who may allow the call. `mcp_tool_sha256` is the hash of the

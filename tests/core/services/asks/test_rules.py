@@ -11,7 +11,7 @@ from athena_core.clock import FixedClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader, facts_of
 from athena_core.definitions.profile import AskPolicy, FilesPolicy, McpPolicy, SandboxPolicy, ToolPolicies
 from athena_core.domain import DECIDERS, plane, run
-from athena_core.domain.permission_rule import PermissionRuleCreated, RuleBound
+from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.errors import NotFound
 from athena_core.event import Meta
 from athena_core.log.engine import open_store

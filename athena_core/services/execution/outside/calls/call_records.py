@@ -63,7 +63,7 @@ def _input_of(call: AgentToolCall) -> Any:
 
 
 def _recorded_input(call: AgentToolCall, mask: Mask) -> str:
-    """Return the input of a call that nobody decided about, as canonical JSON without secrets."""
+    """Return the input of a call without a decision, as canonical JSON without secrets."""
     return clean(msgspec.json.encode(mask.hide_in(_input_of(call)), order="deterministic").decode())
 
 
