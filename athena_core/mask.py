@@ -130,6 +130,14 @@ OPENING = re.compile(
 """The end of a text that may become a secret, or a longer one, with the next characters."""
 
 
+class DecisiveSpan(NamedTuple):
+    """The place of a secret in a text that somebody decides about, and its name if Athena knows it."""
+
+    first: int
+    last: int
+    name: str | None
+
+
 class Mask:
     """A set of keys, and the functions that hide them and secrets with a shape.
 
@@ -201,6 +209,10 @@ class Mask:
             return hidden
         return self._masked(text, 0, self._opening(text, max(len(text) - HELD_CHARS_MAX, 0)))[0]
 
+    def without_opening(self, text: str) -> str:
+        """Return a text that was cut at its end without the possible start of a secret there."""
+        return text[: self._opening(text, max(len(text) - HELD_CHARS_MAX, 0))]
+
     def hide_part(self, text: str, first: int, last: int) -> str:
         """Mask the characters from ``first`` to ``last``. A secret that overlaps them is hidden as a whole."""
         if "\ufffd" in text and next(self._secrets(dense := text.replace("\ufffd", "")), None):  # UTF-16, as above
@@ -224,15 +236,16 @@ class Mask:
                 return True
         return False
 
-    def decisive_spans(self, text: str) -> Iterator[tuple[int, int, str | None]]:
-        """Yield the start and the end of each secret in a text that is decided about, and its name if known."""
-        names, keys = self._names, [re.escape(key) for key in self._keys]
+    def decisive_spans(self, text: str) -> Iterator[DecisiveSpan]:
+        """Yield the secrets in a text that is decided about."""
         if not self._suspected(text, self._keys):
             return
+        names, keys = self._names, [re.escape(key) for key in self._keys]
         known = [f"(?P<known>{'|'.join(keys)})"] if keys else []
         shapes = [_any(DECISIVE_PATTERNS)] if self._shapes else []
         for match in re.finditer("|".join((*known, *shapes)) or NOTHING, text):  # re keeps what it compiled
-            yield *match.span(match.lastgroup or 0), names.get(match[0]) if match.lastgroup == "known" else None
+            name = names.get(match[0]) if match.lastgroup == "known" else None
+            yield DecisiveSpan(*match.span(match.lastgroup or 0), name)
 
     def hide_in(self, value: Any) -> Any:
         """Mask all strings in a JSON value, including member names."""

@@ -6,14 +6,14 @@ mark stands in its place with the length and the hash of the part, and the decis
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
 
 from athena_core.event import Value
-from athena_core.mask import HELD_CHARS_MAX, Mask
+from athena_core.mask import HELD_CHARS_MAX, DecisiveSpan, Mask
 from athena_core.text import HIDDEN as INVISIBLE
 from athena_core.text import clean, preview
 
@@ -26,6 +26,10 @@ class HiddenSpan(Value):
 
     chars: int
     sha256: str
+
+    def mark(self, how: str) -> str:
+        """Return the mark that stands in the place of the part."""
+        return f"[{how}: {self.chars} characters, sha256 {self.sha256[:SHA256_SHOWN]}]"
 
 
 class DecidedText(NamedTuple):
@@ -92,7 +96,7 @@ class OutsideText:
 
     def decided(self, mask: Mask, salt: str, chars_max: int | None = None) -> DecidedText:
         """Return the forms for a decision. ``salt`` is hexadecimal. A part after ``chars_max`` is hidden."""
-        return _Forms(mask, salt, chars_max).of(self.exact)
+        return Forms(mask, salt, chars_max).of(self.exact)
 
 
 def decided_json(value: Any, mask: Mask, salt: str) -> DecidedText:
@@ -102,7 +106,7 @@ def decided_json(value: Any, mask: Mask, salt: str) -> DecidedText:
         if not mask.suspects(encoded):  # the usual case
             text = encoded.decode()
             return DecidedText(text, text)
-    forms = _Forms(mask, salt, None)
+    forms = Forms(mask, salt)
     exact, shown = forms.in_value(value)
     text = _canonical(exact)
     return DecidedText(text, _canonical(shown) if forms.hidden else text, tuple(forms.hidden), tuple(forms.secrets))
@@ -148,15 +152,21 @@ def values_of_form(form: str, values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def span_sha256(salt: str, part: str) -> str:
+def subject_hash(kind: str, *parts: str) -> str:
+    """Return the hash by which a request names what was shown. ``kind`` tells apart subjects with the same parts."""
+    return hashlib.sha256(msgspec.json.encode([kind, *parts])).hexdigest()
+
+
+def span_sha256(salt: str, part: str | bytes) -> str:
     """Return the hash of a hidden part: of the salt (hexadecimal), and the part in UTF-8."""
-    return hashlib.sha256(bytes.fromhex(salt) + part.encode(errors="surrogatepass")).hexdigest()
+    data = part.encode(errors="surrogatepass") if isinstance(part, str) else part
+    return hashlib.sha256(bytes.fromhex(salt) + data).hexdigest()
 
 
-class _Forms:
+class Forms:
     """The forms of one or more strings, and what they hide together."""
 
-    def __init__(self, mask: Mask, salt: str, chars_max: int | None) -> None:
+    def __init__(self, mask: Mask, salt: str, chars_max: int | None = None) -> None:
         self._mask = mask
         self._salt = salt
         self._chars_max = chars_max
@@ -164,6 +174,7 @@ class _Forms:
         self.secrets: list[str] = []
 
     def of(self, text: str) -> DecidedText:
+        """Return the forms of one string."""
         exact, shown = self.in_text(text)
         return DecidedText(exact, shown, tuple(self.hidden), tuple(self.secrets))
 
@@ -184,10 +195,15 @@ class _Forms:
 
     def in_text(self, text: str) -> tuple[str, str]:
         """Return the exact and the shown form of a string."""
+        exact, shown = self.around(text, self._mask.decisive_spans(text))
+        return exact, self._cut(shown)
+
+    def around(self, text: str, secrets: Iterable[DecisiveSpan]) -> tuple[str, str]:
+        """Return the exact and the shown form of a string with these secrets."""
         exact: list[str] = []
         shown: list[str] = []
         start = 0
-        for first, last, name in self._mask.decisive_spans(text):
+        for first, last, name in secrets:
             between, part = text[start:first], text[first:last]
             start = last
             if name is None:
@@ -199,7 +215,7 @@ class _Forms:
                 shown += (between, f"[secret {name}]")
         exact.append(text[start:])
         shown.append(text[start:])
-        return "".join(exact), self._cut("".join(shown))
+        return "".join(exact), "".join(shown)
 
     def _cut(self, shown: str) -> str:
         if self._chars_max is None or len(shown) <= self._chars_max:
@@ -209,7 +225,7 @@ class _Forms:
     def _mark(self, how: str, part: str) -> str:
         span = HiddenSpan(chars=len(part), sha256=span_sha256(self._salt, part))
         self.hidden.append(span)
-        return f"[{how}: {span.chars} characters, sha256 {span.sha256[:SHA256_SHOWN]}]"
+        return span.mark(how)
 
 
 def _members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from athena_core.domain.workflow_run import (
     WorkflowResumed,
     WorkflowRunCancelRequested,
 )
-from athena_core.domain.workspace import WorkspaceApplied, WorkspaceCleaned, WorkspaceRetained
+from athena_core.domain.workspace import ExactDiffOpened, WorkspaceApplied, WorkspaceCleaned, WorkspaceRetained
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX
@@ -261,6 +261,12 @@ def _workspace_applied(recorded: Recorded[WorkspaceApplied]) -> AuditContent:
     return AuditContent("workspace", event.workspace_id, details={"applied": event.run_id, "files": event.files})
 
 
+def _exact_diff(recorded: Recorded[ExactDiffOpened]) -> AuditContent:
+    event = recorded.event
+    details = {"opened": event.run_id, "subjectHash": event.subject_sha256}
+    return AuditContent("workspace", event.workspace_id, details=details)
+
+
 def _workspace_cleaned(recorded: Recorded[WorkspaceCleaned]) -> AuditContent:
     event = recorded.event
     owner = "sessionId" if event.kind == "session" else "workflowRunId"
@@ -346,6 +352,7 @@ ENTRIES: dict[type[Event], Describe] = {
     TokenRevoked: _token_revoked,
     WorkspaceRetained: _workspace_retained,
     WorkspaceApplied: _workspace_applied,
+    ExactDiffOpened: _exact_diff,
     WorkspaceCleaned: _workspace_cleaned,
     AuthnFailed: _authentication,
     AuthzDenied: _denial,

@@ -9,6 +9,7 @@ from athena_core.domain.run import WorkspaceChanged, WorkspaceOpened
 from athena_core.domain.workspace import WorkspaceApplied, WorkspaceCleaned, WorkspaceCreated, WorkspaceRetained
 from athena_core.enums import WorkspaceEnd, WorkspaceKind, WorkspaceSource
 from athena_core.event import Recorded, Value
+from athena_core.outside_text import HiddenSpan
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope
 from projections.engine.page import Keyset, Page, first
@@ -47,7 +48,7 @@ class WorkspacePlaceRow(msgspec.Struct, gc=False):
 
 
 class WorkspaceRunRow(msgspec.Struct, gc=False):
-    """A run of a workspace. ``changed_at`` is NULL until the run recorded its changes."""
+    """A run of a workspace. ``changed_at`` is NULL until the run recorded its changes. ``hidden_spans`` are JSON."""
 
     run_id: str
     workspace_id: str
@@ -60,6 +61,8 @@ class WorkspaceRunRow(msgspec.Struct, gc=False):
     removed_lines: int = 0
     truncated: bool = False
     evidence_id: str | None = None
+    hidden: int | None = None
+    hidden_spans: str | None = None
 
 
 class WorkspaceApplyRow(msgspec.Struct, gc=False):
@@ -78,7 +81,7 @@ WORKSPACE = Table(
 PLACE = Table("workspace_place", WorkspacePlaceRow, key=("workspace_id",))
 RUN = Table("workspace_run", WorkspaceRunRow, key=("run_id",))
 APPLY = Table("workspace_apply", WorkspaceApplyRow, key=("position",), indexes=(("run_id", "position"),))
-WORKSPACES = Projection("workspaces", version=1, tables=(WORKSPACE, PLACE, RUN, APPLY))
+WORKSPACES = Projection("workspaces", version=2, tables=(WORKSPACE, PLACE, RUN, APPLY))
 
 
 @WORKSPACES.handler
@@ -144,6 +147,8 @@ def workspace_changed(rows: Rows, recorded: Recorded[WorkspaceChanged]) -> None:
         run.files, run.binary_files = event.files, event.binary_files
         run.added_lines, run.removed_lines = event.added_lines, event.removed_lines
         run.truncated, run.evidence_id = event.truncated is True, event.evidence_id
+        run.hidden = event.hidden
+        run.hidden_spans = msgspec.json.encode(event.hidden_spans).decode() if event.hidden_spans else None
         rows.put(RUN, run)
     row = _change(rows, event.workspace_id)
     if row is not None:
@@ -192,6 +197,7 @@ class RecordedChanges(Value):
     """The changes of a run in its workspace, as recorded at its end, and the newest applies.
 
     ``before`` and ``after`` are the trees of the workspace; ``after`` is None until the run recorded its changes.
+    ``hidden`` counts the parts that the recorded diff hides, and is None before 0.3.
     """
 
     workspace_id: str
@@ -205,6 +211,8 @@ class RecordedChanges(Value):
     truncated: bool
     evidence_id: str | None
     applied: tuple[AppliedChanges, ...]
+    hidden: int | None = None
+    hidden_spans: tuple[HiddenSpan, ...] = ()
 
 
 NEWEST = Keyset(kind="workspaces")
@@ -269,6 +277,8 @@ def changes_of(connection: Connection, run_id: str) -> RecordedChanges | None:
         removed_lines=run.removed_lines,
         truncated=run.truncated,
         evidence_id=run.evidence_id,
+        hidden=run.hidden,
+        hidden_spans=msgspec.json.decode(run.hidden_spans or "[]", type=tuple[HiddenSpan, ...]),
         applied=tuple(AppliedChanges(at=iso(row.applied_at), by=row.applied_by, files=row.files) for row in applies),
     )
 

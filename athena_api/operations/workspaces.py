@@ -1,21 +1,23 @@
 """Operations on workspaces: list, keep and clean them, show what a run changed, and apply it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.enums import WorkspaceKind
-from athena_core.errors import NotFound, RunNotEnded
-from athena_core.event import Value
+from athena_core.errors import ConfigError, NotFound, RunNotEnded
+from athena_core.event import Position, Value
+from athena_core.mask import HIDDEN as MASKED
+from athena_core.outside_text import HiddenSpan
 from athena_core.protocols import Connection
-from athena_core.services.workspaces.applying import CHANGING, AppliedFile, ApplyBody, ChangesOfRun
+from athena_core.services.workspaces.applying import CHANGING, AppliedFile, ApplyBody
 from athena_core.services.workspaces.cleaning import KeepBody, LastUse
-from athena_core.services.workspaces.patches import FileChange, files_of
+from athena_core.services.workspaces.patches import ChangesOfRun, FileChange, files_of
 from athena_core.values import ClientId
 from projections import evidence, runs, workspaces
 from projections.engine.page import Page
-from projections.workspaces import AppliedChanges, WorkspaceRecord, WorkspaceStatus
+from projections.workspaces import AppliedChanges, RecordedChanges, WorkspaceRecord, WorkspaceStatus
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from projections.engine.views import ViewsReader
 
 VIEWS = ("workspaces",)
-APPLY_VIEWS = ("runs", "workspaces")
 DIFF_VIEWS = ("runs", "evidence", "workspaces")
 OPEN = frozenset(("queued", "running", "paused"))
 """The statuses of runs that have not ended."""
@@ -39,6 +40,12 @@ class WorkspacesQuery(Value):
     status: WorkspaceStatus | None = None
     kind: WorkspaceKind | None = None
     session_id: ClientId | None = None
+
+
+class DiffQuery(Value):
+    """The form of a diff: the recorded one, or the exact one."""
+
+    exact: bool | None = None
 
 
 class RunDiffFile(Value):
@@ -58,6 +65,10 @@ class RunDiff(Value):
     changed or if its text was erased. With ``truncated``, the diff lacks some changes. ``files`` are those in the diff,
     and ``filesTotal`` counts all. ``applied`` lists the newest applies of the run's changes to the shared
     workspace.
+
+    ``subjectHash`` names the changes, for an apply. ``hidden`` are the first of the ``hiddenTotal`` parts that the
+    recorded diff hides. With ``exactNeeded`` it does not show all that an apply writes. An ``exact`` diff shows it,
+    except files in ``notShown``. In both, names in ``secrets`` stand for secrets of the server.
     """
 
     run_id: str
@@ -71,19 +82,30 @@ class RunDiff(Value):
     removed_lines: int
     truncated: bool
     applied: tuple[AppliedChanges, ...]
+    hidden: tuple[HiddenSpan, ...]
+    hidden_total: int
+    exact_needed: bool
     diff: str | None = None
     evidence_id: str | None = None
     redacted: bool | None = None
+    subject_hash: str | None = None
+    exact: bool | None = None
+    secrets: tuple[str, ...] | None = None
+    not_shown: tuple[str, ...] | None = None
 
 
 class AppliedRun(Value):
-    """An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files."""
+    """An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files.
+
+    A ``merged`` file also has changes of the shared workspace, so it differs from the diff that was shown.
+    """
 
     run_id: str
     workspace_id: str
     dry_run: bool
     files_changed: int
     files: tuple[AppliedFile, ...]
+    subject_hash: str
 
 
 class WorkspaceUses:
@@ -145,12 +167,37 @@ async def clean_workspace(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
     return await _stored(plane, done)
 
 
-async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Get what a run changed in the workspace of its session or workflow run, as recorded at its end."""
-    run_id = call.path["runId"]
+class ShownChanges(NamedTuple):
+    """The changes of a run with their recorded diff: its text, None if there is none, and True if it was erased."""
 
-    def read(rows: Connection, log: "StoreReader") -> RunDiff | None:
-        existing(runs.run_status(rows, run_id), "run", run_id)
+    status: str
+    changes: RecordedChanges
+    text: str | None
+    redacted: bool | None
+
+    @property
+    def hides(self) -> bool:
+        """True if the diff does not show all that an apply writes."""
+        changes = self.changes
+        if changes.truncated or changes.binary_files or (changes.files and self.text is None):
+            return True
+        return MASKED in (self.text or "") if changes.hidden is None else changes.hidden > 0
+
+    def subject(self, run_id: str) -> ChangesOfRun | None:
+        """Return the changes as an apply takes them, None if they are not recorded."""
+        changes = self.changes
+        if changes.after is None:
+            return None
+        return ChangesOfRun(
+            run_id, changes.workspace_id, changes.before, changes.after, bool(changes.applied), self.hides
+        )
+
+
+async def _shown_changes(plane: "ControlPlane", run_id: str) -> tuple[ShownChanges, Position]:
+    """Return the changes of a run. Raise NotFound if it worked in the shared workspace."""
+
+    def read(rows: Connection, log: "StoreReader") -> ShownChanges | None:
+        status = existing(runs.run_status(rows, run_id), "run", run_id)
         changes = workspaces.changes_of(rows, run_id)
         if changes is None:
             return None
@@ -159,71 +206,108 @@ async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
             found = evidence.evidence_by_id(rows, log.log_id, run_id, changes.evidence_id)
         content = None if found is None else found.content
         text = content.text if isinstance(content, evidence.TextContent) else None
-        return RunDiff(
-            run_id=run_id,
-            workspace_id=changes.workspace_id,
-            workspace_status="cleaned" if changes.cleaned else "active",
-            recorded=changes.after is not None,
-            files=tuple(
-                RunDiffFile(path=one.path, change=one.change, added=one.added, removed=one.removed, binary=one.binary)
-                for one in files_of(text or "")
-            ),
-            files_total=changes.files,
-            binary_files=changes.binary_files,
-            added_lines=changes.added_lines,
-            removed_lines=changes.removed_lines,
-            truncated=changes.truncated,
-            applied=changes.applied,
-            diff=text,
-            evidence_id=changes.evidence_id,
-            redacted=None if found is None else found.redacted,
-        )
+        return ShownChanges(status, changes, text, None if found is None else found.redacted)
 
-    diff, position = await plane.search(DIFF_VIEWS, read)
-    if diff is None:
-        raise _shared(run_id)
-    return Reply(data=diff, position=position)
+    shown, position = await plane.search(DIFF_VIEWS, read)
+    if shown is None:
+        raise NotFound(
+            f"Run {run_id} has no workspace of its own: its profile does not ask for one, or it has not begun."
+        )
+    return shown, position
+
+
+async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> Reply:
+    """Get what a run changed in the workspace of its session or workflow run, as recorded at its end.
+
+    Parts that look like secrets are replaced by marks. With `exact`, the diff is computed again from the workspace and
+    hides nothing. This needs the right to apply, and is recorded once for each identity.
+    """
+    run_id = call.path["runId"]
+    shown, position = await _shown_changes(plane, run_id)
+    subject = shown.subject(run_id)
+    if not call.query.exact:
+        return Reply(data=_diff_of(run_id, shown, subject), position=position)
+    if call.as_of is not None:
+        raise ConfigError.of("exact", "an exact diff is computed now, not as of a past position", "no asOf")
+    await plane.access.require(call.who, "applyRun", call.meta)
+    if subject is None:
+        raise NotFound(f"Run {run_id} has recorded no changes: it has not ended, or it crashed.")
+    decided, diff = await plane.applies.open_exact(subject, call.who.subject, call.meta, plane.mask)
+    data = replace(
+        _diff_of(run_id, shown._replace(text=decided.exact), subject),
+        exact=True,
+        truncated=diff.truncated,
+        secrets=decided.secrets or None,
+        not_shown=(*diff.missing, *(file.path for file in diff.inexact)) or None,
+    )
+    return Reply(data=data, position=plane.log.signal.position)
+
+
+def _diff_of(run_id: str, shown: ShownChanges, subject: ChangesOfRun | None) -> RunDiff:
+    changes = shown.changes
+    return RunDiff(
+        run_id=run_id,
+        workspace_id=changes.workspace_id,
+        workspace_status="cleaned" if changes.cleaned else "active",
+        recorded=subject is not None,
+        files=tuple(
+            RunDiffFile(path=one.path, change=one.change, added=one.added, removed=one.removed, binary=one.binary)
+            for one in files_of(shown.text or "")
+        ),
+        files_total=changes.files,
+        binary_files=changes.binary_files,
+        added_lines=changes.added_lines,
+        removed_lines=changes.removed_lines,
+        truncated=changes.truncated,
+        applied=changes.applied,
+        hidden=changes.hidden_spans,
+        hidden_total=changes.hidden or 0,
+        exact_needed=shown.hides,
+        diff=shown.text,
+        evidence_id=changes.evidence_id,
+        redacted=shown.redacted,
+        subject_hash=None if subject is None else subject.subject_hash,
+    )
 
 
 async def apply_run(plane: "ControlPlane", call: ApiCall[ApplyBody, NoQuery]) -> Reply:
     """Write what a run changed in its own workspace into the shared one, all of it or nothing.
 
+    `subjectHash` names the changes that were shown; other changes are not applied. If the diff hides a part of them
+    (`exactNeeded`), the hash is required, and the caller must have opened the exact diff.
+
     A file that changed in the shared workspace meanwhile is merged. If that is not possible, or a path is closed, the
     answer is 409 with all such paths. A repeated apply writes only the rest. With `dryRun`, nothing is written
     and conflicts are results.
     """
-    run_id, head = call.path["runId"], plane.reader.head()
-
-    def read(rows: Connection) -> tuple[str, workspaces.RecordedChanges | None]:
-        status = existing(runs.run_status(rows, run_id), "run", run_id)
-        return status, workspaces.changes_of(rows, run_id)
-
-    (status, changes), position = await plane.read(APPLY_VIEWS, head, read)
-    if changes is None:
-        raise _shared(run_id)
-    if status in OPEN:
+    run_id, body = call.path["runId"], call.body
+    await plane.caught_up(DIFF_VIEWS, plane.reader.head())
+    shown, position = await _shown_changes(plane, run_id)
+    if shown.status in OPEN:
         raise RunNotEnded(f"Run {run_id} has not ended. Its changes are recorded at its end.")
-    if changes.after is None:
-        raise NotFound(f"Run {run_id} recorded no changes, because it crashed. Look into {changes.workspace_id}.")
-    wanted = ChangesOfRun(run_id, changes.workspace_id, changes.before, changes.after, applied=bool(changes.applied))
-    if call.body.dry_run:
-        files = await plane.applies.plan(wanted)
-        return Reply(data=_applied(wanted, files, dry_run=True), position=position)
-    done = await plane.applies.apply(wanted, call.who.subject, call.meta, call.key)
+    changes = shown.subject(run_id)
+    if changes is None:
+        raise NotFound(f"Run {run_id} recorded no changes, because it crashed. Look into {shown.changes.workspace_id}.")
+    if body.dry_run:
+        changes.check(body.subject_hash)
+        files = await plane.applies.plan(changes)
+        return Reply(data=_applied(changes, files, dry_run=True), position=position)
+    done = await plane.applies.apply(changes, call.who.subject, call.meta, call.key, shown=body.subject_hash)
     files = done.handover if isinstance(done.handover, tuple) else ()
-    data = replace(_applied(wanted, files), files_changed=done.answer.files)
+    data = replace(_applied(changes, files), files_changed=done.answer.files)
     return Reply(data=data, position=done.position, replayed=done.replayed)
 
 
 def _applied(changes: ChangesOfRun, files: tuple[AppliedFile, ...], *, dry_run: bool = False) -> AppliedRun:
     count = sum(file.result in CHANGING for file in files)
     return AppliedRun(
-        run_id=changes.run_id, workspace_id=changes.workspace_id, dry_run=dry_run, files_changed=count, files=files
+        run_id=changes.run_id,
+        workspace_id=changes.workspace_id,
+        dry_run=dry_run,
+        files_changed=count,
+        files=files,
+        subject_hash=changes.subject_hash,
     )
-
-
-def _shared(run_id: str) -> NotFound:
-    return NotFound(f"Run {run_id} has no workspace of its own: its profile does not ask for one, or it has not begun.")
 
 
 async def _visible(plane: "ControlPlane", call: ApiCall[Any, Any]) -> str:
@@ -287,7 +371,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         get_run_diff,
         answer=RunDiff,
         reads=DIFF_VIEWS,
-        errors=("NOT_FOUND",),
+        errors=("NOT_FOUND", "WORKSPACE_MISSING", "OVERLOADED"),
         command="runs diff",
         price_ms=5,
     ),
@@ -296,7 +380,10 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "POST /runs/:runId/apply",
         apply_run,
         answer=AppliedRun,
-        errors=("NOT_FOUND", "RUN_NOT_ENDED", "WORKSPACE_CONFLICT", "WORKSPACE_MISSING", "OVERLOADED"),
+        errors=(
+            *("NOT_FOUND", "RUN_NOT_ENDED", "WORKSPACE_CONFLICT", "WORKSPACE_MISSING", "OVERLOADED"),
+            *("SUBJECT_CHANGED", "EXACT_NOT_OPENED"),
+        ),
         command="runs apply",
     ),
 )

@@ -1,11 +1,11 @@
 """Commands that show what a run changed in its workspace, apply it, and keep workspaces."""
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, ReadOptions, output_of, request, request_data
-from athena_cli.exit_codes import Misused
+from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -14,17 +14,27 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
 HEADS = ("diff ", "index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new mode", "Binary files")
 
 
-def diff(run: str, /, *, raw: Annotated[bool, SWITCH] = False, connection: ReadOptions | None = None) -> None:
+def diff(
+    run: str,
+    /,
+    *,
+    raw: Annotated[bool, SWITCH] = False,
+    exact: Annotated[bool, SWITCH] = False,
+    connection: ReadOptions | None = None,
+) -> None:
     """Show what a run changed in the workspace of its session or workflow run, as a unified diff.
 
-    Secrets of the server are masked in it, and control characters are replaced.
+    Parts that look like secrets are replaced by marks, and control characters are replaced. A diff that hides a part
+    is no patch, so `--raw` refuses it without `--exact`.
 
     Args:
         run: Id of the run.
-        raw: Print the recorded text with its control characters, for `athena runs diff RUN --raw | git apply`.
+        raw: Print the text with its control characters, for `athena runs diff RUN --raw | git apply`.
+        exact: Show the exact diff, from the files of the workspace. Needs the right to apply, and is recorded.
         connection: Connection options.
     """
-    data = request_data(connection, "getRunDiff", path={"runId": run})
+    parts = {"query": {"exact": "true"}} if exact else {}
+    data = request_data(connection, "getRunDiff", path={"runId": run}, **parts)
     if output_of(connection) in {"json", "jsonl"}:
         render.show(data, output_of(connection), "getRunDiff")
         return
@@ -33,7 +43,17 @@ def diff(run: str, /, *, raw: Annotated[bool, SWITCH] = False, connection: ReadO
 
     if raw and render.on_terminal():
         raise Misused("--raw needs a pipe or a file, because the text may control a terminal")
-    show_diff(json.decode(data), raw=raw)
+    record = json.decode(data)
+    if raw and (record.get("secrets") if exact else record["hiddenTotal"]):
+        raise Failed(_no_patch(record))
+    show_diff(record, raw=raw)
+
+
+def _no_patch(record: dict[str, Any]) -> str:
+    if names := record.get("secrets"):
+        return f"The exact diff names secrets of the server in their place, so it is no patch: {', '.join(names)}."
+    hidden = record["hiddenTotal"]
+    return f"The diff hides {hidden:,} parts, so it is no patch. Use --exact --raw, which is recorded."
 
 
 def show_diff(record: dict[str, Any], *, raw: bool = False) -> None:
@@ -62,13 +82,20 @@ def notes_of(record: dict[str, Any]) -> list[str]:
 
 def hidden_in(record: dict[str, Any]) -> list[str]:
     """Return the changes of a run that its diff does not show."""
+    if record.get("exact"):
+        return [f"Not shown exactly: {path}" for path in record.get("notShown") or ()]
     hidden = []
     if record.get("redacted"):
         hidden.append("Not shown: the text of the diff was erased.")
+    if record["hiddenTotal"]:
+        marks = "1 part looks like a secret" if record["hiddenTotal"] == 1 else f"{record['hiddenTotal']:,} parts"
+        hidden.append(f"Not shown: {marks}. Marks stand in their place.")
     if record["truncated"]:
         hidden.append(f"Not shown whole: the diff of {record['filesTotal']:,} files is too large to be recorded.")
     if record["binaryFiles"]:
         hidden.append(f"Not shown: {record['binaryFiles']:,} binary files.")
+    if record["exactNeeded"] and not hidden:
+        hidden.append("Not shown: parts that an earlier release masked with ***.")
     return hidden
 
 
@@ -76,10 +103,13 @@ def draw_diff(text: str) -> None:
     """Print a diff with colours."""
     from rich.text import Text
 
+    from athena_core.outside_text import visible_marks
     from athena_core.text import printable
 
     lines = text.split("\n")
-    render.draw(Text(printable(line), style_of(line)) for line in (lines[:-1] if lines[-1] == "" else lines))
+    render.draw(
+        Text(printable(visible_marks(line)), style_of(line)) for line in (lines[:-1] if lines[-1] == "" else lines)
+    )
 
 
 def style_of(line: str) -> str:
@@ -97,8 +127,8 @@ def apply(
 ) -> None:
     """Write what a run changed in its own workspace into the shared one. On a terminal, show the diff, then ask.
 
-    Files that changed meanwhile are merged. If one cannot be, nothing is written. Secrets that the diff masks are
-    written as they are.
+    Files that changed meanwhile are merged. If one cannot be, nothing is written. If the diff hides a part, the exact
+    diff must be opened first, here or with `athena runs diff --exact`.
 
     Args:
         run: Id of the run.
@@ -109,19 +139,29 @@ def apply(
     if dry_run:
         request(connection, "applyRun", path={"runId": run}, body={"dryRun": True})
         return
+    if not yes and not (sys.stdin.isatty() and render.on_terminal()):
+        raise Misused("athena runs apply needs --yes", "see athena runs diff, and --dry-run")
+
+    from msgspec import json
+
+    def fetched(**query: str) -> dict[str, Any]:
+        found = request_data(connection, "getRunDiff", path={"runId": run}, query=query)
+        return cast(dict[str, Any], json.decode(found))
+
+    record = fetched()
     if not yes:
-        if not (sys.stdin.isatty() and render.on_terminal()):
-            raise Misused("athena runs apply needs --yes", "see athena runs diff, and --dry-run")
-
-        from msgspec import json
-
-        record = json.decode(request_data(connection, "getRunDiff", path={"runId": run}))
         show_diff(record)
-        question = "Apply the hidden changes too? [y/N] " if hidden_in(record) else "Apply? [y/N] "
-        if input(question).strip().lower() not in {"y", "yes"}:
+        if record["exactNeeded"] and _agreed("Open the exact diff? This is recorded. [y/N] "):
+            record = fetched(exact="true")
+            show_diff(record)
+        if not _agreed("Apply? [y/N] "):
             render.note("Nothing was written.")
             return
-    request(connection, "applyRun", path={"runId": run}, body={})
+    request(connection, "applyRun", path={"runId": run}, body={"subjectHash": record.get("subjectHash")})
+
+
+def _agreed(question: str) -> bool:
+    return input(question).strip().lower() in {"y", "yes"}
 
 
 def keep_workspace(

@@ -40,6 +40,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "workspace.changed": ("files", "addedLines", "removedLines"),
     "workspace.retained": ("keep", "by", "workspaceId"),
     "workspace.applied": ("files", "runId", "by"),
+    "workspace.exact-opened": ("runId", "by"),
     "workspace.cleaned": ("cause", "owner", "by"),
     "transcript.appended": ("role", "toolName", "chars"),
     "usage.recorded": ("model", "inputTokens", "outputTokens", "costMicroUsd"),

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from athena_core.decider import Context, Decider, Reader
 from athena_core.enums import WorkspaceEnd, WorkspaceKind, WorkspaceSource
@@ -62,13 +62,28 @@ class WorkspaceRetained(Event):
 
 
 class WorkspaceApplied(Event):
-    """An identity wrote the changes of a run into the shared workspace; ``files`` is the number of files written."""
+    """An identity wrote the changes of a run into the shared workspace; ``files`` is the number of files written.
+
+    ``subject_sha256`` is the hash of the changes, None before 0.3.
+    """
 
     TYPE: ClassVar[str] = "workspace.applied"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workspace_id: str
     run_id: str
     files: int
+    by: str
+    subject_sha256: str | None = None
+
+
+class ExactDiffOpened(Event):
+    """An identity opened the exact diff of a run. It may apply the changes although the shown diff hides parts."""
+
+    TYPE: ClassVar[str] = "workspace.exact-opened"
+    SHOWS: ClassVar[Shows] = Shows(views="the state of the workspace serves it, for an apply", audit=True, console=True)
+    workspace_id: str
+    run_id: str
+    subject_sha256: str
     by: str
 
 
@@ -93,6 +108,8 @@ class WorkspaceState(Value):
     created: WorkspaceCreated | None = None
     keep: bool = False
     cleaned: bool = False
+    opened: frozenset[tuple[str, str]] = frozenset()
+    """The identities that opened exact diffs, each with the hash of the changes."""
 
 
 def evolve(state: WorkspaceState, event: Event) -> WorkspaceState:
@@ -104,6 +121,8 @@ def evolve(state: WorkspaceState, event: Event) -> WorkspaceState:
             return replace(state, keep=keep)
         case WorkspaceCleaned():
             return replace(state, cleaned=True)
+        case ExactDiffOpened(by=by, subject_sha256=subject):
+            return replace(state, opened=state.opened | {(by, subject)})
         case _:
             return state
 
@@ -162,6 +181,16 @@ class NoteApplied(Value):
     run_id: str
     files: int
     by: str
+    subject_sha256: str
+
+
+class NoteExactDiff(Value):
+    """Record that an identity opened the exact diff of a run, once."""
+
+    workspace_id: str
+    run_id: str
+    subject_sha256: str
+    by: str
 
 
 class CleanWorkspace(Value):
@@ -172,11 +201,11 @@ class CleanWorkspace(Value):
     by: str | None = None
 
 
-WorkspaceCommand = CreateWorkspace | RetainWorkspace | NoteApplied | CleanWorkspace
+WorkspaceCommand = CreateWorkspace | RetainWorkspace | NoteApplied | NoteExactDiff | CleanWorkspace
 
 
 def decide(command: WorkspaceCommand, state: WorkspaceState, context: Context) -> tuple[Event, ...]:
-    """Create, keep or clean the workspace once, or record an apply. Raise NotFound if it does not exist."""
+    """Create, keep or clean the workspace once, or record an apply or a read. Raise NotFound if it does not exist."""
     if isinstance(command, CreateWorkspace):
         return () if state.created else (command.workspace,)
     if state.created is None:
@@ -186,8 +215,10 @@ def decide(command: WorkspaceCommand, state: WorkspaceState, context: Context) -
             if state.cleaned or state.keep == keep:
                 return ()
             return (WorkspaceRetained(workspace_id=workspace_id, keep=keep, by=by),)
-        case NoteApplied(workspace_id=workspace_id, run_id=run_id, files=files, by=by):
-            return (WorkspaceApplied(workspace_id=workspace_id, run_id=run_id, files=files, by=by),)
+        case NoteApplied():
+            return (WorkspaceApplied(**asdict(command)),)
+        case NoteExactDiff(subject_sha256=subject, by=by):
+            return () if (by, subject) in state.opened else (ExactDiffOpened(**asdict(command)),)
         case CleanWorkspace(workspace_id=workspace_id, cause=cause, by=by):
             if state.cleaned or (cause == "policy" and state.keep):
                 return ()
@@ -197,7 +228,7 @@ def decide(command: WorkspaceCommand, state: WorkspaceState, context: Context) -
 
 DECIDER: Decider[WorkspaceState] = Decider(
     category="wsp",
-    events=(WorkspaceCreated, WorkspaceRetained, WorkspaceApplied, WorkspaceCleaned),
+    events=(WorkspaceCreated, WorkspaceRetained, WorkspaceApplied, ExactDiffOpened, WorkspaceCleaned),
     initial=WorkspaceState(),
     evolve=evolve,
     occupies={WorkspaceCreated: _created_guards, WorkspaceCleaned: _cleaned_guards},

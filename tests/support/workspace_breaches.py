@@ -15,8 +15,10 @@ from tests.support.events.workspace import (
     CLEANED,
     CREATED_WORKSPACE,
     DIFF,
+    EXACT_OPENED,
     OPENED,
     RETAINED,
+    SUBJECT,
     UNCHANGED,
 )
 from tests.support.forged_log import Forge
@@ -193,6 +195,22 @@ def applied_a_run_without_changes(forge: Forge) -> None:
     forge.add("wsp_1", APPLIED)
 
 
+def applied_other_changes(forge: Forge) -> None:
+    changed(forge)
+    forge.add("wsp_1", replace(APPLIED, subject_sha256="0" * 64))
+
+
+def opened_other_changes(forge: Forge) -> None:
+    changed(forge)
+    forge.add("wsp_1", replace(EXACT_OPENED, subject_sha256="0" * 64))
+
+
+def applied_hidden_changes_unopened(forge: Forge) -> None:
+    opened(forge, replace(CHANGED, hidden=1), DIFF, DONE)
+    forge.add("wsp_1", replace(EXACT_OPENED, by="ada"))
+    forge.add("wsp_1", replace(APPLIED, subject_sha256=SUBJECT))
+
+
 def applied_the_run_of_another(forge: Forge) -> None:
     changed(forge)
     forge.add("wsp_1", replace(APPLIED, run_id="run_2"))
@@ -202,6 +220,7 @@ def legal(forge: Forge) -> None:
     """Write the events of a session with runs and two workspaces, and of a workflow run with two steps and a retry."""
     changed(forge)
     forge.add("wsp_1", RETAINED, replace(RETAINED, keep=False), APPLIED, APPLIED)
+    forge.add("wsp_1", EXACT_OPENED, replace(APPLIED, subject_sha256=SUBJECT))
     working(forge, "run_2", OPENED)
     forge.add("run_2", PERMISSION, CHANGED, DIFF, PARKED)
     forge.add("run_2", answered("deny"), RESUMED)
@@ -254,4 +273,7 @@ WORKSPACE_BREACHES: tuple[Breach, ...] = (
     (cleaned_as_of_another, "workspace_uses", 9, "workspace of other"),
     (applied_a_run_without_changes, "workspace_uses", 8, "recorded none there"),
     (applied_the_run_of_another, "workspace_uses", 9, "of run_2"),
+    (applied_other_changes, "workspace_uses", 9, "other changes of run_1"),
+    (opened_other_changes, "workspace_uses", 9, "other changes of run_1"),
+    (applied_hidden_changes_unopened, "workspace_uses", 10, "without opening them"),
 )

@@ -273,10 +273,15 @@ class WorkspaceOpened(Event):
     tree: str
 
 
+HIDDEN_SPANS_MAX = 100
+"""Maximum number of hidden parts of a diff that are recorded with their hash."""
+
+
 class WorkspaceChanged(Event):
     """The run left its workspace with the content ``tree``. The evidence is the diff, unless nothing changed.
 
-    ``files`` counts the changed files, ``binary_files`` the ones without lines in the diff.
+    ``files`` counts the changed files, ``binary_files`` the ones without lines in the diff. ``hidden`` counts the parts
+    that the recorded diff hides, and is None before 0.3. ``hidden_spans`` are the first of them.
     """
 
     TYPE: ClassVar[str] = "workspace.changed"
@@ -289,6 +294,8 @@ class WorkspaceChanged(Event):
     removed_lines: int
     truncated: bool | None = None
     evidence_id: str | None = None
+    hidden: int | None = None
+    hidden_spans: tuple[HiddenSpan, ...] | None = None
 
 
 class UsageRecorded(Event):

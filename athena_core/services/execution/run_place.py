@@ -12,8 +12,8 @@ from athena_core.mask import Mask
 from athena_core.services.execution.progress import RunProgress
 from athena_core.services.execution.verification import to_evidence
 from athena_core.services.sandboxes import RunSandbox
-from athena_core.services.workspaces.workspaces import Changes, RunWorkspace
-from athena_core.text import clean
+from athena_core.services.workspaces.patches import decided_changes
+from athena_core.services.workspaces.workspaces import RunWorkspace
 from athena_core.tools.tool import CommandBox, ToolEvidence
 from athena_core.tools.workspace import Workspace
 
@@ -59,8 +59,9 @@ class RunPlace:
         changes = await self._workspace.changes(self._recorded)
         if changes is None or self._workspace.opened is None:
             return ()
-        evidence = self._evidence(changes)
         diff = changes.diff
+        decided = decided_changes(diff, self._mask, changes.salt)
+        evidence = self._evidence(decided.shown) if diff.files_total else None
         changed = run.WorkspaceChanged(
             workspace_id=self._workspace.opened.workspace_id,
             tree=changes.tree,
@@ -70,15 +71,13 @@ class RunPlace:
             removed_lines=diff.removed_lines,
             truncated=diff.truncated or None,
             evidence_id=None if evidence is None else evidence.evidence_id,
+            hidden=len(decided.hidden),
+            hidden_spans=decided.hidden[: run.HIDDEN_SPANS_MAX] or None,
         )
         return (changed,) if evidence is None else (evidence, changed)
 
-    def _evidence(self, changes: Changes) -> run.EvidenceAttached | None:
-        diff = changes.diff
-        if not diff.files_total:
-            return None
-        hide = self._mask.hide_cut if diff.truncated else self._mask.hide
-        shown = ToolEvidence(label=DIFF_LABEL, type="text", content=hide(clean(diff.text)), workspace=True)
+    def _evidence(self, text: str) -> run.EvidenceAttached:
+        shown = ToolEvidence(label=DIFF_LABEL, type="text", content=text, workspace=True)
         return to_evidence(self._ids, shown, "workspace", (DIFF_LABEL,))
 
     async def last_changes(self) -> tuple[run.RunStep, ...]:

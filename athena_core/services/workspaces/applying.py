@@ -24,10 +24,14 @@ from anyio import to_thread
 
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import workspace
-from athena_core.errors import Overloaded, WorkspaceConflict, WorkspaceMissing
+from athena_core.errors import ExactNotOpened, Overloaded, WorkspaceConflict, WorkspaceMissing
 from athena_core.event import Meta, Value
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
+from athena_core.mask import Mask
+from athena_core.outside_text import DecidedText
+from athena_core.services.states import at_head
+from athena_core.services.workspaces.patches import ChangesOfRun, decided_changes
 from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.services.workspaces.recording import FILE_BYTES_MAX
 from athena_core.services.workspaces.snapshots import ChangedFile, Snapshots, TreeDiff
@@ -37,7 +41,7 @@ from athena_core.system import private_file
 from athena_core.system.git import Git
 from athena_core.tools.refusal import PathRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of
-from athena_core.values import Body
+from athena_core.values import Body, Label
 
 ApplyResult: TypeAlias = Literal["written", "deleted", "merged", "already", "conflict"]
 
@@ -70,9 +74,13 @@ APPLIED = "the run was applied before, and it changed in the shared workspace si
 
 
 class ApplyBody(Body):
-    """An apply of the changes of a run; with ``dry_run``, only a report."""
+    """An apply of the changes of a run; with ``dry_run``, only a report.
+
+    ``subject_hash`` is the hash of the changes that were shown. Other changes are not applied.
+    """
 
     dry_run: bool | None = None
+    subject_hash: Label | None = None
 
 
 class AppliedFile(Value):
@@ -87,17 +95,6 @@ class AppliedCount(Value):
     """The answer of an apply that is stored under its key: the number of files written or deleted."""
 
     files: int
-
-
-class ChangesOfRun(NamedTuple):
-    """The run whose changes are applied, its workspace, and the snapshots of it before and after the run."""
-
-    run_id: str
-    workspace_id: str
-    before: str
-    after: str
-    applied: bool = False
-    """True if an earlier apply of the run is recorded."""
 
 
 class Content(NamedTuple):
@@ -171,37 +168,76 @@ class Applies:
         async with self._prepared(changes) as plans:
             return _shown(plans)
 
-    async def apply(self, changes: ChangesOfRun, by: str, meta: Meta, key: Key | None) -> Committed[AppliedCount]:
+    async def open_exact(self, changes: ChangesOfRun, by: str, meta: Meta, mask: Mask) -> tuple[DecidedText, TreeDiff]:
+        """Return the exact diff of a run, and record that it was opened. Raise WorkspaceMissing or Overloaded."""
+        snapshots = await self._snapshots(changes)
+        diff = await snapshots.diff(changes.before, changes.after, exact=True)
+        decided = await to_thread.run_sync(
+            decided_changes, diff, mask, await to_thread.run_sync(lambda: snapshots.salt)
+        )
+        command = workspace.NoteExactDiff(
+            workspace_id=changes.workspace_id, run_id=changes.run_id, subject_sha256=changes.subject_hash, by=by
+        )
+
+        def note(reader: Reader, context: Context) -> Outcome:
+            events = workspace.decide(command, reader.state(workspace.DECIDER, changes.workspace_id), context)
+            return Outcome(facts=facts_of(changes.workspace_id, events))
+
+        await self._log.submit(note, meta)
+        return decided, diff
+
+    async def apply(
+        self, changes: ChangesOfRun, by: str, meta: Meta, key: Key | None, *, shown: str | None = None
+    ) -> Committed[AppliedCount]:
         """Apply the changes of a run. The handover of the commit are the files, without one for a repeated key.
 
-        A second apply that finds nothing to do is not recorded. Raise WorkspaceConflict if any file conflicts; nothing
-        is written then. Raise WorkspaceMissing or Overloaded.
+        ``shown`` is the hash of the changes that ``by`` was shown. A second apply that finds nothing to do is not
+        recorded. Raise WorkspaceConflict if any file conflicts; nothing is written then. Raise SubjectChanged,
+        ExactNotOpened, WorkspaceMissing or Overloaded.
         """
         async with self._turn, self._alone():
             if key is not None and (before := await self._known_by(key, meta)) is not None:
                 return before
+            changes.check(shown)
+            if changes.hides:
+                await self._check_opened(changes, by, shown)
             async with self._prepared(changes) as plans:
                 conflicts = [plan for plan in plans if plan.result == "conflict"]
                 if conflicts:
                     raise _refused(changes.run_id, conflicts)
                 await to_thread.run_sync(self._write, changes, plans)
-            shown = _shown(plans)
+            files = _shown(plans)
             written = sum(plan.writes for plan in plans)
 
             def note(reader: Reader, context: Context) -> Outcome[AppliedCount]:
                 state = reader.state(workspace.DECIDER, changes.workspace_id)
                 command = workspace.NoteApplied(
-                    workspace_id=changes.workspace_id, run_id=changes.run_id, files=written, by=by
+                    workspace_id=changes.workspace_id,
+                    run_id=changes.run_id,
+                    files=written,
+                    by=by,
+                    subject_sha256=changes.subject_hash,
                 )
-                events = workspace.decide(command, state, context) if written or not changes.applied else ()
+                events = workspace.decide(command, state, context) if written or (files and not changes.applied) else ()
                 return Outcome(
                     facts=facts_of(changes.workspace_id, events),
                     subject=changes.run_id,
                     answer=AppliedCount(files=written),
-                    handover=shown,
+                    handover=files,
                 )
 
             return await self._log.submit(note, meta, key, answers=AppliedCount)
+
+    async def _check_opened(self, changes: ChangesOfRun, by: str, shown: str | None) -> None:
+        """Raise ExactNotOpened unless an identity names the changes, whose exact diff it opened."""
+        state = await at_head(self._log, lambda reader: reader.state(workspace.DECIDER, changes.workspace_id))
+        if shown is None or (by, changes.subject_hash) not in state.opened:
+            raise ExactNotOpened(
+                f"The diff of run {changes.run_id} hides a part of what would be written. Nothing was written. Open the"
+                f" exact diff (GET /runs/{changes.run_id}/diff?exact=true, athena runs diff {changes.run_id} --exact),"
+                " which is recorded, then apply with its subjectHash.",
+                {"subjectHash": changes.subject_hash},
+            )
 
     async def _known_by(self, key: Key, meta: Meta) -> Committed[AppliedCount] | None:
         """Return the earlier commit of a key if it is bound. This does not bind it."""
@@ -227,22 +263,26 @@ class Applies:
         finally:
             os.close(root)
 
-    @asynccontextmanager
-    async def _prepared(self, changes: ChangesOfRun) -> AsyncIterator[list[Plan]]:
-        """Yield the plans of all files, with their contents in a private directory."""
+    async def _snapshots(self, changes: ChangesOfRun) -> Snapshots:
+        """Return the snapshots of a workspace. Raise WorkspaceMissing."""
         if not await to_thread.run_sync(self._places.exists, changes.workspace_id):
             raise WorkspaceMissing(
                 f"Workspace {changes.workspace_id} is cleaned, or its directory is not on this machine. Apply the"
                 f" recorded diff by hand: athena runs diff {changes.run_id} --raw | git apply"
             )
-        directory = self._places.at(changes.workspace_id)
-        diff = await Snapshots(directory, self._shared).diff(changes.before, changes.after)
+        return Snapshots(self._places.at(changes.workspace_id), self._shared)
+
+    @asynccontextmanager
+    async def _prepared(self, changes: ChangesOfRun) -> AsyncIterator[list[Plan]]:
+        """Yield the plans of all files, with their contents in a private directory."""
+        diff = await (await self._snapshots(changes)).diff(changes.before, changes.after)
         if len(diff.files) < diff.files_total:
             problem = f"The run changed {diff.files_total:,} files, too many to apply. Copy them by hand."
             raise WorkspaceConflict(problem)
         scratch: Path | None = None
         try:
             try:
+                directory = self._places.at(changes.workspace_id)
                 scratch = Path(await to_thread.run_sync(lambda: tempfile.mkdtemp(prefix=APPLYING, dir=directory)))
                 plans = await self._plans(changes, diff, scratch)
             except OSError as error:

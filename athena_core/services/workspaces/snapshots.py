@@ -18,12 +18,14 @@ Objects are stored in ``git``, a bare repository of SHA-256 that only Athena wri
 import asyncio
 import errno
 import re
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from athena_core.domain.workspace import DIFF_BYTES_MAX, DIFF_FILES_MAX
 from athena_core.errors import Overloaded, WorkspaceMissing
+from athena_core.services.workspaces.packs import salt_of
 from athena_core.services.workspaces.recording import (
     FILE_BYTES_MAX,
     LEFT_OUT_MODE,
@@ -51,6 +53,14 @@ TREE = re.compile(r"[0-9a-f]{64}")
 DIFF = ("diff-tree", "-r", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short")
 SECTION = re.compile(rb"^(?=diff --git )", re.MULTILINE)
 NAMED_MAX = 100
+NAME_CHARS_MAX = 200
+"""How many files a diff names that it does not show, and how much of a name."""
+
+NOTE_BYTES = 64_000
+"""The part of a diff that is kept for these names, if it is cut."""
+
+EXACT_BYTES_MAX = 16_000_000
+"""Maximum size of a diff that also has the content of binary files."""
 
 Change: TypeAlias = Literal["added", "modified", "deleted", "retyped"]
 CHANGES: dict[str, Change] = {"A": "added", "M": "modified", "D": "deleted", "T": "retyped"}
@@ -83,11 +93,18 @@ class ChangedFile(NamedTuple):
         return LINK_MODE in (self.mode_before, self.mode_after)
 
 
+class InexactFile(NamedTuple):
+    """A file whose part of a diff is no UTF-8 text, so that the diff has U+FFFD for some bytes of ``data``."""
+
+    path: str
+    data: bytes
+
+
 class TreeDiff(NamedTuple):
     """The difference of two snapshots: a unified diff, and the changed files.
 
     ``truncated``: the text lacks files, or ``files`` does, or lines were not counted. The counts are of all files,
-    unless lines were not counted.
+    unless lines were not counted. ``inexact`` are files in the text, and ``missing`` the paths of those that it lacks.
     """
 
     text: str
@@ -97,6 +114,8 @@ class TreeDiff(NamedTuple):
     added_lines: int
     removed_lines: int
     truncated: bool
+    inexact: tuple[InexactFile, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 NOTHING = TreeDiff("", (), 0, 0, 0, 0, truncated=False)
@@ -110,6 +129,11 @@ class Snapshots:
         self._files = directory / FILES
         self._git = directory / GIT
         self._workspace = workspace
+
+    @property
+    def salt(self) -> str:
+        """The salt of the snapshots, in hexadecimal. No log has it. Raise OSError."""
+        return salt_of(self._git).hex()
 
     async def take(self, room: int | None = None) -> Snapshot:
         """Record the files as they are now, writing at most about ``room`` bytes.
@@ -132,33 +156,38 @@ class Snapshots:
 
         return await in_thread("recording a workspace", TAKE_SECONDS_MAX, record)
 
-    async def diff(self, before: str, after: str) -> TreeDiff:
+    async def diff(self, before: str, after: str, *, exact: bool = False) -> TreeDiff:
         """Return the difference of two snapshots. Hostile content can make it ``truncated``, but not fail.
+
+        An ``exact`` one is not cut so soon, and has the content of binary files as git applies it.
 
         Raise WorkspaceMissing if a snapshot is not here.
         """
         if before == after:
             return NOTHING
+        form, bytes_max = (("--patch", "--binary"), EXACT_BYTES_MAX) if exact else (("--patch",), DIFF_BYTES_MAX)
         listed = await self._ask("--raw", "-z", "--abbrev=64", before, after, bytes_max=LISTED_BYTES_MAX)
         if listed is None:
             raise WorkspaceMissing(MISSING)
         changed = _changed(listed.data)
         async with asyncio.TaskGroup() as tasks:
             counting = tasks.create_task(self._within("--numstat", "-z", before, after, bytes_max=LISTED_BYTES_MAX))
-            writing = tasks.create_task(self._within("--patch", before, after, bytes_max=DIFF_BYTES_MAX))
+            writing = tasks.create_task(self._within(*form, before, after, bytes_max=bytes_max))
         counted, patch = counting.result(), writing.result()
         counts = _counts(counted.data) if counted else {}
         files = [_file(one, counts.get(one.path, (0, 0))) for one in changed]
-        text, cut = _text(patch, changed) if patch else ("", True)
-        incomplete = listed.cut or counted is None or counted.cut or cut or len(files) > DIFF_FILES_MAX
+        shown = _text(patch or NO_PATCH, changed, bytes_max)
+        incomplete = listed.cut or counted is None or counted.cut or shown.cut or len(files) > DIFF_FILES_MAX
         return TreeDiff(
-            text,
+            shown.text,
             tuple(files[:DIFF_FILES_MAX]),
             len(files),
             sum(file.binary for file in files),
             sum(file.added for file in files),
             sum(file.removed for file in files),
             truncated=incomplete,
+            inexact=shown.inexact,
+            missing=shown.missing,
         )
 
     async def blob(self, tree: str, path: str) -> bytes | None:
@@ -237,19 +266,31 @@ def _file(one: _Changed, count: tuple[int, int] | None) -> ChangedFile:
     )
 
 
-def _text(patch: GitOutput, changed: list[_Changed]) -> tuple[str, bool]:
-    """Return the diff, and whether it was cut.
+class _Text(NamedTuple):
+    """The text of a diff, whether it was cut, and its files that are not in it as they are."""
 
-    Files that are not recorded are only named, before the first file. A diff is cut after a file, or in the first one.
+    text: str
+    cut: bool
+    inexact: tuple[InexactFile, ...]
+    missing: tuple[str, ...]
+
+
+NO_PATCH = GitOutput(0, b"", cut=True, ending="")
+
+
+def _text(patch: GitOutput, changed: list[_Changed], bytes_max: int) -> _Text:
+    """Return the diff. It is cut after a file, or in the first one.
+
+    Files that are not in it as they are stand before the first file by name.
     """
     sections = iter(SECTION.split(patch.data)[1:])
-    names = [one_line(readable(one.path)) for one in changed if LEFT_OUT_MODE in (one.before, one.after)]
-    pieces = [f"[{name} changed and its content is not recorded: not shown]\n" for name in names[:NAMED_MAX]]
-    if len(names) > NAMED_MAX:
-        pieces.append(f"[{len(names) - NAMED_MAX} more such files]\n")
-    left = DIFF_BYTES_MAX - sum(len(piece.encode()) for piece in pieces)
-    whole = list[str]()
-    cut = patch.cut
+    unrecorded = [_name(one.path) for one in changed if LEFT_OUT_MODE in (one.before, one.after)]
+    note = _named(unrecorded, "changed and its content is not recorded: not shown")
+    left = bytes_max - len(note.encode())
+    if patch.cut or len(patch.data) > left:
+        left -= NOTE_BYTES
+    whole = list[tuple[bytes, str, bytes]]()
+    cut, complete = patch.cut, not patch.cut
     for one in changed:
         own = b"".join(islice(sections, 2 if one.letter == "T" else 1))  # a retyped file is deleted and created
         if not own:
@@ -258,10 +299,29 @@ def _text(patch: GitOutput, changed: list[_Changed]) -> tuple[str, bool]:
             continue
         text = clean(own.decode(errors="replace"))
         left -= len(text.encode())
-        if left < 0:
-            cut = True
+        if left < 0 and whole:
+            cut, complete = True, True
             break
-        whole.append(text)
-    if cut and len(whole) > 1:
-        whole.pop()  # it may be incomplete
-    return "".join((*pieces, *whole)), cut
+        whole.append((one.path, text, own))
+    there = {path for path, _, _ in (whole if complete else whole[:-1])}
+    missing = [one.path for one in changed if one.path not in there and LEFT_OUT_MODE not in (one.before, one.after)]
+    if not complete and len(whole) > 1:
+        whole.pop()
+    inexact = tuple(InexactFile(readable(path), own) for path, text, own in whole if text.encode() != own)
+    note += _named([_name(path) for path in missing], "changed and the diff is too large: not shown whole")
+    note += _named([one_line(one.path) for one in inexact], "is no UTF-8 text: U+FFFD stands for other bytes")
+    data = "".join((note, *(text for _, text, _ in whole))).encode()
+    text = data[:bytes_max].decode(errors="ignore")
+    return _Text(text, cut or len(data) > bytes_max, inexact, tuple(map(readable, missing)))
+
+
+def _name(path: bytes) -> str:
+    return one_line(readable(path))
+
+
+def _named(names: Sequence[str], why: str) -> str:
+    """Return lines about files that a diff does not show."""
+    lines = [f"[{name[:NAME_CHARS_MAX]} {why}]\n" for name in names[:NAMED_MAX]]
+    if len(names) > NAMED_MAX:
+        lines.append(f"[{len(names) - NAMED_MAX} more such files]\n")
+    return "".join(lines)

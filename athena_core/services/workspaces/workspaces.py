@@ -41,10 +41,14 @@ Commit: TypeAlias = Callable[[Transaction[str | None]], Awaitable[Committed[str 
 
 
 class Changes(NamedTuple):
-    """The changes of a run in its workspace, and the content of the workspace after them."""
+    """The changes of a run in its workspace, and the content of the workspace after them.
+
+    ``salt`` is of the hashes of hidden parts. Only the directory of the workspace has it.
+    """
 
     tree: str
     diff: TreeDiff
+    salt: str
 
 
 class RunWorkspace:
@@ -76,7 +80,9 @@ class RunWorkspace:
             tree = (await self._snapshots.take()).tree
         except OSError as error:
             raise _unusable(self.opened.workspace_id, error) from error
-        return None if tree == recorded else Changes(tree, await self._snapshots.diff(self.opened.tree, tree))
+        if tree == recorded:
+            return None
+        return Changes(tree, await self._snapshots.diff(self.opened.tree, tree), self._snapshots.salt)
 
 
 class CommittedFiles:

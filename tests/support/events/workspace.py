@@ -3,11 +3,13 @@
 from athena_core.domain import run
 from athena_core.domain.workspace import (
     DIFF_LABEL,
+    ExactDiffOpened,
     WorkspaceApplied,
     WorkspaceCleaned,
     WorkspaceCreated,
     WorkspaceRetained,
 )
+from athena_core.outside_text import subject_hash
 
 TREE, NEXT_TREE = "a1" * 20, "b2" * 20
 CREATED_WORKSPACE = WorkspaceCreated(
@@ -15,6 +17,8 @@ CREATED_WORKSPACE = WorkspaceCreated(
 )
 RETAINED = WorkspaceRetained(workspace_id="wsp_1", keep=True, by="olga")
 APPLIED = WorkspaceApplied(workspace_id="wsp_1", run_id="run_1", files=1, by="olga")
+SUBJECT = subject_hash("changes", TREE, NEXT_TREE)
+EXACT_OPENED = ExactDiffOpened(workspace_id="wsp_1", run_id="run_1", subject_sha256=SUBJECT, by="olga")
 CLEANED = WorkspaceCleaned(workspace_id="wsp_1", kind="session", owner="s", cause="requested", by="olga")
 OPENED = run.WorkspaceOpened(workspace_id="wsp_1", tree=TREE)
 CHANGED = run.WorkspaceChanged(

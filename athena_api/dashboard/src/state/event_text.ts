@@ -78,6 +78,7 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "workspace.changed": changesOf,
   "workspace.retained": (event) => `workspace ${event.payload.keep ? "kept" : "released"}${by(event)}`,
   "workspace.applied": (event) => `changes applied to the shared workspace${by(event)}`,
+  "workspace.exact-opened": (event) => `exact diff opened${by(event)}`,
   "workspace.cleaned": (event) => `workspace cleaned${by(event)}`,
   "schedule.run.started": (event) => `schedule ${text(event, "id")} started a run`,
   "schedule.run.skipped": (event) => `schedule ${text(event, "id")} skipped: ${words(text(event, "reason"))}`,

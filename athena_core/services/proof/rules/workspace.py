@@ -1,18 +1,21 @@
 """Rules of workspaces: each belongs to one session or workflow run, and records what its runs changed in it."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from athena_core.domain import run
 from athena_core.domain.workflow_run import WorkflowStepStarted
 from athena_core.domain.workspace import (
     DIFF_LABEL,
     WORKSPACES_MAX,
+    ExactDiffOpened,
     WorkspaceApplied,
     WorkspaceCleaned,
     WorkspaceCreated,
     WorkspaceRetained,
 )
 from athena_core.event import Event, Unknown
+from athena_core.outside_text import subject_hash
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import RuleSet, Violation, follow, rule
 from athena_core.services.proof.rules.run import RunRules
@@ -24,13 +27,23 @@ SOURCE = "workspace"
 class OpenedWorkspace:
     """The workspace that an open run works in, and the change that it recorded last."""
 
-    def __init__(self, workspace_id: str) -> None:
+    def __init__(self, workspace_id: str, tree: str) -> None:
         self.workspace_id = workspace_id
+        self.tree = tree
+        """The content before the first step of the run."""
         self.changed: run.WorkspaceChanged | None = None
         """The last change, until the run ends or pauses in the same command."""
         self.command = ""
         self.diffs: dict[str, str] = {}
         """The diffs attached as evidence, with their commands."""
+
+
+class RecordedSubject(NamedTuple):
+    """The hash and the number of the files that a run changed. ``hides``: the recorded diff hides a part of them."""
+
+    sha256: str
+    files: int
+    hides: bool
 
 
 class WorkspaceRules(RuleSet):
@@ -42,8 +55,10 @@ class WorkspaceRules(RuleSet):
         self._places: dict[str, str] = {}
         """The workspace of each owner."""
         self._opened: dict[str, OpenedWorkspace] = {}
-        self._changed: dict[str, set[str]] = {}
-        """The runs that changed files, by workspace."""
+        self._changed: dict[str, dict[str, RecordedSubject]] = {}
+        """The runs that recorded changes, with their hash, by workspace."""
+        self._read: set[tuple[str, str]] = set()
+        """The identities that opened exact diffs, each with the hash of the changes."""
         self._own: dict[str, tuple[str, str]] = {}
         """The kind and the owner of the workspace of each open run that has one."""
         self._step_runs: dict[str, str] = {}
@@ -105,14 +120,26 @@ class WorkspaceRules(RuleSet):
             return f"{row.stream} recorded changes without their diff {diff or ''}".rstrip()
         return None
 
-    @rule(WorkspaceRetained, WorkspaceApplied, WorkspaceCleaned)
-    def workspace_uses(self, row: Row, event: WorkspaceRetained | WorkspaceApplied | WorkspaceCleaned) -> str | None:
-        """A workspace has events until it is cleaned, while no run works in it; applied is what a run changed."""
+    @rule(WorkspaceRetained, WorkspaceApplied, ExactDiffOpened, WorkspaceCleaned)
+    def workspace_uses(
+        self, row: Row, event: WorkspaceRetained | WorkspaceApplied | ExactDiffOpened | WorkspaceCleaned
+    ) -> str | None:
+        """A workspace has events until it is cleaned, while no run works in it; applied is what a run changed.
+
+        If the recorded diff hides a part of that, whoever applied it had opened the exact diff.
+        """
         named = event.workspace_id
         if row.stream != named or named not in self._workspaces:
             return f"{row.type} of {named} in {row.stream}, which does not exist or was cleaned"
-        if isinstance(event, WorkspaceApplied) and event.run_id not in self._changed.get(named, ()):
-            return f"the changes of {event.run_id} in {named} were applied, but it recorded none there"
+        if isinstance(event, WorkspaceApplied | ExactDiffOpened):
+            subject = self._changed.get(named, {}).get(event.run_id)
+            if subject is None or (isinstance(event, WorkspaceApplied) and not subject.files):
+                return f"the changes of {event.run_id} in {named} were applied or opened, but it recorded none there"
+            if event.subject_sha256 not in (None, subject.sha256):
+                return f"other changes of {event.run_id} were applied or opened than those it recorded"
+            opened = event.subject_sha256 is None or (event.by, subject.sha256) in self._read
+            if isinstance(event, WorkspaceApplied) and subject.hides and not opened:
+                return f"{event.by} applied changes of {event.run_id} that the diff hides, without opening them"
         if isinstance(event, WorkspaceCleaned):
             created = self._workspaces[named]
             if (event.kind, event.owner) != (created.kind, created.owner):
@@ -168,7 +195,7 @@ class WorkspaceRules(RuleSet):
     @follow(run.WorkspaceOpened)
     def open(self, row: Row, event: run.WorkspaceOpened) -> None:
         """Record where a run works."""
-        self._opened[row.stream] = OpenedWorkspace(event.workspace_id)
+        self._opened[row.stream] = OpenedWorkspace(event.workspace_id, event.tree)
 
     @follow(run.EvidenceAttached)
     def attach(self, row: Row, event: run.EvidenceAttached) -> None:
@@ -182,8 +209,14 @@ class WorkspaceRules(RuleSet):
         opened = self._opened.get(row.stream)
         if opened is not None:
             opened.changed, opened.command = event, row.command_id
-        changed = self._changed.setdefault(event.workspace_id, set())
-        changed.add(row.stream) if event.files else changed.discard(row.stream)
+            sha256 = subject_hash("changes", opened.tree, event.tree)
+            hides = bool(event.truncated or event.binary_files or event.hidden)
+            self._changed.setdefault(event.workspace_id, {})[row.stream] = RecordedSubject(sha256, event.files, hides)
+
+    @follow(ExactDiffOpened)
+    def read(self, row: Row, event: ExactDiffOpened) -> None:
+        """Record that an identity opened an exact diff."""
+        self._read.add((event.by, event.subject_sha256))
 
     @follow(run.RunPaused)
     def pause(self, row: Row, event: run.RunPaused) -> None:

@@ -19,8 +19,9 @@ from athena_core.event import Meta
 from athena_core.log.engine import open_store
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
-from athena_core.services.workspaces.applying import APPLYING, AppliedCount, AppliedFile, Applies, ChangesOfRun
+from athena_core.services.workspaces.applying import APPLYING, AppliedCount, AppliedFile, Applies
 from athena_core.services.workspaces.making import make
+from athena_core.services.workspaces.patches import ChangesOfRun
 from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.services.workspaces.snapshots import Snapshots
 from athena_core.tools.workspace import Workspace
