@@ -70,7 +70,9 @@ def test_marks_of_the_author_hide_no_line_between_them(tmp_path: Path) -> None:
     assert decided_diff(diff, MASK, SALT) == (diff, diff, (), ())
 
 
-@pytest.mark.parametrize("secret", [f"t = {TOKEN}", "https://olga:s3cretpassword@host/x", "Bearer abcdefghij0123456789"])
+@pytest.mark.parametrize(
+    "secret", [f"t = {TOKEN}", "https://olga:s3cretpassword@host/x", "Bearer abcdefghij0123456789"]
+)
 def test_a_secret_in_a_diff_is_marked_where_it_stands(tmp_path: Path, secret: str) -> None:
     diff = changed_text(tmp_path, f"{secret}\n", "gone\n")
     decided = decided_diff(diff, MASK, SALT)
