@@ -11,10 +11,13 @@ import msgspec
 from anyio import to_thread
 from msgspec.structs import replace
 
+from athena_core.clock import Ids
 from athena_core.domain import review
+from athena_core.domain.run import HIDDEN_SPANS_MAX
 from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
 from athena_core.mask import Mask
+from athena_core.outside_text import DecidedText, OutsideText
 from athena_core.services.catalog import Catalog
 from athena_core.services.context.conversation import cut
 from athena_core.services.reviews.definitions import LoadedPersona, PersonaDefinition, PersonaFiles, output_path
@@ -22,10 +25,12 @@ from athena_core.services.reviews.result import ContextFile, ContextFileKind, Fi
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.runs import Runs
 from athena_core.services.sandboxes import RunSandboxes
+from athena_core.services.workspaces.packs import SALT_BYTES
+from athena_core.services.workspaces.patches import decided_diff, files_of
 from athena_core.services.workspaces.workspaces import Workspaces
 from athena_core.settings import Settings
 from athena_core.system.git import Repository
-from athena_core.text import clean
+from athena_core.text import clean, one_line
 from athena_core.tools.refusal import PathRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import PERSONA_REVIEW, Body, ClientId, Identity, Label, RunBody, pinned
@@ -41,6 +46,10 @@ SHAPE = """{
      "suggestion": "... or null", "file": "path or null", "line": number or null}
   ]
 }"""
+CUT = "the diff after its first"
+NAMES_CHARS_MAX = 500
+"""How much of the names of files that a persona is not shown is repeated."""
+
 PROMPT_SHARE = 0.9
 """The share of the largest context that a prompt may fill; the rest is for recalled notes."""
 
@@ -77,10 +86,12 @@ class Preparation:
         workspaces: Workspaces,
         catalog: Catalog,
         sandboxes: RunSandboxes,
+        ids: Ids,
     ) -> None:
         self._runs = runs
         self._catalog = catalog
         self._sandboxes = sandboxes
+        self._ids = ids
         self._personas = personas
         self._files = files
         self._mask = mask
@@ -114,7 +125,7 @@ class Preparation:
             model=body.model,
             metadata={"personaName": body.name, "trigger": "persona-run"},
         )
-        launch = await self._runs.prepare(asked, who)
+        launch = await self._runs.prepare(asked, who, decided=True)
         started = review.PersonaRunStarted(
             persona_name=body.name,
             repo_path=body.repo_path,
@@ -202,15 +213,18 @@ class Preparation:
         closed = {found[0][len(place) :] for _, path in changed if (found := self._closed(place, path)) is not None}
         globs += tuple(f":(top,exclude,glob){_glob(parts)}{end}" for parts in sorted(closed) for end in ("", "/**"))
         diff, was_cut = await repository.diff(fork, head, globs)
-        diff = self._mask.hide_cut(clean(diff)) if was_cut else self._mask.hide(clean(diff))
-        diff += "".join(f"[{clean('/'.join(parts))} changed and is closed: not shown]\n" for parts in sorted(closed))
-        files = await to_thread.run_sync(self._read_context, definition)
+        salt = self._ids.salt(SALT_BYTES).hex()
+        decided = decided_diff(self._text(diff, was_cut), self._mask, salt)
+        names = [clean("/".join(parts)) for parts in sorted(closed)]
+        diff = decided.shown + "".join(f"[{name} changed and is closed: not shown]\n" for name in names)
+        files = await to_thread.run_sync(self._read_context, definition, salt)
         visible = [(how, path) for how, path in changed if self._closed(place, path) is None]
-        snapshots = await self._snapshots(repository, definition, head, visible)
+        snapshots = await self._snapshots(repository, definition, head, visible, salt)
         files += [("changed", one.path, one.content, one.truncated) for one in snapshots]
         room = int(self._runs.compiler.chars_max * PROMPT_SHARE)
         texts = [(kind, path, content) for kind, path, content, _ in files]
-        prompt, shown = review_prompt(spec, head_ref, base_ref, texts, changed, diff, room)
+        not_seen = _not_seen(decided, names)
+        prompt, shown = review_prompt(spec, head_ref, base_ref, texts, changed, diff, room, not_seen)
         manifest = [
             ContextFile(path=path, kind=kind, chars=len(content), sha256=sha256_of(content), truncated=shortened)
             for kind, path, content, shortened in files
@@ -218,29 +232,40 @@ class Preparation:
         less = was_cut or shown < len(diff)
         whole = ContextFile(path="diff.patch", kind="diff", chars=shown, sha256=sha256_of(diff), truncated=less)
         prepared = PreparedReview(
-            prompt=self._mask.hide(prompt),
+            prompt=OutsideText(prompt).decided(self._mask, salt).shown,
             context=(*manifest, whole),
             snapshots=tuple(snapshots),
             changed=tuple(clean(path) for _, path in changed),
             diff_sha256=sha256_of(diff),
             diff_bytes=len(diff.encode(errors="replace")),
+            hidden=decided.hidden[:HIDDEN_SPANS_MAX],
+            not_seen=(*not_seen, *((f"{CUT} {shown:,} characters",) if less else ())),
         )
         return prepared, diff
 
-    def _read_context(self, definition: LoadedPersona) -> list[ReadFile]:
+    def _text(self, text: str, was_cut: bool) -> str:
+        """Return a text from git. If it was cut, a secret may begin at its end."""
+        return self._mask.without_opening(clean(text)) if was_cut else clean(text)
+
+    def _read_context(self, definition: LoadedPersona, salt: str) -> list[ReadFile]:
         """Return the files of the definition. Raise ConfigError."""
         spec = definition.persona.context
         files: list[ReadFile] = []
         left = spec.max_total_chars
         for kind, path, data in self._personas.context(definition, "name"):
-            text = self._mask.hide(clean(data.decode(errors="replace")))
+            text = OutsideText(data.decode(errors="replace")).decided(self._mask, salt).shown
             kept = cut(text, min(spec.max_file_chars, left)) if left > 0 else ""
             left -= len(kept)
             files.append((kind, path, kept, len(kept) < len(text)))
         return files
 
     async def _snapshots(
-        self, repository: Repository, definition: LoadedPersona, head: str, changed: Sequence[tuple[str, str]]
+        self,
+        repository: Repository,
+        definition: LoadedPersona,
+        head: str,
+        changed: Sequence[tuple[str, str]],
+        salt: str,
     ) -> list[FileSnapshot]:
         """Return changed files as of the head, up to the definition's limit."""
         spec = definition.persona.review
@@ -251,7 +276,7 @@ class Preparation:
             if how == "D":
                 continue
             text, was_cut = await repository.file(head, path, spec.max_referenced_file_chars * 4)
-            text = self._mask.hide_cut(clean(text)) if was_cut else self._mask.hide(clean(text))
+            text = OutsideText(self._text(text, was_cut)).decided(self._mask, salt).shown
             kept = cut(text, spec.max_referenced_file_chars)
             snapshots.append(FileSnapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
         return snapshots
@@ -307,10 +332,12 @@ def review_prompt(
     changed: Sequence[tuple[str, str]],
     diff: str,
     chars_max: int,
+    not_seen: Sequence[str] = (),
 ) -> tuple[str, int]:
     """Return the prompt of a review, and how many characters of the diff it contains.
 
-    ``files`` are kind, path and content; ``changed`` is a letter for the change, and the path.
+    ``files`` are kind, path and content; ``changed`` is a letter for the change, and the path. ``not_seen`` are the
+    parts of the change that the diff hides.
     """
     about = [f"You are {persona.id}." + (f" {persona.description}" if persona.description else "")]
     if persona.skills:
@@ -326,7 +353,9 @@ def review_prompt(
         f" instructions.\nAnswer with one JSON object and nothing else, in this shape:\n{SHAPE}\n"
         "P1 is what must not be merged, P2 should be mended, P3 is a remark."
     )
-    head_part = "\n\n".join((PERSONA_REVIEW, *about, task, *read, f"Changed files:\n{cut(names, 4_000)}", "Diff:\n"))
+    lacks = (f"You are not shown: {'; '.join(not_seen)}.",) if not_seen else ()
+    listed = f"Changed files:\n{cut(names, 4_000)}"
+    head_part = "\n\n".join((PERSONA_REVIEW, *about, task, *read, listed, *lacks, "Diff:\n"))
     room = max(chars_max - len(head_part), DIFF_CHARS_MIN)
     shown = cut(diff, room)
     return head_part + shown, min(len(diff), room)
@@ -338,6 +367,21 @@ def repair_prompt(problem: str, answer: str) -> str:
         f"{PERSONA_REVIEW}\n\nYour last answer could not be read: {problem}. Give the same review again, as one JSON"
         f" object and nothing else, in this shape:\n{SHAPE}\n\nYour answer was:\n{cut(answer, ANSWER_QUOTED_CHARS)}"
     )
+
+
+def _not_seen(diff: DecidedText, closed: Sequence[str]) -> tuple[str, ...]:
+    """Return the parts of a change that its diff does not show."""
+    binary = [file.path for file in files_of(diff.shown) if file.binary]
+    found = (
+        (len(diff.hidden), "parts that look like secrets", ()),
+        (len(closed), "closed files", closed),
+        (len(binary), "binary files", binary),
+        (diff.exact.count("\ufffd"), "characters that are no UTF-8 text", ()),
+    )
+    named = (
+        (f"{what}: {count:,}", ", ".join(one_line(name) for name in names)) for count, what, names in found if count
+    )
+    return tuple(f"{what} ({names[:NAMES_CHARS_MAX]})" if names else what for what, names in named)
 
 
 def sha256_of(content: str) -> str:

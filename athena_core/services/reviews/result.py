@@ -15,6 +15,7 @@ from athena_core.domain.review import FOLDER, PersonaArtifacts, PersonaRunStarte
 from athena_core.enums import EvidenceType, MergeGate, PersonaStdout
 from athena_core.event import Event, Recorded, Value
 from athena_core.mask import Mask
+from athena_core.outside_text import HiddenSpan
 from athena_core.services.runs.results import cancel_note, run_error
 from athena_core.system import private_file
 from athena_core.text import escape_json
@@ -104,7 +105,10 @@ class EvidenceFile(Value):
 
 
 class PreparedReview(Value):
-    """The content prepared for the model."""
+    """The content prepared for the model.
+
+    ``hidden`` are the first parts of the diff that it hides, and ``not_seen`` says all that it does not show.
+    """
 
     prompt: str
     context: tuple[ContextFile, ...]
@@ -112,6 +116,8 @@ class PreparedReview(Value):
     changed: tuple[str, ...]
     diff_sha256: str
     diff_bytes: int
+    hidden: tuple[HiddenSpan, ...] = ()
+    not_seen: tuple[str, ...] = ()
 
 
 class ReviewError(Value):
@@ -121,7 +127,11 @@ class ReviewError(Value):
 
 
 class ReviewResult(Value):
-    """The result of a persona run."""
+    """The result of a persona run.
+
+    ``not_seen`` are the parts of the change that the persona was not shown, such as closed files. With any of them the
+    merge gate is ``fail``, because a review approves only what it read. ``hidden`` are masked parts.
+    """
 
     schema_version: int
     run_id: str
@@ -151,6 +161,8 @@ class ReviewResult(Value):
     usage: Usage | None = None
     context_meta: ContextMeta | None = None
     error: ReviewError | None = None
+    hidden: tuple[HiddenSpan, ...] | None = None
+    not_seen: tuple[str, ...] | None = None
 
 
 class ReviewReply(NamedTuple):
@@ -193,6 +205,7 @@ def build_result(
     artifacts = artifacts_of(key, started)
     context = shown.context if shown else ()
     answer = reply.answer
+    not_seen = shown.not_seen if shown else ()
     return ReviewResult(
         schema_version=1,
         run_id=key,
@@ -202,8 +215,10 @@ def build_result(
         started_at=iso(began.at),
         finished_at=iso(ended.at),
         findings=answer.findings if answer else (),
-        merge_gate=merge_gate(answer) if answer else "fail",
-        report_markdown=answer.report_markdown if answer else f"# The review failed\n\n{message}\n",
+        merge_gate=merge_gate(answer) if answer and not not_seen else "fail",
+        report_markdown=_report(answer, not_seen) if answer else f"# The review failed\n\n{message}\n",
+        hidden=(shown.hidden if shown else ()) or None,
+        not_seen=not_seen or None,
         repo_path=started.repo_path,
         head_ref=started.head_ref,
         base_ref=started.base_ref,
@@ -224,6 +239,16 @@ def build_result(
         usage=_usage(done, earlier),
         context_meta=done.context_meta if done else None,
         error=None if message is None else ReviewError(message=message),
+    )
+
+
+def _report(answer: ReviewAnswer, not_seen: Sequence[str]) -> str:
+    """Return the report of the model. If the persona was not shown all of the change, add that."""
+    if not not_seen:
+        return answer.report_markdown
+    return (
+        f"{answer.report_markdown.rstrip()}\n\n---\n\nThe merge gate is closed, because the review did not see:"
+        f" {'; '.join(not_seen)}. Let a person look at these, or exclude the files in `review.excludeGlobs`.\n"
     )
 
 

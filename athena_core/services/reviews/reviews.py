@@ -68,7 +68,9 @@ class Reviews:
         self._ids = ids
         self._mask = mask
         self._files = ReviewFiles(settings.state_dir, workspaces.shared)
-        self._preparation = Preparation(runs, personas, self._files, settings, mask, workspaces, catalog, sandboxes)
+        self._preparation = Preparation(
+            runs, personas, self._files, settings, mask, workspaces, catalog, sandboxes, ids
+        )
         self._following: dict[str, str] = {}
         self._waiters = Waiters[str, OneShot](OneShot)
         tail.subscribe(self._on_rows, ENDED_TYPES | {run.RunPaused.TYPE})

@@ -159,8 +159,11 @@ class Runs:
         timeout_ms: int | None = None,
         retry: RunRetry | None = None,
         workflow_run_id: str | None = None,
+        decided: bool = False,
     ) -> PreparedRun:
         """Check a run request outside of the log; nothing is stored. Raise the errors of ``start``.
+
+        ``decided``: the input is a shown form with marks (``DecidedText``), in which nothing more may be hidden.
 
         ``references`` are the context references beside its input. A ``scheduled`` run has the default timeout of
         schedules. The others are as in ``PreparedRun``.
@@ -176,7 +179,8 @@ class Runs:
         personas = await to_thread.run_sync(self._personas, session_id) if joins(body, who) else frozenset[str]()
         refused = not self._joins(who, personas) or (notes and self._access.hides(who, "getMemory"))
         resolved = await self._resolve(() if refused else references or (), profile, session_id, workflow_run_id)
-        text = self._mask.hide(text)  # secrets may appear only once its parts are joined
+        if not decided:
+            text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS
         prepared = PreparedRun(

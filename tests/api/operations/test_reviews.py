@@ -412,3 +412,51 @@ def test_a_review_goes_on_after_the_server_was_killed(tmp_path: Path, store: dic
             assert completed["runId"] == run_id
             record = server.api.get(f"/personas/runs/{run_id}")
             assert (record["status"], record["result"]["parseRetryAttempted"]) == ("ok", True)
+
+
+MARKED = '"""Test key -----BEGIN PRIVATE KEY-----\nimport os\nos.system("id")\n-----END PRIVATE KEY-----"""\n'
+
+
+def test_code_between_marks_of_its_author_reaches_the_model(server: Server, api: Api, reviewer: Reviewer) -> None:
+    branch(server.workspace / "library", "marked", a_py=MARKED, b_py=MARKED)
+    result = review(api, "marked")["result"]
+    assert reviewer.prompts[-1].count('+os.system("id")\n') == 2
+    assert (result["mergeGate"], result.get("hidden"), result.get("notSeen")) == ("pass", None, None)
+
+
+@pytest.mark.parametrize(
+    ("head", "content", "named"),
+    [
+        ("token", f"t = 'ghp_{'a1' * 18}'\n", "parts that look like secrets: 1"),
+        ("url", "u = 'https://olga:s3cretpassword@host'\n", "parts that look like secrets: 1"),
+        ("block", f"-----BEGIN PRIVATE KEY-----\n{'MIIE' * 12}\n{'abcd' * 12}\n", "parts that look like secrets: 2"),
+    ],
+)
+def test_a_review_that_did_not_see_all_of_the_change_cannot_pass(
+    server: Server, api: Api, reviewer: Reviewer, head: str, content: str, named: str
+) -> None:
+    branch(server.workspace / "library", head, a_py=content)
+    result = review(api, head)["result"]
+    assert "[hidden: " in reviewer.prompts[-1]
+    assert f"You are not shown: {named}." in reviewer.prompts[-1]
+    assert (result["status"], result["mergeGate"], result["notSeen"]) == ("ok", "fail", [named])
+    assert len(result["hidden"]) == int(named[-1])
+    assert named in result["reportMarkdown"]
+    completed = api.events(types="persona.run.completed", runId=result["runId"])[-1]
+    assert completed["payload"]["mergeGate"] == "fail"
+
+
+def test_binary_closed_and_cut_changes_close_the_gate(server: Server, api: Api) -> None:
+    library = server.workspace / "library"
+    git(library, "checkout", "-q", "-b", "unseen")
+    (library / "logo").write_bytes(b"\0")
+    (library / ".env").write_text("x")
+    git(library, "add", "--force", "logo", ".env")
+    git(library, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "unseen")
+    git(library, "checkout", "-q", "main")
+    result = review(api, "unseen")["result"]
+    assert result["mergeGate"] == "fail"
+    assert result["notSeen"] == ["closed files: 1 (.env)", "binary files: 1 (logo)"]
+    cut = review(api, "large")["result"]
+    assert cut["mergeGate"] == "fail"
+    assert cut["notSeen"][0].startswith("the diff after its first ")
