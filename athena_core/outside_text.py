@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from athena_core.errors import SubjectChanged
 from athena_core.event import Value
 from athena_core.mask import HELD_CHARS_MAX, DecisiveSpan, Mask
 from athena_core.text import HIDDEN as INVISIBLE
@@ -155,6 +156,13 @@ def values_of_form(form: str, values: dict[str, Any]) -> dict[str, Any]:
 def subject_hash(kind: str, *parts: str) -> str:
     """Return the hash by which a request names what was shown. ``kind`` tells apart subjects with the same parts."""
     return hashlib.sha256(msgspec.json.encode([kind, *parts])).hexdigest()
+
+
+def check_subject(given: str | None, subject: str, what: str) -> None:
+    """Raise SubjectChanged if a request names another subject than ``subject``. Without a name it is accepted."""
+    if given is not None and given != subject:
+        problem = f"{what} is not what this subjectHash names. Nothing was changed. Look at it again, then repeat."
+        raise SubjectChanged(problem, {"subjectHash": subject})
 
 
 def span_sha256(salt: str, part: str | bytes) -> str:

@@ -247,12 +247,10 @@ def list_dead_letters(
     return LETTERS.page(connection, LETTER.all, wanted.where(), cursor=cursor, limit=limit, show=_to_view)
 
 
-def count_pending(connection: Connection, wanted: DeadLetterFilter) -> int:
-    """Return the number of pending dead letters that match."""
+def pending_ids(connection: Connection, wanted: DeadLetterFilter) -> list[str]:
+    """Return the ids of the pending dead letters that match."""
     conditions, values = _pending(wanted)
-    for (count,) in connection.execute(f"{COUNT} WHERE {conditions}", values):
-        return int(count or 0)
-    return 0
+    return [str(letter_id) for letter_id, _ in connection.execute(f"{SELECT_PLACES} WHERE {conditions}", values)]
 
 
 def next_pending(

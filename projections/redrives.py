@@ -114,8 +114,8 @@ class RedriveResult(Value):
 class Redrive(Value):
     """A job that requeues dead letters. ``status`` is ``running``, ``completed``, ``cancelled`` or ``dry-run``.
 
-    ``total`` is the number of dead letters that matched at the start. ``results`` is a page of the results, oldest
-    first.
+    ``total`` is the number of dead letters that matched at the start. ``subjectHash`` of a dry run names them.
+    ``results`` is a page of the results, oldest first.
     """
 
     id: str | None
@@ -132,6 +132,7 @@ class Redrive(Value):
     started_at: str | None = None
     finished_at: str | None = None
     next_cursor: str | None = None
+    subject_hash: str | None = None
 
 
 def redrive_by_id(connection: Connection, redrive_id: str, *, cursor: str | None, limit: int) -> Redrive | None:

@@ -55,6 +55,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         cancel_runs,
         answer=BulkResult,
         narrows={"sessions", "runs"},
+        errors=("SUBJECT_CHANGED",),
         command="cancel",
     ),
     row(
@@ -63,6 +64,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         retry_runs,
         answer=BulkResult,
         narrows={"sessions"},
+        errors=("SUBJECT_CHANGED",),
         command="retry",
     ),
 )

@@ -10,6 +10,7 @@ from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.profile import MCP_PATTERN_CHARS_MAX, MCP_TOOLS_MAX
 from athena_core.domain.mcp_server import AcceptTools
 from athena_core.enums import McpToolState, McpTransport
+from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.mcp.tool_names import public_name
@@ -82,6 +83,7 @@ class McpServerDetails(Value):
 
     server: McpServerEntry
     tools: tuple[McpToolEntry, ...]
+    subject_hash: str | None = None
     listing_sha256: str | None = None
     note: str | None = None
 
@@ -90,9 +92,10 @@ ToolName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MCP_P
 
 
 class AcceptanceBody(Body):
-    """The tools to accept."""
+    """The tools to accept. ``subject_hash``, or ``listing_sha256`` as in release 0.2, names the list that was shown."""
 
-    listing_sha256: ChainValue
+    subject_hash: ChainValue | None = None
+    listing_sha256: ChainValue | None = None
     tools: Annotated[tuple[ToolName, ...], msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX)] | None = None
     note: Label | None = None
 
@@ -119,9 +122,13 @@ async def check_mcp_server(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 async def accept_mcp_tools(plane: "ControlPlane", call: ApiCall[AcceptanceBody, NoQuery]) -> Reply:
     """Accept tools of an MCP server as it listed them last."""
     body = call.body
+    shown = body.subject_hash or body.listing_sha256
+    if shown is None or body.listing_sha256 not in (None, shown):
+        remedy = "the subjectHash of the list that was shown"
+        raise ConfigError.of("subjectHash", "is missing, or is not the listingSha256", remedy)
     command = AcceptTools(
         server=call.path["server"],
-        listing_sha256=body.listing_sha256,
+        listing_sha256=shown,
         by=call.who.subject,
         names=body.tools,
         note=body.note,
@@ -139,6 +146,7 @@ async def _details(plane: "ControlPlane", call: ApiCall[Any, Any], position: Pos
     details = McpServerDetails(
         server=_entry(plane, name, found, lacks),
         tools=_tools(found) if found is not None else (),
+        subject_hash=found.listing_sha256 if found is not None else None,
         listing_sha256=found.listing_sha256 if found is not None else None,
         note=found.note if found is not None else None,
     )

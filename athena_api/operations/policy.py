@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.etag import etag, expectation
@@ -74,8 +75,9 @@ async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQ
         history = HistoryReader(log, plane.log.codec.decode, since).collect()
         return simulate.simulate(history, limits, runs_max=runs_max, run_id=call.body.run_id)
 
+    (_, version), _ = await plane.query(("policy",), policy.policy_in_force)
     simulation = await plane.scan(read)
-    return Reply(data=simulation, position=simulation.to)
+    return Reply(data=replace(simulation, policy_version=version), position=simulation.to)
 
 
 def _since(text: str, log: "StoreReader") -> Position:

@@ -28,12 +28,12 @@ class DeadLetterFinder:
         self._views = views
         self._log = log
 
-    async def count(self, wanted: redrive.RedriveSelection) -> tuple[int, Position]:
-        """Return the number of pending dead letters that match, and the position that the number reflects."""
+    async def matches(self, wanted: redrive.RedriveSelection) -> tuple[list[str], Position]:
+        """Return the ids of the pending dead letters that match, and the position that they reflect."""
         head = self._log.head()
         await self._views.wait(("dead_letters",), head, PENDING_SECONDS_MAX)
         which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
-        return self._views.query(("dead_letters",), lambda rows: dead_letters.count_pending(rows, which))
+        return self._views.query(("dead_letters",), lambda rows: dead_letters.pending_ids(rows, which))
 
     async def next(
         self, wanted: redrive.RedriveSelection, after: Position, until: Position
@@ -64,6 +64,7 @@ async def redrive_a2a_dlq(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQu
             failed=0,
             requested_by=call.who.subject,
             results=(),
+            subject_hash=plan.subject_hash,
         )
         return Reply(data=shown, position=plan.position)
     return await _redrive_reply(plane, await plane.redrives.start(body, call.who, call.meta, call.key))
@@ -103,7 +104,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "POST /a2a/dlq/redrive",
         redrive_a2a_dlq,
         answer=redrives.Redrive,
-        errors=("CONFLICT",),
+        errors=("CONFLICT", "SUBJECT_CHANGED"),
         command="redrives create",
     ),
     row(

@@ -64,15 +64,24 @@ def filter_of(filters: RunFilters | None, session: str | None = None) -> dict[st
     return {MEMBERS[name]: value for name, value in given.items() if value is not None}
 
 
-def cancel_all(filter_: dict[str, Any], reason: str | None, connection: ConnectionOptions | None, *, yes: bool) -> None:
+def cancel_all(
+    filter_: dict[str, Any],
+    reason: str | None,
+    connection: ConnectionOptions | None,
+    *,
+    yes: bool,
+    subject_hash: str | None = None,
+) -> None:
     """Cancel the open runs of a filter. Without ``yes``, list them. Raise Misused."""
     import msgspec
 
     if yes and reason is None:
         raise Misused("cancel --all --yes requires --reason", "give --reason TEXT")
     body = {"filter": filter_, "reason": reason or "dry run", "dryRun": not yes}
+    body |= {} if subject_hash is None else {"subjectHash": subject_hash}
     data = request_data(connection, "cancelRuns", body=body)
     render.show(data, output_of(connection), "cancelRuns")
     if not yes:
-        total = msgspec.json.decode(data)["total"]
-        render.note(f"Dry run: {total:,} runs would be cancelled. To cancel them, add --yes and --reason.")
+        shown = msgspec.json.decode(data)
+        same = f"--yes --reason TEXT --subject-hash {shown['subjectHash']}"
+        render.note(f"Dry run: {shown['total']:,} runs would be cancelled. To cancel exactly them, add {same}")

@@ -199,6 +199,7 @@ def cancel(
     filters: RunFilters | None = None,
     yes: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     reason: Annotated[str | None, TEXT] = None,
+    subject_hash: Annotated[str | None, Parameter(metavar="HASH")] = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
     """Request the cancellation of a run, of the active run of a session, or with `--all` of all runs of a filter.
@@ -211,14 +212,15 @@ def cancel(
         filters: Filters of `--all`.
         yes: With `--all`, cancel instead of listing.
         reason: Reason for the cancellation.
+        subject_hash: With `--all --yes`, cancel only if the filters still select the runs that were listed.
         connection: Connection options.
     """
     if everything:
         if run is not None or run_id is not None:
             raise Misused("--all cannot be combined with a run", "give RUN, or --all with filters")
-        cancel_all(filter_of(filters, session), reason, connection, yes=yes)
+        cancel_all(filter_of(filters, session), reason, connection, yes=yes, subject_hash=subject_hash)
         return
-    if yes or filter_of(filters):
+    if yes or subject_hash or filter_of(filters):
         raise Misused("filters and --yes require --all", "give RUN, or --all with filters")
     targets = [target for target in (run, run_id, session) if target is not None]
     if len(targets) != 1:

@@ -68,7 +68,8 @@ class Simulation(Value):
     ``truncated`` is true above 10,000 requests or 500,000 events; ``to`` is the last position that was read.
     ``estimated`` counts runs that never ran and now would, with the time and cost of similar runs. ``waited`` counts
     runs that the other policy would have queued. ``paused`` counts runs that its daily budget would have paused; they
-    stay paused. ``notSimulated`` names what stays as recorded. ``run`` is present if a run was asked for and is among
+    stay paused. ``notSimulated`` names what stays as recorded. ``policyVersion`` is the policy in
+    force, for the `If-Match` of an update. ``run`` is present if a run was asked for and is among
     them.
     """
 
@@ -84,6 +85,7 @@ class Simulation(Value):
     newly_allowed: OutcomeChange
     estimated: int
     not_simulated: tuple[NotSimulated, ...]
+    policy_version: int | None = None
     run: SimulatedOutcome | None = None
 
 

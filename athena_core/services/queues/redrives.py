@@ -16,6 +16,7 @@ from athena_core.event import Meta, Position, Value
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
+from athena_core.outside_text import check_subject, subject_hash
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import DeadLetters, requeue_facts
@@ -43,11 +44,15 @@ class RedriveFilter(Body):
 
 
 class RedriveBody(Body):
-    """A redrive request: a filter, a rate per second, and ``dryRun`` to only count the dead letters."""
+    """A redrive request: a filter, a rate per second, and ``dryRun`` to only count the dead letters.
+
+    With ``subjectHash``, requeue only the dead letters that a dry run counted.
+    """
 
     filter: RedriveFilter
     rate_per_second: Rate | None = None
     dry_run: bool | None = None
+    subject_hash: Label | None = None
 
 
 class MatchedDeadLetter(NamedTuple):
@@ -60,8 +65,8 @@ class MatchedDeadLetter(NamedTuple):
 class DeadLetterSearch(Protocol):
     """A search over the read model of dead letters."""
 
-    async def count(self, wanted: redrive.RedriveSelection) -> tuple[int, Position]:
-        """Return how many pending dead letters match, and the position that the count reflects."""
+    async def matches(self, wanted: redrive.RedriveSelection) -> tuple[list[str], Position]:
+        """Return the ids of the pending dead letters that match, and the position that they reflect."""
 
     async def next(
         self, wanted: redrive.RedriveSelection, after: Position, until: Position
@@ -70,10 +75,11 @@ class DeadLetterSearch(Protocol):
 
 
 class RedrivePlan(Value):
-    """The result of a dry run: the number of dead letters to requeue."""
+    """The result of a dry run: the number of dead letters to requeue, and the hash that names them."""
 
     total: int
     position: Position
+    subject_hash: str
 
 
 class Redrives:
@@ -104,8 +110,8 @@ class Redrives:
 
     async def plan(self, body: RedriveBody) -> RedrivePlan:
         """Return how many dead letters a redrive would requeue. Raise ConfigError."""
-        total, position = await self._pending.count(_selection(body.filter))
-        return RedrivePlan(total=total, position=position)
+        found, position = await self._pending.matches(_selection(body.filter))
+        return RedrivePlan(total=len(found), position=position, subject_hash=_subject(found))
 
     async def start(self, body: RedriveBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
         """Start a redrive; the subject is its id.
@@ -113,19 +119,20 @@ class Redrives:
         Raise ConfigError, or Contradicted while another redrive with the same filter is running.
         """
         wanted = _selection(body.filter)
-        total, position = await self._pending.count(wanted)
+        found, position = await self._pending.matches(wanted)
         started = redrive.RedriveStarted(
             redrive_id=self._ids.new("rdr"),
             filter=wanted,
             filter_hash=hashlib.sha256(msgspec.json.encode(wanted)).hexdigest()[:32],
             rate_per_second=body.rate_per_second or RATE_DEFAULT,
-            total=total,
+            total=len(found),
             until=position,
             requested_by=who.subject,
             scope=pinned(who.scope),
         )
 
         def start(reader: Reader, context: Context) -> Outcome:
+            check_subject(body.subject_hash, _subject(found), "The selection of dead letters")
             active = reader.guards("redrive").get(started.filter_hash)
             if active is not None:
                 raise Contradicted(f"redrive {active[0]} with the same filter is still running", {"id": active[0]})
@@ -218,3 +225,8 @@ def _selection(body: RedriveFilter) -> redrive.RedriveSelection:
 
 def _unknown(redrive_id: str) -> NotFound:
     return NotFound(f"no redrive {redrive_id!r} exists")
+
+
+def _subject(found: Sequence[str]) -> str:
+    """Return the hash that names a selection of dead letters."""
+    return subject_hash("redrive", *sorted(found))

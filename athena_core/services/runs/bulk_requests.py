@@ -18,6 +18,7 @@ from athena_core.errors import AthenaError, ConfigError
 from athena_core.event import Meta, Position, Value
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
+from athena_core.outside_text import check_subject, subject_hash
 from athena_core.services.runs.retries import RetryBody
 from athena_core.services.runs.runs import Runs
 from athena_core.values import (
@@ -60,19 +61,24 @@ class RunFilterBody(Body):
 
 
 class BulkCancelBody(Body):
-    """The runs to cancel, and the reason. ``dryRun`` only lists them."""
+    """The runs to cancel, and the reason. ``dryRun`` only lists them. With ``subjectHash``, cancel only those runs."""
 
     filter: RunFilterBody
     reason: Label
     dry_run: bool | None = None
+    subject_hash: Label | None = None
 
 
 class BulkRetryBody(Body):
-    """The ended runs to retry, with changes to their requests. ``dryRun`` only lists them."""
+    """The ended runs to retry, with changes to their requests. ``dryRun`` only lists them.
+
+    With ``subjectHash``, retry only those runs.
+    """
 
     filter: RunFilterBody
     changes: RunChanges | None = None
     dry_run: bool | None = None
+    subject_hash: Label | None = None
 
 
 class ItemError(Value):
@@ -97,7 +103,8 @@ class BulkItem(Value):
 class BulkResult(Value):
     """The result of a bulk request: counts, and the result for each run, the oldest first.
 
-    ``id`` is absent in a dry run. ``position`` is where the request was recorded.
+    ``id`` is absent in a dry run. ``position`` is where the request was recorded. ``subjectHash`` of a dry run names
+    the runs that it selected.
     """
 
     dry_run: bool
@@ -106,6 +113,7 @@ class BulkResult(Value):
     failed: int
     items: tuple[BulkItem, ...]
     id: str | None = None
+    subject_hash: str | None = None
 
 
 class RunSearch(Protocol):
@@ -145,7 +153,7 @@ class BulkRequests:
             done = await self._runs.cancel_run(run_id, body.reason, meta, key)
             return BulkItem(run_id=run_id, status=done.answer.status)
 
-        return await self._each("cancel", body.filter, cancel, search, who, meta, key, dry_run=bool(body.dry_run))
+        return await self._each("cancel", body, cancel, search, who, meta, key)
 
     async def retry(
         self, body: BulkRetryBody, search: RunSearch, who: Identity, meta: Meta, key: Key | None
@@ -158,35 +166,32 @@ class BulkRequests:
             done = await self._runs.begin(prepared, meta, key, wait=False)
             return BulkItem(run_id=run_id, status="retried", retry_run_id=done.subject)
 
-        dry_run = bool(body.dry_run)
-        return await self._each(
-            "retry", body.filter, retry, search, who, meta, key, dry_run=dry_run, changes=body.changes
-        )
+        return await self._each("retry", body, retry, search, who, meta, key, changes=body.changes)
 
     async def _each(
         self,
         act: bulk_request.BulkAct,
-        filter_: RunFilterBody,
+        body: BulkCancelBody | BulkRetryBody,
         do: Act,
         search: RunSearch,
         who: Identity,
         meta: Meta,
         key: Key | None,
         *,
-        dry_run: bool,
         changes: RunChanges | None = None,
     ) -> Committed[BulkResult]:
-        wanted = _selection(filter_)
+        wanted = _selection(body.filter)
 
         async def find(until: Position | None) -> tuple[list[str], Position]:
             limit = bulk_request.BULK_RUNS_MAX + 1
             return await search(wanted, who.scope, ended=act == "retry", until=until, limit=limit)
 
         run_ids, position = await find(None)
-        if dry_run:
+        subject = subject_hash(act, *sorted(run_ids))
+        if body.dry_run:
             _check(run_ids)
             selected = _result([BulkItem(run_id=one, status="selected") for one in run_ids])
-            return Committed(position=position, at=0, answer=selected)
+            return Committed(position=position, at=0, answer=replace(selected, subject_hash=subject))
         requested = bulk_request.BulkRequested(
             bulk_id=self._ids.new("bulk"),
             act=act,
@@ -196,7 +201,7 @@ class BulkRequests:
             changes=changes,
             scope=pinned(who.scope),
         )
-        started = await self._request(requested, run_ids, meta, key)
+        started = await self._request(requested, run_ids, meta, key, (body.subject_hash, subject))
         if started.replayed:
             run_ids, _ = await find(started.answer.until)
         meta = replace(meta, causation=started.answer.position)
@@ -205,14 +210,23 @@ class BulkRequests:
         return replace(started, position=self._log.signal.position, answer=result)  # type: ignore[arg-type]
 
     async def _request(
-        self, requested: bulk_request.BulkRequested, run_ids: Sequence[str], meta: Meta, key: Key | None
+        self,
+        requested: bulk_request.BulkRequested,
+        run_ids: Sequence[str],
+        meta: Meta,
+        key: Key | None,
+        subject: tuple[str | None, str],
     ) -> Committed[BulkStart]:
-        """Record the request, or return the answer of the first one with this key."""
+        """Record the request, or return the answer of the first one with this key.
+
+        ``subject`` are the hashes of the runs that were shown, if given, and of those that are selected.
+        """
 
         def request(reader: Reader, context: Context) -> Outcome[BulkStart]:
             if requested.act == "retry":
                 halt.refuse(reader)
             _check(run_ids)
+            check_subject(*subject, "The selection of runs")
             events = bulk_request.decide(
                 bulk_request.RequestBulk(requested=requested), bulk_request.DECIDER.initial, context
             )

@@ -9,9 +9,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from athena_core.domain.workspace import DIFF_BYTES_MAX
-from athena_core.errors import SubjectChanged
 from athena_core.mask import DecisiveSpan, Mask
-from athena_core.outside_text import DecidedText, Forms, HiddenSpan, span_sha256, subject_hash
+from athena_core.outside_text import DecidedText, Forms, HiddenSpan, check_subject, span_sha256, subject_hash
 from athena_core.services.workspaces.snapshots import TreeDiff
 
 FileChange: TypeAlias = Literal["added", "deleted", "modified", "retyped"]
@@ -56,12 +55,7 @@ class ChangesOfRun(NamedTuple):
 
     def check(self, shown: str | None) -> None:
         """Raise SubjectChanged if other changes were shown."""
-        if shown is not None and shown != self.subject_hash:
-            raise SubjectChanged(
-                f"Run {self.run_id} has other changes than those with this subjectHash. Nothing was written. Look at"
-                f" them again (athena runs diff {self.run_id}), then apply.",
-                {"subjectHash": self.subject_hash},
-            )
+        check_subject(shown, self.subject_hash, f"What run {self.run_id} changed")
 
 
 def files_of(text: str) -> list[PatchedFile]:

@@ -348,6 +348,7 @@ def test_a_review_obeys_the_limit_of_the_policy(server: Server, api: Api) -> Non
 
 
 def test_a_review_takes_a_slot_as_every_run(api: Api, reviewer: Reviewer) -> None:
+    reviewer.held.clear()
     try:
         api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
         body = {"name": "critic", "repoPath": "library", "headRef": "held"}
