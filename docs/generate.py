@@ -229,6 +229,7 @@ PLAIN = frozenset(
         "askId",
         "at",
         "attempts",
+        "hiddenSpans",
         "baseCommit",
         "bulkId",
         "callSha256",

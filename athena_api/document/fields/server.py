@@ -187,6 +187,7 @@ FIELDS: Mapping[str, str] = {
     "SimulateBody.since": "Time, position or event id; absent: 24 hours ago.",
     "SimulateBody.runId": "Run to report on.",
     "Simulation.paused": "Runs that the daily budget would pause.",
+    "Simulation.policyVersion": "Version of the policy in force, for the `If-Match` of an update.",
     "Simulation.run": "Outcome of the run asked for; absent without one.",
     "Simulation.since": "First position.",
     "Simulation.to": "Last position that was read.",

@@ -72,8 +72,8 @@ def _changes(record: Record) -> str:
 
 def _accept(record: Record) -> str:
     """Return the command that accepts the changes that are shown, if there are any."""
-    name, sha256 = at(record, "server.server"), record.get("listingSha256")
-    return f"athena mcp-servers accept {name} --listing-sha256 {sha256}" if _pending(record) else ""
+    name, sha256 = at(record, "server.server"), record.get("subjectHash")
+    return f"athena mcp-servers accept {name} --subject-hash {sha256}" if _pending(record) else ""
 
 
 def _first_line(tool: Record) -> str:

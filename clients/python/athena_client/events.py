@@ -180,6 +180,7 @@ if TYPE_CHECKING:
             "workspace.created",
             "workspace.retained",
             "workspace.applied",
+            "workspace.exact-opened",
             "workspace.cleaned",
             "mcp-server.listed",
             "mcp-server.accepted",
@@ -944,12 +945,15 @@ class WorkspaceChangedPayload(Model, frozen=True, kw_only=True):
     """True if it was cut."""
     evidence_id: str | None = None
     """Id of the evidence."""
+    hidden: int | None = None
+    hidden_spans: list[models.HiddenSpan] | None = None
 
 
 class WorkspaceChanged(EventRecord, frozen=True, kw_only=True):
     """The run left its workspace with the content `tree`. The evidence is the diff, unless nothing changed.
 
-    `files` counts the changed files, `binary_files` the ones without lines in the diff.
+    `files` counts the changed files, `binary_files` the ones without lines in the diff. `hidden` counts the parts that
+    the recorded diff hides, and is None before 0.3. `hidden_spans` are the first of them.
     """
 
     type: Literal["workspace.changed"]
@@ -1574,13 +1578,36 @@ class WorkspaceAppliedPayload(Model, frozen=True, kw_only=True):
     """Rules of tool `files`."""
     by: str
     """Identity that halted all work; absent without a halt."""
+    subject_sha256: str | None = None
 
 
 class WorkspaceApplied(EventRecord, frozen=True, kw_only=True):
-    """An identity wrote the changes of a run into the shared workspace; `files` is the number of files written."""
+    """An identity wrote the changes of a run into the shared workspace; `files` is the number of files written.
+
+    `subject_sha256` is the hash of the changes, None before 0.3.
+    """
 
     type: Literal["workspace.applied"]
     payload: WorkspaceAppliedPayload
+
+
+class WorkspaceExactOpenedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workspace.exact-opened`."""
+
+    workspace_id: str
+    """Id of the workspace."""
+    run_id: str
+    """Id of the run."""
+    subject_sha256: str
+    by: str
+    """Identity that halted all work; absent without a halt."""
+
+
+class WorkspaceExactOpened(EventRecord, frozen=True, kw_only=True):
+    """An identity opened the exact diff of a run. It may apply the changes although the shown diff hides parts."""
+
+    type: Literal["workspace.exact-opened"]
+    payload: WorkspaceExactOpenedPayload
 
 
 class WorkspaceCleanedPayload(Model, frozen=True, kw_only=True):
@@ -3273,6 +3300,7 @@ Event: TypeAlias = (
     | WorkspaceCreated
     | WorkspaceRetained
     | WorkspaceApplied
+    | WorkspaceExactOpened
     | WorkspaceCleaned
     | McpServerListed
     | McpServerAccepted
@@ -3396,6 +3424,7 @@ CLASSES: dict[str, type[Event]] = {
     "workspace.created": WorkspaceCreated,
     "workspace.retained": WorkspaceRetained,
     "workspace.applied": WorkspaceApplied,
+    "workspace.exact-opened": WorkspaceExactOpened,
     "workspace.cleaned": WorkspaceCleaned,
     "mcp-server.listed": McpServerListed,
     "mcp-server.accepted": McpServerAccepted,

@@ -641,7 +641,10 @@ class AppliedRedriveFilter(Model, frozen=True, kw_only=True):
 
 
 class AppliedRun(Model, frozen=True, kw_only=True):
-    """An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files."""
+    """An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files.
+
+    A `merged` file also has changes of the shared workspace, so it differs from the diff that was shown.
+    """
 
     run_id: str
     """Id of the run."""
@@ -653,6 +656,8 @@ class AppliedRun(Model, frozen=True, kw_only=True):
     """Number of files written or deleted."""
     files: list[AppliedFile]
     """Each file with its result; empty for a repeated key."""
+    subject_hash: str
+    """Hash of the changes of the run."""
 
 
 class Approval(Model, frozen=True, kw_only=True):
@@ -957,7 +962,8 @@ class BulkItem(Model, frozen=True, kw_only=True):
 class BulkResult(Model, frozen=True, kw_only=True):
     """The result of a bulk request: counts, and the result for each run, the oldest first.
 
-    `id` is absent in a dry run. `position` is where the request was recorded.
+    `id` is absent in a dry run. `position` is where the request was recorded. `subject_hash` of a dry run names the
+    runs that it selected.
     """
 
     dry_run: bool
@@ -972,6 +978,8 @@ class BulkResult(Model, frozen=True, kw_only=True):
     """The runs, the oldest first."""
     id: str | None = None
     """Id of the request; absent in a dry run."""
+    subject_hash: str | None = None
+    """Hash of the runs that a dry run selected; absent otherwise."""
 
 
 class Caller(Model, frozen=True, kw_only=True):
@@ -2401,8 +2409,10 @@ class McpServerDetails(Model, frozen=True, kw_only=True):
     """The server."""
     tools: list[McpToolEntry]
     """Its tools, as listed last; then removed ones."""
-    listing_sha256: str | None = None
+    subject_hash: str | None = None
     """Hash of the last list, hex. An acceptance names it."""
+    listing_sha256: str | None = None
+    """The same as `subject_hash`, under its name of release 0.2."""
     note: str | None = None
     """Note of the last acceptance."""
 
@@ -3008,7 +3018,8 @@ class RecordedCall(Model, frozen=True, kw_only=True):
 class Redrive(Model, frozen=True, kw_only=True):
     """A job that requeues dead letters. `status` is `running`, `completed`, `cancelled` or `dry-run`.
 
-    `total` is the number of dead letters that matched at the start. `results` is a page of the results, oldest first.
+    `total` is the number of dead letters that matched at the start. `subject_hash` of a dry run names them. `results`
+    is a page of the results, oldest first.
     """
 
     id: str | None
@@ -3039,6 +3050,8 @@ class Redrive(Model, frozen=True, kw_only=True):
     """When it ended; absent before that."""
     next_cursor: str | None = None
     """Cursor of the next page; absent on the last."""
+    subject_hash: str | None = None
+    """Hash of the dead letters that a dry run counted; absent otherwise."""
 
 
 class RedriveFilter(Model, frozen=True, kw_only=True):
@@ -3305,7 +3318,11 @@ class ReviewError(Model, frozen=True, kw_only=True):
 
 
 class ReviewResult(Model, frozen=True, kw_only=True):
-    """The result of a persona run."""
+    """The result of a persona run.
+
+    `not_seen` are the parts of the change that the persona was not shown, such as closed files. With any of them the
+    merge gate is `fail`, because a review approves only what it read. `hidden` are masked parts.
+    """
 
     schema_version: int
     """Version of this shape."""
@@ -3363,6 +3380,10 @@ class ReviewResult(Model, frozen=True, kw_only=True):
     """How the context was compiled; absent without a run."""
     error: ReviewError | None = None
     """Why it failed; absent otherwise."""
+    hidden: list[HiddenSpan] | None = None
+    """The first 100 masked parts of the diff; absent if there are none."""
+    not_seen: list[str] | None = None
+    """Parts of the change that were not shown, so that the gate is `fail`; absent if all was."""
 
 
 class RuleBound(Model, frozen=True, kw_only=True):
@@ -3497,6 +3518,10 @@ class RunDiff(Model, frozen=True, kw_only=True):
     `recorded` is false until the run ends or pauses, and if it crashed. `diff` is a unified diff, absent if nothing
     changed or if its text was erased. With `truncated`, the diff lacks some changes. `files` are those in the diff, and
     `files_total` counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
+
+    `subject_hash` names the changes, for an apply. `hidden` are the first of the `hidden_total` parts that the recorded
+    diff hides. With `exact_needed` it does not show all that an apply writes. An `exact` diff shows it, except files in
+    `not_shown`. In both, names in `secrets` stand for secrets of the server.
     """
 
     run_id: str
@@ -3521,12 +3546,26 @@ class RunDiff(Model, frozen=True, kw_only=True):
     """True if the diff is cut."""
     applied: list[AppliedChanges]
     """The newest applies, newest first."""
+    hidden: list[HiddenSpan]
+    """The first 100 parts that the recorded diff hides, in its order."""
+    hidden_total: int
+    """Number of parts that the recorded diff hides."""
+    exact_needed: bool
+    """True if the recorded diff does not show all that an apply writes."""
     diff: str | None = None
     """Unified diff; absent if nothing changed, and once redacted."""
     evidence_id: str | None = None
     """Evidence with the diff; absent if nothing changed."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
+    subject_hash: str | None = None
+    """Hash of the changes, for an apply; absent until they are recorded."""
+    exact: bool | None = None
+    """True if the diff is the exact one; absent for the recorded one."""
+    secrets: list[str] | None = None
+    """Names of secrets of the server that stand in the exact diff; absent if there are none."""
+    not_shown: list[str] | None = None
+    """Files that the exact diff does not show as they are; absent if there are none."""
 
 
 class RunDiffFile(Model, frozen=True, kw_only=True):
@@ -4184,7 +4223,8 @@ class Simulation(Model, frozen=True, kw_only=True):
     `truncated` is true above 10,000 requests or 500,000 events; `to` is the last position that was read. `estimated`
     counts runs that never ran and now would, with the time and cost of similar runs. `waited` counts runs that the
     other policy would have queued. `paused` counts runs that its daily budget would have paused; they stay paused.
-    `not_simulated` names what stays as recorded. `run` is present if a run was asked for and is among them.
+    `not_simulated` names what stays as recorded. `policy_version` is the policy in force, for the `If-Match` of an
+    update. `run` is present if a run was asked for and is among them.
     """
 
     since: int
@@ -4211,6 +4251,8 @@ class Simulation(Model, frozen=True, kw_only=True):
     """Runs with an estimated time and cost."""
     not_simulated: list[SimulationLimit]
     """What stays as recorded."""
+    policy_version: int | None = None
+    """Version of the policy in force, for the `If-Match` of an update."""
     run: SimulatedOutcome | None = None
     """Outcome of the run asked for; absent without one."""
 

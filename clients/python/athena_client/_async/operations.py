@@ -180,7 +180,8 @@ class AsyncOperations(AsyncCore):
         self,
         server: str,
         *,
-        listing_sha256: str,
+        subject_hash: str | None = None,
+        listing_sha256: str | None = None,
         tools: Sequence[str] | None = None,
         note: str | None = None,
         idempotency_key: str | None = None,
@@ -189,7 +190,8 @@ class AsyncOperations(AsyncCore):
 
         Args:
             server: Name of the MCP server.
-            listing_sha256: Hash of the last list, hex. An acceptance names it.
+            subject_hash: Hash of the list that was shown.
+            listing_sha256: The same as `subject_hash`, under its name of release 0.2.
             tools: Names of the tools; absent: all of the list.
             note: Reason, for the audit trail.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -203,7 +205,7 @@ class AsyncOperations(AsyncCore):
             "/mcp-servers/{server}/accept",
             models.McpServerDetails,
             parameters={"server": server},
-            body={"listingSha256": listing_sha256, "tools": tools, "note": note},
+            body={"subjectHash": subject_hash, "listingSha256": listing_sha256, "tools": tools, "note": note},
             key=idempotency_key,
         )
         return answer
@@ -898,6 +900,7 @@ class AsyncOperations(AsyncCore):
         filter: models.RunFilterBody | Mapping[str, Any],
         reason: str,
         dry_run: bool | None = None,
+        subject_hash: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.BulkResult:
         """Cancel the open runs of a filter, at most 10,000.
@@ -911,17 +914,18 @@ class AsyncOperations(AsyncCore):
             filter: Open runs to cancel.
             reason: Reason of the cancellations.
             dry_run: True to only list the runs.
+            subject_hash: Hash of a dry run: cancel only if the same runs are selected.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
         Raises:
-            AthenaError: An error of every call.
+            AthenaError: `SUBJECT_CHANGED`, or an error of every call.
         """
         answer: models.BulkResult = await self.request(
             "POST",
             "/runs/cancel",
             models.BulkResult,
-            body={"filter": filter, "reason": reason, "dryRun": dry_run},
+            body={"filter": filter, "reason": reason, "dryRun": dry_run, "subjectHash": subject_hash},
             key=idempotency_key,
         )
         return answer
@@ -932,6 +936,7 @@ class AsyncOperations(AsyncCore):
         filter: models.RunFilterBody | Mapping[str, Any],
         changes: models.RunChanges | Mapping[str, Any] | None = None,
         dry_run: bool | None = None,
+        subject_hash: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.BulkResult:
         """Retry the ended runs of a filter, at most 10,000.
@@ -945,17 +950,18 @@ class AsyncOperations(AsyncCore):
             filter: Ended runs to retry.
             changes: Changes to every request; absent: none.
             dry_run: True to only list the runs.
+            subject_hash: Hash of a dry run: retry only if the same runs are selected.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
         Raises:
-            AthenaError: An error of every call.
+            AthenaError: `SUBJECT_CHANGED`, or an error of every call.
         """
         answer: models.BulkResult = await self.request(
             "POST",
             "/runs/retry",
             models.BulkResult,
-            body={"filter": filter, "changes": changes, "dryRun": dry_run},
+            body={"filter": filter, "changes": changes, "dryRun": dry_run, "subjectHash": subject_hash},
             key=idempotency_key,
         )
         return answer
@@ -1193,33 +1199,51 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def get_run_diff(
-        self, run_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+        self,
+        run_id: str,
+        *,
+        exact: bool | None = None,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.RunDiff:
         """Get what a run changed in the workspace of its session or workflow run, as recorded at its end.
 
+        Parts that look like secrets are replaced by marks. With `exact`, the diff is computed again from the workspace
+        and hides nothing. This needs the right to apply, and is recorded once for each identity.
+
         Args:
             run_id: Id of the run.
+            exact: True: the exact diff, from the files of the workspace. Needs the right to apply; recorded.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
             AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+                `UNKNOWN_ERROR`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunDiff = await self.request(
             "GET",
             "/runs/{runId}/diff",
             models.RunDiff,
             parameters={"runId": run_id},
-            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
+            query={"exact": exact, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 
     async def apply_run(
-        self, run_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None
+        self,
+        run_id: str,
+        *,
+        dry_run: bool | None = None,
+        subject_hash: str | None = None,
+        idempotency_key: str | None = None,
     ) -> models.AppliedRun:
         """Write what a run changed in its own workspace into the shared one, all of it or nothing.
+
+        `subject_hash` names the changes that were shown; other changes are not applied. If the diff hides a part of
+        them (`exact_needed`), the hash is required, and the caller must have opened the exact diff.
 
         A file that changed in the shared workspace meanwhile is merged. If that is not possible, or a path is closed,
         the answer is 409 with all such paths. A repeated apply writes only the rest. With `dry_run`, nothing is written
@@ -1228,19 +1252,20 @@ class AsyncOperations(AsyncCore):
         Args:
             run_id: Id of the run.
             dry_run: True to only report what would be done.
+            subject_hash: Hash of the changes that were shown; required if the diff hides a part of them.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
         Raises:
-            AthenaError: `NOT_FOUND`, `RUN_NOT_ENDED`, `UNKNOWN_ERROR`, `WORKSPACE_CONFLICT`, `WORKSPACE_MISSING`, or an
-                error of every call.
+            AthenaError: `EXACT_NOT_OPENED`, `NOT_FOUND`, `RUN_NOT_ENDED`, `SUBJECT_CHANGED`, `UNKNOWN_ERROR`,
+                `WORKSPACE_CONFLICT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.AppliedRun = await self.request(
             "POST",
             "/runs/{runId}/apply",
             models.AppliedRun,
             parameters={"runId": run_id},
-            body={"dryRun": dry_run},
+            body={"dryRun": dry_run, "subjectHash": subject_hash},
             key=idempotency_key,
         )
         return answer
@@ -2596,6 +2621,7 @@ class AsyncOperations(AsyncCore):
         filter: models.RedriveFilter | Mapping[str, Any],
         rate_per_second: int | None = None,
         dry_run: bool | None = None,
+        subject_hash: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.Redrive:
         """Requeue matching dead letters at a fixed rate.
@@ -2606,17 +2632,18 @@ class AsyncOperations(AsyncCore):
             filter: Which dead letters to requeue.
             rate_per_second: Dead letters to requeue per second.
             dry_run: True to only report what would happen.
+            subject_hash: Hash of a dry run: requeue only if the same dead letters match.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
         Raises:
-            AthenaError: `CONFLICT`, or an error of every call.
+            AthenaError: `CONFLICT`, `SUBJECT_CHANGED`, or an error of every call.
         """
         answer: models.Redrive = await self.request(
             "POST",
             "/a2a/dlq/redrive",
             models.Redrive,
-            body={"filter": filter, "ratePerSecond": rate_per_second, "dryRun": dry_run},
+            body={"filter": filter, "ratePerSecond": rate_per_second, "dryRun": dry_run, "subjectHash": subject_hash},
             key=idempotency_key,
         )
         return answer

@@ -662,7 +662,8 @@ export interface WorkspaceOpenedEvent extends EventBase {
 /**
  * The run left its workspace with the content `tree`. The evidence is the diff, unless nothing changed.
  *
- * `files` counts the changed files, `binaryFiles` the ones without lines in the diff.
+ * `files` counts the changed files, `binaryFiles` the ones without lines in the diff. `hidden` counts the parts that
+ * the recorded diff hides, and is None before 0.3. `hiddenSpans` are the first of them.
  */
 export interface WorkspaceChangedEvent extends EventBase {
   readonly type: "workspace.changed";
@@ -679,6 +680,8 @@ export interface WorkspaceChangedEvent extends EventBase {
     readonly truncated?: boolean | undefined;
     /** Id of the evidence. */
     readonly evidenceId?: string | undefined;
+    readonly hidden?: number | undefined;
+    readonly hiddenSpans?: readonly HiddenSpan[] | undefined;
   };
 }
 
@@ -1175,7 +1178,11 @@ export interface WorkspaceRetainedEvent extends EventBase {
   };
 }
 
-/** An identity wrote the changes of a run into the shared workspace; `files` is the number of files written. */
+/**
+ * An identity wrote the changes of a run into the shared workspace; `files` is the number of files written.
+ *
+ * `subject_sha256` is the hash of the changes, None before 0.3.
+ */
 export interface WorkspaceAppliedEvent extends EventBase {
   readonly type: "workspace.applied";
   readonly payload: {
@@ -1185,6 +1192,21 @@ export interface WorkspaceAppliedEvent extends EventBase {
     readonly runId: string;
     /** Rules of tool `files`. */
     readonly files: number;
+    /** Identity that halted all work; absent without a halt. */
+    readonly by: string;
+    readonly subjectSha256?: string | undefined;
+  };
+}
+
+/** An identity opened the exact diff of a run. It may apply the changes although the shown diff hides parts. */
+export interface WorkspaceExactOpenedEvent extends EventBase {
+  readonly type: "workspace.exact-opened";
+  readonly payload: {
+    /** Id of the workspace. */
+    readonly workspaceId: string;
+    /** Id of the run. */
+    readonly runId: string;
+    readonly subjectSha256: string;
     /** Identity that halted all work; absent without a halt. */
     readonly by: string;
   };
@@ -2489,6 +2511,7 @@ export type KnownEvent =
   | WorkspaceCreatedEvent
   | WorkspaceRetainedEvent
   | WorkspaceAppliedEvent
+  | WorkspaceExactOpenedEvent
   | WorkspaceCleanedEvent
   | McpServerListedEvent
   | McpServerAcceptedEvent
@@ -2609,6 +2632,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "workspace.created",
   "workspace.retained",
   "workspace.applied",
+  "workspace.exact-opened",
   "workspace.cleaned",
   "mcp-server.listed",
   "mcp-server.accepted",

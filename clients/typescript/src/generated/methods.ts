@@ -115,6 +115,12 @@ export interface ListWorkspacesQuery extends PageQuery {
   readonly sessionId?: string | undefined;
 }
 
+/** The query of `getRunDiff`. */
+export interface GetRunDiffQuery {
+  /** True: the exact diff, from the files of the workspace. Needs the right to apply; recorded. */
+  readonly exact?: boolean | undefined;
+}
+
 /** The query of `getRunTemplate`. */
 export interface GetRunTemplateQuery {
   /** Version; absent: the newest. */
@@ -406,7 +412,7 @@ export class Operations extends Transport {
   }
 
   /** Accept tools of an MCP server as it listed them last. */
-  async acceptMcpTools(server: string, body: types.AcceptanceBody, options: WriteOptions = {}): Promise<types.McpServerDetails> {
+  async acceptMcpTools(server: string, body: types.AcceptanceBody = {}, options: WriteOptions = {}): Promise<types.McpServerDetails> {
     return (await this.request(rows.acceptMcpTools, { path: { server }, body, ...options })).data;
   }
 
@@ -575,13 +581,21 @@ export class Operations extends Transport {
     return (await this.request(rows.cleanWorkspace, { path: { workspaceId }, ...options })).data;
   }
 
-  /** Get what a run changed in the workspace of its session or workflow run, as recorded at its end. */
-  async getRunDiff(runId: string, options: ReadOptions = {}): Promise<types.RunDiff> {
-    return (await this.request(rows.getRunDiff, { path: { runId }, ...options })).data;
+  /**
+   * Get what a run changed in the workspace of its session or workflow run, as recorded at its end.
+   *
+   * Parts that look like secrets are replaced by marks. With `exact`, the diff is computed again from the workspace and
+   * hides nothing. This needs the right to apply, and is recorded once for each identity.
+   */
+  async getRunDiff(runId: string, query: GetRunDiffQuery = {}, options: ReadOptions = {}): Promise<types.RunDiff> {
+    return (await this.request(rows.getRunDiff, { path: { runId }, query: { ...query }, ...options })).data;
   }
 
   /**
    * Write what a run changed in its own workspace into the shared one, all of it or nothing.
+   *
+   * `subjectHash` names the changes that were shown; other changes are not applied. If the diff hides a part of them
+   * (`exactNeeded`), the hash is required, and the caller must have opened the exact diff.
    *
    * A file that changed in the shared workspace meanwhile is merged. If that is not possible, or a path is closed, the
    * answer is 409 with all such paths. A repeated apply writes only the rest. With `dryRun`, nothing is written and

@@ -1,9 +1,11 @@
 // Generated from the table of operations by `python -m docs.generate`; do not edit.
 
-/** The tools to accept. */
+/** The tools to accept. `subjectHash`, or `listing_sha256` as in release 0.2, names the list that was shown. */
 export interface AcceptanceBody {
-  /** Hash of the last list, hex. An acceptance names it. */
-  readonly listingSha256: string;
+  /** Hash of the list that was shown. */
+  readonly subjectHash?: string | null | undefined;
+  /** The same as `subjectHash`, under its name of release 0.2. */
+  readonly listingSha256?: string | null | undefined;
   /** Names of the tools; absent: all of the list. */
   readonly tools?: readonly string[] | null | undefined;
   /** Reason, for the audit trail. */
@@ -312,7 +314,11 @@ export interface AppliedRedriveFilter {
   readonly createdBefore?: string | undefined;
 }
 
-/** An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files. */
+/**
+ * An apply of a run's changes: the result for each file. The answer to a repeated key lacks the files.
+ *
+ * A `merged` file also has changes of the shared workspace, so it differs from the diff that was shown.
+ */
 export interface AppliedRun {
   /** Id of the run. */
   readonly runId: string;
@@ -324,12 +330,20 @@ export interface AppliedRun {
   readonly filesChanged: number;
   /** Each file with its result; empty for a repeated key. */
   readonly files: readonly AppliedFile[];
+  /** Hash of the changes of the run. */
+  readonly subjectHash: string;
 }
 
-/** An apply of the changes of a run; with `dryRun`, only a report. */
+/**
+ * An apply of the changes of a run; with `dryRun`, only a report.
+ *
+ * `subjectHash` is the hash of the changes that were shown. Other changes are not applied.
+ */
 export interface ApplyBody {
   /** True to only report what would be done. */
   readonly dryRun?: boolean | null | undefined;
+  /** Hash of the changes that were shown; required if the diff hides a part of them. */
+  readonly subjectHash?: string | null | undefined;
 }
 
 export type ApplyResult = "already" | "conflict" | "deleted" | "merged" | "written";
@@ -655,7 +669,7 @@ export interface BinaryContent {
   readonly base64: string;
 }
 
-/** The runs to cancel, and the reason. `dryRun` only lists them. */
+/** The runs to cancel, and the reason. `dryRun` only lists them. With `subjectHash`, cancel only those runs. */
 export interface BulkCancelBody {
   /** Open runs to cancel. */
   readonly filter: RunFilterBody;
@@ -663,6 +677,8 @@ export interface BulkCancelBody {
   readonly reason: string;
   /** True to only list the runs. */
   readonly dryRun?: boolean | null | undefined;
+  /** Hash of a dry run: cancel only if the same runs are selected. */
+  readonly subjectHash?: string | null | undefined;
 }
 
 /**
@@ -686,7 +702,8 @@ export type BulkItemStatus = "cancelled" | "failed" | "not-running" | "retried" 
 /**
  * The result of a bulk request: counts, and the result for each run, the oldest first.
  *
- * `id` is absent in a dry run. `position` is where the request was recorded.
+ * `id` is absent in a dry run. `position` is where the request was recorded. `subjectHash` of a dry run names the runs
+ * that it selected.
  */
 export interface BulkResult {
   /** True if nothing was done. */
@@ -701,9 +718,15 @@ export interface BulkResult {
   readonly items: readonly BulkItem[];
   /** Id of the request; absent in a dry run. */
   readonly id?: string | undefined;
+  /** Hash of the runs that a dry run selected; absent otherwise. */
+  readonly subjectHash?: string | undefined;
 }
 
-/** The ended runs to retry, with changes to their requests. `dryRun` only lists them. */
+/**
+ * The ended runs to retry, with changes to their requests. `dryRun` only lists them.
+ *
+ * With `subjectHash`, retry only those runs.
+ */
 export interface BulkRetryBody {
   /** Ended runs to retry. */
   readonly filter: RunFilterBody;
@@ -711,6 +734,8 @@ export interface BulkRetryBody {
   readonly changes?: RunChanges | null | undefined;
   /** True to only list the runs. */
   readonly dryRun?: boolean | null | undefined;
+  /** Hash of a dry run: retry only if the same runs are selected. */
+  readonly subjectHash?: string | null | undefined;
 }
 
 /**
@@ -2355,6 +2380,8 @@ export interface McpServerDetails {
   /** Its tools, as listed last; then removed ones. */
   readonly tools: readonly McpToolEntry[];
   /** Hash of the last list, hex. An acceptance names it. */
+  readonly subjectHash?: string | undefined;
+  /** The same as `subjectHash`, under its name of release 0.2. */
   readonly listingSha256?: string | undefined;
   /** Note of the last acceptance. */
   readonly note?: string | undefined;
@@ -3092,7 +3119,8 @@ export interface RecordedCall {
 /**
  * A job that requeues dead letters. `status` is `running`, `completed`, `cancelled` or `dry-run`.
  *
- * `total` is the number of dead letters that matched at the start. `results` is a page of the results, oldest first.
+ * `total` is the number of dead letters that matched at the start. `subjectHash` of a dry run names them. `results` is
+ * a page of the results, oldest first.
  */
 export interface Redrive {
   /** Id; null for a dry run. */
@@ -3123,9 +3151,15 @@ export interface Redrive {
   readonly finishedAt?: string | undefined;
   /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
+  /** Hash of the dead letters that a dry run counted; absent otherwise. */
+  readonly subjectHash?: string | undefined;
 }
 
-/** A redrive request: a filter, a rate per second, and `dryRun` to only count the dead letters. */
+/**
+ * A redrive request: a filter, a rate per second, and `dryRun` to only count the dead letters.
+ *
+ * With `subjectHash`, requeue only the dead letters that a dry run counted.
+ */
 export interface RedriveBody {
   /** Which dead letters to requeue. */
   readonly filter: RedriveFilter;
@@ -3133,6 +3167,8 @@ export interface RedriveBody {
   readonly ratePerSecond?: number | null | undefined;
   /** True to only report what would happen. */
   readonly dryRun?: boolean | null | undefined;
+  /** Hash of a dry run: requeue only if the same dead letters match. */
+  readonly subjectHash?: string | null | undefined;
 }
 
 export type RedriveDecision = "failed" | "requeued" | "skipped";
@@ -3442,7 +3478,12 @@ export interface ReviewError {
   readonly message: string;
 }
 
-/** The result of a persona run. */
+/**
+ * The result of a persona run.
+ *
+ * `notSeen` are the parts of the change that the persona was not shown, such as closed files. With any of them the
+ * merge gate is `fail`, because a review approves only what it read. `hidden` are masked parts.
+ */
 export interface ReviewResult {
   /** Version of this shape. */
   readonly schemaVersion: number;
@@ -3500,6 +3541,10 @@ export interface ReviewResult {
   readonly contextMeta?: ContextMeta | undefined;
   /** Why it failed; absent otherwise. */
   readonly error?: ReviewError | undefined;
+  /** The first 100 masked parts of the diff; absent if there are none. */
+  readonly hidden?: readonly HiddenSpan[] | undefined;
+  /** Parts of the change that were not shown, so that the gate is `fail`; absent if all was. */
+  readonly notSeen?: readonly string[] | undefined;
 }
 
 export type ReviewResultBaseRefResolvedFrom = "flag" | "main" | "origin-head";
@@ -3670,6 +3715,10 @@ export interface RunChanges {
  * `recorded` is false until the run ends or pauses, and if it crashed. `diff` is a unified diff, absent if nothing
  * changed or if its text was erased. With `truncated`, the diff lacks some changes. `files` are those in the diff, and
  * `filesTotal` counts all. `applied` lists the newest applies of the run's changes to the shared workspace.
+ *
+ * `subjectHash` names the changes, for an apply. `hidden` are the first of the `hiddenTotal` parts that the recorded
+ * diff hides. With `exactNeeded` it does not show all that an apply writes. An `exact` diff shows it, except files in
+ * `notShown`. In both, names in `secrets` stand for secrets of the server.
  */
 export interface RunDiff {
   /** Id of the run. */
@@ -3694,12 +3743,26 @@ export interface RunDiff {
   readonly truncated: boolean;
   /** The newest applies, newest first. */
   readonly applied: readonly AppliedChanges[];
+  /** The first 100 parts that the recorded diff hides, in its order. */
+  readonly hidden: readonly HiddenSpan[];
+  /** Number of parts that the recorded diff hides. */
+  readonly hiddenTotal: number;
+  /** True if the recorded diff does not show all that an apply writes. */
+  readonly exactNeeded: boolean;
   /** Unified diff; absent if nothing changed, and once redacted. */
   readonly diff?: string | undefined;
   /** Evidence with the diff; absent if nothing changed. */
   readonly evidenceId?: string | undefined;
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
+  /** Hash of the changes, for an apply; absent until they are recorded. */
+  readonly subjectHash?: string | undefined;
+  /** True if the diff is the exact one; absent for the recorded one. */
+  readonly exact?: boolean | undefined;
+  /** Names of secrets of the server that stand in the exact diff; absent if there are none. */
+  readonly secrets?: readonly string[] | undefined;
+  /** Files that the exact diff does not show as they are; absent if there are none. */
+  readonly notShown?: readonly string[] | undefined;
 }
 
 /** A file that a run changed, with its added and removed lines. A binary file has none. */
@@ -4530,7 +4593,8 @@ export interface SimulatedOutcome {
  * `truncated` is true above 10,000 requests or 500,000 events; `to` is the last position that was read. `estimated`
  * counts runs that never ran and now would, with the time and cost of similar runs. `waited` counts runs that the other
  * policy would have queued. `paused` counts runs that its daily budget would have paused; they stay paused.
- * `notSimulated` names what stays as recorded. `run` is present if a run was asked for and is among them.
+ * `notSimulated` names what stays as recorded. `policyVersion` is the policy in force, for the `If-Match` of an update.
+ * `run` is present if a run was asked for and is among them.
  */
 export interface Simulation {
   /** First position. */
@@ -4557,6 +4621,8 @@ export interface Simulation {
   readonly estimated: number;
   /** What stays as recorded. */
   readonly notSimulated: readonly (SimulationLimit | (string & {}))[];
+  /** Version of the policy in force, for the `If-Match` of an update. */
+  readonly policyVersion?: number | undefined;
   /** Outcome of the run asked for; absent without one. */
   readonly run?: SimulatedOutcome | undefined;
 }
