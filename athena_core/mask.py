@@ -131,7 +131,7 @@ OPENING = re.compile(
 
 
 class DecisiveSpan(NamedTuple):
-    """The place of a secret in a text that somebody decides about, and its name if Athena knows it."""
+    """The place of a secret in a text that is decided about, and its name if Athena knows it."""
 
     first: int
     last: int

@@ -34,7 +34,7 @@ class HiddenSpan(Value):
 
 
 class DecidedText(NamedTuple):
-    """A text that a person or a reviewer decides about.
+    """A text that is decided about.
 
     In both forms the name of a secret of Athena stands in its place, because the log never holds one. ``secrets`` are
     these names in their order. ``hidden`` are the parts that only the exact form has.
@@ -154,7 +154,7 @@ def values_of_form(form: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def subject_hash(kind: str, *parts: str) -> str:
-    """Return the hash by which a request names what was shown. ``kind`` tells apart subjects with the same parts."""
+    """Return the hash by which a request names what was shown. ``kind`` separates subjects with the same parts."""
     return hashlib.sha256(msgspec.json.encode([kind, *parts])).hexdigest()
 
 

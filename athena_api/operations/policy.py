@@ -75,7 +75,7 @@ async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQ
         history = HistoryReader(log, plane.log.codec.decode, since).collect()
         return simulate.simulate(history, limits, runs_max=runs_max, run_id=call.body.run_id)
 
-    (_, version), _ = await plane.query(("policy",), policy.policy_in_force)
+    (_, version), _ = await plane.read(("policy",), plane.reader.head(), policy.policy_in_force)
     simulation = await plane.scan(read)
     return Reply(data=replace(simulation, policy_version=version), position=simulation.to)
 

@@ -42,7 +42,7 @@ class WorkspacesQuery(Value):
     session_id: ClientId | None = None
 
 
-class DiffQuery(Value):
+class RunDiffQuery(Value):
     """The form of a diff: the recorded one, or the exact one."""
 
     exact: bool | None = None
@@ -216,7 +216,7 @@ async def _shown_changes(plane: "ControlPlane", run_id: str) -> tuple[ShownChang
     return shown, position
 
 
-async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> Reply:
+async def get_run_diff(plane: "ControlPlane", call: ApiCall[NoBody, RunDiffQuery]) -> Reply:
     """Get what a run changed in the workspace of its session or workflow run, as recorded at its end.
 
     Parts that look like secrets are replaced by marks. With `exact`, the diff is computed again from the workspace and

@@ -24,8 +24,8 @@ def diff(
 ) -> None:
     """Show what a run changed in the workspace of its session or workflow run, as a unified diff.
 
-    Parts that look like secrets are replaced by marks, and control characters are replaced. A diff that hides a part
-    is no patch, so `--raw` refuses it without `--exact`.
+    Parts that look like secrets are replaced by marks, and control characters are replaced. `--raw` refuses a
+    diff that hides a part, because it cannot be applied; use `--exact`.
 
     Args:
         run: Id of the run.
@@ -51,9 +51,11 @@ def diff(
 
 def _no_patch(record: dict[str, Any]) -> str:
     if names := record.get("secrets"):
-        return f"The exact diff names secrets of the server in their place, so it is no patch: {', '.join(names)}."
+        return (
+            f"The exact diff names secrets of the server in their place, so it cannot be applied: {', '.join(names)}."
+        )
     hidden = record["hiddenTotal"]
-    return f"The diff hides {hidden:,} parts, so it is no patch. Use --exact --raw, which is recorded."
+    return f"The diff hides {hidden:,} parts, so it cannot be applied. Use --exact --raw, which is recorded."
 
 
 def show_diff(record: dict[str, Any], *, raw: bool = False) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, str] = {
     "agents check": "agents check codex",
     "agents list": "agents list",
-    "mcp-servers accept": "mcp-servers accept git --listing-sha256 8f14e4…",
+    "mcp-servers accept": "mcp-servers accept git --subject-hash 8f14e4…",
     "mcp-servers check": "mcp-servers check git",
     "mcp-servers get": "mcp-servers get git",
     "mcp-servers list": "mcp-servers list",

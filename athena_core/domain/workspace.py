@@ -80,7 +80,7 @@ class ExactDiffOpened(Event):
     """An identity opened the exact diff of a run. It may apply the changes although the shown diff hides parts."""
 
     TYPE: ClassVar[str] = "workspace.exact-opened"
-    SHOWS: ClassVar[Shows] = Shows(views="the state of the workspace serves it, for an apply", audit=True, console=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workspace_id: str
     run_id: str
     subject_sha256: str

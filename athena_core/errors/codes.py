@@ -235,7 +235,7 @@ class SubjectChanged(Conflict):
 
 
 class ExactNotOpened(Conflict):
-    """The shown text hides a part of the exact one, which the caller has not opened."""
+    """The shown text hides a part of the subject, and the caller has not opened the exact text."""
 
     code = "EXACT_NOT_OPENED"
 

@@ -376,7 +376,7 @@ def _not_seen(diff: DecidedText, closed: Sequence[str]) -> tuple[str, ...]:
         (len(diff.hidden), "parts that look like secrets", ()),
         (len(closed), "closed files", closed),
         (len(binary), "binary files", binary),
-        (diff.exact.count("\ufffd"), "characters that are no UTF-8 text", ()),
+        (diff.exact.count("\ufffd"), "characters that are not UTF-8", ()),
     )
     named = (
         (f"{what}: {count:,}", ", ".join(one_line(name) for name in names)) for count, what, names in found if count

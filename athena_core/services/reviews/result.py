@@ -196,12 +196,7 @@ def build_result(
     shown = None if started.prepared is None else msgspec.json.decode(started.prepared, type=PreparedReview)
     ended = next((recorded for recorded in last if recorded.type in run.ENDING_TYPES), last[-1])
     done = ended.event if isinstance(ended.event, run.RunCompleted) else None
-    message = None
-    if reply.problem is not None:
-        message = f"the answer of the model could not be read: {reply.problem}"
-    elif reply.answer is None:
-        note = cancel_note(recorded.event for recorded in last)
-        message = run_error(repair_run_id or key, ended.event, note).message
+    message = _failure(repair_run_id or key, reply, ended.event, last)
     artifacts = artifacts_of(key, started)
     context = shown.context if shown else ()
     answer = reply.answer
@@ -240,6 +235,15 @@ def build_result(
         context_meta=done.context_meta if done else None,
         error=None if message is None else ReviewError(message=message),
     )
+
+
+def _failure(run_id: str, reply: ReviewReply, ended: Event, last: Sequence[Recorded[Event]]) -> str | None:
+    """Return why a review failed, None if its model answered."""
+    if reply.problem is not None:
+        return f"the answer of the model could not be read: {reply.problem}"
+    if reply.answer is not None:
+        return None
+    return run_error(run_id, ended, cancel_note(recorded.event for recorded in last)).message
 
 
 def _report(answer: ReviewAnswer, not_seen: Sequence[str]) -> str:

@@ -163,14 +163,12 @@ class Runs:
     ) -> PreparedRun:
         """Check a run request outside of the log; nothing is stored. Raise the errors of ``start``.
 
-        ``decided``: the input is a shown form with marks (``DecidedText``), in which nothing more may be hidden.
-
-        ``references`` are the context references beside its input. A ``scheduled`` run has the default timeout of
-        schedules. The others are as in ``PreparedRun``.
+        ``references`` are the context references beside its input, which is not masked again if ``decided``. A
+        ``scheduled`` run has the default timeout of schedules. The others are as in ``PreparedRun``.
         """
         _check(body)
         settings = self._settings
-        text, references = self._text(body, references)
+        text, references = self._text(body, references, decided=decided)
         profile, provider, model = await self._model(body, retry)
         if profile is None or profile.workspace != "workflow-run":
             workflow_run_id = None
@@ -179,8 +177,6 @@ class Runs:
         personas = await to_thread.run_sync(self._personas, session_id) if joins(body, who) else frozenset[str]()
         refused = not self._joins(who, personas) or (notes and self._access.hides(who, "getMemory"))
         resolved = await self._resolve(() if refused else references or (), profile, session_id, workflow_run_id)
-        if not decided:
-            text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS
         prepared = PreparedRun(
@@ -240,14 +236,17 @@ class Runs:
             return prepared
         return replace(prepared, personas=await to_thread.run_sync(self._personas, prepared.session_id))
 
-    def _text(self, body: RunBody, references: tuple[str, ...] | None) -> tuple[str, tuple[str, ...] | None]:
-        """Return the user message and its context references. Raise ConfigError."""
+    def _text(
+        self, body: RunBody, references: tuple[str, ...] | None, *, decided: bool
+    ) -> tuple[str, tuple[str, ...] | None]:
+        """Return the user message, masked unless it is ``decided``, and its context references. Raise ConfigError."""
+        hide = (lambda text: text) if decided else self._mask.hide  # secrets may appear once its parts are joined
         if body.directive_id is None:
-            return body.input or "", references
+            return hide(body.input or ""), references
         directive, _ = self._catalog.directive(body.directive_id, "directiveId")
         if directive.input is None:
             raise ConfigError.of("directiveId", f"the text of {body.directive_id} was redacted", "another directive")
-        return directive.input, directive.context_refs
+        return hide(directive.input), directive.context_refs
 
     def _fallbacks(self, body: RunBody, retry: RunRetry | None) -> tuple[str, ...] | None:
         """Return the fallback providers: none for a profile or a chosen provider, except in a retry."""

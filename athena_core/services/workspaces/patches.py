@@ -86,7 +86,7 @@ def files_of(text: str) -> list[PatchedFile]:
 
 
 def decided_changes(diff: TreeDiff, mask: Mask, salt: str) -> DecidedText:
-    """Return the forms of the changes of a run for a decision. A file that is no UTF-8 text counts as hidden."""
+    """Return the forms of the changes of a run for a decision. A file that is not UTF-8 counts as hidden."""
     text = mask.without_opening(diff.text) if diff.truncated else diff.text
     exact, shown, hidden, secrets = decided_diff(text, mask, salt)
     hidden += tuple(HiddenSpan(chars=len(one.data), sha256=span_sha256(salt, one.data)) for one in diff.inexact)

@@ -94,7 +94,7 @@ class ChangedFile(NamedTuple):
 
 
 class InexactFile(NamedTuple):
-    """A file whose part of a diff is no UTF-8 text, so that the diff has U+FFFD for some bytes of ``data``."""
+    """A file whose part of a diff is not UTF-8, so that the diff has U+FFFD for some bytes of ``data``."""
 
     path: str
     data: bytes
@@ -309,7 +309,7 @@ def _text(patch: GitOutput, changed: list[_Changed], bytes_max: int) -> _Text:
         whole.pop()
     inexact = tuple(InexactFile(readable(path), own) for path, text, own in whole if text.encode() != own)
     note += _named([_name(path) for path in missing], "changed and the diff is too large: not shown whole")
-    note += _named([one_line(one.path) for one in inexact], "is no UTF-8 text: U+FFFD stands for other bytes")
+    note += _named([one_line(one.path) for one in inexact], "is not UTF-8: U+FFFD stands for other bytes")
     data = "".join((note, *(text for _, text, _ in whole))).encode()
     text = data[:bytes_max].decode(errors="ignore")
     return _Text(text, cut or len(data) > bytes_max, inexact, tuple(map(readable, missing)))

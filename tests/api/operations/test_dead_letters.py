@@ -229,7 +229,11 @@ def test_a_redrive_requeues_matching_letters_and_reports_each(agents: Server) ->
     before = api.head()
     dry = api.post("/a2a/dlq/redrive", {"filter": wanted, "dryRun": True})
     assert (dry["id"], dry["status"], dry["total"], api.head()) == (None, "dry-run", 2, before)
-    started = api.post("/a2a/dlq/redrive", {"filter": wanted, "ratePerSecond": 500})
+    with pytest.raises(Refused) as refused:
+        api.post("/a2a/dlq/redrive", {"filter": {}, "subjectHash": "0" * 64})
+    assert (refused.value.status, refused.value.error["code"]) == (409, "SUBJECT_CHANGED")
+    shown = {"subjectHash": dry["subjectHash"]}
+    started = api.post("/a2a/dlq/redrive", {"filter": wanted, "ratePerSecond": 500, **shown})
     assert (started["total"], started["ratePerSecond"], started["filter"]) == (2, 500, wanted)
     done = job(api, started["id"], "completed")
     assert (done["done"], done["requeued"], done["failed"], done["requestedBy"]) == (2, 2, 0, "local")

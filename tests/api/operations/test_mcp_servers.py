@@ -135,7 +135,12 @@ def test_a_list_that_moved_on_is_not_accepted(site: Site) -> None:
     site.switch("changed")
     site.check("fake")
     assert site.accept(409, listingSha256=old)["code"] == "MCP_LISTING_CHANGED"
-    new = site.send("GET", "/mcp-servers/fake")["listingSha256"]
+    shown = site.send("GET", "/mcp-servers/fake")
+    new = shown["listingSha256"]
+    assert shown["subjectHash"] == new
+    assert site.accept(409, subjectHash=old)["code"] == "MCP_LISTING_CHANGED"
+    for wrong in ({}, {"subjectHash": new, "listingSha256": old}):
+        assert site.accept(400, **wrong)["details"][0]["field"] == "subjectHash"
     fault = site.accept(400, listingSha256=new, tools=["echo", "absent"])["details"][0]
     assert (fault["field"], fault["reason"]) == ("tools[1]", "'absent' is not listed")
     assert site.events("mcp-server.accepted") == []

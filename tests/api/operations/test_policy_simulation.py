@@ -37,6 +37,7 @@ def test_what_was_asked_for_meets_another_policy(shared: Server, shared_gates: G
     head = api.head()
 
     none = simulated(api, start)
+    assert f'"{none["policyVersion"]}"' == api.http.get("/policy").headers["etag"]
     assert (none["requests"], none["recorded"]["admitted"], none["recorded"]["refused"]) == (3, 2, 1)
     assert (none["newlyAllowed"]["runs"], none["newlyRejected"]["runs"], none["estimated"]) == (1, 0, 1)
     assert [share["name"] for share in none["newlyAllowed"]["bySession"]] == ["refused"]

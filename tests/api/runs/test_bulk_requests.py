@@ -206,3 +206,29 @@ def test_hostile_bodies_are_refused(inside: Inside, path: str) -> None:
         status, _ = ask(inside, path, body)
         assert status in {400, 413}, body
     assert get(inside, "/events?types=bulk.requested")["events"] == []
+
+
+@pytest.mark.parametrize("path", ["/runs/cancel", "/runs/retry"])
+def test_an_act_on_other_runs_than_were_shown_is_refused(inside: Inside, gates: Gates, path: str) -> None:
+    gate = gates["shown"]
+    act = {"reason": "shown"} if path == "/runs/cancel" else {}
+
+    def more(number: int) -> None:
+        if path == "/runs/cancel":
+            start(inside, f"s{number}", gate.order)
+        else:
+            failed(inside, 1, session=f"s{number}")
+
+    more(1)
+    body = {"filter": {}, **act}
+    shown = ask(inside, path, body | {"dryRun": True})[1]
+    more(2)
+    named = body | {"subjectHash": shown["subjectHash"]}
+    status, error = ask(inside, path, named)
+    assert (status, error["code"]) == (409, "SUBJECT_CHANGED")
+    again = ask(inside, path, body | {"dryRun": True})[1]
+    assert (again["total"], error["details"]["subjectHash"]) == (2, again["subjectHash"]), "nothing was done"
+    named = body | {"subjectHash": again["subjectHash"]}
+    for _ in range(2):
+        status, done = ask(inside, path, named, idempotency_key="shown")
+        assert (status, done["total"], done.get("subjectHash")) == (200, 2, None)

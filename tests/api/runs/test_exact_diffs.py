@@ -131,7 +131,7 @@ def test_a_diff_says_which_files_it_lacks(site: Site) -> None:
     named = diff["diff"].split("diff --git")[0]
     assert "[lacks1 changed and the diff is too large: not shown whole]\n" in named
     assert "[lacks2 changed and the diff is too large: not shown whole]\n" in named
-    assert "[a is no UTF-8 text: U+FFFD stands for other bytes]\n" in named
+    assert "[a is not UTF-8: U+FFFD stands for other bytes]\n" in named
 
 
 def test_a_repeated_or_past_read_records_nothing(site: Site) -> None:
@@ -143,7 +143,7 @@ def test_a_repeated_or_past_read_records_nothing(site: Site) -> None:
 
 
 @pytest.mark.heavy
-def test_a_shown_diff_with_marks_is_no_patch(site: Site, tmp_path: Path) -> None:
+def test_a_shown_diff_with_marks_cannot_be_applied(site: Site, tmp_path: Path) -> None:
     run_id = wrote(site, "patch", f"key = '{TOKEN}'\n")
     shell = Shell(tmp_path, api_base_url=site.server.url)
     with pytest.raises(AssertionError):

@@ -126,7 +126,7 @@ class WorkspaceRules(RuleSet):
     ) -> str | None:
         """A workspace has events until it is cleaned, while no run works in it; applied is what a run changed.
 
-        If the recorded diff hides a part of that, whoever applied it had opened the exact diff.
+        If the recorded diff hides a part of that, the identity that applied it had opened the exact diff.
         """
         named = event.workspace_id
         if row.stream != named or named not in self._workspaces:
