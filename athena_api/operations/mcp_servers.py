@@ -10,7 +10,7 @@ from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.profile import MCP_PATTERN_CHARS_MAX, MCP_TOOLS_MAX
 from athena_core.domain.mcp_server import AcceptTools
 from athena_core.enums import McpToolState, McpTransport
-from athena_core.errors import ConfigError
+from athena_core.errors import McpListingChanged
 from athena_core.event import Position, Value
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.mcp.tool_names import public_name
@@ -124,8 +124,7 @@ async def accept_mcp_tools(plane: "ControlPlane", call: ApiCall[AcceptanceBody, 
     body = call.body
     shown = body.subject_hash or body.listing_sha256
     if shown is None or body.listing_sha256 not in (None, shown):
-        remedy = "the subjectHash of the list that was shown"
-        raise ConfigError.of("subjectHash", "is missing, or is not the listingSha256", remedy)
+        raise McpListingChanged("The request names no list, or two. Send the subjectHash of the list that was shown.")
     command = AcceptTools(
         server=call.path["server"],
         listing_sha256=shown,

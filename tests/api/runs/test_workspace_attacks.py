@@ -148,7 +148,7 @@ def test_a_secret_in_a_file_is_masked_in_the_diff(site: Site) -> None:
         site.run("keeps a key", sh(f"printf 'sk-ant-%s\\n' {SECRET[7:]} > key.txt"), harnessProfileId=site.profile()),
     )
     assert SECRET not in found["diff"]
-    assert "***" in found["diff"]
+    assert f"+[hidden: {len(SECRET)} characters, sha256 " in found["diff"]
 
 
 @pytest.mark.skipif(not probe().available, reason="no sandbox works")
@@ -233,6 +233,9 @@ def test_a_scope_hides_workspaces_and_changes_of_other_sessions(tmp_path: Path) 
         viewer = server.client("vera")
         for path in (f"/runs/{runs['a']}/apply", f"/workspaces/{ids['a']}/keep"):
             assert viewer.send(path, {"keep": True} if "keep" in path else {}).status_code == 403
+        assert viewer.get(f"/runs/{runs['a']}/diff")["recorded"] is True
+        assert viewer.send(f"/runs/{runs['a']}/diff?exact=true", method="GET").status_code == 403
+        assert viewer.events(types="workspace.exact-opened") == []
 
 
 def test_an_apply_leaves_the_shared_workspace_only_through_the_gate(site: Site, tmp_path: Path) -> None:
@@ -247,7 +250,8 @@ def test_an_apply_leaves_the_shared_workspace_only_through_the_gate(site: Site, 
     echo fine > fine.txt; printf x > "$(printf 'latin\\351')"
     """
     run_id = site.run("leaves", sh(script), harnessProfileId=site.profile())
-    for body in ({}, {"dryRun": True}):
+    shown = {"subjectHash": site.server.api.get(f"/runs/{run_id}/diff", exact="true")["subjectHash"]}
+    for body in (shown, {"dryRun": True}):
         answer = site.server.api.send(f"/runs/{run_id}/apply", body)
         found = answer.json()
         files = found["data"]["files"] if "dryRun" in body else found["error"]["details"]["files"]
