@@ -86,9 +86,10 @@ class AnthropicProvider(Vendor):
                             if counts:  # input is paid from here on; the first output count is only a placeholder
                                 yield UsageReport(usage=usage_of(counts | {"output_tokens": None}))
                         case "message_delta":
-                            counts |= counts_of(event)
                             finish = text(table(event.get("delta")).get("stop_reason")) or finish
-                            yield UsageReport(usage=usage_of(counts))
+                            if found := counts_of(event):  # an old count again would hide what was written since
+                                counts |= found
+                                yield UsageReport(usage=usage_of(counts))
                         case "message_stop":
                             break
                         case "error":

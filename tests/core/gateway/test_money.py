@@ -14,9 +14,9 @@ from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.providers.prices import FRAME_TOKENS
 from athena_core.values import Usage
-from tests.core.gateway.hostile_vendor import MARK, HostileAnswer, HostileVendor, limit_of, request_of
 from tests.scale import sized
 from tests.support.gateway import PRICES, FakeLedger, answers, gateway, head
+from tests.support.hostile_vendor import MARK, HostileAnswer, HostileVendor, limit_of, request_of
 from tests.support.stub import Stub, says
 from tests.support.vendors import VENDORS
 

@@ -269,6 +269,22 @@ def test_calls_that_cost_nothing_are_limited_too() -> None:
     assert ledger.exhausted == "10000 model calls, also failed ones"
 
 
+@pytest.mark.parametrize(("budget", "granted"), [(None, True), (100, False)])
+def test_a_model_without_a_price_is_not_called_under_a_budget(budget: int | None, granted: bool) -> None:
+    bench = Bench(None, (budget,))
+    ledger = bench.ledgers[0]
+
+    async def ask() -> bool:
+        try:
+            return await ledger.reserve(1, "openai", "m", 0, None) is None
+        except CallBudgetReached as reached:
+            assert "no known price" in str(reached)
+            return False
+
+    assert run_virtually(ask()) == granted
+    assert ledger.spent != granted
+
+
 CALLS = st.builds(
     ScriptedCall,
     after=st.integers(0, 6).map(lambda steps: steps * COMMIT_SECONDS / 2),
