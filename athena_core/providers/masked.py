@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from msgspec.structs import replace
 
-from athena_core.mask import Mask, StreamMask
+from athena_core.providers.mask import Mask, StreamMask
 from athena_core.providers.provider import (
     Delta,
     Finished,
@@ -32,7 +32,7 @@ class MaskedProvider:
         """Start a call. The possible start of a secret is held back until more text arrives."""
         text, arguments = StreamMask(self._mask), dict[int, StreamMask]()
         last: UsageReport | None = None
-        """The report after all output: it also counts the text that is still held back, and follows it once more."""
+        """The report after all output. It counts held text, too, so it is repeated behind that."""
         deltas = self._provider.stream(request)
         try:
             async for delta in deltas:

@@ -161,7 +161,7 @@ class Meter:
         self.output_bytes += size
 
     def report(self, usage: Usage) -> None:
-        """Add a count of the vendor. Counts that are negative, impossible or not numbers are ignored."""
+        """Add a count of the vendor. Negative and impossible numbers are ignored."""
         earlier = self.usage or Usage()
         counts: dict[str, int | None] = {}
         for name in Usage.__struct_fields__:

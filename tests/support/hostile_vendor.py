@@ -54,7 +54,7 @@ class HostileVendor:
     """A vendor that draws its answers."""
 
     def __init__(self, wire: AgentWire, random: Random, *, streamed: bool, tidy: bool = False) -> None:
-        """``tidy`` leaves out bytes that are not an answer of the API at all."""
+        """``tidy`` keeps to events of the API."""
         self._wire = wire
         self._random = random
         self._streamed = streamed

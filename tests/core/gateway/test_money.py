@@ -51,7 +51,7 @@ class BudgetLedger(FakeLedger):
 
 
 async def hostile_calls(wire: AgentWire, seed: int, met: Counter[str]) -> None:
-    """Make calls of a hostile vendor under one budget, and compare its counts with the records."""
+    """Make calls of a hostile vendor under one budget. Compare its counts with the record."""
     random = Random(seed)
     ledger = BudgetLedger(random.choice((300, 3_000, 30_000, 300_000)))
     given: list[HostileAnswer] = []

@@ -197,7 +197,7 @@ async def test_a_server_may_give_all_arguments_at_once_and_no_counts() -> None:
     block = {"type": "tool_use", "id": "a", "name": "look", "input": {"at": "x"}}
     completion = await answer(event("content_block_start", index=0, content_block=block), end("tool_use"))
     assert completion.calls == (ToolCall(id="a", name="look", arguments='{"at":"x"}'),)
-    assert completion.usage == Usage()
+    assert completion.usage is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Tests of what calls of the loop count: every string of an answer, whatever its vendor says about it."""
 
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from itertools import islice
 from random import Random
@@ -14,6 +15,7 @@ from athena_core.providers.openai import OpenAIProvider
 from athena_core.providers.prices import COUNTED_TOKENS_MAX, Meter
 from athena_core.providers.provider import (
     CompletionBuilder,
+    Delta,
     Finished,
     ModelMessage,
     ModelRequest,
@@ -24,7 +26,6 @@ from athena_core.providers.provider import (
 )
 from athena_core.providers.vendor import Vendor
 from athena_core.values import Usage
-from tests.core.providers.test_masked import Scripted
 from tests.scale import sized
 from tests.support.hostile_vendor import MARK, HostileVendor
 from tests.support.stub import choosing, says
@@ -32,6 +33,24 @@ from tests.support.stub import choosing, says
 ANSWERS = sized(100, 500, 5_000)
 HI = ModelRequest(model="m", messages=(ModelMessage(role="user", content="hi"),), max_output_tokens=2_000)
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+
+
+class Scripted:
+    name = default_model = "scripted"
+    configured = True
+
+    def __init__(self, *deltas: Delta) -> None:
+        self._deltas = deltas
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        for delta in self._deltas:
+            yield delta
+
+    async def models(self) -> tuple[str, ...]:
+        return ()
+
+    async def close(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize(("wire", "kind"), [("openai-chat", OpenAIProvider), ("anthropic", AnthropicProvider)])
@@ -88,9 +107,7 @@ async def test_text_after_a_report_counts_also_behind_the_mask() -> None:
         (1, 2**53, 10),  # the vendor ignored the limit: what passed counts
     ],
 )
-def test_a_count_is_believed_as_far_as_the_limit_or_the_length_explains_it(
-    output_max: int | None, claimed: int, counted: int
-) -> None:
+def test_a_count_is_believed_up_to_the_limit_or_the_length(output_max: int | None, claimed: int, counted: int) -> None:
     meter = Meter()
     meter.write(40)
     meter.report(Usage(input_tokens=2**53, output_tokens=claimed))
