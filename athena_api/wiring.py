@@ -94,7 +94,7 @@ from athena_core.services.reviews.reviews import Reviews
 from athena_core.services.runs.bulk_requests import BulkRequests
 from athena_core.services.runs.runs import Runs
 from athena_core.services.runs.waiting import RunWaiters
-from athena_core.services.sandboxes import RunSandboxes, limits_of
+from athena_core.services.sandboxes import RunSandboxes, check_boxed, limits_of, must_be_boxed, programs_trusted
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
@@ -210,6 +210,7 @@ class Wiring:
             lambda: self.credentials.names if self.credentials.configured or executes else None,
             lambda: self.agents.providers if self.agents.configured or executes else None,
             lambda: self.mcp_servers.names if self.mcp_servers.configured or executes else None,
+            check_boxed if must_be_boxed(self.settings) else lambda _: None,
         )
         self.mcp_catalogue = McpCatalogue(self.log, self.tail)
         self.mcp_starter = McpStarter(self.credentials, self.mask)
@@ -272,7 +273,9 @@ class Wiring:
         registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
         self.tools = toolbox(self.credentials)
         self.sandboxes = RunSandboxes(
-            required=settings.runtime_isolation_standard_require_sandbox, limits=limits_of(settings)
+            required=settings.runtime_isolation_standard_require_sandbox,
+            programs_trusted=programs_trusted(settings),
+            limits=limits_of(settings),
         )
         self.mcp_parts = self._mcp_parts()
         agent = Agent(

@@ -29,6 +29,7 @@ from athena_core.credentials.credentials_file import read_definitions
 from athena_core.credentials.sources import FileSource, SecretUnavailable, VariableSource, read_once
 from athena_core.decider import fold
 from athena_core.domain import EVENTS, mcp_server
+from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.log.codec import Codec
@@ -37,6 +38,7 @@ from athena_core.log.sqlite.connection import check_library
 from athena_core.log.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
 from athena_core.mcp.servers import read_mcp_servers
 from athena_core.proxies import LOOPBACK_NAMES
+from athena_core.services.sandboxes import check_boxed, must_be_boxed
 from athena_core.settings import LOCAL_SERVER_URL, Settings, load, replaced
 from athena_core.system.certificate import Certificate
 from athena_core.system.private_file import open_to_others
@@ -86,7 +88,7 @@ def examine() -> list[CheckResult]:
         present = settings.database_url is not None or os.path.lexists(settings.state_dir / "log.db")
         findings.append(CheckResult(check="log", status="wrong" if present else "notice", says=error.message))
         return findings
-    return [*findings, *_log(log), *_views(log)]
+    return [*findings, *_log(log, settings), *_views(log)]
 
 
 def _versions() -> Iterator[CheckResult]:
@@ -201,6 +203,25 @@ def changed_mcp_servers(reader: StoreReader) -> Iterator[CheckResult]:
             says = "it listed other tools than an operator accepted, so runs may not call those"
             remedy = f"look at them with 'athena mcp-servers get {name}', then accept them"
             yield CheckResult(check=f"MCP server {name}", status="notice", says=says, remedy=remedy)
+
+
+def unboxed_profiles(reader: StoreReader, settings: Settings) -> Iterator[CheckResult]:
+    """Find stored profiles whose runs this server refuses, because their commands have no sandbox."""
+    if not must_be_boxed(settings):
+        return
+    codec, after = Codec(EVENTS), 0
+    while rows := reader.of_types((HarnessProfileCreated.TYPE,), after, reader.head(), RECENT_EVENTS):
+        for row in rows:
+            created = codec.decode(row, text=False).event
+            assert isinstance(created, HarnessProfileCreated)
+            try:
+                check_boxed(created.profile)
+            except ConfigError:
+                says = "its runs are refused: they have commands without a sandbox, which could act as any person"
+                remedy = "set ATHENA_AUTH_PROXY_SECRET and let the proxy send it, or use a profile with a sandbox"
+                name = f"profile {created.harness_profile_id}"
+                yield CheckResult(check=name, status="wrong", says=says, remedy=remedy)
+        after = rows[-1].position
 
 
 def check_credentials(path: Path | None) -> Iterator[CheckResult]:
@@ -415,7 +436,7 @@ def _token_in_force(caller: dict[str, Any]) -> CheckResult:
     )
 
 
-def _log(log: OfflineLog) -> Iterator[CheckResult]:
+def _log(log: OfflineLog, settings: Settings) -> Iterator[CheckResult]:
     for stray in log.archive.schema.strays:
         remedy = "find out where it comes from, then drop it or restore a backup"
         yield CheckResult(check="schema", status="wrong", says=f"the log holds {stray}", remedy=remedy)
@@ -440,6 +461,7 @@ def _log(log: OfflineLog) -> Iterator[CheckResult]:
         yield CheckResult(check="log", status="ok", says=f"log {reader.log_id} at position {head}, {size:.1f} MiB")
         yield from _anchor(log, reader, head)
         yield from changed_mcp_servers(reader)
+        yield from unboxed_profiles(reader, settings)
         ahead = 0.0 if row is None else (row.recorded_at - SystemClock().now()) / 1000
         yield CheckResult(
             check="clock",

@@ -77,6 +77,11 @@ class TrustedProxies:
         """True if proxies must send a secret."""
         return bool(self._secrets)
 
+    @property
+    def trusts_programs(self) -> bool:
+        """True if any program of this machine may name an identity."""
+        return not self._secrets and any(self.trusts(str(network[0])) for network in LOOPBACK)
+
     def trusts(self, peer: str) -> bool:
         """Return True if the peer's address is inside of a trusted network."""
         known = self._known.get(peer)

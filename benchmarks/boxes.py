@@ -10,7 +10,8 @@ import uvloop
 
 from athena_core.system.process import Child, environment
 from athena_core.system.sandbox import Sandbox, probe
-from athena_core.tools.workspace import RESERVED
+from athena_core.tools.tool import CommandBox
+from athena_core.tools.workspace import Workspace
 from benchmarks.report import Ratio, Section
 from benchmarks.scenarios import Bench, Failed
 
@@ -31,7 +32,7 @@ def sandbox(bench: Bench) -> list[Section]:
         return [section]
     workspace = bench.place("sandbox")
     workspace.mkdir(parents=True, exist_ok=True)
-    box = Sandbox(workspace, reserved=RESERVED)
+    box = CommandBox().around(Workspace(workspace))
     boxed, plain, twin = "in a sandbox", "without", "without, twin"
     section.measure(
         bench.rounds, {boxed: partial(_measure, box), plain: partial(_measure, None), twin: partial(_measure, None)}

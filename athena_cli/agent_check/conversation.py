@@ -30,6 +30,7 @@ from athena_core.providers.prices import Prices
 from athena_core.system.box import relay
 from athena_core.system.process import Child
 from athena_core.system.sandbox import HOME as BOX_HOME
+from athena_core.system.sandbox import WORKSPACE
 from athena_core.tools.tool import CommandBox
 from athena_core.tools.workspace import Workspace
 
@@ -110,6 +111,8 @@ class Conversation:
         self._known = known
         self._model = model
         self._workspace = workspace
+        self.directory = WORKSPACE if boxed else workspace
+        """The directory of the session, as the agent knows it."""
         self._home = home
         self._boxed = boxed
         self._deadlines = deadlines
@@ -172,11 +175,11 @@ class Conversation:
             endpoint, home = f"http://{relay.HOST}:{relay.GATEWAY_PORT}", Path(BOX_HOME)
             launch = self._known.launch(endpoint, gateway.key, self._model, home)
             box = CommandBox().for_agent(self._home, gateway.socket, self._known.read_only)
-            sandbox = box.around(Workspace(self._workspace))
+            sandbox = box.around(Workspace(self._workspace).own(self._workspace))
         else:
             launch = self._known.launch(gateway.url, gateway.key, self._model, self._home)
         launch._replace(home=self._home).write_files()
-        self.child = await Child.start(launch.argv, launch.environment, directory=self._workspace, sandbox=sandbox)
+        self.child = await Child.start(launch.argv, launch.environment, directory=self.directory, sandbox=sandbox)
         self._stack.push_async_callback(self.child.end)
         self.pipes = TappedPipes(self.child, self._note_end)
         self.client = AcpClient(self.pipes, self, deadlines=self._deadlines)

@@ -212,7 +212,7 @@ class Interviewer:
         async def start() -> None:
             began = time.monotonic()
             one = await stack.enter_async_context(self._process())
-            await one.client.open(self._workspace)
+            await one.client.open(one.directory)
             one.client.ignored.pop("session", None)  # an update before the answer that names the session
             found.start_seconds = found.start_seconds or time.monotonic() - began
             found.name, found.version = one.client.info.name, one.client.info.version
@@ -319,14 +319,14 @@ class Interviewer:
         began = time.monotonic()
         async with self._process() as one:
             one.client.capabilities.load_session = False
-            self.found.taken_up = await one.client.open(self._workspace, self._session)
+            self.found.taken_up = await one.client.open(one.directory, self._session)
             self.found.taken_up_seconds = time.monotonic() - began
 
     async def _replay(self) -> None:
         """Load the session in a new process."""
         async with self._process() as one:
             one.client.capabilities.session_capabilities = None
-            self.found.replayed = await one.client.open(self._workspace, self._session)
+            self.found.replayed = await one.client.open(one.directory, self._session)
 
     # Prompts
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from athena_core.system import supervisor
 from athena_core.system.box import relay
+from athena_core.system.sandbox import WORKSPACE
 
 OWN = (Path(supervisor.__file__).name.encode(), relay.SCRIPT.encode(), b"bwrap")
 """Words in the command lines of Athena's own processes around an agent."""
@@ -50,11 +51,13 @@ def tree_of(root: int) -> list[Process]:
 
 
 def of_directory(processes: Iterable[Process], directory: Path) -> list[Process]:
-    """Return the processes that work in a directory, or in one below it."""
+    """Return the processes that work in a directory, or in one below it, and processes of boxes that show it."""
     found = []
     for one in processes:
+        place = Path(f"/proc/{one.pid}")
         with suppress(OSError):
-            if Path(os.readlink(f"/proc/{one.pid}/cwd")).is_relative_to(directory):  # noqa: PTH115 - of another root
+            inside = Path(os.readlink(place / "cwd")).is_relative_to(directory)  # noqa: PTH115 - of another root
+            if inside or Path(f"{place}/root{WORKSPACE}").samefile(directory):
                 found.append(one)
     return found
 

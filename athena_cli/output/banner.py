@@ -123,6 +123,8 @@ def warnings_of(settings: "Settings", place: Listening, *, configured: bool) -> 
     exposed = place.uds is None and not ip_address(place.address.partition("%")[0]).is_loopback
     if exposed and not place.tls and not settings.auth_proxy_secret:
         yield f"{place.address} is reachable from outside. Set ATHENA_AUTH_PROXY_SECRET."
+    if not settings.auth_enabled and settings.executor != "off":
+        yield "Authentication is off: programs of this machine act as its Admin."
     provider = settings.default_provider
     if not configured:
         yield f"Provider {provider} has no key. Set ATHENA_{provider.upper()}_API_KEY."

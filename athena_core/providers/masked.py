@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from msgspec.structs import replace
 
-from athena_core.providers.mask import Mask, StreamMask
+from athena_core.mask import Mask, StreamMask
 from athena_core.providers.provider import (
     Delta,
     Finished,

@@ -27,12 +27,14 @@ class Catalog:
         credentials: Callable[[], frozenset[str] | None] = lambda: None,
         agents: Callable[[], Mapping[str, str] | None] = lambda: None,
         mcp_servers: Callable[[], frozenset[str] | None] = lambda: None,
+        check: Callable[[HarnessSpec], None] = lambda _: None,
     ) -> None:
         """Connect the parts.
 
         ``credentials`` and ``mcp_servers`` return the names that exist, and ``agents`` the provider of each registered
-        agent; None if another process knows them.
+        agent; None if another process knows them. ``check`` raises ConfigError for a profile that this server refuses.
         """
+        self._check = check
         self._log = log
         self._ids = ids
         self._reader = log.reader()
@@ -54,6 +56,7 @@ class Catalog:
         normal = profile.normalise_profile(
             spec, self._providers, schema.check, self._credentials(), self.agents(), self._mcp_servers()
         )
+        self._check(normal)
         profile_id = self._ids.new("hp")
         command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
         create = transact(profile, profile_id, command, subject=profile_id)

@@ -9,16 +9,26 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from athena_core.definitions.profile import HarnessSpec
+from athena_core.definitions.profile import HarnessSpec, SandboxPolicy
 from athena_core.domain import run
 from athena_core.domain.profile import OF_THE_KERNEL
 from athena_core.enums import SandboxMode, SandboxPhase
 from athena_core.errors import AthenaError, ConfigError, SandboxUnavailable
+from athena_core.proxies import TrustedProxies
 from athena_core.settings import Settings
 from athena_core.system.sandbox import DEFAULT_LIMITS, LackOfSandbox, SandboxLimits, SandboxProbe, probe
 from athena_core.tools.egress_proxy import EgressProxy
 from athena_core.tools.tool import CommandBox, ToolResult
 
+UNBOXED = (
+    "commands of this profile would run without a sandbox and could act as any person, because this server trusts the "
+    "identity header of every program of this machine. Set sandbox.mode to required, or set ATHENA_AUTH_PROXY_SECRET "
+    "and let the proxy send it"
+)
+UNLIMITED = (
+    "sandbox.network is {}, which only a sandbox enforces, and no sandbox works on this machine: {}. {} Or leave "
+    "sandbox.network out: then commands without a sandbox reach every network"
+)
 NO_PROXY = "the egress proxy of the sandbox has no socket: {}. Let the server write its runtime directory."
 
 
@@ -85,10 +95,19 @@ class RunSandboxes:
     """Makes the sandboxes of the runs of this executor."""
 
     def __init__(
-        self, *, required: bool, limits: SandboxLimits = DEFAULT_LIMITS, probed: Callable[[], SandboxProbe] = probe
+        self,
+        *,
+        required: bool,
+        programs_trusted: bool = False,
+        limits: SandboxLimits = DEFAULT_LIMITS,
+        probed: Callable[[], SandboxProbe] = probe,
     ) -> None:
-        """``required``: commands of every run need a sandbox, whatever its profile says."""
+        """``required``: commands of every run need a sandbox, whatever its profile says.
+
+        ``programs_trusted``: the server takes an identity from any program of this machine, so none runs without one.
+        """
         self.limits = limits
+        self.programs_trusted = programs_trusted
         self._required = required
         self._probe = probed
 
@@ -118,15 +137,26 @@ class RunSandboxes:
         """
         policy, mode = profile.sandbox, self.mode(profile)
         demanded = policy is not None and policy.mode == "required"
-        if mode == "off" or not (demanded or (named and runs_commands(profile))):
+        commands = named and runs_commands(profile)
+        if mode == "off" and commands and self.programs_trusted:
+            return nullcontext(RunSandbox(profile, refusal=SandboxUnavailable(UNBOXED)))
+        if mode == "off" or not (demanded or commands):
             return nullcontext(RunSandbox(profile))
         return self._opened(profile, mode)
+
+    def _not_without(self, policy: SandboxPolicy | None, found: SandboxProbe) -> SandboxUnavailable | None:
+        """Return why a run that prefers a sandbox cannot go on without one, None if it can."""
+        if self.programs_trusted:
+            return SandboxUnavailable(UNBOXED)
+        if policy is not None and policy.network is not None:
+            return SandboxUnavailable(UNLIMITED.format(policy.network, found.reason, found.remedy))
+        return None
 
     @asynccontextmanager
     async def _opened(self, profile: HarnessSpec, mode: SandboxMode) -> AsyncIterator[RunSandbox]:
         policy, found = profile.sandbox, await self.probed()
         if not found.available:
-            refusal = unavailable(found) if mode == "required" else None
+            refusal = unavailable(found) if mode == "required" else self._not_without(policy, found)
             yield RunSandbox(profile, refusal=refusal, lacks=found.lack or "failed")
             return
         try:
@@ -145,6 +175,24 @@ class RunSandboxes:
                 yield RunSandbox(profile, refusal=refusal, lacks="failed")
             else:
                 yield RunSandbox(profile, CommandBox(readonly=readonly, proxy=proxy.socket, limits=self.limits))
+
+
+def programs_trusted(settings: Settings) -> bool:
+    """Return True if a server with these settings takes an identity from any program of its machine."""
+    proxies = TrustedProxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
+    return settings.auth_enabled and proxies.trusts_programs
+
+
+def must_be_boxed(settings: Settings) -> bool:
+    """Return True if a profile whose commands have no sandbox is refused. A setting may box all of them anyway."""
+    return programs_trusted(settings) and not settings.runtime_isolation_standard_require_sandbox
+
+
+def check_boxed(profile: HarnessSpec) -> None:
+    """Raise ConfigError for a profile whose commands have no sandbox, where any program may name an identity."""
+    mode = "off" if profile.sandbox is None else profile.sandbox.mode
+    if mode == "off" and runs_commands(profile):
+        raise ConfigError.of("sandbox.mode", UNBOXED)
 
 
 def limits_of(settings: Settings) -> SandboxLimits:

@@ -302,11 +302,11 @@ class Repository(Git):
 
 
 def _box(root: Path, scratch: Path, private: Path, objects: tuple[Path, ...]) -> Sandbox:
-    """Return the sandbox of git. Everything beside ``private`` in ``scratch`` is hidden, if ``root`` contains it."""
+    """Return the sandbox of git. Everything beside ``private`` in ``scratch`` is closed, if ``root`` contains it."""
     inside = scratch.resolve().is_relative_to(root.resolve())
     beside = (entry for entry in scratch.resolve().iterdir() if entry.name != private.name)
     return Sandbox(
-        workspace=private.resolve(), readonly=(root.resolve(), *objects), hidden=tuple(beside) if inside else ()
+        workspace=private.resolve(), readonly=(root.resolve(), *objects), closed=tuple(beside) if inside else ()
     )
 
 

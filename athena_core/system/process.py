@@ -59,6 +59,7 @@ REAP_SECONDS = 5.0
 SUPERVISED = sys.platform == "linux"
 """True if commands have a supervisor. On other systems only their process group is killed."""
 SUPERVISOR = (sys.executable, "-I", "-S", supervisor.__file__)
+SUPERVISOR_ENVIRONMENT = {"PATH": PATH, "LANG": LANG}
 ADOPTION_SECONDS = 0.01
 ADOPTION_ROUNDS = 500
 
@@ -162,12 +163,15 @@ class Child(asyncio.SubprocessProtocol):
 
         With ``sandbox`` it runs in a box. A command that the box cannot start ends at once, and ``problem`` says why.
         """
+        options: tuple[str, ...] = ()
         if sandbox is not None:
             try:
-                argv, directory = await to_thread.run_sync(sandbox.argv, argv, directory), None
+                start = await to_thread.run_sync(sandbox.start, argv, directory)
             except SandboxRefused as error:
                 raise CannotStart(str(error)) from error
-        starting = asyncio.ensure_future(cls._start(argv, environment, directory, sandbox, fed=fed, merged=merged))
+            argv, options, directory, environment = start.argv, start.options, None, {**environment, **start.variables}
+        begun = cls._start(argv, environment, directory, sandbox, options, fed=fed, merged=merged)
+        starting = asyncio.ensure_future(begun)
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:  # it may run already, and asyncio would end only its first process
@@ -182,6 +186,7 @@ class Child(asyncio.SubprocessProtocol):
         environment: Mapping[str, str],
         directory: Path | None,
         sandbox: Sandbox | None,
+        options: tuple[str, ...],
         *,
         fed: bool,
         merged: bool,
@@ -191,26 +196,29 @@ class Child(asyncio.SubprocessProtocol):
         except OSError as error:
             raise CannotStart(error.strerror) from error
         os.set_blocking(report, False)
-        limits = sandbox.supervised if sandbox else ""
-        supervised = (*SUPERVISOR, str(os.getpid()), str(reporter), limits) if SUPERVISED else ()
+        passed: tuple[int, ...] = (reporter,)
         Child._starting += 1
         try:
+            if SUPERVISED:  # only the command itself has its variables, not the processes that start it
+                passed = (reporter, supervisor.order(environment, sandbox.supervised if sandbox else "", options))
+                argv = (*SUPERVISOR, str(os.getpid()), *map(str, passed), *argv)
+                environment = SUPERVISOR_ENVIRONMENT
             _, child = await asyncio.get_running_loop().subprocess_exec(
                 lambda: cls(report, sandbox),
-                *supervised,
                 *argv,
                 env=environment,
                 cwd=directory,
                 stdin=asyncio.subprocess.PIPE if fed else asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
                 start_new_session=True,
-                pass_fds=(reporter,) if SUPERVISED else (),
+                pass_fds=passed if SUPERVISED else (),
             )
         except (OSError, ValueError) as error:
             os.close(report)
             raise CannotStart(str(error.strerror if isinstance(error, OSError) else error)) from error
         finally:
-            os.close(reporter)
+            for number in passed:
+                os.close(number)
             Child._starting -= 1
         if SUPERVISED and (problem := await child._problem()):
             await child.end()

@@ -8,19 +8,19 @@ everything in the box.
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from athena_core.system import supervisor
 from athena_core.system.box import launch, relay, syscalls
+from athena_core.system.box.closed import Closed
 from athena_core.system.box.remedies import remedy_of
 from athena_core.text import clean
 
@@ -43,13 +43,12 @@ PROBE_SECONDS = 10
 PROBLEM_CHARS_MAX = 300
 TOO_LONG = f"no exit status within {PROBE_SECONDS} s"
 FILTERED = "ended by a filter of system calls"
-EMPTY_DIRECTORY = ("--perms", "0555", "--size", "4096", "--tmpfs")
+WORKSPACE = Path("/workspace")
+"""The place of a workspace in the box of a run. It names no directory of the machine."""
 FORBIDDEN_PLACES = tuple(Path(place) for place in ("/", "/proc", "/dev", "/sys"))
 MOUNTS_MAX = 2_000
 MOUNT_BYTES_MAX = 1_000_000
-"""Maximum size of the paths of mounts: they are words of a command line."""
-RESERVED_MAX = 64
-
+"""Maximum size of the options for mounts."""
 
 AGENT_CPU_FACTOR, AGENT_MEMORY_FACTOR, AGENT_PROCESSES_FACTOR = 24, 2, 4
 """How much more than a command the box of an outside agent may take: it lives as long as the run."""
@@ -98,29 +97,46 @@ SETTINGS_PREFIX = "ATHENA_SANDBOX_"
 """Beginning of the names of the settings of limits."""
 
 
+class BoxStart(NamedTuple):
+    """The command line of a box, the options that bubblewrap reads from a descriptor, and the box's own variables."""
+
+    argv: tuple[str, ...]
+    options: tuple[str, ...]
+    variables: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """The surroundings of a boxed command.
 
-    ``workspace`` is writable and bound at its own path. Paths in ``readonly`` are bound read-only, also inside of the
-    workspace. Paths in ``hidden`` are overmounted by something empty; paths that do not exist are left out. Paths in
-    ``reserved`` do not exist, and the command cannot make them: they are relative to the workspace, and end with a
-    slash where a directory is meant. ``proxy`` is the socket of the egress proxy, None if the box has no network.
-    ``gateway`` is the socket of the model gateway of an outside agent, None for other commands. ``home`` is a directory
-    of the machine that the box may write to, as its home; None for a home that ends with the box.
+    ``workspace`` is writable, and shown at ``place``; None: at its own path. Paths in ``fixed`` are shown read-only
+    inside of it: the directory above each, and its path, which is the same below the workspace. Paths in ``readonly``
+    are shown read-only at their own paths. ``closed`` are paths that nothing shows; ``apart`` are directories that are
+    left out of directories above them.
+
+    ``proxy`` is the socket of the egress proxy, None if the box has no network. ``gateway`` is the socket of the model
+    gateway of an outside agent, None for other commands. ``home`` is a directory of the machine that the box may write
+    to, as its home; None for a home that ends with the box.
     """
 
     workspace: Path
     readonly: tuple[Path, ...] = ()
-    hidden: tuple[Path, ...] = ()
-    reserved: tuple[str, ...] = ()
+    closed: tuple[Path, ...] = ()
+    apart: tuple[Path, ...] = ()
+    fixed: tuple[tuple[Path, str], ...] = ()
+    place: Path | None = None
     proxy: Path | None = None
     limits: SandboxLimits = DEFAULT_LIMITS
     gateway: Path | None = None
     home: Path | None = None
 
-    def argv(self, command: tuple[str, ...], directory: Path | None = None) -> tuple[str, ...]:
-        """Return the command line of bubblewrap for a command in a directory of the box. Raise SandboxRefused.
+    @property
+    def shown(self) -> Path:
+        """The path of the workspace in the box."""
+        return self.place or _absolute(self.workspace)
+
+    def start(self, command: tuple[str, ...], directory: Path | None = None) -> BoxStart:
+        """Return how bubblewrap starts a command in a directory of the box. It blocks. Raise SandboxRefused.
 
         It names descriptors that only the supervisor opens.
         """
@@ -131,19 +147,16 @@ class Sandbox:
         if self.proxy is not None:
             variables |= relay.variables()
         if lanes := [f"{port}={place}" for port, _, place in self._lanes()]:
-            command = (sys.executable, "-I", "-S", relay.SCRIPT, ",".join(lanes), *command)
-        return (
-            program,
+            command = (sys.executable, "-I", "-S", relay.SCRIPT, relay.ENVIRONMENT, ",".join(lanes), *command)
+        options = (
             *_namespaces(),
             *_system(self.limits),
             *launch.OPTIONS,
             *self._mount_words(),
             *("--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"),
-            *(word for name, value in variables.items() for word in ("--setenv", name, value)),
-            *("--chdir", str(directory or self.workspace)),
-            "--",
-            *command,
+            *("--chdir", str(directory or self.shown)),
         )
+        return BoxStart((program, *launch.ARGS_OPTION, "--", *command), options, variables)
 
     @property
     def supervised(self) -> str:
@@ -154,7 +167,13 @@ class Sandbox:
             *(limits.disk_free_bytes, limits.tmp_files, limits.disk_bytes, limits.disk_files, limits.watch_ms),
         )
         watched = ",".join((*map(str, numbers), str(self.workspace)))
-        return launch.SEPARATOR.join((watched, str(self.home or ""), *self.reserved))
+        mounts = (str(self.shown), str(self.workspace), "", *(word for one in self._fixed() for word in one))
+        return launch.SEPARATOR.join((watched, str(self.home or ""), *mounts))
+
+    def _fixed(self) -> Iterator[tuple[str, str, str]]:
+        """Yield where a read-only path of the workspace is shown, the directory above it, and its path below that."""
+        for above, below in sorted(self.fixed, key=lambda one: one[1].count("/")):
+            yield f"{self.shown}/{below}", str(above), below
 
     def problem(self, code: bytes) -> str | None:
         """Return the reason for the end of a box in words, None if it ended like its command."""
@@ -182,58 +201,51 @@ class Sandbox:
 
     def _mount_words(self) -> list[str]:
         """Return the options for the mounts. Raise SandboxRefused if there are too many."""
-        mounts = list(self._mounts())
+        mounts = list(islice(self._mounts(), MOUNTS_MAX + 1))
         words = [word for mount in mounts for word in mount]
         if len(mounts) > MOUNTS_MAX or sum(map(len, words)) > MOUNT_BYTES_MAX:
-            inner = max(mounts, key=lambda mount: mount[-1].count("/"))[-1]
             raise SandboxRefused(
-                f"the sandbox would need more than {MOUNTS_MAX} mounts, because that many paths of the workspace are "
-                f"closed or read-only, such as {inner}. Have an operator delete or move those that are not needed"
+                f"the sandbox would need more than {MOUNTS_MAX} mounts, such as {mounts[-1][-1]}. Have an operator "
+                "delete repositories that are not needed, or name smaller directories in sandbox.readOnly"
             )
         return words
 
     def _mounts(self) -> Iterator[tuple[str, ...]]:
         """Yield the mounts, outer paths before inner ones.
 
-        The directories above a closed path of the workspace are mounts, too: nothing can rename a mount, so the path
-        stays closed for the server as well.
+        A directory that holds something closed is never mounted: a mount also shows files that are put there later.
         """
-        workspace = _absolute(self.workspace)
+        workspace, shown = _absolute(self.workspace), self.shown
         if workspace in FORBIDDEN_PLACES or any(workspace.is_relative_to(place) for place in FORBIDDEN_PLACES[1:]):
             raise SandboxRefused(f"{workspace} cannot be the workspace of a sandbox")
-        hidden = {place for path in self.hidden for place in self._places(path)}
         shared = Path(tempfile.gettempdir()).resolve()  # the sockets of egress proxies are there
-        if workspace.resolve() == shared:
-            raise SandboxRefused(
-                f"{workspace} is the server's temporary directory. Set TMPDIR or choose another workspace"
-            )
         if shared.is_relative_to(workspace.resolve()):
-            hidden |= self._places(shared)
-        readonly = {place for path in self.readonly for place in self._places(path)} | set(_programs())
-        hidden |= _under_links({path for path in readonly if workspace not in path.parents}, hidden)
-        for path in readonly:
-            if self._is_within(path, hidden):
-                raise SandboxRefused(f"{path} is closed to commands in the sandbox")
-        reserved = self._reserved(workspace)
-        closed = {path for path in hidden | readonly if not self._is_below(path, hidden)}
-        inside = [path for path in closed | reserved.keys() if workspace in path.parents]
-        pinned = {place for path in inside for place in path.parents[: -len(workspace.parents) - 1]}
-        shown = readonly | {workspace}
-        for path in sorted(closed | pinned | {workspace, *reserved}, key=lambda place: len(place.parts)):
-            if path in reserved:
-                yield reserved[path]
-            elif path in hidden:
-                if self._is_within(path, shown):
-                    yield _overmount(path)
-            elif self._is_within(path, readonly):
-                yield "--ro-bind", str(path), str(path)
-            else:
-                yield "--bind", str(path), str(path)
+            raise SandboxRefused(
+                f"{workspace} holds the server's temporary directory. Set TMPDIR or choose another workspace"
+            )
+        if launch.SEPARATOR in "".join((str(workspace), *(word for one in self._fixed() for word in one))):
+            raise SandboxRefused("a path of the workspace has a control character")
+        yield from self._readable(shown)
+        yield "--bind", str(workspace), str(shown)
+        yield from (("--ro-bind", f"{above}/{below}", place) for place, above, below in self._fixed())
         if self.home is not None:
             yield "--bind", str(_own_directory(self.home)), HOME
         if lanes := list(self._lanes()):
             yield from (("--ro-bind", str(path), place) for _, path, place in lanes)
             yield "--ro-bind", relay.__file__, relay.SCRIPT
+            yield "--perms", "0400", "--file", str(launch.ENVIRONMENT), relay.ENVIRONMENT
+
+    def _readable(self, shown: Path) -> Iterator[tuple[str, ...]]:
+        """Yield the mounts of the paths beside the workspace. Raise SandboxRefused for a closed path."""
+        readonly = {_absolute(path) for path in self.readonly if os.path.lexists(path)} | set(_programs())
+        closed = Closed(self.closed, self.apart, readonly)
+        for path in sorted(readonly, key=lambda place: len(place.parts)):
+            if self.place is not None and path.is_relative_to(shown):
+                raise SandboxRefused(f"{path} cannot be shown: {shown} is the place of the workspace in a sandbox")
+            if closed.covers(path):
+                raise SandboxRefused(f"{path} is closed to commands in the sandbox")
+            if not any(path.is_relative_to(outer) and path != outer for outer in readonly):
+                yield from closed.shown(path, path)
 
     def _lanes(self) -> Iterator[tuple[int, Path, str]]:
         """Yield the port, the socket on the machine and the socket in the box of what the relay leads to."""
@@ -241,33 +253,6 @@ class Sandbox:
             yield relay.PORT, self.proxy, relay.SOCKET
         if self.gateway is not None:
             yield relay.GATEWAY_PORT, self.gateway, relay.GATEWAY_SOCKET
-
-    def _is_within(self, path: Path, places: Set[Path]) -> bool:
-        return path in places or self._is_below(path, places)
-
-    def _is_below(self, path: Path, places: Set[Path]) -> bool:
-        """Return True if a path lies below one of the places. In the workspace only places in the workspace count."""
-        workspace = _absolute(self.workspace)
-        inside = path.is_relative_to(workspace)
-        return any(place in places and not (inside and place in workspace.parents) for place in path.parents)
-
-    def _reserved(self, workspace: Path) -> dict[Path, tuple[str, ...]]:
-        """Return the mounts over paths that do not exist: an empty directory, or an empty file that is read-only."""
-        if len(self.reserved) > RESERVED_MAX or launch.SEPARATOR in "".join((str(workspace), *self.reserved)):
-            raise SandboxRefused(f"more than {RESERVED_MAX} paths are reserved, or one has a control character")
-        found, files = dict[Path, tuple[str, ...]](), count(launch.EMPTY)
-        for name in self.reserved:
-            path = workspace / name
-            kept = EMPTY_DIRECTORY if name.endswith("/") else ("--perms", "0444", "--ro-bind-data", str(next(files)))
-            found[path] = (*kept, str(path))
-        return found
-
-    def _places(self, path: Path) -> set[Path]:
-        """Return the paths in the box under which an existing path can be reached."""
-        workspace, places = _absolute(self.workspace), {_absolute(path)}
-        real, root = _resolved(path), _resolved(workspace)
-        places |= {real} | ({workspace / real.relative_to(root)} if real.is_relative_to(root) else set())
-        return {place for place in places if os.path.lexists(place)}
 
 
 def _own_directory(path: Path) -> Path:
@@ -279,35 +264,6 @@ def _own_directory(path: Path) -> Path:
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
-
-
-def _under_links(shown: Set[Path], hidden: Set[Path]) -> set[Path]:
-    """Return the paths of hidden places below shown links, which are bound as if they were directories."""
-    found = set[Path]()
-    for path in shown:
-        if (real := _resolved(path)) != path:
-            found |= {path / place.relative_to(real) for place in hidden if place.is_relative_to(real)}
-    return found
-
-
-def _resolved(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except OSError as error:  # a directory became a link meanwhile
-        raise SandboxRefused(f"{path} changed while the sandbox was built. Retry the command") from error
-
-
-def _overmount(path: Path) -> tuple[str, ...]:
-    """Return the mount of something empty. The box may write to an empty directory, which nothing else sees."""
-    try:
-        kind = path.lstat().st_mode
-    except OSError:
-        return ()  # deleted meanwhile
-    if stat.S_ISDIR(kind):
-        return *EMPTY_DIRECTORY, str(path)
-    if stat.S_ISLNK(kind):
-        return ()  # its target is hidden where it is
-    return "--ro-bind", os.devnull, str(path)
 
 
 def _namespaces() -> tuple[str, ...]:
@@ -412,17 +368,19 @@ def _try(sandbox: Sandbox) -> str | None:
     """Run a command in the box. Return the problem, None if there is none."""
     reader, report = os.pipe()
     try:
-        command = (sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(report), sandbox.supervised)
-        argv = (*command, *sandbox.argv(("true",)))
+        start = sandbox.start(("true",))
+        order = supervisor.order({"PATH": SEARCHED, **start.variables}, sandbox.supervised, start.options)
+        command = (sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(report), str(order))
         tried = subprocess.run(
-            argv,
+            (*command, *start.argv),
             env={"PATH": SEARCHED},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PROBE_SECONDS,
             check=False,
-            pass_fds=(report,),
+            pass_fds=(report, order),
         )
+        os.close(order)
         os.close(report)
         report = -1
         ending = os.read(reader, 2)

@@ -17,7 +17,7 @@ import time
 
 TYPE_CHECKING = False  # the module typing would take 3 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
     from athena_core.system.box.launch import Box
 
@@ -33,9 +33,6 @@ OK = b"\0"
 
 own_children: frozenset[int] | None = None
 """The children of this process when it became a subreaper; None if it is not one."""
-
-cleaning: "list[Callable[[], None]]" = []
-"""What a supervisor does after the end of its command."""
 
 
 def protect() -> None:
@@ -133,7 +130,7 @@ def end_as(status: int) -> None:
 
 
 def close_inherited(kept: int) -> None:
-    """Close all descriptors of this process except standard ones and another.
+    """Close all descriptors of this process except standard ones and another one.
 
     uvloop leaves copies of the command's own pipes. Its tools could write there, and the end of its output would not
     show before all of them have ended.
@@ -146,27 +143,46 @@ def close_inherited(kept: int) -> None:
                 pass
 
 
-def _clean() -> None:
-    """Kill the descendants of the command, and remove what its box needed."""
-    kill_descendants()
-    for clean in cleaning:
-        clean()
+class Order:
+    """The order to a supervisor: the variables of the command, and for a box its limits and bubblewrap's options.
+
+    It passes through a descriptor, because other processes can read command lines and environments.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Read and close the descriptor."""
+        with open(number, "rb") as file:
+            self.limits, count, *words = os.fsdecode(file.read()).split("\0")
+        self.environment = dict(word.split("=", 1) for word in words[: int(count)])
+        self.options = words[int(count) :]
+
+
+def order(environment: "Mapping[str, str]", limits: str = "", options: "Sequence[str]" = ()) -> int:
+    """Return a descriptor with an order. Raise OSError, and ValueError for words with a NUL."""
+    words = [limits, str(len(environment)), *(f"{name}={value}" for name, value in environment.items()), *options]
+    if any("\0" in word for word in words):
+        raise ValueError("embedded null byte")
+    number = os.memfd_create("order", os.MFD_CLOEXEC)
+    with open(number, "wb", closefd=False) as file:
+        file.write(os.fsencode("\0".join(words)))
+    os.lseek(number, 0, os.SEEK_SET)
+    return number
 
 
 def _stop(number: int, frame: object) -> None:
-    _clean()
+    kill_descendants()
     os.write(int(sys.argv[2]), OK)
     end_as(signal.SIGKILL)
 
 
-def main(parent: int, report: int, limits: str, argv: list[str]) -> None:
-    """Run a command, with ``limits`` in a box (see ``box/launch.py``).
+def main(parent: int, report: int, number: int, argv: list[str]) -> None:
+    """Run a command by the order in the descriptor ``number``, with limits in a box (see ``box/launch.py``).
 
     Write to ``report`` a byte about its start (errno or OK), and one once all descendants are dead: OK, or why the box
     was ended.
     """
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _stop)
+    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(ending, _stop)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     prctl(PR_SET_DUMPABLE, 0)  # the command cannot trace this process, and there are no core dumps
     renounce_tracing()
@@ -174,11 +190,12 @@ def main(parent: int, report: int, limits: str, argv: list[str]) -> None:
     if os.getppid() != parent:  # it ended before PR_SET_PDEATHSIG took effect
         os._exit(NOTHING_STARTED)
     os.set_inheritable(report, False)
+    ordered = Order(number)
     close_inherited(report)
     try:
-        command = _box(argv, limits) if limits else Command(argv)
+        command = _box(argv, ordered) if ordered.limits else Command(argv, ordered.environment)
     except OSError as error:
-        _clean()
+        kill_descendants()
         os.write(report, bytes([error.errno or errno.ENOEXEC]))
         os._exit(NOTHING_STARTED)
     os.write(report, OK)
@@ -186,7 +203,7 @@ def main(parent: int, report: int, limits: str, argv: list[str]) -> None:
     for stream in range(3):  # only the command and its descendants hold the pipes
         os.dup2(null, stream)
     ending, status = command.wait()
-    _clean()
+    kill_descendants()
     os.write(report, ending)
     end_as(status)
 
@@ -194,10 +211,11 @@ def main(parent: int, report: int, limits: str, argv: list[str]) -> None:
 class Command:
     """A command without a box."""
 
-    def __init__(self, argv: list[str]) -> None:
-        """Start it. Raise OSError."""
+    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+        """Start it. Programs are searched in its own PATH. Raise OSError."""
+        os.environ["PATH"] = environment.get("PATH", os.defpath)
         self.pid = os.posix_spawnp(
-            argv[0], argv, os.environ, setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ), setsigmask=()
+            argv[0], argv, environment, setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ), setsigmask=()
         )
 
     def wait(self) -> tuple[bytes, int]:
@@ -207,12 +225,12 @@ class Command:
         return OK, found[1]
 
 
-def _box(argv: list[str], limits: str) -> "Box":
+def _box(argv: list[str], ordered: Order) -> "Box":
     sys.path.append(os.path.abspath(f"{__file__}/../../.."))
     from athena_core.system.box.launch import Box  # noqa: PLC0415  (other commands start without it)
 
-    return Box(argv, limits, cleaning)
+    return Box(argv, ordered.limits, ordered.options, ordered.environment)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

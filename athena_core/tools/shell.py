@@ -26,6 +26,7 @@ OUTPUT_BYTES = 100_000
 """Maximum size of the kept output, unless the profile sets ``outputBytesMax``."""
 WORD_CHARS_MAX = 100_000
 COMMANDS_SHOWN = 20
+LEFT_SHOWN = 10
 SETTINGS_BYTES_MAX = 65_536
 """Bytes of the settings of a repository in which its object format is looked for."""
 SHA256 = re.compile(r"^\s*objectformat\s*=\s*\"?sha256\b", re.IGNORECASE | re.MULTILINE)
@@ -81,6 +82,7 @@ class ShellTool:
                 stopped = not child.exited.is_set()
             finally:
                 await child.end()
+                left = await _carried_back(bench)
         except (CannotStart, SandboxRefused) as error:
             return ToolResult(content=f"The command could not be started: {error}", is_error=True)
         except OSError as error:
@@ -88,7 +90,7 @@ class ShellTool:
         ending = child.problem or child.ending()
         if stopped:
             ending = f"stopped after {timeout_ms} ms. Split the work, or have toolPolicies.shell.timeoutMs raised"
-        content = f"[{ending}]\n{output.text(bench.mask)}"
+        content = f"[{ending}]\n{bench.mask.hide(left)}{output.text(bench.mask)}"
         return ToolResult(
             content=content,
             is_error=child.status != 0 or stopped,
@@ -104,15 +106,30 @@ async def _start(argv: tuple[str, ...], bench: ToolContext, parts: Parts) -> tup
     path = bench.workspace.root.joinpath(*parts)
     with bench.workspace.directory(parts) as directory:
         variables = environment(await anyio.to_thread.run_sync(_object_format, path))
-        if bench.workspace.is_own:  # no repository around the workspace is its own
-            variables["GIT_CEILING_DIRECTORIES"] = str(bench.workspace.root.absolute().parent)
         if bench.box is None:
+            if bench.workspace.is_own:  # no repository around the workspace is its own
+                variables["GIT_CEILING_DIRECTORIES"] = str(bench.workspace.root.absolute().parent)
             there = _path(directory, path)
             return await Child.start(argv, variables, directory=there, fed=False, merged=True), None
         since = anyio.current_time()
         box = await anyio.to_thread.run_sync(bench.box.around, bench.workspace)
-        child = await Child.start(argv, variables, directory=path.absolute(), fed=False, merged=True, sandbox=box)
+        there = box.shown.joinpath(*parts)
+        child = await Child.start(argv, variables, directory=there, fed=False, merged=True, sandbox=box)
         return child, round((anyio.current_time() - since) * 1_000)
+
+
+async def _carried_back(bench: ToolContext) -> str:
+    """Carry what a command in a sandbox changed into the shared workspace. Return what was left out, as lines."""
+    if bench.box is None:
+        return ""
+    with anyio.CancelScope(shield=True):
+        try:
+            left = await anyio.to_thread.run_sync(bench.workspace.sync_mirror)
+        except SandboxRefused as error:
+            return f"[not carried back: {error}]\n"
+    lines = [f"[not carried back: {clean(one.path)}: {one.reason}]\n" for one in left[:LEFT_SHOWN]]
+    more = len(left) - LEFT_SHOWN
+    return "".join(lines) + (f"[and {more} more]\n" if more > 0 else "")
 
 
 class ShellOutput:

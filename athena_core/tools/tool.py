@@ -1,5 +1,6 @@
 """The contract of a tool: a description for the model, and a call that always ends with a result."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -10,7 +11,7 @@ from athena_core.definitions.profile import Egress, ToolPolicies
 from athena_core.enums import EvidenceType
 from athena_core.event import Value
 from athena_core.mask import Mask
-from athena_core.system.sandbox import DEFAULT_LIMITS, Sandbox, SandboxLimits
+from athena_core.system.sandbox import DEFAULT_LIMITS, WORKSPACE, Sandbox, SandboxLimits
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.workspace import Workspace
@@ -84,16 +85,17 @@ class CommandBox(Value):
         )
 
     def around(self, workspace: Workspace) -> Sandbox:
-        """Return the sandbox of the next command: what the workspace closes now is hidden. It blocks.
-
-        Raise SandboxRefused.
-        """
-        places = workspace.places_in_box()
+        """Return the sandbox of the next command. It blocks. Raise SandboxRefused."""
+        tree, root = workspace.tree_in_box(), workspace.root.absolute()
+        inside = {path: path.relative_to(root) for path in self.readonly if path != root and path.is_relative_to(root)}
+        fixed = [(tree.root, str(place)) for place in inside.values() if os.path.lexists(tree.root / place)]
         return Sandbox(
-            workspace=workspace.root.absolute(),
-            readonly=(*self.readonly, *places.readonly),
-            hidden=places.hidden,
-            reserved=places.reserved,
+            workspace=tree.root,
+            readonly=tuple(path for path in self.readonly if path not in inside),
+            closed=workspace.closed_paths,
+            apart=(workspace.shared_root.absolute(),),
+            fixed=(*tree.readonly, *fixed),
+            place=WORKSPACE,
             proxy=self.proxy,
             limits=self.limits,
             gateway=self.gateway,

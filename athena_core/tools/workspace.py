@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count, islice
@@ -15,7 +16,7 @@ from typing import NamedTuple, Protocol, Self, TypeAlias
 
 import athena_core
 from athena_core.settings import Settings
-from athena_core.system.box.placeholders import is_placeholder
+from athena_core.system.box.mirror import Access, Left, Mirror, MirrorTooLarge
 from athena_core.system.sandbox import SandboxRefused
 from athena_core.tools.refusal import PathRefused, ToolRefused
 
@@ -23,6 +24,8 @@ PATH_CHARS_MAX = 1_000
 PATH_PARTS_MAX = 64
 DIRECTORY_ENTRIES_MAX = 10_000
 STATE_NAME = ".athena"
+MIRRORS = "mirrors"
+"""The directory below the state that holds the mirrors of the shared workspace."""
 PERSONAS = "personas"
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,17 +46,6 @@ CLOSED_NAMES: Mapping[str, str] = {
 """Names that are closed everywhere, ignoring case, with the reason."""
 REPOSITORIES = frozenset((".git", ".hg", ".svn", ".jj"))
 """Closed names that commands in a sandbox may read, so that git works there, and change in an own workspace."""
-RESERVED = (".env", *(f"{name}/" for name in (PERSONAS, STATE_NAME, ".git", ".hg", ".jj")))
-"""Closed names that commands in a sandbox cannot make in the root of the shared workspace, because the server or
-programs of its operators would read settings or hooks there. Directories end with a slash. direnv asks before it reads
-a new ``.envrc``, and Subversion runs nothing that a ``.svn`` names."""
-REPLACEABLE = (
-    "{!r} in the workspace is a symbolic link, which a command in a sandbox could replace. "
-    "Have an operator replace the link by its target"
-)
-SEARCHED_MAX = 500_000
-"""Maximum number of entries of a workspace in which commands run in a sandbox."""
-
 PACKAGES = ("athena_core", "athena_api", "athena_cli", "projections")
 DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 
@@ -79,15 +71,11 @@ class FileReader(Protocol):
         """Return a whole file. Raise PathRefused or OSError."""
 
 
-class PlacesInBox(NamedTuple):
-    """The paths of a workspace that a sandbox hides, those that it shows read-only, and those that nothing may make.
+class TreeInBox(NamedTuple):
+    """The tree that a sandbox shows, and the paths in it that are read-only: the directory above each, and the path."""
 
-    The latter are relative to the root; directories end with a slash.
-    """
-
-    hidden: tuple[Path, ...]
-    readonly: tuple[Path, ...]
-    reserved: tuple[str, ...] = ()
+    root: Path
+    readonly: tuple[tuple[Path, str], ...] = ()
 
 
 def parts_of(path: str) -> Parts:
@@ -128,21 +116,22 @@ class Workspace:
         closed: Mapping[Path, str] | None = None,
         patterns: Iterable[str] = (),
         code: Iterable[Path] = (),
-        reserved: Iterable[str] = (),
+        mirrors: Path | None = None,
     ) -> None:
         """Take the rules. Links in the path of ``root`` itself belong to the operator and are followed.
 
-        ``reserved``: see ``RESERVED``. Files in ``closed`` that do not exist are reserved as well.
+        The mirror for sandboxes is made in ``mirrors``; None: in the temporary directory.
         """
-        self.root = root
+        self.root = self.shared_root = root
         self.is_own = False
-        self._reserved = tuple(reserved)
+        self.mirror: Mirror | None = Mirror(root, self._access, self.identities, lambda: mirrors or _temporary())
         self._files = dict(closed or {})
         self._paths = {parts: why for path, why in self._files.items() for parts in self._below(path)}
         self._paths[PERSONAS,] = CONFIGURES
         self._code = {parts for path in code for parts in self._below(path)}
         split = [pattern.casefold().rstrip("/").split("/") for pattern in patterns]
         names = [fnmatch.translate(parts[0]) for parts in split if len(parts) == 1]
+        self._temporary = self._below(_temporary())  # the sockets of sandboxes are there
         self._names = re.compile("|".join(names)) if names else None
         self._places = [[re.compile(fnmatch.translate(part)) for part in parts if part] for parts in split if parts[1:]]
 
@@ -158,7 +147,7 @@ class Workspace:
         The server runs no code from there, and commands in a sandbox may change its repositories.
         """
         owned = copy.copy(self)
-        owned.root, owned.is_own, owned._code, owned._reserved = root, True, set(), ()
+        owned.root, owned.is_own, owned._code, owned.mirror = root, True, set(), None
         return owned
 
     def close(self, paths: Iterable[Path], why: str = CONFIGURES) -> None:
@@ -319,67 +308,42 @@ class Workspace:
                 finally:
                     os.close(there)
 
-    def places_in_box(self) -> PlacesInBox:
-        """Return what a sandbox hides of the tree, under any name, what it shows read-only, and what nothing may make.
+    @property
+    def closed_paths(self) -> tuple[Path, ...]:
+        """The paths that settings close, wherever they lie."""
+        return tuple(self._files)
 
-        Repositories of the shared workspace and code of the server are read-only. Links are left out: their targets are
-        closed on their own. Raise SandboxRefused if the tree is too large to search.
+    def tree_in_box(self) -> TreeInBox:
+        """Return the tree that sandboxes show: the own one of a session or workflow run, or else a mirror.
+
+        Repositories of the shared workspace and code of the server are read-only. Raise SandboxRefused.
         """
-        root, known = self.root.absolute(), {inode for _, inode in self.identities()}
-        hidden, readonly, left = set(self._files), set[Path](), SEARCHED_MAX
-        above: list[Parts] = [()]
-        while above:
-            parts = above.pop()
-            try:
-                found = os.scandir(root.joinpath(*parts))
-            except OSError:
-                continue  # deleted meanwhile, or not readable for commands either
-            with found:
-                for entry in found:
-                    left -= 1
-                    there = (*parts, entry.name)
-                    runs = bool(self._code) and _folded(there) in self._code
-                    if entry.is_symlink():
-                        if runs:
-                            raise SandboxRefused(REPLACEABLE.format("/".join(there)))
-                    elif entry.name.casefold() in REPOSITORIES:
-                        readonly |= set() if self.is_own else {root.joinpath(*there)}
-                    elif runs:
-                        readonly.add(root.joinpath(*there))
-                    elif self.why_closed(there) is not None or entry.inode() in known:
-                        hidden.add(root.joinpath(*there))
-                    elif entry.is_dir(follow_symlinks=False):
-                        above.append(there)
-            if left < 0:
-                raise SandboxRefused(f"the workspace has more than {SEARCHED_MAX} files, too many to search")
-        reserved = self._absent()
-        absent = {root / name for name in reserved}
-        return PlacesInBox(tuple(sorted(hidden - absent)), tuple(sorted(readonly - absent)), reserved)
+        if self.mirror is None:
+            return TreeInBox(self.root.absolute())
+        tree, _ = self._sync(self.mirror)
+        return TreeInBox(tree, tuple((self.root.absolute(), "/".join(parts)) for parts in self.mirror.shown))
 
-    def _absent(self) -> tuple[str, ...]:
-        """Return the reserved paths that do not exist, or only as placeholders of a sandbox.
+    def sync_mirror(self) -> tuple[Left, ...]:
+        """Carry changes between the workspace and the mirror that sandboxes show, if there is one.
 
-        Raise SandboxRefused for a link: a command could replace it, because nothing can be mounted on it.
+        Return the changes of commands that were newly left out. Raise SandboxRefused.
         """
-        roots = {self.root.absolute(), self.root.resolve()}
-        places = [Path(os.path.normpath(path.absolute())) for path in tuple(self._files)]
-        files = [str(path.relative_to(root)) for path in places for root in roots if path.is_relative_to(root)]
-        found: dict[str, str] = {}
-        for name in (*self._reserved, *files):
-            parts = Path(name).parts
-            try:
-                for end in range(1, len(parts) + 1):
-                    status = self.root.joinpath(*parts[:end]).lstat()
-                    if stat.S_ISLNK(status.st_mode):
-                        raise SandboxRefused(REPLACEABLE.format("/".join(parts[:end])))
-                    if end == len(parts) and is_placeholder(status):
-                        found.setdefault(name.rstrip("/"), name)
-            except FileNotFoundError:
-                if end == len(parts):  # otherwise even its directory does not exist
-                    found.setdefault(name.rstrip("/"), name)
-            except OSError:
-                continue  # commands cannot reach it either
-        return tuple(found.values())
+        return () if self.mirror is None or not self.mirror.made else self._sync(self.mirror)[1]
+
+    def _sync(self, mirror: Mirror) -> tuple[Path, tuple[Left, ...]]:
+        try:
+            return mirror.sync()
+        except MirrorTooLarge as error:
+            raise SandboxRefused(str(error)) from error
+        except OSError as error:
+            problem = f"the files of the workspace cannot be copied for the sandbox: {error.strerror}"
+            raise SandboxRefused(problem) from error
+
+    def _access(self, parts: Parts) -> Access:
+        """Return what commands in a sandbox may do with an entry of the shared workspace."""
+        if parts[-1].casefold() in REPOSITORIES or (self._code and _folded(parts) in self._code):
+            return "shown"
+        return "closed" if self.why_closed(parts) is not None or _folded(parts) in self._temporary else "open"
 
     def why_closed(self, parts: Parts) -> str | None:
         """Return the reason why a path is closed by name, None if it is open. Its parents must be open."""
@@ -425,16 +389,12 @@ def open_workspace(settings: Settings) -> Workspace:
     code = [Path(sys.prefix), *(Path(athena_core.__file__).parents[1] / name for name in PACKAGES)]
     program = (settings.local_provider_cmd, *settings.local_provider_args)
     code += [Path(word) for word in program if Path(word).is_file()]
-    directories = (settings.state_dir, settings.workspaces_dir) if settings.workspaces_dir else (settings.state_dir,)
-    reserved = (*RESERVED, *(name for path in directories for name in _directory_in(settings.workspace_root, path)))
-    return Workspace(settings.workspace_root, closed, settings.workspace_closed, code, reserved)
+    mirrors = settings.state_dir / MIRRORS
+    return Workspace(settings.workspace_root, closed, settings.workspace_closed, code, mirrors)
 
 
-def _directory_in(root: Path, directory: Path) -> tuple[str, ...]:
-    """Return the path of a directory relative to a root; nothing if it is outside or the root itself."""
-    places = (Path(os.path.normpath(directory.absolute())), root.absolute()), (directory.resolve(), root.resolve())
-    found = [place.relative_to(top).parts for place, top in places if place.is_relative_to(top)]
-    return tuple(f"{'/'.join(parts)}/" for parts in found[:1] if parts)
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())
 
 
 def _folded(parts: Parts) -> Parts:

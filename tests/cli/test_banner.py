@@ -26,7 +26,7 @@ def test_on_a_terminal_a_server_prints_addresses_and_the_next_command(terminal: 
     assert f"State     {terminal.state_dir}\n" in shown
     assert "Model     mock (" in shown
     assert f"Next      export ATHENA_API_BASE_URL={url}\n" in shown
-    assert "Warning" not in shown
+    assert re.findall(r"Warning   (.*)", shown) == ["Authentication is off: programs of this machine act as its Admin."]
     assert "{" not in shown
     lines = shown.replace(str(terminal.state_dir), "").splitlines()
     assert max(map(len, lines)) <= 80
@@ -73,7 +73,8 @@ def test_the_banner_shows_no_password(tmp_path: Path) -> None:
 
 def test_what_matters_is_a_warning(tmp_path: Path) -> None:
     outside = Listening("0.0.0.0", "0.0.0.0", 8787)  # noqa: S104 - nothing listens
-    (exposed,) = warnings_of(settings_of(tmp_path), outside, configured=True)
+    exposed, off = warnings_of(settings_of(tmp_path), outside, configured=True)
+    assert off.startswith("Authentication is off")
     assert "ATHENA_AUTH_PROXY_SECRET" in exposed
     vouched = settings_of(tmp_path, auth_proxy_secret="s" * 20, auth_enabled="true")
     assert not list(warnings_of(vouched, outside, configured=True))

@@ -5,19 +5,23 @@ import json
 import shutil
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
-from athena_cli.checks import check_agents, check_credentials, check_mcp_servers, check_sandbox
+from athena_cli.checks import check_agents, check_credentials, check_mcp_servers, check_sandbox, unboxed_profiles
+from athena_cli.offline_log import open_offline_log
 from athena_core.event import Position
+from athena_core.settings import load
 from athena_core.system.sandbox import SandboxProbe
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.conftest import Serve
 from tests.core.credentials.corpus import entry, write_credentials
 from tests.support.api import Api, refused_by, soon
+from tests.support.model import Profile
 
 
 def url_of(terminal: Terminal) -> str:
@@ -335,3 +339,21 @@ def test_doctor_says_why_no_sandbox_works() -> None:
         assert (found.status, found.remedy) == (status, broken.remedy)
         assert found.says == "no sandbox works here: no user namespaces"
     assert check_sandbox(SandboxProbe(True, "0.11.0"), required=True).says == "bubblewrap 0.11.0 works"
+
+
+def test_profiles_that_the_server_refuses_are_named(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    body = Profile(commands=(("true",),)).body
+    unboxed = server.api.post("/harness-profiles", body)["id"]
+    boxed = server.api.post("/harness-profiles", body | {"sandbox": {"mode": "required"}})["id"]
+    server.stop()
+    settings = {"ATHENA_STATE_DIR": str(server.state_dir), "ATHENA_AUTH_ENABLED": "true"} | (
+        {"ATHENA_DATABASE_URL": server.database_url} if server.database_url else {}
+    )
+    log = open_offline_log(load(settings, tmp_path), any_schema=True)
+    with closing(log.reader()) as reader:
+        (found,) = unboxed_profiles(reader, load(settings, tmp_path))
+        assert (found.check, found.status) == (f"profile {unboxed}", "wrong") and boxed not in found.check
+        assert "ATHENA_AUTH_PROXY_SECRET" in (found.remedy or "")
+        vouched = settings | {"ATHENA_AUTH_PROXY_SECRET": "s" * 32}
+        assert not list(unboxed_profiles(reader, load(vouched, tmp_path)))

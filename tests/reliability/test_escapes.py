@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from athena_core.system.sandbox import probe
+from athena_core.system.sandbox import WORKSPACE, probe
 from tests.reliability.escapes.attack import ALWAYS, CORPUS, HARMFUL
 from tests.reliability.escapes.attack import ROOT as BY_ROOT
 from tests.reliability.escapes.bomb import BOMBS, DESCENDANTS, wait_with_descendants
@@ -106,7 +106,7 @@ class Victim:
             stdout=subprocess.PIPE,
         )
         self.target = self._line()
-        self.workspace = Path(self.target["workspace"])
+        self.tree, self.pipes = Path(self.target["tree"]), Path(self.target["pipes"])
 
     def _line(self) -> dict[str, Any]:
         assert self.process.stdout
@@ -129,7 +129,7 @@ class Victim:
 
     def attack(self, *names: str, boxed: bool) -> dict[str, dict[str, str]]:
         """Run attacks. Return their results by name."""
-        target = json.dumps(self.target | {"boxed": boxed})
+        target = json.dumps(self.target | {"boxed": boxed} | ({"workspace": str(WORKSPACE)} if boxed else {}))
         argv = (self.target["python"], "-m", "tests.reliability.escapes.corpus", target, *names)
         found = self.run(argv, boxed=boxed, timeout=60.0)
         lines = [json.loads(line) for line in found["output"].splitlines() if line.startswith('{"name"')]
@@ -191,13 +191,13 @@ def test_every_bomb_has_an_ending() -> None:
 @pytest.mark.parametrize("name", ENDINGS)
 def test_a_bomb_is_ended_and_hurts_nothing(name: str, victim: Victim) -> None:
     ending = ENDINGS[name]
-    argv = (victim.target["python"], "-m", "tests.reliability.escapes.bomb", name, f"{victim.workspace}/{name}")
+    argv = (victim.target["python"], "-m", "tests.reliability.escapes.bomb", name, f"{victim.pipes}/{name}")
     limits = LIMITS | (DISK_LIMITS if ending.limit in {GROWTH, FILES} else {})
-    with closing(SharedPipe(victim.workspace / name)) as pipe:
+    with closing(SharedPipe(victim.pipes / name)) as pipe:
         found = victim.run(argv, boxed=True, timeout=ending.seconds, limits=limits)
         print(f"{name}: {found['seconds']:.2f} s, ended in {found['end_seconds']:.3f} s: {found['ending'][:80]}")
         assert pipe.bytes_until(None, 0.0) == 0, "a process was left"
-    for file in victim.workspace.glob("fill-*"):
+    for file in victim.tree.glob("fill-*"):
         file.unlink()
     assert ending.limit is None or ending.limit in (found["problem"] or ""), found
     assert ending.prints in found["output"], found
@@ -208,7 +208,7 @@ def test_a_bomb_is_ended_and_hurts_nothing(name: str, victim: Victim) -> None:
 
 
 def test_nothing_is_left_of_a_program_that_is_killed(user: str | None) -> None:
-    with closing(Victim(user)) as victim, closing(SharedPipe(victim.workspace / "witness")) as pipe:
+    with closing(Victim(user)) as victim, closing(SharedPipe(victim.pipes / "witness")) as pipe:
         argv = (
             victim.target["python"],
             "-m",

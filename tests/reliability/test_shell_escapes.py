@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from athena_core.system.sandbox import probe
+from athena_core.system.sandbox import WORKSPACE, probe
 from tests.reliability.escapes.attack import CORPUS
 from tests.reliability.escapes.bomb import DESCENDANTS
 from tests.reliability.escapes.corpus import FAMILIES
 from tests.support.api import Api
 from tests.support.boxed import SharedPipe, paths, python_of
+from tests.support.closed_files import ATTACKS, Attack, check, lay_out
 from tests.support.model import Model, Profile, Step, acting, call
 from tests.support.users import USERS
 
@@ -28,7 +29,7 @@ ESCAPES = "tests/reliability/escapes"
 CANARY = "canary-of-the-shell"
 KILL_SECONDS = 1.0
 TOLERANCE = 10
-COMMANDS = (("python3",), ("sh", "-c"))
+COMMANDS = (("python3",), ("sh", "-c"), ("true",))
 CLOSED = {".env": "A=", "conf/a.key": "", "sub/.ssh/id": "", "secret.txt": ""}
 MOVES = "mv var moved; mv conf moved-conf; mv secret.txt open.txt; rm -rf var conf; cat moved*/*; true"
 READS = "cat moved/state/log.db var/state/log.db moved-conf/a.key conf/a.key open.txt secret.txt .env; true"
@@ -44,7 +45,7 @@ class BoxingServer:
     def __init__(self, user: str | None, model: Model) -> None:
         command = (*python_of(user, "athena_cli, athena_api.wiring"), "-m", "athena_cli", "api", "serve", "--port", "0")
         self._stack = ExitStack()
-        self.model = model
+        self.model, self.user = model, user
         place = Path(self._stack.enter_context(TemporaryDirectory()))
         self.workspace, self.other = place / "work", place / "other"
         self.state = self.workspace / "var/state"
@@ -64,7 +65,7 @@ class BoxingServer:
         settings = {
             "ATHENA_STATE_DIR": str(self.state),
             "ATHENA_WORKSPACE_ROOT": str(self.workspace),
-            "ATHENA_WORKSPACE_CLOSED": "conf/*.key,secret.txt",
+            "ATHENA_WORKSPACE_CLOSED": "conf/*.key,secret.txt,secret.pem",
             "ATHENA_OPENAI_BASE_URL": model.url,
             "ATHENA_OPENAI_API_KEY": "key-of-the-shell-test",
             "HOME": str(place / "home"),
@@ -111,7 +112,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[BoxingServer]:
 
 
 def test_every_escape_of_a_run_is_denied(server: BoxingServer) -> None:
-    places = {"workspace": server.workspace, "state": server.state, "other": server.other, "tmp": server.other}
+    places = {"workspace": WORKSPACE, "state": server.state, "other": server.other, "tmp": server.other}
     numbers = {"pid": server.process.pid, "neighbour": server.process.pid, "tcp": server.port, "tcp6": server.port}
     target: dict[str, Any] = {name: str(place) for name, place in places.items()} | numbers
     target |= {"boxed": True, "canary": CANARY, "udp": server.port, "abstract": CANARY, "key": 0, "address": 4_096}
@@ -132,6 +133,18 @@ def test_closed_files_stay_closed_when_their_directories_are_moved(server: Boxin
     assert (server.workspace / "conf/a.key").read_text() == CANARY
     assert (server.workspace / "secret.txt").read_text() == CANARY
     assert server.api.get("/capabilities")["supportsSandbox"] is True
+
+
+@pytest.mark.parametrize("how", ATTACKS)
+def test_closed_files_stay_closed_when_the_machine_replaces_them(server: BoxingServer, how: str) -> None:
+    for name in ("conf", "open", "moved", ".env", "linked", "made"):
+        subprocess.run(("rm", "-rf", server.workspace / name), check=True)
+    lay_out(server.workspace)
+    if server.user is not None:
+        subprocess.run(("chown", "-R", "-h", server.user, server.workspace), check=True)
+    with Attack(server.workspace, how) as attack:
+        (said,) = server.run(("sh", "-c", attack.script))
+    check(server.workspace, said)
 
 
 def own_files(server: BoxingServer) -> Path:
@@ -205,11 +218,13 @@ def test_git_of_the_server_runs_nothing_that_is_planted_in_an_own_workspace(serv
 
 
 def test_nothing_is_left_of_a_server_that_is_killed(server: BoxingServer) -> None:
-    with closing(SharedPipe(server.workspace / "witness")) as pipe:
+    server.run(("true",), session="killed")
+    with closing(SharedPipe(own_files(server) / "witness")) as pipe:
         server.model.forget()
-        words = ("python3", "-m", "tests.reliability.escapes.bomb", "wait_with_descendants", str(pipe.path))
-        server.model.script = [call("shell", command=list(words)), "done"]
-        server.api.post("/runs", {"input": "stay", "harnessProfileId": server.profile}, respond_async=True)
+        words = ("python3", "-m", "tests.reliability.escapes.bomb", "wait_with_descendants", pipe.path.name)
+        server.model.script = [call("shell", command=["true"]), call("shell", command=list(words)), "done"]
+        body = {"input": "stay", "harnessProfileId": server.own, "sessionId": "killed"}
+        server.api.post("/runs", body, respond_async=True)
         assert pipe.bytes_until(DESCENDANTS + 1, 30.0) == DESCENDANTS + 1
         server.process.send_signal(signal.SIGKILL)
         began = time.monotonic()

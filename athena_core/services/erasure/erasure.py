@@ -22,6 +22,7 @@ from athena_core.log.writer import Log
 from athena_core.protocols import Generations, MemorySearch, Row
 from athena_core.system.private_file import matching
 from athena_core.system.problems import described
+from athena_core.tools.workspace import MIRRORS
 
 PAGE_ROWS = 500
 RETRY_SECONDS = 0.05
@@ -287,6 +288,7 @@ PLACES = (
     StoragePlace("inputs of workflows", (), _cache("inputs of workflows")),
     StoragePlace("reviews", (f"{review.FOLDER}/*/*",), _reviews),
     StoragePlace("workspaces", ("workspaces/**/*",), _workspaces),
+    StoragePlace("mirrors", (f"{MIRRORS}/**/*",)),
     StoragePlace("agents", (f"{FOLDER}/**/*",), _homes),
     StoragePlace("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),
     StoragePlace("anchors", ("*.anchor", "*.anchor.*")),

@@ -1,7 +1,10 @@
 """The place where a run is executed: its workspace and the sandbox of its commands, and what they leave to record."""
 
+import logging
 from pathlib import Path
 
+import anyio
+from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_core.clock import Ids
@@ -14,8 +17,12 @@ from athena_core.services.execution.verification import to_evidence
 from athena_core.services.sandboxes import RunSandbox
 from athena_core.services.workspaces.patches import decided_changes
 from athena_core.services.workspaces.workspaces import RunWorkspace
+from athena_core.system.sandbox import SandboxRefused
 from athena_core.tools.tool import CommandBox, ToolEvidence
 from athena_core.tools.workspace import Workspace
+
+LEFT_SHOWN = 10
+_log = logging.getLogger(__name__)
 
 
 class RunPlace:
@@ -48,6 +55,17 @@ class RunPlace:
         """The sandbox of the commands, None without one."""
         box = self.sandbox.box
         return box and replace(box, readonly=(*box.readonly, *self._workspace.readonly))
+
+    async def sync_mirror(self) -> None:
+        """Carry changes between the shared workspace and the mirror of it that sandboxes show."""
+        with anyio.CancelScope(shield=True):
+            try:
+                left = await to_thread.run_sync(self.files.sync_mirror)
+            except SandboxRefused as error:
+                _log.warning("The changes of a sandbox were not carried into the workspace: %s", error)
+                return
+        for one in left[:LEFT_SHOWN]:
+            _log.warning("A change of a sandbox was not carried into the workspace: %r: %s", one.path, one.reason)
 
     def beginning(self) -> tuple[run.RunStep, ...]:
         """Return what to record before the first step."""

@@ -51,6 +51,8 @@ class McpStarter:
         return client
 
     async def _child(self, server: McpServer, directory: Path, sandbox: Sandbox | None) -> Child:
+        if sandbox is not None:
+            directory = sandbox.shown
         variables = environment() | server.variables(directory)
         for variable, name in server.credentials.items():
             variables[variable] = await self._secret(name)

@@ -82,7 +82,7 @@ STARTS: dict[AgentSessionStart, str] = {
 }
 SANDBOX = {
     "ready": "started the first command in a sandbox",
-    "fallback": "no sandbox works here, so commands run without one",
+    "fallback": "no sandbox works here, so commands run without one and reach every network",
     "required-unavailable": "no sandbox works here, and the run requires one",
     "cleaned": "nothing of the sandbox is left",
 }

@@ -36,8 +36,8 @@ from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.services.workspaces.recording import FILE_BYTES_MAX
 from athena_core.services.workspaces.snapshots import ChangedFile, Snapshots, TreeDiff
 from athena_core.services.workspaces.staging import RecordedFile, stage
-from athena_core.services.workspaces.trees import delete_tree
 from athena_core.system import private_file
+from athena_core.system.box.trees import delete_tree
 from athena_core.system.git import Git
 from athena_core.tools.refusal import PathRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of

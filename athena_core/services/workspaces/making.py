@@ -28,7 +28,7 @@ from athena_core.services.workspaces.ignores import IGNORE_BYTES_MAX
 from athena_core.services.workspaces.packs import initialise
 from athena_core.services.workspaces.recording import EXCLUDE_NAME, TRACKED_NAME
 from athena_core.services.workspaces.snapshots import FILES, GIT, MISSING
-from athena_core.services.workspaces.trees import Entry, Stop, delete, identity, in_thread, walk
+from athena_core.system.box.trees import Entry, Stop, delete, identity, in_thread, walk
 from athena_core.system.git import Git, Repository
 from athena_core.system.private_file import read
 from athena_core.tools.workspace import FILE, FRESH, Workspace

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from athena_core.errors import Overloaded
-from athena_core.services.workspaces.trees import DELETE_SECONDS_MAX, Stop, delete
+from athena_core.system.box.trees import DELETE_SECONDS_MAX, Stop, delete
 
 WORKSPACE_ID = re.compile(r"wsp_[0-9A-Za-z]{1,64}")
 DELETED = ".deleted-"

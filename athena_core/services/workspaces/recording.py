@@ -20,7 +20,7 @@ from athena_core.services.workspaces.ignores import (
     ignore_file,
 )
 from athena_core.services.workspaces.packs import Pack, name_of, salt_of, tree_content
-from athena_core.services.workspaces.trees import Entry, Stop, walk
+from athena_core.system.box.trees import Entry, Stop, walk
 from athena_core.system.private_file import read
 from athena_core.tools.workspace import FILE, REPOSITORIES, Workspace
 

@@ -34,7 +34,7 @@ from athena_core.services.workspaces.recording import (
     TreeRecorder,
     readable,
 )
-from athena_core.services.workspaces.trees import Stop, in_thread
+from athena_core.system.box.trees import Stop, in_thread
 from athena_core.system.git import Git, GitOutput
 from athena_core.text import clean, one_line
 from athena_core.tools.workspace import Workspace

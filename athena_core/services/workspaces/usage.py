@@ -10,7 +10,7 @@ import anyio
 from athena_core.errors import WorkspaceDiskFull
 from athena_core.services.workspaces.recording import CACHE_NAME
 from athena_core.services.workspaces.snapshots import GIT
-from athena_core.services.workspaces.trees import Identity, Stop, identity, in_thread, walk
+from athena_core.system.box.trees import Identity, Stop, identity, in_thread, walk
 
 MEASURE_SECONDS_MAX = 60.0
 BLOCK_BYTES = 512

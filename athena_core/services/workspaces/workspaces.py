@@ -23,9 +23,9 @@ from athena_core.log.writer import Log
 from athena_core.services.workspaces.making import Source, make, read_made, source_of_clone
 from athena_core.services.workspaces.packs import SALT_BYTES
 from athena_core.services.workspaces.snapshots import FILES, GIT, Snapshots, TreeDiff
-from athena_core.services.workspaces.trees import delete_tree
 from athena_core.services.workspaces.usage import DiskUsage
 from athena_core.settings import Settings
+from athena_core.system.box.trees import delete_tree
 from athena_core.tools.workspace import FileReader, Parts, Workspace
 
 MISSING = (

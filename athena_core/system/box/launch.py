@@ -11,24 +11,26 @@ import os
 import resource
 import time
 
-from athena_core.system.box import mounts, syscalls
-from athena_core.system.box.placeholders import Placeholders
+from athena_core.system.box import mounts, relay, syscalls
 
 TYPE_CHECKING = False  # the module typing would take 3 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 ENDED, MEMORY, PROCESSES, CPU, FILE, DISK, TMP_FILES, NOT_STARTED, NOT_WATCHED, CHANGED, GROWTH, FILES_MADE = map(
     bytes, ((number,) for number in range(12))
 )
 """The ways a box ends, as reported to the server: like its command, at a limit, or before the command started."""
 
-SECCOMP, PASSWD, GROUP, HOSTS, SWITCH, STATUS, BLOCK, EMPTY = range(150, 158)
-"""The descriptors that bubblewrap inherits. From ``EMPTY`` on there is one for each reserved file. The supervisor moves
-its own descriptors there one after another, so its own numbers are lower."""
+SECCOMP, PASSWD, GROUP, HOSTS, SWITCH, STATUS, BLOCK, ARGS, ENVIRONMENT = range(150, 159)
+"""The descriptors that bubblewrap inherits. The supervisor moves its own descriptors there one after another, so
+its own numbers are lower."""
+
+ARGS_OPTION = ("--args", str(ARGS))
+"""Bubblewrap reads its other options there, so that its command line, which the box can read, does not show them."""
 
 SEPARATOR = "\x1f"
-"""Between the limits and the reserved paths."""
+"""Between the limits, the home and the mounts of the workspace."""
 
 USER_ID = 1_000
 FILES = {
@@ -75,23 +77,22 @@ UTIME, CUTIME, THREADS, STARTED, RSS = 11, 13, 17, 19, 21
 class Box:
     """A running box."""
 
-    def __init__(self, argv: list[str], limits: str, cleaning: "list[Callable[[], None]]") -> None:
+    def __init__(
+        self, argv: list[str], limits: str, options: "Sequence[str]", environment: "Mapping[str, str]"
+    ) -> None:
         """Start bubblewrap and let the command begin once its limits hold. Raise OSError.
 
         ``limits``: CPU seconds, bytes of memory, processes, bytes of a file, free bytes of the disk, files in /tmp, new
         bytes and files on the disk, milliseconds between two looks, and the workspace, separated by commas; then the
-        home (empty if the box has none on the machine) and the reserved paths (see ``Placeholders``), each after a
-        separator. What must be done after the end of the box is added to ``cleaning``.
+        home (empty if the box has none on the machine) and three words for each mount (see ``mounts.in_place``), each
+        after a separator.
         """
-        limits, home, *reserved = limits.split(SEPARATOR)
+        limits, home, *shown = limits.split(SEPARATOR)
         *numbers, self._directory = limits.split(",", 9)
         self._cpu, self._memory, self._processes, self._file, *disk, watch = map(int, numbers)
         self._watch_seconds = watch / 1_000
         self._disk_free, self._tmp_files, self._disk_bytes, self._disk_files = disk
         self._disks = {os.stat(path).st_dev: (path, os.statvfs(path)) for path in (self._directory, home) if path}
-        placeholders = Placeholders(self._directory, reserved)
-        cleaning.append(placeholders.remove)
-        placeholders.place()
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
         self._status, status = os.pipe()
         block, go = os.pipe()
@@ -100,16 +101,15 @@ class Box:
         os.close(block)
         ctypes.CDLL(None).syscall(syscalls.KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, None)  # an empty keyring of its own
         files = {SECCOMP: syscalls.program()} | {number: text.encode() for number, (_, text) in FILES.items()}
+        files |= _with_variables(options, environment)
         sources = {number: _memory(data) for number, data in files.items()} | {STATUS: status, BLOCK: blocked}
-        for number in range(sum(not path.endswith("/") for path in reserved)):
-            sources[EMPTY + number] = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         sources |= {
-            number: os.open(path, os.O_RDONLY | os.O_CLOEXEC) for number, path in COPIED.items() if path in argv
+            number: os.open(path, os.O_RDONLY | os.O_CLOEXEC) for number, path in COPIED.items() if path in options
         }
         self.pid = os.posix_spawn(
             argv[0],
             argv,
-            os.environ,
+            {},  # the command's variables are its own
             file_actions=[(os.POSIX_SPAWN_DUP2, source, number) for number, source in sources.items()],
             setsid=True,
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
@@ -128,7 +128,7 @@ class Box:
             self._proc = self._own_proc(self._first)
             self._open_tmp()
             _wait_for(helper)
-        self._changed = self._proc >= 0 and not mounts.in_place(self._first, self._directory)
+        self._changed = self._proc >= 0 and not mounts.in_place(self._first, shown)
         if self._changed:
             self._end()
         elif self._proc >= 0:
@@ -358,6 +358,21 @@ def _wait_for(helper: int) -> None:
 def _kill_all() -> None:
     """Kill every process of this namespace but the first. A process that is being killed cannot start another one."""
     os.kill(-1, signal.SIGKILL)
+
+
+def _with_variables(options: "Sequence[str]", environment: "Mapping[str, str]") -> dict[int, bytes]:
+    """Return the options with the variables of the command, or the variables as a file for the relay of the box.
+
+    They stand in the environment of no process but the command.
+    """
+    words, files = list(options), dict[int, bytes]()
+    if relay.ENVIRONMENT in options:
+        lines = (os.fsencode(f"{name}={value}") for name, value in environment.items())
+        files[ENVIRONMENT] = b"\0".join(lines)
+    else:
+        words += [word for name, value in environment.items() for word in ("--setenv", name, value)]
+    files[ARGS] = b"".join(os.fsencode(word) + b"\0" for word in words)
+    return files
 
 
 def _memory(data: bytes) -> int:

@@ -16,55 +16,55 @@ Mount = tuple[bytes, bytes, bytes]
 NUMBER, DEVICE, ROOT, PLACE = 0, 2, 3, 4
 """Fields of a line of ``mountinfo``."""
 
-EMPTY = b"/bindfile"
-"""Beginning of the path of a file that bubblewrap made for the box."""
+Wanted = tuple[bytes, bytes, bytes, Shown]
+"""Where a mount is shown in the box, a directory of the machine, the path below it that is shown, and the place of the
+directory on a file system."""
 
 
-def in_place(first: int, workspace: str) -> bool:
-    """Return True if each mount of the box at or below the workspace shows its own path, or something empty.
+def in_place(first: int, words: list[str]) -> bool:
+    """Return True if the mounts of the box at and below the workspace are these, and each shows its own path.
 
-    ``first`` is the pid of the box's first process.
+    ``first`` is the pid of the box's first process. ``words`` are three for each mount: the place in the box, a
+    directory that no command can replace, and the path below it that is shown. The workspace is the first one.
     """
     try:
-        return _in_place(first, workspace)
+        return _in_place(first, words)
     except OSError:
         return False  # the box or the workspace is gone
 
 
-def _in_place(first: int, workspace: str) -> bool:
-    own, real = os.fsencode(os.path.abspath(workspace)), os.fsencode(os.path.realpath(workspace))
+def _in_place(first: int, words: list[str]) -> bool:
     with open("/proc/self/mountinfo", "rb") as file:
         machine = file.read()
     with open(f"/proc/{first}/mountinfo", "rb") as file:
         box = file.read()
-    return matches(box, machine, own, real, _shown(machine, real), _shown(machine, os.fsencode(os.devnull)))
+    wanted: list[Wanted] = []
+    for place, above, below in zip(*[iter(words)] * 3, strict=True):
+        real = os.fsencode(os.path.realpath(above))
+        rest = b"/" + os.fsencode(below) if below else b""
+        wanted.append((os.fsencode(place), real, rest, _shown(machine, real)))
+    return matches(box, machine, wanted)
 
 
-def matches(box: bytes, machine: bytes, own: bytes, real: bytes, root: Shown, null: Shown) -> bool:
-    """Compare two texts of ``mountinfo``.
-
-    ``own`` is the path of the workspace in the box, ``real`` its path on the machine. ``root`` and ``null`` are the
-    places that the workspace and /dev/null show.
-    """
-    own, real = _escaped(own), _escaped(real)
-    ours = _mounts(machine)
-    nested = sorted((place, device, shown) for device, shown, place in ours if place.startswith(real + b"/"))
-    devices = {device for device, _, _ in ours}
-    bound = False
-    for device, shown, place in _mounts(b"\n".join([line for line in box.splitlines() if own in line])):
+def matches(box: bytes, machine: bytes, wanted: list[Wanted]) -> bool:
+    """Compare two texts of ``mountinfo``: the mounts of the box at and below the first wanted place, and the wanted."""
+    ours = sorted((place, device, root) for device, root, place in _mounts(machine))
+    places = {_escaped(place): (_escaped(real), _escaped(rest), shown) for place, real, rest, shown in wanted}
+    own, missing = _escaped(wanted[0][0]), set(places)
+    for device, root, place in _mounts(b"\n".join([line for line in box.splitlines() if own in line])):
         if place != own and not place.startswith(own + b"/"):
             continue
-        if (device, shown) == null or (device not in devices and (shown == b"/" or shown.startswith(EMPTY))):
-            continue  # a file system that was made for the box, or a file in it
-        bound |= place == own
-        path = real + place[len(own) :]
-        expected = (root[0], _joined(root[1], path[len(real) :]))
-        for outer, its_device, its_root in nested:  # file systems of the machine inside of the workspace
-            if path == outer or path.startswith(outer + b"/"):
-                expected = (its_device, _joined(its_root, path[len(outer) :]))
-        if (device, shown) != expected:
+        missing.discard(place)
+        nearest = max((one for one in places if place == one or place.startswith(one + b"/")), key=len)
+        real, rest, shown = places[nearest]
+        path = rest + place[len(nearest) :]
+        expected = (shown[0], _joined(shown[1], path))
+        for outer, its_device, its_root in ours:  # file systems of the machine below the directory
+            if outer.startswith(real + b"/") and (real + path + b"/").startswith(outer + b"/"):
+                expected = (its_device, _joined(its_root, (real + path)[len(outer) :]))
+        if (device, root) != expected:
             return False
-    return bound
+    return not missing
 
 
 def _shown(machine: bytes, path: bytes) -> Shown:

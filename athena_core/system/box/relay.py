@@ -20,6 +20,8 @@ SOCKET = "/run/athena/egress.sock"
 """Path of the proxy's socket in the box."""
 GATEWAY_SOCKET = "/run/athena/gateway.sock"
 """Path of the gateway's socket in the box."""
+ENVIRONMENT = "/run/athena/environment"
+"""Path of the variables of the command in the box. The relay, which starts the command, does not have them itself."""
 HOST, PORT, GATEWAY_PORT = "127.0.0.1", 3128, 3129
 CONNECTIONS_MAX = 16
 """Maximum number of connections to one socket at once. Further ones wait."""
@@ -39,14 +41,17 @@ def variables() -> dict[str, str]:
     return named | {name.lower(): value for name, value in named.items()}
 
 
-def main(lanes: str, argv: list[str]) -> None:
-    """Start the command, serve until it has ended, and end like it. ``lanes``: ports with sockets, as ``1=/a,2=/b``.
+def main(variables: str, lanes: str, argv: list[str]) -> None:
+    """Start the command, serve until it has ended, and end like it.
+
+    ``variables`` is the file with the variables of the command. ``lanes`` are ports with sockets, as ``1=/a,2=/b``.
 
     The relay is the parent of the command, so that the box is empty once both have ended: the kernel takes long to end
     a box with a process in it.
     """
     listeners: dict[_socket.socket, str] = {}
     try:
+        environment = _environment(variables)
         for lane in lanes.split(","):
             port, _, path = lane.partition("=")
             listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
@@ -58,7 +63,7 @@ def main(lanes: str, argv: list[str]) -> None:
         _end(NOTHING_STARTED, f"the relay of the sandbox did not start: {error.strerror}")
     try:
         pid = os.posix_spawnp(
-            argv[0], argv, os.environ, setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ), setsigmask=()
+            argv[0], argv, environment, setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ), setsigmask=()
         )
     except OSError as error:
         _end(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE, f"{argv[0]}: {error.strerror}")
@@ -68,6 +73,15 @@ def main(lanes: str, argv: list[str]) -> None:
         _Lanes({listener.detach(): path for listener, path in listeners.items()}).serve(command)
     finally:
         _end_as(os.waitpid(pid, 0)[1])
+
+
+def _environment(path: str) -> dict[bytes, bytes]:
+    """Read the variables of the command. Programs are searched in its PATH."""
+    with open(path, "rb") as file:
+        pairs = [line.partition(b"=") for line in file.read().split(b"\0")]
+    found = {name: value for name, _, value in pairs}
+    os.environb[b"PATH"] = found.get(b"PATH", b"")
+    return found
 
 
 def _end_as(status: int) -> None:
@@ -187,4 +201,4 @@ class _Lanes:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

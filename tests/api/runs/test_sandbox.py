@@ -127,3 +127,35 @@ def test_a_wrong_sandbox_is_refused(shared: Server, sandbox: Json, field: str) -
     with pytest.raises(Refused) as refused:
         create(shared.api, sandbox)
     assert (refused.value.status, refused.value.error["details"][0]["field"]) == (400, field)
+
+
+ACTS = """
+import http.client, sys
+asked = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+asked.request("GET", "/api/v1/audit", headers={"x-athena-identity": "root"})
+print("answered", asked.getresponse().status)
+"""
+"""Reads the audit trail as a person, over loopback."""
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["new profile", "stored profile"])
+def test_a_command_without_a_sandbox_never_acts_as_a_person(serve: Serve, stored: bool) -> None:
+    commands = (("/usr/bin/env", "python3"),)
+    with acting([]) as model:
+        settings = {"openai_base_url": model.url, "auth_identity_role_map": "root:Admin"}
+        server = serve(**settings) if stored else serve(**settings, auth_enabled="true")
+        if stored:
+            profile = server.api.post("/harness-profiles", Profile(commands=commands).body)["id"]
+            server.stop()
+            server.start(auth_enabled="true")
+        api = server.client("root")
+        port = server.url.rpartition(":")[2]
+        model.script = [call("shell", command=["/usr/bin/env", "python3", "-c", ACTS, port]), "done"]
+        if stored:
+            run = api.start("go", harnessProfileId=profile)["runId"]
+            assert api.await_ending(run) == "run.failed"
+            assert "ATHENA_AUTH_PROXY_SECRET" in api.get(f"/runs/{run}")["error"]["message"]
+            assert not model.requests
+        else:
+            with pytest.raises(Refused, match="harnessProfiles.create.sandbox.mode.*ATHENA_AUTH_PROXY_SECRET"):
+                api.post("/harness-profiles", Profile(commands=commands).body)

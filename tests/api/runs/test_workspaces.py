@@ -90,7 +90,7 @@ def test_a_command_in_a_sandbox_sees_nothing_of_other_workspaces(site: Site) -> 
     run_id = site.run(name, sh(look), sh(lies), sh(f"ls -A {there}"), harnessProfileId=profile)
     said = "".join(site.model.results(name))
     assert "canary" not in said and "Sums" not in said and "secret" not in said.replace(f"{there}/secret.txt", "")
-    assert site.files(run_id).parent.name in said
+    assert site.files(run_id).parent.name not in said
     assert other not in said
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
+from athena_core.mask import Mask
 from athena_core.providers.anthropic import AnthropicProvider
-from athena_core.providers.mask import Mask
 from athena_core.providers.masked import MaskedProvider
 from athena_core.providers.openai import OpenAIProvider
 from athena_core.providers.prices import COUNTED_TOKENS_MAX, Meter

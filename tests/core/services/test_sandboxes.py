@@ -1,6 +1,7 @@
 """The sandbox of a run: who needs one, and what the record says where none works."""
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,11 +18,19 @@ from athena_core.definitions.profile import (
     VerificationPolicy,
 )
 from athena_core.domain import run
-from athena_core.enums import SandboxMode
-from athena_core.errors import SandboxUnavailable
+from athena_core.enums import SandboxMode, SandboxNetwork
+from athena_core.errors import ConfigError, SandboxUnavailable
 from athena_core.services.execution.agent import Agent
 from athena_core.services.execution.progress import RunProgress
-from athena_core.services.sandboxes import RunSandbox, RunSandboxes, limits_of, runs_commands
+from athena_core.services.sandboxes import (
+    RunSandbox,
+    RunSandboxes,
+    check_boxed,
+    limits_of,
+    must_be_boxed,
+    programs_trusted,
+    runs_commands,
+)
 from athena_core.settings import load
 from athena_core.system.sandbox import DEFAULT_LIMITS, SandboxProbe
 from athena_core.tools.tool import CommandBox, ToolResult
@@ -82,6 +91,54 @@ def test_preferred_goes_on_without_one_and_says_so() -> None:
     for found, reason in reasons.items():
         sandbox = opened(profile("preferred"), found)
         assert (sandbox.box, sandbox.refusal, begins(sandbox)) == (None, None, [("fallback", reason)])
+
+
+@pytest.mark.parametrize("network", ["none", "egress"])
+def test_a_limit_of_the_network_is_not_pretended_without_a_sandbox(network: SandboxNetwork) -> None:
+    policy = SandboxPolicy(mode="preferred", network=network)
+    spec = replace(profile("preferred"), sandbox=policy, allowed_egress=(Egress(host="example.org"),))
+    sandbox = opened(spec, MISSING)
+    assert sandbox.refusal is not None and begins(sandbox) == [("required-unavailable", "not-installed")]
+    assert f"sandbox.network is {network}" in sandbox.refusal.message
+    assert opened(spec, WORKS).box is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "trusted"),
+    [
+        ({}, False),
+        ({"AUTH_ENABLED": "true"}, True),
+        ({"AUTH_ENABLED": "true", "AUTH_PROXY_SECRET": "a-secret-of-the-proxy-with-32-characters"}, False),
+        ({"AUTH_ENABLED": "true", "AUTH_TRUSTED_PROXIES": "none"}, False),
+        ({"AUTH_ENABLED": "true", "AUTH_TRUSTED_PROXIES": "10.0.0.0/8"}, False),
+        ({"AUTH_ENABLED": "true", "AUTH_TRUSTED_PROXIES": "127.0.0.0/8"}, True),
+        ({"AUTH_ENABLED": "true", "AUTH_TRUSTED_PROXIES": "10.0.0.0/8,::1/128"}, True),
+    ],
+)
+def test_headers_of_this_machine_are_trusted_from_any_program(
+    settings: dict[str, str], trusted: bool, tmp_path: Path
+) -> None:
+    read = load({f"ATHENA_{name}": value for name, value in settings.items()}, tmp_path)
+    assert programs_trusted(read) is trusted
+    assert must_be_boxed(read) is trusted
+
+
+@pytest.mark.parametrize("mode", [None, "off", "preferred", "required"])
+def test_no_command_runs_unboxed_where_any_program_is_a_trusted_proxy(mode: SandboxMode | None) -> None:
+    async def refusal(spec: HarnessSpec, found: SandboxProbe) -> str | None:
+        sandboxes = RunSandboxes(required=False, programs_trusted=True, probed=lambda: found)
+        async with sandboxes.opened(spec, named=True) as sandbox:
+            assert sandbox.refusal is not None or sandbox.box is not None or not runs_commands(spec)
+            return sandbox.refusal and sandbox.refusal.message
+
+    boxed = mode in {"preferred", "required"}
+    works = asyncio.run(refusal(profile(mode), WORKS))
+    assert (works is None) if boxed else ("ATHENA_AUTH_PROXY_SECRET" in str(works))
+    assert asyncio.run(refusal(profile(mode), MISSING)) is not None
+    if mode != "required":
+        assert asyncio.run(refusal(profile(mode, "files"), MISSING)) is None
+    with nullcontext() if boxed else pytest.raises(ConfigError, match="ATHENA_AUTH_PROXY_SECRET"):
+        check_boxed(profile(mode))
 
 
 def test_required_is_refused_with_reason_and_remedy() -> None:

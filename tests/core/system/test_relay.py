@@ -31,7 +31,9 @@ class Relay:
             self.port = unused.getsockname()[1]
 
     def argv(self, *command: str) -> list[str]:
-        return [*PYTHON, relay.__file__, f"{self.port}={self.path}", *command]
+        variables = Path(self.path).with_name("variables")
+        variables.write_text(f"PATH={os.environ['PATH']}")
+        return [*PYTHON, relay.__file__, str(variables), f"{self.port}={self.path}", *command]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(self.argv(*command), capture_output=True, check=False, timeout=TIMEOUT, input=b"in")
@@ -145,7 +147,7 @@ def test_each_port_leads_to_its_own_socket_and_has_its_own_limit(tmp_path: Path)
     (tmp_path / "b").mkdir()
     first, second = Relay(tmp_path), Relay(tmp_path / "b")
     lanes = ",".join(f"{one.port}={one.path}" for one in (first, second))
-    command = [*PYTHON, relay.__file__, lanes, "/bin/sh", "-c", "echo up; read x"]
+    command = [*PYTHON, relay.__file__, os.devnull, lanes, "/bin/sh", "-c", "echo up; read x"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == b"up\n"

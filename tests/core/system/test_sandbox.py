@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from athena_cli.agent_check.processes import tree_of
 from athena_core.system import sandbox as sandboxes
 from athena_core.system.box import launch, relay, remedies, syscalls
 from athena_core.system.box.remedies import remedy_of
@@ -16,6 +17,7 @@ from athena_core.system.process import CannotStart, Child, environment
 from athena_core.system.sandbox import (
     DEFAULT_LIMITS,
     MEBIBYTE,
+    WORKSPACE,
     Sandbox,
     SandboxLimits,
     SandboxRefused,
@@ -40,122 +42,113 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def mounts(sandbox: Sandbox) -> dict[str, str]:
-    """Return what lies at each path of the workspace: bind, ro-bind, tmpfs (empty) or null."""
-    words, found = sandbox.argv(("true",)), dict[str, str]()
+    """Return how each path below the parent of the workspace is mounted, or made for the box."""
+    words, found = sandbox.start(("true",)).options, dict[str, str]()
     for number, word in enumerate(words):
-        if word in {"--bind", "--ro-bind"}:
-            found[words[number + 2]] = "null" if words[number + 1] == os.devnull else word[2:]
-        elif word == "--tmpfs":
-            found[words[number + 1]] = "tmpfs"
-    root = f"{sandbox.workspace}"
+        if word in {"--bind", "--ro-bind", "--symlink"}:
+            found[words[number + 2]] = word[2:]
+        elif word == "--dir":
+            found[words[number + 1]] = "dir"
+    root = f"{sandbox.workspace.parent}"
     return {path.removeprefix(root): kind for path, kind in found.items() if path.startswith(root)}
 
 
-def test_closed_paths_are_empty_and_the_directories_above_them_cannot_be_renamed(workspace: Path) -> None:
-    for place in ("a/state", "lib/deep"):
-        (workspace / place).mkdir(parents=True)
-    for file in ("a/state/log", "lib/deep/key", "token"):
-        (workspace / file).touch()
-    closed = tuple(workspace / path for path in ("a/state", "a/state/log", "lib/deep/key", "token", "missing"))
-    assert mounts(Sandbox(workspace, readonly=(workspace / "lib",), hidden=closed)) == {
-        "": "bind",
-        "/a": "bind",
-        "/a/state": "tmpfs",
-        "/lib": "ro-bind",
-        "/lib/deep": "ro-bind",  # as a bind it would be writable again
-        "/lib/deep/key": "null",
-        "/token": "null",
+def test_a_directory_above_a_closed_path_is_built_from_its_other_entries(workspace: Path) -> None:
+    srv = workspace.parent / "srv"
+    for place in ("lib/deep", "state", "open"):
+        (srv / place).mkdir(parents=True)
+    for file in ("lib/deep/key", "lib/deep/other", "token", "open/file"):
+        (srv / file).touch()
+    (srv / "link").symlink_to("open")
+    closed = tuple(srv / path for path in ("state", "lib/deep/key", "token", "missing"))
+    assert mounts(Sandbox(workspace, readonly=(srv,), closed=closed)) == {
+        **{"/workspace": "bind", "/srv": "dir", "/srv/lib": "dir", "/srv/lib/deep": "dir"},
+        **{"/srv/lib/deep/other": "ro-bind", "/srv/open": "ro-bind", "/srv/link": "symlink"},
     }
 
 
+def test_a_closed_file_has_no_other_name_below_a_read_only_path(workspace: Path) -> None:
+    srv, key = workspace.parent / "srv", workspace.parent / "key"
+    (srv / "sub").mkdir(parents=True)
+    key.touch()
+    (srv / "sub/copy").hardlink_to(key)
+    found = mounts(Sandbox(workspace, readonly=(srv,), closed=(key,)))
+    assert found == {"/workspace": "bind", "/srv": "dir", "/srv/sub": "dir"}
+
+
 def test_outer_paths_are_mounted_before_inner_ones(workspace: Path) -> None:
-    (workspace / "a" / "b").mkdir(parents=True)
-    inner = tuple(workspace / path for path in ("a/b", "a"))
-    assert list(mounts(Sandbox(workspace, readonly=inner))) == ["", "/a", "/a/b"]
-
-
-def test_a_closed_path_is_closed_under_its_link_too(workspace: Path) -> None:
-    (workspace / "real").mkdir()
-    (workspace / "link").symlink_to("real")
-    assert mounts(Sandbox(workspace, hidden=(workspace / "link",)))["/real"] == "tmpfs"
+    inner = tuple((workspace.parent, path) for path in ("a/b", "a"))
+    assert list(mounts(Sandbox(workspace, fixed=inner))) == ["/workspace", "/workspace/a", "/workspace/a/b"]
 
 
 @pytest.mark.parametrize("place", ["/", "/proc", "/dev/shm", "/sys/fs"])
 def test_a_system_directory_cannot_be_the_workspace(workspace: Path, place: str) -> None:
     with pytest.raises(SandboxRefused, match="cannot be the workspace"):
-        Sandbox(Path(place)).argv(("true",))
+        Sandbox(Path(place)).start(("true",))
 
 
-def test_the_temporary_directory_of_the_server_is_closed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_temporary_directory_of_the_server_is_not_shown(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = workspace / "tmp"
     shared.mkdir()
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(shared))
-    assert mounts(Sandbox(workspace))["/tmp"] == "tmpfs"
-    with pytest.raises(SandboxRefused, match="Set TMPDIR"):
-        Sandbox(shared).argv(("true",))
+    for place in (shared, workspace):
+        with pytest.raises(SandboxRefused, match="Set TMPDIR"):
+            Sandbox(place).start(("true",))
 
 
 def test_a_closed_path_cannot_be_bound_read_only(workspace: Path) -> None:
     (workspace / "state" / "x").mkdir(parents=True)
-    with pytest.raises(SandboxRefused, match="is closed"):
-        Sandbox(workspace, readonly=(workspace / "state" / "x",), hidden=(workspace / "state",)).argv(("true",))
+    for path in ("state", "state/x"):
+        with pytest.raises(SandboxRefused, match="is closed"):
+            Sandbox(workspace, readonly=(workspace / path,), closed=(workspace / "state",)).start(("true",))
+
+
+def test_the_place_of_the_workspace_cannot_be_bound_read_only(workspace: Path) -> None:
+    with pytest.raises(SandboxRefused, match="is the place of the workspace"):
+        Sandbox(workspace, readonly=(workspace,), place=workspace).start(("true",))
 
 
 def test_the_state_is_closed_below_read_only_paths_and_their_links(workspace: Path) -> None:
     srv, state = workspace.parent / "srv", workspace.parent / "srv/athena/state"
     state.mkdir(parents=True)
-    (srv / "athena/key").touch()
+    for name in ("key", "open"):
+        (srv / "athena" / name).touch()
     (workspace.parent / "link").symlink_to("srv")
     (workspace.parent / "deep").symlink_to("srv/athena")
-    (srv / "lib").symlink_to("athena")
-    shown = tuple(workspace.parent / name for name in ("srv", "link", "deep", "link/lib"))
-    box = Sandbox(workspace, readonly=shown, hidden=(state, srv / "athena/key"))
-    words = box.argv(("true",))
-    empty = {words[at + 1] for at, word in enumerate(words) if word == "--tmpfs"}
-    null = {words[at + 2] for at, word in enumerate(words) if word == "--ro-bind" and words[at + 1] == os.devnull}
-    for place in ("srv/athena", "link/athena", "deep", "link/lib"):
-        assert f"{workspace.parent}/{place}/state" in empty
-        assert f"{workspace.parent}/{place}/key" in null
+    shown = tuple(workspace.parent / name for name in ("srv", "link", "deep"))
+    found = mounts(Sandbox(workspace, readonly=shown, closed=(state, srv / "athena/key")))
+    for place in ("/srv/athena", "/link/athena", "/deep"):
+        below = {path: kind for path, kind in found.items() if path.startswith(place)}
+        assert below == {place: "dir", f"{place}/open": "ro-bind"}
 
 
-def test_a_workspace_below_a_closed_directory_is_shown_with_its_own_rules(workspace: Path) -> None:
-    own = workspace / "state/workspaces/one/files"
-    (own / "sub").mkdir(parents=True)
-    (own / "sub/.env").touch()
-    box = Sandbox(own, hidden=(workspace / "state", own / "sub/.env"))
-    assert mounts(box) == {"": "bind", "/sub": "bind", "/sub/.env": "null"}
-    with pytest.raises(SandboxRefused, match="is closed"):
-        Sandbox(own, hidden=(workspace / "state",), readonly=(workspace / "state/workspaces",)).argv(("true",))
-
-
-def test_too_many_closed_paths_are_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_mounts_are_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandboxes, "MOUNTS_MAX", 3)
-    for number in range(4):
-        (workspace / f"{number}").touch()
-    with pytest.raises(SandboxRefused, match="more than 3 mounts.*such as .*/[0-3]. Have an operator"):
-        Sandbox(workspace, hidden=tuple(workspace / f"{number}" for number in range(4))).argv(("true",))
+    fixed = tuple((workspace, f"{number}") for number in range(4))
+    with pytest.raises(SandboxRefused, match="more than 3 mounts, such as .*/[0-3]. Have an operator"):
+        Sandbox(workspace, fixed=fixed).start(("true",))
 
 
-def test_the_size_of_closed_paths_is_bounded(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_mounts_is_bounded(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandboxes, "MOUNT_BYTES_MAX", 2_000)
-    places = tuple(workspace / f"{LONG}{number}" for number in range(4))
+    places = tuple(workspace.parent / f"{LONG}{number}" for number in range(4))
     for place in places:
         place.touch()
-    Sandbox(workspace, readonly=places[:1]).argv(("true",))
+    Sandbox(workspace, readonly=places[:1]).start(("true",))
     with pytest.raises(SandboxRefused, match="more than 2000 mounts"):
-        Sandbox(workspace, readonly=places).argv(("true",))
+        Sandbox(workspace, readonly=places).start(("true",))
 
 
 def test_a_box_with_a_proxy_starts_the_relay(workspace: Path) -> None:
-    words = Sandbox(workspace, proxy=Path("/run/x.sock")).argv(("curl", "x"))
-    assert words[-3:] == (f"{relay.PORT}={relay.SOCKET}", "curl", "x")
-    assert words[words.index("HTTPS_PROXY") + 1] == f"http://127.0.0.1:{relay.PORT}"
+    start = Sandbox(workspace, proxy=Path("/run/x.sock")).start(("curl", "x"))
+    assert start.argv[-3:] == (f"{relay.PORT}={relay.SOCKET}", "curl", "x")
+    assert start.variables["HTTPS_PROXY"] == f"http://127.0.0.1:{relay.PORT}"
 
 
 def test_without_bubblewrap_a_command_does_not_start(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandboxes, "bubblewrap", lambda: None)
     with pytest.raises(SandboxRefused, match="not installed"):
-        Sandbox(workspace).argv(("true",))
+        Sandbox(workspace).start(("true",))
 
 
 @pytest.mark.parametrize(
@@ -359,13 +352,11 @@ def test_a_box_works_here() -> None:
 
 @BOXED
 async def test_a_boxed_command_sees_its_workspace_and_little_else(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("canary")
-    box = Sandbox(tmp_path, hidden=(tmp_path / "secret",))
-    script = "echo new > made; cat secret; ls /proc/self/fd | wc -l; ls -d /proc/[0-9]* | wc -l; id -un; exit 7"
+    box = Sandbox(tmp_path)
+    script = "echo new > made; ls /proc/self/fd | wc -l; ls -d /proc/[0-9]* | wc -l; id -un; exit 7"
     output, child = await run(box, "sh", "-c", script)
     assert child.status == 7
     assert child.problem is None
-    assert "canary" not in output
     assert output.split()[-1] == "athena"
     assert (tmp_path / "made").read_text() == "new\n"
 
@@ -407,7 +398,7 @@ async def test_the_box_of_an_agent_has_a_home_that_stays_and_the_gateway_and_not
                 assert output.splitlines() == [
                     f"{relay.GATEWAY_PORT} a model",
                     f"{relay.PORT} ConnectionRefusedError",
-                    f"/tmp/home {found} ['gateway.sock', 'relay.py'] None",
+                    f"/tmp/home {found} ['environment', 'gateway.sock', 'relay.py'] None",
                 ]
     assert (place / "kept").read_text() == "session"
     script = f"cat {other}/secret; cat {place}/kept; ls {tmp_path}"
@@ -429,7 +420,7 @@ def test_a_home_that_is_a_link_is_refused(workspace: Path, tmp_path: Path) -> No
     (tmp_path / "home").symlink_to("/etc")
     for home in (tmp_path / "home", tmp_path / "absent"):
         with pytest.raises(SandboxRefused, match="home of the agent is not a directory"):
-            Sandbox(workspace, home=home).argv(("true",))
+            Sandbox(workspace, home=home).start(("true",))
 
 
 def test_the_box_of_an_agent_may_take_more_than_a_command_and_is_looked_at_less_often() -> None:
@@ -473,12 +464,47 @@ async def test_the_state_of_the_server_is_not_below_a_path_of_the_profile(tmp_pa
         (tmp_path / name).write_text("canary")
     (tmp_path / "srv/open").write_text("shown")
     (tmp_path / "link").symlink_to("srv")
-    hidden = (tmp_path / "srv/state", tmp_path / "srv/key")
-    box = Sandbox(own, readonly=(tmp_path / "srv", tmp_path / "link"), hidden=hidden)
-    output, child = await run(box, "sh", "-c", f"cd {tmp_path}; grep -r . srv link; echo made > {own}/made")
+    closed = (tmp_path / "srv/state", tmp_path / "srv/key")
+    box = Sandbox(own, readonly=(tmp_path / "srv", tmp_path / "link"), closed=closed, place=WORKSPACE)
+    output, child = await run(box, "sh", "-c", f"cd {tmp_path}; grep -r . srv link; echo made > {WORKSPACE}/made")
     assert child.problem is None, output
     assert "canary" not in output and output.count("shown") == 2, output
     assert (own / "made").read_text() == "made\n"
+
+
+@BOXED
+async def test_a_box_names_no_directory_above_its_workspace_and_shows_a_short_command_line(tmp_path: Path) -> None:
+    box = Sandbox(tmp_path, place=WORKSPACE)
+    script = "pwd; tr '\\0' ' ' < /proc/1/cmdline; cat /proc/1/environ; echo; ls -d /*"
+    output, child = await run(box, "sh", "-c", script)
+    assert child.problem is None, output
+    where, first, *top = output.splitlines()
+    assert where == "/workspace"
+    assert first == f"{bubblewrap()} --args {launch.ARGS} -- sh -c {script} "
+    assert f"/{tmp_path.parts[1]}" not in set(top) - {"/tmp"}
+
+
+@BOXED
+@pytest.mark.parametrize("boxed", ["no box", "a box", "a box with a relay"])
+async def test_only_the_command_has_its_variables(tmp_path: Path, boxed: str) -> None:
+    with tempfile.TemporaryDirectory() as short:
+        socket = await asyncio.start_unix_server(lambda reader, writer: writer.close(), f"{short}/g")
+        box = {
+            "no box": None,
+            "a box": Sandbox(tmp_path),
+            "a box with a relay": Sandbox(tmp_path, gateway=Path(short, "g")),
+        }[boxed]
+        variables = environment() | {"TOKEN": "canary-of-a-credential"}
+        child = await Child.start(("sh", "-c", "echo $TOKEN; read line"), variables, sandbox=box)
+        assert await child.read_line(100) == b"canary-of-a-credential"
+        holders = []
+        for one in tree_of(child.pid):
+            places = [Path(f"/proc/{one.pid}/{name}") for name in ("environ", "cmdline")]
+            if any(b"canary" in place.read_bytes() for place in places):
+                holders.append(one.command.split(b"\0")[0])
+        await child.end()
+        socket.close()
+    assert holders == [b"sh"]
 
 
 @BOXED

@@ -240,29 +240,6 @@ async def test_links_that_were_planted_neither_mislead_a_sandbox_nor_stop_it(tmp
     assert (root / "made").exists()
 
 
-@pytest.mark.parametrize("name", [".env", ".git", "personas", "conf", "conf/key"])
-def test_a_link_that_a_command_could_replace_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "other" / "key").mkdir(parents=True)
-    if name == "conf/key":
-        (tmp_path / "conf").mkdir()
-    found = {"ATHENA_WORKSPACE_ROOT": str(tmp_path), "ATHENA_AUTH_ROLE_MAP_FILE": str(tmp_path / "conf/key")}
-    workspace = open_workspace(load(found | {"ATHENA_STATE_DIR": str(tmp_path / "s")}, tmp_path))
-    (tmp_path / name).symlink_to(tmp_path / "other")
-    with pytest.raises(SandboxRefused, match=f"'{name}' in the workspace is a symbolic link"):
-        workspace.places_in_box()
-
-
-def test_files_that_would_configure_the_server_are_reserved(site: Site) -> None:
-    for path in (site.root / ".env", site.root / "conf/roles", site.root / "index.sqlite-wal"):
-        path.unlink()
-    places = site.workspace.places_in_box()
-    assert set(places.reserved) == {
-        *(".env", ".jj/", "conf/roles", "index.sqlite-wal", "index.sqlite-shm", "index.sqlite-journal"),
-    }
-    assert site.root / ".envrc" in places.hidden
-    assert site.root / ".git" in places.readonly
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="a file of any kind")
 @pytest.mark.parametrize("place", [".git", ".git/config", ".git/commondir"])
 async def test_files_of_a_planted_repository_do_not_stop_a_command(tmp_path: Path, place: str) -> None:
@@ -275,6 +252,6 @@ async def test_files_of_a_planted_repository_do_not_stop_a_command(tmp_path: Pat
 
 
 async def test_a_workspace_too_large_to_search_has_no_box(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("athena_core.tools.workspace.SEARCHED_MAX", 5)
+    monkeypatch.setattr("athena_core.system.box.mirror.SEARCHED_MAX", 5)
     with pytest.raises(SandboxRefused, match="more than 5 files"):
-        site.workspace.places_in_box()
+        site.workspace.tree_in_box()

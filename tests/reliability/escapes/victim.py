@@ -16,7 +16,7 @@ from typing import Any
 
 from athena_core.system import supervisor
 from athena_core.system.process import REAP_SECONDS, CannotStart, Child, environment
-from athena_core.system.sandbox import Sandbox, SandboxLimits
+from athena_core.system.sandbox import WORKSPACE, Sandbox, SandboxLimits
 from tests.reliability.escapes.attack import NUMBERS
 
 CANARY = f"canary-{os.urandom(6).hex()}"
@@ -29,7 +29,7 @@ NEIGHBOUR = "import sys, time; neighbour = sys.stdin.read(); print(id(neighbour)
 def places(directory: Path) -> dict[str, Any]:
     """Lay out the files of the victim. Return the target of the attacks."""
     workspace, other, state = directory / "workspaces/one", directory / "workspaces/two", directory / "state"
-    for place in (workspace, other, state, directory / "home/.ssh", directory / "tmp"):
+    for place in (workspace, other, state, directory / "home/.ssh", directory / "tmp", directory / "pipes"):
         place.mkdir(parents=True)
     for name in (".athena", "sub/.ssh", ".git/hooks", ESCAPES):
         (workspace / name).mkdir(parents=True)
@@ -41,8 +41,10 @@ def places(directory: Path) -> dict[str, Any]:
     (workspace / "link-to-socket").symlink_to(state / "socket")
     for file in Path(__file__).parent.glob("*.py"):
         shutil.copy(file, workspace / ESCAPES)
-    found = {"workspace": workspace, "other": other, "state": state, "home": directory / "home"}
-    found |= {"tmp": directory / "tmp", "socket": state / "socket"}
+    closed = shutil.ignore_patterns(".athena", ".env", ".ssh", ".git")
+    tree = shutil.copytree(workspace, directory / "tree", symlinks=True, ignore=closed)  # as a mirror would be
+    found = {"workspace": workspace, "tree": tree, "other": other, "state": state, "home": directory / "home"}
+    found |= {"tmp": directory / "tmp", "socket": state / "socket", "pipes": directory / "pipes"}
     return {name: str(place) for name, place in found.items()} | {"canary": CANARY, "pid": os.getpid()}
 
 
@@ -91,19 +93,27 @@ async def listen(target: dict[str, Any]) -> None:
 
 def box(target: dict[str, Any], limits: dict[str, int]) -> Sandbox:
     """Return the box of the workspace."""
-    workspace = Path(target["workspace"])
-    hidden = tuple(workspace / name for name in (".athena", ".env", "sub/.ssh"))
-    return Sandbox(workspace, readonly=(workspace / ".git",), hidden=hidden, limits=SandboxLimits(**limits))
+    return Sandbox(
+        Path(target["tree"]),
+        readonly=(Path(target["pipes"]),),
+        fixed=((Path(target["workspace"]), ".git"),),
+        place=WORKSPACE,
+        limits=SandboxLimits(**limits),
+    )
 
 
 async def run(target: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
     """Run a command to its end or timeout. Return its output and how it ended."""
-    began = time.monotonic()
-    workspace = Path(target["workspace"])
     sandbox = box(target, request.get("limits", {})) if request["boxed"] else None
+    began = time.monotonic()
     try:
         child = await Child.start(
-            tuple(request["argv"]), environment(), directory=workspace, fed=False, merged=True, sandbox=sandbox
+            tuple(request["argv"]),
+            environment(),
+            directory=sandbox.shown if sandbox else Path(target["workspace"]),
+            fed=False,
+            merged=True,
+            sandbox=sandbox,
         )
     except CannotStart as error:
         return {"output": "", "problem": f"cannot start: {error}", "status": None, "seconds": 0.0, "stopped": False}

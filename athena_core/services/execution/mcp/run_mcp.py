@@ -181,6 +181,8 @@ class RunMcp:
         """Call a tool with a public ``name``. Raise ToolRefused, and what ``ask`` raises."""
         known = self._parts.servers.find(server)
         local = known is not None and known.url is None and not known.shared
+        if local:
+            await self._place.sync_mirror()
         try:
             try:
                 result = await self._call(server, tool, arguments, name, ask, report)
@@ -190,6 +192,9 @@ class RunMcp:
                 result = await self._call(server, tool, arguments, name, ask, report)
         except McpFailure as failure:
             return ServerAnswer(content=str(failure), is_error=True, local=local)
+        finally:
+            if local:
+                await self._place.sync_mirror()
         return self._answer(result, local=local)
 
     async def _call(

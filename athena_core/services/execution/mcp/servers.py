@@ -17,9 +17,14 @@ from athena_core.mcp.servers import McpServer
 from athena_core.services.mcp.catalogue import McpCatalogue
 from athena_core.services.mcp.starting import McpStarter
 from athena_core.services.sandboxes import RunSandboxes
-from athena_core.system.sandbox import Sandbox, SandboxRefused
+from athena_core.system.sandbox import WORKSPACE, Sandbox, SandboxRefused
 from athena_core.tools.tool import CommandBox
 from athena_core.tools.workspace import Workspace
+
+UNBOXED_SERVER = (
+    "it could act as any person, because this server trusts the identity header of every program of this machine. "
+    "Set sandbox = true for it, or set ATHENA_AUTH_PROXY_SECRET and let the proxy send it"
+)
 
 
 class OpenServer:
@@ -59,6 +64,8 @@ class ServerBoxes:
 
     async def box(self, known: McpServer, readonly: tuple[Path, ...], proxy: Path | None) -> CommandBox | None:
         """Return the box of a server; None for one that has none. Raise McpFailure if none works here."""
+        if known.url is None and not known.sandbox and self._sandboxes.programs_trusted:
+            raise McpFailure(known.name, "cannot-start", f"It has no sandbox: {UNBOXED_SERVER}.")
         if known.url is not None or not known.sandbox:
             return None
         found = await self._sandboxes.probed()
@@ -107,7 +114,7 @@ class SharedServers:
             box = await self._boxes.box(known, (), None)
             sandbox = None
             if box is not None:
-                sandbox = Sandbox(workspace=directory, readonly=box.readonly, limits=box.limits)
+                sandbox = Sandbox(directory, readonly=box.readonly, place=WORKSPACE, limits=box.limits)
             client = await self._starter.start(known, directory, sandbox)
             stack.push_async_callback(client.close)
             self._stacks[known.name] = stack.pop_all()

@@ -93,6 +93,7 @@ class AgentProcess:
         self._child: Child | None = None
         self._prompting: asyncio.Task[str] | None = None
         self._servers: list[dict[str, Any]] = []
+        self._directory = place.files.root.absolute()
         self.client: AcpClient | None = None
 
     async def start(
@@ -113,8 +114,10 @@ class AgentProcess:
             await to_thread.run_sync(launch._replace(home=home.path).write_files)
             since = anyio.current_time()
             sandbox = None if box is None else await to_thread.run_sync(box.around, self._place.files)
-            directory = self._place.files.root.absolute()
-            self._child = await Child.start(launch.argv, launch.environment, directory=directory, sandbox=sandbox)
+            if sandbox is not None:
+                self._directory = sandbox.shown
+            environment, directory = launch.environment, self._directory
+            self._child = await Child.start(launch.argv, environment, directory=directory, sandbox=sandbox)
             self._stack.enter_context(self._living(self._child.pid))
         except (CannotStart, SandboxRefused, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -147,7 +150,7 @@ class AgentProcess:
     async def open(self, client: AcpClient, previous: str | None, mode: str | None) -> Opening:
         """Open a session in the workspace and order its mode. Raise AgentUnavailable, AgentSilent, AgentModeChanged."""
         try:
-            opening = await client.open(self._place.files.root.absolute(), previous, self._servers)
+            opening = await client.open(self._directory, previous, self._servers)
         except RequestTimedOut as error:
             raise AgentSilent(f"the agent gave {error}") from error
         except RequestFailed as error:
@@ -187,6 +190,7 @@ class AgentProcess:
                 await client.__aexit__(None, None, None)
             if self._child is not None:
                 await self._child.end()
+                await self._place.sync_mirror()
             if prompting is not None:
                 prompting.cancel()
                 await asyncio.gather(prompting, return_exceptions=True)

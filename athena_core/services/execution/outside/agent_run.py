@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from athena_core.agents.acp import AcpClient, Answers, Choice
 from athena_core.agents.acp_messages import (
+    ENDED_STATUSES,
     PROTOCOL_VERSION,
     FormQuestion,
     PermissionRequest,
@@ -433,6 +434,8 @@ class AgentRun:
             case ToolCallUpdate():
                 await self.transcript.updated(update)
                 self._activity.calls_changed()
+                if update.status in ENDED_STATUSES:
+                    await self._place.sync_mirror()
 
     async def permission(self, request: PermissionRequest) -> Choice:
         """Decide about a call of the agent."""

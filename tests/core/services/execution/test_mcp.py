@@ -64,7 +64,8 @@ async def serving(
     directory: Path, *script: Step, switches: tuple[str, ...] = (), **members: Any
 ) -> AsyncIterator[McpPlane]:
     """A plane whose server writes down what it hears and reads its switches from a file."""
-    watched = (f"control={directory / 'switches'}", f"log={directory / 'heard'}", *switches)
+    boxed = members.get("sandbox", False)  # then it sees no file beside its workspace
+    watched = switches if boxed else (f"control={directory / 'switches'}", f"log={directory / 'heard'}", *switches)
     (directory / "switches").touch()
     file = mcp_servers_file(directory, {"fake": fake_server(*watched, **members)})
     async with at_work(directory, *script, mcp_servers=str(file)) as plane:

@@ -25,8 +25,8 @@ from athena_core.services.workspaces.recording import (
     TreeRecorder,
 )
 from athena_core.services.workspaces.snapshots import Snapshots
-from athena_core.services.workspaces.trees import Stop, delete, delete_tree
 from athena_core.services.workspaces.usage import DiskUsage, measure, size_of
+from athena_core.system.box.trees import Stop, delete, delete_tree
 from athena_core.tools.workspace import Workspace
 from tests.support.repository import make as make_repository
 

@@ -9,7 +9,7 @@ import pytest
 from athena_core.services.workspaces.ignores import LINE_BYTES_MAX, IgnoreFile
 from athena_core.services.workspaces.packs import initialise
 from athena_core.services.workspaces.recording import TreeRecorder
-from athena_core.services.workspaces.trees import Stop
+from athena_core.system.box.trees import Stop
 from athena_core.tools.workspace import Workspace
 from tests.scale import sized
 
