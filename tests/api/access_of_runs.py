@@ -82,7 +82,7 @@ class Starter:
     def __init__(self, inside: Inside) -> None:
         self._inside = inside
         self._ask("POST", "/memory", {"text": f"an entry of the {ENTRY}"})
-        self._profile = self._ask("POST", "/harness-profiles", Profile().body)["id"]
+        self._profile = self._ask("POST", "/harness-profiles", Profile().body | {"sandbox": {"mode": "required"}})["id"]
         self._directives = {
             ref: self._ask(
                 "POST",

@@ -129,7 +129,7 @@ def test_no_command_runs_unboxed_where_any_program_is_a_trusted_proxy(mode: Sand
         sandboxes = RunSandboxes(required=False, programs_trusted=True, probed=lambda: found)
         async with sandboxes.opened(spec, named=True) as sandbox:
             assert sandbox.refusal is not None or sandbox.box is not None or not runs_commands(spec)
-            return sandbox.refusal and sandbox.refusal.message
+            return None if sandbox.refusal is None else sandbox.refusal.message
 
     boxed = mode in {"preferred", "required"}
     works = asyncio.run(refusal(profile(mode), WORKS))

@@ -19,6 +19,7 @@ from athena_core.log.writer import Log
 from athena_core.outside_text import HiddenSpan
 from athena_core.services.asks.rules import PermissionRules, bound_to, without_revoked
 from athena_core.tools.approval import call_sha256, canonical
+from athena_core.values import RuleBound
 from tests.support.event_samples import CODEC
 from tests.support.events.ask import PERMISSION
 from tests.support.events.run import CREATED
