@@ -55,6 +55,7 @@ ABOUT: Mapping[str, str] = {
     "actor": "Only actions of this identity.",
     "after": "Start after this entry (its id), at `latest`, or at a time; from the beginning if absent.",
     "answerable": "Only open asks that you may answer.",
+    "exact": "Open the exact text of an ask whose shown text hides a part. It is recorded.",
     "sandbox": 'Sandbox of its commands: {"mode", "network", "readOnly"}.',
     "workspace": "Where its runs work; default: the shared workspace.",
     "asks": 'How its runs ask a person: {"holdMs", "expiresAfterMs", "onExpiry", "role", ...}.',
