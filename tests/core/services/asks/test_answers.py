@@ -22,8 +22,11 @@ from athena_core.errors import (
     AthenaError,
     AuthzDeniedError,
     ConfigError,
+    ExactNotOpened,
     NotFound,
 )
+from athena_core.event import Position
+from athena_core.outside_text import HiddenSpan
 from athena_core.services.asks.answers import DAY_MS, EDITED_BYTES_MAX
 from athena_core.services.halts import Halts
 from athena_core.tools.approval import call_sha256
@@ -267,6 +270,81 @@ async def test_edited_arguments_have_a_hash_of_their_own(at: AskingPlane) -> Non
     (answered,) = [event for event in at.recorded("run_1") if isinstance(event, run.RunAnswered)]
     assert answered.arguments == DRY
     assert answered.edited_sha256 == call_sha256(answered.edited_salt or "", "shell", answered.arguments)
+
+
+@pytest.mark.parametrize("part", ["hunter2-secret", "before hunter2-secret"])
+async def test_what_a_person_enters_is_sent_as_it_is_or_refused(at: AskingPlane, part: str) -> None:
+    asked = await at.parked()
+    with pytest.raises(ConfigError, match="editedArguments: .*a secret"):
+        await at.answer(asked, edited_arguments={"command": ["git", "push", "--dry-run", "-o", part]})
+    await at.begin("run_2", "t")
+    question = await at.question("run_2", "t")
+    with pytest.raises(ConfigError, match="values: .*a secret") as refused:
+        await at.answer(question, "answer", values={"branch": part})
+    assert "credential" in str(refused.value.details)
+    assert run.RunAnswered.TYPE not in at.types("run_2", run.RunStarted.TYPE)
+
+
+# A hidden part
+
+HIDING: dict[str, Any] = {
+    "hidden": (HiddenSpan(chars=3, sha256="ab" * 32),),
+    "exact": PUSH,
+    "arguments": '{"command":["git","[hidden: 4 characters, sha256 abababababab]"]}',
+}
+
+
+async def opened(at: AskingPlane, asked: Position, who: Identity = GRACE) -> str | None:
+    return (await at.answers.open_exact(asked, who, META))[0]
+
+
+async def test_a_hidden_part_is_allowed_by_who_opened_it(at: AskingPlane) -> None:
+    asked = await at.parked(**HIDING)
+    with pytest.raises(ExactNotOpened, match=r"hides 3 characters.*asks/ask_run_1\?exact=true"):
+        await at.answer(asked)
+    assert await opened(at, asked, ROOT) == PUSH
+    with pytest.raises(ExactNotOpened, match="grace has not opened"):
+        await at.answer(asked)
+    assert await opened(at, asked) == await opened(at, asked) == PUSH
+    assert at.types() == ["run.ask.opened"] * 2, "one for each identity"
+    with pytest.raises(ConfigError, match="can only be allowed once"):
+        await at.answer(asked, remember="run")
+    await at.answer(asked)
+    assert at.types("run_1", "run.ask.opened") == RESUMED
+
+
+async def test_a_hidden_part_is_denied_unopened(at: AskingPlane) -> None:
+    asked = await at.parked(**HIDING)
+    await at.answer(asked, "deny")
+    assert at.types() == RESUMED
+
+
+async def test_who_may_not_answer_opens_nothing(at: AskingPlane) -> None:
+    asked = await at.parked(**HIDING)
+    with pytest.raises(AuthzDeniedError):
+        await opened(at, asked, ADA)
+    assert run.RunAskOpened.TYPE not in at.types()
+
+
+async def test_what_hides_nothing_or_is_decided_is_not_opened(at: AskingPlane) -> None:
+    asked = await at.parked()
+    assert await opened(at, asked) == PUSH
+    hidden = await at.parked("run_2", "t", **HIDING)
+    await at.answer(hidden, "deny")
+    await opened(at, hidden)
+    assert run.RunAskOpened.TYPE not in [row.type for row in at.reader.rows(0, 1_000)]
+
+
+async def test_an_opening_counts_after_a_restart(tmp_path: Path) -> None:
+    at = AskingPlane(tmp_path)
+    asked = await at.parked(**HIDING)
+    await opened(at, asked)
+    at.close()
+    at = AskingPlane(tmp_path)
+    await at.answer(asked)
+    await opened(at, asked)
+    assert at.types().count("run.ask.opened") == 1
+    at.close()
 
 
 async def test_arguments_edited_to_what_they_were_are_not_edited(at: AskingPlane) -> None:

@@ -112,6 +112,47 @@ def test_secrets_are_not_shown() -> None:
     assert "\x00" not in found.title
 
 
+TOKEN = f"ghp_{'a1' * 18}"
+CHOOSE = {
+    "type": "object",
+    "properties": {"url": {"type": "string", "enum": [f"a {TOKEN}", f"b {TOKEN}"], "default": f"a {TOKEN}"}},
+    "required": ["url"],
+}
+
+
+def test_a_hidden_choice_is_answered_as_the_server_gave_it() -> None:
+    found = shown(CHOOSE)
+    assert found is not None
+    assert TOKEN not in found.title + found.form + found.arguments
+    assert TOKEN in found.exact
+    assert len(found.hidden) == 3, "both choices, and the default"
+    field = msgspec.json.decode(found.form)["properties"]["url"]
+    assert "default" not in field
+    assert form_problems(found.form, {"url": field["enum"][1]}) == ()
+    assert found.content({"url": field["enum"][1]}) == {"url": f"b {TOKEN}"}
+    again = shown_question("Which one?", CHOOSE, Mask(), "1e" * 16)
+    assert again is not None
+    assert again.sha256("t") != found.sha256("t")
+
+
+def test_a_cut_question_says_how_much_is_cut_and_is_another_one() -> None:
+    one, other = (shown(CLAUDE, "x" * 4_000 + end) for end in ("yes", "no!"))
+    assert one is not None
+    assert other is not None
+    assert one.title.startswith("x" * 4_000 + " [cut: 3 characters, sha256 ")
+    assert [span.chars for span in one.hidden] == [3]
+    assert one.exact != other.exact
+    assert one.sha256("ask_user") != other.sha256("ask_user")
+
+
+def test_a_long_description_is_masked_before_it_is_cut() -> None:
+    words = "x" * 980 + " " + TOKEN
+    found = shown({"type": "object", "properties": {"a": {"type": "string", "description": words}}})
+    assert found is not None
+    assert not any(TOKEN[:length] in found.form for length in range(6, len(TOKEN)))
+    assert words in found.exact
+
+
 def test_a_question_without_words_has_some() -> None:
     found = shown(CLAUDE, "")
     assert found is not None

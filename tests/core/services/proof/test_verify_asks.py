@@ -1,7 +1,7 @@
 """Asks in the verification: every legal course passes, with and without text."""
 
-from tests.support.ask_breaches import BEGUN, lives_with_asks
-from tests.support.events.ask import EDITED, EXPIRES, PERMISSION, PUSHED_DRY
+from tests.support.ask_breaches import BEGUN, HIDING, OPENED, lives_with_asks
+from tests.support.events.ask import EDITED, EXPIRES, PERMISSION, PUSHED_DRY, answered
 from tests.support.forged_log import Forge
 
 
@@ -19,4 +19,9 @@ def test_an_erased_text_condemns_no_call(forge: Forge) -> None:
     forge.add("run_1", *BEGUN, PERMISSION, EDITED, PUSHED_DRY)
     for position in (4, 5, 6):
         forge.erase(position)
+    assert forge.report().violations == ()
+
+
+def test_an_allow_after_an_opening_verifies(forge: Forge) -> None:
+    forge.add("run_1", *BEGUN, HIDING, OPENED, answered())
     assert forge.report().violations == ()
