@@ -278,7 +278,6 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
     texts = _Texts(cells, chars_max)
     title, arguments, names, form, edited, given, note = texts.cells
     options = msgspec.json.decode(row.options, type=tuple[AskChoice, ...])
-    is_open = row.status == "open"
     fields: dict[str, Any] = {}
     erased = row.redacted
     if row.kind == "workflow-approval":
@@ -297,7 +296,7 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
         subject_hash=row.subject_sha256,
         options=tuple(AskChoice(id=one.id, kind=one.kind, name=option_names.get(one.id)) for one in options),
         role=row.role,
-        parked=is_open and run_status == "paused",
+        parked=row.status == "open" and run_status == "paused",
         editable=row.kind == "tool-permission" and row.origin != "agent",
         asked_at=iso(row.asked_at),
         session_id=row.session_id,

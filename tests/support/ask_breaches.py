@@ -6,9 +6,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from athena_core.domain import run
-from athena_core.domain.permission_rule import RuleBound
 from athena_core.event import Event, Position
 from athena_core.outside_text import HiddenSpan
+from athena_core.values import RuleBound
 from tests.support.events.ask import (
     CHOICE,
     DRY,
@@ -117,8 +117,8 @@ BOUND = RuleBound(harness_profile_id="hp_other", profile_sha256="00", sandbox="r
 ASK_BREACHES: tuple[Breach, ...] = (
     named("allowed_unopened", lived(HIDING, answered()), "answers", 5, "by ada, who had not opened the exact text"),
     named("opened_by_another", lived(HIDING, replace(OPENED, by="bob"), answered()), "answers", 6, "had not opened"),
-    named("opened_what_hides_nothing", lived(PERMISSION, OPENED), "openings", 5, "which is no such open ask"),
-    named("opened_twice", lived(HIDING, OPENED, OPENED), "openings", 6, "of ask_1 twice"),
+    named("opened_what_hides_nothing", lived(PERMISSION, OPENED), "openings", 5, "not open or hides nothing"),
+    named("opened_twice", lived(HIDING, OPENED, OPENED), "openings", 6, "ada opened ask_1 twice"),
     named("hid_another_text", lived(replace(HIDING, exact="{}")), "asks", 4, "not the hash of its subject"),
     named("answered_out_of_bounds", answered_by_rule(replace(RULE, bound=BOUND)), "answers_by_rule", 6, "conditions"),
     (asked_of_two_runs, "asks", 8, "run_2 asked ask_1 a second time"),

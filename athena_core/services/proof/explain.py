@@ -320,16 +320,13 @@ class Timeline:
             case ToolCalled():
                 self._turn = event.turn
                 self._pending[event.tool_call_id] = event, one.at
-                refused = REFUSED[event.refused] if event.tool_name or event.origin else ""
-                allowed = f", as {event.ask_id} allowed" if event.ask_id else ""
-                alone = ", without asking" if event.asked is False and event.refused is None else ""
-                return Sentence(f"{WHO_CALLED[event.origin]} {_tool(event)}{refused}{allowed}{alone}", event.turn)
+                return Sentence(_called(event), event.turn)
             case RunAsked():
                 self._turn = event.turn
                 self._asks[event.ask_id] = event, one.at
                 return Sentence(f"asked a person: {event.ask_id} ({_asked(event)})", event.turn)
             case RunAskOpened():
-                return Sentence(f"{event.by} opened the exact text of {event.ask_id}", self._turn or None)
+                return Sentence(f"{event.by} opened the exact text of {event.ask_id}")
             case RunAnswered():
                 return self._answered(one, event)
             case RunRequeued():
@@ -444,6 +441,13 @@ class Timeline:
 def _requested(one: Recorded[Event], event: RunQueued | RunCreated) -> str:
     again = f" as a retry of {event.retry_of}" if event.retry_of else ""
     return f"requested by {one.actor}{again}"
+
+
+def _called(event: ToolCalled) -> str:
+    refused = REFUSED[event.refused] if event.tool_name or event.origin else ""
+    allowed = f", as {event.ask_id} allowed" if event.ask_id else ""
+    alone = ", without asking" if event.asked is False and event.refused is None else ""
+    return f"{WHO_CALLED[event.origin]} {_tool(event)}{refused}{allowed}{alone}"
 
 
 def _tool(event: ToolCalled | TranscriptAppended | RunAsked) -> str:

@@ -111,8 +111,8 @@ class AskRules(RuleSet):
         """The exact text of an open ask that hides a part is opened, once by each identity."""
         ask = self._runs.get(row.stream, NO_ASKS).open.get(event.ask_id)
         if ask is None or not ask.hidden or ask.subject_sha256 != event.subject_sha256:
-            return f"{event.by} opened the exact text of {event.ask_id} of {row.stream}, which hides nothing or is over"
-        return f"{event.by} opened the exact text of {event.ask_id} twice" if event.by in ask.opened else None
+            return f"{event.by} opened {event.ask_id} of {row.stream}, which is not open or hides nothing"
+        return f"{event.by} opened {event.ask_id} twice" if event.by in ask.opened else None
 
     @rule(run.RunAnswered)
     def answers(self, row: Row, event: run.RunAnswered) -> str | None:
@@ -247,7 +247,7 @@ def _untimely(event: run.RunAnswered, named: str, late: int) -> str | None:
 
 
 def _unseen(event: run.RunAnswered, named: str, ask: CheckedAsk) -> str | None:
-    """Return why a text was allowed whose exact form was not opened."""
+    """Return why an allowed text was not seen as a whole."""
     if not ask.hidden or event.option_id not in ask.allowing or event.by in ask.opened:
         return None
     return f"{named} was allowed by {event.by or event.cause}, who had not opened the exact text"
