@@ -39,6 +39,8 @@ def form_of(ask: Ask) -> Elicitation:
     for name in ("toolName", "arguments", "subject"):
         if ask.get(name):
             lines.append(f"{name}: {ask[name]}")
+    if ask.get("hidden"):
+        lines.append(f"A part is hidden. Read GET /asks/{ask['id']}?exact=true before you allow it.")
     if ask.get("form") is not None:
         return Elicitation("\n".join(lines), ask["form"])
     options = ask["options"]

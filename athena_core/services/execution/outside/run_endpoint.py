@@ -147,7 +147,8 @@ class RunEndpoint(McpService):
         self, made: EndpointCall, called: run.ToolCalled, results: list[run.RunStep], preface: str = ""
     ) -> ToolResult:
         """Record a call and make it, unless it has a result because it was refused."""
-        if not results and called.ask_id is None and self._parts.transcript.is_recorded(made):
+        direct = not results and called.ask_id is None and made.has(called.arguments or "{}")
+        if direct and self._parts.transcript.is_recorded(made):  # allowed is the exact call
             return await self._make(made, replace(called, tool_call_id=made.id), preface)
         called = replace(called, origin="mcp", repeatable=False)
         await self._to_its_end(self._parts.transcript.begun(made, *self._parts.mcp.unrecorded(), called))

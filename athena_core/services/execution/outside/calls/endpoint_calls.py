@@ -38,6 +38,10 @@ class EndpointCall:
     line: str = ""
     """The last progress that its MCP server reported."""
 
+    def has(self, arguments: str) -> bool:
+        """Return True if it is made with exactly the arguments that the agent gave: the mask changed none of them."""
+        return _digest(msgspec.json.decode(arguments)) == self.arguments
+
 
 class EndpointCalls:
     """The calls of the living process of an agent, oldest first."""
