@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.mask import HELD_CHARS_MAX, Mask
-from athena_core.outside_text import OutsideText, decided_json, span_sha256, visible_marks
+from athena_core.outside_text import (
+    OutsideText,
+    decided_json,
+    marked_form,
+    span_sha256,
+    values_of_form,
+    visible_marks,
+)
 from tests.support.canaries import SECRETS
 
 SALT = "0f" * 16
@@ -122,3 +129,12 @@ def test_names_that_are_shown_alike_keep_their_values() -> None:
 @pytest.mark.parametrize("hidden", "\u202e\u200b\u2066\u00ad\ufeff\x1b\x00\U000e0041")
 def test_characters_that_people_cannot_see_are_marked(hidden: str) -> None:
     assert visible_marks(f"rm{hidden} -rf") == f"rm[U+{ord(hidden):04X}] -rf"
+
+
+def test_a_form_with_marks_is_answered_with_its_own_names_and_choices() -> None:
+    form = {"type": "object", "properties": {"a\u200b": {"type": "string", "title": "x\u202e", "enum": ["\u2066b"]}}}
+    shown = marked_form(form)
+    field = {"type": "string", "title": "x[U+202E]", "enum": ["[U+2066]b"]}
+    assert shown == {"type": "object", "properties": {"a[U+200B]": field}}
+    given = values_of_form(msgspec.json.encode(form).decode(), {"a[U+200B]": "[U+2066]b", "other": 1})
+    assert given == {"a\u200b": "\u2066b", "other": 1}

@@ -10,6 +10,7 @@ from athena_core.definitions.workflow_graph import Approval
 from athena_core.domain import workflow_run as wr
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.enums import AnswerCause
+from athena_core.outside_text import HiddenSpan
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Identity, Role, Scope
 from projections.ask_rows import ASKS, AskKind, AskStatus
@@ -178,6 +179,18 @@ def test_an_ask_of_a_run_shows_the_call_and_the_answer(tmp_path: Path) -> None:
     (decided,) = asks(after, "approved")
     assert (decided.option_id, decided.decided_by, decided.note) == ("allow", "ada", "not for real yet")
     assert (decided.edited_arguments, decided.arguments) == (edited, CALL)
+
+
+def test_an_ask_shows_what_it_hides_and_marks_what_people_cannot_see(tmp_path: Path) -> None:
+    hidden = (HiddenSpan(chars=40, sha256="ab" * 32),)
+    form = '{"type":"object","properties":{"a":{"type":"string","title":"b\u200b"}}}'
+    fields = {"title": "Allow\u202e?", "arguments": '{"a":"\u2066"}', "form": form, "exact": '{"a":"exact"}'}
+    history, _, ask_id = asking(hidden=hidden, secrets=("OPENAI",), **fields)
+    found = one(shown(tmp_path, history), ask_id)
+    assert found is not None
+    assert (found.hidden, found.secrets, found.exact) == (hidden, ("OPENAI",), None)
+    assert (found.question, found.arguments) == ("Allow[U+202E]?", '{"a":"[U+2066]"}')
+    assert found.form == {"type": "object", "properties": {"a": {"type": "string", "title": "b[U+200B]"}}}
 
 
 @pytest.mark.parametrize(

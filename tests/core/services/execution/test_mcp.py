@@ -98,6 +98,8 @@ async def test_a_call_is_asked_for_by_default_and_made_as_edited(tmp_path: Path)
         await plane.until(run_id, run.RunAsked.TYPE)
         asked = plane.one(run_id, run.RunAsked)
         assert (asked.kind, asked.origin, asked.tool_name) == ("tool-permission", "loop", "fake__append")
+        pins = plane.one(run_id, run.RunCreated).mcp_tools or {}
+        assert asked.tool_sha256 == pins["fake"]["append"]
         await plane.answer(run_id)
         await plane.result(run_id)
         assert (tmp_path / "workspace" / "notes.txt").read_text() == "once\n"
