@@ -12,6 +12,7 @@ import anyio.abc
 import pytest
 
 from athena_core.domain import run
+from athena_core.domain.mcp_server import McpServerListed, stream_of
 from athena_core.event import Event
 from athena_core.services.execution.progress import INTERRUPTED_ASKING
 from athena_core.system.sandbox import probe
@@ -98,8 +99,8 @@ async def test_a_call_is_asked_for_by_default_and_made_as_edited(tmp_path: Path)
         await plane.until(run_id, run.RunAsked.TYPE)
         asked = plane.one(run_id, run.RunAsked)
         assert (asked.kind, asked.origin, asked.tool_name) == ("tool-permission", "loop", "fake__append")
-        pins = plane.one(run_id, run.RunCreated).mcp_tools or {}
-        assert asked.tool_sha256 == pins["fake"]["append"]
+        (listed,) = (tool for tool in plane.one(stream_of("fake"), McpServerListed).tools if tool.name == "append")
+        assert asked.tool_sha256 == listed.sha256
         await plane.answer(run_id)
         await plane.result(run_id)
         assert (tmp_path / "workspace" / "notes.txt").read_text() == "once\n"
