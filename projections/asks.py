@@ -362,7 +362,8 @@ def _approval(connection: Connection, subject_of: SubjectOf, row: AskRow) -> tup
     subject = subject_of(row.workflow_id, row.workflow_run_id, row.step_id, row.asked_at)
     given, cut, erased = (None, False, False) if subject.text is None else _input(connection, row.workflow_run_id)
     question = subject.approval.message or f"Approve step {row.step_id!r}?"
-    fields = {"question": question, "subject": subject.text, "input": given}
+    shown = None if subject.text is None else visible_marks(subject.text)
+    fields = {"question": visible_marks(question), "subject": shown, "input": given}
     return fields, subject.truncated or cut, subject.redacted or erased
 
 

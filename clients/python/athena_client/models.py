@@ -2719,9 +2719,9 @@ class PermissionRule(Model, frozen=True, kw_only=True):
     credentials: list[str] | None = None
     """Names of the credentials that the call carries; absent: none."""
     secrets: list[str] | None = None
-    """Names that stand in the arguments in place of secrets; absent: none."""
+    """Names that stand in the arguments in place of secrets of Athena; absent: none."""
     bound: RuleBound | None = None
-    """What else has to be the same; absent for a rule of release 0.2."""
+    """What else has to be the same; absent for a rule of an older release."""
     last_used_at: datetime | None = None
     """When it last allowed a call; absent before that."""
     revoked_at: datetime | None = None
@@ -3395,23 +3395,23 @@ class RuleBound(Model, frozen=True, kw_only=True):
     """
 
     harness_profile_id: str
-    """Profile of the run that asked."""
+    """Profile of the run."""
     profile_sha256: str
-    """Hash of that profile without its model, hex."""
+    """Hash of the profile without its model."""
     sandbox: RuleBoundSandbox
-    """Mode of its sandbox."""
+    """Mode of the sandbox."""
     workspace: RuleBoundWorkspace
     """Kind of the workspace."""
     network: RuleBoundNetwork | None = None
-    """Network of its sandbox; absent: the default."""
+    """Network of the sandbox."""
     role: ApproverRole | None = None
-    """Least role that may allow the call; absent: Operator."""
+    """Role that may allow the call; absent: Operator."""
     approvers: list[str] | None = None
-    """The only identities that may allow it; absent: all with the role."""
+    """Identities that may allow the call; absent: any with the role."""
     not_requester: bool | None = None
-    """True if who started the run may not allow it."""
+    """True if who started a run may not allow its calls."""
     mcp_tool_sha256: str | None = None
-    """Hash of the MCP tool as it was accepted; absent for other tools."""
+    """Hash of the MCP tool as an operator accepted it; absent for another tool."""
 
 
 class Run(Model, frozen=True, kw_only=True):

@@ -2740,9 +2740,9 @@ export interface PermissionRule {
   readonly arguments?: string | undefined;
   /** Names of the credentials that the call carries; absent: none. */
   readonly credentials?: readonly string[] | undefined;
-  /** Names that stand in the arguments in place of secrets; absent: none. */
+  /** Names that stand in the arguments in place of secrets of Athena; absent: none. */
   readonly secrets?: readonly string[] | undefined;
-  /** What else has to be the same; absent for a rule of release 0.2. */
+  /** What else has to be the same; absent for a rule of an older release. */
   readonly bound?: RuleBound | undefined;
   /** When it last allowed a call; absent before that. */
   readonly lastUsedAt?: string | undefined;
@@ -3562,23 +3562,23 @@ export type Role = "Admin" | "None" | "Operator" | "Viewer";
  * tool as an operator accepted it, if it is a tool of an MCP server.
  */
 export interface RuleBound {
-  /** Profile of the run that asked. */
+  /** Profile of the run. */
   readonly harnessProfileId: string;
-  /** Hash of that profile without its model, hex. */
+  /** Hash of the profile without its model. */
   readonly profileSha256: string;
-  /** Mode of its sandbox. */
+  /** Mode of the sandbox. */
   readonly sandbox: RuleBoundSandbox | (string & {});
   /** Kind of the workspace. */
   readonly workspace: RuleBoundWorkspace | (string & {});
-  /** Network of its sandbox; absent: the default. */
+  /** Network of the sandbox. */
   readonly network?: RuleBoundNetwork | (string & {}) | undefined;
-  /** Least role that may allow the call; absent: Operator. */
+  /** Role that may allow the call; absent: Operator. */
   readonly role?: ApproverRole | (string & {}) | undefined;
-  /** The only identities that may allow it; absent: all with the role. */
+  /** Identities that may allow the call; absent: any with the role. */
   readonly approvers?: readonly string[] | undefined;
-  /** True if who started the run may not allow it. */
+  /** True if who started a run may not allow its calls. */
   readonly notRequester?: boolean | undefined;
-  /** Hash of the MCP tool as it was accepted; absent for other tools. */
+  /** Hash of the MCP tool as an operator accepted it; absent for another tool. */
   readonly mcpToolSha256?: string | undefined;
 }
 
