@@ -99,7 +99,6 @@ ABOUT: Mapping[str, str] = {
     "harnessProfileId": "Id of the harness profile.",
     "id": "Id of your choice.",
     "identity": "Identity of its requests.",
-    "exact": "Show the exact text, which is recorded. Needed to allow what the shown text hides a part of.",
     "include": "Show whole outputs instead of their beginnings.",
     "input": "The prompt.",
     "inputOverrides": "Input values to replace from now on, by name.",

@@ -787,11 +787,11 @@ class Ask(Model, frozen=True, kw_only=True):
     credentials: list[str] | None = None
     """Names of the credentials that the call would carry; absent: none."""
     hidden: list[HiddenSpan] | None = None
-    """Parts that the texts hide, in the order of their marks; absent if there are none."""
+    """The parts that the shown texts do not have, in the order of their marks."""
     secrets: list[str] | None = None
-    """Names that stand in the texts in place of secrets of the server; absent if there are none."""
+    """Names that stand in a text in place of secrets of Athena."""
     exact: str | None = None
-    """The exact text as JSON, after `exact=true`; absent if nothing is hidden."""
+    """The exact arguments, or the question with its form, as JSON text; only with `exact=true`."""
     workflow_id: str | None = None
     """Its workflow; absent for a run."""
     workflow_run_id: str | None = None
@@ -2719,9 +2719,9 @@ class PermissionRule(Model, frozen=True, kw_only=True):
     credentials: list[str] | None = None
     """Names of the credentials that the call carries; absent: none."""
     secrets: list[str] | None = None
-    """Names that stand in the arguments in place of secrets of Athena; absent: none."""
+    """Names that stand in the arguments in place of secrets; absent: none."""
     bound: RuleBound | None = None
-    """What else has to be the same; absent for a rule of an older release."""
+    """What else has to be the same; absent for a rule of release 0.2."""
     last_used_at: datetime | None = None
     """When it last allowed a call; absent before that."""
     revoked_at: datetime | None = None
@@ -3395,21 +3395,21 @@ class RuleBound(Model, frozen=True, kw_only=True):
     """
 
     harness_profile_id: str
-    """Profile of the run."""
+    """Profile of the run that asked."""
     profile_sha256: str
     """Hash of the profile without its model."""
     sandbox: RuleBoundSandbox
-    """Mode of the sandbox."""
+    """Mode of its sandbox."""
     workspace: RuleBoundWorkspace
     """Kind of the workspace."""
     network: RuleBoundNetwork | None = None
-    """Network of the sandbox."""
+    """Network of its sandbox; absent: the default."""
     role: ApproverRole | None = None
-    """Role that may allow the call; absent: Operator."""
+    """Least role that may allow the call; absent: Operator."""
     approvers: list[str] | None = None
-    """Identities that may allow the call; absent: any with the role."""
+    """The only identities that may allow it; absent: all with the role."""
     not_requester: bool | None = None
-    """True if who started a run may not allow its calls."""
+    """True if who started the run may not allow it."""
     mcp_tool_sha256: str | None = None
     """Hash of the MCP tool as an operator accepted it; absent for another tool."""
 

@@ -2404,7 +2404,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             ask_id: Id of the ask.
-            exact: True: add the exact text. Needs the right to answer; recorded.
+            exact: Opens the exact text of an ask whose texts hide a part. It is recorded.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.

@@ -189,7 +189,7 @@ export interface ListAsksQuery extends PageQuery {
 
 /** The query of `getAsk`. */
 export interface GetAskQuery {
-  /** True: add the exact text. Needs the right to answer; recorded. */
+  /** Opens the exact text of an ask whose texts hide a part. It is recorded. */
   readonly exact?: boolean | undefined;
 }
 

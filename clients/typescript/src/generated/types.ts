@@ -485,11 +485,11 @@ export interface Ask {
   readonly form?: Readonly<Record<string, unknown>> | undefined;
   /** Names of the credentials that the call would carry; absent: none. */
   readonly credentials?: readonly string[] | undefined;
-  /** Parts that the texts hide, in the order of their marks; absent if there are none. */
+  /** The parts that the shown texts do not have, in the order of their marks. */
   readonly hidden?: readonly HiddenSpan[] | undefined;
-  /** Names that stand in the texts in place of secrets of the server; absent if there are none. */
+  /** Names that stand in a text in place of secrets of Athena. */
   readonly secrets?: readonly string[] | undefined;
-  /** The exact text as JSON, after `exact=true`; absent if nothing is hidden. */
+  /** The exact arguments, or the question with its form, as JSON text; only with `exact=true`. */
   readonly exact?: string | undefined;
   /** Its workflow; absent for a run. */
   readonly workflowId?: string | undefined;
@@ -2740,9 +2740,9 @@ export interface PermissionRule {
   readonly arguments?: string | undefined;
   /** Names of the credentials that the call carries; absent: none. */
   readonly credentials?: readonly string[] | undefined;
-  /** Names that stand in the arguments in place of secrets of Athena; absent: none. */
+  /** Names that stand in the arguments in place of secrets; absent: none. */
   readonly secrets?: readonly string[] | undefined;
-  /** What else has to be the same; absent for a rule of an older release. */
+  /** What else has to be the same; absent for a rule of release 0.2. */
   readonly bound?: RuleBound | undefined;
   /** When it last allowed a call; absent before that. */
   readonly lastUsedAt?: string | undefined;
@@ -3562,21 +3562,21 @@ export type Role = "Admin" | "None" | "Operator" | "Viewer";
  * tool as an operator accepted it, if it is a tool of an MCP server.
  */
 export interface RuleBound {
-  /** Profile of the run. */
+  /** Profile of the run that asked. */
   readonly harnessProfileId: string;
   /** Hash of the profile without its model. */
   readonly profileSha256: string;
-  /** Mode of the sandbox. */
+  /** Mode of its sandbox. */
   readonly sandbox: RuleBoundSandbox | (string & {});
   /** Kind of the workspace. */
   readonly workspace: RuleBoundWorkspace | (string & {});
-  /** Network of the sandbox. */
+  /** Network of its sandbox; absent: the default. */
   readonly network?: RuleBoundNetwork | (string & {}) | undefined;
-  /** Role that may allow the call; absent: Operator. */
+  /** Least role that may allow the call; absent: Operator. */
   readonly role?: ApproverRole | (string & {}) | undefined;
-  /** Identities that may allow the call; absent: any with the role. */
+  /** The only identities that may allow it; absent: all with the role. */
   readonly approvers?: readonly string[] | undefined;
-  /** True if who started a run may not allow its calls. */
+  /** True if who started the run may not allow it. */
   readonly notRequester?: boolean | undefined;
   /** Hash of the MCP tool as an operator accepted it; absent for another tool. */
   readonly mcpToolSha256?: string | undefined;
