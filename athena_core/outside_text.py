@@ -20,6 +20,8 @@ from athena_core.text import clean, preview
 
 SHA256_SHOWN = 12
 """Characters of the hash in a mark. The whole hash stands beside the text."""
+HIDDEN_SPANS_MAX = 100
+"""Maximum number of hidden parts of a diff that are recorded with their hash."""
 
 
 class HiddenSpan(Value):

@@ -1,4 +1,4 @@
-"""What is shown to who decides is what is done, at each place where a person or a persona decides.
+"""The shown is the done, at each place where a person or a persona decides.
 
 Each place takes the same 200 texts. `make test` tries some of them, the heavy tests all.
 """
@@ -82,7 +82,7 @@ def allow(api: Api, ask: Json, option: str = "allow", **fields: Any) -> None:
 
 
 def allow_exactly(api: Api, ask: Json) -> str:
-    """Allow an ask as a person does: what is hidden is opened first. Return the exact text."""
+    """Allow an ask as a person does, who opens a hidden part first. Return the exact text."""
     if "hidden" not in ask:
         allow(api, ask)
         return str(ask["arguments"])

@@ -245,7 +245,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "a call that was cut off without a report costs nothing",
         "tests/core/services/execution/test_model_call.py"
         "::test_a_call_that_was_cut_off_without_a_report_is_estimated_and_keeps_its_text",
-        ("athena_core/services/execution/model_call.py", "if spoken.begun or spoken.usage", "if spoken.usage"),
+        (
+            "athena_core/services/execution/model_call.py",
+            "if spoken.begun or spoken.meter.usage is not None",
+            "if spoken.meter.usage is not None",
+        ),
     ),
     of(
         "output of a run that is cut off is not recorded",

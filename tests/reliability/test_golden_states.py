@@ -36,6 +36,7 @@ from tests.support.inside import Inside
 from tests.support.mcp_servers import fake_server, mcp_servers_file
 from tests.support.model import call, turn_of
 from tests.support.outside_agents import agents_file
+from tests.support.server import SIGNED_IN
 from tests.support.stub import Asked, Behaviour, standing
 
 REVIEW = {"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": "# Fine\n", "findings": []}
@@ -108,7 +109,7 @@ class Opened:
 
     @contextmanager
     def serving(self, clock: Clock, **settings: str) -> Iterator["Opened"]:
-        roles = {"auth_enabled": "true", "auth_identity_role_map": self.expected.roles, "authz_mode": "enforce"}
+        roles = {**SIGNED_IN, "auth_identity_role_map": self.expected.roles, "authz_mode": "enforce"}
         self.inside = Inside(self.directory, clock, **self.settings, **roles, **settings)
         self.inside.start()
         self.ada, self.olga = Caller(self, "ada"), Caller(self, "olga")

@@ -273,10 +273,6 @@ class WorkspaceOpened(Event):
     tree: str
 
 
-HIDDEN_SPANS_MAX = 100
-"""Maximum number of hidden parts of a diff that are recorded with their hash."""
-
-
 class WorkspaceChanged(Event):
     """The run left its workspace with the content ``tree``. The evidence is the diff, unless nothing changed.
 
@@ -345,7 +341,6 @@ class RunAsked(Event):
     arguments. After ``hold_until_ms`` the run is parked. ``on_expiry`` is the consequence of no answer in time.
     ``credentials`` are the names of the credentials that the call would carry. ``tool_kind`` is an outside agent's word
     for the call. ``server`` is the MCP server that asks during the call ``tool_call_id``, which goes on afterwards.
-
     ``tool_sha256`` is the hash of a tool of an MCP server, as an operator accepted it.
 
     ``hidden`` are the parts that the shown text does not have. Then ``exact`` is the whole subject as canonical JSON:

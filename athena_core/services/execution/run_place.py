@@ -12,6 +12,7 @@ from athena_core.domain import run
 from athena_core.domain.workspace import DIFF_LABEL
 from athena_core.errors import AthenaError
 from athena_core.mask import Mask
+from athena_core.outside_text import HIDDEN_SPANS_MAX
 from athena_core.services.execution.progress import RunProgress
 from athena_core.services.execution.verification import to_evidence
 from athena_core.services.sandboxes import RunSandbox
@@ -90,7 +91,7 @@ class RunPlace:
             truncated=diff.truncated or None,
             evidence_id=None if evidence is None else evidence.evidence_id,
             hidden=len(decided.hidden),
-            hidden_spans=decided.hidden[: run.HIDDEN_SPANS_MAX] or None,
+            hidden_spans=decided.hidden[:HIDDEN_SPANS_MAX] or None,
         )
         return (changed,) if evidence is None else (evidence, changed)
 

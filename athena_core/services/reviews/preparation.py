@@ -13,11 +13,10 @@ from msgspec.structs import replace
 
 from athena_core.clock import Ids
 from athena_core.domain import review
-from athena_core.domain.run import HIDDEN_SPANS_MAX
 from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
 from athena_core.mask import Mask
-from athena_core.outside_text import DecidedText, OutsideText
+from athena_core.outside_text import HIDDEN_SPANS_MAX, DecidedText, OutsideText
 from athena_core.services.catalog import Catalog
 from athena_core.services.context.conversation import cut
 from athena_core.services.reviews.definitions import LoadedPersona, PersonaDefinition, PersonaFiles, output_path

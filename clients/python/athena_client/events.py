@@ -1065,7 +1065,6 @@ class RunAsked(EventRecord, frozen=True, kw_only=True):
     arguments. After `hold_until_ms` the run is parked. `on_expiry` is the consequence of no answer in time.
     `credentials` are the names of the credentials that the call would carry. `tool_kind` is an outside agent's word for
     the call. `server` is the MCP server that asks during the call `tool_call_id`, which goes on afterwards.
-
     `tool_sha256` is the hash of a tool of an MCP server, as an operator accepted it.
 
     `hidden` are the parts that the shown text does not have. Then `exact` is the whole subject as canonical JSON: the

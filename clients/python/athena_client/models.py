@@ -3397,7 +3397,7 @@ class RuleBound(Model, frozen=True, kw_only=True):
     harness_profile_id: str
     """Profile of the run that asked."""
     profile_sha256: str
-    """Hash of the profile without its model."""
+    """Hash of that profile without its model, hex."""
     sandbox: RuleBoundSandbox
     """Mode of its sandbox."""
     workspace: RuleBoundWorkspace
@@ -3411,7 +3411,7 @@ class RuleBound(Model, frozen=True, kw_only=True):
     not_requester: bool | None = None
     """True if who started the run may not allow it."""
     mcp_tool_sha256: str | None = None
-    """Hash of the MCP tool as an operator accepted it; absent for another tool."""
+    """Hash of the MCP tool as it was accepted; absent for other tools."""
 
 
 class Run(Model, frozen=True, kw_only=True):

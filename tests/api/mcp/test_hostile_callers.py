@@ -18,6 +18,7 @@ from tests.support.gate import Gate, Gates
 from tests.support.inside import Inside
 from tests.support.mcp_posts import ACCEPT, McpPost, answer_of, handshake, modern
 from tests.support.model import Profile, acting, call
+from tests.support.server import SIGNED_IN
 
 DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
 REFUSALS_A_DAY = 100
@@ -33,7 +34,7 @@ def inside(
     tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str], shared_gates: Gates
 ) -> Iterator[Inside]:
     """A plane with a run of Otto's in the session ``here``."""
-    roles = {"auth_enabled": "true", "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
+    roles = {**SIGNED_IN, "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
     limits = {"body_bytes_max": "1000000", "refusals_per_day": str(REFUSALS_A_DAY)}
     with acting([call("shell", command=["touch", "made.txt"]), "done"]) as model:
         local = {name: value for name, value in shared_gates.settings.items() if name.startswith("local")}

@@ -18,7 +18,7 @@ from pydantic import ConfigDict
 from tests.api.callers import ROLES
 from tests.support.api import Json
 from tests.support.model import Profile, acting, call
-from tests.support.server import Server
+from tests.support.server import SIGNED_IN, Server
 
 pytestmark = pytest.mark.sqlite
 
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with roles, whose provider ``openai`` asks a question and then answers."""
     with acting([QUESTION, "It is main."]) as model:
         settings = {"openai_base_url": model.url, "openai_api_key": "sk-of-tests", "default_provider": "mock"}
-        roles = {"auth_enabled": "true", "auth_identity_role_map": ROLES}
+        roles = {**SIGNED_IN, "auth_identity_role_map": ROLES}
         with Server(tmp_path_factory.mktemp("sdk"), **settings, **roles) as started:
             yield started
 

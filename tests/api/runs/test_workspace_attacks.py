@@ -15,7 +15,7 @@ from tests.support.directed import directed
 from tests.support.model import call
 from tests.support.own_workspaces import Site, sh
 from tests.support.process import environment_of
-from tests.support.server import Server
+from tests.support.server import SIGNED_IN, Server
 
 SECRET = "sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz"
 ROLES = "ada:Admin,olga:Operator,vera:Viewer,scoped:Operator"
@@ -210,7 +210,7 @@ def test_the_bound_of_the_disk_stops_the_next_run_with_its_code(tmp_path: Path) 
 
 def test_a_scope_hides_workspaces_and_changes_of_other_sessions(tmp_path: Path) -> None:
     (tmp_path / "workspace").mkdir()
-    settings = {"auth_enabled": "true", "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
+    settings = {**SIGNED_IN, "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
     with directed() as model, Server(tmp_path, openai_base_url=model.url, **settings) as server:
         server.api = server.client("ada")
         site = Site(server, model)

@@ -744,9 +744,8 @@ export interface BudgetReservedEvent extends EventBase {
  * `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
  * arguments. After `holdUntilMs` the run is parked. `onExpiry` is the consequence of no answer in time. `credentials`
  * are the names of the credentials that the call would carry. `toolKind` is an outside agent's word for the call.
- * `server` is the MCP server that asks during the call `toolCallId`, which goes on afterwards.
- *
- * `tool_sha256` is the hash of a tool of an MCP server, as an operator accepted it.
+ * `server` is the MCP server that asks during the call `toolCallId`, which goes on afterwards. `tool_sha256` is the
+ * hash of a tool of an MCP server, as an operator accepted it.
  *
  * `hidden` are the parts that the shown text does not have. Then `exact` is the whole subject as canonical JSON: the
  * arguments, or the question with its form. It is what the hash covers. `secrets` are the names that stand in the text

@@ -3564,7 +3564,7 @@ export type Role = "Admin" | "None" | "Operator" | "Viewer";
 export interface RuleBound {
   /** Profile of the run that asked. */
   readonly harnessProfileId: string;
-  /** Hash of the profile without its model. */
+  /** Hash of that profile without its model, hex. */
   readonly profileSha256: string;
   /** Mode of its sandbox. */
   readonly sandbox: RuleBoundSandbox | (string & {});
@@ -3578,7 +3578,7 @@ export interface RuleBound {
   readonly approvers?: readonly string[] | undefined;
   /** True if who started the run may not allow it. */
   readonly notRequester?: boolean | undefined;
-  /** Hash of the MCP tool as an operator accepted it; absent for another tool. */
+  /** Hash of the MCP tool as it was accepted; absent for other tools. */
   readonly mcpToolSha256?: string | undefined;
 }
 
