@@ -209,7 +209,7 @@ def test_hostile_arguments_are_text_and_nothing_is_cut(browser: Any, agents: Age
     (ask,) = agents.asks(run)
     large = json.dumps({**json.loads(ask["arguments"]), "content": BIG}, ensure_ascii=False)
     with seen_by(browser, agents) as page:
-        expect(card(page, ask)).to_contain_text("<b>a<U+202E>.md")
+        expect(card(page, ask)).to_contain_text("<b>a[U+202E].md")
         body = json.dumps({"ok": True, "data": {**ask, "arguments": large}})
         page.route(f"**/asks/{ask['id']}", lambda route: route.fulfill(body=body, content_type="application/json"))
         page.goto(f"/#/asks/{ask['id']}")
@@ -217,9 +217,9 @@ def test_hostile_arguments_are_text_and_nothing_is_cut(browser: Any, agents: Age
         expect(text).to_contain_text("&amp;")
         shown = text.inner_text()
         assert shown.startswith(
-            '<img src=x onerror="document.title=1"><script>document.title=1</script> <U+202E>gpj.exe'
+            '<img src=x onerror="document.title=1"><script>document.title=1</script> [U+202E]gpj.exe'
         )
-        assert "<U+0000><U+200B> &amp;" in shown
+        assert "[U+0000][U+200B] &amp;" in shown
         assert shown.rstrip().endswith("the end")
         assert shown.count(LINE) == LINES
         assert page.locator("main img, main script").count() == 0
@@ -251,7 +251,7 @@ def test_a_question_is_answered_by_its_form_and_a_choice_by_a_button(browser: An
         page.goto("/#/asks")
         form = card(page, question)
         expect(form).to_contain_text("Where to push <b>this</b>?")
-        form.get_by_label("Branch<U+202E>").select_option("next")
+        form.get_by_label("Branch[U+202E]").select_option("next")
         form.get_by_label("times").fill("1.5")
         form.get_by_label("sure").select_option("No")
         button(form, "Answer").click()

@@ -149,10 +149,10 @@ def test_the_changes_of_a_run_are_shown_as_text(browser: Any, editors: Editors) 
         expect(file_of(page, "old.md").get_by_role("img", name="deleted")).to_have_text("D")
         expect(file_of(page, "run.sh")).to_contain_text("(executable)")
         expect(file_of(page, "logo.gif").locator("summary")).to_contain_text("binary")
-        hostile = file_of(page, "sub/<b><U+202E>gpj.md")
+        hostile = file_of(page, "sub/<b>[U+202E]gpj.md")
         expect(hostile.locator("ins")).to_have_text(
             '+<img src=x onerror="document.title=1"><script>document.title=1</script> '
-            "<U+202E>gpj.exe<U+001B>[2J <U+200B> &amp;\n"
+            "[U+202E]gpj.exe[U+001B][2J [U+200B] &amp;\n"
         )
         assert page.locator("main img, main script").count() == 0
         page.goto(f"/#/runs/{run}?tab=limits")
@@ -186,7 +186,7 @@ def test_an_operator_applies_after_a_dry_run(browser: Any, editors: Editors) -> 
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("3 files written, 1 file merged with other changes, 1 file deleted")
-        expect(dialog.get_by_role("list")).to_contain_text("<b><U+202E>gpj.md")
+        expect(dialog.get_by_role("list")).to_contain_text("<b>[U+202E]gpj.md")
         assert (editors.shared / "old.md").exists(), "a dry run writes nothing"
         page.keyboard.press("Escape")
         expect(button(changes(page), "Apply …")).to_be_focused()

@@ -279,7 +279,7 @@ def test_a_moment_that_cannot_be_shown_says_why_and_leads_back(page: Any, scene:
         "1969-01-01": "The log begins later",
         "0": "The log begins later",
         "nonsense": "neither the id of an event, a position, nor a time",
-        "%3Cb%3Ebold%3C/b%3E%E2%80%AE": "<b>bold</b><U+202E>",
+        "%3Cb%3Ebold%3C/b%3E%E2%80%AE": "<b>bold</b>[U+202E]",
         "x" * 5_000: "xxx",
         foreign: "another log",
     }

@@ -86,7 +86,7 @@ export function profileText(id: string, provider: string, model: string): string
 /** Format a name such as `session-busy` as words. */
 export const words = (name: string): string => name.replaceAll("-", " ");
 
-const point = (char: string): string => `<U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}>`;
+const point = (char: string): string => `[U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`;
 
 // Controls of writing direction: a text with them may look like another one.
 const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;

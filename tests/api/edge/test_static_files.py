@@ -18,7 +18,7 @@ from athena_api.static_files import (
     static_files,
 )
 
-CONSOLE_BYTES_MAX = 80_000  # all files together, each in its smallest form
+CONSOLE_BYTES_MAX = 100_000  # all files together, each in its smallest form
 NODE = shutil.which("node")
 UNPACK = 'process.stdout.write(require("zlib").brotliDecompressSync(require("fs").readFileSync(0)))'
 

@@ -158,6 +158,36 @@ export function Action<T>({ action, label = action.label }: { action: ActionSpec
   );
 }
 
+/** A button that is busy while it acts, and then acts once. */
+export function Busy(props: { label: string; act: () => Promise<void>; title?: string | undefined; disabled?: boolean }): JSX.Element {
+  const { label, act, title, disabled = false } = props;
+  const [busy, setBusy] = useState(false);
+  const click = (): void => {
+    if (busy) return;
+    setBusy(true);
+    void act().finally(() => setBusy(false));
+  };
+  return (
+    <button type="button" title={title} disabled={disabled} aria-busy={busy} onClick={click}>
+      {label}
+    </button>
+  );
+}
+
+/** A button that tries an act without doing it, and then opens the dialog of exactly what was found. */
+export function Tried<T>({ operation, label, tried }: { operation: Operation<T>; label: string; tried: () => Promise<ActionSpec<T>> }): JSX.Element | null {
+  if (!isAllowed(operation)) return null;
+  const act = async (): Promise<void> => {
+    try {
+      openDialog(await tried());
+    } catch (error) {
+      if (!(error instanceof AthenaError)) throw error;
+      notify(`${label}: ${error.code}: ${error.message}`, true);
+    }
+  };
+  return <Busy label={`${label} …`} act={act} />;
+}
+
 /** The open dialog, if any. */
 export function Dialog(): JSX.Element | null {
   const dialog = pending.value;

@@ -4,7 +4,8 @@ import { type Ask, AthenaError, newKey } from "@projectathena/client";
 import { answerAsk, getAsk } from "@projectathena/client/operations";
 import { at } from "../route";
 import { signal } from "../signals";
-import { decisionOf } from "../state/asks";
+import { decisionOf, withExact } from "../state/asks";
+import { REMEDIES } from "../state/decided_text";
 import { request } from "../state/instant";
 import { notify } from "./notices";
 
@@ -16,12 +17,35 @@ const learned = signal<ReadonlyMap<string, Ask>>(new Map());
 /** The asks with an answer on its way. */
 export const sending = signal<ReadonlySet<string>>(new Set());
 
-/** Return an ask as it is known to be now; of the past, as it was. */
-export const latest = (ask: Ask): Ask => (ask.status === "open" && at.value === undefined ? (learned.value.get(ask.id) ?? ask) : ask);
+/** The exact texts that were opened here, by the id of their asks. */
+const opened = signal<ReadonlyMap<string, string>>(new Map());
+
+/** Return an ask as it is known to be now, with its exact text once that was opened; of the past, as it was. */
+export function latest(ask: Ask): Ask {
+  if (ask.status !== "open" || at.value !== undefined) return ask;
+  return learned.value.get(ask.id) ?? withExact(ask, opened.value.get(ask.id));
+}
 
 /** Note that an ask was decided. */
 export function learn(ask: Ask): void {
   if (ask.status !== "open") learned.value = new Map([...learned.value, [ask.id, ask] as const].slice(-LEARNED_MAX));
+}
+
+const keep = (askId: string, exact: string | undefined): void => {
+  const others = [...opened.value].filter(([id]) => id !== askId).slice(1 - LEARNED_MAX);
+  opened.value = new Map(exact === undefined ? others : [...others, [askId, exact]]);
+};
+
+/** Open the exact text of an ask. The server records it, and then lets the caller allow what is asked. */
+export async function openExact({ id }: Ask): Promise<void> {
+  try {
+    const { data } = await request(getAsk, { path: { askId: id }, query: { exact: true } });
+    learn(data);
+    keep(id, data.exact);
+  } catch (error) {
+    if (!(error instanceof AthenaError)) throw error;
+    notify(error.message, true);
+  }
 }
 
 /** The idempotency keys of answers that may not have arrived. */
@@ -51,7 +75,8 @@ export async function answer(ask: Ask, body: AnswerBody): Promise<boolean> {
   } catch (error) {
     if (!(error instanceof AthenaError)) throw error;
     if (error.status !== 0) keys.delete(sent);
-    notify(error.message, true);
+    notify(REMEDIES[error.code] ?? error.message, true);
+    if (error.code in REMEDIES) keep(ask.id, undefined);
     if (error.status === 409) await relearn(ask.id);
     return false;
   } finally {

@@ -4,18 +4,19 @@ import type { Ask, AskChoice } from "@projectathena/client";
 import { answerAsk } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useSignal } from "../component";
-import { visible, words } from "../format";
+import { words } from "../format";
 import { at, href } from "../route";
-import { askingServer, asksInPlace, decisionOf, isAllowing, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";
-import { type CallText, callText } from "../state/call_text";
+import { askingServer, asksInPlace, decisionOf, isAllowing, isLocked, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";
+import { type CallText, callText, exactText } from "../state/call_text";
 import { caller, isAllowed } from "../state/caller";
 import { touchOnly } from "../state/hold";
 import { Action } from "./actions";
-import { type AnswerBody, answer, latest, relearn, sending } from "./answering";
+import { type AnswerBody, answer, latest, openExact, relearn, sending } from "./answering";
 import { alwaysAction, editAction } from "./ask_actions";
 import { AskForm } from "./ask_form";
 import { focusNext, receiveKeys } from "./ask_keys";
 import { Call } from "./call";
+import { Hidden, Marked } from "./marked";
 import { notify } from "./notices";
 import { Json, RunLink, SessionLink, Status, Time } from "./ui";
 
@@ -23,7 +24,8 @@ import { Json, RunLink, SessionLink, Status, Time } from "./ui";
 export function AskBody({ ask, call, whole = true }: { ask: Ask; call: CallText | undefined; whole?: boolean }): JSX.Element {
   return (
     <>
-      {call && <Call of={call} toolName={ask.toolName} />}
+      {call && <Call of={call} toolName={ask.toolName} marks={ask} />}
+      {isLocked(ask) ? <Hidden spans={ask.hidden} /> : ask.hidden && <p class="quiet">This is the exact text: nothing is hidden.</p>}
       {ask.credentials && <p class="quiet">With the credentials: {ask.credentials.join(", ")}</p>}
       {whole && ask.kind === "workflow-approval" && <Approval ask={ask} />}
       {(!whole || ask.redacted) && <p class="quiet">{ask.redacted ? "The text was redacted." : "Open it to read all of it."}</p>}
@@ -52,9 +54,12 @@ function Approval({ ask }: { ask: Ask }): JSX.Element {
   );
 }
 
-/** Return the call that an ask is about, if it is about one. */
-export function useCall({ toolName, arguments: given, kind }: Ask): CallText | undefined {
-  return useMemo(() => (kind === "tool-permission" && toolName && given !== undefined ? callText(toolName, given) : undefined), [toolName, given, kind]);
+/** Return the call that an ask is about, or the exact text of a question that was opened. */
+export function useCall({ toolName, arguments: given, kind, exact }: Ask): CallText | undefined {
+  return useMemo(() => {
+    if (kind === "tool-permission") return toolName && given !== undefined ? callText(toolName, given) : undefined;
+    return exact === undefined ? undefined : exactText(exact);
+  }, [toolName, given, kind, exact]);
 }
 
 const BRIEF_CHARS = 600;
@@ -82,10 +87,11 @@ export function Answers(props: { ask: Ask; shown: boolean; note?: string; brief?
   if (refusal !== undefined) return refusal ? <p class="quiet">{refusal}</p> : null;
   const busy = sending.value.has(ask.id);
   const send = (body: AnswerBody): void => void answerAndMove(ask, note ? { ...body, note } : body);
+  const locked = isLocked(ask);
   const buttons = ask.options
     .filter((option) => !isAllowing(option) || (shown && ask.kind !== "question"))
     .map((option) => <OptionButton key={option.id} ask={ask} option={option} busy={busy} choose={({ id }) => send({ optionId: id })} />);
-  if (ask.kind === "question" && !brief)
+  if (ask.kind === "question" && !brief && !locked)
     return (
       <AskForm ask={ask} disabled={busy} submit={(values) => send({ values })}>
         {buttons}
@@ -98,9 +104,15 @@ export function Answers(props: { ask: Ask; shown: boolean; note?: string; brief?
           Read and decide
         </a>
       )}
+      {shown && locked && (
+        <button type="button" class="primary" aria-keyshortcuts="e" title="Key: e. This is recorded." onClick={() => void openExact(ask)}>
+          Show the exact text
+        </button>
+      )}
       {buttons}
-      {shown && ask.kind === "tool-permission" && <Action action={alwaysAction(ask)} label="Always" />}
-      {shown && ask.kind === "tool-permission" && ask.editable !== false && <Action action={editAction(ask)} label="Edit" />}
+      {shown && ask.kind === "tool-permission" && !ask.hidden && <Action action={alwaysAction(ask)} label="Always" />}
+      {shown && ask.kind === "tool-permission" && !locked && ask.editable !== false && <Action action={editAction(ask)} label="Edit" />}
+      {shown && ask.kind === "tool-permission" && ask.hidden && <span class="quiet">Not always: the shown text hides a part, so each such call is asked.</span>}
     </p>
   );
 }
@@ -110,10 +122,13 @@ const NAMES: Readonly<Record<string, string>> = { allow: "Allow", deny: "Deny", 
 function OptionButton(props: { ask: Ask; option: AskChoice; busy: boolean; choose: (option: AskChoice) => void }): JSX.Element {
   const { ask, option, busy, choose } = props;
   const key = ["y", "n"].find((one) => optionOfKey(ask, one)?.id === option.id);
-  const style = isAllowing(option) ? (isYesOrNo(ask) ? "primary" : "") : "danger";
+  const locked = isAllowing(option) && isLocked(ask);
+  const style = isAllowing(option) ? (isYesOrNo(ask) && !locked ? "primary" : "") : "danger";
+  const title = locked ? "Show the exact text first" : key && `Key: ${key}`;
+  const named = <Marked text={option.name ?? option.id} of={ask} />;
   return (
-    <button type="button" class={style} disabled={busy} aria-keyshortcuts={key} title={key && `Key: ${key}`} onClick={() => choose(option)}>
-      {ask.kind === "choice" && isAllowing(option) ? visible(option.name ?? option.id) : (NAMES[option.id] ?? visible(option.name ?? option.id))}
+    <button type="button" class={style} disabled={busy || locked} aria-keyshortcuts={key} title={title} onClick={() => choose(option)}>
+      {ask.kind === "choice" && isAllowing(option) ? named : (NAMES[option.id] ?? named)}
     </button>
   );
 }
@@ -128,10 +143,13 @@ function keyOf(ask: Ask, shown: boolean, note: string): (key: string) => void {
   return (key) => {
     if (ask.status !== "open" || refusalHere(ask) !== undefined) return;
     const option = /\d/.test(key) ? (ask.kind === "choice" ? ask.options.find(({ id }) => id === key) : undefined) : optionOfKey(ask, key);
-    if (option && !shown && isAllowing(option)) {
+    const locked = isLocked(ask);
+    if (key === "e" && locked && shown) void openExact(ask);
+    else if (((key === "e" && locked) || (option && isAllowing(option))) && !shown) {
       location.hash = href("asks", ask.id);
       notify("The list does not show all of it. Read it here; then y allows it.");
-    } else if (option) void answerAndMove(ask, { optionId: option.id, ...(note && { note }) });
+    } else if (option && locked && isAllowing(option)) notify("A part is hidden. Show the exact text first: e.");
+    else if (option) void answerAndMove(ask, { optionId: option.id, ...(note && { note }) });
     else if (key === "y" && ask.kind === "question") {
       const field = document.querySelector<HTMLElement>(`[data-ask="${ask.id}"] form :is(textarea, input, select)`);
       if (field) field.focus();
@@ -171,7 +189,9 @@ function AskCard({ ask: given, brief }: { ask: Ask; brief: boolean }): JSX.Eleme
     <AskArticle ask={ask} shown={shown}>
       <header>
         <h3 id={`ask-${ask.id}`}>
-          <a href={href("asks", ask.id)}>{visible(ask.question)}</a>
+          <a href={href("asks", ask.id)}>
+            <Marked text={ask.question} of={ask} />
+          </a>
         </h3>
         {ask.status !== "open" && <Status is={ask.status} />}
       </header>
@@ -259,14 +279,19 @@ export function AskCards({ asks, most, brief = false }: { asks: readonly Ask[]; 
   );
 }
 
-/** The keys of a list of asks. */
-export function AskKeys({ one = false }: { one?: boolean }): JSX.Element | null {
+/** The keys of a list of asks, or of `one`. */
+export function AskKeys({ one }: { one?: Ask | undefined }): JSX.Element | null {
   if (at.value !== undefined) return null;
   return (
     <span class="quiet opt">
       {!one && (
         <>
           <kbd>j</kbd> <kbd>k</kbd> move,{" "}
+        </>
+      )}
+      {one && isLocked(latest(one)) && (
+        <>
+          <kbd>e</kbd> exact text,{" "}
         </>
       )}
       <kbd>y</kbd> allow, <kbd>n</kbd> deny

@@ -30,7 +30,7 @@ const DURATION = choice("Duration", {
 });
 
 function CallOf({ ask, json }: { ask: Ask; json: string }): JSX.Element {
-  return <Call of={callText(ask.toolName ?? "", json)} toolName={ask.toolName} />;
+  return <Call of={callText(ask.toolName ?? "", json)} toolName={ask.toolName} marks={ask} />;
 }
 
 const allowing = (ask: Ask): string => optionOfKey(ask, "y")?.id ?? "allow";

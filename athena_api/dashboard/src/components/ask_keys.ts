@@ -1,4 +1,4 @@
-// The keys of asks: j and k move between cards; y, n and digits answer the one with the focus.
+// The keys of asks: j and k move between cards; e opens the exact text, y, n and digits answer the one with the focus.
 
 /** What each shown card does with a key, by the id of its ask. */
 const cards = new Map<string, (key: string) => void>();
@@ -30,7 +30,7 @@ export function askKey({ key, repeat, target }: KeyboardEvent): boolean {
     focus(all[Math.max(0, Math.min(all.length - 1, to))]);
     return true;
   }
-  if (!card || repeat || !/^[yn1-9]$/.test(key) || performance.now() < quietUntil) return false;
+  if (!card || repeat || !/^[eyn1-9]$/.test(key) || performance.now() < quietUntil) return false;
   cards.get(idOf(card))?.(key);
   return true;
 }

@@ -2,8 +2,10 @@
 
 import type { JSX } from "preact";
 import { useMemo } from "../component";
-import { count, visible, visibleLine } from "../format";
+import { count, visibleLine } from "../format";
+import type { Marks } from "../state/decided_text";
 import { type DiffLine, readDiff } from "../state/diff";
+import { Marked } from "./marked";
 
 const LINE_CHARS = 2_000;
 const LINES_SHOWN = 300; // of one file
@@ -20,12 +22,12 @@ export function Counts({ added, removed }: { added: number; removed: number }): 
 }
 
 /** A line with its sign as text; its number is not copied. */
-export function Line({ line: { sign, text, number } }: { line: DiffLine }): JSX.Element {
+export function Line({ line: { sign, text, number }, marks }: { line: DiffLine; marks?: Marks }): JSX.Element {
   const more = text.length - LINE_CHARS;
   const shown = (
     <>
       {sign === "@" ? "" : sign}
-      {visible(more > 0 ? text.slice(0, LINE_CHARS) : text)}
+      <Marked text={more > 0 ? text.slice(0, LINE_CHARS) : text} of={marks} />
       {more > 0 && <em> … {count(more)} more characters</em>}
       {"\n"}
     </>

@@ -16,6 +16,7 @@ const KEYS: Readonly<Record<string, string>> = {
   x: "Select the row",
   u: "Show new runs",
   s: "Share this moment",
+  e: "Show the exact text of the ask",
   "y n": "Allow, deny the ask",
   "1 … 9": "Choose an answer",
   Esc: "Close",

@@ -19,6 +19,7 @@ import { AskBody, useCall } from "./ask";
 import { Call } from "./call";
 import { FoldedDiff } from "./diff";
 import { LongText, Markdown } from "./markdown";
+import { Marked } from "./marked";
 import type { LiveTranscript } from "./transcript";
 import { Copy, Empty, Facts, Json, Loaded, RunLink, Status, Window } from "./ui";
 
@@ -265,7 +266,9 @@ function AskText({ ask }: { ask: Ask }): JSX.Element {
     <>
       <p class="decided">{decision ? `${decision}.` : "Waiting for a decision."}</p>
       <p>
-        <strong>{visible(ask.question)}</strong>
+        <strong>
+          <Marked text={ask.question} of={ask} />
+        </strong>
       </p>
       <AskBody ask={ask} call={call} />
       <Facts

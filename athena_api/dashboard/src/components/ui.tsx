@@ -8,6 +8,7 @@ import { clock, count, distance, visible } from "../format";
 import { at, filter, href, hrefAt, route } from "../route";
 import type { Snapshot } from "../server";
 import { now } from "../state/clock";
+import { REMEDIES } from "../state/decided_text";
 import { type Hold, touchOnly } from "../state/hold";
 import { NO_PAST } from "../state/instant";
 import type { LiveQuery } from "../state/live_query";
@@ -94,7 +95,7 @@ export function BeforeAndAfter({ position }: { position: number }): JSX.Element 
 
 export function ErrorMessage({ error }: { error: AthenaError }): JSX.Element {
   if (error.code === NO_PAST) return <NoPast />;
-  const message = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : visible(error.message);
+  const message = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : (REMEDIES[error.code] ?? visible(error.message));
   return (
     <p class="trouble" role="alert">
       <strong>{error.code}</strong> {message} {remedies(error)}

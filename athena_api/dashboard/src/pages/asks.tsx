@@ -7,6 +7,7 @@ import { useSignal } from "../component";
 import { latest } from "../components/answering";
 import { Answers, AskArticle, AskBody, AskCards, AskContext, AskKeys, kindText, useCall } from "../components/ask";
 import { Call } from "../components/call";
+import { Marked } from "../components/marked";
 import { Copy, Empty, Facts, Filter, Json, Loaded, MorePages, Panel, Status, Table, Time } from "../components/ui";
 import { clock, visible } from "../format";
 import { href, route } from "../route";
@@ -72,7 +73,9 @@ function Decided({ asks }: { asks: readonly Ask[] }): JSX.Element {
             <Status is={ask.status} />
           </td>
           <td>
-            <a href={href("asks", ask.id)}>{visible(ask.question)}</a>
+            <a href={href("asks", ask.id)}>
+              <Marked text={ask.question} of={ask} />
+            </a>
           </td>
           <td class="opt">{kindText(ask)}</td>
           <td>{decisionOf(ask)}</td>
@@ -104,13 +107,17 @@ function AskState({ ask }: { ask: Ask }): JSX.Element {
   return (
     <AskArticle ask={ask} shown class="whole" focused note={note.value}>
       <h1 id={`ask-${ask.id}`}>
-        {visible(ask.question)} <Status is={ask.status} />
+        <Marked text={ask.question} of={ask} /> <Status is={ask.status} />
       </h1>
       <AskContext ask={ask} />
       <div class="columns">
-        <Panel title={isYesOrNo(ask) ? "To approve" : "Question"} wide aside={open && isYesOrNo(ask) && <AskKeys one />}>
+        <Panel title={isYesOrNo(ask) ? "To approve" : "Question"} wide aside={open && isYesOrNo(ask) && <AskKeys one={ask} />}>
           <AskBody ask={ask} call={call} />
-          {!isYesOrNo(ask) && <p class="prose">{visible(ask.question)}</p>}
+          {!isYesOrNo(ask) && (
+            <p class="prose">
+              <Marked text={ask.question} of={ask} />
+            </p>
+          )}
           {open && isYesOrNo(ask) && isAllowed(answerAsk) && (
             <label class="field">
               <span>Note (recorded with the answer)</span>
@@ -149,7 +156,10 @@ function NextAsk(): JSX.Element | null {
   const next = openAsks()?.data.value?.items.find((ask) => latest(ask).status === "open");
   return next ? (
     <p>
-      Next: <a href={href("asks", next.id)}>{visible(next.question)}</a>
+      Next:{" "}
+      <a href={href("asks", next.id)}>
+        <Marked text={next.question} of={next} />
+      </a>
     </p>
   ) : null;
 }
@@ -181,7 +191,11 @@ function History({ ask }: { ask: Ask }): JSX.Element {
       )}
       {ask.values && <Json value={visible(JSON.stringify(ask.values, null, 2))} />}
       {edited !== undefined && (
-        <Call of={{ line: "", parts: [{ title: "Changes", blocks: difference(pretty(asked ?? ""), pretty(edited)) }], brief: true }} toolName={ask.toolName} />
+        <Call
+          of={{ line: "", parts: [{ title: "Changes", blocks: difference(pretty(asked ?? ""), pretty(edited)) }], brief: true }}
+          toolName={ask.toolName}
+          marks={ask}
+        />
       )}
     </>
   );

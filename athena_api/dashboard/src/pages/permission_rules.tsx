@@ -70,13 +70,13 @@ function RuleCall({ rule }: { rule: PermissionRule }): JSX.Element {
       </>
     );
   const call = callText(rule.toolName, rule.arguments);
-  if (call.brief) return <Call of={call} toolName={rule.toolName} />;
+  if (call.brief) return <Call of={call} toolName={rule.toolName} marks={rule} />;
   return (
     <details>
       <summary class="mono">
         {rule.toolName} {call.line}
       </summary>
-      <Call of={call} toolName={rule.toolName} />
+      <Call of={call} toolName={rule.toolName} marks={rule} />
     </details>
   );
 }

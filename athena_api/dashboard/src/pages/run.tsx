@@ -20,7 +20,7 @@ import { Copy, copy, Empty, ErrorMessage, Loaded, Panel, RunLink, SessionLink, S
 import { between, clock, count, dollars, duration, plain, profileText, short } from "../format";
 import { at, href } from "../route";
 import { type AddressPart, useAddress } from "../state/address";
-import { foldAsks } from "../state/asks";
+import { foldAsks, isLocked } from "../state/asks";
 import { isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { positionOf, type SeenEvent } from "../state/events";
@@ -335,7 +335,7 @@ function RunAsks({ id }: { id: string }): JSX.Element | null {
     <section class={asks.length ? "panel inbox" : "inbox"} aria-label="Asks of this run">
       {asks.length > 0 && (
         <header>
-          <h2>Waiting for a decision ({open})</h2> <AskKeys one />
+          <h2>Waiting for a decision ({open})</h2> <AskKeys one={asks.find(isLocked) ?? asks[0]} />
         </header>
       )}
       <AskCards asks={asks} />

@@ -1,10 +1,10 @@
 // The list of runs, newest first. Its rows stay in place, and its filters are in the URL.
 
-import type { Run, RunFacet, RunFacets } from "@projectathena/client";
+import type { BulkResult, Run, RunFacet, RunFacets } from "@projectathena/client";
 import { cancelRuns, getRunFacets, listRuns, retryRuns } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useSignal } from "../component";
-import { Action, type ActionSpec } from "../components/actions";
+import { Action, type ActionSpec, Tried } from "../components/actions";
 import { openPalette } from "../components/palette";
 import { AUDITED, cancelAction, retryAction, StartRun } from "../components/run_actions";
 import { RunTable, type Selection } from "../components/run_rows";
@@ -227,8 +227,8 @@ function Selected({ runs, selected, query }: { runs: readonly Run[]; selected: S
           Compare
         </a>
       )}
-      {all && <Action action={cancelAll(query)} label="Cancel all that match" />}
-      {all && <Action action={retryAll(query)} label="Run all that match again" />}
+      {all && <Tried operation={cancelRuns} label="Cancel all that match" tried={() => cancelAll(query)} />}
+      {all && <Tried operation={retryRuns} label="Run all that match again" tried={() => retryAll(query)} />}
       <button
         type="button"
         onClick={() => {
@@ -271,22 +271,36 @@ function bulkFilter({ costOverUsd, sort, ...others }: RunFilters): Readonly<Reco
 
 const matching = (query: RunFilters): string => written(query, agents.value) || "all runs";
 
-const cancelAll = (query: RunFilters): ActionSpec<{ done: number; failed: number }> => ({
-  operation: cancelRuns,
-  label: "Cancel all that match",
-  danger: true,
-  question: `Stops every open run that matches: ${matching(query)}. At most 10,000.`,
-  fields: { reason: AUDITED },
-  required: ["reason"],
-  request: ({ reason }) => ({ body: { filter: bulkFilter(query), reason } }),
-  done: ({ done, failed }) => `${count(done)} cancelled${failed ? `, ${count(failed)} failed` : ""}.`,
-});
+/** Return the action that cancels the runs which a dry run found, and no others. */
+async function cancelAll(query: RunFilters): Promise<ActionSpec<BulkResult>> {
+  const filter = bulkFilter(query);
+  const { data: found } = await request(cancelRuns, { body: { filter, reason: "dry run", dryRun: true } });
+  return {
+    operation: cancelRuns,
+    label: "Cancel all that match",
+    danger: true,
+    question: `Stops ${runsOf(found)} that match: ${matching(query)}. At most 10,000.`,
+    fields: { reason: AUDITED },
+    required: ["reason"],
+    blocked: !found.total,
+    request: ({ reason }) => ({ body: { filter, reason, subjectHash: found.subjectHash } }),
+    done: ({ done, failed }) => `${count(done)} cancelled${failed ? `, ${count(failed)} failed` : ""}.`,
+  };
+}
 
-const retryAll = (query: RunFilters): ActionSpec<{ done: number; failed: number }> => ({
-  operation: retryRuns,
-  label: "Run all that match again",
-  question: `Runs every ended run again that matches: ${matching(query)}. At most 10,000.`,
-  fields: { model: textLine("Leave empty for the same") },
-  request: ({ model }) => ({ body: { filter: bulkFilter(query), ...(model ? { changes: { model } } : {}) } }),
-  done: ({ done, failed }) => `${count(done)} started again${failed ? `, ${count(failed)} failed` : ""}.`,
-});
+/** Return the action that repeats the runs which a dry run found, and no others. */
+async function retryAll(query: RunFilters): Promise<ActionSpec<BulkResult>> {
+  const filter = bulkFilter(query);
+  const { data: found } = await request(retryRuns, { body: { filter, dryRun: true } });
+  return {
+    operation: retryRuns,
+    label: "Run all that match again",
+    question: `Runs ${runsOf(found)} again that match: ${matching(query)}. At most 10,000.`,
+    fields: { model: textLine("Leave empty for the same") },
+    blocked: !found.total,
+    request: ({ model }) => ({ body: { filter, subjectHash: found.subjectHash, ...(model ? { changes: { model } } : {}) } }),
+    done: ({ done, failed }) => `${count(done)} started again${failed ? `, ${count(failed)} failed` : ""}.`,
+  };
+}
+
+const runsOf = ({ total }: BulkResult): string => (total === 1 ? "1 run" : `${count(total)} runs`);

@@ -4,11 +4,13 @@ import { type AppliedFile, type AppliedRun, AthenaError, type RunDiff, type RunD
 import { applyRun, getRunDiff } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useMemo, useSignal } from "../component";
-import { type ActionSpec, openDialog } from "../components/actions";
+import { type ActionSpec, Busy, openDialog } from "../components/actions";
 import { Counts, Line } from "../components/diff";
+import { Hidden } from "../components/marked";
 import { Copy, Empty, ErrorMessage, Loaded, Panel, Time, Window } from "../components/ui";
 import { count, visibleLine } from "../format";
 import { isAllowed } from "../state/caller";
+import type { Marks } from "../state/decided_text";
 import { type FileDiff, openedAtFirst, openedWith, readDiff } from "../state/diff";
 import { request } from "../state/instant";
 import { useRead } from "../state/live_query";
@@ -32,13 +34,17 @@ export function Changes({ runId, workspaceId, recorded }: { runId: string; works
   );
 }
 
+/** The recorded diff, or the exact one once it was opened here. */
 function RecordedChanges({ runId, workspaceId }: { runId: string; workspaceId: string }): JSX.Element {
   const live = useRead(getRunDiff, { path: { runId } }, ({ type, payload }) => type === "workspace.applied" && payload.runId === runId);
-  const diff = live.data.value;
+  const exact = useSignal<RunDiff | undefined>(undefined);
+  const shownOf = (found: RunDiff): RunDiff =>
+    (exact.value?.subjectHash === found.subjectHash ? { ...exact.value, ...{ applied: found.applied } } : found) as RunDiff;
+  const diff = live.data.value && shownOf(live.data.value);
   return (
-    <Panel title="Changes" wide aside={diff && diff.filesTotal > 0 && <Application diff={diff} />}>
+    <Panel title="Changes" wide aside={diff && diff.filesTotal > 0 && <Application diff={diff} open={(opened) => (exact.value = opened)} />}>
       <WorkspaceLine id={workspaceId} />
-      <Loaded live={live}>{(found) => (found.filesTotal ? <Diff of={found} /> : <Empty>No changes</Empty>)}</Loaded>
+      <Loaded live={live}>{(found) => (found.filesTotal ? <Diff of={shownOf(found)} /> : <Empty>No changes</Empty>)}</Loaded>
     </Panel>
   );
 }
@@ -63,6 +69,12 @@ function Diff({ of }: { of: RunDiff }): JSX.Element {
         {diff && <Copy text={diff} label="Copy diff" />}
         {of.redacted && <span>Redacted</span>}
       </p>
+      {of.exact ? <p class="quiet">This is the exact diff: no part is hidden.</p> : <Hidden spans={of.hidden} total={of.hiddenTotal} />}
+      {of.notShown?.map((path) => (
+        <p key={path} class="hidden">
+          Not shown as it is: <span class="mono">{visibleLine(path)}</span>
+        </p>
+      ))}
       {truncated && (
         <p class="outcome warn">
           <strong>Truncated</strong>: the diff is too large, so its end is not shown. Applying brings back all changes.
@@ -77,7 +89,7 @@ function Diff({ of }: { of: RunDiff }): JSX.Element {
       <Window of={files} size={FILES_SHOWN} first={first.value} what="files" move={(to) => (first.value = to)} />
       <div class="diff">
         {files.slice(first.value, first.value + FILES_SHOWN).map((file) => (
-          <File key={file.path} file={file} section={sections.get(file.path)} open={open.includes(file.path)} toggle={() => toggle(file.path)} />
+          <File key={file.path} file={file} section={sections.get(file.path)} marks={of} open={open.includes(file.path)} toggle={() => toggle(file.path)} />
         ))}
       </div>
     </>
@@ -86,8 +98,8 @@ function Diff({ of }: { of: RunDiff }): JSX.Element {
 
 const MARKS: Readonly<Record<string, string>> = { added: "A", modified: "M", deleted: "D", retyped: "T" };
 
-function File(props: { file: RunDiffFile; section: FileDiff | undefined; open: boolean; toggle: () => void }): JSX.Element {
-  const { file, section, open, toggle } = props;
+function File(props: { file: RunDiffFile; section: FileDiff | undefined; marks: Marks; open: boolean; toggle: () => void }): JSX.Element {
+  const { file, section, marks, open, toggle } = props;
   const click = (event: Event): void => {
     event.preventDefault(); // the state opens it
     toggle();
@@ -101,14 +113,14 @@ function File(props: { file: RunDiffFile; section: FileDiff | undefined; open: b
         <span class="mono path">{visibleLine(file.path)}</span>
         {file.binary ? <span class="quiet">binary</span> : <Counts added={file.added} removed={file.removed} />}
       </summary>
-      {open && <Lines file={file} section={section} />}
+      {open && <Lines file={file} section={section} marks={marks} />}
     </details>
   );
 }
 
 const MODES: Readonly<Record<string, string>> = { "100755": "(executable)", "120000": "(symbolic link)" };
 
-function Lines({ file, section }: { file: RunDiffFile; section: FileDiff | undefined }): JSX.Element {
+function Lines({ file, section, marks }: { file: RunDiffFile; section: FileDiff | undefined; marks: Marks }): JSX.Element {
   const first = useSignal(0);
   const lines = section?.lines ?? [];
   return (
@@ -123,7 +135,7 @@ function Lines({ file, section }: { file: RunDiffFile; section: FileDiff | undef
       {lines.length > 0 && (
         <pre>
           {lines.slice(first.value, first.value + LINES_SHOWN).map((line, index) => (
-            <Line key={first.value + index} line={line} />
+            <Line key={first.value + index} line={line} marks={marks} />
           ))}
         </pre>
       )}
@@ -133,21 +145,26 @@ function Lines({ file, section }: { file: RunDiffFile; section: FileDiff | undef
 
 // Applying
 
-/** Who applied the changes, and the button that does. */
-function Application({ diff }: { diff: RunDiff }): JSX.Element {
+/** Who applied the changes, and the button that does: once the exact diff is open, if the recorded one hides a part. */
+function Application({ diff, open }: { diff: RunDiff; open: (exact: RunDiff) => void }): JSX.Element {
+  const { runId, subjectHash } = diff;
   const [last] = diff.applied; // newest first
-  const busy = useSignal(false);
+  const locked = diff.exactNeeded && !diff.exact;
   const look = async (): Promise<void> => {
-    if (busy.value) return;
-    busy.value = true;
     try {
-      const { data } = await request(applyRun, { path: { runId: diff.runId }, body: { dryRun: true } });
-      openDialog(applyAction(diff.runId, data));
+      const { data } = await request(applyRun, { path: { runId }, body: { dryRun: true, subjectHash } });
+      openDialog(applyAction(diff, data));
     } catch (error) {
       if (!(error instanceof AthenaError)) throw error;
-      openDialog(refusedAction(diff.runId, error));
-    } finally {
-      busy.value = false;
+      openDialog(refusedAction(diff, error));
+    }
+  };
+  const show = async (): Promise<void> => {
+    try {
+      open((await request(getRunDiff, { path: { runId }, query: { exact: true } })).data);
+    } catch (error) {
+      if (!(error instanceof AthenaError)) throw error;
+      openDialog(refusedAction(diff, error));
     }
   };
   return (
@@ -159,9 +176,10 @@ function Application({ diff }: { diff: RunDiff }): JSX.Element {
         </>
       )}
       {isAllowed(applyRun) && (
-        <button type="button" aria-busy={busy.value} onClick={() => void look()}>
-          {last ? "Apply again …" : "Apply …"}
-        </button>
+        <>
+          {locked && <Busy label="Show the exact diff" title="This is recorded" act={show} />}{" "}
+          <Busy label={last ? "Apply again …" : "Apply …"} title={locked ? "Show the exact diff first" : undefined} disabled={locked} act={look} />
+        </>
       )}
     </span>
   );
@@ -169,21 +187,21 @@ function Application({ diff }: { diff: RunDiff }): JSX.Element {
 
 const LABEL = "Apply changes";
 
-function baseOf(runId: string): Pick<ActionSpec<AppliedRun>, "operation" | "label" | "request" | "done"> {
+function baseOf({ runId, subjectHash }: RunDiff): Pick<ActionSpec<AppliedRun>, "operation" | "label" | "request" | "done"> {
   return {
     operation: applyRun,
     label: LABEL,
-    request: () => ({ path: { runId }, body: {} }),
+    request: () => ({ path: { runId }, body: { subjectHash } }),
     done: ({ files, filesChanged }) => `Applied: ${summaryOf(files) || `${count(filesChanged)} files`}.`, // a repeated key has no list
   };
 }
 
 /** Return the action that applies the changes, as its dry run showed them. */
-function applyAction(runId: string, { files }: AppliedRun): ActionSpec<AppliedRun> {
+function applyAction(diff: RunDiff, { files }: AppliedRun): ActionSpec<AppliedRun> {
   const conflicts = files.some(({ result }) => result === "conflict");
   const open = files.some(({ result }) => result !== "already");
   return {
-    ...baseOf(runId),
+    ...baseOf(diff),
     question: conflicts
       ? "Nothing can be applied, because of these files:"
       : open
@@ -195,8 +213,8 @@ function applyAction(runId: string, { files }: AppliedRun): ActionSpec<AppliedRu
 }
 
 /** Return the action of changes that cannot be applied: its dialog says why. */
-function refusedAction(runId: string, error: AthenaError): ActionSpec<AppliedRun> {
-  return { ...baseOf(runId), question: "Nothing can be applied.", subject: () => <ErrorMessage error={error} />, blocked: true };
+function refusedAction(diff: RunDiff, error: AthenaError): ActionSpec<AppliedRun> {
+  return { ...baseOf(diff), question: "Nothing can be applied.", subject: () => <ErrorMessage error={error} />, blocked: true };
 }
 
 const RESULTS: Readonly<Record<string, string>> = {

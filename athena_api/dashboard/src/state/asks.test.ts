@@ -1,7 +1,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import type { Ask } from "@projectathena/client";
-import { askingServer, asksInPlace, decidersOf, decisionOf, foldAsks, optionOfKey, refusalOf, rememberedText } from "./asks";
+import { askingServer, asksInPlace, decidersOf, decisionOf, foldAsks, isLocked, optionOfKey, refusalOf, rememberedText, withExact } from "./asks";
 import type { SeenEvent } from "./events";
 
 function asked(changes: Partial<Ask> = {}): Ask {
@@ -45,6 +45,14 @@ test("y allows and n denies an act, and no key answers a question", () => {
   deepEqual([optionOfKey(asked(QUESTION), "y"), optionOfKey(asked(QUESTION), "n")?.id], [undefined, "decline"]);
   deepEqual([optionOfKey(asked(CHOICE), "y"), optionOfKey(asked(CHOICE), "n")?.id], [undefined, "decline"]);
   equal(optionOfKey(asked({ kind: "workflow-approval" }), "y")?.id, "allow");
+});
+
+test("an ask that hides a part is locked until its exact text is there", () => {
+  const hidden = asked({ hidden: [{ chars: 5, sha256: "6966" }], arguments: "[hidden]" });
+  deepEqual([isLocked(asked()), isLocked(asked({ hidden: [] })), isLocked(hidden), isLocked(withExact(hidden, undefined))], [false, false, true, true]);
+  const open = withExact(hidden, "all of it");
+  deepEqual([isLocked(open), open.arguments, open.hidden?.length], [false, "all of it", 1]);
+  equal(withExact(asked({ ...QUESTION, arguments: undefined }), "all of it").arguments, undefined);
 });
 
 test("who may decide is said, and why a caller may not", () => {

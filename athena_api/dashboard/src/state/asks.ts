@@ -28,6 +28,15 @@ export function optionOfKey(ask: Ask, key: string): AskChoice | undefined {
 /** Return true if an ask is about an act: it is allowed or not. */
 export const isYesOrNo = ({ kind }: Ask): boolean => kind === "tool-permission" || kind === "workflow-approval";
 
+/** Return true if an ask hides a part that was not opened, so that it cannot be allowed yet. */
+export const isLocked = ({ hidden, exact }: Ask): boolean => Boolean(hidden?.length) && exact === undefined;
+
+/** Return an ask with its exact text: a call has its exact arguments. */
+export function withExact(ask: Ask, exact: string | undefined): Ask {
+  if (exact === undefined) return ask;
+  return { ...ask, exact, ...(ask.kind === "tool-permission" && { arguments: exact }) };
+}
+
 const ROLES = ["Viewer", "Operator", "Admin"];
 
 /** Return why a caller may not decide an ask; undefined if it may. Only the server knows all. */

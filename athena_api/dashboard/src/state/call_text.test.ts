@@ -12,7 +12,7 @@ test("a command is shown word by word, with where it runs", () => {
 
 test("words with spaces and line breaks do not look like several", () => {
   const call = textOf("shell", { command: ["sh", "-c", "ls\nrm -rf ."] });
-  equal(call.line, "sh -c 'ls<U+000A>rm -rf .'");
+  equal(call.line, "sh -c 'ls[U+000A]rm -rf .'");
   deepEqual(partsOf(call), ["The words of the command: 1: sh\n2: -c\n3: ls\nrm -rf ."]);
 });
 
@@ -59,7 +59,7 @@ test("a repeated member and a rounded number are shown as they were sent", () =>
 });
 
 test("what cannot be seen is shown, and a long call is not brief", () => {
-  equal(textOf("shell", { command: ["rm", "-f\u202egpj.exe"] }).line, "rm '-f<U+202E>gpj.exe'");
+  equal(textOf("shell", { command: ["rm", "-f\u202egpj.exe"] }).line, "rm '-f[U+202E]gpj.exe'");
   const long = textOf("shell", { command: ["echo", "x".repeat(1_000)] });
   deepEqual([long.line.length, long.brief, long.parts[0]?.blocks[0]?.text.length], [301, false, 1_005]);
   equal(textOf("files", { action: "write", path: "a", content: "\n".repeat(20) }).brief, false);
@@ -83,7 +83,7 @@ test("the command of an agent is shown as it is, with where it runs", () => {
   deepEqual([call.line, call.parts, call.brief], ["echo hi > 'a b' (in /box)", [], true]);
   equal(textOf("fake:execute", { command: ["sh", "-c", "ls; ls"] }).line, "sh -c 'ls; ls'");
   const long = textOf("claude:execute", { command: "ls\nrm x", description: "look" });
-  equal(long.line, "ls<U+000A>rm x");
+  equal(long.line, "ls[U+000A]rm x");
   deepEqual(partsOf(long), ["The command: ls\nrm x", 'Other arguments: {\n  "description": "look"\n}']);
 });
 

@@ -51,6 +51,12 @@ export function callText(toolName: string, json: string): CallText {
   return { line, parts: shown, brief: line === whole && isBrief(shown) };
 }
 
+/** Return an exact text, such as the question of a person with its form, with all of its characters. */
+export const exactText = (exact: string): CallText => {
+  const parts = [partOf("The exact text", pretty(exact))];
+  return { line: "", parts, brief: isBrief(parts) };
+};
+
 function isBrief(parts: readonly CallPart[]): boolean {
   const texts = parts.flatMap(({ blocks }) => blocks.map(({ text }) => text));
   const chars = texts.reduce((sum, { length }) => sum + length, 0);

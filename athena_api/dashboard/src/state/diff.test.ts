@@ -122,3 +122,10 @@ test("a result is divided into output and diff", () => {
   deepEqual(divideResult(diff), { output: "", diff });
   deepEqual(divideResult("--- a\nno diff"), { output: "--- a\nno diff", diff: "" });
 });
+
+test("the content of a binary file, as git writes it, is lines of the file and no notes", () => {
+  const diff = `diff --git a/logo b/logo\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZQ(fB\n\nliteral 0\nHcmV?d00001\n\n${"diff --git a/x b/x\nold mode 100644\nnew mode 100755\n"}`;
+  deepEqual(linesOf(diff, "logo"), ["  literal 3", "  KcmZQ(fB", "  ", "  literal 0", "  HcmV?d00001", "  "]);
+  deepEqual(readDiff(diff).files.get("logo")?.notes, []);
+  deepEqual(readDiff(diff).files.get("x")?.notes, ["old mode 100644", "new mode 100755"]);
+});

@@ -24,7 +24,7 @@ export interface Diff {
 
 const FILE = "diff --git ";
 const HUNK = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/;
-const UNSHOWN = /^(index |--- |\+\+\+ |Binary files |GIT binary |(new|deleted) file mode 100644$)/;
+const UNSHOWN = /^(index |--- |\+\+\+ |Binary files |(new|deleted) file mode 100644$)/;
 
 /** Return the path in a head that has only the lines `---` and `+++`. */
 const plainPath = (old: string, fresh: string): string => (fresh === "+++ /dev/null" ? old : fresh).slice(4);
@@ -55,6 +55,8 @@ export function readDiff(diff: string): Diff {
       headed = false;
       found.push({ sign: "@", text: line });
       at = readHunk(lines, at, hunk, found);
+    } else if (line.startsWith("GIT binary ")) {
+      while (at < lines.length && !lines[at]?.startsWith(FILE)) found.push({ sign: " ", text: lines[at++] ?? "" });
     } else if (!UNSHOWN.test(line)) {
       notes.push(line);
     }

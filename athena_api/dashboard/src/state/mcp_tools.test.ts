@@ -36,7 +36,7 @@ test("a part that is new or gone is a change", () => {
 
 test("characters that cannot be seen are shown", () => {
   const [description] = toolParts({ description: "Read\u202e a file\u200b." });
-  equal(description?.blocks[0]?.text, "Read<U+202E> a file<U+200B>.");
+  equal(description?.blocks[0]?.text, "Read[U+202E] a file[U+200B].");
   const [change] = toolChanges({ description: "Read a file." }, { description: "Read a file.\u200b" });
-  equal(change?.blocks[change.blocks.length - 1]?.text, "+ Read a file.<U+200B>");
+  equal(change?.blocks[change.blocks.length - 1]?.text, "+ Read a file.[U+200B]");
 });
