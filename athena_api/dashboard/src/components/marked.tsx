@@ -19,7 +19,7 @@ export function Marked({ text, of = {} }: { text: string; of?: Marks | undefined
     <>
       {pieces.map(({ text: piece, mark }, index) =>
         mark ? (
-          <mark key={index} class={mark} title={TITLES[mark]}>
+          <mark key={index} data-mark={mark} title={TITLES[mark]}>
             {piece}
           </mark>
         ) : (
@@ -32,5 +32,5 @@ export function Marked({ text, of = {} }: { text: string; of?: Marks | undefined
 
 /** How much of a text is hidden. */
 export function Hidden({ spans, total }: { spans: readonly HiddenSpan[] | undefined; total?: number | undefined }): JSX.Element | null {
-  return spans?.length ? <p class="hidden">{hiddenText(spans, total)}</p> : null;
+  return spans?.length ? <p class="lacks">{hiddenText(spans, total)}</p> : null;
 }

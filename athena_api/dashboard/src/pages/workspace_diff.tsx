@@ -71,7 +71,7 @@ function Diff({ of }: { of: RunDiff }): JSX.Element {
       </p>
       {of.exact ? <p class="quiet">This is the exact diff: no part is hidden.</p> : <Hidden spans={of.hidden} total={of.hiddenTotal} />}
       {of.notShown?.map((path) => (
-        <p key={path} class="hidden">
+        <p key={path} class="lacks">
           Not shown as it is: <span class="mono">{visibleLine(path)}</span>
         </p>
       ))}
