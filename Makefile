@@ -68,7 +68,7 @@ console: $(CONSOLE)/node_modules/.ready $(CLIENT)/node_modules/.ready ## Lint, t
 	@touch $@
 
 screens: $(READY) ## Write the screens of the command line again (tests/cli/screens)
-	@REFRESH_SCREENS=1 $(BIN)/python -m pytest -q -p no:cacheprovider tests/cli/test_screens.py -k shows
+	@REFRESH_SCREENS=1 $(BIN)/python -m pytest -q -p no:cacheprovider tests/cli/test_screens.py tests/cli/test_exact_asks.py -k shows
 
 docs: $(READY) ## Regenerate files: events, errors, settings, the listings of the API
 	@$(BIN)/python -m docs.generate

@@ -412,7 +412,7 @@ that only follow a run (`logs -f`) leave it alone.
 
 **Asks.** `athena asks` lists what agents and workflows ask people. `athena answer ASK` shows one in full and asks for
 the decision; on no terminal it needs the option, and `--values` and `--edit` take JSON, `@FILE`, or `-` for standard
-input. What the model wrote is shown behind a bar, with control characters written out (`<U+202E>`), so it cannot look
+input. What the model wrote is shown behind a bar, with control characters written out (`[U+202E]`), so it cannot look
 like output of Athena. A command that follows a run asks on its terminal; without one, it names the ask on standard
 error. More: [Approve what an agent does](../how-to/approve.md).
 

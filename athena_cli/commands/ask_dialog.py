@@ -1,7 +1,7 @@
 """The dialog on a terminal that decides an ask: yes, no, an edited call, always, a choice, or the fields of a form."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
@@ -9,7 +9,17 @@ from typing import Any, Literal, NamedTuple
 
 from athena_cli import render
 from athena_cli.exit_codes import Misused
-from athena_cli.output.ask_text import call_lines, choices, decoded, field_lines, visible
+from athena_cli.output.ask_text import (
+    ask_lines,
+    call_lines,
+    choices,
+    decoded,
+    field_lines,
+    is_locked,
+    marks_in,
+    visible,
+    with_exact,
+)
 from athena_cli.output.options import span_ms
 
 Remember = Literal["run", "session", "profile"]
@@ -22,6 +32,7 @@ USUAL: Mapping[Remember, str] = {"run": "1d", "session": "7d", "profile": "30d"}
 """How long the server remembers a call if the person does not say it."""
 
 YES, NO = ("y", "yes"), ("n", "no")
+EXACT = ("e", "exact")
 EDIT, ALWAYS, LEAVE = ("e", "edit"), ("a", "always"), ("", "q", "quit")
 BOOLEANS: Mapping[str, bool] = {**dict.fromkeys((*YES, "true"), True), **dict.fromkeys((*NO, "false"), False)}
 
@@ -49,11 +60,37 @@ def negative(ask: Mapping[str, Any]) -> str | None:
     return next((str(option["id"]) for option in options if option.get("kind") == "reject_once"), None)
 
 
-def decide(ask: Mapping[str, Any], width: int) -> Decision | None:
-    """Ask the person at the terminal. Return None if nothing was decided."""
+def show_ask(ask: Mapping[str, Any]) -> None:
+    """Print an ask. On a terminal, the marks in it stand out."""
+    lines = ask_lines(ask, render.width())
+    if not render.on_terminal():
+        for line in lines:
+            render.say(line)
+        return
+
+    from rich.text import Text
+
+    from athena_core.text import printable
+
+    def drawn(line: str) -> Text:
+        text = Text(printable(line))
+        for start, end in marks_in(line, ask):
+            text.stylize("reverse", start, end)
+        return text
+
+    render.draw(map(drawn, lines))
+
+
+def decide(ask: Mapping[str, Any], width: int, exact: Callable[[], dict[str, Any]]) -> Decision | None:
+    """Ask the person at the terminal. Return None if nothing was decided.
+
+    ``exact`` opens the exact text of an ask that hides a part. Only then it can be allowed.
+    """
     with suppress(ImportError):
         import readline  # noqa: F401 - longer lines than the terminal's own 4,095 characters
     try:
+        if is_locked(ask):
+            return _open(ask, width, exact)
         if ask["kind"] == "choice":
             return _choose(ask)
         if ask["kind"] == "question":
@@ -72,13 +109,27 @@ def _refusal(ask: Mapping[str, Any]) -> Decision:
     return Decision(negative(ask) or "deny", note=_read("Reason (Enter for none): ") or None)
 
 
+def _open(ask: Mapping[str, Any], width: int, exact: Callable[[], dict[str, Any]]) -> Decision | None:
+    """Ask until the exact text is opened, and then for the decision, or the ask is refused or left."""
+    while True:
+        typed = _read("Allow it? Open it first: [e]xact text (recorded), [n]o: ").lower()
+        if typed in EXACT:
+            opened = with_exact(exact())
+            show_ask(opened)
+            return decide(opened, width, exact) if not is_locked(opened) else None
+        if typed in NO:
+            return _refusal(ask)
+        if typed in LEAVE:
+            return None
+
+
 def _allow(ask: Mapping[str, Any], width: int) -> Decision | None:
     """Ask until the call or the step is allowed, refused or left."""
     edits = bool(ask.get("editable")) and ask.get("arguments") is not None
     edited: dict[str, Any] | None = None
     option = positive(ask) or "allow"
     while True:
-        remembers = ask["kind"] == "tool-permission" and edited is None
+        remembers = ask["kind"] == "tool-permission" and edited is None and not ask.get("hidden")
         verb = "Approve" if ask["kind"] == "workflow-approval" else "Allow"
         words = ["[y]es", "[n]o", *(["[e]dit"] if edits else ()), *(["[a]lways"] if remembers else ())]
         typed = _read(f"{verb} {'the changed call' if edited else 'it'}? {', '.join(words)}: ").lower()

@@ -1,6 +1,7 @@
 """The command that answers an ask: in a dialog on a terminal, or as its options say."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ from cyclopts import Parameter
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, machine_output_of, output_of
-from athena_cli.commands.ask_dialog import Decision, Remember, decide, negative, positive
+from athena_cli.commands.ask_dialog import Decision, Remember, decide, negative, positive, show_ask
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import TEXT
 from athena_cli.output.options import span_ms
@@ -70,8 +71,12 @@ def answer(
         remember,
         None if span is None else _span(span),
     )
-    found = call(connection, lambda transport: _read_ask(transport, ask))
-    decision = _by_option(found, given) if option is not None else decide_by_dialog(found, given)
+    found = call(connection, lambda transport: read_ask(transport, ask))
+
+    def exact() -> dict[str, Any]:
+        return call(connection, lambda transport: read_ask(transport, found["id"], exact=True))
+
+    decision = _by_option(found, given) if option is not None else decide_by_dialog(found, given, exact)
     if decision is None:
         render.note("Nothing was decided.")
         return
@@ -83,10 +88,12 @@ def answer(
         render.show(data, output_of(connection), "answerAsk")
 
 
-async def _read_ask(transport: "Transport", ask: str) -> dict[str, Any]:
+async def read_ask(transport: "Transport", ask: str, *, exact: bool = False) -> dict[str, Any]:
+    """Return an ask. With ``exact``, open its exact text."""
     import msgspec
 
-    found: dict[str, Any] = msgspec.json.decode(await transport.request("getAsk", path={"askId": ask}))
+    query = {"exact": "true"} if exact else {}
+    found: dict[str, Any] = msgspec.json.decode(await transport.request("getAsk", path={"askId": ask}, query=query))
     return found
 
 
@@ -102,15 +109,15 @@ def _by_option(ask: dict[str, Any], given: Decision) -> Decision:
     return given._replace(option_id=meant)
 
 
-def decide_by_dialog(ask: dict[str, Any], given: Decision) -> Decision | None:
-    """Show an ask and let the person decide. What the options of the command say holds for the decision too."""
-    from athena_cli.output.ask_text import ask_lines
+def decide_by_dialog(ask: dict[str, Any], given: Decision, exact: Callable[[], dict[str, Any]]) -> Decision | None:
+    """Show an ask and let the person decide. What the options of the command say holds for the decision too.
 
-    for line in ask_lines(ask, render.width()):
-        render.say(line)
+    ``exact`` returns the ask with its exact text, which the server records.
+    """
+    show_ask(ask)
     if ask["status"] != "open":
         raise Misused(f"{ask['id']} is {ask['status']}", "see athena asks list")
-    decided = decide(ask, render.width())
+    decided = decide(ask, render.width(), exact)
     if decided is None:
         return None
     kept = {name: value for name, value in given._asdict().items() if value and not getattr(decided, name)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from athena_cli import render
 from athena_cli.commands.ask_dialog import Decision
-from athena_cli.commands.asks import decide_by_dialog, request_body
+from athena_cli.commands.asks import decide_by_dialog, read_ask, request_body
 from athena_cli.exit_codes import Exit
 from athena_cli.output.event_text import what_of
 from athena_cli.output.timeline import cut
@@ -72,7 +72,13 @@ class FollowedAsks:
                 return
             done = self._future(ask["id"])
             try:
-                decision = await in_thread(lambda: decide_by_dialog(ask, Decision("")))
+                loop = asyncio.get_running_loop()
+
+                def exact() -> dict[str, Any]:
+                    reading = read_ask(self._transport, ask["id"], exact=True)
+                    return asyncio.run_coroutine_threadsafe(reading, loop).result()
+
+                decision = await in_thread(lambda: decide_by_dialog(ask, Decision(""), exact))
                 if decision is None:
                     render.note(f"Nothing was decided. Answer it later with: athena answer {ask['id']}")
                 else:

@@ -7,7 +7,7 @@ written out. So it cannot look like a line of Athena.
 import difflib
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from athena_cli.output.values import age, counted, distance
@@ -35,12 +35,18 @@ COMPARED_LINES_MAX = 2_000
 TAB = "⇥   "
 CELLS_MIN = 20
 NAME_CHARS = 100
+SHA256_SHOWN = 12
+MARK = re.compile(
+    r"\[(?:hidden|cut): \d+ characters, sha256 (?P<hash>[0-9a-f]{12})\]"
+    r"|\[secret (?P<secret>[^\]\n]+)\]|\[U\+[0-9A-F]{4,6}\]"
+)
+"""What stands in a text in place of a hidden part, a secret of Athena, or a character that cannot be seen."""
 BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 """Characters that are letters or marks by their category, but show nothing."""
 
 
 def visible(text: str) -> str:
-    """Return a text with every control, format and other invisible character written out, such as ``<U+202E>``."""
+    """Return a text with every control, format and other invisible character written out, such as ``[U+202E]``."""
     if text.isascii() and text.isprintable():  # the usual case
         return text
     return BLANK.sub(_named, "".join(char if char.isprintable() else _name(char) for char in text))
@@ -51,7 +57,7 @@ def _named(found: re.Match[str]) -> str:
 
 
 def _name(char: str) -> str:
-    return f"<U+{ord(char):04X}>"
+    return f"[U+{ord(char):04X}]"
 
 
 def _name_of(value: object) -> str:
@@ -64,11 +70,41 @@ def block(text: str, width: int, sign: str = "") -> Iterator[str]:
 
     room = max(width - len(INDENT + BAR + sign), CELLS_MIN)
     for part in text.removesuffix("\n").split("\n"):
-        shown = visible(part.replace("\t", "\0")).replace("<U+0000>", TAB) if "\t" in part and "\0" not in part else ""
+        shown = visible(part.replace("\t", "\0")).replace("[U+0000]", TAB) if "\t" in part and "\0" not in part else ""
         shown = shown or visible(part)
         pieces = [shown] if cell_len(shown) <= room else chop_cells(shown, room)
         for place, piece in enumerate(pieces):
             yield f"{INDENT}{MORE if place else BAR}{sign}{piece}".rstrip()
+
+
+def hidden_text(spans: Sequence[Mapping[str, Any]]) -> str:
+    """Return how much of a shown text is hidden."""
+    chars = counted(sum(int(span["chars"]) for span in spans), "character")
+    return f"{counted(len(spans), 'part')} {'is' if len(spans) == 1 else 'are'} hidden ({chars})."
+
+
+def is_locked(ask: Record) -> bool:
+    """Return True if an ask hides a part that was not opened, so that it cannot be allowed yet."""
+    return bool(ask.get("hidden")) and ask.get("exact") is None
+
+
+def with_exact(ask: Record) -> dict[str, Any]:
+    """Return an ask whose call has its exact arguments, if they were opened."""
+    is_call = ask["kind"] == "tool-permission" and ask.get("exact") is not None
+    return {**ask, "arguments": ask["exact"]} if is_call else dict(ask)
+
+
+def marks_in(line: str, ask: Record) -> Iterator[tuple[int, int]]:
+    """Yield the start and the end of each mark in a line. An imitation of the mark of a hidden part is text."""
+    hashes = {str(span["sha256"])[:SHA256_SHOWN] for span in ask.get("hidden") or ()}
+    for found in MARK.finditer(line):
+        genuine = found["hash"] in hashes if found["hash"] else not found["secret"] or found["secret"] in _secrets(ask)
+        if genuine:
+            yield found.span()
+
+
+def _secrets(ask: Record) -> Sequence[str]:
+    return ask.get("secrets") or ()
 
 
 def ask_lines(ask: Record, width: int) -> Iterator[str]:
@@ -87,6 +123,11 @@ def ask_lines(ask: Record, width: int) -> Iterator[str]:
             yield ""
             for option in choices(ask):
                 yield from block(str(option.get("name") or option["id"]), width, f"{option['id']}  ")
+    if is_locked(ask):
+        yield hidden_text(ask["hidden"])
+    elif ask.get("exact") is not None and ask["kind"] != "tool-permission":
+        yield "The exact text:"
+        yield from block(_pretty_json(ask["exact"]), width)
     if ask.get("truncated") or ask.get("redacted"):
         yield ""
         yield "A part is not shown: it is too long, or was redacted."
@@ -287,6 +328,12 @@ def _pretty(value: Any) -> str:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _pretty_json(text: str) -> str:
+    import msgspec
+
+    return msgspec.json.format(text, indent=2)
 
 
 def field_lines(name: str, field: Mapping[str, Any], place: str, *, required: bool) -> Iterator[str]:

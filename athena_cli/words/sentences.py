@@ -43,13 +43,16 @@ REMEDIES: Mapping[str, str] = {
     "AUTH_TOKEN_EXPIRED": "ask an Admin for another one, made by athena tokens create",
     "AUTH_TOKEN_INVALID": "ask an Admin for another one, made by athena tokens create",
     "AUTH_TOKEN_MISSING": "set ATHENA_TOKEN to a token that an Admin made by athena tokens create",
+    "ASK_CHANGED": "see athena asks get ASK",
     "AUTHZ_DENIED": "see athena whoami",
+    "EXACT_NOT_OPENED": "open the exact text first: athena asks get ASK --exact, or athena runs diff RUN --exact",
     "HALTED": "see athena halted",
     "POLICY_BUDGET_EXCEEDED": "see athena policy get",
     "POLICY_CONCURRENCY_LIMIT_EXCEEDED": "retry later, or see athena policy get",
     "PROVIDER_NOT_FOUND": "see athena capabilities",
     "RUN_NOT_ENDED": "wait for its end, or cancel it: athena cancel RUN",
     "RUN_NOT_PAUSED": "see athena explain RUN",
+    "SUBJECT_CHANGED": "look at it again, and then decide",
 }
 """Remedies by error code, where the server gives none."""
 

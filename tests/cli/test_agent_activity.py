@@ -49,7 +49,7 @@ def test_a_plan_is_printed_once_and_then_what_changes_in_it() -> None:
     then = plan(("read", "completed"), ("mend", "completed"), ("test", "odd"))
     assert shown.show(plan=then) == ["plan: [x] mend", "plan: [ ] test"]
     assert shown.show(plan=plan(("start again", "pending"))) == ["plan: [ ] start again"]
-    assert shown.show(plan=plan((HOSTILE, "pending"))) == ["plan: [ ] a<U+001B>[2J<U+202E>b<U+000A><U+000D>c"]
+    assert shown.show(plan=plan((HOSTILE, "pending"))) == ["plan: [ ] a[U+001B][2J[U+202E]b[U+000A][U+000D]c"]
 
 
 def test_an_agent_that_changes_its_plan_all_the_time_prints_a_limited_number_of_lines() -> None:

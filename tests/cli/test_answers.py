@@ -111,7 +111,7 @@ def test_yes_lets_exactly_the_shown_command_run(desk: Desk) -> None:
     shown = screen.read_until(ALLOW)
     assert ask["id"] in shown
     assert "asked by Release bot, run run_" in shown
-    assert "Run a command (3 words):\n  │ touch made 'ok<U+001B>[2J<U+202E>txt.exe'\n" in shown
+    assert "Run a command (3 words):\n  │ touch made 'ok[U+001B][2J[U+202E]txt.exe'\n" in shown
     assert "\x1b[2J" not in screen.text
     assert not (desk.workspace / "made").exists()
     screen.type("y\n")
@@ -219,7 +219,7 @@ def test_the_fields_of_a_form_are_read_one_by_one_until_they_fit(desk: Desk) -> 
     screen = desk.answer(ask)
     assert "  │ When and\n  │ where?\n" in screen.read_until("Answer it? [y]es, [n]o: ")
     screen.type("y\n")
-    screen.read_until("1 of 4: Day<U+001B>[1m (text, required)\n> ")
+    screen.read_until("1 of 4: Day[U+001B][1m (text, required)\n> ")
     screen.type("\n")
     screen.read_until("A value is required.\n> ")
     screen.type("tomorrow\n")
@@ -284,7 +284,7 @@ def test_the_inbox_is_a_table_and_the_command_of_a_run_says_what_it_waits_for(de
     inbox = desk.terminal.seen("asks")
     assert desk.terminal.seen("asks", "-q") == desk.terminal.seen("asks", "list", "-q")
     assert "tool-permission" in inbox
-    assert "shell touch made 'ok<U+001B>[2J<U+202E>txt.exe'" in inbox
+    assert "shell touch made 'ok[U+001B][2J[U+202E]txt.exe'" in inbox
     assert "Release bot" in inbox
     assert desk.terminal.run("asks", "get", ask["id"][-8:]).data["id"] == ask["id"]
     assert f"athena answer {ask['id']}" in desk.terminal.seen("asks", "get", ask["id"])
@@ -294,7 +294,7 @@ def test_the_inbox_is_a_table_and_the_command_of_a_run_says_what_it_waits_for(de
     assert "done" in screen.plain
     told = desk.terminal.seen("logs", ask["runId"])
     assert (
-        "asks: shell touch made 'ok<U+001B>[2J<U+202E>txt.exe'\r\nanswer: allow (local)\r\n> shell touch made" in told
+        "asks: shell touch made 'ok[U+001B][2J[U+202E]txt.exe'\r\nanswer: allow (local)\r\n> shell touch made" in told
     )
     assert "answer     allow (local)" in desk.terminal.seen("sessions", "transcript", ask["sessionId"])
 

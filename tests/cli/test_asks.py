@@ -69,7 +69,7 @@ def test_a_request_is_shown_with_its_host_and_everything_that_is_sent() -> None:
 
 def test_a_request_is_shown_with_the_names_of_the_credentials_that_it_would_carry() -> None:
     lines = shown("http", {"url": "https://api.example.org/"}, credentials=["github", "ji\u202era"])
-    assert lines[-1] == "With the credentials: github, ji<U+202E>ra"
+    assert lines[-1] == "With the credentials: github, ji[U+202E]ra"
 
 
 def test_files_are_shown_as_text_or_as_a_change() -> None:
@@ -126,13 +126,13 @@ def test_hostile_text_is_written_out_and_stays_behind_its_bar(tool: str, argumen
         if "txt.exe" in line and tool != HOSTILE:
             assert line.startswith((INDENT + BAR, INDENT + MORE))
     text = "".join(line.removeprefix(INDENT + BAR).removeprefix(INDENT + MORE) for line in lines)
-    for name in ("<U+001B>", "<U+202E>", "<U+200B>", "<U+0007>", "<U+3164>", "<U+2800>", "<U+FE0F>", "<U+000D>"):
+    for name in ("[U+001B]", "[U+202E]", "[U+200B]", "[U+0007]", "[U+3164]", "[U+2800]", "[U+FE0F]", "[U+000D]"):
         assert name in text.replace("\n", ""), name
 
 
 def test_no_character_of_a_text_is_lost() -> None:
     text = "".join(map(chr, [*range(0x20, 0x2FF), 0x5024, 0x1F350]))
-    assert visible(text).replace("<U+00A0>", "\xa0").count("<U+") == sum(not char.isprintable() for char in text) - 1
+    assert visible(text).replace("[U+00A0]", "\xa0").count("[U+") == sum(not char.isprintable() for char in text) - 1
     for width in (30, 80):
         lines = shown("files", {"action": "write", "path": "a", "content": text}, width)[3:]
         assert "".join(line[len(INDENT + BAR) :] for line in lines).replace(" ", "") == visible(text).replace(" ", "")
@@ -190,7 +190,7 @@ def test_a_question_of_an_mcp_server_names_it() -> None:
     def head(**members: str) -> str:
         return list(ask_lines({**ASK, "toolName": "git\u202e__push", "origin": "mcp", **members}, 80))[1]
 
-    assert head(kind="question").startswith("asked by the MCP server git<U+202E>, run run_")
+    assert head(kind="question").startswith("asked by the MCP server git[U+202E], run run_")
     assert head().startswith("asked by Release bot, run run_")
     assert head(kind="question", origin="loop").startswith("asked by Release bot, run run_")
     assert head(kind="question", toolName="ask_user").startswith("asked by Release bot, run run_")
@@ -202,7 +202,7 @@ def test_changes_that_an_agent_shows_are_compared() -> None:
     made = {"type": "diff", "path": "b.txt", "oldText": None, "newText": "b\n"}
     assert shown("gemini:edit", {"title": "Two files", "content": [change, made]}) == [
         "Change a file, by the agent gemini:",
-        *("  │ --- a.txt", "  │ +++ a.txt", "  │ @@ -1,2 +1,2 @@", "  │  one", "  │ -two", "  │ +2<U+001B>[2J"),
+        *("  │ --- a.txt", "  │ +++ a.txt", "  │ @@ -1,2 +1,2 @@", "  │  one", "  │ -two", "  │ +2[U+001B][2J"),
         *("  │ --- /dev/null", "  │ +++ b.txt", "  │ @@ -0,0 +1 @@", "  │ +b"),
         "  │ title: Two files",
     ]
@@ -234,7 +234,7 @@ def test_the_changes_of_a_call_are_lines_up_to_a_limit() -> None:
     entry = {"role": "tool", "kind": "tool-result", "content": f"written\n{diff}"}
     assert list(entry_lines(entry)) == [
         "  written",
-        *("    --- /dev/null", "    +++ out.txt", "    @@ -0,0 +1 @@", "    +hi<U+001B>[2J you"),
+        *("    --- /dev/null", "    +++ out.txt", "    @@ -0,0 +1 @@", "    +hi[U+001B][2J you"),
     ]
     assert list(entry_lines({**entry, "content": diff}))[0] == "    --- /dev/null"
     long = list(entry_lines({**entry, "content": diff + "\n+more" * 1_000}))

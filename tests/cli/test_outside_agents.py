@@ -95,7 +95,7 @@ def test_by_default_the_agent_is_in_a_sandbox_and_may_only_look(site: AgentSite)
     [
         (
             ("--agent", "x\x1b"),
-            "--agent: no agent 'x<U+001B>' is registered; give one of boxed, fake, other, silent",
+            "--agent: no agent 'x[U+001B]' is registered; give one of boxed, fake, other, silent",
             2,
         ),
         (("--agent", "fake", "--profile", "hp_1"), "--agent and --profile exclude each other", 2),

@@ -96,6 +96,9 @@ reviews list
 anchors list
 """.strip().splitlines()
 
+OTHERS = {"asks-get-hidden", "asks-get-hidden-exact"}
+"""Screens of ``test_exact_asks.py``."""
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, dict[str, str]]]:
@@ -251,5 +254,5 @@ def test_followed_events_are_lines(world: tuple[Scene, dict[str, str]], monkeypa
 
 
 def test_every_committed_screen_is_compared() -> None:
-    assert {path.stem for path in SCREENS.iterdir()} == {name_of(command) for command in COMMANDS}
+    assert {path.stem for path in SCREENS.iterdir()} == {name_of(command) for command in COMMANDS} | OTHERS
     assert len(COMMANDS) >= 60

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from athena_cli.output.ask_text import call_lines, form_lines, option_names
+from athena_cli.output.ask_text import call_lines, form_lines, hidden_text, option_names
 from athena_cli.output.column import (
     Column,
     Record,
@@ -238,6 +238,7 @@ VIEWS: Mapping[str, View] = {
             word("on expiry", "onExpiry"),
             Column("parked", lambda record: "yes" if record.get("parked") else ""),
             Column("options", option_names),
+            Column("hidden", lambda record: hidden_text(record["hidden"]) if record.get("hidden") else ""),
             dated("decided", "decidedAt"),
             whole("decided by", "decidedBy"),
             word("rule", "ruleId", most=40),
@@ -245,7 +246,7 @@ VIEWS: Mapping[str, View] = {
             whole("note", "note"),
         ),
         (
-            ("call", lambda record: _call(record, "arguments")),
+            ("call", lambda record: _call(record, "arguments" if record.get("exact") is None else "exact")),
             ("changed call", lambda record: _call(record, "editedArguments")),
             raw("subject", "subject"),
             ("form", lambda record: "\n".join(form_lines(record.get("form") or {}))),
