@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 SWITCH = Parameter(negative="")
+SWITCHES = frozenset(("exact",))
+"""Members of queries that need no value: their flag is true."""
 TEXT = Parameter(allow_leading_hyphen=True)
 Detach: TypeAlias = Annotated[bool, Parameter(name="--async", negative="")]
 

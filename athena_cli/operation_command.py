@@ -16,7 +16,7 @@ from athena_api.operations import OPERATIONS
 from athena_cli import client
 from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Misused
-from athena_cli.flags import FLAGGED, PLACED, WITHOUT_FLAG, about, flag, metavar
+from athena_cli.flags import FLAGGED, PLACED, SWITCHES, WITHOUT_FLAG, about, flag, metavar
 from athena_cli.output.columns import TABLES
 from athena_cli.output.options import NEWEST_FIRST, SPANS, ListOptions, cut_page, since_time
 from athena_cli.output.shapes import LIMITS, PROBLEMS, SHAPES
@@ -114,6 +114,10 @@ def _queries(row: AnyOperation) -> Parameters:
                 continue
             words = about(row.id, field.encode_name, query=True)
             note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
+            if field.encode_name in SWITCHES:
+                note = Parameter(group=FILTERS, help=words, negative="")
+                parameters[field.encode_name] = ("query", _option(field, note, bool))
+                continue
             if field.encode_name in PLACED.get(row.id, ()):
                 parameters[field.encode_name] = ("query", _placed(field, words))
                 continue
@@ -247,7 +251,7 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
         if value is None:
             continue
         if part in {"query", "page"}:
-            query[name] = str(value)
+            query[name] = "true" if value is True else str(value)
         elif part == "since" and row.id in NEWEST_FIRST:
             cut = partial(cut_page, since=since_time(value))
         elif part == "since":

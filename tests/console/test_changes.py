@@ -204,6 +204,50 @@ def test_an_operator_applies_after_a_dry_run(browser: Any, editors: Editors) -> 
         expect(button(dialog, "Apply changes")).to_be_disabled()
 
 
+TOKEN = f"ghp_{'a1' * 18}"
+HIDING = f"printf 'key = \"{TOKEN}\"\\nsafe \\342\\200\\256 text\\n' > key.py; printf '\\0\\1\\2' > logo.gif"
+
+
+def test_what_a_diff_hides_is_opened_and_then_applied(browser: Any, editors: Editors) -> None:
+    editors.clear()
+    run = editors.edit("hiding", HIDING)
+    with seen_by(browser, editors) as page:
+        page.goto(f"/#/runs/{run}")
+        section, ins = changes(page), file_of(page, "key.py").locator("ins")
+        mark = ins.first.locator("mark")
+        expect(mark).to_have_text(re.compile(r"^\[hidden: 40 characters, sha256 [0-9a-f]{12}\]$"))
+        expect(ins.nth(1)).to_have_text("+safe [U+202E] text\n")
+        expect(section).to_contain_text("1 part is hidden (40 characters).")
+        expect(button(section, "Apply …")).to_be_disabled()
+        assert not editors.api.events(types="workspace.exact-opened", runId=run)
+        button(section, "Show the exact diff").focus()
+        page.keyboard.press("Enter")
+        expect(ins.first).to_have_text(f'+key = "{TOKEN}"\n')
+        expect(section).to_contain_text("This is the exact diff: no part is hidden.")
+        expect(file_of(page, "logo.gif").locator("pre")).to_contain_text("literal 3")
+        expect(button(section, "Show the exact diff")).to_have_count(0)
+        button(section, "Apply …").click()
+        button(page.get_by_role("dialog"), "Apply changes").click()
+        expect(page.locator(".notices")).to_contain_text("Applied: 2 files written")
+        expect(section).to_contain_text("by otto")
+        assert TOKEN in (editors.shared / "key.py").read_text()
+        assert editors.api.events(types="workspace.exact-opened", runId=run)
+
+
+def test_an_apply_of_what_was_not_opened_says_what_to_do(browser: Any, editors: Editors) -> None:
+    editors.clear()
+    run = editors.edit("hiding-again", HIDING)
+    with seen_by(browser, editors) as page:
+        diff = editors.api.get(f"/runs/{run}/diff")
+        body = json.dumps({"ok": True, "data": {**diff, "exactNeeded": False}})
+        page.route(f"**/runs/{run}/diff*", lambda route: route.fulfill(body=body, content_type="application/json"))
+        page.goto(f"/#/runs/{run}")
+        button(changes(page), "Apply …").click()
+        button(page.get_by_role("dialog"), "Apply changes").click()
+        expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Show the exact text first, then decide.")
+    assert not (editors.shared / "key.py").exists()
+
+
 def test_a_conflict_is_said_and_nothing_is_written(browser: Any, editors: Editors) -> None:
     editors.clear()
     run = editors.edit("conflicting")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from athena_cli.output.ask_text import call_lines, form_lines, hidden_text, option_names
+from athena_cli.output.ask_text import call_lines, form_lines, hidden_text, is_locked, option_names
 from athena_cli.output.column import (
     Column,
     Record,
@@ -238,7 +238,7 @@ VIEWS: Mapping[str, View] = {
             word("on expiry", "onExpiry"),
             Column("parked", lambda record: "yes" if record.get("parked") else ""),
             Column("options", option_names),
-            Column("hidden", lambda record: hidden_text(record["hidden"]) if record.get("hidden") else ""),
+            Column("hidden", lambda record: hidden_text(record["hidden"]) if is_locked(record) else ""),
             dated("decided", "decidedAt"),
             whole("decided by", "decidedBy"),
             word("rule", "ruleId", most=40),
