@@ -30,7 +30,9 @@ class Desk(NamedTuple):
 
     def ask(self, task: str) -> Json:
         """Start a run whose ask hides a token. Return the ask."""
-        run_id = self.site.start(task, shell(COMMAND), "Done.", profile=self.site.profile(), sessionId=task.replace(" ", "-"))
+        run_id = self.site.start(
+            task, shell(COMMAND), "Done.", profile=self.site.profile(), sessionId=task.replace(" ", "-")
+        )
         self.site.server.api.await_event("run.asked", runId=run_id)
         (ask,) = self.site.server.api.items("/asks", runId=run_id)
         return ask
