@@ -70,7 +70,7 @@ function Diff({ of }: { of: RunDiff }): JSX.Element {
         {of.redacted && <span>Redacted</span>}
       </p>
       {of.exact ? <p class="quiet">This is the exact diff: no part is hidden.</p> : <Hidden spans={of.hidden} total={of.hiddenTotal} />}
-      {of.exactNeeded && !of.exact && !of.hiddenTotal && <p class="lacks">The diff does not show all that an apply writes.</p>}
+      {of.exactNeeded && !of.exact && (!of.hiddenTotal || of.binaryFiles > 0) && <p class="lacks">The diff does not show all that an apply writes.</p>}
       {of.notShown?.map((path) => (
         <p key={path} class="lacks">
           Not shown as it is: <span class="mono">{visibleLine(path)}</span>
