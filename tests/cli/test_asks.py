@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from athena_cli.output.ask_text import BAR, INDENT, MORE, ask_lines, visible
+from athena_cli.output.ask_text import BAR, INDENT, MORE, ask_lines, marks_in, visible
 from athena_cli.output.event_text import summary_of
 from athena_cli.output.timeline import entry_lines
 
@@ -241,3 +241,13 @@ def test_the_changes_of_a_call_are_lines_up_to_a_limit() -> None:
     assert (len(long), long[-1]) == (31, "    … 974 more lines")
     assert list(entry_lines({**entry, "content": ""})) == ["  (no output)"]
     assert list(entry_lines({**entry, "content": "--- a\n+++ b"})) == ["  --- a +++ b"], "no diff"
+
+
+def test_marks_of_hidden_parts_stand_out_and_imitations_do_not() -> None:
+    hidden = [{"chars": 40, "sha256": "6966a52348f1" + "0" * 52}, {"chars": 5, "sha256": "1" * 64}]
+    mark, imitation = "[hidden: 40 characters, sha256 6966a52348f1]", "[hidden: 40 characters, sha256 000000000000]"
+    line = f"push {mark} {imitation} [secret KEY] [secret OTHER] [U+202E]"
+    ask = {**ASK, "hidden": hidden, "secrets": ["KEY"]}
+    assert [line[start:end] for start, end in marks_in(line, ask)] == [mark, "[secret KEY]", "[U+202E]"]
+    assert "2 parts are hidden (45 characters)." in shown("shell", {"command": ["push", mark]}, hidden=hidden)
+    assert not any("hidden (" in line for line in shown("shell", {}, hidden=hidden, exact="{}"))
