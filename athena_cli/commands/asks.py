@@ -72,11 +72,7 @@ def answer(
         None if span is None else _span(span),
     )
     found = call(connection, lambda transport: read_ask(transport, ask))
-
-    def exact() -> dict[str, Any]:
-        return call(connection, lambda transport: read_ask(transport, found["id"], exact=True))
-
-    decision = _by_option(found, given) if option is not None else decide_by_dialog(found, given, exact)
+    decision = _by_option(found, given) if option is not None else _by_dialog(found, given, connection)
     if decision is None:
         render.note("Nothing was decided.")
         return
@@ -95,6 +91,13 @@ async def read_ask(transport: "Transport", ask: str, *, exact: bool = False) -> 
     query = {"exact": "true"} if exact else {}
     found: dict[str, Any] = msgspec.json.decode(await transport.request("getAsk", path={"askId": ask}, query=query))
     return found
+
+
+def _by_dialog(ask: dict[str, Any], given: Decision, connection: ConnectionOptions | None) -> Decision | None:
+    def exact() -> dict[str, Any]:
+        return call(connection, lambda transport: read_ask(transport, ask["id"], exact=True))
+
+    return decide_by_dialog(ask, given, exact)
 
 
 def _by_option(ask: dict[str, Any], given: Decision) -> Decision:

@@ -36,7 +36,7 @@ const keep = (askId: string, exact: string | undefined): void => {
   opened.value = new Map(exact === undefined ? others : [...others, [askId, exact]]);
 };
 
-/** Open the exact text of an ask. The server records it, and then lets the caller allow what is asked. */
+/** Open the exact text of an ask. The server records it, and then the caller may allow the act. */
 export async function openExact({ id }: Ask): Promise<void> {
   try {
     const { data } = await request(getAsk, { path: { askId: id }, query: { exact: true } });

@@ -9,7 +9,7 @@ import { Marked } from "./marked";
 const SIZED_CHARS = 2_000;
 const SIGNS: Readonly<Record<string, string>> = { "-": "old", "+": "new" };
 
-/** The call on a line, and its parts. Texts are shown as they are: nothing in them is markup. `marks` tells what marks in them stand for. */
+/** The call on a line, and its parts. Texts are shown as they are: nothing in them is markup. `marks` name the parts that marks in them stand for. */
 export function Call({ of, toolName, marks }: { of: CallText; toolName: string | undefined; marks?: Marks | undefined }): JSX.Element {
   return (
     <div class="call">
