@@ -250,10 +250,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "if spoken.begun or spoken.meter.usage is not None",
             "if spoken.meter.usage is not None",
         ),
-            "athena_core/services/execution/model_call.py",
-            "if spoken.begun or spoken.meter.usage is not None",
-            "if spoken.meter.usage is not None",
-        ),
     ),
     of(
         "output of a run that is cut off is not recorded",
