@@ -1,4 +1,4 @@
-"""Asks that hide a part, in a browser: what is hidden, the exact text, and the decision about it."""
+"""Asks that hide a part, in a browser: their marks, the exact text, and the decision about it."""
 
 import json
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def button(where: Any, name: str) -> Any:
     return where.get_by_role("button", name=name, exact=True)
 
 
-def test_what_is_hidden_is_opened_and_then_allowed_by_pointer(browser: Any, site: AgentSite) -> None:
+def test_a_hidden_part_is_opened_and_then_allowed_by_pointer(browser: Any, site: AgentSite) -> None:
     ask = hiding(site, "is opened by pointer")
     (span,) = ask["hidden"]
     with seen(browser, site, "asks") as page:
@@ -91,7 +91,7 @@ def test_what_is_hidden_is_opened_and_then_allowed_by_pointer(browser: Any, site
     assert site.types(ask["runId"]).count("run.ask.opened") == 1
 
 
-def test_what_is_hidden_is_opened_and_then_allowed_by_keyboard(browser: Any, site: AgentSite) -> None:
+def test_a_hidden_part_is_opened_and_then_allowed_by_keyboard(browser: Any, site: AgentSite) -> None:
     ask = hiding(site, "is opened by keyboard")
     with seen(browser, site, f"runs/{ask['runId']}") as page:
         hands = Hands(page)

@@ -79,7 +79,7 @@ def _environment(path: str) -> dict[bytes, bytes]:
     """Read the variables of the command. Programs are searched in its PATH."""
     with open(path, "rb") as file:
         pairs = [line.partition(b"=") for line in file.read().split(b"\0")]
-    found = {name: value for name, _, value in pairs}
+    found = {name: value for name, _, value in pairs if name}
     os.environb[b"PATH"] = found.get(b"PATH", b"")
     return found
 
