@@ -1,5 +1,6 @@
 """Operations on asks: list the questions that wait for a person, and answer them."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,9 +12,9 @@ from athena_core.domain.workflow_run import DecideApproval
 from athena_core.errors import AthenaError, ConfigError
 from athena_core.event import Meta, Value
 from athena_core.protocols import Connection
-from athena_core.services.asks.answers import OPERATION, AnswerBody
+from athena_core.services.asks.answers import OPERATION, AnswerBody, SelectedAsks
 from athena_core.services.runs.bulk_requests import ItemError
-from athena_core.values import Body, ClientId, Label, RecordId
+from athena_core.values import Body, ClientId, Label, RecordId, Scope
 from projections import asks, runs
 from projections.ask_rows import AskKind, AskStatus
 from projections.asks import AskPlace
@@ -176,48 +177,61 @@ async def _answer(
 
 
 async def answer_asks(plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery]) -> Reply:
-    """Answer up to 100 asks, or reject the oldest 100 open asks of a filter. Each one succeeds or fails alone."""
-    answers, more = await _wanted(plane, call)
+    """Answer up to 100 asks, or reject the oldest 100 open asks of a filter. Each one succeeds or fails alone.
+
+    A repeated idempotency key rejects the asks that the filter selected the first time, and no others.
+    """
+    answers, more, replayed = await _wanted(plane, call)
     items = [await _answered(plane, call, *answer) for answer in answers]
-    return Reply(data=AnsweredAsks(items=tuple(items), more=more or None), position=plane.reader.head())
+    data = AnsweredAsks(items=tuple(items), more=more or None)
+    return Reply(data=data, position=plane.reader.head(), replayed=replayed)
 
 
 Wanted = list[tuple[str, AskPlace | None, AnswerBody]]
 
 
-async def _wanted(plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery]) -> tuple[Wanted, bool]:
-    """Return the asks to answer with their answers, and True if the filter covers more. Raise ConfigError."""
-    body, scope, head = call.body, call.scope, plane.reader.head()
+async def _wanted(plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery]) -> tuple[Wanted, bool, bool]:
+    """Return the asks to answer with their answers, whether the filter covers more, and whether a key replayed it.
+
+    Raise ConfigError.
+    """
+    body, scope = call.body, call.scope
     if (body.items is None) == (body.filter is None):
         raise ConfigError.of("items", "either items or a filter is required", "one of the two")
     if body.items is not None:
         if body.option_id is not None or body.note is not None:
             raise ConfigError.of("optionId", "belongs to each item", "optionId and note in the items")
         given = body.items
-        places, _ = await plane.read(
-            VIEWS, head, lambda rows: [asks.place_of(rows, item.ask_id, scope) for item in given]
-        )
+        places = await _places(plane, [item.ask_id for item in given], scope)
         answers = [
             AnswerBody(subject_hash=item.subject_hash, option_id=item.option_id, note=item.note) for item in given
         ]
-        return list(zip((item.ask_id for item in given), places, answers, strict=True)), False
+        return list(zip((item.ask_id for item in given), places, answers, strict=True)), False, False
     wanted = body.filter or AskFilter()
     if body.option_id not in REJECTING:
         raise ConfigError.of("optionId", "a filter only rejects", f"one of {', '.join(sorted(REJECTING))}")
     found, _ = await plane.read(
         VIEWS,
-        head,
+        plane.reader.head(),
         lambda rows: asks.open_places(rows, **msgspec.structs.asdict(wanted), scope=scope, limit=ITEMS_MAX + 1),
     )
-    rejections = [
-        (
-            place.ask_id,
-            place,
-            AnswerBody(subject_hash=place.subject_sha256, option_id=_rejecting(place.kind), note=body.note),
-        )
-        for place in found[:ITEMS_MAX]
-    ]
-    return list(rejections), len(found) > ITEMS_MAX
+    chosen = SelectedAsks(tuple(place.ask_id for place in found[:ITEMS_MAX]), len(found) > ITEMS_MAX)
+    selected = await plane.answers.select(chosen, call.meta, call.key)
+    rejections: Wanted = []
+    for place in await _places(plane, selected.answer.ask_ids, scope):
+        if place is not None:
+            option = _rejecting(place.kind)
+            answer = AnswerBody(subject_hash=place.subject_sha256, option_id=option, note=body.note)
+            rejections.append((place.ask_id, place, answer))
+    return rejections, selected.answer.more, selected.replayed
+
+
+async def _places(plane: "ControlPlane", ask_ids: Sequence[str], scope: Scope | None) -> list[AskPlace | None]:
+    """Return the place of each ask, None for those outside of the scope."""
+    places, _ = await plane.read(
+        VIEWS, plane.reader.head(), lambda rows: [asks.place_of(rows, ask_id, scope) for ask_id in ask_ids]
+    )
+    return places
 
 
 def _rejecting(kind: AskKind) -> str:

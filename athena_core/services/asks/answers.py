@@ -79,6 +79,13 @@ class OpenAsk(NamedTuple):
     actor: str
 
 
+class SelectedAsks(NamedTuple):
+    """The asks that a filter selected, kept with the idempotency key. ``more`` is true if it covered further ones."""
+
+    ask_ids: tuple[str, ...]
+    more: bool
+
+
 class CheckedAnswer(NamedTuple):
     """An answer that fits its ask: the command, and the rule to create with it."""
 
@@ -136,6 +143,10 @@ class Answers:
         if not committed.replayed and capacity.executor:
             self._executor.take_up(run_id)
         return committed
+
+    async def select(self, found: SelectedAsks, meta: Meta, key: Key | None) -> Committed[SelectedAsks]:
+        """Keep what a filter selected with the key. Return what it selected when the key was used first."""
+        return await self._log.submit(lambda reader, context: Outcome(answer=found), meta, key, answers=SelectedAsks)
 
     def _asked(self, position: Position) -> OpenAsk:
         row = self._reader.row(position)

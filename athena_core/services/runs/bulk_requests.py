@@ -126,10 +126,14 @@ class RunSearch(Protocol):
 
 
 class BulkStart(Value):
-    """The answer of the first transaction: where the request stands, and up to where its runs were created."""
+    """The answer of the first transaction, kept with the key: where the request stands, and the runs it selected.
+
+    Before 0.3 only ``until`` was kept, up to where its runs were created.
+    """
 
     position: Position
     until: Position
+    run_ids: tuple[str, ...] | None = None
 
 
 Act = Callable[[str, Meta, Key | None], Awaitable[BulkItem]]
@@ -162,8 +166,7 @@ class BulkRequests:
         changes = RetryBody(**asdict(body.changes or RunChanges()))
 
         async def retry(run_id: str, meta: Meta, key: Key | None) -> BulkItem:
-            prepared = await self._runs.prepare_retry(run_id, changes, who, patient=True)
-            done = await self._runs.begin(prepared, meta, key, wait=False)
+            done = await self._runs.retry(run_id, changes, who, meta, key, wait=False, patient=True)
             return BulkItem(run_id=run_id, status="retried", retry_run_id=done.subject)
 
         return await self._each("retry", body, retry, search, who, meta, key, changes=body.changes)
@@ -202,8 +205,10 @@ class BulkRequests:
             scope=pinned(who.scope),
         )
         started = await self._request(requested, run_ids, meta, key, (body.subject_hash, subject))
-        if started.replayed:
+        if started.answer.run_ids is None:
             run_ids, _ = await find(started.answer.until)
+        else:
+            run_ids = list(started.answer.run_ids)
         meta = replace(meta, causation=started.answer.position)
         items = await self._items(run_ids[: bulk_request.BULK_RUNS_MAX], do, meta, key)
         result = _result(items, started.subject)
@@ -230,7 +235,7 @@ class BulkRequests:
             events = bulk_request.decide(
                 bulk_request.RequestBulk(requested=requested), bulk_request.DECIDER.initial, context
             )
-            answer = BulkStart(position=reader.head + 1, until=requested.until)
+            answer = BulkStart(position=reader.head + 1, until=requested.until, run_ids=tuple(run_ids))
             return Outcome(facts=facts_of(requested.bulk_id, events), subject=requested.bulk_id, answer=answer)
 
         return await self._log.submit(request, meta, key, frozenset((requested.bulk_id,)), answers=BulkStart)

@@ -333,13 +333,21 @@ class Runs:
         return await self._start(self.prepare(body, who), meta, key, wait=wait)
 
     async def retry(
-        self, run_id: str, changes: RetryBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool
+        self,
+        run_id: str,
+        changes: RetryBody,
+        who: Identity,
+        meta: Meta,
+        key: Key | None,
+        *,
+        wait: bool,
+        patient: bool = False,
     ) -> Committed[RunReport]:
-        """Start a run with the request of one that ended, as ``start`` does.
+        """Start a run with the request of one that ended, as ``start`` does. A ``patient`` run waits for a free slot.
 
         Also raise NotFound, RunNotEnded, or ConfigError if the text of the run was erased.
         """
-        return await self._start(self.prepare_retry(run_id, changes, who), meta, key, wait=wait)
+        return await self._start(self.prepare_retry(run_id, changes, who, patient=patient), meta, key, wait=wait)
 
     async def _start(
         self, preparing: Coroutine[Any, Any, PreparedRun], meta: Meta, key: Key | None, *, wait: bool

@@ -197,6 +197,17 @@ def test_many_are_answered_by_name_and_rejected_by_filter(tmp_path: Path) -> Non
                 plane.inside.data("POST", "/asks/answer", body)
 
 
+def test_a_repeated_rejection_rejects_what_was_selected(tmp_path: Path) -> None:
+    with asking(tmp_path, TOUCH) as plane:
+        first, body = plane.run("first"), {"filter": {}, "optionId": "deny"}
+        rejected = plane.inside.data("POST", "/asks/answer", body, idempotency_key="k")
+        assert rejected == {"items": [{"askId": first["id"], "status": "answered"}]}
+        later = plane.run("later")
+        again = plane.inside.ask("POST", "/asks/answer", body, idempotency_key="k")
+        assert (again.json()["data"], again.headers["idempotency-replayed"]) == (rejected, "true")
+        assert plane.inside.data("GET", f"/asks/{later['id']}")["status"] == "open"
+
+
 def test_an_ask_expires_without_anyone(tmp_path: Path) -> None:
     with asking(tmp_path, TOUCH, expiresAfterMs=1_000) as plane:
         ask = plane.run()

@@ -135,6 +135,51 @@ def test_a_request_that_was_cut_off_continues_with_its_key(inside: Inside, monke
     assert len(get(inside, "/events?types=bulk.requested")["events"]) == 1
 
 
+def repeated(inside: Inside, path: str, body: Json) -> Json:
+    """Return the answer of a request that is repeated with its key."""
+    answer = inside.ask("POST", path, body, x_athena_identity="otto", idempotency_key="k")
+    assert (answer.status_code, answer.headers["idempotency-replayed"]) == (200, "true")
+    return dict(answer.json()["data"])
+
+
+def test_a_repeated_retry_retries_what_was_selected_and_not_what_has_ended_since(inside: Inside, gates: Gates) -> None:
+    gate, ended = gates["open"], {"filter": {}}
+    held = start(inside, "held", gate.order)
+    gate.arrival()
+    ids = failed(inside, 2)
+    done = ask(inside, "/runs/retry", ended, idempotency_key="k")[1]
+    assert items(done, "retried") == ids
+    gate.release()
+    assert get(inside, f"/runs/{held}?wait=5")["status"] == "completed"
+    for _ in range(2):
+        assert repeated(inside, "/runs/retry", ended) == done
+        inside.stop()
+        inside.start()
+    assert "retries" not in get(inside, f"/runs/{held}"), "it was open when the request was made"
+
+
+def test_a_repeated_retry_answers_as_before_once_the_texts_are_erased(inside: Inside) -> None:
+    failed(inside, 2)
+    done = ask(inside, "/runs/retry", FAILED, idempotency_key="k")[1]
+    assert done["done"] == 2
+    inside.erase()
+    assert repeated(inside, "/runs/retry", FAILED) == done
+
+
+def test_a_repeated_cancellation_cancels_what_was_selected(inside: Inside, gates: Gates) -> None:
+    gate = gates["held"]
+    ids = [start(inside, "a", gate.order)]
+    gate.arrival()
+    ids += [start(inside, "a", "x") for _ in range(2)]
+    body = {"filter": {"status": "queued"}, "reason": "wrong branch"}
+    done = ask(inside, "/runs/cancel", body, idempotency_key="k")[1]
+    assert items(done, "cancelled") == ids[1:]
+    later = start(inside, "a", "later")
+    assert repeated(inside, "/runs/cancel", body) == done
+    assert get(inside, f"/runs/{later}")["status"] == "queued"
+    gate.release()
+
+
 def test_a_run_that_cannot_be_retried_fails_alone(inside: Inside) -> None:
     ids = failed(inside, 2)
     status, done = ask(inside, "/runs/retry", FAILED | {"changes": {"harnessProfileId": "hp_unknown"}})
