@@ -26,7 +26,7 @@ from athena_core.definitions.profile import (
     ShellRule,
     ToolPolicies,
 )
-from athena_core.domain import DECIDERS, policy, run
+from athena_core.domain import DECIDERS, halt, policy, run
 from athena_core.domain.halt import HaltBody
 from athena_core.domain.permission_rule import RULE_GUARD
 from athena_core.enums import RuleScope
@@ -138,11 +138,20 @@ class AskingWorld(World):
                 case run.RunAsked(ask_id=ask_id):
                     self.asked[ask_id] = row.position
                 case run.ToolCalled():
+                    self.check_halt(row.stream, recorded.event)
                     calls.append(recorded.event)
                 case run.TranscriptAppended(kind="tool-result", tool_call_id=done):
                     self.open_calls[row.stream] = [call for call in calls if call.tool_call_id != done]
         for stream in {fact.stream for fact in facts if fact.stream.startswith("run_")}:
             self.check_guards(stream)
+
+    def check_halt(self, run_id: str, called: run.ToolCalled) -> None:
+        """Fail if a call begins in a halt whose permission came in it."""
+        for position, *_ in self.guards(halt.HALT).values():
+            for recorded in self.recorded[run_id]:
+                answer = recorded.event
+                if isinstance(answer, run.RunAnswered) and called.ask_id == answer.ask_id:
+                    assert recorded.position < int(position), f"{called} was allowed and made during the halt"
 
     def check_guards(self, run_id: str) -> None:
         """Fail unless the guards of a run are what its state says."""
@@ -315,10 +324,13 @@ class Recorder:
         while not self._answered(asks) and not self._executor.leaving and self._world.now < hold_until_ms:
             await reached("answer")
         found = self._answered(asks)
-        if not found:
+        if not found or self._world.guards(halt.HALT):
             await reached("commit")
             park = run.PauseRun(token=self._assignment.token, elapsed_ms=1, asking=True, last=await last())
-            if admission.still_open(self.apply(park)):
+            run_id, capacity = self._assignment.run_id, self._executor.capacity
+            if admission.still_open(
+                self._world.submit(lambda reader, context: admission.park(reader, context, capacity, run_id, park))
+            ):
                 return ()
             found = self._answered(asks)
         return found

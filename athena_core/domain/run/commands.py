@@ -109,13 +109,15 @@ class ReserveBudget(Value):
 class PauseRun(Value):
     """Pause a run whose budget is used up, or park one that asks a person, at ``elapsed_ms`` of its timeout.
 
-    Without ``reached`` it is the run's own budget, else the daily budget. ``last`` are steps to record before.
+    Without ``reached`` it is the run's own budget, else the daily budget. ``last`` are steps to record before. During
+    a halt (``halted``) a run is also parked if its asks were answered.
     """
 
     token: int
     elapsed_ms: int
     reached: "DayReached | None" = None
     asking: bool = False
+    halted: bool = False
     last: tuple[RunStep, ...] = ()
 
 
@@ -442,7 +444,7 @@ def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Ru
 
 def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
     if state.asks or command.asking:
-        return RunPaused(reason="ask", elapsed_ms=command.elapsed_ms) if state.asks else None
+        return RunPaused(reason="ask", elapsed_ms=command.elapsed_ms) if state.asks or command.halted else None
     reached, spent, budget = command.reached, state.spent_micro_usd, state.budget_micro_usd
     if reached is not None:
         return RunPaused(

@@ -7,7 +7,7 @@ import anyio
 from athena_core import retry
 from athena_core.clock import Clock
 from athena_core.decider import A, Transaction
-from athena_core.domain import run
+from athena_core.domain import halt, run
 from athena_core.errors import AthenaError, LeaseLost, OutcomeUnknown
 from athena_core.event import Event, Meta
 from athena_core.log.port import StoreReader
@@ -18,7 +18,7 @@ from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.performer import BudgetReached, RunEnd
 from athena_core.services.execution.progress import RunAssignment
 from athena_core.services.execution.requested_calls import has_asks
-from athena_core.services.runs.admission import BudgetRequest, apply_command, reserve, still_open
+from athena_core.services.runs.admission import BudgetRequest, apply_command, park, reserve, still_open
 from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.services.waiters import OneShot
 
@@ -53,6 +53,16 @@ class RunWriter:
         """Record steps that ask a person; see ``apply``. Raise AskLimit."""
         capacity = self.capacity
         return await self.submit(lambda reader, context: raise_asks(reader, context, capacity, run_id, command), meta)
+
+    async def park(self, run_id: str, command: run.PauseRun, meta: Meta) -> Committed[Event | None]:
+        """Park a run; see ``admission.park``."""
+        capacity = self.capacity
+        return await self.submit(lambda reader, context: park(reader, context, capacity, run_id, command), meta)
+
+    @property
+    def halted(self) -> bool:
+        """True during a halt, as committed."""
+        return bool(self._reader.guards(halt.HALT))
 
     def answers(self, run_id: str) -> list[run.RunAnswered]:
         """Return the recorded answers to the asks of a run, with their text."""
@@ -134,6 +144,8 @@ class LeaseRecorder:
     ) -> tuple[run.RunAnswered, ...]:
         """Wait for answers to asks until a time; then park the run. The run's time goes on with the last answer.
 
+        A run that is answered during a halt is parked, too: no call that waited for a person begins in it.
+
         ``last`` returns the steps to record before. Return none if the run was parked or has ended. Raise LeaseLost.
         """
         while True:
@@ -143,10 +155,10 @@ class LeaseRecorder:
             if found or left <= 0:
                 break
             await woken.within(left)
-        if not found:
+        if not found or self._writer.halted:
             steps, elapsed_ms = await last(), self._time.elapsed_ms
-            park = run.PauseRun(token=self._assignment.token, elapsed_ms=elapsed_ms, asking=True, last=steps)
-            if still_open((await self._apply(park)).answer):
+            pause = run.PauseRun(token=self._assignment.token, elapsed_ms=elapsed_ms, asking=True, last=steps)
+            if still_open((await self._writer.park(self._assignment.run_id, pause, self._meta)).answer):
                 return ()
             found = self._answered(asks)  # meanwhile, so there was nothing to wait for
         if len(found) == len(asks):

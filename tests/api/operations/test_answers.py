@@ -197,6 +197,26 @@ def test_many_are_answered_by_name_and_rejected_by_filter(tmp_path: Path) -> Non
                 plane.inside.data("POST", "/asks/answer", body)
 
 
+def test_a_held_call_that_is_allowed_during_a_halt_is_made_after_it(tmp_path: Path) -> None:
+    with asking(tmp_path, TOUCH, holdMs=600_000) as plane:
+        run_id = plane.inside.begin("go", "session", harnessProfileId=plane.profile)
+        for _ in soon():
+            if found := plane.inside.data("GET", f"/asks?runId={run_id}")["items"]:
+                break
+        (ask,) = found
+        plane.inside.data("POST", "/halt", {"reason": "wrong prices"})
+        assert plane.answer(ask)["status"] == "approved"
+        plane.inside.until(f"/runs/{run_id}", "status", "paused")
+        plane.inside.stop()  # a start resumes nothing either
+        plane.inside.start()
+        record = plane.inside.data("GET", f"/runs/{run_id}")
+        assert (record["status"], record["waiting"]["reason"], plane.made.exists()) == ("paused", "halted", False)
+        assert "tool.called" not in plane.types(ask)
+        plane.inside.data("DELETE", "/halt")
+        assert (plane.ended(ask), plane.made.exists()) == ("completed", True)
+        assert plane.types(ask).index("run.resumed") < plane.types(ask).index("tool.called")
+
+
 def test_a_repeated_rejection_rejects_what_was_selected(tmp_path: Path) -> None:
     with asking(tmp_path, TOUCH) as plane:
         first, body = plane.run("first"), {"filter": {}, "optionId": "deny"}

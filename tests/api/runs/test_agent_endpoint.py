@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.agent_model import Calls, shell
 from tests.support.api import Json, soon
-from tests.support.asks import answer
+from tests.support.asks import answer, answer_in_a_halt
 from tests.support.mcp_servers import fake_server, mcp_servers_file
 from tests.support.outside_agents import AgentSite, agent_site
 
@@ -238,17 +238,17 @@ def test_a_tool_of_a_server_is_offered_called_and_recorded(site: AgentSite) -> N
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("parked", [False, True])
-def test_a_call_of_a_server_is_allowed_by_a_person_and_made_once(site: AgentSite, parked: bool) -> None:
-    api, task = site.server.api, f"calls with permission {parked}"
-    profile_id = served(site, "plain", "forgets", "ask", asks={"holdMs": 0} if parked else {})
+@pytest.mark.parametrize("state", ["held", "parked", "halted"])
+def test_a_call_of_a_server_is_allowed_by_a_person_and_made_once(site: AgentSite, state: str) -> None:
+    api, task = site.server.api, f"calls with permission {state}"
+    profile_id = served(site, "plain", "forgets", "ask", asks={"holdMs": 0} if state == "parked" else {})
     run_id = site.start(task, echo("plain"), "Done.", profile=profile_id)
-    api.await_event("run.paused" if parked else "run.asked", runId=run_id)
+    api.await_event("run.paused" if state == "parked" else "run.asked", runId=run_id)
     (asked,) = site.payloads(run_id, "run.asked")
     assert (asked["kind"], asked["origin"], asked["toolName"]) == ("tool-permission", "mcp", "plain__echo")
     assert api.get(f"/asks/{asked['askId']}")["editable"]
     assert calls(site, run_id) == []
-    answer(api, run_id, editedArguments={"text": "ho"})
+    (answer_in_a_halt if state == "halted" else answer)(api, run_id, editedArguments={"text": "ho"})
     assert api.await_ending(run_id) == "run.completed"
     (called,) = calls(site, run_id)
     assert (called["askId"], called["origin"]) == (asked["askId"], "mcp")
@@ -269,15 +269,15 @@ def test_a_refused_and_a_denied_call_of_a_server_are_not_made(site: AgentSite) -
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("parked", [False, True])
-def test_a_question_of_a_server_is_answered_by_a_person_once(site: AgentSite, parked: bool) -> None:
-    api, task = site.server.api, f"is questioned {parked}"
-    profile_id = served(site, "asker", "forgets", asks={"holdMs": 0} if parked else {})
+@pytest.mark.parametrize("state", ["held", "parked", "halted"])
+def test_a_question_of_a_server_is_answered_by_a_person_once(site: AgentSite, state: str) -> None:
+    api, task, parked = site.server.api, f"is questioned {state}", state != "held"
+    profile_id = served(site, "asker", "forgets", asks={"holdMs": 0} if state == "parked" else {})
     run_id = site.start(task, echo("asker"), "Done.", profile=profile_id)
-    api.await_event("run.paused" if parked else "run.asked", runId=run_id)
+    api.await_event("run.paused" if state == "parked" else "run.asked", runId=run_id)
     (asked,) = site.payloads(run_id, "run.asked")
     assert (asked["kind"], asked["origin"], asked["server"]) == ("question", "mcp", "asker")
-    answer(api, run_id, "answer", values={"color": "green"})
+    (answer_in_a_halt if state == "halted" else answer)(api, run_id, "answer", values={"color": "green"})
     assert api.await_ending(run_id) == "run.completed"
     found = results(site, run_id)
     assert len(site.payloads(run_id, "run.asked")) == 1

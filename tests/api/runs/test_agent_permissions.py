@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.agent_model import Calls, shell
 from tests.support.api import Json, Refused, soon
-from tests.support.asks import answer
+from tests.support.asks import answer, answer_in_a_halt
 from tests.support.outside_agents import AgentSite, agent_site
 
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
@@ -61,6 +61,17 @@ def test_an_allowed_call_is_recorded_after_the_answer_and_made(site: AgentSite) 
     assert order(site, run_id) == ["agent.attached", "run.asked", "run.answered", "tool.called"]
     (called,) = site.payloads(run_id, "tool.called")
     assert (called["askId"], called["toolCallId"]) == (asked["askId"], asked["toolCallId"])
+    assert (site.files(run_id) / "out.txt").read_text() == "hi\n"
+
+
+@pytest.mark.heavy
+def test_a_call_that_is_allowed_during_a_halt_is_made_after_it(site: AgentSite) -> None:
+    api = site.server.api
+    run_id = site.start("asks in a halt", EDIT, "Done.", profile=site.profile("forgets"))
+    api.await_event("run.asked", runId=run_id)
+    answer_in_a_halt(api, run_id)
+    assert api.await_ending(run_id) == "run.completed"
+    assert order(site, run_id)[:5] == ["agent.attached", "run.asked", "run.answered", "run.paused", "run.resumed"]
     assert (site.files(run_id) / "out.txt").read_text() == "hi\n"
 
 

@@ -143,7 +143,8 @@ def repeated(inside: Inside, path: str, body: Json) -> Json:
 
 
 def test_a_repeated_retry_retries_what_was_selected_and_not_what_has_ended_since(inside: Inside, gates: Gates) -> None:
-    gate, ended = gates["open"], {"filter": {}}
+    gate = gates["open"]
+    ended: Json = {"filter": {}}
     held = start(inside, "held", gate.order)
     gate.arrival()
     ids = failed(inside, 2)

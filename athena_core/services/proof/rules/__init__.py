@@ -53,8 +53,8 @@ class Rules:
     def __init__(self) -> None:
         self.log = LogRules()
         self.policies = PolicyRules()
-        asks = AskRules()
-        self.runs = RunRules(self.log, self.policies, asks)
+        asks, halts = AskRules(), HaltRules()
+        self.runs = RunRules(self.log, self.policies, halts, asks)
         self.erasure = ErasureRules()
         dead_letters = DeadLetterRules()
         self.rule_sets: tuple[RuleSet, ...] = (
@@ -72,7 +72,7 @@ class Rules:
                 RedriveRules(dead_letters),
                 AnchorRules(),
                 PermissionRuleRules(asks, self.runs),
-                HaltRules(),
+                halts,
                 TokenRules(),
                 WorkspaceRules(self.runs),
                 McpServerRules(),

@@ -26,27 +26,27 @@ class PolicyRules(RuleSet):
 
 
 class HaltRules(RuleSet):
-    """The position of the halt before an event, None without one."""
+    """The position of the halt before an event (``halted_at``), None without one."""
 
     def __init__(self) -> None:
-        self._halted_at: int | None = None
+        self.halted_at: int | None = None
 
     @rule(halt.HaltStarted)
     def halts(self, row: Row, event: halt.HaltStarted) -> str | None:
         """A halt starts only if there is none."""
-        return None if self._halted_at is None else f"it starts during the halt of position {self._halted_at}"
+        return None if self.halted_at is None else f"it starts during the halt of position {self.halted_at}"
 
     @rule(halt.HaltLifted)
     def lifts(self, row: Row, event: halt.HaltLifted) -> str | None:
         """Only a halt is lifted."""
-        return "nothing is halted" if self._halted_at is None else None
+        return "nothing is halted" if self.halted_at is None else None
 
     @rule(*BEGINNINGS)
     def halted(self, row: Row, event: Event) -> str | None:
         """No work begins during a halt."""
-        return None if self._halted_at is None else f"{row.type} during the halt of position {self._halted_at}"
+        return None if self.halted_at is None else f"{row.type} during the halt of position {self.halted_at}"
 
     @follow(halt.HaltStarted, halt.HaltLifted)
     def apply(self, row: Row, event: Event) -> None:
         """Apply the event."""
-        self._halted_at = row.position if isinstance(event, halt.HaltStarted) else None
+        self.halted_at = row.position if isinstance(event, halt.HaltStarted) else None

@@ -14,7 +14,7 @@ from athena_core.protocols import Row
 from athena_core.services.proof.rule import RuleSet, follow, rule
 from athena_core.services.proof.rules.ask import AskRules
 from athena_core.services.proof.rules.log import LogRules
-from athena_core.services.proof.rules.policy import PolicyRules
+from athena_core.services.proof.rules.policy import HaltRules, PolicyRules
 from athena_core.values import Usage
 
 PREFIX = f"{run.DECIDER.category}_"
@@ -120,9 +120,10 @@ NEW = OpenRun("new")
 class RunRules(RuleSet):
     """The open runs and what they occupy; ended runs are dropped."""
 
-    def __init__(self, log: LogRules, policies: PolicyRules, asks: AskRules) -> None:
+    def __init__(self, log: LogRules, policies: PolicyRules, halts: HaltRules, asks: AskRules) -> None:
         self._log = log
         self._policies = policies
+        self._halts = halts
         self._asks = asks
         self.count = 0
         self.open: dict[str, OpenRun] = {}
@@ -301,10 +302,10 @@ class RunRules(RuleSet):
 
     @rule(run.RunPaused, run.RunRequeued, run.RunResumed)
     def parked(self, row: Row, event: Event) -> str | None:
-        """A run is parked for an ask while one is open, and waits in line or resumes when none is."""
+        """A run is parked for an ask while one is open or all is halted, and waits in line or resumes when none is."""
         state, asks = self.open.get(row.stream, NEW), self._asks.open_in(row.stream)
         match event:
-            case run.RunPaused(reason="ask") if not asks:
+            case run.RunPaused(reason="ask") if not asks and self._halts.halted_at is None:
                 return f"{row.stream} was parked for an ask, but none was open"
             case run.RunPaused() if asks and event.reason != "ask":
                 return f"{row.stream} was paused for {event.reason} while {asks} asks were open"
