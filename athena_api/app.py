@@ -13,7 +13,7 @@ from athena_api.edge.browser import BrowserChecks, preflight
 from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.exchange import AnswerChannel, ConnectionLimits, lines_of, with_cache_headers
 from athena_api.edge.identity import Identification
-from athena_api.edge.replies import JSON_TYPE, failure, status_of
+from athena_api.edge.replies import JSON_TYPE, failure, hide, status_of
 from athena_api.edge.request_filter import RequestFilter
 from athena_api.endpoint.endpoint import Endpoint
 from athena_api.lifespan import plane_lifespan, roles_loaded
@@ -37,7 +37,7 @@ from athena_core.values import Identity
 
 AGENT = b"user-agent"
 NOTED = frozenset((AGENT, b"traceparent", b"tracestate"))
-"""The header fields that this layer reads. The fields of a trace are echoed."""
+"""The header fields that this layer reads. The fields of a trace are echoed, unless they hold a secret."""
 JSON_HEAD = b"content-type: %b\r\ncontent-length: %%d\r\n" % JSON_TYPE.encode()
 CERTIFICATE_LOOP = "tls.certificate"
 READING = ("GET", "HEAD")  # pages have no other methods: those get 404 in the envelope, as everywhere
@@ -97,7 +97,7 @@ class AthenaApp:
             if field[0] in NOTED:
                 if field[0] == AGENT:
                     agent = field[1]
-                else:
+                elif hide(text := field[1].decode("latin-1")) == text:
                     added += lines_of((field,))
         channel = AnswerChannel(scope, send, added)
         method, path = scope["method"], scope["path"]

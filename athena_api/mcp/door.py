@@ -20,7 +20,7 @@ from athena_api.streams.sse import LAST_SEND_SECONDS, OpenStream
 from athena_core import __version__
 from athena_core.errors import Overloaded
 from athena_core.event import Meta
-from athena_core.mcp.served import Headers, ServedError
+from athena_core.mcp.served import Headers, McpService, ServedError
 from athena_core.mcp.serving import McpServing, error_message, send_json
 from athena_core.mcp.versions import INTERNAL_ERROR, REFUSED
 from athena_core.system.watchdog import name_operation
@@ -121,7 +121,7 @@ class HttpAnswer:
 
     async def refuse(self, error: ServedError) -> None:
         """Answer an error to a request that was not read."""
-        await send_json(self, error.status or 400, error_message(None, error), error.headers)
+        await send_json(self, error.status or 400, error_message(None, error, McpService()), error.headers)
 
     async def close(self, refusal: Any) -> None:
         """End an answer that was cut off, because the client left, lost its right, or the server drains."""

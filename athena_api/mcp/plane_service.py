@@ -17,6 +17,10 @@ from athena_core.mcp.served import (
     ServedTask,
     ServedTool,
 )
+from athena_core.providers.mask import Mask
+
+SHAPES = Mask()
+"""Hides secrets with a shape, such as tokens, whatever the settings say about models."""
 
 
 class PlaneService(McpService):
@@ -30,6 +34,10 @@ class PlaneService(McpService):
         """``refusal`` makes an error of the protocol of any other error, and reports it."""
         self._dispatch = dispatch
         self._refusal = refusal
+
+    def hide(self, text: str) -> str:
+        """Hide secrets with a shape, and those of the settings."""
+        return SHAPES.hide(self._dispatch.plane.mask.hide(text))
 
     async def tools(self) -> Sequence[ServedTool]:
         """Return the tools that the role of the caller allows."""

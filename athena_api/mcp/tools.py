@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from athena_api.edge.replies import clean
 from athena_api.endpoint.operation import Operation
 from athena_api.mcp.asks import answer_ask_by_form, answerable_asks
 from athena_api.mcp.bounded import bounded
@@ -87,7 +88,7 @@ async def call_tool(dispatch: Dispatch, called: ServedCall) -> Outcome:
         own = OWN.get(called.tool)
         return await (own(dispatch, called, tool, arguments) if own else _answer(dispatch, called, tool, arguments))
     except BadCall as problem:
-        return ServedResult(str(problem), is_error=True)
+        return ServedResult(clean(str(problem)), is_error=True)
 
 
 def _checked(tool: ServedTool, given: Mapping[str, Any]) -> Arguments:

@@ -263,5 +263,5 @@ def decoded(value: str | None) -> str | None:
 
 def unsupported(version: str) -> ServedError:
     """Return the error for a version that is not spoken here."""
-    data = {"supported": [MODERN], "requested": version[:64]}
+    data = {"supported": [MODERN], "requested": version}
     return ServedError(UNSUPPORTED_VERSION, "Unsupported protocol version.", data, status=400)

@@ -233,6 +233,10 @@ class McpService:
         """Cancel a task. Raise ServedError."""
         raise unknown_task()
 
+    def hide(self, text: str) -> str:
+        """Return a text without secrets. What a client sent passes through it before it is repeated."""
+        return text
+
     def refusal(self, error: Exception) -> ServedError:
         """Return the answer to an unexpected error of a method above, and report the error."""
         return ServedError(INTERNAL_ERROR, "The server failed to answer this request.")
@@ -245,12 +249,12 @@ def elicitation_params(elicitation: Elicitation) -> JsonObject:
 
 def unknown_tool(name: str) -> ServedError:
     """Return the error for a tool that is not listed."""
-    return ServedError(INVALID_PARAMS, f"Unknown tool: {name[:128]!r}. Call tools/list for the names.")
+    return ServedError(INVALID_PARAMS, f"Unknown tool: {name!r}. Call tools/list for the names.")
 
 
 def unknown_resource(uri: str) -> ServedError:
     """Return the error for a resource that does not exist."""
-    return ServedError(INVALID_PARAMS, f"Unknown resource: {uri[:256]!r}.", {"uri": uri[:256]})
+    return ServedError(INVALID_PARAMS, f"Unknown resource: {uri!r}.", {"uri": uri})
 
 
 def unknown_task() -> ServedError:

@@ -59,6 +59,10 @@ PING: Final = b": ping\n\n"
 LIST_MS: Final = 60_000
 """Time in milliseconds for which a client may keep a list."""
 
+MESSAGE_CHARS_MAX = 512
+HIDDEN_CHARS_MAX = 4_096
+"""The beginning of a text in an error that is searched for secrets, before it is cut to its final length."""
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -107,6 +111,7 @@ class McpServing:
                 await _send_empty(answer, 202)
                 return
             if is_id(message.id):
+                _check_repeated("The id", message.id, service)
                 request_id = message.id
             modern = _value(headers, VERSION_HEADER) == MODERN.encode()
             request = request_of(message, headers)
@@ -117,11 +122,13 @@ class McpServing:
             more, result = await self._result(request, service)
             await send_json(answer, 200, {"jsonrpc": "2.0", "id": request.id, "result": result}, more)
         except ServedError as error:
-            await send_json(answer, _status(error, modern=modern), error_message(request_id, error), error.headers)
+            await send_json(
+                answer, _status(error, modern=modern), error_message(request_id, error, service), error.headers
+            )
         except Exception as error:
             refusal = service.refusal(error)
             await send_json(
-                answer, _status(refusal, modern=modern), error_message(request_id, refusal), refusal.headers
+                answer, _status(refusal, modern=modern), error_message(request_id, refusal, service), refusal.headers
             )
 
     # Messages that get no answer
@@ -196,6 +203,7 @@ class McpServing:
         self, request: McpRequest, headers: Headers, service: McpService, answer: AnswerWriter, owner: str
     ) -> None:
         stream = CallStream(answer, self._timing) if accepts_stream(headers) else None
+        _check_repeated("params._meta.progressToken", request.meta.get("progressToken"), service)
         call = _call_of(request, stream)
         task = asyncio.create_task(self._called(request, call, service))
         place = (owner, request.session, request.id)
@@ -232,7 +240,11 @@ class McpServing:
             refusal = error
         except Exception as error:
             refusal = service.refusal(error)
-        return _status(refusal, modern=request.caller.modern), error_message(request.id, refusal), refusal.headers
+        return (
+            _status(refusal, modern=request.caller.modern),
+            error_message(request.id, refusal, service),
+            refusal.headers,
+        )
 
 
 class CallStream:
@@ -449,12 +461,24 @@ def _status(error: ServedError, *, modern: bool) -> int:
     return 404 if error.code == METHOD_NOT_FOUND else 400
 
 
-def error_message(request_id: str | int | None, error: ServedError) -> JsonObject:
-    """Return the message that answers an error."""
-    shown: dict[str, Any] = {"code": error.code, "message": error.message}
+def error_message(request_id: str | int | None, error: ServedError, service: McpService) -> JsonObject:
+    """Return the message that answers an error. Secrets in it are hidden before it is cut."""
+    shown: dict[str, Any] = {"code": error.code, "message": _shown(error.message, service)}
     if error.data is not None:
-        shown["data"] = error.data
+        shown["data"] = {
+            name: _shown(part, service) if isinstance(part, str) else part for name, part in error.data.items()
+        }
     return {"jsonrpc": "2.0", "id": request_id, "error": shown}
+
+
+def _shown(text: str, service: McpService) -> str:
+    return service.hide(text[:HIDDEN_CHARS_MAX])[:MESSAGE_CHARS_MAX]
+
+
+def _check_repeated(name: str, value: object, service: McpService) -> None:
+    """Raise ServedError for a value that answers repeat and that holds a secret."""
+    if isinstance(value, str) and _shown(value, service) != value[:MESSAGE_CHARS_MAX]:
+        raise invalid_request(f"{name} holds a token or another secret. Choose another one, and replace the secret.")
 
 
 def _event(message: JsonObject) -> bytes:

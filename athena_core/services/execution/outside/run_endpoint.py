@@ -96,6 +96,10 @@ class RunEndpoint(McpService):
         """True if there is a tool to offer."""
         return bool(self._profile.config.tools or self._profile.mcp)
 
+    def hide(self, text: str) -> str:
+        """Hide secrets."""
+        return self._parts.mask.hide(text)
+
     async def tools(self) -> Sequence[ServedTool]:
         """Return the tools of the run, as its agent lists them."""
         specs, offered = self._parts.mcp.tools.specs(self._profile.config.tools), self._parts.names.offered
