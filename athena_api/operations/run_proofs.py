@@ -13,6 +13,7 @@ from athena_core.domain.run import DECIDER as RUN
 from athena_core.event import Position, Value
 from athena_core.protocols import Connection, Row
 from athena_core.services.context.compiler import ContextCompiler
+from athena_core.services.mcp.catalogue import PastCatalogue
 from athena_core.services.proof import sent_requests
 from athena_core.services.proof.anchors import Destination, DestinationKind
 from athena_core.values import INTEGER_MAX
@@ -67,22 +68,25 @@ class RunProof(Value):
 async def get_sent_request(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get the request of one turn of a run to its model: the messages as they were sent, and the tools.
 
-    It is compiled again from the log, within the limits of contexts that are set now. Erased texts are missing. The
-    requests of outside agents are not known.
+    It is compiled again from the log, within the limits of contexts that are set now. Tools of MCP servers are
+    described as they were accepted then, other tools as in this release. Erased texts are missing. The requests of
+    outside agents are not known.
     """
     run_id = call.path["runId"]
     turn = int(call.path["turn"]) if TURN.fullmatch(call.path["turn"]) else 0
 
-    def read(rows: Connection, log: "StoreReader") -> sent_requests.CompiledTurn:
+    def read(rows: Connection, log: "StoreReader") -> sent_requests.SentRequest:
         existing(runs.run_status(rows, run_id), "run", run_id)
         recorded = list(events_of(plane, log, run_id, sent_requests.READ))
         compiler = ContextCompiler(plane.settings, plane.log.codec, log)
-        return sent_requests.sent_request(recorded, turn, compiler, call.scope)
+        sent, request, after, until = sent_requests.sent_request(recorded, turn, compiler, call.scope)
+        if not request.profile_named:
+            return sent
+        tools = plane.mcp_parts.tools_in(request, PastCatalogue(plane.log.codec, log, after, until))
+        specs = tools.specs(request.harness_profile_snapshot.config.tools)
+        return replace(sent, tools=specs, erased_tools=tools.erased() or None)
 
-    (sent, request), position = await plane.search(("runs",), read)
-    if request.profile_named:
-        tools = plane.mcp_parts.tools_of(request).specs(request.harness_profile_snapshot.config.tools)
-        sent = replace(sent, tools=tools)
+    sent, position = await plane.search(("runs",), read)
     return Reply(data=sent, position=position)
 
 

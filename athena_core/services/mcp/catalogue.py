@@ -23,7 +23,9 @@ from athena_core.domain.mcp_server import (
     NoteListing,
 )
 from athena_core.enums import McpToolState
-from athena_core.event import Meta
+from athena_core.event import Meta, Position
+from athena_core.log.codec import Codec
+from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
@@ -112,6 +114,14 @@ class CataloguedServer:
         used = {*self.accepted.values(), *(tool.sha256 for tool in self.listed.values())}
         self._definitions = {sha256: tool for sha256, tool in self._definitions.items() if sha256 in used}
 
+    def recall(self, event: object) -> None:
+        """Take the definitions of another listing that have a hash in use, for those that were erased in their own."""
+        if isinstance(event, McpServerListed):
+            used = {*self.accepted.values(), *(tool.sha256 for tool in self.listed.values())}
+            for tool in msgspec.json.decode(event.definitions or "[]", type=tuple[McpTool, ...]):
+                if tool.sha256 in used:
+                    self._definitions[tool.sha256] = tool
+
 
 class ServerListing(NamedTuple):
     """The answer of a server to the request for its tools."""
@@ -130,6 +140,33 @@ class ServerListing(NamedTuple):
             definitions=msgspec.json.encode(self.tools).decode(),
             server_info=msgspec.json.encode(self.info).decode(),
         )
+
+
+class PastCatalogue:
+    """The MCP servers as they were in the log at a position. ``until`` bounds the first listing of a server."""
+
+    def __init__(self, codec: Codec, log: StoreReader, position: Position, until: Position) -> None:
+        self._codec = codec
+        self._log = log
+        self._position = position
+        self._until = until
+        self._servers: dict[str, CataloguedServer | None] = {}
+
+    def find(self, name: str) -> CataloguedServer | None:
+        """Return a server; None if it was not listed."""
+        if name not in self._servers:
+            self._servers[name] = self._read(name)
+        return self._servers[name]
+
+    def _read(self, name: str) -> CataloguedServer | None:
+        server = CataloguedServer(name)
+        for row in self._log.stream(mcp_server.stream_of(name)):
+            recorded = self._codec.decode(row)
+            if row.position <= (self._position if server.version else self._until):
+                server.take(recorded.event, row.version, recorded.at)
+            else:
+                server.recall(recorded.event)
+        return server if server.version else None
 
 
 class McpCatalogue:

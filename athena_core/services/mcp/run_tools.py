@@ -4,7 +4,7 @@ Nothing is started for a list of tools. It comes from the catalogue of listings.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from athena_core.definitions.mcp_tools import approval_of_tool, offered
 from athena_core.definitions.profile import HarnessSpec, McpPolicy
@@ -13,7 +13,7 @@ from athena_core.mcp.listed_tool import McpTool
 from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.mcp.tool_names import public_name
 from athena_core.schema import Schema, SchemaRefused
-from athena_core.services.mcp.catalogue import CataloguedServer, McpCatalogue, Pins
+from athena_core.services.mcp.catalogue import CataloguedServer, Pins
 from athena_core.tools.approval import approval_of
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, Tool, ToolContext, ToolResult, UnknownTool, tool_evidence
@@ -66,6 +66,13 @@ class ServerTool(NamedTuple):
         )
 
 
+class ServerCatalogue(Protocol):
+    """The listed MCP servers, now or at another moment."""
+
+    def find(self, name: str) -> CataloguedServer | None:
+        """Return a server; None if it was never listed."""
+
+
 class KnownTools(NamedTuple):
     """The tools of a run's servers by public name, and those that were not accepted, with their server."""
 
@@ -79,7 +86,7 @@ class RunTools:
     def __init__(
         self,
         toolbox: ToolRegistry,
-        catalogue: McpCatalogue,
+        catalogue: ServerCatalogue,
         servers: RegisteredMcpServers,
         profile: HarnessSpec,
         pins: Pins | None,
@@ -159,6 +166,18 @@ class RunTools:
             (server in self._running and self._running[server].listed) or (() if found is None else found.listed)
         )
         return tuple(sorted(name for name in names if offered(policy, name) and not self.allowed(server, name)))
+
+    def erased(self) -> tuple[str, ...]:
+        """Return the public names of accepted tools of the servers whose descriptions were erased."""
+        found = [server for name in self._policies if (server := self._catalogue.find(name)) is not None]
+        return tuple(
+            public_name(server.name, tool)
+            for server in found
+            for tool in server.listed
+            if offered(self._policies[server.name], tool)
+            and tool in server.accepted
+            and server.definition(server.accepted[tool]) is None
+        )
 
     def _look(self) -> KnownTools:
         """Return the tools of the servers. They are looked at again after the catalogue or the registry changed."""

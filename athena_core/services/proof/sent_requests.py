@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from athena_core.domain import run
 from athena_core.errors import NotFound
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Event, Position, Recorded, Value
 from athena_core.providers.provider import ModelMessage
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.execution.agent import compile_context, wanted_schema
@@ -51,7 +51,9 @@ class SentRequest(Value):
 
     ``call`` is absent if no answer is recorded: then the request may be under way, or was never answered. ``withheld``
     is true if the scope of the caller hides some of the messages: recalled notes, referenced files, and the history of
-    a session of which it covers only some runs. ``schema`` is the JSON Schema that the answer must match.
+    a session of which it covers only some runs. ``schema`` is the JSON Schema that the answer must match. ``tools`` are
+    the tools of the run's MCP servers as they were accepted then, and those of this release. ``erased_tools`` are tools
+    whose descriptions were erased since.
     """
 
     run_id: str
@@ -63,13 +65,19 @@ class SentRequest(Value):
     call: RecordedCall | None = None
     schema: dict[str, Any] | None = None
     withheld: bool | None = None
+    erased_tools: tuple[str, ...] | None = None
 
 
 class CompiledTurn(NamedTuple):
-    """The request of a turn, still without its tools, and the request of its run."""
+    """The request of a turn, still without its tools, the request of its run, and the moments around it.
+
+    It was made after the event at ``after``, and answered before ``until``.
+    """
 
     sent: SentRequest
     of: run.RunCreated
+    after: Position
+    until: Position
 
 
 def sent_request(
@@ -107,7 +115,8 @@ def sent_request(
         schema=wanted_schema(profile),
         withheld=None if shown == assignment else True,
     )
-    return CompiledTurn(sent, request)
+    made_after = max(one.position for one in before if answer is None or one.command_id != answer.command_id)
+    return CompiledTurn(sent, request, made_after, INTEGER_MAX if answer is None else answer.position)
 
 
 def _answers(event: Event, turn: int) -> bool:

@@ -26,7 +26,7 @@ from athena_core.services.execution.performer import RunRecorder, ShowActivity
 from athena_core.services.execution.progress import RunAssignment, RunProgress
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.mcp.catalogue import McpCatalogue
-from athena_core.services.mcp.run_tools import RunTools, changed_tool
+from athena_core.services.mcp.run_tools import RunTools, ServerCatalogue, changed_tool
 from athena_core.services.mcp.starting import McpStarter
 from athena_core.services.sandboxes import RunSandboxes
 from athena_core.text import clean
@@ -54,8 +54,12 @@ class McpParts(NamedTuple):
 
     def tools_of(self, request: run.RunRequest) -> RunTools:
         """Return the tools of a run, by the recorded listings."""
+        return self.tools_in(request, self.catalogue)
+
+    def tools_in(self, request: run.RunRequest, catalogue: ServerCatalogue) -> RunTools:
+        """Return the tools of a run by a catalogue, which may be the one of another moment."""
         profile = request.harness_profile_snapshot
-        return RunTools(self.toolbox, self.catalogue, self.servers, profile, request.mcp_tools)
+        return RunTools(self.toolbox, catalogue, self.servers, profile, request.mcp_tools)
 
 
 def mcp_parts(
