@@ -5,6 +5,7 @@ Hot: an answer whose body is known is one write. Streams and pages send messages
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
@@ -13,7 +14,16 @@ import httptools
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from athena_api.edge.asgi import EXCHANGE, App, Message, Receive, Scope, Send
-from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, PayloadTooLarge, UriTooLong
+from athena_core.errors import (
+    AthenaError,
+    ConfigError,
+    HeadersTooLarge,
+    HttpVersionUnknown,
+    Overloaded,
+    PayloadTooLarge,
+    TransferCodingUnknown,
+    UriTooLong,
+)
 from athena_core.statuses import PHRASES
 
 BODY_ERROR = "athena.body_error"
@@ -21,6 +31,12 @@ BODY_ERROR = "athena.body_error"
 STATUS_LINE = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in PHRASES.items()}
 CONTROLS = bytes({*range(32), 127} - {9})
 """The bytes that no header field may contain."""
+WHITESPACE = b" \t"
+VERSIONS = frozenset(("1.0", "1.1"))
+SCHEMES = (b"http", b"https")
+AUTHORITY = re.compile(rb"(?:\[[0-9a-f:.]+\]|[a-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
+"""A host with a port, in lower case: without a user, and no list."""
+PATH_BEGIN = re.compile(rb"[/?]")
 PIPELINED_MAX = 16
 """Requests of a connection that may wait for an earlier one."""
 FRAMED = frozenset((b"content-length", b"transfer-encoding"))
@@ -181,6 +197,36 @@ def excess(
     return None
 
 
+def malformed(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> AthenaError | None:
+    """Return the error of a head that the parser takes and RFC 9112 forbids. Without it, no two servers may differ."""
+    if version not in VERSIONS:
+        return HttpVersionUnknown("This server speaks HTTP/1.1 and HTTP/1.0. Repeat the request in one of them.")
+    hosts = [value.strip(WHITESPACE).lower() for name, value in headers if name == b"host"]
+    if len(hosts) != 1 and (hosts or version != "1.0") or hosts and not AUTHORITY.fullmatch(hosts[0]):
+        return ConfigError.of("host", "must be sent once, as a name or an address", "one field like host: NAME:PORT")
+    if b"#" in url or not url.startswith(b"/"):
+        scheme, _, place = url.lower().partition(b"://")
+        if b"#" in url or scheme not in SCHEMES or PATH_BEGIN.split(place, 1)[:1] != hosts:
+            return ConfigError.of("target", "must be a path, or a URL with the host of the field host", "a path")
+    coding = b",".join(value.lower() for name, value in headers if name == b"transfer-encoding")
+    if coding and version == "1.0":
+        return ConfigError.of("transfer-encoding", "is not part of HTTP/1.0", "content-length, or HTTP/1.1")
+    if coding and coding.rpartition(b",")[2].strip(WHITESPACE) != b"chunked":
+        return ConfigError.of("transfer-encoding", "leaves the length of the body open", "chunked")
+    if b"," in coding:
+        return TransferCodingUnknown("This server knows no transfer-encoding but chunked. Send the body as it is.")
+    return None
+
+
+def unreadable(error: Exception) -> AthenaError:
+    """Return the error of a request that the parser refuses, with its reason: fixed words, never the client's."""
+    reason = str(error.args[0]) if error.args and not isinstance(error, httptools.HttpParserCallbackError) else ""
+    if reason == "Invalid HTTP version":
+        return HttpVersionUnknown("This server speaks HTTP/1.1 and HTTP/1.0. Repeat the request in one of them.")
+    why = f": {reason}" if reason else ""
+    return ConfigError(f"The request is not valid HTTP/1.1{why}. Correct the client, or the proxy before this server.")
+
+
 def connection_scope(transport: asyncio.Transport) -> dict[str, Any]:
     """Return the part of an ASGI scope that all requests of a connection share."""
     return {
@@ -197,7 +243,7 @@ def scope_of(
     about: Mapping[str, Any], method: bytes, version: str, url: bytes, headers: list[tuple[bytes, bytes]]
 ) -> Scope:
     """Return the ASGI scope of a request of the connection ``about``. Raise HttpParserError."""
-    if url.startswith(b"/") and b"#" not in url:
+    if url.startswith(b"/"):
         raw_path, _, query = url.partition(b"?")
     else:
         target = httptools.parse_url(url)

@@ -17,7 +17,9 @@ from athena_api.edge.exchange import (
     connection_scope,
     excess,
     lines_of,
+    malformed,
     scope_of,
+    unreadable,
 )
 from athena_api.edge.replies import status_of
 from athena_core.errors import AthenaError, ConfigError, HeadersTooLarge, Overloaded, RequestTimeout
@@ -48,7 +50,7 @@ class HttpProtocol(asyncio.Protocol):
 
     # slots: a ``__dict__`` with this many attributes takes 1 KiB more for each connection
     __slots__ = (
-        "_begun", "_body", "_body_bytes", "_expects", "_known_head", "_limits", "_piece",
+        "_begun", "_body", "_body_bytes", "_expects", "_first", "_head", "_known_head", "_limits", "_piece",
         "_received", "_reserved", "_running", "_state", "_stopped", "_trailer_bytes", "_trailers", "_wire", "about",
         "due", "edge", "exchange", "flow", "headers", "loop", "parser", "pipeline", "transport", "url",
     )  # fmt: skip
@@ -73,6 +75,10 @@ class HttpProtocol(asyncio.Protocol):
         """True if the head is complete and the body is not."""
         self._received = 0
         """Bytes received since the packet in which the head began."""
+        self._head = b""
+        """The packets with the head that is being read, to look at its first line."""
+        self._first = True
+        """True if the head is the first thing in them."""
         self._piece = 0
         """Bytes of the last packet."""
         self._wire = 0
@@ -123,17 +129,21 @@ class HttpProtocol(asyncio.Protocol):
         size = self._piece = len(data)
         if self._begun:
             self._received += size
+            self._head += data
         else:
             self._wire += size
+            self._head, self._first = data, not self._body
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             return
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
             if not self._stopped:
-                self.refuse(ConfigError("The request is not valid HTTP/1.1."))
+                self.refuse(unreadable(error))
             return
         limits = self._limits
+        if not self._begun:
+            self._head = b""
         if self._begun:
             if self._received > limits.header_bytes + limits.url_bytes:
                 self.refuse(HeadersTooLarge(f"The header fields exceed {limits.header_bytes} bytes."))
@@ -180,9 +190,14 @@ class HttpProtocol(asyncio.Protocol):
         """Pass the request to the application, with its error if it exceeds a limit, and start to wait for its body."""
         parser = self.parser
         version, upgrade = parser.get_http_version(), parser.should_upgrade()
-        scope = scope_of(self.about, parser.get_method(), version, self.url, self.headers)
+        method = parser.get_method()
+        scope = scope_of(self.about, method, version, self.url, self.headers)
         size = self._received + self._piece  # the head is at most this long
-        error = excess(self._limits, self.url, self.headers, size, len(self.pipeline), upgrade=upgrade)
+        error = (
+            excess(self._limits, self.url, self.headers, size, len(self.pipeline), upgrade=upgrade)
+            or malformed(version, self.url, self.headers)
+            or self._misspelled(b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode()))
+        )
         if error is not None:
             scope[HEAD_ERROR] = error
         self._begun, self._body = False, True
@@ -202,6 +217,16 @@ class HttpProtocol(asyncio.Protocol):
         if upgrade:  # the parser reads nothing more
             self._stopped = True
 
+    def _misspelled(self, line: bytes) -> AthenaError | None:
+        """Return an error unless the head begins with this line: the parser also takes more spaces, and RTSP.
+
+        Behind another message in its packet, the line only has to be there.
+        """
+        head = self._head
+        if head.startswith(line) or (head.lstrip(b"\r\n").startswith(line) if self._first else line in head):
+            return None
+        return ConfigError("The request line must be a method, a target and HTTP/1.1, with one space between them.")
+
     def on_body(self, body: bytes) -> None:
         """Take part of a body. Refuse the request if all bodies together exceed their budget."""
         size = len(body)
@@ -220,7 +245,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """End the message. The server's turn starts now, unless the request was answered early."""
-        self._body = False
+        self._body = self._first = False
         self._wire = self._body_bytes = 0
         if self._reserved and not self.pipeline:
             self._release()

@@ -26,8 +26,10 @@ STATUS: dict[type[AthenaError], int] = {
     errors.Unprocessable: 422,
     errors.Throttled: 429,
     errors.HeadTooLarge: 431,
+    errors.Unimplemented: 501,
     errors.Upstream: 502,
     errors.Unavailable: 503,
+    errors.OtherVersion: 505,
     errors.Full: 507,
     AthenaError: 500,
 }

@@ -36,7 +36,7 @@ class PlaneService(McpService):
         self._refusal = refusal
 
     def hide(self, text: str) -> str:
-        """Hide secrets with a shape, and those of the settings."""
+        """Hide secrets with a shape, and the secrets of the settings."""
         return SHAPES.hide(self._dispatch.plane.mask.hide(text))
 
     async def tools(self) -> Sequence[ServedTool]:

@@ -9,12 +9,14 @@ from athena_core.errors.families import (
     Invalid,
     Misdirected,
     Missing,
+    OtherVersion,
     Outdated,
     Throttled,
     TimedOut,
     TooLarge,
     Unauthenticated,
     Unavailable,
+    Unimplemented,
     Unprocessable,
     Upstream,
     UriTooLarge,
@@ -139,6 +141,18 @@ class UriTooLong(UriTooLarge):
     """The path and query are larger than the limit."""
 
     code = "URI_TOO_LONG"
+
+
+class HttpVersionUnknown(OtherVersion):
+    """The request is not in HTTP/1.1 or HTTP/1.0."""
+
+    code = "HTTP_VERSION_UNKNOWN"
+
+
+class TransferCodingUnknown(Unimplemented):
+    """The body has another transfer coding than `chunked`."""
+
+    code = "TRANSFER_CODING_UNKNOWN"
 
 
 class HeadersTooLarge(HeadTooLarge):

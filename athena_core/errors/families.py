@@ -105,6 +105,14 @@ class TimedOut(AthenaError):
     """The operation took too long."""
 
 
+class Unimplemented(AthenaError):
+    """The request needs a part of HTTP that this server does not have."""
+
+
+class OtherVersion(AthenaError):
+    """The request is in a version of HTTP that this server does not speak."""
+
+
 class Upstream(AthenaError):
     """A model provider failed."""
 

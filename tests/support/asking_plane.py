@@ -39,7 +39,7 @@ from athena_core.providers.prices import CallCost
 from athena_core.providers.provider import ModelCompletion
 from athena_core.services.asks.answers import AnswerBody, Answers
 from athena_core.services.asks.expiry import expire
-from athena_core.services.asks.raising import raise_asks
+from athena_core.services.asks.raising import park, raise_asks
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.agent import Agent
 from athena_core.services.execution.mcp.run_mcp import McpParts
@@ -326,10 +326,10 @@ class Recorder:
         found = self._answered(asks)
         if not found or self._world.guards(halt.HALT):
             await reached("commit")
-            park = run.PauseRun(token=self._assignment.token, elapsed_ms=1, asking=True, last=await last())
+            pause = run.PauseRun(token=self._assignment.token, elapsed_ms=1, asking=True, last=await last())
             run_id, capacity = self._assignment.run_id, self._executor.capacity
             if admission.still_open(
-                self._world.submit(lambda reader, context: admission.park(reader, context, capacity, run_id, park))
+                self._world.submit(lambda reader, context: park(reader, context, capacity, run_id, pause))
             ):
                 return ()
             found = self._answered(asks)

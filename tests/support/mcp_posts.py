@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import anyio
 import httpx2
 
 from athena_core.mcp.versions import CAPABILITIES_KEY, MODERN, TASKS, VERSION_KEY
 from tests.support.api import Json
+from tests.support.inside import Inside
 
 CAPABILITIES: Json = {"elicitation": {"form": {}}, "extensions": {TASKS: {}}}
 ACCEPT = "application/json, text/event-stream"
@@ -49,3 +51,14 @@ def answer_of(response: httpx2.Response) -> Json:
     else:
         found = response.json()
     return found
+
+
+async def send(inside: Inside, asked: McpPost, headers: Mapping[str, str]) -> httpx2.Response:
+    fields = {**asked.headers, "content-type": "application/json"}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    with anyio.fail_after(30):
+        return await inside.client.post("http://plane/mcp", content=asked.body, headers=fields)
+
+
+def post(inside: Inside, asked: McpPost, **headers: str) -> httpx2.Response:
+    return inside.call(send, inside, asked, headers)

@@ -81,6 +81,7 @@ FIELDS: Mapping[str, str] = {
     "SentAnchor.position": "Position of the anchor.",
     "SentRequest.call": "The call that answered the turn; absent if none is recorded.",
     "SentRequest.context": "How the messages were made to fit.",
+    "SentRequest.erasedTools": "Tools whose descriptions were erased since; absent if there are none.",
     "SentRequest.messages": "The messages in their order.",
     "SentRequest.schema": "JSON Schema that the answer must match; absent without one.",
     "SentRequest.tools": "The tools that the model may call, as they are described to it.",

@@ -1,13 +1,13 @@
-"""Raising asks: the transaction that records steps of a run which ask a person."""
+"""Raising asks: the transactions that record steps of a run which ask a person, and park it until the answers."""
 
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Outcome, Reader
-from athena_core.domain import run
+from athena_core.domain import halt, run
 from athena_core.errors import AskLimit
 from athena_core.event import Event
 from athena_core.services.asks.rules import without_revoked
-from athena_core.services.runs.admission import apply_command
+from athena_core.services.runs.admission import RunTransaction, apply_command
 from athena_core.services.runs.prepared import ExecutorCapacity
 
 ASKS_OPEN_MAX = 100_000
@@ -28,3 +28,17 @@ def raise_asks(
     if len(reader.guards("ask")) + raised - answered > ASKS_OPEN_MAX:
         raise AskLimit(f"{ASKS_OPEN_MAX} asks of all runs are open. Answer some of them, then start the run again.")
     return apply_command(reader, context, capacity, run_id, replace(command, steps=steps))
+
+
+def park(
+    reader: Reader, context: Context, capacity: ExecutorCapacity, run_id: str, command: run.PauseRun
+) -> Outcome[Event | None]:
+    """Park a run that asks a person. One that was answered during a halt waits in line until the halt is lifted.
+
+    The answer is as in ``apply_command``, None if there is nothing to wait for.
+    """
+    transaction = RunTransaction(reader, context, capacity)
+    events = transaction.decide(run_id, replace(command, halted=halt.current(reader) is not None))
+    transaction.carry_on(run_id)
+    transaction.admit_waiting()
+    return Outcome(facts=tuple(transaction.facts), subject=run_id, answer=events[-1] if events else None)

@@ -13,12 +13,12 @@ from athena_core.event import Event, Meta
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
-from athena_core.services.asks.raising import raise_asks
+from athena_core.services.asks.raising import park, raise_asks
 from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.performer import BudgetReached, RunEnd
 from athena_core.services.execution.progress import RunAssignment
 from athena_core.services.execution.requested_calls import has_asks
-from athena_core.services.runs.admission import BudgetRequest, apply_command, park, reserve, still_open
+from athena_core.services.runs.admission import BudgetRequest, apply_command, reserve, still_open
 from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.services.waiters import OneShot
 
@@ -55,7 +55,7 @@ class RunWriter:
         return await self.submit(lambda reader, context: raise_asks(reader, context, capacity, run_id, command), meta)
 
     async def park(self, run_id: str, command: run.PauseRun, meta: Meta) -> Committed[Event | None]:
-        """Park a run; see ``admission.park``."""
+        """Park a run; see ``raising.park``."""
         capacity = self.capacity
         return await self.submit(lambda reader, context: park(reader, context, capacity, run_id, command), meta)
 

@@ -52,8 +52,8 @@ class SentRequest(Value):
     ``call`` is absent if no answer is recorded: then the request may be under way, or was never answered. ``withheld``
     is true if the scope of the caller hides some of the messages: recalled notes, referenced files, and the history of
     a session of which it covers only some runs. ``schema`` is the JSON Schema that the answer must match. ``tools`` are
-    the tools of the run's MCP servers as they were accepted then, and those of this release. ``erased_tools`` are tools
-    whose descriptions were erased since.
+    the tools of the run's MCP servers as they were accepted then, and the tools of this release. ``erased_tools`` are
+    tools whose descriptions were erased since.
     """
 
     run_id: str

@@ -408,20 +408,6 @@ def apply_command(
     return Outcome(facts=tuple(transaction.facts), subject=run_id, answer=events[-1] if events else None)
 
 
-def park(
-    reader: Reader, context: Context, capacity: ExecutorCapacity, run_id: str, command: run.PauseRun
-) -> Outcome[Event | None]:
-    """Park a run that asks a person. One that was answered during a halt waits in line until the halt is lifted.
-
-    The answer is as in ``apply_command``, None if there is nothing to wait for.
-    """
-    transaction = RunTransaction(reader, context, capacity)
-    events = transaction.decide(run_id, replace(command, halted=halt.current(reader) is not None))
-    transaction.carry_on(run_id)
-    transaction.admit_waiting()
-    return Outcome(facts=tuple(transaction.facts), subject=run_id, answer=events[-1] if events else None)
-
-
 def claim(
     reader: Reader, context: Context, capacity: ExecutorCapacity, texts: Mapping[str, str]
 ) -> Outcome[tuple[str, ...]]:

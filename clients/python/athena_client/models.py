@@ -4040,7 +4040,9 @@ class SentRequest(Model, frozen=True, kw_only=True):
 
     `call` is absent if no answer is recorded: then the request may be under way, or was never answered. `withheld` is
     true if the scope of the caller hides some of the messages: recalled notes, referenced files, and the history of a
-    session of which it covers only some runs. `schema` is the JSON Schema that the answer must match.
+    session of which it covers only some runs. `schema` is the JSON Schema that the answer must match. `tools` are the
+    tools of the run's MCP servers as they were accepted then, and the tools of this release. `erased_tools` are tools
+    whose descriptions were erased since.
     """
 
     run_id: str
@@ -4061,6 +4063,8 @@ class SentRequest(Model, frozen=True, kw_only=True):
     """JSON Schema that the answer must match; absent without one."""
     withheld: bool | None = None
     """True if the scope of the caller hides some of the messages; absent otherwise."""
+    erased_tools: list[str] | None = None
+    """Tools whose descriptions were erased since; absent if there are none."""
 
 
 class SeriesLine(Model, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from tests.support.api import PATIENCE_SECONDS, soon
 from tests.support.server import Server
 
 MIB = 1 << 20
-PACKET = b"GET / HTTP/1.1\r\n\r\n" * 14_000
+PACKET = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n" * 8_000
 HALF = b"POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 900_000
 
 

@@ -29,13 +29,20 @@ def ask(server: Server, method: str = "GET", path: str = "/api/v1/capabilities",
 @pytest.mark.parametrize(
     "host",
     [
-        *("evil.example.org", "evil.example.org:8787", "athena.example.org.evil", "localhost.evil", "a/health?x="),
-        *("127.0.0.1@evil", "127.0.0.1 evil", "[::1", "localhost:x", "x" * 300, "\xe9", ""),
+        *("evil.example.org", "evil.example.org:8787", "athena.example.org.evil", "localhost.evil", "x" * 300, ""),
     ],
 )
 def test_a_request_for_another_host_is_misdirected(browsed: Server, host: str) -> None:
     answer = httpx2.get(browsed.url + "/api/v1/capabilities", headers=[(b"Host", host.encode("latin-1"))])
     assert (answer.status_code, answer.json()["error"]["code"]) == (421, "HOST_FORBIDDEN")
+
+
+@pytest.mark.parametrize(
+    "host", ["a/health?x=", "127.0.0.1@evil", "evil@127.0.0.1", "127.0.0.1 evil", "[::1", "localhost:x", "\xe9"]
+)
+def test_a_host_that_is_none_is_refused(browsed: Server, host: str) -> None:
+    answer = httpx2.get(browsed.url + "/api/v1/capabilities", headers=[(b"Host", host.encode("latin-1"))])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "CONFIG_ERROR")
 
 
 @pytest.mark.parametrize(

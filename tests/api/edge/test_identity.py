@@ -466,8 +466,8 @@ async def test_however_a_request_is_cut_its_trailers_never_reach_the_application
 async def test_the_body_of_a_request_for_another_protocol_is_not_parsed(
     head: bytes, protocol: bytes, waiting: bool
 ) -> None:
-    hidden = b"GET /hidden HTTP/1.1\r\nx-athena-identity: root\r\n\r\n"
-    outer = b"POST /outer HTTP/1.1\r\n%b\r\ncontent-length: %d\r\n\r\n" % (head % protocol, len(hidden))
+    hidden = b"GET /hidden HTTP/1.1\r\nhost: h\r\nx-athena-identity: root\r\n\r\n"
+    outer = b"POST /outer HTTP/1.1\r\nhost: h\r\n%b\r\ncontent-length: %d\r\n\r\n" % (head % protocol, len(hidden))
     application = Application()
     line = await feed(application, [outer, hidden] if waiting else [outer + hidden], waiting=waiting)
     assert [(seen.path, seen.refused) for seen in application.seen] == [("/outer", "CONFIG_ERROR")]
@@ -476,8 +476,8 @@ async def test_the_body_of_a_request_for_another_protocol_is_not_parsed(
 
 async def test_a_request_for_another_protocol_is_answered_as_one_for_this_and_is_the_last() -> None:
     application = Application()
-    head = b"GET /first HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
-    line = await feed(application, [head, b"GET /second HTTP/1.1\r\n\r\n"], waiting=False)
+    head = b"GET /first HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    line = await feed(application, [head, b"GET /second HTTP/1.1\r\nhost: h\r\n\r\n"], waiting=False)
     assert [(seen.path, seen.refused) for seen in application.seen] == [("/first", None)]
     assert b"connection: close" in line.written
     assert line.closed

@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from athena_api.edge.asgi import EXCHANGE, Receive, Scope, Send
+from athena_api.edge.asgi import EXCHANGE, HEAD_ERROR, Receive, Scope, Send
 from athena_api.edge.exchange import BODY_ERROR, fields_of, lines_of
 from athena_api.edge.protocol import IDLE_SECONDS, HttpProtocol
 from tests.scale import sized
@@ -151,6 +151,9 @@ async def test_a_connection_that_is_idle_after_an_answer_is_closed() -> None:
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer what was received: with a length, in chunks, or before the body was read."""
+    if HEAD_ERROR in scope:
+        scope[EXCHANGE].respond(400, HEAD % 0, b"")
+        return
     body = b""
     more = scope["path"] != "/early"
     while more:
@@ -205,15 +208,20 @@ UPGRADE = re.compile(rb"^upgrade|^connection: upgrade|CONNECT", re.IGNORECASE | 
 
 
 def differences(ours: Outcome, theirs: Outcome, data: bytes) -> Iterator[str]:
-    """Yield what differs and should not. Four differences are wanted:
+    """Yield what differs and should not. Five differences are wanted:
 
     - A request that is refused while others are open: uvicorn writes its 400 into the answers of those, or before
       them. We answer them and close the connection.
     - Trailers reach uvicorn's application as header fields; ``echo`` leaves out the one of the streams.
     - After a request for another protocol uvicorn goes on with the bytes behind it. We answer it and close.
     - A body without an end that is not valid: uvicorn answers 400 although the request was answered. We close.
+    - A head that the parser takes and RFC 9112 forbids: uvicorn answers it. We refuse it, and read nothing behind it.
     """
     if UPGRADE.search(data):
+        return
+    if ours.refused and theirs.answers.startswith(ours.answers):
+        if not ours.closed:
+            yield "a refused head"
         return
     if theirs.refused:
         if not ours.closed:
@@ -246,16 +254,16 @@ def compare(stream: ByteStream) -> None:
 CORPUS = [
     GET * 3,
     GET + b"nonsense\r\n\r\n",
-    b"POST /x HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc" + GET,
-    b"POST /x HTTP/1.1\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\nabc" + GET,
-    b"POST /chunked HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\nt: u\r\n\r\n" + GET,
-    b"POST /x HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"POST /early HTTP/1.1\r\ncontent-length: 9\r\n\r\nabc",
-    b"HEAD /x HTTP/1.1\r\n\r\nHEAD /chunked HTTP/1.1\r\n\r\n" + GET,
+    b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc" + GET,
+    b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\nabc" + GET,
+    b"POST /chunked HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\nt: u\r\n\r\n" + GET,
+    b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST /early HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nabc",
+    b"HEAD /x HTTP/1.1\r\nhost: h\r\n\r\nHEAD /chunked HTTP/1.1\r\nhost: h\r\n\r\n" + GET,
     b"GET /chunked HTTP/1.0\r\n\r\n" + GET,
     b"GET /x HTTP/1.0\r\nconnection: keep-alive\r\n\r\n" + GET,
-    b"GET /x HTTP/1.1\r\nconnection: close\r\n\r\n" + GET,
-    b"GET http://h/x?y HTTP/1.1\r\n\r\n" + GET,
+    b"GET /x HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n" + GET,
+    b"GET http://h/x?y HTTP/1.1\r\nhost: h\r\n\r\n" + GET,
     b"\r\n\r\n" + GET,
     b"GET /x HTTP/1.1\nhost: h\n\n",
 ]

@@ -9,9 +9,8 @@ import httpx2
 import pytest
 
 from athena_core.mcp.versions import CAPABILITIES_KEY, MODERN, VERSION_KEY
-from tests.api.mcp.test_hostile_callers import post
 from tests.support.inside import Inside, plane_on
-from tests.support.mcp_posts import ACCEPT, CAPABILITIES, McpPost, handshake, message, modern
+from tests.support.mcp_posts import ACCEPT, CAPABILITIES, McpPost, handshake, message, modern, post
 
 TOKEN = "ath_01M8TR13XNAVB5N4YKXXW4BC7X_" + "Zq7-" * 10 + "abc"
 PIECE = "Zq7-Zq7-"

@@ -77,7 +77,7 @@ def test_a_description_that_changes_later_does_not_change_what_was_sent(site: Si
     assert "harmless" in site.described(site.run("third"))
 
 
-def test_what_is_accepted_while_the_model_answers_was_not_sent(site: Site, gates: Gates) -> None:
+def test_a_description_that_is_accepted_while_the_model_answers_was_not_sent(site: Site, gates: Gates) -> None:
     site.run("listed")
     gate = gates["held"]
     run_id = site.begin(gate.order)

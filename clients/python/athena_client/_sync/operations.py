@@ -845,8 +845,9 @@ class Operations(Core):
     ) -> models.SentRequest:
         """Get the request of one turn of a run to its model: the messages as they were sent, and the tools.
 
-        It is compiled again from the log, within the limits of contexts that are set now. Erased texts are missing. The
-        requests of outside agents are not known.
+        It is compiled again from the log, within the limits of contexts that are set now. Tools of MCP servers are
+        described as they were accepted then, other tools as in this release. Erased texts are missing. The requests of
+        outside agents are not known.
 
         Args:
             run_id: Id of the run.
@@ -2487,6 +2488,8 @@ class Operations(Core):
         """Answer up to 100 asks, or reject the oldest 100 open asks of a filter.
 
         Each one succeeds or fails alone.
+
+        A repeated idempotency key rejects the asks that the filter selected the first time, and no others.
 
         Args:
             items: Asks to answer.

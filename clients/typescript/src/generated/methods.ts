@@ -505,8 +505,9 @@ export class Operations extends Transport {
   /**
    * Get the request of one turn of a run to its model: the messages as they were sent, and the tools.
    *
-   * It is compiled again from the log, within the limits of contexts that are set now. Erased texts are missing. The
-   * requests of outside agents are not known.
+   * It is compiled again from the log, within the limits of contexts that are set now. Tools of MCP servers are
+   * described as they were accepted then, other tools as in this release. Erased texts are missing. The requests of
+   * outside agents are not known.
    */
   async getSentRequest(runId: string, turn: string, options: ReadOptions = {}): Promise<types.SentRequest> {
     return (await this.request(rows.getSentRequest, { path: { runId, turn }, ...options })).data;
@@ -795,7 +796,11 @@ export class Operations extends Transport {
     return (await this.request(rows.answerAsk, { path: { askId }, body, ...options })).data;
   }
 
-  /** Answer up to 100 asks, or reject the oldest 100 open asks of a filter. Each one succeeds or fails alone. */
+  /**
+   * Answer up to 100 asks, or reject the oldest 100 open asks of a filter. Each one succeeds or fails alone.
+   *
+   * A repeated idempotency key rejects the asks that the filter selected the first time, and no others.
+   */
   async answerAsks(body: types.AnswersBody = {}, options: WriteOptions = {}): Promise<types.AnsweredAsks> {
     return (await this.request(rows.answerAsks, { body, ...options })).data;
   }
