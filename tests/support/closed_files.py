@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from athena_core.tools.workspace import MIRRORS
 from tests.support.api import soon
 
 SECRET = "canary-of-the-closed-file"
@@ -87,9 +88,8 @@ def _sleeper(word: str) -> int:
 def check(work: Path, said: str) -> None:
     """Check what a command that ran ``SCRIPT`` said and left: it made its file, and nothing closed was shown."""
     assert SECRET not in said, said
-    found = {
-        str(path.relative_to(work)): path.read_text(errors="replace") for path in work.rglob("*") if path.is_file()
-    }
+    names = (path.relative_to(work) for path in work.rglob("*") if path.is_file())
+    found = {str(name): (work / name).read_text(errors="replace") for name in names if MIRRORS not in name.parts}
     closed = {name: text for name, text in found.items() if name.split("/")[-1] in {".env", "secret.pem", "id"}}
     assert SECRET in str(closed) and ROLE not in str(closed), closed
     assert found["made"] == "done\n" and found["open/file"] == "shown"

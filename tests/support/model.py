@@ -97,6 +97,6 @@ class Profile(NamedTuple):
             "version": "v1",
             "config": {"provider": "openai", "model": "gpt-4o-mini", "tools": self.tools},
             "policies": policies | ({"maxTurns": self.max_turns} if self.max_turns else {}),
-            "toolPolicies": {"shell": shell, "files": {"write": self.write}},
+            "toolPolicies": ({"shell": shell} if "shell" in self.tools else {}) | {"files": {"write": self.write}},
             "verificationPolicies": list(self.verification),
         }
