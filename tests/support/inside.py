@@ -50,7 +50,10 @@ class Inside:
         return build(self._settings, clock=self._clock, access_log=AccessLog(SystemClock(), self.log.extend))
 
     async def _connect(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://plane/api/v1")
+        secrets = self._settings.auth_proxy_secret
+        headers = {"x-athena-proxy-secret": secrets[0]} if secrets else {}
+        transport = httpx2.ASGITransport(app=self.app)
+        return httpx2.AsyncClient(transport=transport, base_url="http://plane/api/v1", headers=headers)
 
     def call(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run a coroutine on the plane's event loop. Return its result."""

@@ -54,9 +54,11 @@ class Server(Process):
         return self
 
     def client(self, identity: str | None = None, **headers: str) -> Api:
-        """Return a client, which the server object closes."""
+        """Return a client, which the server object closes. It sends the secret of the proxy."""
         if identity is not None:
             headers["x-athena-identity"] = identity
+        if secret := self._settings.get("auth_proxy_secret"):
+            headers.setdefault("x-athena-proxy-secret", secret)
         cert = self._settings.get("tls_cert_file")
         api = Api(self.url, headers, trust=ssl.create_default_context(cafile=cert) if cert else None)
         self._apis.append(api)

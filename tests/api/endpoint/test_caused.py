@@ -15,7 +15,7 @@ from tests.conftest import Serve
 from tests.support.api import Json, Refused, events_of, soon, until_caught_up
 from tests.support.gate import Gates
 from tests.support.inside import Inside
-from tests.support.server import SIGNED_IN
+from tests.support.vouched import VOUCHED
 
 ROLES = "ada:Admin,otto:Operator,olga:Operator,vera:Viewer"
 
@@ -54,7 +54,7 @@ def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
     def make(**settings: str) -> World:
         (tmp_path / "work").mkdir(exist_ok=True)
-        here = {"workspace_root": str(tmp_path / "work"), **SIGNED_IN, "auth_identity_role_map": ROLES}
+        here = {"workspace_root": str(tmp_path / "work"), "auth_identity_role_map": ROLES} | VOUCHED
         inside = Inside(tmp_path / str(len(made)), **(here | settings))
         inside.start()
         made.append(inside)

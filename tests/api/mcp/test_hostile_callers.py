@@ -3,9 +3,10 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from anyio import to_thread
@@ -15,9 +16,9 @@ from tests.api.callers import ROLES
 from tests.support.api import Json, soon
 from tests.support.gate import Gate, Gates
 from tests.support.inside import Inside
-from tests.support.mcp_posts import ACCEPT, McpPost, answer_of, handshake, modern, post, send
+from tests.support.mcp_posts import ACCEPT, McpPost, answer_of, handshake, modern
 from tests.support.model import Profile, acting, call
-from tests.support.server import SIGNED_IN
+from tests.support.vouched import VOUCHED
 
 DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
 REFUSALS_A_DAY = 100
@@ -33,7 +34,7 @@ def inside(
     tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str], shared_gates: Gates
 ) -> Iterator[Inside]:
     """A plane with a run of Otto's in the session ``here``."""
-    roles = {**SIGNED_IN, "auth_identity_role_map": ROLES, "authz_mode": "enforce"}
+    roles = {"auth_identity_role_map": ROLES, "authz_mode": "enforce"} | VOUCHED
     limits = {"body_bytes_max": "1000000", "refusals_per_day": str(REFUSALS_A_DAY)}
     with acting([call("shell", command=["touch", "made.txt"]), "done"]) as model:
         local = {name: value for name, value in shared_gates.settings.items() if name.startswith("local")}
@@ -49,6 +50,17 @@ def inside(
 def run_id(inside: Inside, ask_of_otto: Json) -> str:
     run = inside.data("POST", "/runs", {"input": "a secret word", "sessionId": "here"}, x_athena_identity="otto")
     return str(run["runId"])
+
+
+async def send(inside: Inside, asked: McpPost, headers: Mapping[str, str]) -> httpx2.Response:
+    fields = {**asked.headers, "content-type": "application/json"}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    with anyio.fail_after(30):
+        return await inside.client.post("http://plane/mcp", content=asked.body, headers=fields)
+
+
+def post(inside: Inside, asked: McpPost, **headers: str) -> httpx2.Response:
+    return inside.call(send, inside, asked, headers)
 
 
 def post_all(

@@ -18,7 +18,8 @@ from pydantic import ConfigDict
 from tests.api.callers import ROLES
 from tests.support.api import Json
 from tests.support.model import Profile, acting, call
-from tests.support.server import SIGNED_IN, Server
+from tests.support.server import Server
+from tests.support.vouched import VOUCHED
 
 pytestmark = pytest.mark.sqlite
 
@@ -33,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with roles, whose provider ``openai`` asks a question and then answers."""
     with acting([QUESTION, "It is main."]) as model:
         settings = {"openai_base_url": model.url, "openai_api_key": "sk-of-tests", "default_provider": "mock"}
-        roles = {**SIGNED_IN, "auth_identity_role_map": ROLES}
+        roles = {"auth_identity_role_map": ROLES} | VOUCHED
         with Server(tmp_path_factory.mktemp("sdk"), **settings, **roles) as started:
             yield started
 
@@ -41,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @asynccontextmanager
 async def connected(server: Server, era: Era, identity: str = "otto", **options: Any) -> AsyncIterator[Client]:
     """Yield a client with an identity."""
-    headers = {"x-athena-identity": identity}
+    headers = {"x-athena-identity": identity, "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]}
     async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
         transport = streamable_http_client(server.url + "/mcp", http_client=http)
         async with Client(transport, mode=era, **options) as client:

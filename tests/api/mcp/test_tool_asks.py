@@ -9,8 +9,9 @@ import pytest
 from tests.api.callers import ROLES
 from tests.support.mcp_caller import FORMS
 from tests.support.model import Profile, acting, call
-from tests.support.server import SIGNED_IN, Server
+from tests.support.server import Server
 from tests.support.tool_caller import ToolCaller
+from tests.support.vouched import VOUCHED
 
 pytestmark = pytest.mark.sqlite
 
@@ -22,7 +23,7 @@ MODERN = pytest.mark.parametrize("modern", [False, True], ids=["2025-11-25", "20
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with acting([ECHO, "done"]) as model:
         settings = {"openai_base_url": model.url, "openai_api_key": "sk-of-tests"}
-        roles = {**SIGNED_IN, "auth_identity_role_map": ROLES}
+        roles = {"auth_identity_role_map": ROLES} | VOUCHED
         with Server(tmp_path_factory.mktemp("asks"), **settings, **roles) as started:
             yield started
 

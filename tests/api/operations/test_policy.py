@@ -12,7 +12,8 @@ from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, opened, refused_by
 from tests.support.gate import Gates
 from tests.support.records import META
-from tests.support.server import SIGNED_IN, Server
+from tests.support.server import Server
+from tests.support.vouched import VOUCHED
 
 FLAT: Json = {"schemaVersion": 1, "maxConcurrentRuns": 3, "defaultRunTimeoutMs": 5_000, "costBudgetDailyUsd": 12.5}
 
@@ -220,7 +221,7 @@ def refused_run(api: Api, **fields: Any) -> Json:
 
 
 def test_refusals_are_listed_with_the_rule_and_the_event_in_the_feed(serve: Serve, gates: Gates) -> None:
-    server = serve(**SIGNED_IN, auth_identity_role_map="ada:Admin,otto:Operator,olga:Operator", **gates.settings)
+    server = serve(auth_identity_role_map="ada:Admin,otto:Operator,olga:Operator", **VOUCHED, **gates.settings)
     ada, otto, olga = (server.client(name) for name in ("ada", "otto", "olga"))
     ada.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
     gate = gates["held"]

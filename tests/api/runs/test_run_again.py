@@ -10,7 +10,7 @@ from tests.support.api import Json
 from tests.support.gate import Gates
 from tests.support.inside import Inside
 from tests.support.model import Profile
-from tests.support.server import SIGNED_IN
+from tests.support.vouched import VOUCHED
 
 ROLES = "ada:Admin,otto:Operator,vera:Viewer"
 
@@ -48,7 +48,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, gates: Gates) -> Iterator[World]:
     (tmp_path / "plan.txt").write_text("a file")
-    settings = gates.settings | {**SIGNED_IN, "auth_identity_role_map": ROLES}
+    settings = gates.settings | {"auth_identity_role_map": ROLES} | VOUCHED
     inside = Inside(tmp_path / "plane", workspace_root=str(tmp_path), **settings)
     inside.start()
     yield World(inside)
