@@ -23,6 +23,7 @@ from tests.console.browser import PHONE, chromium, watched
 from tests.console.scene import PLAIN, SCRIPT, Scene, set_up
 from tests.support.api import Json
 from tests.support.model import Profile
+from tests.support.vouched import VOUCHED
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = ROOT / "docs" / "images" / "console"
@@ -41,7 +42,7 @@ FORMS = {
 HEIGHT_MAX = {"large": 1000, "wide": 1000, "phone": 1100}
 QUALITY = 60
 IDENTITY = "ada"
-ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"}
+ROLES = {"auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"} | VOUCHED
 
 REVIEW = {
     "schemaVersion": 1,
@@ -306,7 +307,7 @@ def shot(page: Any, path: Path, height_max: int) -> None:
 
 @contextmanager
 def opened(browser: Any, url: str, form: str, scheme: str) -> Iterator[Any]:
-    headers = {"x-athena-identity": IDENTITY}
+    headers = {"x-athena-identity": IDENTITY, "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]}
     options = {"color_scheme": scheme, "reduced_motion": "reduce", "extra_http_headers": headers}
     with watched(browser, url, **options) as page:
         page.set_viewport_size(FORMS[form])

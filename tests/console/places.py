@@ -6,11 +6,16 @@ from typing import Any
 
 from tests.console.scene import PLAIN, Scene
 from tests.support.model import Profile
+from tests.support.vouched import VOUCHED
 
-ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,olga:Operator,vera:Viewer"}
-IDENTITY = "x-athena-identity"
+ROLES = {"auth_identity_role_map": "ada:Admin,olga:Operator,vera:Viewer"} | VOUCHED
 CONSOLE = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard" / "src"
 TABS = ("steps", "conversation", "events", "evidence", "limits", "proof")
+
+
+def named(identity: str) -> dict[str, str]:
+    """Return the headers of a page whose proxy names an identity."""
+    return {"x-athena-identity": identity, "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]}
 
 
 def greeting(scene: Scene) -> str:

@@ -14,6 +14,7 @@ from tests.support.api import Api, Json
 from tests.support.model import turn_of
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, standing
+from tests.support.vouched import VOUCHED
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the browser before its second round
@@ -22,7 +23,7 @@ pytestmark = [
 
 LIVE = '.pulse[data-state="live"]'
 IDENTITY = "x-athena-identity"
-ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"}
+ROLES = {"auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"} | VOUCHED
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script> \u202egpj.exe\x00\u200b &amp;\n'
 LINE = "a line of forty characters, with no end\n"
 LINES = 26_000
@@ -104,7 +105,7 @@ def agents(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
 @contextmanager
 def seen_by(browser: Any, agents: Agents, identity: str = "otto", **options: Any) -> Iterator[Any]:
     """Yield a page on the fleet, as an identity sees it."""
-    headers = {IDENTITY: identity}
+    headers = {IDENTITY: identity, "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]}
     with watched(browser, agents.server.url, extra_http_headers=headers, **options) as page:
         page.goto("/")
         expect(page.locator(LIVE)).to_be_visible()

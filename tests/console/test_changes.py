@@ -15,6 +15,7 @@ from tests.support.api import Api
 from tests.support.model import turn_of
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, standing
+from tests.support.vouched import VOUCHED
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the browser before its second round
@@ -22,7 +23,7 @@ pytestmark = [
 ]
 
 LIVE = '.pulse[data-state="live"]'
-ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"}
+ROLES = {"auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"} | VOUCHED
 REPORT = "".join(f"line {number}\n" for number in range(1, 41))
 HOSTILE_NAME = "<b>\u202egpj.md"
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script> \u202egpj.exe\x1b[2J \u200b &amp;'
@@ -114,7 +115,7 @@ def editors(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @contextmanager
 def seen_by(browser: Any, editors: Editors, identity: str = "otto", **options: Any) -> Iterator[Any]:
     """Yield a page on the fleet, as an identity sees it."""
-    headers = {"x-athena-identity": identity}
+    headers = {"x-athena-identity": identity, "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]}
     with watched(browser, editors.server.url, extra_http_headers=headers, **options) as page:
         page.goto("/")
         expect(page.locator(LIVE)).to_be_visible()

@@ -10,7 +10,7 @@ import pytest
 from tests.console.browser import AXE, MISSING, PHONE, WIDE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, go, too_wide
 from tests.console.hostile_answers import hostile_answers, unhurt
-from tests.console.places import IDENTITY, every_place, settings
+from tests.console.places import every_place, named, settings
 from tests.console.scene import Scene, set_up
 from tests.scale import sized
 
@@ -69,7 +69,7 @@ def check(page: Any, what: str, number: int) -> None:
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
 def test_every_page_is_accessible_and_fits_its_screen_and_asks_only_its_server(browser: Any, visited: Visited) -> None:
     scene, places = visited
-    headers = {IDENTITY: "ada"}
+    headers = named("ada")
     with watched(browser, scene.server.url, reduced_motion="reduce", extra_http_headers=headers) as page:
         asked: set[str] = set()
         page.on("request", lambda request: asked.add(request.url))
@@ -97,7 +97,7 @@ def test_every_page_is_accessible_and_fits_its_screen_and_asks_only_its_server(b
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
 def test_every_dialog_is_accessible_and_fits_its_screen(browser: Any, visited: Visited) -> None:
     scene, places = visited
-    headers = {IDENTITY: "ada"}
+    headers = named("ada")
     with watched(browser, scene.server.url, reduced_motion="reduce", extra_http_headers=headers) as page:
         go(page, "fleet")
         page.evaluate(AXE.read_text("utf-8"))
@@ -135,7 +135,7 @@ def worked(tool: Any) -> float:
 def test_hostile_texts_break_no_page(browser: Any, visited: Visited) -> None:
     """Each list has all of the corpus, and a record all of it at its full length."""
     scene, places = visited
-    with watched(browser, scene.server.url, reduced_motion="reduce", extra_http_headers={IDENTITY: "ada"}) as page:
+    with watched(browser, scene.server.url, reduced_motion="reduce", extra_http_headers=named("ada")) as page:
         hostile_answers(page)
         tool = page.context.new_cdp_session(page)
         tool.send("Performance.enable", {"timeDomain": "threadTicks"})

@@ -19,12 +19,14 @@ from athena_cli import app
 from projections.engine.cursor import parse_cursor
 from tests.console.browser import MISSING, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of, status
+from tests.console.places import named
 from tests.console.replay import Replay, replaying
 from tests.console.scene import SCRIPT, Scene, set_up
 from tests.support.api import Api, Refused, soon
 from tests.support.model import Profile, call
 from tests.support.other_process import attending
 from tests.support.server import Server
+from tests.support.vouched import VOUCHED
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the browser before its second round
@@ -703,18 +705,17 @@ def test_a_frozen_server_is_distinguished_from_an_idle_one(page: Any, scene: Sce
 
 
 def test_roles_hide_forbidden_actions_and_a_missing_identity_is_explained(browser: Any, tmp_path: Path) -> None:
-    roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,vera:Viewer"}
-    identity = "x-athena-identity"
+    roles = {"auth_identity_role_map": "ada:Admin,vera:Viewer"} | VOUCHED
     with set_up(tmp_path / "guarded", identity="ada", **roles) as scene:
         scene.schedule("nightly")
-        with watched(browser, scene.server.url, extra_http_headers={identity: "vera"}) as page:
+        with watched(browser, scene.server.url, extra_http_headers=named("vera")) as page:
             page.goto("/#/schedules/nightly")
             expect(status(page.get_by_role("heading", level=1))).to_have_text("enabled")
             expect(page.locator(".who")).to_have_text(re.compile("vera.*Viewer"))
             expect(page.locator("h1 button")).to_have_count(0)
             forced = "fetch('/api/v1/schedules/nightly/pause', {method: 'POST'}).then((answer) => answer.status)"
             assert page.evaluate(forced) == 403, "what is hidden is refused all the same"
-        with watched(browser, scene.server.url, extra_http_headers={identity: "ada"}) as page:
+        with watched(browser, scene.server.url, extra_http_headers=named("ada")) as page:
             page.goto("/#/schedules/nightly")
             button(page.get_by_role("heading", level=1), "Pause …").click()
             button(page.get_by_role("dialog"), "Pause schedule").click()
@@ -722,7 +723,7 @@ def test_roles_hide_forbidden_actions_and_a_missing_identity_is_explained(browse
             (event,) = scene.api.events(types="schedule.paused")
             trail = scene.api.get("/schedules/nightly")
             assert (event["payload"]["id"], trail["updatedBy"]) == ("nightly", "ada")
-        scoped = {identity: "vera", "x-athena-scope-sessions": "mine"}
+        scoped = named("vera") | {"x-athena-scope-sessions": "mine"}
         with watched(browser, scene.server.url, extra_http_headers=scoped) as page:
             page.goto("/#/fleet")
             expect(panel(page, "Upcoming")).to_contain_text("not shown to your identity")

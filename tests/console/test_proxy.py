@@ -10,6 +10,7 @@ from tests.console.browser import MISSING, watched
 from tests.console.scene import set_up
 from tests.support.nginx import MISSING as WITHOUT_NGINX
 from tests.support.nginx import NGINX, free_port, location, nginx
+from tests.support.vouched import VOUCHED
 
 SITE = """location / {{
     auth_basic           "Athena";
@@ -20,6 +21,7 @@ SITE = """location / {{
     proxy_set_header     Connection "";
     proxy_buffering      off; # the page is a stream
     proxy_set_header     x-athena-identity $remote_user;
+    proxy_set_header     x-athena-proxy-secret "{secret}";
     proxy_set_header     x-athena-scope-sessions "";
     proxy_set_header     x-athena-scope-runs "";
     proxy_set_header     x-athena-scope-personas "";
@@ -35,7 +37,7 @@ pytestmark = [
 def test_a_proxy_signs_people_in(browser: Any, tmp_path: Path) -> None:
     from playwright.sync_api import expect  # noqa: PLC0415 - it is not installed everywhere
 
-    roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin"}
+    roles = {"auth_identity_role_map": "ada:Admin"} | VOUCHED
     with set_up(tmp_path / "server", identity="ada", **roles) as scene:
         with watched(browser, scene.server.url) as page:
             page.goto("/")
@@ -45,7 +47,10 @@ def test_a_proxy_signs_people_in(browser: Any, tmp_path: Path) -> None:
         gate = scene.gates["proxied"]
         passwords = tmp_path / "passwords"
         passwords.write_text("ada:{PLAIN}lovelace\n")
-        site = location(port := free_port(), SITE.format(passwords=passwords, server=scene.server.url))
+        site = location(
+            port := free_port(),
+            SITE.format(passwords=passwords, server=scene.server.url, secret=VOUCHED["auth_proxy_secret"]),
+        )
         known = {"username": "ada", "password": "lovelace"}
         with (
             nginx(tmp_path, port, site) as url,

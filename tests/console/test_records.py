@@ -12,7 +12,7 @@ import pytest
 from tests.console.browser import MISSING, PHONE, watched
 from tests.console.elements import LIVE, button, expect, go, too_wide
 from tests.console.hands import Hands
-from tests.console.places import IDENTITY, ROLES, greeting, records_and_forms
+from tests.console.places import ROLES, greeting, named, records_and_forms
 from tests.console.scene import PLAIN, SCRIPT, Scene, set_up
 
 pytestmark = [
@@ -128,7 +128,7 @@ def changed_by_olga(browser: Any, directory: Path) -> Iterator[tuple[Scene, Any,
         before = scene.api.head()
         with_reason = {"policy": {"schemaVersion": 1, "maxConcurrentRuns": 3}, "auditComment": "too expensive"}
         scene.server.client("olga").put("/policy", with_reason)
-        with opened(browser, scene, extra_http_headers={IDENTITY: "ada"}) as page:
+        with opened(browser, scene, extra_http_headers=named("ada")) as page:
             yield scene, page, before
 
 
@@ -332,7 +332,7 @@ def test_a_profile_is_copied_from_another_one(page: Any, scene: Scene) -> None:
 def test_a_token_is_shown_once(browser: Any, tmp_path: Path) -> None:
     with (
         set_up(tmp_path, identity="ada", **ROLES) as scene,
-        opened(browser, scene, extra_http_headers={IDENTITY: "ada"}) as page,
+        opened(browser, scene, extra_http_headers=named("ada")) as page,
     ):
         go(page, "tokens")
         link(page, "New token").click()
@@ -383,7 +383,7 @@ def test_a_workflow_is_run_with_its_inputs_and_drawn_with_its_edges(page: Any, s
 def test_a_viewer_sees_no_acts(browser: Any, tmp_path: Path) -> None:
     with set_up(tmp_path, identity="ada", memory_enabled="true", **ROLES) as scene:
         places = [place for place in records_and_forms(scene) if not place.startswith(("tokens", "audit"))]
-        with opened(browser, scene, extra_http_headers={IDENTITY: "vera"}) as page:
+        with opened(browser, scene, extra_http_headers=named("vera")) as page:
             assert page.locator('nav a[href="#/tokens"], nav a[href="#/audit"]').count() == 0
             assert page.locator('nav a[href="#/memory"]').count() == 1
             for place in places:
