@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from athena_api.mcp import resources, tasks, tool_words, tools
 from athena_api.mcp.asks import answer_ask_by_form
 from athena_api.mcp.dispatch import Dispatch
+from athena_core.mask import Mask
 from athena_core.mcp.served import (
     ElicitationAnswer,
     McpService,
@@ -17,7 +18,6 @@ from athena_core.mcp.served import (
     ServedTask,
     ServedTool,
 )
-from athena_core.providers.mask import Mask
 
 SHAPES = Mask()
 """Hides secrets with a shape, such as tokens, whatever the settings say about models."""

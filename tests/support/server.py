@@ -18,10 +18,6 @@ NO_FLOOD = dict.fromkeys(("refusals_per_second", "refusals_per_day", "refusals_p
 """Settings of a server to which no number of refusals is a flood."""
 
 
-SIGNED_IN = {"auth_enabled": "true", "runtime_isolation_standard_require_sandbox": "true"}
-"""Settings of a server with authentication whose proxies are all programs of its machine, so all commands are boxed."""
-
-
 class Server(Process):
     """A server on ``directory``; keyword arguments are settings without their prefix, in lower case."""
 

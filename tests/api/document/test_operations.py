@@ -19,7 +19,8 @@ from tests.api.examples import EXAMPLES, Example
 from tests.api.listing import FOLDER, LISTINGS, REFRESH
 from tests.support.api import Api, Json
 from tests.support.records import META, opened_log
-from tests.support.server import SIGNED_IN, Server
+from tests.support.server import Server
+from tests.support.vouched import VOUCHED
 
 IDS = [row.id for row in OPERATIONS]
 PEOPLE = {Role.NONE: "nemo", Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
@@ -81,7 +82,7 @@ def test_the_document_is_valid_openapi() -> None:
 def guarded(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
     """A server with authentication."""
     roles = ",".join(f"{name}:{role}" for role, name in PEOPLE.items())
-    settings = {**SIGNED_IN, "auth_identity_role_map": roles} | shared_store
+    settings = {**VOUCHED, "auth_identity_role_map": roles} | shared_store
     with Server(tmp_path_factory.mktemp("guarded"), **settings) as server:
         yield server
 

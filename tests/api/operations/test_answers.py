@@ -11,7 +11,7 @@ from tests.api.callers import ROLES
 from tests.support.api import Json, Refused, soon
 from tests.support.inside import Inside, plane_on
 from tests.support.model import Model, Profile, Step, acting, call
-from tests.support.server import SIGNED_IN
+from tests.support.vouched import VOUCHED
 
 TOUCH: Step = call("shell", command=["touch", "made"])
 QUESTION: Step = call("ask_user", question="Which branch?", options=["main", "next"])
@@ -239,7 +239,7 @@ def test_an_ask_expires_without_anyone(tmp_path: Path) -> None:
 
 
 def test_roles_and_scopes_decide_who_answers(tmp_path: Path) -> None:
-    roles = {**SIGNED_IN, "auth_identity_role_map": ROLES, "refusals_per_second": "1000"}
+    roles = {**VOUCHED, "auth_identity_role_map": ROLES, "refusals_per_second": "1000"}
     with acting([TOUCH, "done"]) as model, plane_on(tmp_path, **settings_of(model, tmp_path), **roles) as inside:
         otto = {"x_athena_identity": "otto"}
         body = Profile(tools=("shell", "files"), approval="ask", asks=SOON).body

@@ -13,8 +13,8 @@ from athena_core.values import ToolCall, ToolSpec
 from tests.support.api import Json
 from tests.support.inside import Inside
 from tests.support.model import Model, Profile, call
-from tests.support.server import SIGNED_IN
 from tests.support.stub import Stub, standing
+from tests.support.vouched import VOUCHED
 
 SCRIPT = (
     call("evidence", label="log", type="text", content="grün ✓"),
@@ -157,7 +157,7 @@ def test_an_anchor_that_was_sent_covers_the_runs_before_it(tmp_path: Path) -> No
 
 
 def test_a_scope_hides_what_its_caller_may_not_read(tmp_path: Path) -> None:
-    settings = {**SIGNED_IN, "auth_identity_role_map": "local:Admin,vera:Viewer"}
+    settings = {**VOUCHED, "auth_identity_role_map": "local:Admin,vera:Viewer"}
     with standing(Model(("done",), 0).choose) as stub:
         world = World(tmp_path, stub, **settings)
         before = world.run("another run")

@@ -1413,7 +1413,7 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "AGENT_BROKEN" | "AGENT_GONE" | "AGENT_MODE_CHANGED" | "AGENT_REFUSED" | "AGENT_SILENT" | "AGENT_UNAVAILABLE" | "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "ASK_REJECTED" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "DIFF_TOO_LARGE" | "EXACT_NOT_OPENED" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "MCP_LISTING_CHANGED" | "MCP_SERVER_FAILED" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAST_TOO_LARGE" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "SHARE_LIMIT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "SUBJECT_CHANGED" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WAL_FULL" | "WORKSPACE_BUSY" | "WORKSPACE_CONFLICT" | "WORKSPACE_DISK_FULL" | "WORKSPACE_LIMIT" | "WORKSPACE_MISSING" | "WORK_QUEUE_FULL";
+export type ErrorCode = "AGENT_BROKEN" | "AGENT_GONE" | "AGENT_MODE_CHANGED" | "AGENT_REFUSED" | "AGENT_SILENT" | "AGENT_UNAVAILABLE" | "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "ASK_REJECTED" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "DIFF_TOO_LARGE" | "EXACT_NOT_OPENED" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "HTTP_VERSION_UNKNOWN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "MCP_LISTING_CHANGED" | "MCP_SERVER_FAILED" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAST_TOO_LARGE" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "SHARE_LIMIT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "SUBJECT_CHANGED" | "TOKEN_LIMIT" | "TRANSFER_CODING_UNKNOWN" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WAL_FULL" | "WORKSPACE_BUSY" | "WORKSPACE_CONFLICT" | "WORKSPACE_DISK_FULL" | "WORKSPACE_LIMIT" | "WORKSPACE_MISSING" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -4388,7 +4388,9 @@ export type SentAnchorKind = "athena" | "file" | "git" | "http";
  *
  * `call` is absent if no answer is recorded: then the request may be under way, or was never answered. `withheld` is
  * true if the scope of the caller hides some of the messages: recalled notes, referenced files, and the history of a
- * session of which it covers only some runs. `schema` is the JSON Schema that the answer must match.
+ * session of which it covers only some runs. `schema` is the JSON Schema that the answer must match. `tools` are the
+ * tools of the run's MCP servers as they were accepted then, and the tools of this release. `erasedTools` are tools
+ * whose descriptions were erased since.
  */
 export interface SentRequest {
   /** Id of the run. */
@@ -4409,6 +4411,8 @@ export interface SentRequest {
   readonly schema?: Readonly<Record<string, unknown>> | undefined;
   /** True if the scope of the caller hides some of the messages; absent otherwise. */
   readonly withheld?: boolean | undefined;
+  /** Tools whose descriptions were erased since; absent if there are none. */
+  readonly erasedTools?: readonly string[] | undefined;
 }
 
 /**
