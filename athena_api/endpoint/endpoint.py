@@ -27,6 +27,7 @@ from athena_api.streams.sse import SSE, Subscription
 from athena_core.decider import Key
 from athena_core.errors import (
     AthenaError,
+    AuthzDeniedError,
     ConfigError,
     CursorInvalid,
     Fault,
@@ -107,7 +108,7 @@ class Endpoint:
                 call = call or await self._call(plane, match, scope, receive, meta)
                 begun = True
                 PAYER.set(_payer(subject, operation, call))
-                reply = await self._answer(plane, operation, scope, call)
+                reply = await self._answer_in_time(plane, operation, scope, call)
             headers, status = _headers(reply, operation, call), reply.status
             if (operation.stream or operation.lines) and isinstance(reply.data, Subscription | Lines):
                 stream, body = reply.data, b""
@@ -215,6 +216,20 @@ class Endpoint:
         reply: Reply | None = plane.answer_cache.find(_question(scope), self.known_head.read())
         if reply is not None and "runId" in match.path:
             scope["athena.run_id"] = match.path["runId"]
+        return reply
+
+    async def _answer_in_time(
+        self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
+    ) -> Reply:
+        """Answer a call. One that may wait ends with the token of its caller, even if its run goes on."""
+        who, waits = call.who, getattr(call.query, "wait", None) or (operation.accepted is not None and call.wait)
+        answer = self._answer(plane, operation, scope, call)
+        if who.token is None or not waits:
+            return await answer
+        reply = await plane.streams.while_allowed(answer, who, operation.id)
+        if reply is None:
+            plane.tokens.again(who.token)
+            raise AuthzDeniedError(f"{who.subject} may no longer call {operation.id}.")
         return reply
 
     async def _answer(

@@ -9,7 +9,7 @@ an idle stream, of which there may be thousands.
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from itertools import islice
@@ -183,6 +183,17 @@ class ClientWait(Cancellation):
             self.cancel()
 
 
+class CallerWait(Cancellation):
+    """A wait of a caller for a run or other work, which ends with the right of the caller."""
+
+    __slots__ = ("operation", "who")
+
+    def __init__(self, who: Identity, operation: str) -> None:
+        super().__init__()
+        self.who = who
+        self.operation = operation
+
+
 class OpenStream(ClientWait):
     """An open stream: its reader and operation, its current wait, and the number of ticks without frames.
 
@@ -244,6 +255,9 @@ class Streams:
         self._ticking: asyncio.TimerHandle | None = None
         self._open = Counter[str]()
         self._open_streams: set[OpenStream] = set()
+        self._callers: set[CallerWait] = set()
+        self._left: set[asyncio.Future[Any]] = set()
+        """Work whose caller waits no longer."""
         self._turns = Pacer()
         self.waits: set[ClientWait] = set()
         """The open streams and all other waits for clients."""
@@ -324,13 +338,45 @@ class Streams:
         ended = [stream for stream in self._open_streams if not may_read(stream.who, stream.operation)]
         for stream in ended:
             stream.cancel()
+        for wait in [wait for wait in self._callers if not may_read(wait.who, wait.operation)]:
+            wait.cancel()
         return len(ended)
+
+    async def while_allowed(self, work: Coroutine[Any, Any, T], who: Identity, operation: str) -> T | None:
+        """Return the result of work that may take long, or None once the caller has lost its right.
+
+        The work goes on then: what it began may be recorded already.
+        """
+        task = asyncio.ensure_future(work)
+        wait = CallerWait(who, operation)
+        self._callers.add(wait)
+        try:
+            with wait:
+                if self.may_read(who, operation):
+                    await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        finally:
+            self._callers.discard(wait)
+        if task.done():
+            return task.result()
+        self._left.add(task)
+        task.add_done_callback(self._over)
+        return None
+
+    def _over(self, task: asyncio.Future[Any]) -> None:
+        self._left.discard(task)
+        if not task.cancelled():
+            task.exception()  # the caller was answered already
 
     def drain(self) -> None:
         """End all current and future streams and waits."""
         self.draining = True
         for wait in self.waits:
             wait.cancel()
+        for task in self._left:
+            task.cancel()
 
     def client_wait(self, receive: Receive) -> ClientWait:
         """Return a block that is cancelled, without an error, when the client disconnects or the server drains."""

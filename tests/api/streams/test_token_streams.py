@@ -10,6 +10,8 @@ import pytest
 
 from athena_api.edge.asgi import Message
 from athena_core.clock import FixedDate
+from tests.support.api import soon
+from tests.support.gate import Gates
 from tests.support.inside import Inside
 
 PATIENCE_SECONDS = 20.0
@@ -69,12 +71,12 @@ class Listener:
 class Door(Inside):
     """A plane that demands an identity, on a clock of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, model: dict[str, str]) -> None:
         self.clock = FixedDate()
         self.roles = directory / "roles"
         self.roles.write_text("ada:Admin\notto:Operator\n")
         super().__init__(
-            directory, self.clock, auth_enabled="true", auth_role_map_file=str(self.roles), scheduler="off"
+            directory, self.clock, auth_enabled="true", auth_role_map_file=str(self.roles), scheduler="off", **model
         )
 
     @property
@@ -97,8 +99,8 @@ class Door(Inside):
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    inside = Door(tmp_path_factory.mktemp("door"))
+def door(tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates) -> Iterator[Door]:
+    inside = Door(tmp_path_factory.mktemp("door"), shared_gates.settings)
     inside.start()
     inside.data("POST", "/runs", {"input": "hello", "sessionId": "s"}, x_athena_identity="ada")
     yield inside
@@ -124,6 +126,31 @@ def test_a_revoked_token_ends_its_streams_and_its_sessions_and_no_others(door: D
     assert all(listener.open for listener in others)
     assert door.ask("GET", "/caller", authorization=f"Bearer {token}").status_code == 401
     assert door.ask("GET", "/caller", authorization=f"Bearer {other}").status_code == 200
+
+
+@pytest.mark.parametrize("way", ["token", "session"])
+def test_a_revoked_token_ends_its_waits_and_the_run_goes_on(door: Door, shared_gates: Gates, way: str) -> None:
+    gate, (token, token_id), (other, _) = shared_gates[f"waits-{way}"], door.create(), door.create()
+    page = {"cookie": door.session_of(token), "origin": "http://plane"}
+    its = page if way == "session" else {"authorization": f"Bearer {token}"}
+    body = {"input": gate.order, "sessionId": f"waits-{way}"}
+    sent = [door.portal.start_task_soon(lambda: door.send("POST", "/runs", body, **its))]
+    gate.arrival()
+    (run,) = door.data("GET", f"/runs?sessionId={body['sessionId']}", x_athena_identity="ada")["items"]
+    waits, before = door.app.plane.streams.waits, len(door.app.plane.streams.waits)
+    path = f"/runs/{run['runId']}?wait=30"
+    sent.append(door.portal.start_task_soon(lambda: door.send("GET", path, **its)))
+    kept = door.portal.start_task_soon(lambda: door.send("GET", path, authorization=f"Bearer {other}"))
+    for _ in soon():
+        if len(waits) == before + 2:
+            break
+    door.revoke(token_id)
+    for answer in sent:
+        found = answer.result(PATIENCE_SECONDS)
+        assert (found.status_code, found.json()["error"]["code"]) == (401, "AUTH_TOKEN_INVALID")
+    assert not kept.done()
+    gate.release()
+    assert kept.result(PATIENCE_SECONDS).json()["data"]["status"] == "completed"
 
 
 def test_logging_out_ends_the_streams_of_the_session_only(door: Door) -> None:
