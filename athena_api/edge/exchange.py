@@ -204,7 +204,7 @@ def malformed(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> A
     hosts = [value.strip(WHITESPACE).lower() for name, value in headers if name == b"host"]
     if len(hosts) != 1 and (hosts or version != "1.0") or hosts and not AUTHORITY.fullmatch(hosts[0]):
         return ConfigError.of("host", "must be sent once, as a name or an address", "one field like host: NAME:PORT")
-    if b"#" in url or not url.startswith(b"/"):
+    if b"#" in url or not url.startswith(b"/") and url != b"*":
         scheme, _, place = url.lower().partition(b"://")
         if b"#" in url or scheme not in SCHEMES or PATH_BEGIN.split(place, 1)[:1] != hosts:
             return ConfigError.of("target", "must be a path, or a URL with the host of the field host", "a path")

@@ -222,7 +222,7 @@ class Endpoint:
         self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
     ) -> Reply:
         """Answer a call. One that may wait ends with the token of its caller, even if its run goes on."""
-        who, waits = call.who, getattr(call.query, "wait", None) or (operation.accepted is not None and call.wait)
+        who, waits = scope["athena.identity"], getattr(call.query, "wait", None) or (operation.accepted is not None and call.wait)
         answer = self._answer(plane, operation, scope, call)
         if who.token is None or not waits:
             return await answer
