@@ -19,7 +19,7 @@ from athena_cli.exit_codes import Misused
 from athena_cli.flags import FLAGGED, PLACED, SWITCHES, WITHOUT_FLAG, about, flag, metavar
 from athena_cli.output.columns import TABLES
 from athena_cli.output.options import NEWEST_FIRST, SPANS, ListOptions, cut_page, since_time
-from athena_cli.output.shapes import LIMITS, PROBLEMS, SHAPES
+from athena_cli.output.shapes import COUNTED, LIMITS, PROBLEMS, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -267,6 +267,8 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
             if field.required and field.encode_name not in body:
                 command = f"athena {words_of(row)}"
                 raise Misused(f"{command} needs --{flag(field.encode_name)}", f"see {command} --help")
+    if row.id in COUNTED and "cursor" not in query:
+        query.setdefault("counts", "true")
     if row.stream:
         client.follow(connection, row.id, path=path, query=query)
     elif given.get("everything"):

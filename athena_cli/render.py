@@ -92,7 +92,8 @@ def shown(data: bytes, operation_id: str | None, options: ListOptions) -> tuple[
     lines = table_lines(columns_of(operation_id, rows, options.columns), rows, width()) if rows else iter(["None."])
     table = TABLES.get(operation_id or "")
     below = table.below if table else None
-    return (chain(lines, [below(decoded)]) if rows and below else lines), cursor
+    words = below(decoded) if rows and below else ""
+    return (chain(lines, [words]) if words else lines), cursor
 
 
 def ids_in(data: bytes, operation_id: str | None) -> Iterator[str]:
@@ -213,6 +214,7 @@ class ListOutput:
         self._operation_id = operation_id
         self._output = output or ("table" if on_terminal() or self._options.columns else "json")
         self._opened = self._filled = False
+        self._rest: dict[str, Any] = {}
 
     def add(self, data: bytes) -> str | None:
         """Print the records of a page. Return the cursor of the next page, if any."""
@@ -222,6 +224,7 @@ class ListOutput:
         following = page.pop("nextCursor", None)
         name = next(name for name in LISTS if name in page)
         records = bytes(page.pop(name))
+        self._rest |= page
         if self._options.quiet:
             for id in ids_in(records, self._operation_id):
                 say(id)
@@ -236,8 +239,8 @@ class ListOutput:
             sys.stdout.buffer.write(opening + (b"," if self._filled and inner else b"") + escape_json(inner))
             self._opened, self._filled = True, self._filled or bool(inner)
             if following is None:
-                rest = msgspec.json.encode(page)[1:]
-                write(b"]" + (b"," if page else b"") + rest)
+                rest = msgspec.json.encode(self._rest)[1:]
+                write(b"]" + (b"," if self._rest else b"") + rest)
         return None if following is None else str(msgspec.json.decode(following))
 
     def _add_table(self, rows: list[Any], *, last: bool) -> None:

@@ -252,6 +252,15 @@ class LogReader(Protocol):
         """Close the connection."""
 
 
+class StreamRow(NamedTuple):
+    """The place of a row in its stream and in the log, and its type."""
+
+    stream: str
+    version: int
+    position: Position
+    type: str
+
+
 class TouchedStream(NamedTuple):
     """A stream with rows between two positions: versions and positions of the first and the last, and their number.
 
@@ -287,6 +296,38 @@ class StreamReader(LogReader, Protocol):
         runs: Collection[str] | None,
     ) -> list[TouchedStream]:
         """Return the streams with rows in ``after < position <= until``, of these sessions and runs; None is all."""
+
+    def part_touched(
+        self,
+        stream: str,
+        first: int,
+        last: int,
+        begins: Sequence[str],
+        ends: Sequence[str],
+        sessions: Collection[str] | None,
+        runs: Collection[str] | None,
+    ) -> TouchedStream:
+        """Return the same of the rows of one stream with ``first <= version <= last``, and read each of them."""
+
+    def latest(
+        self,
+        after: Position,
+        until: Position,
+        end: Position,
+        limit: int,
+        sessions: Collection[str] | None,
+        runs: Collection[str] | None,
+    ) -> list[StreamRow]:
+        """Return the rows with ``after < position <= until`` that are the last of their streams up to ``end``.
+
+        The newest comes first. Rows of other sessions and runs do not count; None is all.
+        """
+
+    def firsts(self, positions: Sequence[Position], after: Position) -> dict[Position, StreamRow]:
+        """Return, for each of some rows, the first row of its stream after a position.
+
+        Reads as many rows of a stream as the logarithm of their number.
+        """
 
     def turns(
         self, stream: str, after: int, until: int, types: Sequence[str], limit: int

@@ -33,6 +33,8 @@ PREVIEW_CHARS = 160
 WAIT_SECONDS_MAX = 60
 FEED_SCAN_EVENTS_MAX = 50_000
 DIFF_EVENTS_MAX = 200_000
+DIFF_EVENTS_EACH = 50
+"""The number of positions that a page of a diff without counts may read for each record of its limit."""
 KEY_CHARS_MAX = 255
 IDENTITY_CHARS_MAX = 128
 CONTEXT_REFS_MAX = 64

@@ -1,7 +1,8 @@
 """The difference between two moments: the records that appeared, ended or changed, with their events and no texts."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -42,7 +43,7 @@ from athena_core.domain.workspace import WorkspaceCleaned
 from athena_core.errors import CursorInvalid, DiffTooLarge
 from athena_core.event import Event, Position, Value
 from athena_core.protocols import StreamReader, TouchedStream
-from athena_core.values import DIFF_EVENTS_MAX, Scope
+from athena_core.values import DIFF_EVENTS_EACH, DIFF_EVENTS_MAX, Scope
 from projections.engine.cursor import Cursor, event_id, resolve
 from projections.engine.page import Keyset
 
@@ -171,22 +172,33 @@ class DiffEnd(Value):
 
 
 class Diff(Value):
-    """The difference between two moments. The counts are of the whole difference, the items of one page."""
+    """The difference between two moments. The counts are of the whole difference, the items of one page.
+
+    Without counts, a page may have fewer items than its limit although another one follows.
+    """
 
     from_: DiffEnd = msgspec.field(name="from")
     to: DiffEnd
-    counts: tuple[ChangeCount, ...]
     items: tuple[ChangedRecord, ...]
+    counts: tuple[ChangeCount, ...] | None = None
     next_cursor: str | None = None
 
 
 class DiffFilter(Value):
-    """A filter of the items. The scope of the caller also applies to the counts. ``actors`` adds who caused events."""
+    """A filter of the items. The scope of the caller also applies to the counts. ``actors`` adds who caused events.
+
+    ``counts`` adds the counts, for which all events between the moments are read.
+    """
 
     kind: ChangedKind | None = None
     change: Change | None = None
     scope: Scope | None = None
     actors: bool = False
+    counts: bool = False
+
+    def may_show(self, life: Life) -> bool:
+        """Return False if no record with this life has the kind."""
+        return self.kind in (None, life.kind) or (self.kind == "rejection" and life.kind == "run")
 
 
 class Found(NamedTuple):
@@ -206,6 +218,13 @@ class Found(NamedTuple):
         if self.appeared is None and self.ended is None:
             yield "changed"
 
+    def is_wanted(self, wanted: DiffFilter) -> bool:
+        """Return True if a filter shows it."""
+        return wanted.kind in (None, self.kind) and (wanted.change is None or wanted.change in self.changes())
+
+
+Range: TypeAlias = tuple[Position, Position]
+"""The positions after the first one, up to the second."""
 
 DIFFS = Keyset(kind="diff", columns=(("from", "", int), ("to", "", int), ("position", "", int)))
 
@@ -213,7 +232,8 @@ DIFFS = Keyset(kind="diff", columns=(("from", "", int), ("to", "", int), ("posit
 def diff(log: StreamReader, start: Position, end: Position, wanted: DiffFilter, cursor: str | None, limit: int) -> Diff:
     """Return what differs between two positions, the records that changed last first. A cursor has its own positions.
 
-    Raise DiffTooLarge, CursorInvalid or CursorAhead.
+    Without counts, it reads at most `DIFF_EVENTS_EACH` positions for each record of the limit, and the records on the
+    page. Raise DiffTooLarge, CursorInvalid or CursorAhead.
     """
     before = None
     if cursor is not None:
@@ -228,29 +248,70 @@ def diff(log: StreamReader, start: Position, end: Position, wanted: DiffFilter, 
             {"from": start, "to": end, "max": DIFF_EVENTS_MAX},
         )
     scope = wanted.scope or Scope()
-    streams = log.touched(start, end, BEGINS, ENDS, scope.sessions, scope.runs)
-    found = [_found(stream, log) for stream in streams]
-    chosen = [
-        one
-        for one in found
-        if wanted.kind in (None, one.kind)
-        and (wanted.change is None or wanted.change in one.changes())
-        and (before is None or one.stream.last < before)
-    ]
-    chosen.sort(key=lambda one: one.stream.last, reverse=True)
+    until = end if before is None else before - 1
+    counts = None
+    if wanted.counts:
+        found = [_found(stream, log) for stream in log.touched(start, end, BEGINS, ENDS, scope.sessions, scope.runs)]
+        counts = tuple(_counts(found))
+        chosen = [one for one in found if one.stream.last <= until and one.is_wanted(wanted)]
+        chosen.sort(key=lambda one: one.stream.last, reverse=True)
+        floor = start
+    else:
+        floor = max(start, until - DIFF_EVENTS_EACH * limit)
+        chosen = list(islice(_latest(log, (start, end), (floor, until), wanted, scope, limit + 1), limit + 1))
     page = chosen[:limit]
+    following = page[-1].stream.last if len(chosen) > limit else floor + 1 if floor > start else None
     return Diff(
         from_=_end(start, log),
         to=_end(end, log),
-        counts=tuple(_counts(found)),
+        counts=counts,
         items=_records(page, log, actors=wanted.actors),
-        next_cursor=DIFFS.encode((start, end, page[-1].stream.last)) if len(chosen) > limit else None,
+        next_cursor=None if following is None else DIFFS.encode((start, end, following)),
     )
+
+
+def _latest(
+    log: StreamReader, moments: Range, window: Range, wanted: DiffFilter, scope: Scope, rows_max: int
+) -> Iterator[Found]:
+    """Yield the wanted streams whose last row between two moments lies in a window, newest first.
+
+    A stream that cannot end is not read from end to end, however many rows it has.
+    """
+    start, end = moments
+    floor, until = window
+    names = scope.sessions, scope.runs
+    while rows := log.latest(floor, until, end, rows_max, *names):
+        until = rows[-1].position - 1
+        of_kind = [row for row in rows if wanted.may_show(_life(row.stream))]
+        firsts = log.firsts([row.position for row in of_kind], start)
+        for row in of_kind:
+            first = firsts[row.position]
+            if _life(row.stream).ends or names != (None, None):
+                stream = log.part_touched(row.stream, first.version, row.version, BEGINS, ENDS, *names)
+            else:
+                stream = TouchedStream(
+                    row.stream,
+                    first.version,
+                    row.version,
+                    first.position,
+                    row.position,
+                    row.version - first.version + 1,
+                    created_as=first.type if first.version == 1 else None,
+                    begun=None,
+                    ended=None,
+                )
+            if (found := _found(stream, log)).is_wanted(wanted):
+                yield found
+
+
+def _life(stream: str) -> Life:
+    """Return the life of the records of a stream."""
+    return LIVES.get(category(stream), OTHER)
 
 
 def _found(stream: TouchedStream, log: StreamReader) -> Found:
     """Return what happened to a stream."""
-    life = LIVES.get(category(stream.stream), OTHER)
+    life = _life(stream.stream)
     kind = "rejection" if life.kind == "run" and stream.created_as in REJECTIONS else life.kind
     appeared = stream.first if stream.first_version == 1 else None
     ended = stream.ended if life.ends else None

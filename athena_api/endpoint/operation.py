@@ -38,8 +38,7 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     """A decoded request: its caller, path parameters, query, body and preferences.
 
     ``key`` is the idempotency key, if one was sent. ``position`` is the log position that the answer must reflect.
-    ``wait`` is False with ``Prefer: respond-async``. ``cursor`` and ``limit`` select the page. ``if_match`` is the
-    header of that name, and ``origin`` names the page that sent a command. ``receive`` reports the disconnect of the
+    ``wait`` is False with ``Prefer: respond-async``. X that name, and ``origin`` names the page that sent a command. ``receive`` reports the disconnect of the
     client. ``stale`` allows an answer from views that lag. ``lines`` asks for lines instead of a page. A read is about
     the position ``as_of`` in the past.
 
@@ -59,6 +58,7 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     wait: bool = True
     cursor: str | None = None
     limit: int = 0
+    limited: bool = False
     if_match: str | None = None
     origin: str | None = None
     stale: bool = False

@@ -80,6 +80,7 @@ class DiffQuery(Value):
     to: Label | None = None
     kind: diff.ChangedKind | None = None
     change: diff.Change | None = None
+    counts: bool | None = None
 
 
 class EventRecord(Value):
@@ -230,6 +231,10 @@ async def get_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> R
     `from` and `to` are event ids, positions or times; a time means the last event until then. Between them there may be
     as many events as `diffEventsMax` of `GET /capabilities` says. The answer holds no texts, and actors only for an
     Admin.
+
+    `counts` are of the whole difference, so all of its events are read for them. With `limit` or `cursor` they are
+    absent, unless `counts=true`. Such a page reads 50 events for each record of its limit, so it may have fewer records
+    although `nextCursor` is there.
     """
     query = call.query
     wanted = diff.DiffFilter(
@@ -237,6 +242,7 @@ async def get_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> R
         change=query.change,
         scope=call.scope,
         actors=call.who.role.reaches(Role.ADMIN),  # like the audit trail
+        counts=query.counts if query.counts is not None else not call.limited and call.cursor is None,
     )
 
     def read(log: "StoreReader") -> bytes:

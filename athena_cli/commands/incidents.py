@@ -146,22 +146,25 @@ class IncidentReads:
         moment = {} if position is None else {"asOf": str(position)}
         return msgspec.json.decode(await self._transport.request(operation, query={**query, **moment}))
 
-    async def _pages(self, operation: str, position: int | None, query: Mapping[str, str]) -> AsyncIterator[Any]:
-        """Yield the pages of a list."""
-        cursor: dict[str, str] = {}
+    async def _pages(
+        self, operation: str, position: int | None, query: Mapping[str, str], **first: str
+    ) -> AsyncIterator[Any]:
+        """Yield the pages of a list. ``first`` is asked of the first one only."""
+        asked: Mapping[str, str] = {**query, **first}
         while True:
-            page = await self._get(operation, position, limit=PAGE_ITEMS, **query, **cursor)
+            page = await self._get(operation, position, limit=PAGE_ITEMS, **asked)
             yield page
             if page.get("nextCursor") is None:
                 return
-            cursor = {"cursor": page["nextCursor"]}
+            asked = {**query, "cursor": page["nextCursor"]}
 
     async def _diff(self) -> dict[str, Any]:
         """Return the difference on one page. Raise Failed if the server has another log."""
         from projections.engine.cursor import event_id
 
         whole: dict[str, Any] = {}
-        async for page in self._pages("getDiff", None, {"from": str(self._after), "to": str(self._to)}):
+        moments = {"from": str(self._after), "to": str(self._to)}
+        async for page in self._pages("getDiff", None, moments, counts="true"):
             page.pop("nextCursor", None)
             whole = whole and {**whole, "items": whole["items"] + page["items"]} or page
         row = self._reader.row(self._to)

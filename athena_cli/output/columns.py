@@ -54,13 +54,13 @@ def change_of(record: Record) -> str:
 
 
 def changes_of(record: Record) -> str:
-    """Return how many records of each kind a difference has, on all of its pages."""
+    """Return how many records of each kind a difference has, on all of its pages; empty without counts."""
 
     def of_kind(count: Record) -> str:
         parts = (f"{count[name]:,} {name}" for name in ("appeared", "ended", "changed") if count[name])
         return f"{count['kind']}: {', '.join(parts)}"
 
-    return " · ".join(map(of_kind, record["counts"]))
+    return " · ".join(map(of_kind, record.get("counts", ())))
 
 
 def run_time(record: Record) -> str:

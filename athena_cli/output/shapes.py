@@ -117,3 +117,6 @@ LISTS = ("items", "events", "tasks", "logs", "results")
 
 LIMITS: Mapping[str, int] = {"getScheduleLogs": 20}
 """The default ``limit`` of an operation."""
+
+COUNTED = ("getDiff",)
+"""Lists whose first page ends with counts, unless ``--no-counts`` is given."""

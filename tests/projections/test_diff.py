@@ -2,9 +2,13 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
+from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
 from athena_core.decider import category
@@ -14,10 +18,12 @@ from athena_core.domain.schedule import ScheduleRemoved
 from athena_core.errors import CursorInvalid, DiffTooLarge
 from athena_core.event import Position
 from athena_core.log.port import Store, StoreReader
+from athena_core.log.postgres.reader import PostgresReader
 from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.protocols import Row
-from athena_core.values import DIFF_EVENTS_MAX, Scope
+from athena_core.values import DIFF_EVENTS_EACH, DIFF_EVENTS_MAX, Scope
 from projections.diff import LIVES, OTHER, REJECTIONS, ChangedRecord, ChangeEvent, DiffFilter, Life, diff
 from projections.engine.cursor import event_id
 from tests.projections.history import MOVES, History
@@ -96,7 +102,8 @@ def test_it_equals_what_the_whole_histories_say(store: Store, log: StoreReader) 
     for _ in range(60):
         start, end = sorted((draw.randrange(history.head() + 1), draw.randrange(history.head() + 1)))
         scope = draw.choice([Scope(), Scope(), Scope(sessions=frozenset({"s1", "s2"})), Scope(runs=frozenset())])
-        found = diff(log, start, end, DiffFilter(scope=scope), None, 10_000)
+        found = diff(log, start, end, DiffFilter(scope=scope, counts=True), None, 10_000)
+        assert found.counts is not None
         expected = plainly(history, start, end, scope)
         assert [facts(one, by_id) for one in found.items] == sorted(expected.values(), key=lambda it: -it[1])
         for count in found.counts:
@@ -107,6 +114,96 @@ def test_it_equals_what_the_whole_histories_say(store: Store, log: StoreReader) 
         assert [count.kind for count in found.counts] == sorted({one.kind for one in found.items})
         kinds |= {one.kind for one in found.items}
     assert len(kinds) > 10
+
+
+def test_pages_without_counts_hold_the_same_records(store: Store, log: StoreReader) -> None:
+    draw = random.Random(8)
+    history = History().play((draw.randrange(MOVES + 1), draw.randrange(100)) for _ in range(700))
+    keep(store, history)
+    scopes = (Scope(), Scope(), Scope(sessions=frozenset({"s1", "s2"})), Scope(runs=frozenset()), some_runs(history))
+    short = 0
+    for _ in range(60):
+        start, end = sorted((draw.randrange(history.head() + 1), draw.randrange(history.head() + 1)))
+        wanted = DiffFilter(
+            kind=draw.choice([None, None, "run", "rejection", "session", "schedule", "other"]),
+            change=draw.choice([None, None, "appeared", "ended", "changed"]),
+            scope=draw.choice(scopes),
+        )
+        limit = draw.choice([1, 3, 20])
+        whole = diff(log, start, end, replace(wanted, counts=True), None, 10_000)
+        pages = [diff(log, start, end, wanted, None, limit)]
+        while (cursor := pages[-1].next_cursor) is not None:
+            pages.append(diff(log, 0, 0, wanted, cursor, limit))
+            short += len(pages[-2].items) < limit
+        assert [one for page in pages for one in page.items] == list(whole.items)
+        assert {page.counts for page in pages} == {None}
+        assert {(page.from_, page.to) for page in pages} == {(whole.from_, whole.to)}
+        assert len(pages) <= 1 + (end - start) / DIFF_EVENTS_EACH / limit + len(whole.items) / limit
+    assert short > 0
+
+
+def some_runs(history: History) -> Scope:
+    """Return a scope of each third run."""
+    return Scope(runs=frozenset(sorted({row.run_id for row in history.written if row.run_id})[::3]))
+
+
+@contextmanager
+def rows_read(log: StoreReader) -> Iterator[list[int]]:
+    """Yield a list that gets the number of rows that the database read: on SQLite, of the steps of its statements."""
+    found: list[int] = []
+    if isinstance(log, SqliteReader):
+        steps: list[int] = []
+
+        def count(event: dict[str, Any]) -> None:
+            steps.append(event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
+
+        log._connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, count)
+        yield found
+        log._connection.trace_v2(0, None)
+        found.append(sum(steps))
+    else:
+        assert isinstance(log, PostgresReader)
+        before = tuples_of(log)
+        yield found
+        found.append(tuples_of(log) - before)
+
+
+def tuples_of(log: PostgresReader) -> int:
+    """Return how many rows and entries of indexes were read."""
+    list(log._read("SELECT pg_stat_force_next_flush()"))
+    list(log._read("SELECT 1"))
+    tables = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables"
+    indexes = "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes"
+    return sum(int(number) for statement in (tables, indexes) for (number,) in log._read(statement))
+
+
+WORK_RATIO_MAX = 2
+"""Most work for a page of 20,000 events, as a multiple of the work for 1,000."""
+
+
+@pytest.mark.parametrize("shape", ["many records", "one record", "a kind that is not there", "at the far end"])
+def test_a_limit_limits_the_rows_that_are_read(store: Store, log: StoreReader, shape: str) -> None:
+    history = History()
+    history.directive("do")
+    session = history.written[0]._replace(stream="session:long", type="session.changed")
+    rows = [
+        session._replace(position=number, version=number)
+        if shape == "one record"
+        else history.written[0]._replace(position=number, stream=f"dir:{number}")
+        for number in range(1, 20_001)
+    ]
+    with store.exclusive():
+        store.insert(rows)
+    wanted = DiffFilter(kind="policy" if shape == "a kind that is not there" else None)
+    read = []
+    for events in (1_000, 20_000):
+        start, end = (0, events) if shape != "at the far end" else (20_000 - events, 20_000)
+        with rows_read(log) as counted:
+            page = diff(log, start, end, wanted, None, 1)
+        assert len(page.items) == (wanted.kind is None)
+        assert (page.next_cursor is None) == (shape == "one record" and events <= DIFF_EVENTS_EACH)
+        read += counted
+    assert 0 < read[1] <= WORK_RATIO_MAX * read[0], read
 
 
 def test_a_record_that_begins_again_is_as_it_was(store: Store, log: StoreReader) -> None:
@@ -133,18 +230,20 @@ def test_a_record_that_begins_again_is_as_it_was(store: Store, log: StoreReader)
     assert changes(5, 5) == []
 
 
-def test_pages_go_on_between_the_same_moments(store: Store, log: StoreReader) -> None:
+@pytest.mark.parametrize("counts", [False, True])
+def test_pages_go_on_between_the_same_moments(store: Store, log: StoreReader, *, counts: bool) -> None:
     history = History()
     for number in range(9):
         history.directive(f"do {number}")
     history.put_policy(3, None)
     keep(store, history)
-    whole = diff(log, 2, 10, DiffFilter(), None, 50)
-    page = diff(log, 2, 10, DiffFilter(kind="directive", change="appeared"), None, 3)
+    whole = diff(log, 2, 10, DiffFilter(counts=counts), None, 50)
+    wanted = DiffFilter(kind="directive", change="appeared", counts=counts)
+    page = diff(log, 2, 10, wanted, None, 3)
     found = list(page.items)
     while page.next_cursor is not None:
         assert page.counts == whole.counts
-        page = diff(log, 0, 1, DiffFilter(kind="directive", change="appeared"), page.next_cursor, 3)
+        page = diff(log, 0, 1, wanted, page.next_cursor, 3)
         found += page.items
     assert [one.id for one in found] == [one.id for one in whole.items if one.kind == "directive"]
     assert len(found) == 7

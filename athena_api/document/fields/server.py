@@ -333,7 +333,7 @@ FIELDS: Mapping[str, str] = {
     "ChangedRecord.last": "Its last event until the second moment.",
     "ChangeEvent.actor": "Identity that caused the event.",
     "ChangeEvent.id": "Id of the event.",
-    "Diff.counts": "Numbers of all records, by kind.",
+    "Diff.counts": "Numbers of all records, by kind; absent without `counts`.",
     "Diff.from": "The first moment.",
     "Diff.items": "Records with events between the moments, last changed first.",
     "Diff.to": "The second moment.",
@@ -342,6 +342,7 @@ FIELDS: Mapping[str, str] = {
     "DiffEnd.position": "Its position; 0 is before the first event.",
     # Parameters
     "getDiff.change": "Only records with this change.",
+    "getDiff.counts": "True: with the counts; absent: without `limit` and `cursor` only.",
     "getDiff.from": "First moment: event id, position or time.",
     "getDiff.kind": "Only records of this kind.",
     "getDiff.to": "Second moment: event id, position or time; absent: now.",

@@ -8,7 +8,7 @@ import msgspec
 from athena_core.event import Position
 from athena_core.log.port import KEY_CLOCK, StoredGuard
 from athena_core.log.sql.statements import Statements
-from athena_core.protocols import Envelope, Row, TouchedStream, row_of
+from athena_core.protocols import Envelope, Row, StreamRow, TouchedStream, row_of
 
 POSITION_MAX = 2**62
 
@@ -76,9 +76,52 @@ class Reads:
         runs: Collection[str] | None,
     ) -> list[TouchedStream]:
         """Return the streams with rows in ``after < position <= until``, of these sessions and runs; None is all."""
-        narrow = [None if names is None else self._list(tuple(names)) for names in (sessions, sessions, runs, runs)]
-        values = (self._list(begins), self._list(ends), after, until, *narrow)
+        values = (self._list(begins), self._list(ends), after, until, *self._scope(sessions, runs))
         return [TouchedStream(*row) for row in self._read(self._sql.touched, values)]
+
+    def part_touched(
+        self,
+        stream: str,
+        first: int,
+        last: int,
+        begins: Sequence[str],
+        ends: Sequence[str],
+        sessions: Collection[str] | None,
+        runs: Collection[str] | None,
+    ) -> TouchedStream:
+        """Return the same of the rows of one stream with ``first <= version <= last``, and read each of them."""
+        values = (self._list(begins), self._list(ends), stream, first, last)
+        ((*cells,),) = self._read(self._sql.part_touched, (*values, *self._scope(sessions, runs)))
+        return TouchedStream(*cells)
+
+    def latest(
+        self,
+        after: Position,
+        until: Position,
+        end: Position,
+        limit: int,
+        sessions: Collection[str] | None,
+        runs: Collection[str] | None,
+    ) -> list[StreamRow]:
+        """Return the rows with ``after < position <= until`` that are the last of their streams up to ``end``.
+
+        The newest comes first. Rows of other sessions and runs do not count; None is all.
+        """
+        scope = self._scope(sessions, runs)
+        found = self._read(self._sql.latest, (after, until, *scope, *scope, end, limit))
+        return [StreamRow(*row) for row in found]
+
+    def firsts(self, positions: Sequence[Position], after: Position) -> dict[Position, StreamRow]:
+        """Return, for each of some rows, the first row of its stream after a position.
+
+        Reads as many rows of a stream as the logarithm of their number.
+        """
+        found = self._read(self._sql.firsts, (self._list(positions), after, after))
+        return {int(position): StreamRow(*row) for position, *row in found}
+
+    def _scope(self, sessions: Collection[str] | None, runs: Collection[str] | None) -> list[object]:
+        """Return the values of the condition of a scope."""
+        return [None if names is None else self._list(tuple(names)) for names in (sessions, sessions, runs, runs)]
 
     def turns(
         self, stream: str, after: int, until: int, types: Sequence[str], limit: int

@@ -13,6 +13,13 @@ STORED = (
     "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = ? AND originator_id = ?"
     " AND originator_version > ? AND originator_version <= ? ORDER BY originator_version"
 )
+TOUCHED = (
+    "SELECT stream, min(version), max(version), min(position), max(position), count(*),"
+    " max(CASE WHEN version = 1 THEN type END),"
+    " max(CASE WHEN type {names} THEN position END), max(CASE WHEN type {names} THEN position END)"
+)
+SCOPED = "({given} IS NULL OR session_id {names}) AND ({given} IS NULL OR run_id {names})"
+"""The condition of a scope: sessions twice, runs twice."""
 KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
 
 
@@ -29,13 +36,31 @@ class Statements(NamedTuple):
     of_types: str = f"SELECT {COLUMNS} {PAGE}".replace("ORDER BY", "AND type {names} ORDER BY")
     """The rows of a list of types: after, until, types, limit."""
     touched: str = (
-        "SELECT stream, min(version), max(version), min(position), max(position), count(*),"
-        " max(CASE WHEN version = 1 THEN type END),"
-        " max(CASE WHEN type {names} THEN position END), max(CASE WHEN type {names} THEN position END)"
-        " FROM log WHERE position > ? AND position <= ?"
-        " AND ({given} IS NULL OR session_id {names}) AND ({given} IS NULL OR run_id {names}) GROUP BY {stream}"
+        f"{TOUCHED} FROM log WHERE position > ? AND position <= ?"
+        f" AND {SCOPED} GROUP BY {{stream}}"
     )
-    """The streams with rows between two positions: begins, ends, after, until, sessions twice, runs twice."""
+    """The streams with rows between two positions: begins, ends, after, until, scope."""
+    latest: str = (
+        "SELECT stream, version, position, type FROM log WHERE position > ? AND position <= ?"
+        f" AND {SCOPED} AND coalesce((SELECT later.position FROM log AS later WHERE later.stream = log.stream"
+        f" AND later.version > log.version AND {SCOPED.replace('OR ', 'OR later.')}"
+        " ORDER BY later.version LIMIT 1) > ?, TRUE) ORDER BY position DESC LIMIT ?"
+    )
+    """The last rows of streams until a position, newest first: after, until, scope, scope, that position, limit."""
+    firsts: str = (
+        "WITH RECURSIVE search (stream, position, low, high) AS ("
+        "SELECT stream, position, version - version, version FROM log WHERE position {positions} UNION ALL"
+        " SELECT search.stream, search.position, CASE WHEN middle.position > ? THEN low ELSE middle.version END,"
+        " CASE WHEN middle.position > ? THEN middle.version ELSE high END FROM search CROSS JOIN log AS middle"
+        " WHERE high - low > 1 AND middle.stream = search.stream AND middle.version = (low + high) / 2)"
+        " SELECT search.position, first.stream, first.version, first.position, first.type FROM search CROSS JOIN log AS first"
+        " WHERE high - low = 1 AND first.stream = search.stream AND first.version = high"
+    )
+    """The first row after a position in the stream of each of some rows, by halving: rows, that position twice."""
+    part_touched: str = (
+        f"{TOUCHED} FROM log WHERE stream = ? AND version >= ? AND version <= ? AND {SCOPED} GROUP BY stream"
+    )
+    """The same of a part of one stream: begins, ends, stream, first and last version, scope."""
     turns: str = (
         "SELECT position, type FROM log WHERE stream = ? AND version > ? AND version <= ? AND type {names}"
         " ORDER BY version DESC LIMIT ?"
