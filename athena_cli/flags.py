@@ -179,7 +179,7 @@ ABOUT: Mapping[str, str] = {
     "?toPersona": "Only messages to this persona.",
     # members of one operation that mean something else
     "getDiff.change": "Only records that did this.",
-    "getDiff.counts": "End with the numbers of all records; default. Without them, `--limit` also limits the work.",
+    "getDiff.counts": "End with the numbers of all records, unless `false`; then `--limit` also limits the work.",
     "getDiff.from": "First moment: the id of an event, a position or a time (ISO-8601).",
     "getDiff.kind": "Only records of this kind.",
     "getDiff.to": "Second moment, likewise; now if absent.",

@@ -1,7 +1,7 @@
 """The difference between two moments: the records that appeared, ended or changed, with their events and no texts."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 

@@ -281,7 +281,7 @@ class Endpoint:
             call.as_of = as_of(plane, operation, parameters)
         if operation.paging is not None:
             call.limit = clamp_limit(parameters.get("limit"), ITEMS_DEFAULT[operation.paging])
-            call.limited = "limit" in parameters
+            call.limited = bool(parameters.get("limit"))
             call.cursor = parameters.get("after" if operation.paging == "tail" else "cursor") or None
         if reading:
             wanted = _min_position(parameters.get("minPosition"))

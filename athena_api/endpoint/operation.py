@@ -38,9 +38,10 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     """A decoded request: its caller, path parameters, query, body and preferences.
 
     ``key`` is the idempotency key, if one was sent. ``position`` is the log position that the answer must reflect.
-    ``wait`` is False with ``Prefer: respond-async``. X that name, and ``origin`` names the page that sent a command. ``receive`` reports the disconnect of the
-    client. ``stale`` allows an answer from views that lag. ``lines`` asks for lines instead of a page. A read is about
-    the position ``as_of`` in the past.
+    ``wait`` is False with ``Prefer: respond-async``. ``cursor`` and ``limit`` select the page, and ``limited`` is True
+    if the request has a limit. ``if_match`` is the header of that name, and ``origin`` names the page that sent a
+    command. ``receive`` reports the disconnect of the client. ``stale`` allows an answer from views that lag. ``lines``
+    asks for lines instead of a page. A read is about the position ``as_of`` in the past.
 
     A handler that reads ``who`` or ``meta`` makes its answer ``personal``, so that it is never cached. ``scope`` is
     part of the cache's key.

@@ -119,4 +119,4 @@ LIMITS: Mapping[str, int] = {"getScheduleLogs": 20}
 """The default ``limit`` of an operation."""
 
 COUNTED = ("getDiff",)
-"""Lists whose first page ends with counts, unless ``--no-counts`` is given."""
+"""Lists whose first page ends with counts, unless ``--counts false`` is given."""

@@ -152,7 +152,7 @@ def test_files_of_random_intervals_verify_and_say_what_the_api_says(
         proof = prove(lines)
         assert (proof.first, proof.last, proof.events, proof.complete) == (start + 1, end, end - start, True)
         assert [row["position"] for row in rows(lines)] == list(range(start + 1, end + 1))
-        pages = list(fleet.api.pages("/diff", **{"from": start, "to": end, "limit": 7}))
+        pages = list(fleet.api.pages("/diff", **{"from": start, "to": end, "limit": 7, "counts": "true"}))
         diff = part(lines, "diff")
         assert (diff["from"], diff["to"], diff["counts"]) == tuple(pages[0][name] for name in ("from", "to", "counts"))
         assert diff["items"] == [item for page in pages for item in page["items"]]

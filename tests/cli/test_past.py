@@ -113,3 +113,7 @@ def test_a_difference_ends_with_its_counts(history: Terminal, here: Here) -> Non
     assert (runs["appeared"], runs["ended"]) == (3, 3)
     assert "run: 3 appeared, 3 ended" in shown[-1], shown
     assert len(shown) == 3
+    assert len(here("diff", "0", "--limit", "1", "--counts", "false", "-o", "table").out.splitlines()) == 2
+    every = here("diff", "0", "--all", "--limit", "2", "-o", "json").data
+    assert every["counts"] == counts
+    assert every["items"] == here("diff", "0", "--limit", "500", "-o", "json").data["items"]

@@ -206,6 +206,26 @@ def test_a_limit_limits_the_rows_that_are_read(store: Store, log: StoreReader, s
     assert 0 < read[1] <= WORK_RATIO_MAX * read[0], read
 
 
+def test_events_after_the_second_moment_cost_nothing(store: Store, log: StoreReader) -> None:
+    history = History()
+    history.directive("do")
+    row = history.written[0]._replace(stream="session:long", type="session.changed", run_id="other")
+    with store.exclusive():
+        store.insert(
+            [
+                row._replace(position=number, version=number, run_id="mine" if number < 9 else "other")
+                for number in range(1, 20_001)
+            ]
+        )
+    read = []
+    for end in (100, 2_000):
+        with rows_read(log) as counted:
+            (found,) = diff(log, 0, end, DiffFilter(scope=Scope(runs=frozenset({"mine"}))), None, 50).items
+        assert found.events == 8
+        read += counted
+    assert 5 * read[0] < read[1], read
+
+
 def test_a_record_that_begins_again_is_as_it_was(store: Store, log: StoreReader) -> None:
     history = History()
     started, lifted = HaltStarted(by="ann"), HaltLifted(by="ann", since_ms=1)

@@ -108,7 +108,7 @@ class Reads:
         The newest comes first. Rows of other sessions and runs do not count; None is all.
         """
         scope = self._scope(sessions, runs)
-        found = self._read(self._sql.latest, (after, until, *scope, *scope, end, limit))
+        found = self._read(self._sql.latest, (after, until, *scope, end, *scope, end, limit))
         return [StreamRow(*row) for row in found]
 
     def firsts(self, positions: Sequence[Position], after: Position) -> dict[Position, StreamRow]:

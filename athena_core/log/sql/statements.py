@@ -35,25 +35,24 @@ class Statements(NamedTuple):
     """The guard rows of a list of kinds, oldest first."""
     of_types: str = f"SELECT {COLUMNS} {PAGE}".replace("ORDER BY", "AND type {names} ORDER BY")
     """The rows of a list of types: after, until, types, limit."""
-    touched: str = (
-        f"{TOUCHED} FROM log WHERE position > ? AND position <= ?"
-        f" AND {SCOPED} GROUP BY {{stream}}"
-    )
+    touched: str = f"{TOUCHED} FROM log WHERE position > ? AND position <= ? AND {SCOPED} GROUP BY {{stream}}"
     """The streams with rows between two positions: begins, ends, after, until, scope."""
     latest: str = (
         "SELECT stream, version, position, type FROM log WHERE position > ? AND position <= ?"
         f" AND {SCOPED} AND coalesce((SELECT later.position FROM log AS later WHERE later.stream = log.stream"
-        f" AND later.version > log.version AND {SCOPED.replace('OR ', 'OR later.')}"
-        " ORDER BY later.version LIMIT 1) > ?, TRUE) ORDER BY position DESC LIMIT ?"
+        " AND later.version > log.version AND later.version <= log.version + (? - log.position)"
+        f" AND {SCOPED.replace('OR ', 'OR later.')} ORDER BY later.version LIMIT 1) > ?, TRUE)"
+        " ORDER BY position DESC LIMIT ?"
     )
-    """The last rows of streams until a position, newest first: after, until, scope, scope, that position, limit."""
+    """The last rows of streams until an end, newest first: after, until, scope, end, scope, end, limit."""
     firsts: str = (
         "WITH RECURSIVE search (stream, position, low, high) AS ("
         "SELECT stream, position, version - version, version FROM log WHERE position {positions} UNION ALL"
         " SELECT search.stream, search.position, CASE WHEN middle.position > ? THEN low ELSE middle.version END,"
         " CASE WHEN middle.position > ? THEN middle.version ELSE high END FROM search CROSS JOIN log AS middle"
         " WHERE high - low > 1 AND middle.stream = search.stream AND middle.version = (low + high) / 2)"
-        " SELECT search.position, first.stream, first.version, first.position, first.type FROM search CROSS JOIN log AS first"
+        " SELECT search.position, first.stream, first.version, first.position, first.type"
+        " FROM search CROSS JOIN log AS first"
         " WHERE high - low = 1 AND first.stream = search.stream AND first.version = high"
     )
     """The first row after a position in the stream of each of some rows, by halving: rows, that position twice."""

@@ -1490,16 +1490,19 @@ class DependencyReadiness(Model, frozen=True, kw_only=True):
 
 
 class Diff(Model, frozen=True, kw_only=True):
-    """The difference between two moments. The counts are of the whole difference, the items of one page."""
+    """The difference between two moments. The counts are of the whole difference, the items of one page.
+
+    Without counts, a page may have fewer items than its limit although another one follows.
+    """
 
     from_: DiffEnd
     """The first moment."""
     to: DiffEnd
     """The second moment."""
-    counts: list[ChangeCount]
-    """Numbers of all records, by kind."""
     items: list[ChangedRecord]
     """Records with events between the moments, last changed first."""
+    counts: list[ChangeCount] | None = None
+    """Numbers of all records, by kind; absent without `counts`."""
     next_cursor: str | None = None
     """Cursor of the next page; absent on the last."""
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from athena_core.values import DIFF_EVENTS_EACH
 from tests.conftest import Serve
 from tests.support.api import Api, Refused
 from tests.support.server import Server
@@ -98,6 +99,33 @@ def test_pages_hold_each_record_once_while_the_log_grows(api: Api) -> None:
     assert len(whole) == 4
 
 
+def test_counts_are_given_without_a_limit_or_if_they_are_asked_for(api: Api) -> None:
+    for number in range(3):
+        api.post("/directives", {"input": f"do {number}"})
+    asked: dict[str, Any] = {"from": 0, "to": head(api)}
+    whole = api.get("/diff", **asked)
+    assert whole["counts"]
+    page = api.get("/diff", **asked, limit=1)
+    assert "counts" not in page
+    assert "counts" not in api.get("/diff", **asked, cursor=page["nextCursor"])
+    assert "counts" not in api.get("/diff", **asked, counts="false")
+    for paged in ({"limit": 1}, {"cursor": page["nextCursor"]}, {"limit": 1, "cursor": page["nextCursor"]}):
+        assert api.get("/diff", **asked, **paged, counts="true")["counts"] == whole["counts"]
+
+
+def test_a_page_without_counts_may_be_empty_before_the_last_one(api: Api) -> None:
+    api.put_policy(maxConcurrentRuns=3)
+    start = head(api) - 1
+    for number in range(DIFF_EVENTS_EACH + 9):
+        api.post("/directives", {"input": f"do {number}"})
+    asked: dict[str, Any] = {"from": start, "kind": "policy", "limit": 1}
+    page = api.get("/diff", **asked)
+    assert page["items"] == []
+    (found,) = api.get("/diff", **asked, cursor=page["nextCursor"])["items"]
+    assert found["kind"] == "policy"
+    assert api.items("/diff", **asked) == [found]
+
+
 def test_a_scope_holds_for_the_records_and_for_the_counts(serve: Serve) -> None:
     server = serve(auth_enabled="true", auth_identity_role_map="ada:Admin,otto:Operator,vera:Viewer")
     ada = server.client("ada")
@@ -106,7 +134,7 @@ def test_a_scope_holds_for_the_records_and_for_the_counts(serve: Serve) -> None:
     narrowed = server.client("otto", **{"x-athena-scope-sessions": "mine"})
     one_run = server.client("vera", **{"x-athena-scope-runs": mine})
     for client, kinds in ((narrowed, {"run", "session"}), (one_run, {"run"})):
-        found = client.get("/diff", **{"from": "0", "limit": "500"})
+        found = client.get("/diff", **{"from": "0", "limit": "500", "counts": "true"})
         assert {count["kind"] for count in found["counts"]} == kinds == {one["kind"] for one in found["items"]}
         assert {"kind": "run", "appeared": 1, "ended": 1, "changed": 0} in found["counts"]
         (run,) = by_kind(found, "run")
@@ -115,7 +143,7 @@ def test_a_scope_holds_for_the_records_and_for_the_counts(serve: Serve) -> None:
         assert theirs not in text and "theirs" not in text and "ada" not in text
         pages = client.items("/diff", **{"from": "0", "limit": "1"})
         assert pages == found["items"]
-    whole = ada.get("/diff", **{"from": "0", "limit": "500"})
+    whole = ada.get("/diff", **{"from": "0", "limit": "500", "counts": "true"})
     assert {"kind": "run", "appeared": 2, "ended": 2, "changed": 0} in whole["counts"]
     cursor = ada.get("/diff", **{"from": "0", "limit": "1"})["nextCursor"]
     assert theirs not in str(narrowed.get("/diff", **{"from": "0", "cursor": cursor}))

@@ -12,6 +12,7 @@ from athena_core.log.postgres.store import EXPIRE_KEYS, SELECT_BOUND, WRITER_OPT
 from athena_core.protocols import Row
 
 EVENTS, KEYS = 5_000, 20_000
+SCOPE, NO_SCOPE = "text[], text[], text[], text[]", "NULL, NULL, NULL, NULL"
 STATEMENTS = {
     "a page": (SQL.page, "bigint, bigint, bigint", "4000, 5000, 500"),
     "what is shown of a page": (
@@ -23,8 +24,19 @@ STATEMENTS = {
     "a session": (reader.SELECT_SESSION, "text, bigint, bigint, bigint", "'s_7', 5000, 0, 500"),
     "what a diff reads": (
         SQL.touched,
-        "text[], text[], bigint, bigint, text[], text[], text[], text[]",
-        "ARRAY['x'], ARRAY['y'], 4000, 4500, NULL, NULL, NULL, NULL",
+        f"text[], text[], bigint, bigint, {SCOPE}",
+        f"ARRAY['x'], ARRAY['y'], 4000, 4500, {NO_SCOPE}",
+    ),
+    "the last rows of streams": (
+        SQL.latest,
+        f"bigint, bigint, {SCOPE}, bigint, {SCOPE}, bigint, bigint",
+        f"4000, 4500, {NO_SCOPE}, 4500, {NO_SCOPE}, 4500, 2",
+    ),
+    "the first rows of streams": (SQL.firsts, "bigint[], bigint, bigint", "ARRAY[7, 4000], 3, 3"),
+    "a part of a stream": (
+        SQL.part_touched,
+        f"text[], text[], text, bigint, bigint, {SCOPE}",
+        f"ARRAY['x'], ARRAY['y'], 'dir_7', 1, 100, {NO_SCOPE}",
     ),
     "the turns of a stream": (
         SQL.turns,

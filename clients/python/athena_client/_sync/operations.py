@@ -4347,6 +4347,7 @@ class Operations(Core):
         ]
         | None = None,
         change: Literal["appeared", "changed", "ended"] | None = None,
+        counts: bool | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> models.Diff:
@@ -4358,11 +4359,16 @@ class Operations(Core):
         may be as many events as `diff_events_max` of `GET /capabilities` says. The answer holds no texts, and actors
         only for an Admin.
 
+        `counts` are of the whole difference, so all of its events are read for them. With `limit` or `cursor` they are
+        absent, unless `counts=true`. Such a page reads 50 events for each record of its limit, so it may have fewer
+        records although `next_cursor` is there.
+
         Args:
             from_: First moment: event id, position or time.
             to: Second moment: event id, position or time; absent: now.
             kind: Only records of this kind.
             change: Only records with this change.
+            counts: True: with the counts; absent: without `limit` and `cursor` only.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
 
@@ -4374,7 +4380,15 @@ class Operations(Core):
             "GET",
             "/diff",
             models.Diff,
-            query={"from": from_, "to": to, "kind": kind, "change": change, "cursor": cursor, "limit": limit},
+            query={
+                "from": from_,
+                "to": to,
+                "kind": kind,
+                "change": change,
+                "counts": counts,
+                "cursor": cursor,
+                "limit": limit,
+            },
         )
         return answer
 

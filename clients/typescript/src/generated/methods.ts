@@ -333,6 +333,8 @@ export interface GetDiffQuery extends PageQuery {
   readonly kind?: types.ChangedKind | undefined;
   /** Only records with this change. */
   readonly change?: types.Change | undefined;
+  /** True: with the counts; absent: without `limit` and `cursor` only. */
+  readonly counts?: boolean | undefined;
 }
 
 /** The query of `streamEvents`. */
@@ -1095,6 +1097,10 @@ export class Operations extends Transport {
    * `from` and `to` are event ids, positions or times; a time means the last event until then. Between them there may
    * be as many events as `diffEventsMax` of `GET /capabilities` says. The answer holds no texts, and actors only for an
    * Admin.
+   *
+   * `counts` are of the whole difference, so all of its events are read for them. With `limit` or `cursor` they are
+   * absent, unless `counts=true`. Such a page reads 50 events for each record of its limit, so it may have fewer
+   * records although `nextCursor` is there.
    */
   getDiff(query: GetDiffQuery, options: ReadOptions = {}): Pages<types.ChangedRecord, types.Diff> {
     return new Pages(this, rows.getDiff, { query: { ...query }, ...options }, (page) => page.items, "cursor");

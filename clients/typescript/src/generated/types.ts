@@ -1290,16 +1290,20 @@ export interface DependencyReadiness {
   readonly blockingStepIds: readonly string[];
 }
 
-/** The difference between two moments. The counts are of the whole difference, the items of one page. */
+/**
+ * The difference between two moments. The counts are of the whole difference, the items of one page.
+ *
+ * Without counts, a page may have fewer items than its limit although another one follows.
+ */
 export interface Diff {
   /** The first moment. */
   readonly from: DiffEnd;
   /** The second moment. */
   readonly to: DiffEnd;
-  /** Numbers of all records, by kind. */
-  readonly counts: readonly ChangeCount[];
   /** Records with events between the moments, last changed first. */
   readonly items: readonly ChangedRecord[];
+  /** Numbers of all records, by kind; absent without `counts`. */
+  readonly counts?: readonly ChangeCount[] | undefined;
   /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
