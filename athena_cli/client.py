@@ -278,7 +278,7 @@ def request_all(
             page = await transport.request(operation_id, query=query, **parts)
             following = pages.add(page if cut is None else cut(page))
             query["cursor"] = following
-            query.pop("counts", None)  # those of the first page are of the whole list
+            query.pop("counts", None)  # the counts on the first page are of the whole list
 
     call(connection, work)
 
