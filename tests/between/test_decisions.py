@@ -93,6 +93,10 @@ def allow_exactly(api: Api, ask: Json) -> str:
     return visible_marks(exact)
 
 
+def profile_of(*tools: str, **fields: Any) -> Json:
+    return Profile(tools=tools).body | {"toolPolicies": {}} | fields
+
+
 def shared(site: Site) -> Path:
     return site.server.state_dir.parent / "workspace"
 
@@ -148,7 +152,7 @@ def calls_in_turns(site: Site, name: str, profile: Json, calls: Sequence[tuple[s
 @pytest.mark.parametrize("chosen", WAYS)
 def test_calls_of_the_loop(site: Site, chosen: Sequence[int]) -> None:
     files = {"write": True, "approval": "ask", "fileBytesMax": 2_000_000}
-    profile = Profile(tools=("files",), budget_usd=0).body | {"toolPolicies": {"files": files}}
+    profile = profile_of("files", toolPolicies={"files": files})
     kept = [number for number in chosen if ALL[number] not in SIZES[:2]]
     calls = [("files", {"action": "write", "path": f"loop/{n}.txt", "content": ALL[n]}) for n in kept]
     (shared(site) / "loop").mkdir(exist_ok=True)
@@ -171,8 +175,8 @@ def same_escapes(shown: str) -> str:
 
 @pytest.mark.parametrize("chosen", WAYS)
 def test_calls_of_mcp_tools(site: Site, chosen: Sequence[int]) -> None:
-    profile = Profile(tools=(), mcp={"fake": {"tools": ["echo"], "approval": "ask"}}).body
-    kept = [number for number in chosen if len(ALL[number]) < 50_000]
+    profile = profile_of("evidence", mcp={"fake": {"tools": ["echo"], "approval": "ask"}})
+    kept = [number for number in chosen if len(ALL[number]) < 2_000]  # longer results are cut for the model
     name = f"mcp {len(chosen)}"
     calls = [("fake__echo", {"text": f"<{n}>{ALL[n]}</{n}>"}) for n in kept]
     shown = calls_in_turns(site, name, profile, calls)
@@ -226,7 +230,7 @@ def test_questions_of_the_loop(site: Site, chosen: Sequence[int]) -> None:
     kept = [number for number in chosen if ALL[number].strip() and len(ALL[number]) < 2_000]
     mask = Mask([OWN_KEY])
     api = site.server.api
-    profile_id = api.post("/harness-profiles", Profile(tools=("ask_user",)).body)["id"]
+    profile_id = api.post("/harness-profiles", profile_of("ask_user"))["id"]
     calls = [("ask_user", {"question": ALL[number], "options": ["yes", ALL[number][:40] or "no"]}) for number in kept]
     for start in range(0, len(calls), CALLS_A_TURN):
         turn = tuple(calls[start : start + CALLS_A_TURN])
@@ -264,7 +268,7 @@ def test_questions_of_agents_and_servers() -> None:
 @pytest.mark.parametrize("chosen", WAYS)
 def test_approvals_of_steps(site: Site, chosen: Sequence[int]) -> None:
     api = site.server.api
-    profile_id = api.post("/harness-profiles", Profile(tools=()).body)["id"]
+    profile_id = api.post("/harness-profiles", profile_of("evidence"))["id"]
     build = Builder(api)
     for number in chosen:
         if not ALL[number].strip() or len(ALL[number]) > 20_000:
@@ -301,8 +305,9 @@ def writes(name: str, texts: Sequence[str]) -> str:
 
 def test_applies(site: Site) -> None:
     api = site.server.api
-    plain = [text for text in SMALL if not OutsideText(text).decided(Mask([OWN_KEY]), "0f").hidden and "\0" not in text]
-    for name, texts in (("all", SMALL), ("plain", [text for text in plain if OWN_KEY not in text])):
+    every = [text for text in SMALL if "\0" not in text]  # a file with a NUL is binary
+    plain = [text for text in every if OWN_KEY not in text and not OutsideText(text).decided(Mask(), "0f").hidden]
+    for name, texts in (("all", every), ("plain", plain)):
         done = site.run(f"apply {name}", sh(writes(name, texts)), harnessProfileId=site.profile(), sessionId=name)
         diff = api.get(f"/runs/{done}/diff")
         subject, exact = {"subjectHash": diff["subjectHash"]}, diff["diff"]
@@ -314,8 +319,8 @@ def test_applies(site: Site) -> None:
         api.post(f"/runs/{done}/apply", subject)
         for number, text in enumerate(texts):
             assert (shared(site) / f"{name}-{number}.txt").read_bytes() == text.encode()
-            lines = [] if "\0" in text else text.split("\n")
-            assert all("+" + line.replace(OWN_KEY, SECRET_NAME) in exact for line in lines if line), text
+            lines = text.replace(OWN_KEY, SECRET_NAME).split("\n")
+            assert all(f"+{line}" in exact for line in lines if line)
 
 
 def test_reviews(site: Site) -> None:
@@ -348,10 +353,11 @@ def test_acceptances(site: Site) -> None:
         api.post(f"/mcp-servers/{server}/check", {})
         listed = api.get(f"/mcp-servers/{server}")
         api.post(f"/mcp-servers/{server}/accept", {"subjectHash": listed["subjectHash"]})
-        profile = Profile(tools=(), mcp={server: {"tools": ["echo"]}}).body
+        profile = profile_of("evidence", mcp={server: {"tools": ["echo"]}})
         profile_id = api.post("/harness-profiles", profile)["id"]
         site.run(f"accepts {number}", harnessProfileId=profile_id)
-        (tool,) = site.model.requests[f"accepts {number}"][0]["tools"]
+        tools = site.model.requests[f"accepts {number}"][0]["tools"]
+        (tool,) = [one for one in tools if one["function"]["name"].endswith("__echo")]
         (shown,) = [one for one in listed["tools"] if one["name"] == "echo"]
         words = shown["listed"]["description"]
         assert visible_marks(tool["function"]["description"]) == words == visible_marks(words)
