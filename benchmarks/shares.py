@@ -37,7 +37,7 @@ def dearest(events: int) -> Iterator[str]:
     """Yield paths of reads that take long, each of another answer."""
     draw = random.Random()
     while True:
-        yield f"/api/v1/diff?from=1&limit=1&number={draw.random()}"
+        yield f"/api/v1/diff?from=1&limit=1&counts=true&number={draw.random()}"
         yield f"/api/v1/runs?asOf={draw.randrange(1, events)}&limit=500"
         yield f"/api/v1/runs/facets?number={draw.random()}"
 
