@@ -192,12 +192,12 @@ class Forms:
         """Return the exact and the shown form of a JSON value."""
         match value:
             case str():
-                return self.in_text(clean(value))
+                return self.in_text(_encodable(value))
             case list() | tuple():
                 pairs = [self.in_value(part) for part in value]
                 return [exact for exact, _ in pairs], [shown for _, shown in pairs]
             case dict():
-                members = [(self.in_text(clean(name)), self.in_value(part)) for name, part in value.items()]
+                members = [(self.in_text(_encodable(name)), self.in_value(part)) for name, part in value.items()]
                 exact, shown = ([(name[form], part[form]) for name, part in members] for form in (0, 1))
                 return _members(exact), _members(shown)
             case _:
@@ -246,5 +246,10 @@ def _members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which JSON cannot have. It can have a NUL, as an escape."""
+    return text.encode(errors="replace").decode() if not text.isascii() else text
+
+
 def _canonical(value: Any) -> str:
-    return clean(msgspec.json.encode(value, order="deterministic").decode())
+    return msgspec.json.encode(value, order="deterministic").decode()

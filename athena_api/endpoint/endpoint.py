@@ -41,7 +41,7 @@ from athena_core.errors import (
 from athena_core.event import Meta
 from athena_core.log.sqlite.shortage import REMEDY, is_shortage
 from athena_core.system.watchdog import name_operation
-from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
+from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT, Identity
 from projections.engine.page import INLINE_BYTES_MAX
 from projections.engine.views import at_least
 
@@ -222,7 +222,8 @@ class Endpoint:
         self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
     ) -> Reply:
         """Answer a call. One that may wait ends with the token of its caller, even if its run goes on."""
-        who, waits = scope["athena.identity"], getattr(call.query, "wait", None) or (operation.accepted is not None and call.wait)
+        who: Identity = scope["athena.identity"]
+        waits = getattr(call.query, "wait", None) or (operation.accepted is not None and call.wait)
         answer = self._answer(plane, operation, scope, call)
         if who.token is None or not waits:
             return await answer

@@ -60,9 +60,6 @@ LIST_MS: Final = 60_000
 """Time in milliseconds for which a client may keep a list."""
 
 MESSAGE_CHARS_MAX = 512
-HIDDEN_CHARS_MAX = 4_096
-"""The beginning of a text in an error that is searched for secrets, before it is cut to its final length."""
-
 encode = msgspec.json.Encoder().encode
 
 
@@ -472,7 +469,7 @@ def error_message(request_id: str | int | None, error: ServedError, service: Mcp
 
 
 def _shown(text: str, service: McpService) -> str:
-    return service.hide(text[:HIDDEN_CHARS_MAX])[:MESSAGE_CHARS_MAX]
+    return service.hide(text)[:MESSAGE_CHARS_MAX]
 
 
 def _check_repeated(name: str, value: object, service: McpService) -> None:

@@ -176,7 +176,7 @@ def same_escapes(shown: str) -> str:
 @pytest.mark.parametrize("chosen", WAYS)
 def test_calls_of_mcp_tools(site: Site, chosen: Sequence[int]) -> None:
     profile = profile_of("evidence", mcp={"fake": {"tools": ["echo"], "approval": "ask"}})
-    kept = [number for number in chosen if len(ALL[number]) < 2_000]  # longer results are cut for the model
+    kept = [n for n in chosen if len(ALL[n]) < 2_000 and "\0" not in ALL[n]]  # other results reach no model as they are
     name = f"mcp {len(chosen)}"
     calls = [("fake__echo", {"text": f"<{n}>{ALL[n]}</{n}>"}) for n in kept]
     shown = calls_in_turns(site, name, profile, calls)
@@ -185,8 +185,7 @@ def test_calls_of_mcp_tools(site: Site, chosen: Sequence[int]) -> None:
     )
     for exact, ask in shown:
         assert exact == ask["arguments"]
-        text = json.loads(exact)["text"]
-        assert text in visible_marks(results)
+        assert visible_marks(json.loads(exact)["text"]) in visible_marks(results)
     assert len(shown) == len(calls)
 
 
@@ -231,20 +230,25 @@ def test_questions_of_the_loop(site: Site, chosen: Sequence[int]) -> None:
     mask = Mask([OWN_KEY])
     api = site.server.api
     profile_id = api.post("/harness-profiles", profile_of("ask_user"))["id"]
-    calls = [("ask_user", {"question": ALL[number], "options": ["yes", ALL[number][:40] or "no"]}) for number in kept]
+    seen = 0
+    calls = [("ask_user", {"question": ALL[number], "options": ["yes", "no"]}) for number in kept]
     for start in range(0, len(calls), CALLS_A_TURN):
         turn = tuple(calls[start : start + CALLS_A_TURN])
         said = site.model.script(f"asks {len(chosen)} {start}", turn, "done")
         run_id = api.start(said, harnessProfileId=profile_id)["runId"]
-        api.await_event("run.asked", runId=run_id)
-        asks = open_asks(api, run_id, 1)
-        for ask in asks:
-            allow(api, ask, "decline")
-            assert "hidden" not in ask
-        assert api.await_ending(run_id) == "run.completed"
+        asks: list[Json] = []
+        for _ in soon():
+            if api.get(f"/runs/{run_id}")["status"] not in {"queued", "running", "paused"}:
+                break
+            for one in api.items("/asks", runId=run_id):
+                asks.append(api.get(f"/asks/{one['id']}"))
+                allow(api, asks[-1], "decline")
+                assert "hidden" not in asks[-1]
+        seen += len(asks)
         shown = {ask["question"] for ask in asks}
         asked = {visible_marks(mask.hide(clean(str(given["question"])))).strip() for _, given in turn}
         assert {one.strip() for one in shown} <= asked
+    assert seen > len(kept) / 2, "a run that repeats a masked question is stuck, and asks nothing"
 
 
 def test_questions_of_agents_and_servers() -> None:

@@ -152,7 +152,10 @@ def test_each_role_may_do_what_the_table_says_and_a_denial_is_recorded(
     ],
 )
 def test_no_spelling_of_a_path_gets_around_the_roles(guarded: Server, path: str) -> None:
-    with httpx2.Client(base_url=guarded.url, headers={"x-athena-identity": "vera"}) as client:
+    with httpx2.Client(
+        base_url=guarded.url,
+        headers={"x-athena-identity": "vera"} | {"x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]},
+    ) as client:
         request = client.build_request("POST", "/", json=EXAMPLES["createDirective"].body)
         request.url = request.url.copy_with(raw_path=path.encode())
         assert client.send(request).status_code in {403, 404}

@@ -500,7 +500,7 @@ async def test_only_the_command_has_its_variables(tmp_path: Path, boxed: str) ->
         assert await child.read_line(100) == b"canary-of-a-credential"
         holders = []
         for pid in (child.pid, *(one.pid for one in tree_of(child.pid))):
-            with suppress(PermissionError):  # only root reads those of a supervisor
+            with suppress(PermissionError):  # only root reads the ones of a supervisor
                 places = [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline")]
                 holders += [places[1].split(b"\0")[0]] if b"canary" in b"".join(places) else []
         await child.end()
