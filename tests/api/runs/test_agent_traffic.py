@@ -44,7 +44,7 @@ HABITS = {
     "unasked-answer": Habit(("unasked-answer",), "AGENT_BROKEN", "a request that was never sent"),
     "same-id": Habit(("same-id",), "AGENT_BROKEN", "the id of an open one"),
     "old-protocol": Habit(("old-protocol",), "AGENT_BROKEN", "version 2 of the protocol"),
-    "mode-drift": Habit(("mode-drift",), "AGENT_MODE_CHANGED", "left the mode 'default' for 'auto'"),
+    "mode-drift": Habit(("mode-drift",), "AGENT_MODE_CHANGED", "left the mode 'default', which Athena had ordered"),
     "mode-refused": Habit(("mode-refused",), "AGENT_MODE_CHANGED", "refused the mode"),
     "mode-deaf": Habit(("mode-deaf",), "AGENT_MODE_CHANGED", "reports 'auto'"),
     "no-modes": Habit(("no-modes",), "AGENT_MODE_CHANGED", "no modes"),
