@@ -338,10 +338,12 @@ FIELDS = {
 WITHOUT = {
     *(("workflow.approval.requested", "subject"), ("persona.run.repair-requested", "problem")),
     ("authn.failed", "peer"),
+    ("run.asked", "exact"),
     *(("mcp-server.listed", "definitions"), ("mcp-server.listed", "server_info"), ("mcp-server.accepted", "note")),
 }
-"""Sentences of Athena's own, with names, hashes and what the definition shows; an address; and the words of MCP servers
-and of their acceptance, which test_redact_mcp.py erases."""
+"""Sentences of Athena's own, with names, hashes and what the definition shows; an address; the exact text of an
+ask of an outside agent, which is stored and erased with its arguments; and the words of MCP servers and of their
+acceptance, which test_redact_mcp.py erases."""
 
 
 @pytest.fixture
