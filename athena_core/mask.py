@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -130,6 +130,15 @@ OPENING = re.compile(
 """The end of a text that may become a secret, or a longer one, with the next characters."""
 
 
+PatternUse: TypeAlias = Literal["plain", "escaped", "decisive"]
+"""Use of a pattern: for text without escapes, for text with them, and for text that is decided about."""
+SHAPES: Mapping[PatternUse, str] = {
+    "plain": _any(PATTERNS),
+    "escaped": _any_escaped(PATTERNS),
+    "decisive": _any(DECISIVE_PATTERNS),
+}
+
+
 class DecisiveSpan(NamedTuple):
     """The place of a secret in a text that is decided about, and its name if Athena knows it."""
 
@@ -149,8 +158,8 @@ class Mask:
         self._given = dict(keys) if isinstance(keys, Mapping) else dict.fromkeys(keys, UNNAMED)
         self._learned: dict[str, deque[str]] = {}
         self._lock = Lock()
-        self._patterns: dict[bool, tuple[list[str], re.Pattern[str]]] = {}
-        """The pattern for text with and without escapes, each with the keys that it was compiled from."""
+        self._patterns: dict[PatternUse, tuple[list[str], re.Pattern[str]]] = {}
+        """The pattern for each use, each with the keys that it was compiled from."""
         self._shapes = shapes
         self._compile()
 
@@ -179,14 +188,15 @@ class Mask:
         self._keys = in_order
         self._keys_in_json = [msgspec.json.encode(key)[1:-1].decode("latin-1") for key in in_order]
 
-    def _secret(self, *, in_json: bool) -> re.Pattern[str]:
+    def _secret(self, use: PatternUse) -> re.Pattern[str]:
         """Return the pattern of all secrets. It is compiled at its first use, because that takes milliseconds."""
-        keys, pattern = self._patterns.get(in_json, NO_PATTERN)
+        keys, pattern = self._patterns.get(use, NO_PATTERN)
         if keys is not self._keys:
             keys = self._keys
-            shapes = [(_any_escaped if in_json else _any)(PATTERNS)] if self._shapes else []
-            pattern = re.compile("|".join([*shapes, *map(re.escape, keys)]) or NOTHING)
-            self._patterns[in_json] = (keys, pattern)
+            known, shapes = "|".join(map(re.escape, keys)), SHAPES[use] if self._shapes else ""
+            parts = (f"(?P<known>{known})" if known else "", shapes) if use == "decisive" else (shapes, known)
+            pattern = re.compile("|".join(filter(None, parts)) or NOTHING)
+            self._patterns[use] = (keys, pattern)
         return pattern
 
     def hide(self, text: str, start: int = 0, *, lines: bool = False) -> str:
@@ -230,7 +240,7 @@ class Mask:
     def holds(self, data: bytes) -> bool:
         """Return True if bytes hold a secret, in ASCII, UTF-8 or UTF-16."""
         for spelt in (data, data.replace(b"\0", b"")) if b"\0" in data else (data,):
-            if any(key in spelt for key in self._keys_in_bytes) or self._secret(in_json=True).search(
+            if any(key in spelt for key in self._keys_in_bytes) or self._secret("escaped").search(
                 spelt.decode("latin-1")
             ):
                 return True
@@ -240,11 +250,8 @@ class Mask:
         """Yield the secrets in a text that is decided about."""
         if not self._suspected(text, self._keys):
             return
-        names, keys = self._names, [re.escape(key) for key in self._keys]
-        known = [f"(?P<known>{'|'.join(keys)})"] if keys else []
-        shapes = [_any(DECISIVE_PATTERNS)] if self._shapes else []
-        for match in re.finditer("|".join((*known, *shapes)) or NOTHING, text):  # re keeps what it compiled
-            name = names.get(match[0]) if match.lastgroup == "known" else None
+        for match in self._secret("decisive").finditer(text):
+            name = self._names.get(match[0], UNNAMED) if match.lastgroup == "known" else None
             yield DecisiveSpan(*match.span(match.lastgroup or 0), name)
 
     def hide_in(self, value: Any) -> Any:
@@ -275,7 +282,7 @@ class Mask:
 
     def _secrets(self, text: str, start: int = 0) -> Iterator[re.Match[str]]:
         """Yield the secrets in a text. The pattern for text with escapes takes twice as long."""
-        return self._secret(in_json="\\" in text).finditer(text, start)
+        return self._secret("escaped" if "\\" in text else "plain").finditer(text, start)
 
     def _masked(self, text: str, start: int, end: int, *, lines: bool = False) -> tuple[str, int]:
         """Mask the text up to ``end``, or to the end of a secret there. Return it with its end."""

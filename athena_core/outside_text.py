@@ -248,7 +248,7 @@ def _members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _encodable(text: str) -> str:
     """Replace lone surrogates, which JSON cannot have. It can have a NUL, as an escape."""
-    return text.encode(errors="replace").decode() if not text.isascii() else text
+    return "\0".join(map(clean, text.split("\0")))
 
 
 def _canonical(value: Any) -> str:

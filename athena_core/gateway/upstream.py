@@ -27,7 +27,7 @@ REQUEST_PASSED = frozenset(
         b"anthropic-version", b"content-type", b"conversation_id", b"http-referer", b"openai-beta", b"originator",
         b"sec-fetch-mode", b"session-id", b"session_id", b"thread-id", b"traceparent", b"tracestate", b"user-agent",
         b"version", b"x-app", b"x-client-request-id", b"x-gemini-api-privileged-user-id", b"x-goog-api-client",
-        b"x-openai-subagent", b"x-session-affinity", b"x-session-id", b"x-title",
+        b"x-session-affinity", b"x-session-id", b"x-title",
     )
 )  # fmt: skip
 REQUEST_PREFIXES = (b"x-claude-code-", b"x-codex-", b"x-openai-internal-codex-", b"x-stainless-")
