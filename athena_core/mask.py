@@ -78,9 +78,11 @@ LABEL = "[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 NOTHING = "(?!)"
 NO_PATTERN: tuple[list[str], re.Pattern[str]] = ([], re.compile(NOTHING))
 URL_SAFE = str.maketrans("+/", "-_")
+KEY_LINE = r"(?:(?:\\++[rn]|\s)*+(?:[A-Za-z0-9+/=]|\\++/){16,})"
+"""A line of a key, with the break before it, also in a text in a text, where each escape is escaped again."""
 KEY_BLOCK = (
     rf"-----BEGIN {LABEL}(?:(?:[^-]|-(?!----))*+-----END {LABEL}"
-    r"|(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{16,})*+)"  # without an end
+    rf"|{KEY_LINE}*+)"  # without an end
 )
 OPENED = rf"{LABEL}(?:[^-]|-(?!----END )|-----END [A-Z0-9 ]{{0,60}}-{{0,4}}\Z)*+"
 MARKS = re.compile(  # by a rare character of each, because a text has few of them
@@ -107,7 +109,7 @@ def _any_escaped(patterns: Iterable[str]) -> str:
 
 
 URL_PASSWORD = rf"{AFTER_SCHEME}{NAME}:(?P<password>[A-Za-z0-9._~%+-]{{1,256}})(?=@)"
-KEY_BODY = rf"-----BEGIN {LABEL}(?P<body>(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{{16,}})++)"
+KEY_BODY = rf"-----BEGIN {LABEL}(?P<body>{KEY_LINE}++)"
 PATTERNS = (USER_INFO, *(shape.pattern for shape in SECRET_PATTERNS), JWT, KEY_BLOCK)
 DECISIVE_PATTERNS = (URL_PASSWORD, *(shape.pattern for shape in SECRET_PATTERNS), JWT, KEY_BODY)
 """Kinds of secrets in a text that is decided about. Each is made of the characters of its kind alone.

@@ -1,6 +1,7 @@
 """Text from outside: the exact form loses nothing, and the shown form says what it hides."""
 
 import hashlib
+import json
 from typing import Any
 
 import msgspec
@@ -59,6 +60,16 @@ def test_each_part_of_a_long_text_is_shown_without_a_part_of_a_secret(chars_max:
                 assert not any(part in shown for part in parts)
             assert len(ends.tail(MASK, chars_max)) <= chars_max
             assert started.exact.startswith(KEY[offset:])
+
+
+@pytest.mark.parametrize("depth", range(5))
+def test_a_private_key_in_a_text_in_a_text_shows_its_marks_only(depth: int) -> None:
+    text = "-----BEGIN RSA PRIVATE KEY-----\n" + 3 * "MIIEpAIB/AAKCAQEA75x0\n" + "-----END RSA PRIVATE KEY-----"
+    for _ in range(depth):
+        text = json.dumps(text).replace("/", "\\/")
+    shown = OutsideText(text).decided(MASK, SALT).shown
+    assert shown.count("PRIVATE KEY") == 2
+    assert not any(part in shown for part in ("MIIE", "AAKC", "75x0"))
 
 
 @pytest.mark.parametrize("text", [MARKED, f"git push {MARKED}", "https://a:$(date)@host", "https://a:b c@host"])

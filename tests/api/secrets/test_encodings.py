@@ -1,6 +1,7 @@
 """Secrets that tools read leave in no encoding that Athena makes: not whole, not in part, not in base64."""
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from itertools import islice
@@ -37,6 +38,7 @@ TEXTS = {name: USER_INFO if name == "mira" else secret for name, secret in CANAR
 LONG = max(SECRETS, key=len)
 PART = 12
 """A part of a secret that is as long must not be seen."""
+MARKERS = re.compile("-----(?:BEGIN|END)[A-Z ]+-----")
 SHELL_BYTES, HEAD = 2_000, 1_000
 
 
@@ -45,7 +47,7 @@ def forms(secret: str) -> Iterator[bytes]:
     raw = secret.encode()
     for begin in range(0, len(raw) - PART + 1, 6 if len(raw) < 60 else 18):
         part = raw[begin : begin + PART]
-        if b"PRIVATE KEY" in part or b"-----" in part:
+        if b"PRIVATE KEY" in part or b"-----" in part or any(part in one.encode() for one in MARKERS.findall(secret)):
             continue  # the marker itself may be seen
         yield part
         yield part.hex().encode()
