@@ -6,7 +6,7 @@ mark stands in its place with the length and the hash of the part, and the decis
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from athena_core.text import clean, preview
 
 SHA256_SHOWN = 12
 """Characters of the hash in a mark. The whole hash stands beside the text."""
+LAST_WORDS_CHARS_MAX = 200
 HIDDEN_SPANS_MAX = 100
 """Maximum number of hidden parts of a diff that are recorded with their hash."""
 
@@ -100,6 +101,11 @@ class OutsideText:
     def decided(self, mask: Mask, salt: str, chars_max: int | None = None) -> DecidedText:
         """Return the forms for a decision. ``salt`` is hexadecimal. A part after ``chars_max`` is hidden."""
         return Forms(mask, salt, chars_max).of(self.exact)
+
+
+def last_words(mask: Mask) -> Callable[[str], str]:
+    """Return what shows the last error output of a program."""
+    return lambda said: OutsideText(said).tail(mask, LAST_WORDS_CHARS_MAX).strip()
 
 
 def decided_json(value: Any, mask: Mask, salt: str) -> DecidedText:

@@ -4,6 +4,7 @@ import codecs
 from collections.abc import AsyncIterator
 
 from athena_core.mask import Mask
+from athena_core.outside_text import last_words
 from athena_core.providers.provider import Delta, Finished, ModelRequest, ProviderFailure, TextDelta, render
 from athena_core.system.process import CHUNK_BYTES, CannotStart, Child, environment
 from athena_core.text import clean
@@ -46,7 +47,9 @@ class LocalExecProvider:
                 yield TextDelta(text=rest)
             await child.exited.wait()
             if child.status != 0:
-                raise ProviderFailure(f"local-exec: {child.ending(self._mask)}", worth_retrying=False)
+                raise ProviderFailure(
+                    f"local-exec: {child.ending(last_words(self._mask or Mask()))}", worth_retrying=False
+                )
         finally:
             await child.end()
         yield Finished(reason="stop")

@@ -18,6 +18,8 @@ import anyio
 from anyio import to_thread
 
 from athena_core.errors import ConfigError, Overloaded
+from athena_core.mask import Mask
+from athena_core.outside_text import last_words
 from athena_core.system.process import CHUNK_BYTES, CannotStart, Child, environment
 from athena_core.system.sandbox import Sandbox
 
@@ -119,7 +121,7 @@ class Git:
             await child.end()
         if child.problem is not None:
             raise ConfigError.of(self._field, f"git cannot run in a sandbox: {child.problem}")
-        return GitOutput(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending())
+        return GitOutput(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending(last_words(Mask())))
 
     async def run(self, *arguments: str, bytes_max: int = BYTES_MAX, seconds_max: float = SECONDS_MAX) -> GitOutput:
         """Run git like ``ask``. Raise ConfigError also if it fails."""

@@ -5,7 +5,7 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, cast
@@ -13,16 +13,14 @@ from typing import ClassVar, cast
 import anyio
 from anyio import to_thread
 
-from athena_core.mask import HELD_CHARS_MAX, Mask
-from athena_core.outside_text import OutsideText
 from athena_core.system import supervisor
 from athena_core.system.sandbox import Sandbox, SandboxRefused
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 LANG = "C.UTF-8"
 CHUNK_BYTES = 65_536
-MAX_COMPLAINT_CHARS = 200
-MAX_COMPLAINT_BYTES = 4 * MAX_COMPLAINT_CHARS + HELD_CHARS_MAX
+MAX_COMPLAINT_BYTES = 20_000
+"""Of the end of the error output that are kept: the last words, and what the mask looks at before them."""
 GIT = {  # settings of a repository that name a program, or lead to one
     "safe.bareRepository": "explicit",
     "core.fsmonitor": "false",
@@ -345,13 +343,12 @@ class Child(asyncio.SubprocessProtocol):
         """The exit status; a negative number is the signal that ended the command."""
         return self._transport.get_returncode()
 
-    def ending(self, mask: Mask | None = None) -> str:
-        """Return how the command ended, with its last error output. ``mask`` is for its secrets."""
+    def ending(self, shown: Callable[[str], str] | None = None) -> str:
+        """Return how the command ended, and its last error output as ``shown`` shows it: see ``last_words``."""
         if problem := self.problem:
             return problem
         status = self.status or 0
-        said = OutsideText(self._complaints.decode(errors="replace").strip())
-        words = said.tail(mask or Mask(), MAX_COMPLAINT_CHARS).strip()
+        words = shown(self._complaints.decode(errors="replace").strip()) if shown else ""
         return (f"exit status {status}" if status >= 0 else f"killed by signal {-status}") + (words and f": {words}")
 
     async def end(self) -> None:

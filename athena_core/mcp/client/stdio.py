@@ -18,7 +18,7 @@ from athena_core.mcp.client.wire import (
     Transport,
 )
 from athena_core.mcp.listed_tool import McpTool
-from athena_core.outside_text import OutsideText
+from athena_core.outside_text import OutsideText, last_words
 from athena_core.rpc.peer import (
     CancelNotice,
     Ending,
@@ -179,7 +179,7 @@ class StdioWire:
                 async with asyncio.timeout(EXIT_SECONDS):
                     await child.exited.wait()
             if child.exited.is_set():
-                detail = f"It ended: {child.ending(self._mask)}."
+                detail = f"It ended: {child.ending(last_words(self._mask))}."
         self._ended = self._failure(code, detail)
         return self._ended
 

@@ -9,6 +9,8 @@ import pytest
 from athena_core.agents.acp import AcpDeadlines, ModeRefused
 from athena_core.agents.acp_messages import PlanUpdate, ThoughtChunk
 from athena_core.agents.tool_calls import FileChange
+from athena_core.mask import Mask
+from athena_core.outside_text import last_words
 from athena_core.rpc.peer import EndState, PeerEnded, PeerLimits, RequestFailed, RequestTimedOut
 from tests.support.agent_driver import SOON, fake_agent
 from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, Refuses, Step, agent_model, shell
@@ -193,8 +195,9 @@ async def test_the_last_words_of_an_agent_that_exits_are_kept(tmp_path: Path) ->
         with pytest.raises(PeerEnded, match="output-closed"):
             await agent.prompt()
         await agent.child.exited.wait()
-        assert agent.child.ending().startswith("exit status 3: ")
-        assert agent.child.ending().endswith("the agent gives up")
+        ending = agent.child.ending(last_words(Mask()))
+        assert ending.startswith("exit status 3: ")
+        assert ending.endswith("the agent gives up")
 
 
 @pytest.mark.parametrize(

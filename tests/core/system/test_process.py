@@ -131,6 +131,12 @@ async def test_a_command_that_kills_its_supervisor_leaves_nothing_to_the_program
 
 
 @LINUX
+def test_commands_are_run_without_a_package_that_is_compiled_for_one_version_of_python() -> None:
+    """Tests of escapes start them as another user, who may execute the Python of the system only."""
+    program = "import sys; sys.modules['msgspec'] = None; import athena_core.system.process"
+    subprocess.run((sys.executable, "-c", program), cwd=ROOT, check=True)
+
+
 async def test_nothing_outlives_a_program_that_is_killed(tmp_path: Path) -> None:
     witness, running = Witness(tmp_path / "witness"), Knock(tmp_path / "running")
     with Program(f'exec 3>"$0"; {HIDDEN}; echo > "$1"; sleep 1000', witness.path, running.path) as program:

@@ -17,7 +17,7 @@ from athena_core.errors import AgentModeChanged, AgentSilent, AgentUnavailable
 from athena_core.gateway.endpoint import PATH
 from athena_core.mask import Mask
 from athena_core.mcp.served import McpService
-from athena_core.outside_text import OutsideText
+from athena_core.outside_text import OutsideText, last_words
 from athena_core.rpc.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
 from athena_core.services.execution.outside.calls.endpoint_calls import SERVER
 from athena_core.services.execution.outside.run_ledger import RunLedger
@@ -172,7 +172,7 @@ class AgentProcess:
     def ending(self, ended: Ending) -> str:
         """Return how the process ended, without secrets."""
         if self._child is not None and self._child.exited.is_set():
-            return self._child.ending(self._mask)
+            return self._child.ending(last_words(self._mask))
         return ended.detail
 
     async def end(self) -> None:
