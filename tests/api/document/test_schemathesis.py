@@ -14,6 +14,7 @@ from tests.conftest import Serve
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 from tests.support.server import NO_FLOOD
+from tests.support.vouched import VOUCHED
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
@@ -26,7 +27,7 @@ COUNTED = re.compile(r"Tested: |[0-9,]+ generated")
 """What its summary counts."""
 
 GUARDED = {
-    "auth_enabled": "true",
+    **VOUCHED,
     "auth_identity_role_map": "ada:Admin,vera:Viewer",
     "requests_per_second": "100000",
     **NO_FLOOD,
@@ -44,6 +45,7 @@ def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path, identity: str 
     command += [f"--phases={PHASES[identity]}", f"--seed={fresh_seed('schemathesis')}"]
     if identity is not None:
         command += ["--header", f"x-athena-identity: {identity}"]
+        command += ["--header", f"x-athena-proxy-secret: {VOUCHED['auth_proxy_secret']}"]
     if identity == "vera":  # many valid requests are denied to a Viewer: the documented answer is 403
         command += ["--exclude-checks", "positive_data_acceptance"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
