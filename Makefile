@@ -26,11 +26,13 @@ help: ## List the targets
 		printf '  make %-11s %s\n' "$$target" "$$text"; done
 
 # Built from scratch whenever the lock changes (about half a minute), so it never mixes two locks.
+# The lock is given as a constraint, too: else pip asks for the newest version of a package that another one names with
+# an extra, as uvicorn[standard], and refuses it because it is not in the lock.
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up .venv (about half a minute) ..."
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Athena needs Python 3.11 or newer: make PYTHON=...")'
 	@$(PYTHON) -m venv --clear .venv
-	@$(PIP) install --require-hashes --requirement constraints.txt
+	@$(PIP) install --require-hashes --constraint constraints.txt --requirement constraints.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
