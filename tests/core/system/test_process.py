@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from athena_core.mask import HELD_CHARS_MAX
+from athena_core.outside_text import LAST_WORDS_CHARS_MAX
 from athena_core.system import supervisor
-from athena_core.system.process import CannotStart, Child, LineTooLong, environment
+from athena_core.system.process import MAX_COMPLAINT_BYTES, CannotStart, Child, LineTooLong, environment
 from tests.support.witness import Knock, Witness
 
 ROOT = Path(__file__).parents[3]
@@ -130,13 +132,17 @@ async def test_a_command_that_kills_its_supervisor_leaves_nothing_to_the_program
         assert ending == "killed by signal 9 None\n"  # None: what the program had before, it keeps
 
 
-@LINUX
 def test_commands_are_run_without_a_package_that_is_compiled_for_one_version_of_python() -> None:
     """Tests of escapes start them as another user, who may execute the Python of the system only."""
     program = "import sys; sys.modules['msgspec'] = None; import athena_core.system.process"
     subprocess.run((sys.executable, "-c", program), cwd=ROOT, check=True)
 
 
+def test_as_much_error_output_is_kept_as_the_mask_looks_at() -> None:
+    assert 4 * LAST_WORDS_CHARS_MAX + HELD_CHARS_MAX <= MAX_COMPLAINT_BYTES
+
+
+@LINUX
 async def test_nothing_outlives_a_program_that_is_killed(tmp_path: Path) -> None:
     witness, running = Witness(tmp_path / "witness"), Knock(tmp_path / "running")
     with Program(f'exec 3>"$0"; {HIDDEN}; echo > "$1"; sleep 1000', witness.path, running.path) as program:
