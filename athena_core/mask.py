@@ -80,10 +80,7 @@ NO_PATTERN: tuple[list[str], re.Pattern[str]] = ([], re.compile(NOTHING))
 URL_SAFE = str.maketrans("+/", "-_")
 KEY_LINE = r"(?:(?:\\++[rn]|\s)*+(?:[A-Za-z0-9+/=]|\\++/){16,})"
 """A line of a key, with the break before it, also in a text in a text, where each escape is escaped again."""
-KEY_BLOCK = (
-    rf"-----BEGIN {LABEL}(?:(?:[^-]|-(?!----))*+-----END {LABEL}"
-    rf"|{KEY_LINE}*+)"  # without an end
-)
+KEY_BLOCK = rf"-----BEGIN {LABEL}(?:(?:[^-]|-(?!----))*+-----END {LABEL}|{KEY_LINE}*+)"  # the latter without an end
 OPENED = rf"{LABEL}(?:[^-]|-(?!----END )|-----END [A-Z0-9 ]{{0,60}}-{{0,4}}\Z)*+"
 MARKS = re.compile(  # by a rare character of each, because a text has few of them
     "_(?:(?<=ath_|gh[pousr]_|npm_)|(?<=[sr]k_)(?:live|test)_|(?<=hf_)|(?<=github_)pat_)"

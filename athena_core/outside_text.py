@@ -104,7 +104,7 @@ class OutsideText:
 
 
 def last_words(mask: Mask) -> Callable[[str], str]:
-    """Return what shows the last error output of a program."""
+    """Return the function that shows the last error output of a program, without secrets."""
     return lambda said: OutsideText(said).tail(mask, LAST_WORDS_CHARS_MAX).strip()
 
 

@@ -24,7 +24,7 @@ class LocalExecProvider:
 
     def __init__(self, command: str = "/bin/cat", arguments: tuple[str, ...] = (), *, mask: Mask | None = None) -> None:
         """Take the command. ``mask`` hides secrets in error texts."""
-        self._mask = mask
+        self._mask = mask or Mask()
         self._argv = (command, *arguments)
         self._environment = environment()
 
@@ -47,9 +47,7 @@ class LocalExecProvider:
                 yield TextDelta(text=rest)
             await child.exited.wait()
             if child.status != 0:
-                raise ProviderFailure(
-                    f"local-exec: {child.ending(last_words(self._mask or Mask()))}", worth_retrying=False
-                )
+                raise ProviderFailure(f"local-exec: {child.ending(last_words(self._mask))}", worth_retrying=False)
         finally:
             await child.end()
         yield Finished(reason="stop")
