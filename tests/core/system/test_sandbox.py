@@ -27,6 +27,8 @@ from athena_core.system.sandbox import (
 )
 
 LONG = "a" * 240
+HELD = 12_000_000
+"""Bytes that ``tail`` keeps until its input ends: over the limit, and within what the box may reserve."""
 FILLS = "for i in $(seq 64); do head -c 2000000 /dev/zero > fill-$i; done; sleep 20"
 """Writes many files, because other programs may free some of the disk meanwhile."""
 
@@ -443,7 +445,7 @@ async def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
     ("limits", "script", "words"),
     [
         ({"processes": 20}, "for i in $(seq 40); do sleep 20 & done; wait", "20 processes"),
-        ({"memory_bytes": 8 * MEBIBYTE}, "x=$(head -c 12000000 /dev/zero | tr '\\0' a); sleep 20", "bytes of memory"),
+        ({"memory_bytes": 8 * MEBIBYTE}, f"(head -c {HELD} /dev/zero; sleep 20) | tail -c {HELD}", "bytes of memory"),
         ({"file_bytes": MEBIBYTE}, "exec head -c 2000000 /dev/zero > file", "a file of more"),
         ({"tmp_files": 50}, "cd /tmp; touch $(seq 100); sleep 20", "files in /tmp"),
         ({"disk_free_bytes": 1 << 60}, "sleep 20", "are free on the disk"),
