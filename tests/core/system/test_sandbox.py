@@ -444,7 +444,7 @@ async def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "script", "words"),
     [
-        ({"processes": 20}, "for i in $(seq 40); do sleep 20 & done; wait", "20 processes"),
+        ({"processes": 20}, "for i in $(seq 30); do sleep 20 & done; wait", "20 processes"),
         ({"memory_bytes": 8 * MEBIBYTE}, f"(head -c {HELD} /dev/zero; sleep 20) | tail -c {HELD}", "bytes of memory"),
         ({"file_bytes": MEBIBYTE}, "exec head -c 2000000 /dev/zero > file", "a file of more"),
         ({"tmp_files": 50}, "cd /tmp; touch $(seq 100); sleep 20", "files in /tmp"),
