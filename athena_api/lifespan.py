@@ -36,19 +36,18 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
             tasks.start_soon(parts.tail.follow)
             tasks.start_soon(parts.tail.watch)
             tasks.start_soon(parts.relay.serve)
-            tasks.start_soon(parts.refusal_limits.serve)
-            tasks.start_soon(parts.authentication_limits.serve)
-            tasks.start_soon(parts.tokens.serve)
-            tasks.start_soon(parts.workspace_cleaner.serve)
-            tasks.start_soon(parts.agent_memory.serve)
+            for part in (parts.refusal_limits, parts.authentication_limits, parts.tokens):
+                tasks.start_soon(part.timer.serve)
+            for one in (parts.workspace_cleaner, parts.agent_memory):
+                tasks.start_soon(one.timer.serve)
             await announce(parts, forked, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
             if serving:
                 parts.watchdog.start()
                 tasks.start_soon(parts.memory.serve)
-                tasks.start_soon(parts.anchors.serve)
+                tasks.start_soon(parts.anchors.timer.serve)
             if serving and parts.settings.scheduler:
-                tasks.start_soon(parts.timer.serve, partial(parts.reactors.ask, parts.timer.name))
+                parts.timer.ticking = True
             tasks.start_soon(partial(parts.reactors.serve, everything=serving))
             yield
             parts.streams.drain()
@@ -83,8 +82,8 @@ async def worker_lifespan(parts: ControlPlane) -> AsyncIterator[None]:
             await parts.runner.serve(tasks, take_over=True)
             parts.watchdog.start()
             tasks.start_soon(parts.memory.serve)
-            tasks.start_soon(parts.workspace_cleaner.serve)
-            tasks.start_soon(parts.agent_memory.serve)
+            for one in (parts.workspace_cleaner, parts.agent_memory):
+                tasks.start_soon(one.timer.serve)
             yield
             await parts.runner.stop()
             tasks.cancel_scope.cancel()

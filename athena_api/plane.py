@@ -60,7 +60,7 @@ from athena_core.services.runs.bulk_requests import BulkRequests
 from athena_core.services.runs.runs import Runs
 from athena_core.services.sandboxes import RunSandboxes
 from athena_core.services.schedules.schedules import Schedules
-from athena_core.services.schedules.timer import Timer
+from athena_core.services.schedules.timer import ScheduleTimer
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
@@ -168,7 +168,7 @@ class ControlPlane(NamedTuple):
     # Background work
     reactors: Reactors
     runner: Runner
-    timer: Timer
+    timer: ScheduleTimer
     workflow_stepper: WorkflowStepper
 
     async def reached(self, position: Position) -> None:

@@ -96,7 +96,7 @@ from athena_core.services.runs.runs import Runs
 from athena_core.services.runs.waiting import RunWaiters
 from athena_core.services.sandboxes import RunSandboxes, check_boxed, limits_of, must_be_boxed, programs_trusted
 from athena_core.services.schedules.schedules import Schedules
-from athena_core.services.schedules.timer import Timer
+from athena_core.services.schedules.timer import ScheduleTimer
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
@@ -458,7 +458,7 @@ class Wiring:
             self.ids,
             self.settings,
         )
-        self.timer = Timer(self.log, self.schedules, self.clock)
+        self.timer = ScheduleTimer(self.schedules, self.clock)
 
     def wire_workspaces(self) -> None:
         """Connect what happens to workspaces after runs: to apply their changes, keep and clean them."""
@@ -502,6 +502,7 @@ class Wiring:
                 asks,
                 self.workspace_cleaner,
             ),
+            self.clock,
             self.log.problems,
             self.log.reader,
         )

@@ -74,7 +74,7 @@ class Plane:
             self._clock.advance(HOUR)
             began, cpu = time.perf_counter(), time.process_time()
             await schedules.refresh()
-            due = schedules.pop_due(self._clock.now())
+            due = schedules.due_at(self._clock.now())
             for key in due:
                 await timer.act(key)
             found.seconds += time.perf_counter() - began

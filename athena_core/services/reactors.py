@@ -6,28 +6,46 @@ whether the step is still due.
 
 So nothing happens twice, even if a reactor is asked too often, by two leaders, or again after a crash. It needs no
 checkpoint.
+
+New rows and an alarm make a reactor prompt, but it needs neither: each loop compares deadlines with the clock every
+second, and the leader reads all open work from the log again every minute.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Protocol
 
 import anyio
 from anyio import to_thread
-from anyio.abc import TaskGroup
 
 from athena_core import retry
+from athena_core.clock import Clock
 from athena_core.domain import halt
 from athena_core.errors import AthenaError, Halted
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
 from athena_core.protocols import LeaderLock, Row
+from athena_core.services.deadlines import Alarm, Deadlines
 from athena_core.system.problems import Problems
+from athena_core.system.timer import Timer
 
 LEADER_SECONDS = 0.5
 """How often a process that does not lead tries to become the leader."""
+
+LOOK_SECONDS = 1.0
+"""How often a loop compares its deadlines with the clock, at the least."""
+
+OPEN_SECONDS = 60.0
+"""How often the leader reads the open work from the log again."""
+
+REST_MS = 20
+"""The least time until a key is looked at again, so that no loop runs without a pause."""
+
+NOW = 0
+"""A deadline that is over at any time."""
 
 LOOP = "reactors"
 ACTS_MAX = 256
@@ -41,40 +59,47 @@ class Reactor(Protocol):
     types: frozenset[str]
     """The event types that may concern it."""
 
-    def open(self, reader: StoreReader) -> Iterable[str]:
-        """Return the keys with possibly due work for a new leader, from guards, never from the whole log.
+    def open(self, reader: StoreReader) -> Mapping[str, int]:
+        """Return all keys with open work, with deadlines in milliseconds since 1970; NOW if ``act`` finds them.
 
-        It runs in a thread, with a reader of its own, while ``concerned`` may be called.
+        It reads guards, never the whole log. It runs in a thread, with a reader of its own, while the other methods may
+        be called.
         """
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """Return the keys that new rows of its types may concern. Must be quick and not raise."""
 
-    async def act(self, key: str) -> float | None:
-        """Do the due work of a key. Return the seconds until the next look, None if only new rows matter.
+    async def act(self, key: str) -> int | None:
+        """Do the due work of a key. Return its next deadline, None if only new rows matter.
 
         Raise AthenaError if the log is unavailable, or Halted to be asked again once the halt is lifted.
         """
 
 
-class ReactorLoop:
+class ReactorLoop(Timer):
     """The loop of one reactor: its due keys, each processed by one task at a time."""
 
-    def __init__(self, reactor: Reactor, tasks: TaskGroup, due: Iterable[str], problems: Problems) -> None:
-        """Begin with some due keys."""
+    def __init__(self, reactor: Reactor, clock: Clock, problems: Problems) -> None:
+        super().__init__(f"{LOOP}.{reactor.name}", LOOK_SECONDS, self.look, problems)
         self._reactor = reactor
-        self._loop = f"{LOOP}.{reactor.name}"
+        self._clock = clock
         self._problems = problems
-        self._tasks = tasks
-        self._due: dict[str, None] = dict.fromkeys(due)
+        self._deadlines = Deadlines()
+        self._due: dict[str, None] = {}
         self._busy: set[str] = set()
-        self._wake = asyncio.Event()
-        self._wake.set()
         self._failing: set[str] = set()
         """Keys that are retried after a failure."""
         self._halted: dict[str, None] = {}
         """Keys whose work may not begin before the halt is lifted, in the order in which they were refused."""
         self._lifts = 0
+        self._looked_at = 0
+        self._rings_at: int | None = None
+
+    async def lead(self, alarm: Alarm) -> None:
+        """Process due keys until cancelled."""
+        self._alarm = alarm
+        async with anyio.create_task_group() as self._tasks:
+            await self.serve()
 
     @property
     def idle(self) -> bool:
@@ -85,7 +110,13 @@ class ReactorLoop:
         """Mark keys as due."""
         for key in keys:
             self._due[key] = None
-            self._wake.set()
+            self.wake()
+
+    def opened(self, deadlines: Mapping[str, int]) -> None:
+        """Take in the open work that was read from the log."""
+        for key, at in deadlines.items():
+            self._deadlines.advance(key, at)
+        self.wake()
 
     def lifted(self) -> None:
         """Mark the keys as due that the halt held up."""
@@ -93,25 +124,35 @@ class ReactorLoop:
         held, self._halted = self._halted, {}
         self.ask(held)
 
-    async def serve(self) -> None:
-        """Process due keys until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            for key in [key for key in self._due if key not in self._busy]:
-                if len(self._busy) >= ACTS_MAX:
-                    break
-                del self._due[key]
-                self._busy.add(key)
-                self._tasks.start_soon(self._act_on, key)
+    async def look(self) -> None:
+        """Begin to process due keys."""
+        now = self._clock.now()
+        went_back = now < self._looked_at  # a deadline may have been counted from the earlier time
+        self._looked_at = now
+        self._due.update(dict.fromkeys(self._deadlines.pop(math.inf if went_back else now)))
+        for key in [key for key in self._due if key not in self._busy]:
+            if len(self._busy) >= ACTS_MAX:
+                break
+            del self._due[key]
+            self._busy.add(key)
+            self._tasks.start_soon(self._act_on, key)
+        first = self._deadlines.first()
+        if first is not None and first != self._rings_at and first - now < self.seconds * 1_000:
+            self._rings_at = first
+            self._alarm.set(self.loop, max(first - now, REST_MS), self._ring)
+
+    def _ring(self) -> None:
+        self._rings_at = None
+        self.wake()
 
     async def _act_on(self, key: str) -> None:
-        failures, again = 0, None
+        failures = 0
         try:
             while True:
                 lifts = self._lifts
                 try:
-                    again = await self._reactor.act(key)
+                    due = await self._reactor.act(key)
+                    self._deadlines.set(key, None if due is None else max(due, self._clock.now() + REST_MS))
                 except Halted:
                     if lifts != self._lifts:  # it was lifted meanwhile
                         continue
@@ -119,23 +160,17 @@ class ReactorLoop:
                     break
                 except Exception as error:  # a bug of ours must not stop other keys; this one is retried
                     self._failing.add(key)
-                    self._problems.report(self._loop, error, key)
+                    self._problems.report(self.loop, error, key)
                     hopeless = isinstance(error, AthenaError) and not error.retryable
                     failures += retry.DOUBLINGS_MAX if hopeless else 1
                     await anyio.sleep(retry.LOG.after(failures))
                 else:
                     self._failing.discard(key)
-                    self._problems.recovered(self._loop, key)
+                    self._problems.recovered(self.loop, key)
                     break
         finally:
             self._busy.discard(key)
-            self._wake.set()
-        if again is not None:
-            self._tasks.start_soon(self._later, key, again)
-
-    async def _later(self, key: str, seconds: float) -> None:
-        await anyio.sleep(seconds)
-        self.ask((key,))
+            self.wake()
 
 
 class Reactors:
@@ -146,19 +181,19 @@ class Reactors:
         latch: LeaderLock,
         tail: Tail,
         reactors: Sequence[Reactor],
+        clock: Clock,
         problems: Problems,
         reader: Callable[[], StoreReader],
     ) -> None:
         """Compete for leadership: the process that holds ``latch`` leads. ``reader`` opens a reader."""
         self._latch = latch
         self._open_reader = reader
+        self._clock = clock
         self._problems = problems
         self._reactors = reactors
         self._duties: dict[str, ReactorLoop] = {}
         self._tail = tail
         self._heard_of: dict[str, dict[str, None]] | None = None
-        self._meanwhile: dict[str, dict[str, None]] | None = None
-        """Keys reported while a new leader reads the open ones."""
         self._concerned = asyncio.Event()
         self._asking = False
         for reactor in reactors:
@@ -185,11 +220,9 @@ class Reactors:
 
     def _on_rows(self, reactor: Reactor, rows: Sequence[Row]) -> None:
         duty = self._duties.get(reactor.name)
-        if duty is None and self._heard_of is None and self._meanwhile is None:
+        if duty is None and self._heard_of is None:
             return
         keys = list(reactor.concerned(rows))
-        if self._meanwhile is not None:
-            self._meanwhile[reactor.name].update(dict.fromkeys(keys))
         if self._heard_of is not None:
             self._heard_of[reactor.name].update(dict.fromkeys(keys))
             if keys and self._tail.takes_part and not self._concerned.is_set():
@@ -207,8 +240,6 @@ class Reactors:
         duty = self._duties.get(name)
         if duty is not None:
             duty.ask((key,))
-        elif self._meanwhile is not None:
-            self._meanwhile[name][key] = None
 
     async def serve(self, *, everything: bool) -> None:
         """Lead whenever no other process does; without ``everything``, only for keys noticed from now on.
@@ -234,36 +265,38 @@ class Reactors:
 
     async def _lead(self) -> None:
         """Run the reactors while the lock is held."""
-        due = await self._opened() if self._heard_of is None else self._heard_of
+        self._duties = {one.name: ReactorLoop(one, self._clock, self._problems) for one in self._reactors}
         try:
-            async with anyio.create_task_group() as tasks:
-                for reactor in self._reactors:
-                    duty = ReactorLoop(reactor, tasks, due[reactor.name], self._problems)
-                    self._duties[reactor.name] = duty
-                    tasks.start_soon(duty.serve)
-                self._problems.recovered(LOOP)
-                self._asking = False
-                while self._held():
-                    await anyio.sleep(LEADER_SECONDS)
-                tasks.cancel_scope.cancel()
+            if self._heard_of is None:
+                await self._open()
+            for name, keys in (self._heard_of or {}).items():
+                self._duties[name].ask(keys)
+            with closing(Alarm()) as alarm:
+                async with anyio.create_task_group() as tasks:
+                    for duty in self._duties.values():
+                        tasks.start_soon(duty.lead, alarm)
+                    if self._heard_of is None:
+                        tasks.start_soon(Timer(LOOP, OPEN_SECONDS, self._open, self._problems).serve)
+                    self._problems.recovered(LOOP)
+                    self._asking = False
+                    while self._held():
+                        await anyio.sleep(LEADER_SECONDS)
+                    tasks.cancel_scope.cancel()
         finally:
             self._duties.clear()
             for reactor in self._reactors:
                 self._problems.recovered(f"{LOOP}.{reactor.name}", None)
 
-    async def _opened(self) -> dict[str, dict[str, None]]:
-        """Return the open keys, read in a thread because there may be many, and the keys reported meanwhile."""
+    async def _open(self) -> None:
+        """Read the open work of all reactors, in a thread because there may be much."""
 
-        def work() -> dict[str, list[str]]:
+        def work() -> dict[str, Mapping[str, int]]:
             with closing(self._open_reader()) as log:
-                return {reactor.name: list(reactor.open(log)) for reactor in self._reactors}
+                return {reactor.name: reactor.open(log) for reactor in self._reactors}
 
-        meanwhile = self._meanwhile = {reactor.name: {} for reactor in self._reactors}
-        try:
-            keys_by_name = await to_thread.run_sync(work)
-        finally:
-            self._meanwhile = None
-        return {name: dict.fromkeys(keys) | meanwhile[name] for name, keys in keys_by_name.items()}
+        for name, deadlines in (await to_thread.run_sync(work)).items():
+            if name in self._duties:
+                self._duties[name].opened(deadlines)
 
     def _held(self) -> bool:
         try:

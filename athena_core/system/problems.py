@@ -3,12 +3,9 @@
 import logging
 import traceback
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import NoReturn
-
-import anyio
 
 from athena_core.clock import Clock
 from athena_core.errors import AthenaError
@@ -18,6 +15,7 @@ LOOPS: Mapping[str, str] = {
     "agents": "reads the file of outside agents again on SIGHUP; the old agents stay in use",
     "agents.memory": "measures the memory of outside agents, and frees it for runs that wait",
     "anchors.send": "sends anchors of the log to the destinations in `ATHENA_ANCHOR_TO`",
+    "authentication.flush": "records the number of failed authentications",
     "credentials": "reads the credentials file and its secrets; the last good ones stay in use",
     "log.anchor": "writes the head of the log to a file, so that a truncated log is noticed",
     "log.checkpoint": "moves the WAL into the database file",
@@ -29,6 +27,7 @@ LOOPS: Mapping[str, str] = {
     "mcp": "reads the file of MCP servers again on SIGHUP; the old servers stay in use",
     "memory.index": "updates the index of the memory",
     "reactors": "runs the reactors, in one of all processes",
+    "reactors.asks": "expires asks and permission rules",
     "reactors.drains": "drains work queues and delivers messages",
     "reactors.redrives": "requeues dead letters",
     "reactors.reviews": "completes reviews",
@@ -42,8 +41,8 @@ LOOPS: Mapping[str, str] = {
     "runner.run": "executes runs; a failure is a bug and ends a run with `INTERNAL_ERROR`; the next good run clears it",
     "runner.sweep": "finds runs whose executor is lost, and writes the heartbeat",
     "runner.take-over": "takes over these runs, and cancels overdue ones",
-    "schedules.alarm": "wakes the schedules when they are due",
     "tls.certificate": "reads the TLS certificate again on SIGHUP, and checks once an hour if it has expired",
+    "tokens.uses": "records the last uses of tokens, and ends the streams of expired ones",
     "views": "follows the log and writes the views",
     "workspaces.removal": "removes the directories of cleaned workspaces",
 }
@@ -135,18 +134,6 @@ class Problems:
         if len(self._lines) > LINES_MAX:
             self._lines.popitem(last=False)
         return True
-
-    async def repeat(self, loop: str, seconds: float, tick: Callable[[], Awaitable[bool]]) -> NoReturn:
-        """Call ``tick`` at an interval until cancelled, also after it failed. It returns True if nothing is left."""
-        while True:
-            await anyio.sleep(seconds)
-            try:
-                done = await tick()
-            except Exception as error:
-                self.report(loop, error)
-            else:
-                if done:
-                    self.recovered(loop)
 
     def recovered(self, loop: str, key: str | None = "") -> None:
         """Record that a loop, or one of its keys, works. Cheap while the loop does not fail.

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support.api import soon
 from tests.support.inside import Inside
+from tests.support.machine import HOUR
 from tests.support.model import Profile, call
 
 WRITE = call("files", action="write", path="done.txt", content="yes", evidence="Proof")
@@ -80,3 +81,13 @@ def with_personas(directory: Path) -> str:
     for name in ("ada", "bob"):
         (folder / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name}))
     return str(folder.parent)
+
+
+def asking(plane: Inside, decision: str) -> tuple[str, dict[str, str]]:
+    """Start a workflow run that waits for an approval; return its path and the body of an answer."""
+    step = {"id": "ask", "approval": {"message": "ship?", "expiresAfterMs": HOUR, "onExpiry": decision}}
+    workflow = plane.data("POST", "/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
+    run_id = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
+    path = f"/workflows/run/{run_id}"
+    asked = plane.until(path, "status", "waiting")["stepStates"]["ask"]["approval"]
+    return path, {"subjectHash": asked["subjectHash"]}

@@ -3,14 +3,12 @@
 import json
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
-import anyio
 import pytest
 
-from athena_core.services import reactors
 from tests.between.conftest import Planes, hold
-from tests.support.api import Refused
+from tests.between.life import asking
+from tests.support.api import Refused, soon
 from tests.support.gate import Gates
 from tests.support.inside import Inside, plane_on
 from tests.support.machine import DAY, HOUR, MINUTE, Machine
@@ -74,16 +72,6 @@ def test_pauses_do_not_count_towards_the_timeout_of_a_run(
         assert plane.until(f"/runs/{run_id}", "status", "completed", "timed-out")["status"] == ending
 
 
-def asking(plane: Inside, decision: str) -> tuple[str, dict[str, str]]:
-    """Start a workflow run that waits for an approval; return its path and the body of an answer."""
-    step = {"id": "ask", "approval": {"message": "ship?", "expiresAfterMs": HOUR, "onExpiry": decision}}
-    workflow = plane.data("POST", "/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
-    run_id = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
-    path = f"/workflows/run/{run_id}"
-    asked = plane.until(path, "status", "waiting")["stepStates"]["ask"]["approval"]
-    return path, {"subjectHash": asked["subjectHash"]}
-
-
 @pytest.mark.parametrize(
     ("decision", "other", "status"), [("reject", "approve", "failed"), ("approve", "reject", "ok")]
 )
@@ -110,25 +98,23 @@ def test_an_approval_expires_exactly_on_time_also_across_a_restart(
 
 
 def test_the_delay_of_a_failed_message_doubles_up_to_a_minute(
-    tmp_path: Path, store: dict[str, str], gates: Gates, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: dict[str, str], gates: Gates
 ) -> None:
     personas = tmp_path / "workspace" / "personas"
     personas.mkdir(parents=True)
     for name in ("ada", "bob"):
         (personas / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name}))
-    machine, rests = Machine(), list[float]()
-
-    async def sleep(seconds: float) -> None:
-        if seconds < 10:  # a reactor that waits to lead
-            await anyio.sleep(seconds)
-        else:
-            rests.append(seconds)
-            machine.go(round(seconds * 1_000))
-
-    monkeypatch.setattr(reactors, "anyio", Mock(wraps=anyio, sleep=sleep))
+    machine = Machine()
     settings = {"a2a_retry_ms": "20000", "work_max_attempts": "5", "workspace_root": str(personas.parent)}
     with plane_on(tmp_path, machine.still(), **store, **settings, **gates.settings) as plane:
         body = {"fromPersona": "ada", "toPersona": "bob", "payload": "fail"}
         sent = plane.data("POST", "/a2a/messages", body)["messageId"]
-        assert plane.until(f"/a2a/messages/{sent}", "status", "failed")["attempts"] == 5
-    assert rests == [20, 40, 60, 60]
+        path = f"/a2a/messages/{sent}"
+        drains = plane.app.plane.reactors._duties["drains"]
+        for attempt, seconds in enumerate((20, 40, 60, 60), 1):
+            for _ in soon():  # until the attempt has failed
+                if drains._deadlines.first() == machine.clock.now() + seconds * 1_000:
+                    break
+            assert plane.data("GET", path)["attempts"] == attempt
+            machine.go(seconds * 1_000)
+        assert plane.until(path, "status", "failed")["attempts"] == 5

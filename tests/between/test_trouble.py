@@ -13,6 +13,7 @@ from athena_core.protocols import Row
 from tests.between.conftest import Planes
 from tests.between.life import SCRIPT, lived, with_personas
 from tests.support.api import Refused
+from tests.support.broken_store import fail_inserts, refused
 from tests.support.gate import Gates
 from tests.support.inside import plane_on
 from tests.support.model import acting
@@ -26,23 +27,6 @@ EVERY = 3
 
 AGAIN = Counter({"run.leased": 99, "run.started": 99})
 """Events that an executor may record again after an unknown outcome."""
-
-
-def fail_inserts(store: Store, next_error: Callable[[], Exception | None], patch: pytest.MonkeyPatch) -> None:
-    """Raise the next error, if there is one, before rows are written."""
-    insert = store.insert
-
-    def insert_or_fail(rows: Sequence[Row]) -> None:
-        if error := next_error():
-            raise error
-        insert(rows)
-
-    patch.setattr(store, "insert", insert_or_fail)
-
-
-def refused(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:
-    """Fail as a full disk does, when rows are written."""
-    fail_inserts(store, lambda: store.full[0]("the disk is full") if failing() else None, patch)
 
 
 def lost(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from athena_core.services.access.refusal_limits import (
     WINDOW_SECONDS,
     TokenBucket,
 )
+from athena_core.system.timer import Timer
 
 FAILURES_A_MINUTE = 10
 """Failures of an address or a token; further ones are refused without a check."""
@@ -49,6 +50,7 @@ class AuthenticationLimits:
         self._log = log
         self._clock = clock
         self._ids = ids
+        self.timer = Timer(LOOP, WINDOW_SECONDS, self.tick, log.problems)
         self._peers: OrderedDict[str, TokenBucket] = OrderedDict()
         self._tokens: OrderedDict[str, TokenBucket] = OrderedDict()
         self._known: OrderedDict[str, float] = OrderedDict()
@@ -103,10 +105,6 @@ class AuthenticationLimits:
         if not self._failures:
             self._since = self._clock.now()
         self._failures[source] = self._failures.get(source, 0) + count
-
-    async def serve(self) -> None:
-        """Record the failures when a summary is due, until cancelled."""
-        await self._log.problems.repeat(LOOP, WINDOW_SECONDS, self.tick)
 
     async def tick(self) -> bool:
         """Record the failures if a summary is due. Return True if none is left."""

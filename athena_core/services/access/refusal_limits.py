@@ -8,6 +8,7 @@ from athena_core.domain import plane
 from athena_core.errors import AthenaError, RateLimited
 from athena_core.event import Meta
 from athena_core.log.writer import Log
+from athena_core.system.timer import Timer
 
 WINDOW_SECONDS = 1.0
 DAY_SECONDS = 86_400.0
@@ -88,6 +89,7 @@ class RefusalLimits:
         self._log = log
         self._clock = clock
         self._ids = ids
+        self.timer = Timer(LOOP, WINDOW_SECONDS, self.tick, log.problems)
         self._refusals_max = refusals_max
         self._per_day = per_day
         now = clock.monotonic()
@@ -156,10 +158,6 @@ class RefusalLimits:
             del self._identities[next(iter(self._identities))]
         bucket.take(now)
         self._all.take(now)
-
-    async def serve(self) -> None:
-        """Record the suppressed counts when a summary is due, until cancelled."""
-        await self._log.problems.repeat(LOOP, WINDOW_SECONDS, self.tick)
 
     async def tick(self) -> bool:
         """Drop windows that are over, and record the counts if a summary is due. Return True if none is left."""

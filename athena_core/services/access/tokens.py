@@ -6,7 +6,6 @@ The guards of tokens are loaded at the start and then follow the log. Each use i
 import hmac
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from heapq import heapify, heappop, heappush
 
 import msgspec
 
@@ -22,6 +21,7 @@ from athena_core.roles import Roster
 from athena_core.services.access.authentication_limits import AuthenticationLimits
 from athena_core.services.access.refusal_limits import TokenBucket
 from athena_core.services.access.token_text import API_TOKEN_PARENT, api_token_parent, hash_of, id_in
+from athena_core.system.timer import Timer
 from athena_core.values import Identity, Scope, TokenClaim
 
 API_IDENTITY = "api-token"
@@ -83,8 +83,8 @@ class Tokens:
         self._tokens = {key: KnownToken(row_of(value)) for _, key, value in self._reader.guards(TOKEN_GUARD)}
         for token_id, used_at in self._reader.token_uses(tuple(self._tokens)).items():
             self._tokens[token_id].used_at, self._tokens[token_id].seen = used_at, True
-        self._expiries = [(token.row.expires_at_ms, token_id) for token_id, token in self._tokens.items()]
-        heapify(self._expiries)
+        self._expired: set[str] = set()
+        self.timer = Timer(LOOP, TICK_SECONDS, self.tick, log.problems)
         tail.subscribe(self._follow, TYPES)
 
     @cached_property
@@ -100,8 +100,7 @@ class Tokens:
                 ended = self._tokens.pop(row.stream, None) is not None or ended
                 continue
             for guard in self._guards_of(row):
-                token = self._tokens[row.stream] = KnownToken(guard)
-                heappush(self._expiries, (token.row.expires_at_ms, row.stream))
+                self._tokens[row.stream] = KnownToken(guard)
         if ended:
             self.ended()
 
@@ -219,17 +218,11 @@ class Tokens:
                 uses[token_id] = max(uses.get(token_id, 0), used_at)
         return uses
 
-    async def serve(self) -> None:
-        """Store uses and notice expiries, once a second until cancelled."""
-        await self._log.problems.repeat(LOOP, TICK_SECONDS, self.tick)
-
     async def tick(self) -> bool:
         """Call ``ended`` if tokens have expired, and store their uses. Return True if none is left."""
-        now, expired = self._clock.now(), False
-        while self._expiries and self._expiries[0][0] <= now:
-            heappop(self._expiries)
-            expired = True
-        if expired:
+        now, before = self._clock.now(), self._expired
+        self._expired = {token_id for token_id, token in self._tokens.items() if token.row.expires_at_ms <= now}
+        if self._expired - before:
             self.ended()
         await self.flush()
         return not self._uses

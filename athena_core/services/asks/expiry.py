@@ -1,7 +1,6 @@
 """The reactor of asks: decides asks without an answer in time, and ends permission rules at their expiry."""
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader
@@ -15,18 +14,11 @@ from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.services.runs.runs import LocalExecutor
-
-LOOK_MS = 30_000
-"""The longest sleep until something expires: a sleep neither counts a suspend nor follows the wall clock."""
-NEXT = "next"
-"""The only key: what expires first."""
-
-Deadline = tuple[int, str]
-"""A time in milliseconds, and the run or permission rule that something of expires."""
+from athena_core.services.states import at_head
 
 
 class AskExpiry:
-    """Expires asks and permission rules. The first deadline decides when it looks again."""
+    """Expires asks and permission rules. Its keys are the runs that ask, and the rules."""
 
     name = "asks"
     types = frozenset((run.RunAsked.TYPE, PermissionRuleCreated.TYPE))
@@ -37,51 +29,26 @@ class AskExpiry:
         self._executor = executor
         self._clock = clock
         self._meta = Meta(actor="system:asks", correlation=ids.trace())
-        self._deadlines: list[Deadline] = []
-        self._found: list[Deadline] = []
-        """Deadlines that a new leader found in the guards; ``act`` takes them over."""
-        self._look_at = 0
-        """The time of the next look, in milliseconds since 1970 UTC."""
 
-    def open(self, reader: StoreReader) -> Iterable[str]:
-        """Find all deadlines, in the guards of open asks and of permission rules."""
-        self._look_at = 0
-        self._found = [
-            (int(value[1]), str(value[0])) if kind == "ask" else (int(value[2]), key)
-            for kind, key, value in reader.guards("ask", RULE_GUARD)
-        ]
-        return (NEXT,) if self._found else ()
+    def open(self, reader: StoreReader) -> Mapping[str, int]:
+        """Return the deadlines in the guards of open asks and of permission rules."""
+        deadlines: dict[str, int] = {}
+        for kind, key, value in reader.guards("ask", RULE_GUARD):
+            stream, at = (str(value[0]), int(value[1])) if kind == "ask" else (key, int(value[2]))
+            deadlines[stream] = min(at, deadlines.get(stream, at))
+        return deadlines
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """Note the deadlines of new asks and rules."""
-        first = self._deadlines[0] if self._deadlines else None
-        for row in rows:
-            event = self._log.codec.decode(row, text=False).event
-            if isinstance(event, run.RunAsked | PermissionRuleCreated):
-                heapq.heappush(self._deadlines, (event.expires_at_ms, row.stream))
-        earlier = bool(self._deadlines) and self._deadlines[0] != first
-        return (NEXT,) if earlier else ()
+        """Return the runs that ask, and the new rules."""
+        return [row.stream for row in rows]
 
-    async def act(self, key: str) -> float | None:
-        """Expire asks and rules that are due. Return the seconds until the next deadline."""
-        found, self._found = self._found, []
-        for deadline in found:
-            heapq.heappush(self._deadlines, deadline)
-        while self._deadlines and self._deadlines[0][0] <= self._clock.now():
-            deadline = heapq.heappop(self._deadlines)
-            try:
-                await self._expire(deadline[1])
-            except BaseException:
-                heapq.heappush(self._deadlines, deadline)
-                raise
-        if not self._deadlines:
-            return None
-        now = self._clock.now()
-        due = min(self._deadlines[0][0], now + LOOK_MS)
-        if now < self._look_at <= due:  # each look plans the next one, so one is enough
-            return None
-        self._look_at = due
-        return max(due - now, 0) / 1000
+    async def act(self, key: str) -> int | None:
+        """Expire due asks of a run, or a due rule. Return the next deadline."""
+        due = await at_head(self._log, lambda reader: _deadline(reader, key))
+        if due is not None and due <= self._clock.now():
+            await self._expire(key)
+            due = await at_head(self._log, lambda reader: _deadline(reader, key))
+        return due
 
     async def _expire(self, stream: str) -> None:
         if permission_rule.DECIDER.owns(stream):
@@ -91,6 +58,14 @@ class AskExpiry:
         done = await self._log.submit(lambda reader, context: expire(reader, context, capacity, stream), self._meta)
         if done.answer and capacity.executor:
             self._executor.take_up(stream)
+
+
+def _deadline(reader: Reader, stream: str) -> int | None:
+    """Return when the next open ask of a run expires, or a rule in force."""
+    if permission_rule.DECIDER.owns(stream):
+        rule = reader.guards(RULE_GUARD).get(stream)
+        return None if rule is None else int(rule[2])
+    return min((ask.expires_at_ms for ask in reader.state(run.DECIDER, stream).asks), default=None)
 
 
 def expire(reader: Reader, context: Context, capacity: ExecutorCapacity, run_id: str) -> Outcome[bool]:

@@ -29,6 +29,7 @@ from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun
 from athena_core.services.runs.results import run_events, run_state
 from athena_core.services.runs.waiting import LocalCompletion, RunWaiters
 from athena_core.system.problems import described
+from athena_core.system.timer import Timer
 
 CANCEL_SECONDS_MAX = 5.0
 """How long an executor has to end a cancelled run before the run is ended without it."""
@@ -112,6 +113,7 @@ class Runner:
         self._broken: asyncio.Future[None] | None = None
         self._serving = self._draining = self._leaving = False
         self.executor = executors.executor
+        self.timer = Timer(SWEEP, SWEEP_SECONDS, self._look, log.problems)
         tail.subscribe(self._on_rows, NOTICED_TYPES)
 
     def _capacity_now(self) -> ExecutorCapacity:
@@ -141,7 +143,7 @@ class Runner:
             self._writer.capacity_now = self._capacity_now
         tasks.start_soon(self._end_with_tasks, self._broken)
         await self.sweep()
-        tasks.start_soon(self._sweep_on)
+        tasks.start_soon(self.timer.serve)
         tasks.start_soon(self._claim_wanted)
 
     async def _end_with_tasks(self, broken: asyncio.Future[None]) -> None:
@@ -454,17 +456,11 @@ class Runner:
 
     # Other executors
 
-    async def _sweep_on(self) -> None:
-        while True:
-            await anyio.sleep(SWEEP_SECONDS)
-            self._time_out_late()
-            try:
-                self.executors.beat(replace(self.about, problems=self._problems.failing(), agents=self._room().shown))
-                await self.sweep()
-            except Exception as error:  # an executor that takes our runs over has a newer token
-                self._problems.report(SWEEP, error)
-            else:
-                self._problems.recovered(SWEEP)
+    async def _look(self) -> None:
+        """Time out runs, write the heartbeat, and sweep. If that fails, an executor may take runs over."""
+        self._time_out_late()
+        self.executors.beat(replace(self.about, problems=self._problems.failing(), agents=self._room().shown))
+        await self.sweep()
 
     async def sweep(self) -> None:
         """Take over the runs of lost executors, and runs that no executor took.

@@ -35,6 +35,7 @@ from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.settings import Settings
 from athena_core.system.git import Repository
 from athena_core.system.private_file import open_regular, sync
+from athena_core.system.timer import Timer
 from athena_core.values import Identity, Instant
 
 SEND_SECONDS_MAX = 30.0
@@ -406,35 +407,29 @@ class Anchors:
         self._clock = clock
         self._sender = sender
         self._to = to
-        self._seconds = seconds
+        self.timer = Timer(LOOP, seconds, self.send, log.problems)
         self.sent: dict[Destination, Position] = {}
         """The last anchor that each destination has received from this process."""
-
-    async def serve(self) -> None:
-        """Send the anchor of the head regularly while the server runs."""
-        while self._to:
-            await anyio.sleep(self._seconds)
-            await self.send()
 
     async def stop(self) -> None:
         """Send a last time, within a few seconds."""
         with anyio.move_on_after(STOP_SECONDS_MAX):
             await self.send()
 
-    async def send(self) -> None:
-        """Send the anchor of the head to each destination that lacks it; failures are reported as problems."""
+    async def send(self) -> bool:
+        """Send the anchor of the head to each destination that lacks it. Report failures; return False for our own."""
         if not self._to:
-            return
+            return True
         try:
             line, since = await to_thread.run_sync(self._moved)
         except Exception as error:
             self._log.problems.report(LOOP, error)
-            return
-        self._log.problems.recovered(LOOP)
+            return False
         async with anyio.create_task_group() as tasks:
             for to in self._to:
                 if line is not None and self.sent.get(to, 0) < since:
                     tasks.start_soon(self._send, line, to)
+        return True
 
     async def _send(self, line: AnchorBody, to: Destination) -> None:
         try:

@@ -17,6 +17,7 @@ from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import give_up_facts, message_facts
 from athena_core.services.queues.messages import Messages
 from athena_core.services.queues.queues import ENDED_TYPES, Queues, queue_facts
+from athena_core.services.reactors import NOW
 from athena_core.services.runs.admission import Admission
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.results import cancel_note, run_error
@@ -82,12 +83,12 @@ class QueueDrainer:
         self._draining: set[str] = set()
         self._backoffs: dict[str, QueueBackoff] = {}
 
-    def open(self, reader: StoreReader) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Mapping[str, int]:
         """Return the sessions with an open drain or a waiting message."""
         guards = reader.guards("drain", "message")
         draining = {key for kind, key, _ in guards if kind == "drain"}
         self._draining |= draining  # some may have been added meanwhile
-        return draining | {str(value[0]) for kind, _, value in guards if kind == "message"}
+        return dict.fromkeys((*draining, *(str(value[0]) for kind, _, value in guards if kind == "message")), NOW)
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """Return the sessions with a new drain or message, or with a run of a drain that ended."""
@@ -106,7 +107,7 @@ class QueueDrainer:
                 self._draining.discard(row.session_id)
         return sessions
 
-    async def act(self, key: str) -> float | None:
+    async def act(self, key: str) -> int | None:
         """Advance the drain of a session, or start one if a message waits."""
         session_id = key
         while True:
@@ -117,7 +118,7 @@ class QueueDrainer:
                     return None
                 rest = self._backoffs.get(session_id)
                 if rest is not None and (left := rest.until - self._clock.monotonic()) > 0:
-                    return left
+                    return self._clock.now() + round(left * 1_000)
                 await self._start(session_id, state)
             elif state.batch is None:
                 await self._advance(session_id, state, None)

@@ -1,7 +1,7 @@
 """Redrives: the reactor that requeues dead letters in bulk, one after another, at a fixed rate."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
@@ -20,6 +20,7 @@ from athena_core.outside_text import check_subject, subject_hash
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import DeadLetters, requeue_facts
+from athena_core.services.reactors import NOW
 from athena_core.services.states import at_head
 from athena_core.values import Body, ClientId, Identity, Label, pinned, unpinned, with_times
 
@@ -157,15 +158,15 @@ class Redrives:
 
     # The reactor
 
-    def open(self, reader: StoreReader) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Mapping[str, int]:
         """Return the running redrives."""
-        return [str(value[0]) for _, _, value in reader.guards("redrive")]
+        return {str(value[0]): NOW for _, _, value in reader.guards("redrive")}
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """Return the redrives that began."""
         return [row.stream for row in rows]
 
-    async def act(self, key: str) -> float | None:
+    async def act(self, key: str) -> int | None:
         """Requeue the next dead letter of a redrive when it is due."""
         while True:
             state = await at_head(self._log, lambda reader: reader.state(redrive.DECIDER, key))
@@ -175,15 +176,16 @@ class Redrives:
                 return None
             left = self._due.get(key, 0.0) - self._clock.monotonic()
             if left > 0:
-                return left
+                return self._clock.now() + round(left * 1_000)
             match = await self._pending.next(started.filter, state.after, started.until)
             if match is None:
                 await self._record(key, redrive.CompleteRedrive())
                 continue
             # counted from the due time, so that slow requeues do not lower the rate
             now = self._clock.monotonic()
-            self._due[key] = max(self._due.get(key, now), now - CATCH_UP_SECONDS) + 1 / started.rate_per_second
+            due = max(self._due.get(key, now), now - CATCH_UP_SECONDS) + 1 / started.rate_per_second
             await self._redrive_letter(key, started, match)
+            self._due[key] = due
 
     async def _record(self, redrive_id: str, command: redrive.RedriveCommand) -> None:
         await self._log.submit(transact(redrive, redrive_id, command), self._meta)

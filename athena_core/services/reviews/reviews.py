@@ -1,6 +1,6 @@
 """The service of reviews: start persona runs, wait for them, and record their results."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -22,6 +22,7 @@ from athena_core.mask import Mask
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
+from athena_core.services.reactors import NOW
 from athena_core.services.reviews.definitions import PersonaFiles
 from athena_core.services.reviews.preparation import PersonaRunBody, Preparation, repair_prompt
 from athena_core.services.reviews.result import ReviewFiles, ReviewReply, build_result, parse_answer
@@ -166,11 +167,11 @@ class Reviews:
 
     # The reactor (``reactors.Reactor``)
 
-    def open(self, reader: StoreReader) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Mapping[str, int]:
         """Return the running reviews."""
         keys = {str(waits[0]): key for _, key, waits in reader.guards("review")}
         self._following.update(keys)  # some may have been added meanwhile
-        return list(keys.values())
+        return dict.fromkeys(keys.values(), NOW)
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """Return the reviews that began or are to be repaired, and the ones whose run has ended."""
@@ -182,24 +183,24 @@ class Reviews:
             elif row.stream in self._following:
                 yield self._following.pop(row.stream)
 
-    async def act(self, key: str) -> float | None:
+    async def act(self, key: str) -> None:
         """End the review if its model has answered, or ask the model once more."""
         events = [self._log.codec.decode(row) for row in self._reader.stream(review.stream(key))]
         state = fold(review.DECIDER, (recorded.event for recorded in events))
         began = events[0] if events else None
         if state.status != "running" or began is None or not isinstance(began.event, review.PersonaRunStarted):
-            return None
+            return
         waits_for = state.run_id or key
         if self._runs.state(waits_for).open:
-            return None
+            return
         reply = self._read_reply(waits_for)
         if reply.answer is None and reply.problem is not None and not state.repaired:
             refused = await self._repair(key, began, reply.text, reply.problem)
             if refused is None:
-                return None
+                return
             reply = reply._replace(problem=f"{reply.problem}; the model could not be asked again: {refused}")
         await self._finish(key, began, waits_for if state.repaired else None, reply)
-        return None
+        return
 
     def _read_reply(self, run_id: str) -> ReviewReply:
         """Read the reply from the events of the model's run."""

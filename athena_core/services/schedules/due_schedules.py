@@ -1,6 +1,5 @@
 """Due schedules: when each schedule is due next; a cache in memory beside the log."""
 
-import heapq
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,7 +50,6 @@ class DueSchedules:
         self._tail = tail
         self._known: dict[str, KnownSchedule] = {}
         self._due: dict[str, int] = {}
-        self._heap: list[tuple[int, str]] = []
         self._changed: set[str] = set()
         self._complete = False
         tail.subscribe(self._on_rows, frozenset(event.TYPE for event in schedule.DECIDER.events))
@@ -82,9 +80,8 @@ class DueSchedules:
         """Record when a schedule is due next."""
         if due is None:
             self._due.pop(key, None)
-        elif self._due.get(key) != due:
+        else:
             self._due[key] = due
-            heapq.heappush(self._heap, (due, key))
 
     async def refresh(self) -> None:
         """Read the schedules that changed; the first time, all of them."""
@@ -98,29 +95,13 @@ class DueSchedules:
             self.read(key)
             self._changed.discard(key)  # only once it was read: the database may be unavailable
 
-    def first(self) -> int | None:
-        """Return when the next schedule is due."""
-        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+    def of(self, key: str) -> int | None:
+        """Return when a schedule is due next."""
+        return self._due.get(key)
 
     def due_at(self, at: int) -> list[str]:
         """Return the schedules that are due at a time, the earliest first."""
-        entries: list[tuple[int, str]] = []
-        while (first := self.first()) is not None and first <= at:
-            if not entries or entries[-1] != self._heap[0]:
-                entries.append(self._heap[0])
-            heapq.heappop(self._heap)
-        for entry in entries:
-            heapq.heappush(self._heap, entry)
-        return [key for _, key in entries]
-
-    def pop_due(self, at: int) -> list[str]:
-        """Return and remove the schedules that are due at a time; ``read`` and ``set_due`` add them again."""
-        keys = self.due_at(at)
-        for key in keys:
-            del self._due[key]
-        return keys
+        return [key for _, key in sorted((due, key) for key, due in self._due.items() if due <= at)]
 
     def text_of(self, known: KnownSchedule) -> schedule.ScheduleUpserted | None:
         """Return the last put of a schedule, with its text."""

@@ -1,7 +1,7 @@
 """The stepper: the reactor that advances workflow runs from step to step."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
+from athena_core.services.reactors import NOW
 from athena_core.services.runs.admission import Admission
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.results import cancel_note, run_error
@@ -45,10 +46,8 @@ from athena_core.values import RunBody, Scope, narrower, unpinned
 OPERATION = "runWorkflow"
 """The operation that a workflow's author must still be allowed when one of its steps begins."""
 STARTS_AT_ONCE = 64
-LOOK_SECONDS = 30.0
-"""The longest sleep until an approval expires: a sleep neither counts a suspend nor follows the wall clock."""
-HALTED_LOOK_SECONDS = 1.0
-"""The longest sleep while a halt holds steps up and an approval may expire."""
+HALTED_LOOK_MS = 1_000
+"""The longest pause while a halt holds steps up and an approval may expire."""
 FROM_OUTSIDE = frozenset(
     event.TYPE
     for event in (
@@ -115,10 +114,11 @@ class WorkflowStepper:
 
     # Keys
 
-    def open(self, reader: StoreReader) -> Iterable[str]:
-        """Return the workflow runs that have not ended."""
+    def open(self, reader: StoreReader) -> Mapping[str, int]:
+        """Return the workflow runs that have not ended. All their steps are looked at again."""
         self.forget()  # another leader may have resumed one meanwhile
-        return [key for _, key, _ in reader.guards("flow")]
+        self._known.clear()
+        return {key: NOW for _, key, _ in reader.guards("flow")}
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """Return the workflow runs that a client changed, or with a step's run that ended."""
@@ -137,8 +137,8 @@ class WorkflowStepper:
 
     # Advancing
 
-    async def act(self, key: str) -> float | None:
-        """Advance a workflow run until it blocks. Return the seconds until its next approval expires."""
+    async def act(self, key: str) -> int | None:
+        """Advance a workflow run until it blocks. Return when its next approval expires."""
         try:
             loaded = await self._load(key)
             while loaded is not None and loaded.state.open:
@@ -157,7 +157,7 @@ class WorkflowStepper:
                     expiry = self._expiry(seen.state)
                     if expiry is None:
                         raise
-                    return min(expiry, HALTED_LOOK_SECONDS)
+                    return min(expiry, self._clock.now() + HALTED_LOOK_MS)
         except BaseException:
             self._known.discard(key)  # a reported end may have been consumed: look at everything again
             raise
@@ -179,9 +179,10 @@ class WorkflowStepper:
             return None
         return LoadedWorkflowRun(state, definition.graph, definition.created_by, unpinned(definition.scope))
 
-    def _expiry(self, state: WorkflowRunState) -> float | None:
-        times = [step.expires_at_ms for step in state.steps.values() if step.expires_at_ms is not None]
-        return min(max(min(times) - self._clock.now(), 0) / 1000, LOOK_SECONDS) if times else None
+    @staticmethod
+    def _expiry(state: WorkflowRunState) -> int | None:
+        times = (step.expires_at_ms for step in state.steps.values() if step.expires_at_ms is not None)
+        return min(times, default=None)
 
     def _ended_steps(self, key: str, loaded: LoadedWorkflowRun) -> tuple[StepRunEnded, ...]:
         """Return the ends of the step runs that are over."""

@@ -4,13 +4,11 @@ The event decides: with it, the workspace is gone for every process. Each proces
 it, at once and again at its next start, because another host may have recorded the event.
 """
 
-import asyncio
 import threading
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from typing import NamedTuple, Protocol
 
-import anyio
 from anyio import to_thread
 
 from athena_core.agents.homes import AgentHomes
@@ -29,15 +27,14 @@ from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.erasure.erasure import TURN, TextTrace, erased_homes
+from athena_core.services.reactors import NOW
 from athena_core.services.states import committed
 from athena_core.services.workspaces.places import WorkspacePlaces
 from athena_core.services.workspaces.usage import size_of
+from athena_core.system.timer import Timer
 from athena_core.values import Body
 
 HOUR_MS = 3_600_000
-LOOK_MS = HOUR_MS
-"""The longest sleep until the next look for unused workspaces."""
-
 NEXT = "next"
 """The only key of the reactor: the workspace that was unused for the longest time."""
 
@@ -126,9 +123,9 @@ class WorkspaceCleaner:
         self._clock = clock
         self._meta = Meta(actor="system:workspaces", correlation=ids.trace())
         self._keep_ms = keep_hours * HOUR_MS
-        self._look_at = 0
         self._removing = threading.Lock()
-        self._wake = asyncio.Event()
+        self.timer = Timer(REMOVAL, REMOVAL_SECONDS, self.remove_cleaned, log.problems)
+        self.timer.wake()
         changes = {WorkspaceCreated.TYPE, WorkspaceRetained.TYPE}
         self.types = frozenset(changes if keep_hours else changes | {WorkspaceChanged.TYPE})
         tail.subscribe(self._on_removals, frozenset((WorkspaceCleaned.TYPE, PayloadRedacted.TYPE)))
@@ -211,27 +208,15 @@ class WorkspaceCleaner:
     # Removal of directories
 
     def _on_removals(self, rows: Sequence[Row]) -> None:
-        self._wake.set()
-
-    async def serve(self) -> None:
-        """Remove the directories of cleaned workspaces, and homes of agents, until cancelled."""
-        self._wake.set()
-        while True:
-            with anyio.move_on_after(LOOK_MS / 1_000):
-                await self._wake.wait()
-            self._wake.clear()
-            if not await self.remove_cleaned():
-                await asyncio.sleep(REMOVAL_SECONDS)
-                self._wake.set()
+        self.timer.wake()
 
     async def remove_cleaned(self) -> bool:
         """Remove the directories of cleaned workspaces, and homes, on this machine. Return False if that failed."""
         try:
             await to_thread.run_sync(self.remove_directories)
-        except OSError as error:
+        except OSError as error:  # the timer tries again
             self._log.problems.report(REMOVAL, error)
             return False
-        self._log.problems.recovered(REMOVAL)
         return True
 
     def remove_directories(self) -> None:
@@ -270,33 +255,24 @@ class WorkspaceCleaner:
 
     # Reactor
 
-    def open(self, reader: StoreReader) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Mapping[str, int]:
         """Return the key if any workspace exists."""
-        self._look_at = 0
-        return (NEXT,) if reader.guards(WORKSPACE_GUARD) else ()
+        return {NEXT: NOW} if reader.guards(WORKSPACE_GUARD) else {}
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """Return the key if workspaces may be due earlier than at the next look."""
-        return (NEXT,) if self._look_at == 0 or self._keep_ms == 0 else ()
+        """Return the key if a workspace may be due at once. Others are due long after the next ``open``."""
+        return (NEXT,) if self._keep_ms == 0 else ()
 
-    async def act(self, key: str) -> float | None:
-        """Clean unused workspaces. Return the seconds until the next look, None if there are no workspaces."""
-        uses = await self._uses.unkept()
-        if not uses:
-            self._look_at = 0
-            return None
-        now = self._clock.now()
-        look_at = now + LOOK_MS
-        for use in uses:
+    async def act(self, key: str) -> int | None:
+        """Clean unused workspaces. Return when the next one is due."""
+        now, later = self._clock.now(), list[int]()
+        for use in await self._uses.unkept():
             due = use.at + (self._keep_ms if use.runs else max(self._keep_ms, HOUR_MS))  # its first run may begin
             if due > now:
-                look_at = min(look_at, due)
+                later.append(due)
             elif not await self._clean_unused(use.workspace_id):
-                look_at = min(look_at, now + BUSY_MS)
-        if now < self._look_at <= look_at:  # each look plans the next one, so one is enough
-            return None
-        self._look_at = look_at
-        return (look_at - now) / 1000
+                later.append(now + BUSY_MS)
+        return min(later, default=None)
 
     async def _clean_unused(self, workspace_id: str) -> bool:
         """Clean a workspace because of its age. Return False if it is busy."""

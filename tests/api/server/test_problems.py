@@ -16,21 +16,18 @@ from athena_api.operations.core import check_ready, health_of, workers_of
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds, iso
-from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
+from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable, TokenInvalid
 from athena_core.event import Meta
 from athena_core.log import anchor
 from athena_core.log import writer as log_module
 from athena_core.protocols import LeaderLock
 from athena_core.services import memory, reactors
-from athena_core.services.access import refusal_limits
 from athena_core.services.execution import live_relay, runner
 from athena_core.services.execution.liveness import ProcessInfo, ProcessStatus
-from athena_core.services.execution.outside import agent_memory
 from athena_core.services.proof import anchors
-from athena_core.services.schedules import timer
-from athena_core.services.workspaces import cleaning
 from athena_core.settings import load
 from athena_core.system.problems import LOOPS
+from athena_core.system.timer import Timer
 from athena_core.values import LOCAL, RunBody
 from projections.engine import updater
 from projections.engine.projector import Projector
@@ -106,9 +103,13 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     """Make every loop breakable, and fast."""
     store = parts.log.store
     monkeypatch.setattr(store, "lost", (StoreUnreachable,), raising=False)
-    faults.into("agents.memory", parts.agent_memory, "look")
+    faults.into("agents.memory", parts.agent_memory.timer, "_look")
     faults.into("anchors.send", anchors, "anchor_at_head")
-    monkeypatch.setattr(parts.anchors, "_seconds", SOON_SECONDS)
+    faults.into("authentication.flush", parts.authentication_limits, "flush")
+    faults.into("tokens.uses", parts.tokens, "flush")
+    for part in parts:
+        if isinstance(timer := getattr(part, "timer", None), Timer):
+            timer.seconds = SOON_SECONDS
     faults.into("log.anchor", anchor, "write_anchor", OSError)
     faults.into("log.checkpoint", store, "checkpoint_wal", store.full[0])
     faults.into("log.clock", parts.log._store_watch, "_check_clock")
@@ -126,15 +127,12 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     faults.into("runner.run", parts.runner._performers._loop, "work")
     faults.into("runner.sweep", parts.runner.executors, "tidy")
     faults.into("runner.take-over", runner, "take_over")
-    faults.into("schedules.alarm", parts.timer._due, "pop_due")
     faults.into("views", Projector, "step")
     faults.into("workspaces.removal", parts.workspace_cleaner, "remove_directories", OSError)
     for module, name in (
         *((log_module, "WATCH_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),
-        *((reactors, "LEADER_SECONDS"), (refusal_limits, "WINDOW_SECONDS"), (live_relay, "GATHER_SECONDS")),
-        *((live_relay, "TROUBLE_SECONDS"), (runner, "SWEEP_SECONDS"), (timer, "LOOK_SECONDS")),
-        *((updater, "TROUBLE_SECONDS"), (updater, "CHECK_SECONDS"), (cleaning, "REMOVAL_SECONDS")),
-        (agent_memory, "LOOK_SECONDS"),
+        *((reactors, "LEADER_SECONDS"), (live_relay, "GATHER_SECONDS"), (live_relay, "TROUBLE_SECONDS")),
+        *((updater, "TROUBLE_SECONDS"), (updater, "CHECK_SECONDS")),
     ):
         monkeypatch.setattr(module, name, SOON_SECONDS)
     monkeypatch.setattr(runner, "SWEEPS_BETWEEN_LOOKS", 1)
@@ -156,9 +154,9 @@ def break_acts(one: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Non
     """Let a reactor fail at one key."""
     works = one.act
 
-    async def act(key: str) -> float | None:
+    async def act(key: str) -> int | None:
         if key != KEY:
-            found: float | None = await works(key)
+            found: int | None = await works(key)
             return found
         faults.check(f"reactors.{one.name}")
         return None
@@ -184,8 +182,7 @@ async def stir(parts: ControlPlane) -> None:
     parts.live.append("one", "run_1", 1, "a word")
     parts.runner._want(KEY)
     await parts.runner._take_over(KEY, 1, "dead")
-    parts.timer._alarm.set(parts.clock.now(), again=True)
-    parts.workspace_cleaner._wake.set()
+    parts.authentication_limits.failed(TokenInvalid("wrong"), "192.0.2.1")
 
 
 async def run(parts: ControlPlane) -> str:
@@ -312,10 +309,10 @@ async def test_a_failure_of_any_loop_is_logged_counted_and_shown_until_it_is_ove
 
 
 async def test_a_worker_has_its_failures_shown_by_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "SWEEP_SECONDS", SOON_SECONDS)
     named = {"ATHENA_STATE_DIR": str(tmp_path / "state")}
     server = wire(load(named, tmp_path), SystemClock(), SystemIds())
     worker = wire(load(named, tmp_path), SystemClock(), SystemIds(), kind="worker", frozen_seconds=SOON_SECONDS)
+    worker.runner.timer.seconds = SOON_SECONDS
 
     async def shown() -> dict[str, tuple[str, ...]]:
         return {one.kind: tuple(problem.loop for problem in one.problems) for one in (await workers_of(server)).items}

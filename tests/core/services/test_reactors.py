@@ -1,20 +1,21 @@
 """Reactors: open work is handled once at a time, by one process of all."""
 
 import threading
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import anyio
 
+from athena_core.clock import SystemClock
 from athena_core.errors import Overloaded
 from athena_core.log.port import StoreReader
 from athena_core.log.sqlite.locks import FileLeaderLock
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.reactors import Reactors
+from athena_core.services.reactors import NOW, Reactors
 from tests.core.log.pots import META, Filled, fill, new_log
 
 PATIENCE_SECONDS = 10.0
@@ -23,7 +24,7 @@ PATIENCE_SECONDS = 10.0
 class Counting:
     """A reactor that counts its calls and acts as instructed."""
 
-    name = "counting"
+    name = "drains"
 
     types = frozenset({Filled.TYPE})
 
@@ -40,16 +41,16 @@ class Counting:
         self.opens = threading.Event()
         self.opens.set()
 
-    def open(self, reader: StoreReader) -> Iterable[str]:
+    def open(self, reader: StoreReader) -> Mapping[str, int]:
         if self.broken:
             raise ZeroDivisionError
         assert self.opens.wait(PATIENCE_SECONDS)
-        return self.open_keys
+        return dict.fromkeys(self.open_keys, NOW)
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         return [row.stream for row in rows]
 
-    async def act(self, key: str) -> float | None:
+    async def act(self, key: str) -> int | None:
         self.asked.append(key)
         self._moved.set()
         self._moved = anyio.Event()
@@ -73,7 +74,9 @@ class Counting:
 @asynccontextmanager
 async def at_work(log: Log, directory: Path, reactor: Counting, *, everything: bool = True) -> AsyncIterator[Reactors]:
     tail = Tail(log)
-    reactors = Reactors(FileLeaderLock(directory / "reactor.lock"), tail, (reactor,), log.problems, log.reader)
+    reactors = Reactors(
+        FileLeaderLock(directory / "reactor.lock"), tail, (reactor,), SystemClock(), log.problems, log.reader
+    )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tail.follow)
         tasks.start_soon(tail.watch)
@@ -109,7 +112,6 @@ async def test_events_during_the_first_look_of_a_leader_are_handled_as_well(tmp_
     reactor, log = Counting("pot_left"), started(tmp_path)
     reactor.opens.clear()
     async with at_work(log, tmp_path, reactor) as reactors:
-        assert not reactors.leads
         await pour(log, "pot_new")
         reactors.ask(reactor.name, "pot_asked")
         reactor.opens.set()
@@ -151,7 +153,7 @@ async def test_a_transaction_that_the_log_refuses_is_retried_and_reported_meanwh
     async with at_work(log, tmp_path, reactor):
         await reactor.times(2)
         (problem,) = log.problems.failing()
-        assert (problem.loop, problem.message) == ("reactors.counting", "OVERLOADED: not now")
+        assert (problem.loop, problem.message) == ("reactors.drains", "OVERLOADED: not now")
         reactor.failing = False
         await reactor.times(len(reactor.asked) + 1)
         await anyio.wait_all_tasks_blocked()
@@ -208,11 +210,11 @@ async def test_a_command_goes_on_with_what_happened_while_another_one_led(tmp_pa
     ):
         await pour(log, "pot_new")
         await first.times(1)
-        assert waiting.left("counting") == [], "it is for whoever leads"
+        assert waiting.left("drains") == [], "it is for whoever leads"
         leading.close()
         await second.times(1)
         second.open_keys = ("pot_new", "pot_other")
-        assert waiting.left("counting") == ["pot_new"]
+        assert waiting.left("drains") == ["pot_new"]
         await anyio.wait_all_tasks_blocked()
         assert waiting.idle
     log.close()

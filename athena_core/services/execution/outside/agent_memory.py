@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping
 
-import anyio
 from anyio import to_thread
 
 from athena_core.agents.memory import tree_bytes
@@ -17,6 +16,7 @@ from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.agent_room import agent_of
 from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.services.runs.runs import LocalExecutor
+from athena_core.system.timer import Timer
 
 LOOP = "agents.memory"
 LOOK_SECONDS = 2.0
@@ -42,17 +42,7 @@ class AgentMemoryWatch:
         self._executor = executor
         self._meta = Meta(actor="system:executor", correlation=ids.trace())
         self._measure = measure
-
-    async def serve(self) -> None:
-        """Look again and again."""
-        while True:
-            await anyio.sleep(LOOK_SECONDS)
-            try:
-                await self.look()
-            except Exception as error:
-                self._log.problems.report(LOOP, error)
-            else:
-                self._log.problems.recovered(LOOP)
+        self.timer = Timer(LOOP, LOOK_SECONDS, self.look, log.problems)
 
     async def look(self) -> None:
         """Measure the agents. With a limit, park runs that wait for a person, and admit runs that wait for memory."""

@@ -22,6 +22,7 @@ from athena_core.services.access.refusal_limits import (
     SUPPRESSED_MAX,
     RefusalLimits,
 )
+from athena_core.system.problems import Problems
 from athena_core.values import Identity, Role
 from tests.support.records import CODEC, opened_log
 
@@ -129,6 +130,7 @@ class Book:
         self.head = 0
         self.events: list[Event] = []
         self._clock = clock
+        self.problems = Problems(clock)
 
     async def submit(self, transaction: Transaction, meta: Meta) -> None:
         """Append what a transaction decides, or what its refusal records."""

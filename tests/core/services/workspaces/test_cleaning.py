@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -24,10 +25,10 @@ from athena_core.log.engine import open_store
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.services.erasure.erasure import PLACES, Erasure
+from athena_core.services.reactors import NOW
 from athena_core.services.workspaces.cleaning import (
     BUSY_MS,
     HOUR_MS,
-    LOOK_MS,
     NEXT,
     KeepBody,
     LastUse,
@@ -108,7 +109,7 @@ def corner(tmp_path: Path, log: Log) -> Corner:
 
 async def test_an_unused_workspace_is_cleaned_and_a_used_one_is_looked_at_in_time(corner: Corner) -> None:
     old, young = await corner.add(1, hours=2), await corner.add(2, hours=1.5)
-    assert await corner.cleaner.act(NEXT) == HOUR_MS / 2 / 1000
+    assert await corner.cleaner.act(NEXT) == corner.clock.now() + HOUR_MS // 2
     assert corner.left() == [young]
     assert await corner.cleaner.remove_cleaned()
     assert corner.places.ids() == [young]
@@ -125,17 +126,18 @@ async def test_a_workspace_without_a_run_has_an_hour(corner: Corner, tmp_path: P
 
 async def test_without_workspaces_nothing_is_planned(corner: Corner) -> None:
     assert await corner.cleaner.act(NEXT) is None
-    assert list(corner.cleaner.concerned(())) == [NEXT]
-    await corner.add(1)
-    assert await corner.cleaner.act(NEXT) == LOOK_MS / 1000
-    assert list(corner.cleaner.concerned(())) == []
+    with closing(corner.log.reader()) as reader:
+        assert corner.cleaner.open(reader) == {}
+        await corner.add(1)
+        assert corner.cleaner.open(reader) == {NEXT: NOW}
+    assert await corner.cleaner.act(NEXT) == corner.clock.now() + 2 * HOUR_MS
 
 
 async def test_an_open_workflow_run_keeps_its_workspace(corner: Corner) -> None:
     workspace_id = await corner.add(1, hours=9, kind="workflow-run")
     guard = WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
     await corner.log.submit(lambda reader, context: Outcome(facts=facts_of("wfr_1", (guard,))), META)
-    assert await corner.cleaner.act(NEXT) == BUSY_MS / 1000
+    assert await corner.cleaner.act(NEXT) == corner.clock.now() + BUSY_MS
     with pytest.raises(WorkspaceBusy, match="Workflow run wfr_1"):
         await corner.cleaner.clean(workspace_id, "ada", META, None)
     assert corner.left() == [workspace_id]
