@@ -149,7 +149,7 @@ def _print_topic(topic: str) -> None:
 
 def _report_other(error: Exception, given: list[str]) -> int:
     """Report an error that no command raises on purpose as an exit."""
-    from athena_core.errors import AthenaError
+    from athena_core.errors import AthenaError, StoreDamaged
 
     if isinstance(error, AthenaError):
         from msgspec import to_builtins
@@ -161,7 +161,7 @@ def _report_other(error: Exception, given: list[str]) -> int:
     from athena_core.log.sqlite.connection import DatabaseError
 
     if isinstance(error, DatabaseError | Undecodable):
-        return _report(Failed(f"cannot read the log: {error}", "run athena verify to find the damage"), given)
+        return _report(Failed(f"cannot read the log: {error}", StoreDamaged.REMEDY), given)
     import traceback
 
     print(printable(traceback.format_exc()), end="", file=sys.stderr)  # without terminal escape sequences

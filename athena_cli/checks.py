@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -30,12 +31,14 @@ from athena_core.credentials.sources import FileSource, SecretUnavailable, Varia
 from athena_core.decider import fold
 from athena_core.domain import EVENTS, mcp_server
 from athena_core.domain.profile import HarnessProfileCreated
-from athena_core.errors import ConfigError
+from athena_core.errors import ConfigError, StoreDamaged
 from athena_core.event import Value
 from athena_core.log.codec import Codec
-from athena_core.log.port import FORMAT, MOVED_TO, StoreReader
-from athena_core.log.sqlite.connection import check_library
+from athena_core.log.port import FORMAT, MOVED_TO, StoreFault, StoreReader
+from athena_core.log.sqlite.connection import check_library, open_reader
+from athena_core.log.sqlite.copies import SALVAGED
 from athena_core.log.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
+from athena_core.log.sqlite.integrity import inspect
 from athena_core.mcp.servers import read_mcp_servers
 from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.services.sandboxes import check_boxed, must_be_boxed
@@ -50,6 +53,8 @@ ANSWER_SECONDS_MAX = 2.0
 AHEAD_SECONDS_MAX = 5.0
 EXPIRES_SOON_DAYS = 14
 RECENT_EVENTS = 1_000
+CHECK_SECONDS = 30.0
+"""The time for a check of the pages. ``athena verify`` has no limit."""
 KNOWN = {event.TYPE for event in EVENTS}
 
 
@@ -436,12 +441,29 @@ def _token_in_force(caller: dict[str, Any]) -> CheckResult:
     )
 
 
+def remedy_of(fault: StoreFault, url: str | None) -> str:
+    """Return what mends a damaged table or index."""
+    if fault.index_name is not None or (url is None and fault.table in SALVAGED):
+        return "run 'athena doctor --repair'"
+    return StoreDamaged.RESTORE if url is None else "restore a backup with the database's own tools"
+
+
 def _log(log: OfflineLog, settings: Settings) -> Iterator[CheckResult]:
     for stray in log.archive.schema.strays:
         remedy = "find out where it comes from, then drop it or restore a backup"
         yield CheckResult(check="schema", status="wrong", says=f"the log holds {stray}", remedy=remedy)
     if not log.archive.schema.readable:
         return
+    with closing(log.reader()) as reader:
+        found = reader.inspect(CHECK_SECONDS)
+    for fault in found.faults:
+        yield CheckResult(check="pages", status="wrong", says=str(fault), remedy=remedy_of(fault, log.url))
+    if not found.faults:
+        status: CheckStatus = "notice" if found.unchecked else "ok"
+        says = found.unchecked or "all tables and indexes are intact"
+        yield CheckResult(check="pages", status=status, says=says)
+    elif not found.only_indexes:
+        return  # nothing else can be trusted
     format_ = log.archive.meta["format"]
     if not format_.isdigit() or int(format_) > FORMAT:
         says = f"the log has format {format_}, but this release reads {FORMAT}"
@@ -515,4 +537,8 @@ def _views(log: OfflineLog) -> Iterator[CheckResult]:
     if name is None:
         yield CheckResult(check="views", status="ok", says="not built yet; a server builds them")
         return
+    if log.url is None:
+        with closing(open_reader(log.directory / "views" / name)) as connection:
+            for fault in inspect(connection, CHECK_SECONDS).faults:
+                yield CheckResult(check="views", status="wrong", says=f"{name}: {fault}", remedy="run 'athena replay'")
     yield CheckResult(check="views", status="ok", says=f"generation {name} is current")

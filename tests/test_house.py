@@ -434,7 +434,7 @@ def a_noun_has_one_name(sources: Sources) -> Iterator[Breach]:
             yield Breach(source.path, 1, f"'{name}' is no {form} noun of the glossary", "use the noun of the domain")
 
 
-MODULES_MAX, MODULE_LINES_MAX, FUNCTION_LINES_MAX = 16, 600, 60
+MODULES_MAX, MODULE_LINES_MAX, FUNCTION_LINES_MAX = 16, 640, 60
 BY_NOUN = NOUN_FOLDERS.keys()
 """Folders in which each file is a noun of the glossary, so that any number of them can be found."""
 
@@ -448,7 +448,7 @@ def folders_are_small(sources: Sources) -> Iterator[Breach]:
 
 
 def modules_are_short(sources: Sources) -> Iterator[Breach]:
-    """A module of the product has at most 600 lines, unless it is generated."""
+    """A module of the product has at most 640 lines, unless it is generated."""
     for source in python(sources, *PACKAGES):
         lines = source.text.count("\n")
         if lines > MODULE_LINES_MAX and not source.generated:
@@ -772,7 +772,7 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
     ),
     (
         modules_are_short,
-        {"projections/a.py": "x = 1\n" * 601, "projections/b.py": "x = 1\n" * 600, "tests/c.py": "x = 1\n" * 601},
+        {"projections/a.py": "x = 1\n" * 641, "projections/b.py": "x = 1\n" * 640, "tests/c.py": "x = 1\n" * 641},
         ["projections/a.py:1"],
     ),
     (

@@ -190,10 +190,11 @@ class Endpoint:
                 return OutcomeUnknown(f"{SHORTAGE} Retry with the same Idempotency-Key.")
             return Overloaded(f"{SHORTAGE} The request was not executed. Retry later.")
         if isinstance(error, self._plane.log.store.damaged):
-            self._access_log.warning(f"{StoreDamaged.REMEDY}: {type(error).__name__}: {error} (trace {trace})")
+            self._access_log.warning(f"{StoreDamaged.REMEDY} {type(error).__name__}: {error} (trace {trace})")
+            self._plane.log.problems.report("log.pages", damaged := StoreDamaged(StoreDamaged.REMEDY))
             if unknown:
-                return OutcomeUnknown(f"{StoreDamaged.REMEDY}; then retry with the same Idempotency-Key")
-            return StoreDamaged(StoreDamaged.REMEDY)
+                return OutcomeUnknown(f"{StoreDamaged.REMEDY} Then retry with the same Idempotency-Key.")
+            return damaged
         self._access_log.exception(trace, error)
         return InternalError("Unexpected error. Report it with the trace id, which the server's log contains, too.")
 

@@ -455,10 +455,14 @@ class StoreMoved(Unavailable):
 
 
 class StoreDamaged(Unavailable):
-    """A part of the log cannot be read. A write may or may not have been stored."""
+    """A page of the log's database is damaged. A write that met it was not stored."""
 
     code = "STORE_DAMAGED"
-    REMEDY = "A part of the log cannot be read. Run 'athena verify', then restore a backup."
+    RESTORE = "Restore a backup with 'athena restore'."
+    REMEDY = (
+        "A page of the log's database is damaged. Run 'athena doctor --repair', which rebuilds damaged indexes, and"
+        " names what only a backup can restore."
+    )
 
 
 class AnchorNotSent(Unavailable):

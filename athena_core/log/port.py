@@ -87,6 +87,32 @@ class SchemaReport(NamedTuple):
     """True if the tables match, so that reading them runs no foreign SQL."""
 
 
+class StoreFault(NamedTuple):
+    """A damaged table or index of the database, and the first finding about it."""
+
+    table: str
+    index_name: str | None
+    """None if the table itself is damaged."""
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the table or index, and the reason."""
+        index = "" if self.index_name is None else f"index {self.index_name} of "
+        return f"{index}table {self.table} is damaged: {self.reason}"
+
+
+class Inspection(NamedTuple):
+    """The result of a check of all tables and indexes; ``unchecked`` is the reason why it is not complete."""
+
+    faults: tuple[StoreFault, ...] = ()
+    unchecked: str = ""
+
+    @property
+    def only_indexes(self) -> bool:
+        """True if a repair loses nothing: indexes are built from their tables."""
+        return all(fault.index_name is not None for fault in self.faults)
+
+
 def check_schema(schema: SchemaReport, place: str) -> None:
     """Raise ConfigError if the schema differs from the one of this release."""
     if schema.strays:
@@ -158,6 +184,9 @@ class StoreReader(StreamReader, Protocol):
 
     def schema(self) -> SchemaReport:
         """Compare the schema with the one that this release creates."""
+
+    def inspect(self, seconds: float | None = None) -> Inspection:
+        """Check the pages of all tables, and each index against its table. Stop after ``seconds``."""
 
     def key_stamp(self) -> str | None:
         """Return the stored stamp of the key clock."""

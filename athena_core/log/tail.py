@@ -80,7 +80,7 @@ class Tail:
     def _refreshed(self) -> bool:
         try:
             found = self.refresh(pages_max=1)
-        except self._log.store.lost as error:
+        except (*self._log.store.lost, *self._log.store.damaged) as error:
             self._log.problems.report("log.watch", error)
             return False
         self._log.problems.recovered("log.watch")
@@ -128,12 +128,15 @@ class Tail:
             self._broken.set_exception(error)
 
     def _read(self, head: Position, pages_max: int) -> None:
-        """Deliver stored rows up to a head. If the database is unreachable, the next refresh does it."""
+        """Deliver stored rows up to a head. If it is unreachable or damaged, the next refresh does it."""
         while self.position < head and pages_max > 0:
             pages_max -= 1
             try:
                 rows = self._reader.rows(self.position, PAGE_EVENTS, head)
             except self._log.store.lost:
+                return
+            except self._log.store.damaged as error:
+                self._log.problems.report("log.pages", error)
                 return
             if not self._log.check_follows(self.position, self._chain, head, rows):
                 return

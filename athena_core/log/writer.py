@@ -34,7 +34,16 @@ from typing import Any, overload
 
 from athena_core.clock import Clock, Ids
 from athena_core.decider import A, Decider, Key, Transaction
-from athena_core.errors import AthenaError, OutcomeUnknown, Overloaded, StoreFull, StoreMoved, StoreUnreachable, WalFull
+from athena_core.errors import (
+    AthenaError,
+    OutcomeUnknown,
+    Overloaded,
+    StoreDamaged,
+    StoreFull,
+    StoreMoved,
+    StoreUnreachable,
+    WalFull,
+)
 from athena_core.event import Meta, Position
 from athena_core.log.anchor import AnchorFile
 from athena_core.log.batch import BATCH_EVENTS_MAX, WriteBatch
@@ -137,6 +146,8 @@ class Log:
         """The number of started commits. A tail that has seen all of them may read the database."""
         self._stopping = False
         self._failed: AthenaError | None = None
+        self._singles = 0
+        """The number of transactions to commit one by one, because a batch with them met a damaged page."""
         self._refusal: str | None = None
         self._locking_since: float | None = None
         self._checkpoint_at, self._checkpoint_pages = self._clock.monotonic(), CHECKPOINT_PAGES
@@ -329,8 +340,10 @@ class Log:
             self._leave(moved)
             return
         except BaseException as error:
-            self._stop(results, error)
-            return
+            if not self._is_damage(error):
+                self._stop(results, error)
+                return
+            results = self._refuse_damaged(results)
         else:
             if batch is None:
                 self._state.forget()
@@ -341,6 +354,29 @@ class Log:
         finally:
             self._locking_since = None
         resolve(results, self.subscriber, CommitNotice(self.commits, self._state.head.position, rows))
+
+    def _is_damage(self, error: object) -> bool:
+        """Return True if a damaged page was met. Nothing was written then, unlike after an error of the disk."""
+        return isinstance(error, self.store.damaged) and not isinstance(error, self.store.fatal)
+
+    def _refuse_damaged(
+        self, results: list[tuple[Submission, SubmissionResult]]
+    ) -> list[tuple[Submission, SubmissionResult]]:
+        """Refuse the transaction that met a damaged page. Nothing was written, and writes of other pages go on.
+
+        Transactions of one batch are decided again one by one, because only one of them may need the page.
+        """
+        damaged = StoreDamaged(StoreDamaged.REMEDY)
+        self._state.forget()
+        self.problems.report("log.pages", damaged)
+        if len(results) > 1:
+            self._queue.extendleft(job for job, _ in reversed(results))
+            self._singles = len(results)
+            return []
+        if not results:  # every write meets it
+            self._singles = 0
+            self._refuse_waiting(damaged)
+        return [(job, damaged) for job, _ in results]
 
     def _write_batch(self, results: list[tuple[Submission, SubmissionResult]]) -> WriteBatch | None:
         """Run waiting transactions, store their events, and fill in the results.
@@ -378,7 +414,9 @@ class Log:
         newest = self.store.newest_key() if stamp is None else 0
         batch = WriteBatch(self._state, self.store, self._ids, self._key_clock.look(stamp, newest), self._key_ms)
         now = arrived = 0
-        while not batch.full:
+        alone = self._singles > 0
+        self._singles -= alone
+        while not batch.full and not (alone and results):
             # Transactions that wait were submitted before the clock is read, so one reading serves them all.
             arrived, now = (arrived - 1, now) if arrived else (max(len(self._queue) - 1, 0), self._clock.now())
             try:
@@ -390,7 +428,7 @@ class Log:
             except Exception as error:
                 result = error
             results.append((job, result))
-            if isinstance(result, self.store.lost):
+            if isinstance(result, Exception) and (isinstance(result, self.store.lost) or self._is_damage(result)):
                 raise result
         return batch
 

@@ -22,6 +22,7 @@ LOOPS: Mapping[str, str] = {
     "log.clock": "compares the machine's clock with the time that has passed",
     "log.format": "detects a process of an older release, which would write the old format",
     "log.keeper": "checks that the database file was not moved or replaced",
+    "log.pages": "reads and writes the pages of the log's database; a damaged one stays reported until a restart",
     "log.watch": "reads events that other processes commit",
     "log.write": "writes the log; the server is not ready while this fails",
     "mcp": "reads the file of MCP servers again on SIGHUP; the old servers stay in use",

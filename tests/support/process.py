@@ -23,7 +23,7 @@ TROUBLE = re.compile(r'^Traceback |"traceback":"', re.MULTILINE)
 """The beginning of a report of a bug by uvicorn or the access log; a path of a test may hold the word as well."""
 
 OF_THE_MACHINE = re.compile(
-    r"(apsw|psycopg)\.|MemoryError\b|\w+: \[Errno \d+\]"
+    r"(apsw|psycopg)\.|athena_core\.errors\.codes\.StoreDamaged\b|MemoryError\b|\w+: \[Errno \d+\]"
     r"|OSError: (database or disk is full|disk I/O error|unable to open database file)"
 )
 """Errors that a disk, a database or a limit causes, which loops report with a traceback and then survive."""

@@ -10,7 +10,8 @@ import psycopg
 
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Position
-from athena_core.log.port import READ_BYTES_MAX, ROW_BYTES_MAX, SchemaReport
+from athena_core.log.port import READ_BYTES_MAX, ROW_BYTES_MAX, Inspection, SchemaReport
+from athena_core.log.postgres.integrity import inspect
 from athena_core.log.postgres.schema import check_unmade, schema_of
 from athena_core.log.postgres.session import CLOSED, PLANS, PostgresSession, error_text
 from athena_core.log.postgres.statements import PAGE, SQL
@@ -110,6 +111,10 @@ class PostgresReader(PostgresReads):
     def schema(self) -> SchemaReport:
         """Compare the schema with the one that this release creates."""
         return schema_of(self._session)
+
+    def inspect(self, seconds: float | None = None) -> Inspection:
+        """Check the pages of all tables, and each index against its table. Stop a check after ``seconds``."""
+        return inspect(self._session, seconds)
 
     def close(self) -> None:
         """Return the session to the pool."""

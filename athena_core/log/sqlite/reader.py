@@ -1,6 +1,7 @@
 """Readers of a log file, each with a read-only connection."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import cast
 import apsw
 import msgspec
 
-from athena_core.errors import ConfigError
+from athena_core.errors import ConfigError, StoreDamaged
 from athena_core.event import Position
-from athena_core.log.port import KEY_CLOCK, MOVED_TO, READ_BYTES_MAX, SchemaReport
+from athena_core.log.port import KEY_CLOCK, MOVED_TO, READ_BYTES_MAX, Inspection, SchemaReport
 from athena_core.log.sql.reads import POSITION_MAX, Reads
 from athena_core.log.sql.statements import COLUMNS, PAGE, SHOWN
 from athena_core.log.sqlite.connection import open_reader
+from athena_core.log.sqlite.integrity import inspect
 from athena_core.log.sqlite.schema import schema_of
 from athena_core.log.sqlite.statements import SQL
 from athena_core.protocols import PublicCells, Row, StoredKey, row_of
@@ -89,6 +91,12 @@ class SqliteReader(SqliteReads):
         """Compare the schema with the one that this release creates."""
         return schema_of(self._connection)
 
+    def inspect(self, seconds: float | None = None) -> Inspection:
+        """Check the pages of all tables, and each index against its table. Stop after ``seconds``."""
+        if self.schema().strays:
+            return Inspection(unchecked="the schema is not the one of this release")
+        return inspect(self._connection, seconds)
+
     def changed(self) -> int:
         """Return a number that changes with every commit of another connection."""
         return int(self._connection.execute("PRAGMA data_version").get)
@@ -137,15 +145,16 @@ class SqliteArchive:
             connection = open_reader(path)
             try:
                 self.schema = schema_of(connection)
-                strays = connection.execute(SELECT_META_NAMES).fetchall() if self.schema.readable else []
-                names = (
-                    {"log_id", "format", MOVED_TO, *(str(name) for (name,) in strays)} if self.schema.readable else ()
-                )
-                found = {name: connection.execute(SQL.meta, (name,)).get for name in names}
+                names = {"log_id", "format", MOVED_TO} if self.schema.readable else set()
+                found: dict[str, object] = dict.fromkeys(names)
+                with suppress(apsw.CorruptError):  # verify and doctor name it
+                    strays = connection.execute(SELECT_META_NAMES).fetchall() if names else []
+                    names.update(str(name) for (name,) in strays)
+                    found = {name: connection.execute(SQL.meta, (name,)).get for name in names}
             finally:
                 connection.close()
         except apsw.Error as error:
-            raise ConfigError(f"ATHENA_STATE_DIR: cannot read {path}: {error}") from error
+            raise ConfigError(f"ATHENA_STATE_DIR: cannot read {path}: {error}. {StoreDamaged.RESTORE}") from error
         self.meta: Mapping[str, str] = {name: str(value or "") for name, value in found.items()}
 
     def reader(self) -> SqliteReader:

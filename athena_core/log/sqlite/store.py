@@ -1,5 +1,6 @@
 """The database of the log on SQLite (apsw, WAL, synchronous FULL), for one writing process at a time."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import apsw
 
 from athena_core.clock import Ids
 from athena_core.decider import UNKEYED_BYTES
-from athena_core.errors import ConfigError, StoreMoved, WalFull
+from athena_core.errors import ConfigError, StoreDamaged, StoreMoved, WalFull
 from athena_core.event import Guard, Position
 from athena_core.log.port import (
     FORMAT,
@@ -28,7 +29,9 @@ from athena_core.log.port import (
 )
 from athena_core.log.sql.statements import COLUMNS, KEY_COLUMNS
 from athena_core.log.sqlite.connection import BUSY_MS, DAMAGE_ERRORS, ERROR_KINDS, check_library, open_writer
+from athena_core.log.sqlite.copies import repair
 from athena_core.log.sqlite.files import check_directory, check_presence, check_regular
+from athena_core.log.sqlite.integrity import inspect
 from athena_core.log.sqlite.locks import ProcessLock
 from athena_core.log.sqlite.notify import SqliteCommitNotifier
 from athena_core.log.sqlite.reader import SqliteReader, SqliteReads
@@ -38,6 +41,11 @@ from athena_core.log.sqlite.snapshots import CREATE_STORED
 from athena_core.log.sqlite.statements import SQL
 from athena_core.protocols import Row
 from athena_core.system import private_file
+
+CHECK_SECONDS = 0.5
+"""The time for which a start checks the pages. It is enough for some hundred thousand events."""
+
+_log = logging.getLogger(__name__)
 
 INSERT_ROW = f"INSERT INTO log ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
 SELECT_KEY = (
@@ -88,7 +96,9 @@ class SqliteStore(SqliteReads):
                 super().__init__(open_writer(self.path, "FULL"))
                 self.log_id = self._prepare(ids)
         except apsw.Error as error:
-            raise ConfigError(f"ATHENA_STATE_DIR: cannot use {self.path}: {error}") from error
+            remedy = f". {StoreDamaged.REMEDY}" if isinstance(error, DAMAGE_ERRORS) else ""
+            raise ConfigError(f"ATHENA_STATE_DIR: cannot use {self.path}: {error}{remedy}") from error
+        self._heal()
         self._connection.set_wal_hook(self._count_wal_pages)
         self._inode = self.path.stat().st_ino
         private_file.sync(directory)  # SQLite ignores errors when it syncs the directory
@@ -110,6 +120,17 @@ class SqliteStore(SqliteReads):
         if moved is not None:
             raise ConfigError(f"ATHENA_STATE_DIR: the log of {self.path.parent} was moved to {moved}; use it there")
         return str(log_id)
+
+    def _heal(self) -> None:
+        """Rebuild damaged indexes, as found in a short check of the pages, and report damaged tables."""
+        found = inspect(self._connection, CHECK_SECONDS)
+        for fault in found.faults:
+            _log.warning("%s: %s", self.path, fault)
+        if found.faults and found.only_indexes:
+            repair(self.path)
+            _log.warning("%s: the damaged indexes were rebuilt from their tables", self.path)
+        elif found.faults:
+            _log.error(StoreDamaged.REMEDY)
 
     def _count_wal_pages(self, connection: apsw.Connection, name: str, pages: int) -> int:
         self.wal_pages = pages

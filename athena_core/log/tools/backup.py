@@ -1,7 +1,5 @@
 """Backup of a log while others write to it, and restore."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -12,56 +10,29 @@ from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
 from athena_core.log.anchor import Anchor, read_anchor, write_anchor
 from athena_core.log.chain import GENESIS
-from athena_core.log.port import check_schema
-from athena_core.log.sqlite.connection import BUSY_MS, distrust, open_reader
+from athena_core.log.port import MOVED_TO, check_schema
+from athena_core.log.sqlite.connection import open_reader
+from athena_core.log.sqlite.copies import BackupProgress, write_draft
 from athena_core.log.sqlite.files import check_regular
 from athena_core.log.sqlite.locks import ProcessLock
 from athena_core.log.sqlite.reader import SqliteReader
-from athena_core.log.sqlite.schema import SCHEMA, schema_of
+from athena_core.log.sqlite.schema import schema_of
 from athena_core.log.sqlite.statements import SQL
 from athena_core.system import private_file
 
 NAME = "log.db"
-STEP_EVENTS = 1_000
-COPY_EVENTS = "INSERT INTO log SELECT * FROM origin.log WHERE position > ? ORDER BY position LIMIT ?"
-OTHERS = "SELECT name FROM origin.sqlite_schema WHERE type = 'table' AND name <> 'log' AND name NOT LIKE 'sqlite%'"
-REDACTED = "SELECT EXISTS (SELECT 1 FROM log WHERE position > ? AND type = 'payload.redacted')"
-ERASE = "UPDATE log SET text = NULL WHERE position IN (SELECT position FROM origin.log WHERE text IS NULL)"
-
-
-class BackupProgress(Value):
-    """The progress of a copy, in events."""
-
-    position: Position
-    head: Position
-    events_per_second: int = 0
 
 
 def copy_log(source: Path, target: Path) -> Iterator[BackupProgress]:
-    """Copy a log, with keys, guards and checkpoints as of its last event, to one new, synced file.
+    """Copy a log to one new, synced file (``write_draft``).
 
-    Others may write meanwhile. Events are read in short steps, because the WAL grows during a long read. Only the owner
-    may read the file. Raise ConfigError if the file exists, OSError if it cannot be created.
+    Only the owner may read the file. Raise ConfigError if the file exists, OSError if it cannot be created.
     """
     if target.exists():
         raise ConfigError(f"{target} already exists; a backup never replaces a file")
     draft = target.with_name(target.name + ".part")
-    with closing(open_draft(draft)) as copy:
-        copy.execute("ATTACH ? AS origin", (f"{source.absolute().as_uri()}?mode=ro",))
-        began, position = copy.execute("SELECT max(position) FROM origin.log").get or 0, 0
-        copy.execute(COPY_EVENTS, (0, STEP_EVENTS))
-        while copy.changes() == STEP_EVENTS:
-            position = int(copy.execute(SQL.position).get)
-            yield BackupProgress(position=position, head=max(position, began))
-            copy.execute(COPY_EVENTS, (position, STEP_EVENTS))
-        with copy:  # one read: the last events, and everything that changes
-            copy.execute(COPY_EVENTS, (copy.execute(SQL.position).get or 0, -1))
-            for (table,) in copy.execute(OTHERS).fetchall():
-                copy.execute(f"INSERT INTO main.{table} SELECT * FROM origin.{table}")
-            if copy.execute(REDACTED, (began,)).get:
-                copy.execute(ERASE)
+    yield from write_draft(source, draft)
     _replace(draft, target)
-    yield BackupProgress(position=position, head=max(position, began))
 
 
 def _replace(draft: Path, target: Path) -> None:
@@ -69,20 +40,6 @@ def _replace(draft: Path, target: Path) -> None:
     private_file.sync(draft)
     draft.replace(target)
     private_file.sync(target.parent)
-
-
-def open_draft(path: Path) -> apsw.Connection:
-    """Create an empty log in a new, private file. It has no journal, so sync it as a whole before its use."""
-    path.unlink(missing_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, private_file.FILE_MODE))
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI)
-    for name, value in (("journal_mode", "OFF"), ("synchronous", "OFF"), ("secure_delete", "ON")):
-        connection.pragma(name, value)
-    distrust(connection)
-    connection.set_busy_timeout(BUSY_MS)
-    for statement in SCHEMA:
-        connection.execute(statement)
-    return connection
 
 
 def open_log_file(path: Path) -> tuple[SqliteReader, dict[str, str]]:
@@ -122,13 +79,14 @@ def restore_log(source: Path, directory: Path) -> RestoredLog:
             check_schema(reader.schema(), str(source))
             head = reader.head()
         place, kept = directory / NAME, None
+        draft = place.with_name(NAME + ".part")
+        for _ in write_draft(source, draft):
+            pass
+        with closing(apsw.Connection(str(draft))) as copy:
+            copy.execute("DELETE FROM meta WHERE name = ?", (MOVED_TO,))  # it is in use here again
         if place.exists():
             kept = _set_aside(place, directory / "log.anchor")
         forks = _prepare_anchor(directory / "log.anchor", source, meta["log_id"])
-        draft = place.with_name(NAME + ".part")
-        private_file.create(draft)
-        shutil.copyfile(source, draft)
-        draft.chmod(0o600)
         _replace(draft, place)
     return RestoredLog(log_id=meta["log_id"], position=head, forks=forks, kept=kept)
 
@@ -185,14 +143,16 @@ class DirectoryLock:
 
 
 def _set_aside(place: Path, anchor: Path) -> str:
-    """Rename a log and its WAL. The new name and the anchor record its last position."""
-    last = _anchor(place)
-    with suppress(ConfigError):  # an unreadable anchor is left for the operator
+    """Rename a log and its WAL. The new name and the anchor record its last position, if it can be read."""
+    name = "damaged"
+    with suppress(ConfigError, apsw.Error):  # an unreadable anchor is left for the operator
+        last = _anchor(place)
+        name = str(last.position)
         known = read_anchor(anchor)
         if last.position and (known is None or known.position < last.position or known.log_id != last.log_id):
             write_anchor(anchor, last)
     number = 0
-    while (aside := place.with_name(f"log-{last.position}{f'-{number}' if number else ''}.db")).exists():
+    while (aside := place.with_name(f"log-{name}{f'-{number}' if number else ''}.db")).exists():
         number += 1
     for suffix in ("-wal", "-shm", ""):  # the WAL first: without it, the log would lack its end
         part = place.with_name(place.name + suffix)

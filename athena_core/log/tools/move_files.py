@@ -9,11 +9,12 @@ import apsw
 from athena_core.errors import ConfigError
 from athena_core.log.port import MOVED_TO, check_schema
 from athena_core.log.sqlite.connection import check_library, open_reader, open_writer
+from athena_core.log.sqlite.copies import open_draft
 from athena_core.log.sqlite.files import check_directory, check_presence, check_regular
 from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.log.sqlite.schema import OPTIONAL, schema_of
 from athena_core.log.sqlite.statements import SQL
-from athena_core.log.tools.backup import DirectoryLock, open_draft
+from athena_core.log.tools.backup import DirectoryLock
 from athena_core.log.tools.move import Cells, MovedTable
 from athena_core.system import private_file
 

@@ -8,18 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-import msgspec
-
 from athena_core.clock import Clock
 from athena_core.decider import Decider, category
 from athena_core.domain import DECIDERS, plane
 from athena_core.errors import Overloaded
-from athena_core.event import Position, Recorded, Unknown, Value
+from athena_core.event import Guard, Position, Recorded, Unknown, Value
 from athena_core.log import chain
 from athena_core.log.anchor import Anchor
 from athena_core.log.codec import Codec
 from athena_core.log.guards import Guards
-from athena_core.log.port import SchemaReport
+from athena_core.log.port import Inspection, SchemaReport, StoreReader
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.services.proof.pages import Pages
 from athena_core.services.proof.ranges import HelperProcesses, RangeProof
@@ -72,6 +70,9 @@ class VerifiedLog(LogReader, Protocol):
 
     def schema(self) -> SchemaReport:
         """Compare the schema with the one that this release creates."""
+
+    def inspect(self) -> Inspection:
+        """Check the pages of all tables, and each index against its table."""
 
 
 class VerifyNotice(Value):
@@ -139,13 +140,13 @@ class Verifier:
             self.note("schema", f"the log holds {stray}")
         try:
             self.head, self._stored_guards = _head_and_guards(log) if schema.readable else (0, [])
-        except (
-            TypeError,
-            ValueError,
-            msgspec.MsgspecError,
-        ) as error:  # missing columns, or bytes that are not JSON
-            self.head, self._stored_guards = log.head(), []
+        except Overloaded:
+            raise
+        except Exception as error:  # missing columns, bytes that are not JSON, or any error of a damaged database
+            self.head, self._stored_guards = 0, []
             self.note("guards", f"the guard rows cannot be read: {error}")
+            with suppress(Exception):  # the check of the pages reports it
+                self.head = log.head()
         self._ranges = helpers.start(log, self.head) if helpers is not None else None
         self._pages = Pages(log, self.head, PAGE_EVENTS)
         self._seen = 0
@@ -159,6 +160,7 @@ class Verifier:
         self._kinds = {kind for kind, _, _ in self._stored_guards}
         self._unknown = 0
         self._keys: int | None = None
+        self._unchecked = ""
 
     def note(self, rule: str, reason: str, position: Position | None = None) -> None:
         """Count a violation, and keep it if there are few."""
@@ -225,16 +227,18 @@ class Verifier:
 
     def _fold(self, recorded: Recorded[Any]) -> None:
         """Apply the guards of an event."""
-        decider = GUARDING[recorded.type]
-        if category(recorded.stream) == decider.category:
-            for guard in decider.guards(recorded):
-                self._kinds.add(guard.kind)
-                self._guards.apply(guard)
+        for guard in _implied(recorded):
+            self._kinds.add(guard.kind)
+            self._guards.apply(guard)
 
     def finish(self, meta: Mapping[str, str], keys: Iterable[StoredKey] | None) -> None:
         """Check everything beside the rows, and add the findings of the helpers."""
         if not self._readable:
             return
+        inspection = self._log.inspect()
+        self._unchecked = inspection.unchecked
+        for fault in inspection.faults:
+            self.note("pages", str(fault))
         if self._ranges is not None:
             self._take_in(list(self._ranges.proven()))
         for position in self._commands.torn():
@@ -257,7 +261,7 @@ class Verifier:
             try:
                 for reason in key_faults(self._counted(keys), self._commands, self.head, self._log, self._read):
                     self.note("keys", reason)
-            except TypeError as error:
+            except Exception as error:  # missing columns, or any error of a damaged database
                 self.note("keys", f"the keys cannot be read: {error}")
 
     def _take_in(self, parts: list[RangeProof]) -> None:
@@ -317,6 +321,7 @@ class Verifier:
                 *(() if self._readable else (NO_LOG,)),
                 *(() if any(one.position or not self.head for one in anchors) else (NO_ANCHOR,)),
                 *((NO_KEYS,) if self._keys is None else ()),
+                *((f"pages and indexes of the database: {self._unchecked}",) if self._unchecked else ()),
                 *NOT_LOOKED_AT,
             ),
             keys=self._keys,
@@ -365,6 +370,24 @@ def verify(
         events_per_second=report.events_per_second,
         report=report,
     )
+
+
+def guards_of(log: StoreReader, codec: Codec) -> list[tuple[Guard, Position]]:
+    """Return all changes of guards that the events of a log imply, in order."""
+    guards, changes, after = Guards(), list[tuple[Guard, Position]](), 0
+    while rows := log.of_types(tuple(GUARDING), after, log.head(), PAGE_EVENTS):
+        for row in rows:
+            for guard in _implied(codec.decode(row, text=False)):
+                if (made := guards.apply(guard)) is not None:
+                    changes.append((made, row.position))
+        after = rows[-1].position
+    return changes
+
+
+def _implied(recorded: Recorded[Any]) -> Iterable[Guard]:
+    """Return the changes of guards that an event implies."""
+    decider = GUARDING[recorded.type]
+    return decider.guards(recorded) if category(recorded.stream) == decider.category else ()
 
 
 def _head_and_guards(log: VerifiedLog) -> tuple[Position, list[GuardRow]]:

@@ -80,7 +80,7 @@ def test_a_damaged_page_of_the_log_is_named_as_damage_with_its_remedy(plane: Ins
     damage(plane.state_dir / "log.db", "log", first=True)
     answer = plane.ask("GET", "/events?limit=500")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "STORE_DAMAGED")
-    assert "athena verify" in answer.json()["error"]["message"]
+    assert "athena doctor --repair" in answer.json()["error"]["message"]
 
 
 @pytest.mark.both

@@ -24,6 +24,7 @@ from athena_core.errors import AthenaError, InternalError, OutcomeUnknown, Overl
 from athena_core.log.sqlite.shortage import is_shortage
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.services.execution.liveness import SWEEP_SECONDS
+from athena_core.system.problems import Problems
 from tests.conftest import Serve
 from tests.support.api import PATIENCE_SECONDS, soon
 from tests.support.server import Server
@@ -120,7 +121,9 @@ def failed_by(error: Exception, lines: list[bytes] | None = None, *, unknown: bo
     endpoint = Endpoint.__new__(Endpoint)
     endpoint._access_log = AccessLog(FixedClock(), (lines if lines is not None else []).append)
     store = SimpleNamespace(damaged=SqliteStore.damaged)
-    endpoint._plane = cast("ControlPlane", SimpleNamespace(log=SimpleNamespace(store=store)))
+    endpoint._plane = cast(
+        "ControlPlane", SimpleNamespace(log=SimpleNamespace(store=store, problems=Problems(FixedClock())))
+    )
     return endpoint.failure_of("trace", error, unknown=unknown)
 
 
@@ -128,7 +131,7 @@ def failed_by(error: Exception, lines: list[bytes] | None = None, *, unknown: bo
 def test_damage_leaves_the_outcome_unknown_of_a_command_that_began(error: Exception) -> None:
     answer = failed_by(error, unknown=True)
     assert isinstance(answer, OutcomeUnknown)
-    assert "athena verify" in answer.message
+    assert "athena doctor --repair" in answer.message
     assert "Idempotency-Key" in answer.message
     assert isinstance(failed_by(error, unknown=False), StoreDamaged)
 

@@ -13,7 +13,8 @@ from athena_core.decider import Outcome
 from athena_core.event import Fact
 from athena_core.log.anchor import Anchor, read_anchor, write_anchor
 from athena_core.log.sqlite.connection import open_reader
-from athena_core.log.tools.backup import STEP_EVENTS, copy_log, restore_log
+from athena_core.log.sqlite.copies import STEP_EVENTS
+from athena_core.log.tools.backup import copy_log, restore_log
 from tests.core.log.pots import Filled, alter, commit, enqueue, erase, fill, key, new_log, take
 from tests.support.process import environment_of
 
