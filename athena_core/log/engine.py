@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError
 from athena_core.log.port import Archive, ExecutorRegistry, SnapshotStore, Store
-from athena_core.log.sqlite.files import check_regular
+from athena_core.log.sqlite.files import check_regular, check_space
 from athena_core.log.sqlite.locks import FileExecutorRegistry, FileLeaderLock
 from athena_core.log.sqlite.reader import SqliteArchive
 from athena_core.log.sqlite.snapshots import SqliteSnapshotStore
@@ -32,6 +32,7 @@ def open_store(directory: Path, url: str | None, ids: Ids) -> Store:
     if url is None:
         return SqliteStore(directory, ids)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_space(directory)
     store: Store = needs_driver("postgres.store").PostgresStore(url, directory, ids)
     return store
 

@@ -1,5 +1,6 @@
 """Tests of a full, limited or read-only disk, and of a database that is moved away under a server."""
 
+import os
 import random
 import resource
 import subprocess
@@ -213,7 +214,24 @@ def readiness(server: Server) -> tuple[int, str]:
 def test_a_start_on_a_full_disk_is_refused_in_one_line(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
     with mounted(state_dir, "-t", "tmpfs", "-o", "size=64k", "tmpfs"):
-        refuses(state_dir)
+        refuses(state_dir, f"no space is left for {state_dir}", "free some space")
+
+
+def test_a_start_on_a_disk_with_little_space_names_the_path_or_serves(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with mounted(state_dir, "-t", "tmpfs", "-o", "size=8m", "tmpfs"):
+        with Server(tmp_path) as server:
+            directive(server, 10)
+        ballast = state_dir / "ballast"
+        with suppress(OSError), ballast.open("wb") as file:
+            while True:
+                file.write(bytes(4_096))
+        for left in (0, 4, 32, 128):
+            os.truncate(ballast, ballast.stat().st_size - (left << 10))
+            refuses(state_dir, f"no space is left for {state_dir}", "free some space")
+        os.truncate(ballast, ballast.stat().st_size - (2 << 20))
+        with Server(tmp_path) as server:
+            assert server.api.get("/directives")["items"]
 
 
 def test_a_limit_on_the_size_of_files_is_an_unknown_outcome_and_the_next_start_decides(

@@ -1,10 +1,14 @@
 """Checks of a state directory before any of its files is opened."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
 from athena_core.errors import ConfigError
+
+START_BYTES_MIN = 256 << 10
+"""The space for the files of a start: locks, a WAL and its index, heartbeats, pointers of views."""
 
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "ceph", "glusterfs", "lustre"})
 
@@ -17,9 +21,20 @@ def check_directory(directory: Path) -> None:
         raise ConfigError(f"ATHENA_STATE_DIR: cannot create {directory}: {error.strerror}") from error
     if not os.access(directory, os.W_OK):
         raise ConfigError(f"ATHENA_STATE_DIR: {directory} is not writable")
+    check_space(directory)
     kind = file_system(directory)
     if kind in NETWORK_FILE_SYSTEMS:
         raise ConfigError(f"ATHENA_STATE_DIR: {directory} is on {kind}; SQLite needs a local file system")
+
+
+def check_space(directory: Path) -> None:
+    """Raise ConfigError if a start needs more space than is left: each part of it would fail without a path."""
+    free = shutil.disk_usage(directory).free
+    if free < START_BYTES_MIN:
+        raise ConfigError(
+            f"ATHENA_STATE_DIR: no space is left for {directory} ({free >> 10} KiB free, a start needs"
+            f" {START_BYTES_MIN >> 10}); free some space, then start again"
+        )
 
 
 def check_regular(path: Path, place: str) -> None:
