@@ -1,12 +1,15 @@
 """The command that rebuilds the views, or compares them with a replay."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from athena_cli import render
 from athena_cli.client import settings_of
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
 from athena_cli.render import OutputOptions, show_value
+
+if TYPE_CHECKING:
+    from athena_cli.offline_log import OfflineLog
 
 
 def replay(
@@ -20,7 +23,7 @@ def replay(
     """Rebuild all read models from the log. A running server stays available.
 
     Args:
-        verify: Change nothing; compare the current views with a replay to the same position.
+        verify: Compare the current views with a replay to the same position. Views of another log are first rebuilt.
         dry_run: Replay, then discard the result.
         to: Replay up to this position, event id or time (ISO-8601), then discard the result.
         projection: Replay only this projection, with --verify or --dry-run; may be repeated.
@@ -31,18 +34,36 @@ def replay(
     if projection and not (verify or dry_run):
         raise Misused("--projection requires --verify or --dry-run; a rebuild always covers all projections")
 
-    from msgspec.structs import replace
-
-    from athena_cli.offline_log import open_offline_log, position_of
-    from athena_core.system import gc_tuning
+    from athena_cli.offline_log import open_offline_log
     from projections import ALL
-    from projections.engine import replay as replaying
 
     unknown = set(projection or ()) - {projection.name for projection in ALL}
     if unknown:
         known = ", ".join(projection.name for projection in ALL)
         raise Misused(f"--projection: unknown {', '.join(sorted(unknown))}; expected one of {known}")
     log = open_offline_log(settings_of())
+    try:
+        _replay(log, verify, dry_run, to, projection, options)
+    except OSError as error:
+        place = f"cannot write the views in {log.directory}: {error}"
+        raise Failed(place, "a replay needs some space, and a directory that it may write") from error
+
+
+def _replay(
+    log: "OfflineLog",
+    verify: bool,
+    dry_run: bool,
+    to: str | None,
+    projection: list[str] | None,
+    options: OutputOptions | None,
+) -> None:
+    """Replay, compare or rebuild. Raise OSError if the views cannot be written."""
+    from msgspec.structs import replace
+
+    from athena_cli.offline_log import position_of
+    from athena_core.system import gc_tuning
+    from projections.engine import replay as replaying
+
     views = log.views()
     gc_tuning.tune_gc()
     if verify:
@@ -66,7 +87,11 @@ def _compare(views: Any, names: list[str] | None, options: OutputOptions | None)
     from projections.engine import replay as replaying
 
     began = perf_counter()
-    verdicts = replaying.verify(views, names)
+    try:
+        verdicts = replaying.verify(views, names)
+    except replaying.NoViews:  # for example, after a restore
+        render.last_step(replaying.rebuild(views), "replay")
+        verdicts = replaying.verify(views, names)
     seconds = perf_counter() - began
     position = max(verdict.position for verdict in verdicts)
     different = [verdict for verdict in verdicts if not verdict.equal]

@@ -31,6 +31,10 @@ class ReplayStopped(Unavailable):
     code = "NOT_CAUGHT_UP"
 
 
+class NoViews(NotCaughtUp):
+    """There are no views of this log and release to compare. A replay builds them."""
+
+
 class ReplayProgress(Value):
     """Progress of a replay.
 
@@ -170,7 +174,7 @@ def digests(
     """Return the positions and digests of the current views, all taken at one moment. Scans every row."""
     current = views.generations.current()
     if current is None:
-        raise NotCaughtUp("There are no views yet. Retry later.")
+        raise NoViews("There are no views yet. Retry later.")
     connection = views.generations.read(current)
     try:
         with connection.snapshot():
@@ -180,7 +184,7 @@ def digests(
                 for projection in projections
             )
             if not fitting or not generation.is_of(connection, log):
-                raise NotCaughtUp("The views belong to another release or log and will be rebuilt. Retry later.")
+                raise NoViews("The views belong to another release or log and will be rebuilt. Retry later.")
             positions = {projection.name: checkpoints[projection.name].position for projection in projections}
             return positions, {projection.name: digest(connection, projection) for projection in projections}
     except DatabaseDamaged as error:

@@ -22,6 +22,7 @@ from tests.conftest import Serve
 from tests.core.credentials.corpus import entry, write_credentials
 from tests.support.api import Api, refused_by, soon
 from tests.support.model import Profile
+from tests.support.records import put_filler
 
 
 def url_of(terminal: Terminal) -> str:
@@ -50,6 +51,54 @@ class Writing:
             thread.join()
         for api in self._apis:
             api.close()
+
+
+def test_a_restored_log_is_in_use_here_and_its_views_can_be_compared_at_once(
+    terminal: Terminal, here: Here, runs_before: Path
+) -> None:
+    shutil.copytree(runs_before, terminal.state_dir)
+    copy, moved = terminal.directory / "copy.athena", terminal.directory / "moved.athena"
+    assert here("backup", str(copy)).code == 0
+    for place in (terminal.state_dir / "log.db", copy):
+        with closing(apsw.Connection(str(place))) as log:
+            log.execute("INSERT INTO meta VALUES ('moved', 'postgresql://elsewhere/athena')")
+    assert here("backup", str(moved)).code == 0
+    for source in (copy, moved):
+        with closing(apsw.Connection(str(terminal.state_dir / "log.db"))) as log:
+            log.execute("PRAGMA journal_mode = DELETE")
+        assert here("restore", str(source)).code == 0
+        with closing(apsw.Connection(str(terminal.state_dir / "log.db"))) as log:
+            assert log.execute("SELECT name FROM meta WHERE name = 'moved'").fetchall() == []
+        shutil.rmtree(terminal.state_dir / "views", ignore_errors=True)
+        compared = here("replay", "--verify")
+        assert (compared.code, compared.data["outcome"]) == (0, "equal"), compared.err
+
+
+def test_a_restore_keeps_the_end_of_a_log_whose_wal_was_not_emptied(terminal: Terminal, here: Here) -> None:
+    """A log that was set aside after a kill has its newest rows in the WAL."""
+    put_filler(terminal.state_dir, 10)
+    aside = terminal.directory / "log-10.db"
+    with closing(apsw.Connection(str(terminal.state_dir / "log.db"))) as log:
+        log.execute("INSERT INTO token_use VALUES ('tok_1', 1)")
+        for end in ("", "-wal"):
+            shutil.copy(f"{log.filename}{end}", f"{aside}{end}")
+    assert Path(f"{aside}-wal").stat().st_size
+    assert here("restore", str(aside)).code == 0
+    with closing(apsw.Connection(str(terminal.state_dir / "log.db"))) as log:
+        assert log.execute("SELECT token_id FROM token_use").fetchall() == [("tok_1",)]
+
+
+def test_a_replay_that_cannot_write_says_where_and_what_it_needs(
+    terminal: Terminal, here: Here, runs_before: Path
+) -> None:
+    shutil.copytree(runs_before, terminal.state_dir)
+    lock = terminal.state_dir / "views" / "rebuild.lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    refused = here("replay", "--verify")
+    assert refused.code == 1
+    assert str(lock) in refused.err
+    assert "a directory that it may write" in refused.err
 
 
 def test_a_backup_under_load_restores_to_a_log_that_holds_all_that_was_acknowledged_before(
