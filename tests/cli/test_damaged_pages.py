@@ -71,7 +71,9 @@ def trees(path: Path) -> list[str]:
 def pages(path: Path, tree: str, kind: str) -> list[int]:
     """Return the pages of a kind of a table or index, in its order. Those that are damaged are left out."""
     found: list[int] = []
-    with closing(apsw.Connection(str(path))) as connection, suppress(apsw.CorruptError, apsw.NotADBError):
+    harmless = (apsw.CorruptError, apsw.NotADBError, apsw.BusyError)  # a reader may keep the WAL: it is tried again
+    with closing(apsw.Connection(str(path))) as connection, suppress(*harmless):
+        connection.set_busy_timeout(10_000)
         found = [int(page) for (page,) in connection.execute(PAGES, (tree, kind))]
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)  # after a read, which opens the WAL
     return found
