@@ -23,7 +23,7 @@ def replay(
     """Rebuild all read models from the log. A running server stays available.
 
     Args:
-        verify: Compare the current views with a replay to the same position. Views of another log are first rebuilt.
+        verify: Compare the current views, and their past, with a replay to the same position. Views of another log are first rebuilt.
         dry_run: Replay, then discard the result.
         to: Replay up to this position, event id or time (ISO-8601), then discard the result.
         projection: Replay only this projection, with --verify or --dry-run; may be repeated.
@@ -104,8 +104,11 @@ def _compare(views: Any, names: list[str] | None, options: OutputOptions | None)
     }
     show_value(summary, options)
     if different:
-        those = ", ".join(f"{verdict.projection} at position {verdict.position}" for verdict in different)
-        raise Failed(f"the views differ from a replay: {those}", printed=True)
+        those = "; ".join(
+            f"{verdict.projection} at position {verdict.position}: {', '.join(map(str, verdict.differences))}"
+            for verdict in different
+        )
+        raise Failed(f"the views differ from a replay: {those}; rebuild them with `athena replay`", printed=True)
 
 
 def digests_of(views: Any) -> dict[str, str]:

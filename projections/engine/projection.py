@@ -88,7 +88,10 @@ class Table(Generic[R]):
         self.all = f"SELECT {columns} FROM {name}"
         self.select = f"{self.all} WHERE {self.where}"
         self.delete = f"DELETE FROM {name} WHERE {self.where}"
-        self.scan = f"{self.all} ORDER BY {', '.join(key)}"
+        order = ", ".join(key)
+        self.scan = f"{self.all} ORDER BY {order}"
+        self.scan_since = f"SELECT {columns}, {SINCE} FROM {name} ORDER BY {order}"
+        self.scan_past = f"SELECT {columns}, {SINCE}, {UNTIL} FROM {name}{PAST} ORDER BY {order}, {UNTIL}"
 
     def look_up(self, column: str, key: str) -> str:
         """Return the SQL of a column of the row whose key is the SQL ``key``, or of NULL.

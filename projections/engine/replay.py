@@ -1,16 +1,21 @@
 """The replay: new sets of views from position 0, to serve, to compare, or to inspect."""
 
 import hashlib
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 import msgspec
 
 from athena_core.errors import Conflict, NotCaughtUp, Unavailable
 from athena_core.event import Position, Value
-from athena_core.protocols import Connection, DatabaseDamaged, LeaderLock, LogReader
-from projections.engine import generation
-from projections.engine.projection import Projection
+from athena_core.protocols import Cell, Connection, DatabaseDamaged, LeaderLock, LogReader
+from projections.engine import generation, past
+from projections.engine.projection import PAST, Projection, Table
 from projections.engine.projector import Projector
 from projections.engine.views import DAMAGED, Views
 
@@ -50,8 +55,26 @@ class ReplayProgress(Value):
     digests: dict[str, str] | None = None
 
 
+class TableDifference(Value):
+    """The live rows of a table that differ from a replay: how many, and the key of the first one.
+
+    The name of a table of earlier versions ends with ``_past``.
+    """
+
+    table: str
+    first: tuple[str, ...]
+    missing: int = 0
+    edited: int = 0
+    extra: int = 0
+
+    def __str__(self) -> str:
+        counts = {"missing": self.missing, "edited": self.edited, "extra": self.extra}
+        words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        return f"{self.table}: {words} (first: {' '.join(self.first)})"
+
+
 class ReplayComparison(Value):
-    """Comparison of a projection's live rows with a replay to the same position."""
+    """Comparison of a projection's live rows, also of the past, with a replay to the same position."""
 
     projection: str
     position: Position
@@ -59,13 +82,16 @@ class ReplayComparison(Value):
     replayed_digest: str
     rows: int
     equal: bool
+    past_rows: int = 0
+    differences: tuple[TableDifference, ...] = ()
 
 
 class ProjectionDigest(Value):
-    """The SHA-256 of a projection's rows, and their number."""
+    """The SHA-256 of a projection's rows and their earlier versions, and the numbers of both."""
 
     sha256: str
     rows: int
+    past_rows: int = 0
 
 
 HASHED_BYTES = 16_384
@@ -74,18 +100,26 @@ HASHED_BYTES = 16_384
 
 def digest(connection: Connection, projection: Projection) -> ProjectionDigest:
     """Hash the rows, each as msgpack in declared column order, by primary key, table by table."""
-    encoder, buffer, total = msgspec.msgpack.Encoder(), bytearray(), 0
+    encoder, buffer, counts = msgspec.msgpack.Encoder(), bytearray(), [0, 0]
     sha256 = hashlib.sha256()
     for table in projection.tables:
-        encoder.encode_into(table.name, buffer, -1)
-        for row in connection.execute(table.scan):
-            encoder.encode_into(row, buffer, -1)
-            total += 1
-            if len(buffer) >= HASHED_BYTES:  # chunks of this size release the interpreter to other threads
-                sha256.update(buffer)
-                buffer.clear()
+        for earlier in (False, True):
+            encoder.encode_into(table.name + PAST * earlier, buffer, -1)
+            for row in _scan(connection, table, earlier):
+                encoder.encode_into(row, buffer, -1)
+                counts[earlier] += 1
+                if len(buffer) >= HASHED_BYTES:  # chunks of this size release the interpreter to other threads
+                    sha256.update(buffer)
+                    buffer.clear()
     sha256.update(buffer)
-    return ProjectionDigest(sha256=sha256.hexdigest(), rows=total)
+    return ProjectionDigest(sha256=sha256.hexdigest(), rows=counts[False], past_rows=counts[True])
+
+
+def _scan(connection: Connection, table: Table[Any], earlier: bool) -> Iterable[tuple[Cell, ...]]:
+    """Return the rows of a table with their blocks by key, or the earlier versions of them."""
+    if earlier and not past.state_of(connection)[0]:
+        return ()
+    return connection.execute(table.scan_past if earlier else table.scan_since)
 
 
 def rebuild(views: Views) -> Generator[ReplayProgress, None, None]:
@@ -143,26 +177,21 @@ def rehearse(
 
 
 def verify(views: Views, names: Collection[str] | None = None) -> list[ReplayComparison]:
-    """Compare the live views at their checkpoints with a replay to the same positions.
+    """Compare the live views at their checkpoints, and their past, with a replay to the same positions.
 
-    Text that is erased in the meantime is still in the snapshot but no longer in the log. Then both are taken again.
+    Text that is erased in the meantime is still in the snapshot but no longer in the log. Then the replay goes on, and
+    they are compared again.
     """
     projections = _chosen(views, names)
-    with _building(views) as (log, builder):
+    with _building(views) as (log, builder), views.generations.scratch(builder) as replayed:
+        generation.create(replayed, projections, log.log_id, views.clock.now(), indexed=False)
+        with _current(views, log, projections) as (_, positions):
+            pass
+        _replay(views, log, replayed, projections, positions)  # most of it, before a snapshot is held
         for _ in range(VERIFY_TRIES):
-            positions, live = digests(views, log, projections)
-            replayed = _replayed(views, log, builder, projections, positions)
-            verdicts = [
-                ReplayComparison(
-                    projection=projection.name,
-                    position=positions[projection.name],
-                    live_digest=live[projection.name].sha256,
-                    replayed_digest=replayed[projection.name].sha256,
-                    rows=live[projection.name].rows,
-                    equal=live[projection.name] == replayed[projection.name],
-                )
-                for projection in projections
-            ]
+            with _current(views, log, projections) as (live, positions):
+                _replay(views, log, replayed, projections, positions)
+                verdicts = [_compared(live, replayed, one, positions[one.name]) for one in projections]
             if all(verdict.equal for verdict in verdicts) or not _redacted(log, min(positions.values())):
                 break
         return verdicts
@@ -172,6 +201,15 @@ def digests(
     views: Views, log: LogReader, projections: Collection[Projection]
 ) -> tuple[dict[str, Position], dict[str, ProjectionDigest]]:
     """Return the positions and digests of the current views, all taken at one moment. Scans every row."""
+    with _current(views, log, projections) as (connection, positions):
+        return positions, {projection.name: digest(connection, projection) for projection in projections}
+
+
+@contextmanager
+def _current(
+    views: Views, log: LogReader, projections: Collection[Projection]
+) -> Iterator[tuple[Connection, dict[str, Position]]]:
+    """Yield a snapshot of the current views, and their positions."""
     current = views.generations.current()
     if current is None:
         raise NoViews("There are no views yet. Retry later.")
@@ -185,8 +223,7 @@ def digests(
             )
             if not fitting or not generation.is_of(connection, log):
                 raise NoViews("The views belong to another release or log and will be rebuilt. Retry later.")
-            positions = {projection.name: checkpoints[projection.name].position for projection in projections}
-            return positions, {projection.name: digest(connection, projection) for projection in projections}
+            yield connection, {projection.name: checkpoints[projection.name].position for projection in projections}
     except DatabaseDamaged as error:
         views.condemn(current)
         raise NotCaughtUp(DAMAGED.format(name=current)) from error
@@ -194,22 +231,57 @@ def digests(
         connection.close()
 
 
-def _replayed(
-    views: Views, log: LogReader, builder: LeaderLock, projections: list[Projection], positions: Mapping[str, Position]
-) -> dict[str, ProjectionDigest]:
-    """Return the digests of a replay, each projection at its own position (a stopped one is behind)."""
-    replayed: dict[str, ProjectionDigest] = {}
-    with views.generations.scratch(builder) as connection:
-        generation.create(connection, projections, log.log_id, views.clock.now(), indexed=False)
-        for position in sorted(set(positions.values())):
-            due = [projection for projection in projections if positions[projection.name] >= position]
-            projector = Projector(connection, due, log, views.decode, views.clock)
-            while projector.step(position) is not None:
-                pass
-            for projection in due:
-                if positions[projection.name] == position:
-                    replayed[projection.name] = digest(connection, projection)
-    return replayed
+def _replay(
+    views: Views,
+    log: LogReader,
+    scratch: Connection,
+    projections: list[Projection],
+    positions: Mapping[str, Position],
+) -> None:
+    """Continue a replay, each projection to its own position (a stopped one is behind)."""
+    for position in sorted(set(positions.values())):
+        due = [projection for projection in projections if positions[projection.name] >= position]
+        projector = Projector(scratch, due, log, views.decode, views.clock)
+        while projector.step(position) is not None:
+            pass
+    reached = generation.load(scratch)
+    if any(reached[projection.name].position > positions[projection.name] for projection in projections):
+        raise NotCaughtUp("The views were replaced during the comparison. Retry later.")
+
+
+def _compared(live: Connection, replayed: Connection, projection: Projection, position: Position) -> ReplayComparison:
+    """Compare the rows of a projection. Where they differ, find the rows."""
+    found, due = digest(live, projection), digest(replayed, projection)
+    tables = [(table, earlier) for table in projection.tables for earlier in (False, True)] if found != due else []
+    differences = (_difference(live, replayed, table, earlier) for table, earlier in tables)
+    return ReplayComparison(
+        projection=projection.name,
+        position=position,
+        live_digest=found.sha256,
+        replayed_digest=due.sha256,
+        rows=found.rows,
+        equal=found == due,
+        past_rows=found.past_rows,
+        differences=tuple(one for one in differences if one is not None),
+    )
+
+
+def _difference(live: Connection, replayed: Connection, table: Table[Any], earlier: bool) -> TableDifference | None:
+    """Return how the live rows of a table differ from those of a replay; None if they do not."""
+    places = [*(table.columns.index(column) for column in table.key), *([-1] * earlier)]
+
+    def keyed(connection: Connection, name: str) -> Iterator[tuple[tuple[Any, ...], str, tuple[Cell, ...]]]:
+        return ((tuple(row[at] for at in places), name, row) for row in _scan(connection, table, earlier))
+
+    by_key = itemgetter(0)
+    both = merge(keyed(live, "extra"), keyed(replayed, "missing"), key=by_key)
+    counts, first = Counter[str](), None
+    for key, group in groupby(both, by_key):
+        names, rows = zip(*((name, row) for _, name, row in group), strict=True)
+        if len(rows) == 1 or rows[0] != rows[1]:
+            counts[names[0] if len(rows) == 1 else "edited"] += 1
+            first = first or tuple(map(str, key))
+    return None if first is None else TableDifference(table=table.name + PAST * earlier, first=first, **counts)
 
 
 def _redacted(log: LogReader, after: Position) -> bool:

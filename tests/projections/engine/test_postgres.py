@@ -21,6 +21,7 @@ from projections import ALL
 from projections.engine.replay import rebuild, rehearse, verify
 from projections.engine.updater import ViewsLost, ViewUpdater
 from projections.engine.views import Views
+from tests.projections.engine.test_replay import damage_the_past, long_history
 from tests.projections.history import CODEC, HISTORIES, History, folder
 from tests.projections.support import catch_up, digests, in_database, new_generation
 from tests.scale import sized
@@ -124,6 +125,24 @@ def test_views_are_kept_read_verified_and_built_anew(kept: Kept, history: Histor
     assert kept.schemas.current() != first
     assert kept.schemas.candidate() is None
     assert kept.digests() == on_sqlite(history)
+
+
+@pytest.mark.heavy
+def test_a_past_that_was_tampered_with_is_found(url: str) -> None:
+    kept = Kept(url, long_history())
+    kept.keep()
+    assert all(verdict.equal for verdict in verify(kept.views))
+    kept.updater.close()
+    lock = kept.schemas.updater_lock()
+    assert lock.acquire()
+    connection = kept.schemas.write(kept.schemas.current() or "", lock)
+    table = ALL[0].tables[0]
+    damage = damage_the_past(connection, table)
+    connection.close()
+    lock.release()
+    (found,) = (verdict for verdict in verify(kept.views) if not verdict.equal)
+    assert (found.projection, found.differences) == ("runs", (damage,))
+    kept.close()
 
 
 def test_a_updater_whose_tables_are_gone_leaves_in_order_and_the_next_one_begins_anew(

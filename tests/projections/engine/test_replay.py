@@ -1,13 +1,16 @@
 """Replays: to serve, to compare, to look at."""
 
+import random
 from pathlib import Path
 
 import pytest
 
 from athena_core.domain.run import UsageRecorded
+from athena_core.protocols import Connection
 from projections import ALL
-from projections.engine.replay import ReplayRunning, ReplayStopped, rebuild, rehearse, verify
-from tests.projections.history import History
+from projections.engine.projection import BLOCK_EVENTS, PAST, SINCE, UNTIL, Table
+from projections.engine.replay import ReplayRunning, ReplayStopped, TableDifference, rebuild, rehearse, verify
+from tests.projections.history import MOVES, History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
 
 
@@ -106,7 +109,61 @@ def test_a_row_that_was_tampered_with_is_found(tmp_path: Path, plane: Plane) -> 
     connection = DATABASES.write(tmp_path / "views-1.db")
     connection.execute("UPDATE run SET model = 'better' WHERE position = (SELECT max(position) FROM run)")
     connection.close()
-    assert [verdict.projection for verdict in verify(plane.views) if not verdict.equal] == ["runs"]
+    (found,) = (verdict for verdict in verify(plane.views) if not verdict.equal)
+    assert (found.projection, found.differences[0].table, found.differences[0].edited) == ("runs", "run", 1)
+
+
+def long_history() -> History:
+    """Return a history of every kind of record, longer than two blocks."""
+    history, choice = History(), random.Random(1)
+    while history.head() <= 2 * BLOCK_EVENTS:
+        history.play([(choice.randrange(MOVES), choice.randrange(100)) for _ in range(50)])
+    return history
+
+
+def damage_the_past(connection: Connection, table: Table) -> TableDifference | None:  # type: ignore[type-arg]
+    """Remove the first earlier version of a table, edit the second, and add one. Return what is to be found."""
+    name, key = table.name + PAST, (*table.key, UNTIL)
+    order, where = ", ".join(key), " AND ".join(f"{column} = ?" for column in key)
+    versions = list(connection.execute(f"SELECT {order} FROM {name} ORDER BY {order}"))
+    if len(versions) < 2:
+        return None
+    others = ", ".join(column for column in (*table.columns, SINCE))
+    connection.execute(f"DELETE FROM {name} WHERE {where}", versions[0])
+    connection.execute(f"UPDATE {name} SET {SINCE} = {SINCE} - 1 WHERE {where}", versions[1])
+    connection.execute(
+        f"INSERT INTO {name} ({others}, {UNTIL}) SELECT {others}, {UNTIL} + 9 FROM {name} WHERE {where}", versions[1]
+    )
+    return TableDifference(table=name, first=tuple(map(str, versions[0])), missing=1, edited=1, extra=1)
+
+
+def test_a_past_that_was_tampered_with_is_found_in_every_table(tmp_path: Path) -> None:
+    plane = Plane(tmp_path, long_history())
+    plane.keep()
+    assert all(verdict.equal for verdict in verify(plane.views))
+    connection = DATABASES.write(tmp_path / "views-1.db")
+    damaged = {
+        projection.name: differences
+        for projection in ALL
+        if (differences := tuple(filter(None, (damage_the_past(connection, table) for table in projection.tables))))
+    }
+    connection.close()
+    assert sum(map(len, damaged.values())) > 30, "tables with earlier versions"
+    found = {one.projection: one.differences for one in verify(plane.views) if not one.equal}
+    assert found == damaged
+    *_, rebuilt = rebuild(plane.views)
+    plane.clock.advance(250)
+    plane.keep()
+    assert all(verdict.equal for verdict in verify(plane.views)), rebuilt
+
+
+def test_a_row_that_claims_another_block_is_found(plane: Plane, tmp_path: Path) -> None:
+    """Reads of the past leave out a row that changed after their block."""
+    connection = DATABASES.write(tmp_path / "views-1.db")
+    connection.execute(f"UPDATE session SET {SINCE} = 7 WHERE session_id = 's3'")
+    connection.close()
+    (found,) = (verdict for verdict in verify(plane.views) if not verdict.equal)
+    assert list(map(str, found.differences)) == ["session: 1 edited (first: s3)"]
 
 
 def test_a_stopped_projection_is_verified_up_to_its_position(tmp_path: Path) -> None:
