@@ -23,7 +23,8 @@ def replay(
     """Rebuild all read models from the log. A running server stays available.
 
     Args:
-        verify: Compare the current views, and their past, with a replay to the same position. Views of another log are first rebuilt.
+        verify: Compare the current views, and their past, with a replay to the same position. Views of another log are
+            first rebuilt.
         dry_run: Replay, then discard the result.
         to: Replay up to this position, event id or time (ISO-8601), then discard the result.
         projection: Replay only this projection, with --verify or --dry-run; may be repeated.

@@ -40,8 +40,17 @@ SEARCH_ROWS = 20_000
 COPY_CHARS_MIN = 12
 """Shorter texts are not searched elsewhere: too many events contain them by chance."""
 
-STEP_METADATA = frozenset({"workflowId", "workflowRunId", "workflowStepId"})
-"""What a workflow adds to the metadata of its runs. Public payloads name it too."""
+NAMING = frozenset({"workflowStepId", "personaName"})
+"""Fields of texts that hold names, which public payloads repeat by contract; a text with a blank is no name."""
+
+NO_TEXT = re.compile(
+    r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}"  # an id
+    r"|\d{4}-\d\d-\d\dT[\d:.]+Z"  # a time
+    r"|Allow [\w-]+\?|\[exit status -?\d+\]\s*|Attached as '[^']*'\.|Wrote \d+ bytes to \S+\."
+    r"|it (?:holds|contains) no JSON object|This run has no tool '[^']*': [^\n]*"
+    r"|MCP server \S+ has changed \S+, or added it, [^\n]*"
+)
+"""What Athena writes into texts, the same in every session. Arguments, labels and output are texts of their own."""
 
 COPIES_OF_MAX, COPIES_MAX = 100, 100
 """The most texts that are searched elsewhere, and the most copies that are named."""
@@ -324,17 +333,17 @@ def _shortest(rows: Iterable[Row]) -> list[bytes]:
 
 
 def _strings(value: Any, name: str = "") -> Iterator[str]:
-    """Yield the texts of people and models in a row's text: no salts, and no ids that workflows add to their runs."""
+    """Yield the texts of people, models and programs in a row's text: no salts, and nothing that Athena gave."""
     match value:
-        case str() if not name.lower().endswith("salt"):
-            yield value
+        case str() if not name.lower().endswith("salt") and NO_TEXT.fullmatch(value) is None:
+            if name not in NAMING or " " in value:
+                yield value
         case list():
             for one in value:
-                yield from _strings(one)
+                yield from _strings(one, name)
         case dict():
             for key, one in value.items():
-                if key not in STEP_METADATA or not str(value.get("workflowRunId")).startswith("wfr_"):
-                    yield from _strings(one, str(key))
+                yield from _strings(one, str(key))
 
 
 def count_public_words(reader: StoreReader) -> dict[str, int]:
