@@ -267,7 +267,7 @@ def _compared(live: Connection, replayed: Connection, projection: Projection, po
 
 
 def _difference(live: Connection, replayed: Connection, table: Table[Any], earlier: bool) -> TableDifference | None:
-    """Return how the live rows of a table differ from those of a replay; None if they do not."""
+    """Return how the live rows of a table differ from a replay; None if they do not."""
     places = [*(table.columns.index(column) for column in table.key), *([-1] * earlier)]
 
     def keyed(connection: Connection, name: str) -> Iterator[tuple[tuple[Any, ...], str, tuple[Cell, ...]]]:

@@ -79,7 +79,7 @@ def asked(work: Work) -> None:
 
 
 def reviewed(work: Work) -> None:
-    """The first answer of the model is no review, so it is asked once more."""
+    """The first answer of the model cannot be read, so it is asked once more."""
     branch(work.workspace / "library", work.session, a_py=f"# {work.words}\n")
     body = {"name": PERSONA, "repoPath": "library", "headRef": work.session, "sessionId": work.session}
     assert work.api.post("/personas/run", body)["result"]["parseRetryAttempted"]

@@ -41,7 +41,7 @@ COPY_CHARS_MIN = 12
 """Shorter texts are not searched elsewhere: too many events contain them by chance."""
 
 NAMING = frozenset({"workflowStepId", "personaName"})
-"""Fields of texts that hold names, which public payloads repeat by contract; a text with a blank is no name."""
+"""Fields of texts that hold names, which public payloads repeat by contract. A text with a blank is searched."""
 
 NO_TEXT = re.compile(
     r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}"  # an id

@@ -21,7 +21,7 @@ from projections import ALL
 from projections.engine.replay import rebuild, rehearse, verify
 from projections.engine.updater import ViewsLost, ViewUpdater
 from projections.engine.views import Views
-from tests.projections.engine.test_replay import damage_the_past, long_history
+from tests.projections.damaged_past import damage_the_past, long_history
 from tests.projections.history import CODEC, HISTORIES, History, folder
 from tests.projections.support import catch_up, digests, in_database, new_generation
 from tests.scale import sized

@@ -1,16 +1,15 @@
 """Replays: to serve, to compare, to look at."""
 
-import random
 from pathlib import Path
 
 import pytest
 
 from athena_core.domain.run import UsageRecorded
-from athena_core.protocols import Connection
 from projections import ALL
-from projections.engine.projection import BLOCK_EVENTS, PAST, SINCE, UNTIL, Table
-from projections.engine.replay import ReplayRunning, ReplayStopped, TableDifference, rebuild, rehearse, verify
-from tests.projections.history import MOVES, History
+from projections.engine.projection import SINCE
+from projections.engine.replay import ReplayRunning, ReplayStopped, rebuild, rehearse, verify
+from tests.projections.damaged_past import damage_the_past, long_history
+from tests.projections.history import History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
 
 
@@ -111,30 +110,6 @@ def test_a_row_that_was_tampered_with_is_found(tmp_path: Path, plane: Plane) -> 
     connection.close()
     (found,) = (verdict for verdict in verify(plane.views) if not verdict.equal)
     assert (found.projection, found.differences[0].table, found.differences[0].edited) == ("runs", "run", 1)
-
-
-def long_history() -> History:
-    """Return a history of every kind of record, longer than two blocks."""
-    history, choice = History(), random.Random(1)
-    while history.head() <= 2 * BLOCK_EVENTS:
-        history.play([(choice.randrange(MOVES), choice.randrange(100)) for _ in range(50)])
-    return history
-
-
-def damage_the_past(connection: Connection, table: Table) -> TableDifference | None:  # type: ignore[type-arg]
-    """Remove the first earlier version of a table, edit the second, and add one. Return what is to be found."""
-    name, key = table.name + PAST, (*table.key, UNTIL)
-    order, where = ", ".join(key), " AND ".join(f"{column} = ?" for column in key)
-    versions = list(connection.execute(f"SELECT {order} FROM {name} ORDER BY {order}"))
-    if len(versions) < 2:
-        return None
-    others = ", ".join(column for column in (*table.columns, SINCE))
-    connection.execute(f"DELETE FROM {name} WHERE {where}", versions[0])
-    connection.execute(f"UPDATE {name} SET {SINCE} = {SINCE} - 1 WHERE {where}", versions[1])
-    connection.execute(
-        f"INSERT INTO {name} ({others}, {UNTIL}) SELECT {others}, {UNTIL} + 9 FROM {name} WHERE {where}", versions[1]
-    )
-    return TableDifference(table=name, first=tuple(map(str, versions[0])), missing=1, edited=1, extra=1)
 
 
 def test_a_past_that_was_tampered_with_is_found_in_every_table(tmp_path: Path) -> None:
