@@ -27,6 +27,7 @@ from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError, ProviderError, retry_with
 from athena_core.event import Event
+from athena_core.services.proof.rules.precedence import PRECEDENCES
 from athena_core.settings import SETTINGS
 from athena_core.system.problems import LOOPS
 from athena_core.tools import egress_proxy, evidence, files, http, memory, shell, toolbox, workspace
@@ -41,6 +42,7 @@ REFERENCE = ROOT / "docs" / "reference"
 WHY = ROOT / "docs" / "why"
 API = REFERENCE / "api.md"
 ARCHITECTURE = WHY / "architecture.md"
+LOG_FORMAT = REFERENCE / "log-format.md"
 OPERATING = REFERENCE / "operations.md"
 TOOLS = REFERENCE / "tools.md"
 AGENTS = REFERENCE / "agents.md"
@@ -780,6 +782,28 @@ def flags_of(command: Callable[..., None], but: frozenset[str] = frozenset()) ->
     return ["| | |", "| --- | --- |", *lines, ""] if lines else []
 
 
+PLACES_OF_PRECEDENCE = {
+    "stream": "stream",
+    "command": "command",
+    "both": "stream and command",
+    "named": "stream of {}",
+    "ended": "stream of {}, which has ended",
+}
+
+
+def precedence_table() -> str:
+    """Return the table of events that only ever follow another one."""
+    lines = ["| event | follows | in the same | equal fields | rule |", "| --- | --- | --- | --- | --- |"]
+    for row in PRECEDENCES:
+        after = ", ".join(f"`{kind.TYPE}`" for kind in row.after)
+        names = [f"`{camel(name)}`" for name, _ in row.by]
+        named = row.where in {"named", "ended"}
+        place = PLACES_OF_PRECEDENCE[row.where].format(*names)
+        pairs = () if named else [f"`{camel(one)}` = `{camel(other)}`" for one, other in row.by]
+        lines.append(f"| `{row.kind.TYPE}` | {after} | {place} | {', '.join(pairs)} | `{row.rule}` |")
+    return "\n".join(lines)
+
+
 def filled(path: Path, **tables: str) -> str:
     """Return a document with its generated tables filled in between the marker lines of each name."""
     text = path.read_text("utf-8")
@@ -818,6 +842,7 @@ def pages() -> dict[Path, str]:
         OPERATING: filled(OPERATING, metrics=metrics_table(), loops=loops_table()),
         TOOLS: filled(TOOLS, limits=limits_table()),
         AGENTS: filled(AGENTS, rows=check_rows()),
+        LOG_FORMAT: filled(LOG_FORMAT, precedences=precedence_table()),
         RELIABILITY: filled(RELIABILITY, tamperings=tamperings.table()),
         **dict(samples()),
         **dict(python_client.files()),

@@ -20,7 +20,7 @@ class AuthzModeActive(Event):
     """A server started with this authorization mode."""
 
     TYPE: ClassVar[str] = "AUTHZ_MODE_ACTIVE"
-    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True, console=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     mode: str
 
 
@@ -32,7 +32,7 @@ class RolesLoaded(Event):
     """
 
     TYPE: ClassVar[str] = "rbac.roles.loaded"
-    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     source: Literal["settings", "file"]
     viewers: int
     operators: int
@@ -59,7 +59,7 @@ class AuthzDenied(Event):
     """An identity was denied an operation."""
 
     TYPE: ClassVar[str] = "authz.denied"
-    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True, console=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     subject: str
     role: str
     operation: str
@@ -75,7 +75,7 @@ class AuthnFailed(Event):
     """
 
     TYPE: ClassVar[str] = "authn.failed"
-    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
     count: int
     code: Literal["AUTH_TOKEN_INVALID", "AUTH_TOKEN_EXPIRED", "RATE_LIMITED"]
     since: str

@@ -19,6 +19,7 @@ from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import verify as verifying
+from athena_core.services.proof.rules.precedence import PrecedenceRules
 from athena_core.services.proof.verify import VerifyReport
 from athena_core.services.proof.witnesses import Witnesses
 from athena_core.values import Usage
@@ -129,12 +130,16 @@ class Forge:
         row = self.store.rows(first - 1, 1) if first > 0 else []
         return StoredKey(b"k", first, last, row[0].recorded_at if row else 0, subject)
 
-    def report(self) -> VerifyReport:
+    def report(self, *, whole: bool = False) -> VerifyReport:
+        """Verify. Unless the history is ``whole``, it may leave out events that have to stand before others."""
         reader = SqliteReader(self.store.path, self.store.log_id)
         try:
-            return run_to_the_end(reader, self)
+            report = run_to_the_end(reader, self)
         finally:
             reader.close()
+        found = tuple(one for one in report.violations if whole or one.rule != PrecedenceRules.precedence.__name__)
+        count = report.violation_count - len(report.violations) + len(found)
+        return replace(report, violations=found, violation_count=count, ok=not count)
 
 
 class Plain(NamedTuple):

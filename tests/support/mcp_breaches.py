@@ -66,10 +66,6 @@ def bound_to_a_tool_that_was_not_accepted(forge: Forge) -> None:
     working(forge, created=replace(PINNED, mcp_tools={"git": {"commit": COMMIT_CHANGED}}))
 
 
-def attached_without_a_list(forge: Forge) -> None:
-    working(forge, replace(MCP_ATTACHED, server="other"))
-
-
 def called_without_an_ask(forge: Forge) -> None:
     working(forge, MCP_CALLED, MCP_RESULT, created=with_approval("ask"))
 
@@ -100,7 +96,6 @@ MCP_BREACHES: tuple[Breach, ...] = (
     (accepted_what_was_not_listed, "mcp_servers", 2, "git had not listed commit as accepted"),
     (bound_to_an_unnamed_server, "mcp_pins", 2, "which its profile does not name"),
     (bound_to_a_tool_that_was_not_accepted, "mcp_pins", 2, "were not accepted: commit"),
-    (attached_without_a_list, "mcp_attached", 5, "has the MCP server other, never listed"),
     (called_without_an_ask, "mcp_approvals", 6, "demands an ask or denies it"),
     (called_although_denied, "mcp_approvals", 6, "demands an ask or denies it"),
     (elicited_without_a_call, "elicited", 5, "without an open call"),

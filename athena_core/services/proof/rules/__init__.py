@@ -19,6 +19,7 @@ from athena_core.services.proof.rules.erasure import ErasureRules
 from athena_core.services.proof.rules.log import LogRules
 from athena_core.services.proof.rules.permission_rule import PermissionRuleRules
 from athena_core.services.proof.rules.policy import HaltRules, PolicyRules
+from athena_core.services.proof.rules.precedence import PrecedenceRules
 from athena_core.services.proof.rules.queue import MessageRules, QueueRules
 from athena_core.services.proof.rules.review import ReviewRules
 from athena_core.services.proof.rules.run import RunRules
@@ -76,6 +77,7 @@ class Rules:
                 TokenRules(),
                 WorkspaceRules(self.runs),
                 McpServerRules(),
+                PrecedenceRules(self.log, self.runs),
             ),
         )
         self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)

@@ -97,11 +97,6 @@ class McpServerRules(RuleSet):
                 return f"{row.stream} is bound to tools of the MCP server {server} that were not accepted: {names}"
         return None
 
-    @rule(run.McpAttached)
-    def mcp_attached(self, row: Row, event: run.McpAttached) -> str | None:
-        """An MCP server is attached to a run only after it was listed."""
-        return None if event.server in self._listed else f"{row.stream} has the MCP server {event.server}, never listed"
-
     @rule(run.TranscriptAppended)
     def mcp_approvals(self, row: Row, event: run.TranscriptAppended) -> str | None:
         """A call of a tool of an MCP server has a result only if the profile allows it, or a person was asked.
