@@ -8,9 +8,8 @@ from typing import Any
 
 from cyclopts import App, CycloptsError, Group, UnknownOptionError
 
-from athena_cli.command_tree import COMMANDS, GROUPS
+from athena_cli.command_tree import COMMANDS, GENERATED_COMMANDS, GROUPS
 from athena_cli.exit_codes import FAILED, INTERRUPTED, MEANINGS, MISUSED, OK, Exit, Failed
-from athena_cli.generated_commands import GENERATED_COMMANDS
 from athena_cli.words.examples import EXAMPLES
 from athena_cli.words.names import OLD_FLAGS, SECTIONS, renamed
 from athena_cli.words.sentences import usage_of
@@ -60,8 +59,8 @@ def build() -> App:
     for words, command in COMMANDS.items():
         add(words, command, _help_text(command))
     app.register_install_completion_command()
-    for words, row in GENERATED_COMMANDS.items():  # loaded when run: importing the operations is too slow for help
-        add(words, f"athena_cli.operation_command:{row.operation_id}", row.summary)
+    for words, row in GENERATED_COMMANDS.items():  # built when run
+        add(words, f"athena_cli.operation_command:{row.id}", row.summary)
     return app
 
 

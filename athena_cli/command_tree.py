@@ -29,6 +29,7 @@ from athena_cli.commands import (
     workflow_approvals,
     workspaces,
 )
+from athena_cli.operations import OPERATIONS, Operation
 
 GROUPS: Mapping[str, str] = {
     "agents": "Outside agents: list them, and check what they do.",
@@ -107,4 +108,11 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "mcp": mcp.serve_mcp,
     "api contracts": server.contracts,
 }
-"""The hand-written commands. All others are generated from the table of operations (``operation_command.py``)."""
+"""The hand-written commands."""
+
+GENERATED_COMMANDS: Mapping[str, Operation] = {
+    row.words: row
+    for row in sorted(OPERATIONS.values(), key=lambda row: row.words)
+    if row.words and row.words not in COMMANDS
+}
+"""The operations of all other commands, which ``operation_command.py`` builds."""

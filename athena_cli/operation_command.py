@@ -5,54 +5,28 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from keyword import iskeyword
 from math import isfinite
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
-import msgspec
 from cyclopts import Group, Parameter
-from msgspec import inspect as shapes
 
-from athena_api.endpoint.operation import PREFIX, NoBody, NoQuery, Operation
-from athena_api.operations import OPERATIONS
 from athena_cli import client
-from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import FLAGGED, PLACED, SWITCHES, WITHOUT_FLAG, about, flag, metavar
+from athena_cli.operations import OPERATIONS, Kind, Member, Operation
 from athena_cli.output.columns import TABLES
 from athena_cli.output.options import NEWEST_FIRST, SPANS, ListOptions, cut_page, since_time
 from athena_cli.output.shapes import COUNTED, LIMITS, PROBLEMS, SHAPES
+from athena_client.wire import PREFIX
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-AnyOperation = Operation[Any, Any]
-
-VERBS: Mapping[str, str] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
+TYPES: Mapping[str, Any] = {"int": int, "float": float, "bool": bool, "texts": list[str]}
 FILTERS = Group("Filters", sort_key=1)
 BODY = Group("Body", sort_key=0)
 PAGE = Group("Page", sort_key=2)
 
 
-def words_of(row: AnyOperation) -> str:
-    """Return the words of a row's command: its own, or a noun and a verb derived from its path and method."""
-    if row.command is not None:
-        return row.command
-    segments = row.path.strip("/").split("/")
-    noun, *rest = [segment for segment in segments if not segment.startswith(":")]
-    if rest:
-        return f"{noun} {'-'.join(rest)}"
-    if row.method != "GET":
-        return f"{noun} {VERBS[row.method]}"
-    return f"{noun} {'list' if row.paging and ':' not in row.path else 'get'}"
-
-
-def generated_operations() -> dict[str, AnyOperation]:
-    """Return the row behind each generated command, by the words of the command."""
-    return {words_of(row): row for row in OPERATIONS if words_of(row) not in COMMANDS and row.command != ""}
-
-
 def command_of(operation_id: str) -> Callable[..., None]:
     """Return the command of an operation: a function whose signature lists its parameters."""
-    row = next(row for row in OPERATIONS if row.id == operation_id)
+    row = OPERATIONS[operation_id]
     places = [part[1:] for part in row.path.split("/") if part.startswith(":")]
     placed = PLACED.get(operation_id, ())
     parameters = {**_paths(places), **_queries(row), **_bodies(row), **_other_parameters(row)}
@@ -75,15 +49,9 @@ def command_of(operation_id: str) -> Callable[..., None]:
     return command
 
 
-def help_of(row: AnyOperation) -> str:
+def help_of(row: Operation) -> str:
     """Return the help of an operation: summary, request, and the roles that may send it."""
-    roles = ", ".join(sorted(role.value for role in row.roles))
-    return f"{summary_of(row)}\n\n{row.method} {PREFIX}{row.path}, for {roles}."
-
-
-def summary_of(row: AnyOperation) -> str:
-    """Return the summary of an operation in the terms of a command."""
-    return row.summary.replace("`Prefer: respond-async` is sent", "`--async` is given")
+    return f"{row.summary}\n\n{row.method} {PREFIX}{row.path}, for {', '.join(row.roles)}."
 
 
 Part = Literal["path", "query", "body", "raw", "page", "detach", "everything", "match", "since", "list"]
@@ -102,49 +70,44 @@ def _paths(places: list[str]) -> Parameters:
     return parameters
 
 
-def _queries(row: AnyOperation) -> Parameters:
+def _queries(row: Operation) -> Parameters:
     parameters: Parameters = {}
-    if row.query is not NoQuery:
-        words = f"Only since then: {SPANS}."
-        since = ("since", _keyword("since", Parameter(group=FILTERS, help=words), str))
-        if row.id in NEWEST_FIRST:
+    words = f"Only since then: {SPANS}."
+    since = ("since", _keyword("since", Parameter(group=FILTERS, help=words), str))
+    if row.id in NEWEST_FIRST:
+        parameters["since"] = since  # type: ignore[assignment]
+    for member in row.query:
+        if member.name in WITHOUT_FLAG:
+            continue
+        words = about(row.id, member.name, query=True)
+        if member.name in SWITCHES:
+            option = _option(member._replace(kind="bool"), Parameter(group=FILTERS, help=words, negative=""))
+        elif member.name in PLACED.get(row.id, ()):
+            option = _placed(member, words)
+        else:
+            option = _option(member, Parameter(group=FILTERS, help=words, allow_leading_hyphen=True))
+        parameters[member.name] = ("query", option)
+        if member.name == "createdAfter":
             parameters["since"] = since  # type: ignore[assignment]
-        for field in _fields(row.query):
-            if field.encode_name in WITHOUT_FLAG:
-                continue
-            words = about(row.id, field.encode_name, query=True)
-            note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
-            if field.encode_name in SWITCHES:
-                note = Parameter(group=FILTERS, help=words, negative="")
-                parameters[field.encode_name] = ("query", _option(field, note, bool))
-                continue
-            if field.encode_name in PLACED.get(row.id, ()):
-                parameters[field.encode_name] = ("query", _placed(field, words))
-                continue
-            chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # the server validates all others
-            parameters[field.encode_name] = ("query", _option(field, note, _option_type(field.type) if chosen else str))
-            if field.encode_name == "createdAfter":
-                parameters["since"] = since  # type: ignore[assignment]
     return parameters
 
 
-def _bodies(row: AnyOperation) -> Parameters:
+def _bodies(row: Operation) -> Parameters:
     parameters: Parameters = {}
-    if row.body is NoBody:
+    if row.body is None:
         return parameters
-    for field in sorted(_fields(row.body), key=lambda field: not field.required):
-        repeated = _option_type(field.type) == list[str]
-        hints = [hint for hint in ("may be repeated" * repeated, "required" * field.required) if hint]
-        words = about(row.id, field.encode_name) + (f" ({', '.join(hints)})" if hints else "")
+    for member in sorted(row.body, key=lambda member: not member.required):
+        hints = [hint for hint in ("may be repeated" * (member.kind == "texts"), "required" * member.required) if hint]
+        words = about(row.id, member.name) + (f" ({', '.join(hints)})" if hints else "")
         note = Parameter(group=BODY, help=words, allow_leading_hyphen=True, negative="")
-        parameters[field.encode_name] = ("body", _option(field, note, _option_type(field.type)))
+        parameters[member.name] = ("body", _option(member, note))
     words = "File with the request body as JSON; `-` reads standard input. Other options override its members."
     note = Parameter(group=BODY, help=words, allow_leading_hyphen=True)
     parameters["body"] = ("raw", _keyword("body", note, str))
     return parameters
 
 
-def _other_parameters(row: AnyOperation) -> Parameters:
+def _other_parameters(row: Operation) -> Parameters:
     parameters: Parameters = {}
     if row.paging is not None:
         place, begin = ("cursor", "Continue a list: the `nextCursor` of the previous page.")
@@ -165,7 +128,7 @@ def _other_parameters(row: AnyOperation) -> Parameters:
     if row.versioned and row.method != "GET":
         note = Parameter(help="Apply the change only if the current version has this ETag.")
         parameters["ifMatch"] = ("match", _keyword("if_match", note, str))
-    if row.accepted is not None:
+    if row.accepted:
         note = Parameter(name="--async", negative="", help="Return at once; the server continues in the background.")
         parameters["detach"] = ("detach", _keyword("detach", note, bool))
     return parameters
@@ -178,70 +141,31 @@ def _keyword(name: str, note: Parameter, kind: Any, *, as_json: bool = False) ->
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _option(field: shapes.Field, note: Parameter, kind: Any) -> inspect.Parameter:
-    name = flag(field.encode_name).replace("-", "_")
+def _option(member: Member, note: Parameter) -> inspect.Parameter:
+    name, kind = flag(member.name).replace("-", "_"), _type_of(member.kind)
     if iskeyword(name):  # a Python keyword is a valid name of a flag
         return _keyword(f"{name}_", Parameter.combine(note, Parameter(name=f"--{name}")), kind)
-    return _keyword(name, note, kind, as_json=_is_json(field.type))
+    return _keyword(name, note, kind, as_json=member.kind == "json")
 
 
-def _placed(field: shapes.Field, words: str) -> inspect.Parameter:
+def _placed(member: Member, words: str) -> inspect.Parameter:
     """Return the parameter of a query member that may be passed by position as well."""
-    name = field.encode_name
+    name = member.name
     note = Parameter(name=f"--{flag(name)}", help=words)
     parameter = _keyword(f"{name}_" if iskeyword(name) else name, note, str)
-    if field.required:
+    if member.required:
         parameter = parameter.replace(default=inspect.Parameter.empty, annotation=Annotated[str, note])
     return parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _fields(kind: type) -> "Iterator[shapes.Field]":
-    info = shapes.type_info(kind)
-    while isinstance(info, shapes.Metadata):
-        info = info.type
-    if isinstance(info, shapes.StructType):
-        yield from info.fields
+def _type_of(kind: Kind) -> Any:
+    """Return the type of an option. A JSON value is a string."""
+    if isinstance(kind, tuple):
+        return Literal[kind]
+    return TYPES.get(kind, str)
 
 
-def _unwrap(info: shapes.Type) -> shapes.Type:
-    """Return the type without metadata and without None."""
-    while True:
-        if isinstance(info, shapes.Metadata):
-            info = info.type
-        elif isinstance(info, shapes.UnionType):
-            parts = [part for part in info.types if not isinstance(part, shapes.NoneType)]
-            if len(parts) != 1:
-                return info
-            (info,) = parts
-        else:
-            return info
-
-
-def _option_type(info: shapes.Type) -> Any:
-    """Return the type of an option: scalars and lists of strings as they are, anything else as a JSON string."""
-    match bare := _unwrap(info):
-        case shapes.IntType():
-            return int
-        case shapes.FloatType():
-            return float
-        case shapes.BoolType():
-            return bool
-        case shapes.LiteralType():
-            return Literal[tuple(bare.values)]
-        case shapes.EnumType():
-            return Literal[tuple(member.value for member in bare.cls)]
-        case shapes.VarTupleType() | shapes.ListType() if isinstance(_unwrap(bare.item_type), shapes.StrType):
-            return list[str]
-        case _:
-            return str
-
-
-def _is_json(info: shapes.Type) -> bool:
-    """Return True if the value of an option is a JSON text."""
-    return _option_type(info) is str and not isinstance(_unwrap(info), shapes.StrType)
-
-
-def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parameters, given: Mapping[str, Any]) -> None:
+def _send_request(row: Operation, path: Mapping[str, str], parameters: Parameters, given: Mapping[str, Any]) -> None:
     connection = given.get("connection")
     query: dict[str, str | None] = {}
     body: dict[str, object] = {}
@@ -262,11 +186,11 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
             body[name] = _body_member(row, name, value)
     if given.get("body") is not None:
         body = client.read_json(given["body"], "--body") | body
-    elif row.body is not NoBody:
-        for field in _fields(row.body):
-            if field.required and field.encode_name not in body:
-                command = f"athena {words_of(row)}"
-                raise Misused(f"{command} needs --{flag(field.encode_name)}", f"see {command} --help")
+    else:
+        for member in row.body or ():
+            if member.required and member.name not in body:
+                command = f"athena {row.words}"
+                raise Misused(f"{command} needs --{flag(member.name)}", f"see {command} --help")
     if row.id in COUNTED and "cursor" not in query:
         query.setdefault("counts", "true")
     if row.stream:
@@ -283,23 +207,24 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
         asked = body.get("dryRun") is not True and (row.id != "getRun" or query.get("wait") is not None)
         if row.id in PROBLEMS and asked:
             parts["problem"] = PROBLEMS[row.id]
-        if row.body is not NoBody:
+        if row.body is not None:
             parts["body"] = body
         if given.get("if_match") is not None:
             parts["if_match"] = given["if_match"]
         client.request(connection, row.id, detached=bool(given.get("detach")), **parts)
 
 
-def _body_member(row: AnyOperation, name: str, value: Any) -> Any:
+def _body_member(row: Operation, name: str, value: Any) -> Any:
     """Return a member of the body. Options that are neither scalars nor lists of strings are JSON."""
-    field = next(field for field in _fields(row.body) if field.encode_name == name)
-    bare = _unwrap(field.type)
+    kind = next(member.kind for member in row.body or () if member.name == name)
     if isinstance(value, float) and not isfinite(value):  # JSON would encode it as null, which means absent
         raise Misused(f"--{flag(name)}: {value} is not a number")
-    if name == "input" and isinstance(bare, shapes.StrType):
+    if name == "input" and kind == "text":
         return client.text_of(value, "--input")
-    if _option_type(field.type) is not str or isinstance(bare, shapes.StrType):
+    if kind != "json":
         return value
+    import msgspec
+
     try:
         return msgspec.json.decode(value)
     except msgspec.MsgspecError as error:
@@ -310,5 +235,5 @@ def __getattr__(name: str) -> Callable[..., None]:
     """Build the command of an operation on first access: help lists a hundred commands, and only one of them runs."""
     try:
         return command_of(name)
-    except StopIteration:
+    except KeyError:
         raise AttributeError(name) from None

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from athena_api.endpoint.operation import Operation
-from athena_api.operations import OPERATIONS
 from athena_cli.exit_codes import Exit, Failed, Misused, Unreachable
+from athena_cli.operations import OPERATIONS, Operation
 from athena_cli.output.short_ids import OF_ANY, OF_RECORDS, is_part, whole_id
 from athena_cli.output.values import date_time
 from athena_cli.render import note
@@ -30,10 +29,7 @@ RETRY_SECONDS = 2.0
 LOCAL_URL = "http://127.0.0.1"
 START = "start one with athena api serve, or set ATHENA_API_BASE_URL"
 
-OPERATIONS_BY_ID: Mapping[str, Operation[Any, Any]] = {operation.id: operation for operation in OPERATIONS}
-
-
-FIND_IDS = OPERATIONS_BY_ID["findIds"]
+FIND_IDS = OPERATIONS["findIds"]
 NOT_FOUND = 404
 
 
@@ -86,11 +82,11 @@ class Transport:
         path = await self._whole_ids(path or {}, OF_RECORDS)
         query = await self._whole_ids(query or {}, OF_RECORDS)
         body = None if body is None else await self._whole_ids(body, OF_RECORDS)
-        operation = OPERATIONS_BY_ID[operation_id]
+        operation = OPERATIONS[operation_id]
         if self._past is not None and not operation.past:
             raise Misused(f"--as-of: {operation.method} {operation.path} has no past", "leave it out")
         headers = {} if if_match is None else {"if-match": if_match}
-        if operation.accepted is not None and not wait:
+        if operation.accepted and not wait:
             headers["prefer"] = "respond-async"
         try:
             answer = await self._client.send(
@@ -100,7 +96,7 @@ class Transport:
                 query=query if self._past is None else {**query, "asOf": self._past},
                 body=body,
                 headers=headers,
-                waits=operation.accepted is not None,
+                waits=operation.accepted,
                 patience=PATIENCE_SECONDS.get(operation_id, 0.0),
             )
         except AthenaError as error:
@@ -160,7 +156,7 @@ class Transport:
         """
         query = await self._whole_ids(query, OF_RECORDS)
         stream = self._client.stream(
-            template_of(OPERATIONS_BY_ID[operation_id]),
+            template_of(OPERATIONS[operation_id]),
             bytes,
             parameters=path or {},
             query={**query, "after": cursor},
@@ -348,7 +344,7 @@ def tls_context(settings: Settings, url: str) -> ssl.SSLContext | None:
         raise Misused(f"ATHENA_API_CA_FILE: {path} cannot be read: {error.strerror}") from error
 
 
-def template_of(operation: Operation[Any, Any]) -> str:
+def template_of(operation: Operation) -> str:
     """Return the path of an operation as the client takes it, such as ``/runs/{runId}``."""
     segments = operation.path.split("/")
     return "/".join(f"{{{part[1:]}}}" if part.startswith(":") else part for part in segments)

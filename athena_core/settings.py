@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
 from athena_core.errors import ConfigError
 from athena_core.proxies import parse_secrets, parse_token, parse_trusted
 from athena_core.roles import check_header_name, parse_group_role_map, parse_role, parse_role_map
@@ -36,7 +35,14 @@ from athena_core.system.setting_values import (
     parse_url_or_none,
     parse_words,
 )
-from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, MILLISECONDS_MAX
+from athena_core.values import (
+    BODY_BYTES_MAX,
+    JSON_DEPTH_MAX,
+    KEY_CHARS_MAX,
+    MEMBER_CHARS_MAX,
+    MILLISECONDS_MAX,
+    RUN_ITEMS_MAX,
+)
 
 T = TypeVar("T")
 

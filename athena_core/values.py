@@ -23,6 +23,8 @@ from athena_core.event import Value
 
 BODY_BYTES_MAX = 1_000_000  # the default of ATHENA_BODY_BYTES_MAX
 JSON_DEPTH_MAX = 64
+RUN_ITEMS_MAX = 10_000
+"""Default of ATHENA_WORKFLOW_ITEMS_MAX: the map items of a workflow run."""
 PAGE_ITEMS_DEFAULT = 50
 TAIL_ITEMS_DEFAULT = 100
 PAGE_ITEMS_MAX = 500

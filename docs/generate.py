@@ -4,7 +4,9 @@
 """
 
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from athena_api.metrics import FAMILIES
 from athena_api.operations import OPERATIONS
 from athena_cli.agent_check.check import CHECKED_ROWS
 from athena_cli.client import ConnectionOptions
-from athena_cli.command_tree import COMMANDS
+from athena_cli.command_tree import COMMANDS, GENERATED_COMMANDS
 from athena_cli.exit_codes import MEANINGS
-from athena_cli.operation_command import command_of, generated_operations, summary_of
+from athena_cli.operation_command import command_of
+from athena_cli.operations import TABLE
 from athena_cli.words.examples import EXAMPLES
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
@@ -32,7 +35,7 @@ from athena_core.settings import SETTINGS
 from athena_core.system.problems import LOOPS
 from athena_core.tools import egress_proxy, evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
-from docs import layout, python_client, python_events, python_sync, typescript_client
+from docs import command_table, layout, python_client, python_events, python_sync, typescript_client
 from projections.feed import REFERRING
 from tests.reliability import tamperings
 
@@ -427,7 +430,6 @@ create`, and so do old options, such as `--harness-profile-id` for `--profile`.
 value (`--enabled false`). `--body FILE` passes a whole request body, with `-` for standard input; other options
 override its members. `--input -` reads the prompt from standard input.
 """
-LINE_CHARS_MAX = 120
 CONNECTION_FLAGS = frozenset(ConnectionOptions.__dataclass_fields__)
 
 
@@ -722,38 +724,11 @@ def limits_table() -> str:
     return "\n".join(lines + [f"| {what} | {limit} | {field} |" for what, limit, field in limits])
 
 
-def words_module() -> str:
-    """Return the module with the names of generated commands, so that help need not import the table."""
-    lines = [
-        f'"""The commands that are generated from the table of operations; written by ``{COMMAND}``, do not edit."""',
-        "",
-        "from collections.abc import Mapping",
-        "from typing import NamedTuple",
-        "",
-        "",
-        "class GeneratedCommand(NamedTuple):",
-        '    """The operation of a command, and its summary."""',
-        "",
-        "    operation_id: str",
-        "    summary: str",
-        "",
-        "",
-        "GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {",
-    ]
-    for words, row in sorted(generated_operations().items()):
-        summary = summary_of(row)
-        line = f'    "{words}": GeneratedCommand("{row.id}", "{summary}"),'
-        if len(line) > LINE_CHARS_MAX:
-            line = f'    "{words}": GeneratedCommand(\n        "{row.id}",\n        "{summary}",\n    ),'
-        lines.append(line)
-    return "\n".join([*lines, "}", ""])
-
-
 def commands_page() -> str:
     """Return the page of all commands with their parameters."""
     parts = [CLI_HEAD, "## Flags of every command that sends a request", "", *flags_of(connection_flags)]
     for words, command in sorted(
-        {**COMMANDS, **{words: command_of(row.id) for words, row in generated_operations().items()}}.items()
+        {**COMMANDS, **{words: command_of(row.id) for words, row in GENERATED_COMMANDS.items()}}.items()
     ):
         what, _, _ = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:")
         example = [f"Example: `athena {EXAMPLES[words]}`", ""] if words in EXAMPLES else []
@@ -834,7 +809,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "events.md": events_page(),
         REFERENCE / "errors.md": errors_page(),
         REFERENCE / "cli.md": commands_page(),
-        ROOT / "athena_cli" / "generated_commands.py": words_module(),
+        TABLE: command_table.table(),
         **{TYPESCRIPT / name: text for name, text in typescript_client.modules().items()},
         REFERENCE / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
         API: filled(API, operations=operations_table()),
@@ -852,7 +827,11 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the files that are stale."""
+    """Write the files that are stale. Start again after a change of the table that commands are built from."""
+    if TABLE.read_text("utf-8") != (table := command_table.table()):
+        TABLE.write_text(table, "utf-8")
+        print(f"wrote {TABLE.relative_to(ROOT)}", flush=True)
+        os.execv(sys.executable, [sys.executable, "-m", "docs.generate"])
     for path, text in pages().items():
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")

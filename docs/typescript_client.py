@@ -9,8 +9,8 @@ from typing import Any
 from athena_api.document import event_schemas, openapi
 from athena_api.document.schemas import SCHEMAS, Json
 from athena_api.operations import OPERATIONS
-from athena_cli.operation_command import words_of
 from athena_core import __version__
+from docs.command_table import words_of
 from docs.python_source import sentence
 
 MARK = "// Generated from the table of operations by `python -m docs.generate`; do not edit.\n"

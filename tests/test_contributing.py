@@ -14,7 +14,7 @@ CHANGE = re.compile(r"^\| ([^|]+) \| `([^`]+)` \| ((?:`[^`|]+`(?:, )?)+) \|$", r
 STEP = re.compile(r"^\d+\. `([^`]+)`", re.MULTILINE)
 WORDS = re.compile(r"^<!-- a mutation: (.+) -->$", re.MULTILINE)
 PRODUCT = ("athena_api/", "athena_cli/", "athena_core/", "projections/")
-GENERATED = ("clients/", "athena_api/static/", "athena_cli/generated_commands.py")
+GENERATED = ("clients/", "athena_api/static/", "athena_cli/operations.json")
 MUTATION_FILES_MAX = 8
 
 

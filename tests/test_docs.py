@@ -18,9 +18,8 @@ from cyclopts import CycloptsError
 from athena_api.endpoint.router import Router
 from athena_api.operations import OPERATIONS
 from athena_cli.app import build
-from athena_cli.command_tree import COMMANDS
+from athena_cli.command_tree import COMMANDS, GENERATED_COMMANDS
 from athena_cli.commands.run_activity import PAGES as CONSOLE_PAGES
-from athena_cli.generated_commands import GENERATED_COMMANDS
 from athena_cli.words.names import ALIASES, ALONE
 from docs.generate import COMMAND, pages
 from tests.conftest import Serve

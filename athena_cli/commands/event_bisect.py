@@ -13,7 +13,7 @@ from athena_cli.flags import SWITCH, TEXT
 from athena_cli.render import note, show
 
 if TYPE_CHECKING:
-    from athena_api.endpoint.operation import Operation
+    from athena_cli.operations import Operation
     from athena_cli.transport import Transport
 
 BLOCK_EVENTS = 4_096
@@ -134,23 +134,23 @@ def bisect(
     show(call(connection, work), output_of(connection), "bisect")
 
 
-def _route(path: str) -> "tuple[Operation[Any, Any], dict[str, dict[str, str]]]":
+def _route(path: str) -> "tuple[Operation, dict[str, dict[str, str]]]":
     """Return the operation of a path with its parameters. Raise Misused."""
-    from urllib.parse import parse_qsl, urlsplit
+    from urllib.parse import parse_qsl, unquote, urlsplit
 
-    from athena_api.endpoint.operation import PREFIX
-    from athena_api.endpoint.router import Router
-    from athena_api.operations import OPERATIONS
-    from athena_core.errors import UnknownRoute
+    from athena_cli.operations import OPERATIONS
+    from athena_client.wire import PREFIX
 
     parts = urlsplit(path)
-    try:
-        operation, names = Router(OPERATIONS).find("GET", PREFIX + "/" + parts.path.removeprefix(PREFIX).lstrip("/"))
-    except UnknownRoute as error:
-        raise Misused(error.message) from error
-    if not operation.past:
-        raise Misused(f"{operation.path} has no past")
-    return operation, {"path": names, "query": dict(parse_qsl(parts.query))}
+    given = "/" + parts.path.removeprefix(PREFIX).strip("/")
+    for row in sorted(OPERATIONS.values(), key=lambda row: row.path.count(":")):  # literal segments win
+        pattern = re.sub(r":(\w+)", r"(?P<\1>[^/]+)", row.path)
+        if row.method == "GET" and (found := re.fullmatch(pattern, given)):
+            if not row.past:
+                raise Misused(f"{row.path} has no past")
+            names = {name: unquote(value) for name, value in found.groupdict().items()}
+            return row, {"path": names, "query": dict(parse_qsl(parts.query))}
+    raise Misused(f"Not found. No GET operation has the path {path[:80]!r}", "see docs/reference/operations.md")
 
 
 async def _position(

@@ -175,9 +175,9 @@ class IncidentReads:
 
     async def _open(self) -> dict[str, Any]:
         """Return the open records of both moments."""
-        from athena_cli.transport import OPERATIONS_BY_ID
+        from athena_cli.operations import OPERATIONS
 
-        lists = [one for one in OPEN_LISTS if self._narrowed.keys() <= OPERATIONS_BY_ID[one.operation].narrows]
+        lists = [one for one in OPEN_LISTS if self._narrowed.keys() <= set(OPERATIONS[one.operation].narrows)]
         kinds = dict.fromkeys(one.kind for one in lists)
         cut: set[str] = set()
         ends: list[list[dict[str, Any]]] = []

@@ -1,12 +1,12 @@
 """Tables on a terminal: columns are chosen by importance, and texts are cut to the width that is left."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
 from athena_cli.exit_codes import Misused
+from athena_cli.operations import OPERATIONS
 from athena_cli.output.column import ALWAYS, Column, Record
 from athena_cli.output.columns import TABLES, generic, of_member
-from athena_cli.output.shapes import LISTS
 from athena_cli.output.values import COLOURS
 
 if TYPE_CHECKING:
@@ -28,31 +28,10 @@ def columns_of(operation_id: str | None, rows: Sequence[Record], chosen: str | N
     if chosen is None:
         return own
     known = {_plain_name(column.name): column for column in own}
-    members = dict.fromkeys([*_members(operation_id), *(member for row in rows for member in row)])
+    operation = OPERATIONS.get(operation_id or "")
+    records = operation.records if operation else ()
+    members = dict.fromkeys([*records, *(member for row in rows for member in row)])
     return tuple(_chosen(name.strip(), known, members, rows) for name in chosen.split(","))
-
-
-def _members(operation_id: str | None) -> Iterator[str]:
-    """Yield the members that the records of a list may have."""
-    import msgspec
-
-    from athena_api.operations import OPERATIONS
-
-    row = next((row for row in OPERATIONS if row.id == operation_id), None)
-    kind = None if row is None else _record_type(row.answer)
-    if kind is not None:
-        yield from (field.encode_name for field in msgspec.structs.fields(kind))
-
-
-def _record_type(answer: object) -> Any:
-    """Return the struct of the records in the answer of a list; None if it is not known."""
-    import msgspec
-
-    if isinstance(answer, type) and issubclass(answer, msgspec.Struct):
-        lists = (field.type for field in msgspec.structs.fields(answer) if field.encode_name in LISTS)
-        return next((kind for found in lists if (kind := _record_type(found)) is not None), None)
-    kinds = (part for part in get_args(answer) if isinstance(part, type) and issubclass(part, msgspec.Struct))
-    return next(kinds, None)
 
 
 def _plain_name(name: str) -> str:

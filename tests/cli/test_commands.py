@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from athena_cli import app
-from athena_cli.command_tree import COMMANDS
-from athena_cli.generated_commands import GENERATED_COMMANDS
-from athena_cli.operation_command import command_of, generated_operations
+from athena_cli.command_tree import COMMANDS, GENERATED_COMMANDS
+from athena_cli.operation_command import command_of
 from tests.cli.worlds import World, shape, worlds
 from tests.scale import sized
 
@@ -345,7 +344,7 @@ def chosen() -> list[Case]:
 def reaches(words: str) -> bool:
     """Return True if a command calls the API."""
     own = COMMANDS.get(words)
-    command = own or (command_of(generated_operations()[words].id) if words in GENERATED_COMMANDS else None)
+    command = own or (command_of(GENERATED_COMMANDS[words].id) if words in GENERATED_COMMANDS else None)
     return command is not None and "connection" in inspect.signature(command).parameters
 
 

@@ -17,8 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from athena_cli.command_tree import COMMANDS
-from athena_cli.generated_commands import GENERATED_COMMANDS
+from athena_cli.command_tree import COMMANDS, GENERATED_COMMANDS
 from athena_cli.in_process import in_process
 from athena_cli.transport import LOCAL_URL
 from athena_core import __version__

@@ -11,11 +11,10 @@ import pytest
 
 from athena_api.operations import OPERATIONS
 from athena_cli import app
-from athena_cli.command_tree import COMMANDS
+from athena_cli.command_tree import COMMANDS, GENERATED_COMMANDS
 from athena_cli.flags import flag
-from athena_cli.generated_commands import GENERATED_COMMANDS
-from athena_cli.operation_command import AnyOperation, generated_operations, words_of
 from athena_cli.output.shapes import SHAPES
+from docs.command_table import Row, words_of
 from tests.api.examples import EXAMPLES
 from tests.cli.conftest import Here
 from tests.support.server import Server
@@ -35,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def arguments_of(row: AnyOperation, body: Path) -> list[str]:
+def arguments_of(row: Row, body: Path) -> list[str]:
     """Return the example of a row as arguments."""
     example = EXAMPLES[row.id]
     pattern, path = row.path.strip("/").split("/"), example.path.strip("/").split("/")
@@ -56,9 +55,6 @@ def test_only_commands_with_code_of_their_own_share_words() -> None:
 
 def test_every_operation_has_a_command() -> None:
     assert {words_of(row) for row in OPERATIONS} <= {*COMMANDS, *GENERATED_COMMANDS, ""}  # "": for browsers
-    assert {words: row.id for words, row in generated_operations().items()} == {
-        words: row.operation_id for words, row in GENERATED_COMMANDS.items()
-    }
 
 
 @pytest.mark.heavy
@@ -72,7 +68,7 @@ def test_shells_can_complete_them(shell: str) -> None:
 @pytest.mark.parametrize("row", PLAIN, ids=lambda row: row.id)
 def test_a_row_asks_what_its_example_asks(
     server: Server,
-    row: AnyOperation,
+    row: Row,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsysbinary: pytest.CaptureFixture[bytes],

@@ -11,11 +11,12 @@ import pytest
 
 from athena_api.operations import OPERATIONS
 from athena_cli.client import PastOption
-from athena_cli.command_tree import COMMANDS
+from athena_cli.command_tree import COMMANDS, GENERATED_COMMANDS
 from athena_cli.exit_codes import Failed
-from athena_cli.operation_command import command_of, generated_operations, words_of
+from athena_cli.operation_command import command_of
 from athena_cli.transport import Transport
 from athena_client import AsyncCore
+from docs.command_table import words_of
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 
@@ -31,7 +32,7 @@ CHANGED = 5
 
 
 def test_every_command_that_reads_views_has_a_past_and_no_other() -> None:
-    commands = {**COMMANDS, **{words: command_of(row.id) for words, row in generated_operations().items()}}
+    commands = {**COMMANDS, **{words: command_of(row.id) for words, row in GENERATED_COMMANDS.items()}}
     found = set()
     for words, command in commands.items():
         options = inspect.signature(command).parameters.get("connection")

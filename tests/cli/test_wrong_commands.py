@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from athena_cli import app, transport
-from athena_cli.command_tree import COMMANDS
+from athena_cli.command_tree import COMMANDS, GENERATED_COMMANDS
 from athena_cli.exit_codes import INTERRUPTED, MEANINGS, OK
-from athena_cli.generated_commands import GENERATED_COMMANDS
 from athena_cli.words.examples import EXAMPLES
 from athena_cli.words.names import ALIASES, NEAR, SECTIONS, renamed
 from tests.cli.conftest import Here

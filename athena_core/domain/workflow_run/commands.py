@@ -5,7 +5,7 @@ from typing import Any
 
 from athena_core.clock import iso
 from athena_core.decider import Context
-from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX, OutputHash, WorkflowGraph
+from athena_core.definitions.workflow_graph import OutputHash, WorkflowGraph
 from athena_core.domain.workflow_run.events import (
     ReopenedApproval,
     WorkflowApprovalGranted,
@@ -29,7 +29,7 @@ from athena_core.domain.workflow_run.state import WorkflowRunState, WorkflowStep
 from athena_core.enums import SkipReason
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import Event, Value
-from athena_core.values import PinnedScope
+from athena_core.values import RUN_ITEMS_MAX, PinnedScope
 
 
 class CreateWorkflowRun(Value):
