@@ -17,13 +17,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from athena_api.endpoint.operation import PREFIX
 from athena_cli.exit_codes import Misused
 from athena_cli.offline_log import OfflineLog, open_offline_log
 from athena_cli.output.values import distance
 from athena_cli.transport import tls_context
 from athena_cli.words.sentences import MESSAGES, REMEDIES
-from athena_client.wire import certificate_fault
+from athena_client.wire import PREFIX, certificate_fault
 from athena_core.agents.known import read_agents
 from athena_core.clock import SystemClock, iso
 from athena_core.credentials.credentials_file import read_definitions

@@ -17,7 +17,7 @@ from athena_cli.render import note
 from athena_cli.words import sentences
 from athena_client import AsyncCore, AthenaError, InvalidAnswer
 from athena_client import Unreachable as NoAnswer
-from athena_client.wire import bearer_of, certificate_fault, server_url, was_refused
+from athena_client.wire import authorities, bearer_of, certificate_fault, server_url, was_refused
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, is_reserved
 from athena_core.settings import LOCAL_SERVER_URL, Settings
 
@@ -195,7 +195,7 @@ class LocalTransport(httpx2.AsyncBaseTransport):
         self._existing = existing
         self._chosen: httpx2.AsyncBaseTransport | None = None
         self._choosing = asyncio.Lock()
-        self._server = httpx2.AsyncHTTPTransport(trust_env=False)
+        self._server = httpx2.AsyncHTTPTransport(verify=authorities(url or LOCAL_URL), trust_env=False)
 
     @property
     def on_server(self) -> bool:
@@ -289,7 +289,7 @@ async def connect_http(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
                 base_url=server_url(url),
                 headers=headers,
                 timeout=httpx2.Timeout(settings.cli_api_timeout_ms / 1000, read=None, pool=None),
-                verify=tls_context(settings, url) or True,
+                verify=tls_context(settings, url) or authorities(url),
                 transport=chosen,
                 trust_env=False,
                 limits=httpx2.Limits(max_connections=None),

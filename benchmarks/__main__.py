@@ -15,6 +15,7 @@ from benchmarks.access_tokens import ACCESS_TOKENS
 from benchmarks.asks import ASKS
 from benchmarks.beside import BESIDE
 from benchmarks.boxes import BOXES
+from benchmarks.commands import COMMANDS
 from benchmarks.fanout import FANOUTS
 from benchmarks.footprint import FOOTPRINTS
 from benchmarks.gateways import GATEWAYS
@@ -45,6 +46,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **QUEUES,
     **ASKS,
     **BOXES,
+    **COMMANDS,
     **GATEWAYS,
     **SCHEDULES,
     **MEMORY,

@@ -458,10 +458,31 @@ def test_contracts_that_cannot_be_written_are_1(terminal: Terminal) -> None:
     assert "cannot write" in complaint(terminal.run("api", "contracts", "--out", "/dev/null/x"), 1)
 
 
+def loaded_by(words: str, environment: dict[str, str]) -> set[str]:
+    """Return the modules that a command loads."""
+    command = [sys.executable, "-X", "importtime", "-m", "athena_cli", *words.split()]
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stderr
+    return {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+
+
+OF_A_SERVER = ("athena_api.", "projections.", "athena_core.services.", "athena_core.log.", "apsw.", "starlette.")
+ASKING = ("ps -a", "logs", "runs list --columns run,waiting", "runs get RUN", "events list", "series", "fleet")
+ASKING_TOO = ("schedules list", "directives create --input x", "top --once", "open fleet")
+
+
+def test_commands_that_ask_a_server_load_none(terminal: Terminal) -> None:
+    with terminal.served():
+        run_id = terminal.run("run", "--input", "x", "-o", "json").data["runId"]
+        for words in (*ASKING, *ASKING_TOO):
+            loaded = loaded_by(words.replace("RUN", run_id), terminal.environment({}))
+            assert "athena_cli.transport" in loaded, words
+            assert not [name for name in loaded if f"{name}.".startswith(tuple(f"{one}." for one in OF_A_SERVER))], (
+                words
+            )
+
+
 @pytest.mark.parametrize("words", ["--version", "--help", "run --help"])
 def test_help_loads_next_to_nothing(terminal: Terminal, words: str) -> None:
-    command = [sys.executable, "-X", "importtime", "-m", "athena_cli", *words.split()]
-    told = subprocess.run(command, env=terminal.environment({}), check=True, capture_output=True, text=True).stderr
-    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
+    loaded = {name.partition(".")[0] for name in loaded_by(words, terminal.environment({}))}
     assert "cyclopts" in loaded
     assert not loaded & {"apscheduler", "apsw", "asyncio", "eventsourcing", "httpx2", "msgspec", "starlette", "uvicorn"}

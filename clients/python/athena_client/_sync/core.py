@@ -84,7 +84,7 @@ class Core:
             base_url=wire.server_url(base_url),
             headers=headers,
             timeout=httpx2.Timeout(timeout, pool=None),
-            verify=verify or True,
+            verify=verify or wire.authorities(base_url),
             transport=transport,
             trust_env=False,  # the identity or token must not go to a proxy of the environment
             limits=httpx2.Limits(max_connections=None),
