@@ -73,3 +73,43 @@ def _escaped(found: re.Match[bytes]) -> bytes:
 def took_longer(timeout: str) -> str:
     """Return the end of the sentence "the run …" for a run that timed out."""
     return f"took longer than {timeout}"
+
+
+UNITS = ((172_800, 86_400, "days"), (3_600, 3_600, "h"), (60, 60, "min"), (0, 1, "s"))
+"""The units of time: the seconds from which each is used, its own seconds, and its name."""
+
+
+def money(micro_usd: float | None) -> str:
+    """Return an amount in dollars, rounded to cents; below ten cents to two digits, as in $0.012. "" for None.
+
+    The console formats money and times alike: ``format.cases.json`` beside its functions holds what both must print.
+    """
+    if micro_usd is None:
+        return ""
+    micro = round(abs(micro_usd))
+    step = min(10_000, 10 ** max(len(str(micro)) - 2, 0))
+    whole, rest = divmod((micro + step // 2) // step * step, 1_000_000)
+    digits = f"{rest:06}".rstrip("0").ljust(2, "0")
+    return f"{'-' if micro_usd < 0 else ''}${whole:,}.{digits}"
+
+
+def duration(ms: float) -> str:
+    """Return a duration in one or two units, rounded down: 12 ms, 3.4 s, 45 s, 2 min 5 s, 1 h 20 min, 3 days 4 h."""
+    ms = max(int(ms), 0)
+    if ms < 1_000:
+        return f"{ms} ms"
+    if ms < 10_000:
+        return f"{ms // 1_000}.{ms % 1_000 // 100} s"
+    seconds = ms // 1_000
+    for (least, size, unit), (_, smaller, part) in zip(UNITS, UNITS[1:], strict=False):
+        if seconds >= least:
+            rest = seconds % size // smaller
+            return f"{seconds // size} {unit}" + (f" {rest} {part}" if rest else "")
+    return f"{seconds} s"
+
+
+def distance(ms: float) -> str:
+    """Return how far a time is, in one unit, rounded down: ``in 23 h``, or ``2 days ago`` for negative ``ms``."""
+    seconds = int(abs(ms)) // 1_000
+    number, unit = next((seconds // size, unit) for least, size, unit in UNITS if seconds >= least)
+    return f"in {number} {unit}" if ms > 0 else f"{number} {unit} ago"

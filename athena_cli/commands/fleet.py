@@ -7,7 +7,8 @@ from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, machine_output_of
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH
-from athena_cli.output.values import COLOURS, age, clock_time, distance, duration, money, short
+from athena_cli.output.values import COLOURS, age, clock_time, distance, short
+from athena_core.text import duration, money
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

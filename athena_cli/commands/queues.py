@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from athena_cli.client import ConnectionOptions, ReadOptions, request, text_of
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import TEXT
+from athena_core.text import duration
 
 MARKERS = {"ok": "[OK]", "running": "[..]", "waiting": "[..]", "failed": "[!!]", "cancelled": "[!!]"}
 
@@ -73,7 +74,7 @@ def progress_lines(observed: Any) -> list[str]:
     """Return the progress of a workflow run as text: ids and status, progress, estimate, then one line per step."""
     run, progress, eta = observed["run"], observed["progress"], observed["eta"]
     left = eta.get("estimatedRemainingMs")
-    estimate = "" if left is None else f", about {left / 1000:.1f} s left ({eta['estimatedCompletionAt']})"
+    estimate = "" if left is None else f", about {duration(left)} left ({eta['estimatedCompletionAt']})"
     lines = [
         f"workflow {observed['workflow']['id']}, run {run['id']}: {run['status']}"
         if run

@@ -10,13 +10,12 @@ from athena_cli.output.values import (
     clock_time,
     date_time,
     distance,
-    duration,
     line,
-    money,
     plain,
     short,
     size,
 )
+from athena_core.text import duration, money
 
 Record = Mapping[str, Any]
 Read = Callable[[Record], str]

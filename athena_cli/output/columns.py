@@ -28,7 +28,8 @@ from athena_cli.output.column import (
     word,
 )
 from athena_cli.output.event_text import call_line, message_of, speaker_of, summary_of, what_of
-from athena_cli.output.values import TIME, age, distance, duration, line, money, short, size
+from athena_cli.output.values import TIME, age, distance, line, short, size
+from athena_core.text import duration, money
 
 
 def allowed_files(record: Record) -> str:

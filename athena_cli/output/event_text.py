@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from athena_cli.output.ask_text import COMMANDS, agent_of, shell_text, visible
-from athena_cli.output.values import line, money, short
+from athena_cli.output.values import line, short
+from athena_core.text import money
 
 MEMBERS: Mapping[str, tuple[str, ...]] = {
     "AUTHZ_MODE_ACTIVE": ("mode",),

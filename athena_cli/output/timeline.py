@@ -7,7 +7,8 @@ from typing import Any
 from athena_cli.output.ask_text import visible
 from athena_cli.output.columns import run_time
 from athena_cli.output.event_text import answered_line, asked_line, result_text, transcript_call
-from athena_cli.output.values import counted, line, money
+from athena_cli.output.values import counted, line
+from athena_core.text import money
 
 LINE_CHARS = 200
 DIFF_LINES_MAX = 30

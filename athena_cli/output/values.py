@@ -3,15 +3,14 @@
 import re
 from datetime import UTC, datetime, tzinfo
 
+from athena_core import text
 from athena_core.text import one_line, printable
 
 ZONE: tzinfo | None = None
 """The time zone of printed times; None is the one of this machine."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 ULID = re.compile(r"[a-z]+[_-][0-9A-HJKMNP-TV-Z]{26}")
-UNITS = ((31_536_000, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 SHORT_CHARS = 8
-DIGITS_MIN, DIGITS_MAX = 2, 6
 
 COLOURS = {
     "ok": "green",
@@ -35,28 +34,6 @@ COLOURS = {
 """The colours of statuses."""
 
 
-def money(micro_usd: float | None) -> str:
-    """Return an amount as dollars, with two to six decimals, as many as needed. Return "" for None."""
-    if micro_usd is None:
-        return ""
-    whole, _, digits = f"{micro_usd / 1e6:.{DIGITS_MAX}f}".partition(".")
-    return f"${int(whole):,}.{digits.rstrip('0').ljust(DIGITS_MIN, '0')}"
-
-
-def duration(ms: float) -> str:
-    """Return a duration in one or two units, such as 12 ms, 3.4 s, 2 min 5 s, 1 h 20 min."""
-    if ms < 1_000:
-        return f"{max(ms, 0):.0f} ms"
-    seconds = ms / 1_000
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    for (size, unit), (smaller, part) in zip(UNITS, UNITS[1:], strict=False):
-        if seconds >= size:
-            rest = int(seconds % size) // smaller
-            return f"{int(seconds) // size} {unit}{f' {rest} {part}' if rest else ''}"
-    return f"{seconds:.0f} s"
-
-
 def now() -> datetime:
     """Return the time of this machine."""
     from athena_core.clock import wall_ms
@@ -65,19 +42,18 @@ def now() -> datetime:
 
 
 def age(then: str, at: datetime | None = None) -> str:
-    """Return how long ago a time was, in one unit. A time that is ahead, for clocks differ, is 0 s ago."""
-    return f"{_unit(_seconds(then, at))} ago"
+    """Return how long ago a time was. A time that is ahead, for clocks differ, is 0 s ago."""
+    return text.distance(min(_ahead_ms(then, at), 0))
 
 
 def distance(then: str, at: datetime | None = None) -> str:
     """Return the distance of a time that may be ahead, such as a schedule's next one: in 5 min, or 2 min ago."""
-    seconds = _seconds(then, at)
-    return f"in {_unit(-seconds)}" if seconds < 0 else f"{_unit(seconds)} ago"
+    return text.distance(_ahead_ms(then, at))
 
 
 def between(start: str, end: str) -> str:
     """Return the duration between two times."""
-    return duration((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1_000)
+    return text.duration((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1_000)
 
 
 def date_time(then: str, *, ahead: bool = False) -> str:
@@ -95,15 +71,8 @@ def clock_time(then: str) -> str:
     return f"{datetime.fromisoformat(then).astimezone(ZONE):%H:%M:%S}"
 
 
-def _seconds(then: str, at: datetime | None) -> float:
-    return ((at or now()) - datetime.fromisoformat(then)).total_seconds()
-
-
-def _unit(seconds: float) -> str:
-    for size, unit in UNITS:
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return "0 s"
+def _ahead_ms(then: str, at: datetime | None) -> float:
+    return (datetime.fromisoformat(then) - (at or now())).total_seconds() * 1_000
 
 
 def size(count: float) -> str:
@@ -120,9 +89,9 @@ def short(id: str) -> str:
     return id[-SHORT_CHARS:] if ULID.fullmatch(id) else id
 
 
-def line(text: str) -> str:
+def line(words: str) -> str:
     """Return a text as one line without control characters."""
-    return printable(" ".join(one_line(text).split()))
+    return printable(" ".join(one_line(words).split()))
 
 
 def plain(value: object) -> str:

@@ -1,6 +1,7 @@
-import { equal } from "node:assert/strict";
+import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { plain, visible, visibleLine } from "./format";
+import { distance, dollars, duration, plain, visible, visibleLine } from "./format";
+import cases from "./format.cases.json";
 
 test("controls of writing direction are shown", () => {
   equal(plain("pay \u202e05 EUR\u2066"), "pay [U+202E]05 EUR[U+2066]");
@@ -15,4 +16,13 @@ test("what cannot be seen is shown in a text to approve", () => {
   equal(visible("half \ud83d pair \u3164 \u2800 a\ufe0f"), "half [U+D83D] pair [U+3164] [U+2800] a[U+FE0F]");
   equal(visible("Größe: 3 €\n\t✓ 家 😀 <b>&amp;</b>"), "Größe: 3 €\n\t✓ 家 😀 <b>&amp;</b>");
   equal(visibleLine("one\n\ttwo"), "one[U+000A][U+0009]two");
+});
+
+test("money and times read as on the command line", () => {
+  const shown = {
+    money: cases.money.map(([micro]) => [micro, dollars(Number(micro))]),
+    duration: cases.duration.map(([ms]) => [ms, duration(Number(ms))]),
+    distance: cases.distance.map(([ms]) => [ms, distance(new Date(Number(ms)).toISOString(), 0, true)]),
+  };
+  deepEqual(shown, cases);
 });

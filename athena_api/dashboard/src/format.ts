@@ -16,24 +16,35 @@ export function size(bytes: number): string {
   return `${power && value < 10 ? value.toFixed(1) : count(Math.round(value))} ${UNITS[power]}`;
 }
 
-/** Format micro-dollars. */
+// Money and times are formatted as on the command line (athena_core/text.py): both pass the cases of format.cases.json.
+
+/** Format micro-dollars, rounded to cents; below ten cents to two digits, as in $0.012. */
 export function dollars(micro: number): string {
-  const value = micro / 1e6;
-  if (value === 0) return "$0";
-  return `$${Math.abs(value) < 0.01 ? value.toPrecision(2) : value.toFixed(2)}`;
+  const amount = Math.round(Math.abs(micro));
+  const step = Math.min(10_000, 10 ** Math.max(`${amount}`.length - 2, 0));
+  const rounded = Math.floor((amount + Math.floor(step / 2)) / step) * step;
+  const digits = `${rounded % 1e6}`.padStart(6, "0").replace(/0+$/, "").padEnd(2, "0");
+  return `${micro < 0 ? "-" : ""}$${count(Math.floor(rounded / 1e6))}.${digits}`;
 }
 
-function two(large: number, unit: string, rest: number, smaller: string): string {
-  return rest ? `${large} ${unit} ${rest} ${smaller}` : `${large} ${unit}`;
-}
+/** The units of time: the seconds from which each is used, its own seconds, its name, and the unit of the rest. */
+const TIMES = [
+  [172_800, 86_400, "days", 3_600, "h"],
+  [3_600, 3_600, "h", 60, "min"],
+  [60, 60, "min", 1, "s"],
+] as const;
 
-/** Format milliseconds as a duration. */
+/** Format milliseconds as a duration in one or two units, rounded down. */
 export function duration(ms: number): string {
-  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
-  if (ms < 3_600_000) return two(Math.floor(ms / 60_000), "min", Math.round((ms % 60_000) / 1_000), "s");
-  if (ms < 172_800_000) return two(Math.floor(ms / 3_600_000), "h", Math.round((ms % 3_600_000) / 60_000), "min");
-  return `${Math.round(ms / 86_400_000)} days`;
+  const whole = Math.max(0, Math.trunc(ms));
+  if (whole < 1_000) return `${whole} ms`;
+  if (whole < 10_000) return `${Math.floor(whole / 1_000)}.${Math.floor((whole % 1_000) / 100)} s`;
+  const seconds = Math.floor(whole / 1_000);
+  const found = TIMES.find(([least]) => seconds >= least);
+  if (!found) return `${seconds} s`;
+  const [, size, unit, smaller, part] = found;
+  const rest = Math.floor((seconds % size) / smaller);
+  return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${part}` : ""}`;
 }
 
 /** The formats of dates and times in the zone of the reader. */
@@ -57,13 +68,12 @@ export function dateTime(iso: string): string {
   return `${day.format(at)} ${time.format(at)}${suffix}`;
 }
 
-/** Format a time relative to now: `3 min ago`. Only an upcoming one may be ahead: `in 2 h`. */
+/** Format a time relative to now, rounded down: `3 min ago`. Only an upcoming one may be ahead: `in 2 h`. */
 export function distance(iso: string, now: number, upcoming = false): string {
   const ms = upcoming ? Date.parse(iso) - now : Math.min(0, Date.parse(iso) - now);
-  const far = Math.abs(ms);
-  const [value, unit] =
-    far < 60_000 ? [far / 1_000, "s"] : far < 3_600_000 ? [far / 60_000, "min"] : far < 172_800_000 ? [far / 3_600_000, "h"] : [far / 86_400_000, "days"];
-  const text = `${Math.round(value)} ${unit}`;
+  const seconds = Math.floor(Math.abs(ms) / 1_000);
+  const [, size, unit] = TIMES.find(([least]) => seconds >= least) ?? [0, 1, "s"];
+  const text = `${Math.floor(seconds / size)} ${unit}`;
   return ms > 0 ? `in ${text}` : `${text} ago`;
 }
 

@@ -2,8 +2,9 @@
 
 from athena_cli.output.column import Column, Read, Record, at, clock, dated, number, text, whole, word
 from athena_cli.output.columns import run_time
-from athena_cli.output.values import line, money, plain
+from athena_cli.output.values import line, plain
 from athena_cli.output.views.view import Listed, View, raw
+from athena_core.text import money
 
 UNNAMED = "shadow-harness-"
 """The beginning of the id of a default profile: the provider and model of a run without a profile."""

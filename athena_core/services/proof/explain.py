@@ -40,8 +40,8 @@ from athena_core.domain.run import (
 from athena_core.enums import AgentSessionStart, CallOrigin, PauseReason, RequeueReason, RunStatus, WaitReason
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
-from athena_core.text import or_erased, took_longer
-from athena_core.values import MICRO_USD, RefusedPlan, RefusedRequest, Scope
+from athena_core.text import duration, money, or_erased, took_longer
+from athena_core.values import RefusedPlan, RefusedRequest, Scope
 
 CAUSES_MAX = 1_000
 CAUSES_FIRST = 100
@@ -575,17 +575,6 @@ def _ended(event: Event, note: str | None) -> str:
         case RunCrashed():
             return f"crashed: {event.executor} was lost in attempt {event.attempt}, and no attempts are left"
     return "ended"
-
-
-def duration(milliseconds: int) -> str:
-    """Return a duration for people, such as ``25 ms`` or ``3.2 s``."""
-    return f"{milliseconds} ms" if milliseconds < 1_000 else f"{milliseconds / 1_000:,.1f} s"
-
-
-def money(micro_usd: int) -> str:
-    """Return an amount in dollars, to the millionth."""
-    whole, rest = divmod(micro_usd, MICRO_USD)
-    return f"${whole:,}.{rest:06}" if micro_usd else "$0"
 
 
 def _attachment(event: EvidenceAttached) -> str:

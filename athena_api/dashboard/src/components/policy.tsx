@@ -4,7 +4,7 @@ import { AthenaError, type OutcomeChange, type Simulation } from "@projectathena
 import { getPolicy, putPolicy, simulatePolicy } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useState } from "../component";
-import { count, words } from "../format";
+import { count, dollars, words } from "../format";
 import { href } from "../route";
 import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";
@@ -112,7 +112,7 @@ function Outcome({ of }: { of: Simulation }): JSX.Element {
             <td>{name}</td>
             <td class="num">{count(counts.admitted)}</td>
             <td class="num">{count(counts.refused)}</td>
-            <td class="num">${counts.costUsd.toFixed(2)}</td>
+            <td class="num">{dollars(counts.costUsd * 1e6)}</td>
           </tr>
         ))}
       </Table>
