@@ -29,7 +29,7 @@ from athena_cli.commands import (
     workflow_approvals,
     workspaces,
 )
-from athena_cli.operations import OPERATIONS, Operation
+from athena_cli.operations import OPERATIONS, CommandOperation
 
 GROUPS: Mapping[str, str] = {
     "agents": "Outside agents: list them, and check what they do.",
@@ -110,7 +110,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 """The hand-written commands."""
 
-GENERATED_COMMANDS: Mapping[str, Operation] = {
+GENERATED_COMMANDS: Mapping[str, CommandOperation] = {
     row.words: row
     for row in sorted(OPERATIONS.values(), key=lambda row: row.words)
     if row.words and row.words not in COMMANDS

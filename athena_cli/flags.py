@@ -123,7 +123,7 @@ ABOUT: Mapping[str, str] = {
     "note": "Reason.",
     "optionId": "The option to choose. A filter takes only one that refuses, such as `deny`.",
     "offset": "Number of records to skip; cannot be combined with --cursor.",
-    "order": "Sort order; `oldest` if absent.",
+    "order": "Sort order; `newest` if absent.",
     "overlapPolicy": "What to do if a run of the schedule is still active when a slot is due; `skip` if absent.",
     "params": "Template parameters, as an object.",
     "paramsSchema": "JSON Schema of the parameters; without one, every parameter is a string.",

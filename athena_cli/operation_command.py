@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 from athena_cli import client
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import FLAGGED, PLACED, SWITCHES, WITHOUT_FLAG, about, flag, metavar
-from athena_cli.operations import OPERATIONS, Kind, Member, Operation
+from athena_cli.operations import OPERATIONS, CommandOperation, Kind, Member
 from athena_cli.output.columns import TABLES
 from athena_cli.output.options import NEWEST_FIRST, SPANS, ListOptions, cut_page, since_time
 from athena_cli.output.shapes import COUNTED, LIMITS, PROBLEMS, SHAPES
@@ -49,7 +49,7 @@ def command_of(operation_id: str) -> Callable[..., None]:
     return command
 
 
-def help_of(row: Operation) -> str:
+def help_of(row: CommandOperation) -> str:
     """Return the help of an operation: summary, request, and the roles that may send it."""
     return f"{row.summary}\n\n{row.method} {PREFIX}{row.path}, for {', '.join(row.roles)}."
 
@@ -70,7 +70,7 @@ def _paths(places: list[str]) -> Parameters:
     return parameters
 
 
-def _queries(row: Operation) -> Parameters:
+def _queries(row: CommandOperation) -> Parameters:
     parameters: Parameters = {}
     words = f"Only since then: {SPANS}."
     since = ("since", _keyword("since", Parameter(group=FILTERS, help=words), str))
@@ -92,7 +92,7 @@ def _queries(row: Operation) -> Parameters:
     return parameters
 
 
-def _bodies(row: Operation) -> Parameters:
+def _bodies(row: CommandOperation) -> Parameters:
     parameters: Parameters = {}
     if row.body is None:
         return parameters
@@ -107,7 +107,7 @@ def _bodies(row: Operation) -> Parameters:
     return parameters
 
 
-def _other_parameters(row: Operation) -> Parameters:
+def _other_parameters(row: CommandOperation) -> Parameters:
     parameters: Parameters = {}
     if row.paging is not None:
         place, begin = ("cursor", "Continue a list: the `nextCursor` of the previous page.")
@@ -165,7 +165,9 @@ def _type_of(kind: Kind) -> Any:
     return TYPES.get(kind, str)
 
 
-def _send_request(row: Operation, path: Mapping[str, str], parameters: Parameters, given: Mapping[str, Any]) -> None:
+def _send_request(
+    row: CommandOperation, path: Mapping[str, str], parameters: Parameters, given: Mapping[str, Any]
+) -> None:
     connection = given.get("connection")
     query: dict[str, str | None] = {}
     body: dict[str, object] = {}
@@ -191,6 +193,8 @@ def _send_request(row: Operation, path: Mapping[str, str], parameters: Parameter
             if member.required and member.name not in body:
                 command = f"athena {row.words}"
                 raise Misused(f"{command} needs --{flag(member.name)}", f"see {command} --help")
+    if any(member.name == "order" for member in row.query):  # lists of commands are newest first
+        query.setdefault("order", "newest")
     if row.id in COUNTED and "cursor" not in query:
         query.setdefault("counts", "true")
     if row.stream:
@@ -214,7 +218,7 @@ def _send_request(row: Operation, path: Mapping[str, str], parameters: Parameter
         client.request(connection, row.id, detached=bool(given.get("detach")), **parts)
 
 
-def _body_member(row: Operation, name: str, value: Any) -> Any:
+def _body_member(row: CommandOperation, name: str, value: Any) -> Any:
     """Return a member of the body. Options that are neither scalars nor lists of strings are JSON."""
     kind = next(member.kind for member in row.body or () if member.name == name)
     if isinstance(value, float) and not isfinite(value):  # JSON would encode it as null, which means absent

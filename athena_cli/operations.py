@@ -17,11 +17,11 @@ class Member(NamedTuple):
     required: bool = False
 
 
-class Operation(NamedTuple):
+class CommandOperation(NamedTuple):
     """A method and path, below ``/api/v1``, with its parameters and the words of its command ("": it has none).
 
-    ``records`` names the members of the records that a list answers. ``body`` is None if it takes none. The others are
-    those of ``athena_api.endpoint.operation.Operation``; ``accepted`` is True if it may answer 202.
+    ``records`` names the members of the records that a list answers. ``body`` is None if it takes none. ``accepted``
+    is True if it may answer 202. ``athena_api.endpoint.operation.Operation`` describes the others.
     """
 
     id: str
@@ -45,14 +45,14 @@ def _member(name: str, kind: Any, required: bool = False) -> Member:
     return Member(name, kind if isinstance(kind, str) else tuple(kind), required)
 
 
-def _operation(row: dict[str, Any]) -> Operation:
+def _operation(row: dict[str, Any]) -> CommandOperation:
     members: dict[str, Any] = {
         part: tuple(_member(*one) for one in row[part]) for part in ("query", "body") if part in row
     }
-    return Operation(**row | members)
+    return CommandOperation(**row | members)
 
 
 TABLE = Path(__file__).with_name("operations.json")
 """Written by ``python -m docs.generate`` from the table of the server: one operation a line."""
 
-OPERATIONS: Mapping[str, Operation] = {row["id"]: _operation(row) for row in json.loads(TABLE.read_bytes())}
+OPERATIONS: Mapping[str, CommandOperation] = {row["id"]: _operation(row) for row in json.loads(TABLE.read_bytes())}

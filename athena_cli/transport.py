@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
+import msgspec
 
 from athena_cli.exit_codes import Exit, Failed, Misused, Unreachable
-from athena_cli.operations import OPERATIONS, Operation
-from athena_cli.output.short_ids import OF_ANY, OF_RECORDS, is_part, whole_id
+from athena_cli.operations import OPERATIONS, CommandOperation
+from athena_cli.output.options import LATEST
+from athena_cli.output.short_ids import OF_ANY, OF_RECORDS, RUN, is_part, whole_id
 from athena_cli.output.values import date_time
 from athena_cli.render import note
 from athena_cli.words import sentences
@@ -128,10 +130,12 @@ class Transport:
         note(f"As it was {at}, position {self.position:,}")
 
     async def _whole_ids(self, members: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, Any]:
-        """Return members of a request with whole ids instead of parts of ids. Raise Misused if several fit."""
+        """Return members of a request with whole ids instead of parts, and of ``latest``. Raise Misused or Failed."""
         whole = dict(members)
         for name, value in members.items():
-            if name in named and isinstance(value, str) and is_part(value):
+            if value == LATEST and named.get(name) == RUN:
+                whole[name] = await self.newest_run()
+            elif name in named and isinstance(value, str) and is_part(value):
                 find, past = template_of(FIND_IDS), {"asOf": self._past}
                 try:
                     answer = await self._client.send("GET", find, parameters={"part": value}, query=past)
@@ -139,6 +143,13 @@ class Transport:
                     continue
                 whole[name] = whole_id(value, answer.data, named[name])
         return whole
+
+    async def newest_run(self) -> str:
+        """Return the id of the newest run. Raise Failed if there is none."""
+        found = msgspec.json.decode(await self.request("listRuns", query={"limit": "1"}))["items"]
+        if not found:
+            raise Failed('there are no runs yet; start one with: athena run "hello"')
+        return str(found[0]["runId"])
 
     async def follow(
         self,
@@ -344,7 +355,7 @@ def tls_context(settings: Settings, url: str) -> ssl.SSLContext | None:
         raise Misused(f"ATHENA_API_CA_FILE: {path} cannot be read: {error.strerror}") from error
 
 
-def template_of(operation: Operation) -> str:
+def template_of(operation: CommandOperation) -> str:
     """Return the path of an operation as the client takes it, such as ``/runs/{runId}``."""
     segments = operation.path.split("/")
     return "/".join(f"{{{part[1:]}}}" if part.startswith(":") else part for part in segments)

@@ -13,7 +13,7 @@ from benchmarks.server import ROOT
 NOTHING = "--version"
 ASKING = ("ps", "runs list", "logs")
 ASKING_COST = 2.0
-"""CPU time of a command that asks a server, divided by that of one that asks nothing. With the server it was 5."""
+"""CPU time of a command that asks a server, divided by the time of one that asks nothing; 5 if it loads a server."""
 
 
 def commands(bench: Bench) -> list[Section]:

@@ -379,7 +379,10 @@ cursor on standard error when they end. Colours and progress bars appear on term
 
 **Lists.** A table shows the most important columns that fit, and cuts long texts with `…`. `--columns
 status,error.code` chooses columns, by the names in the head or by members of the records. `-q` prints ids only, one a
-line. `--since 1h` (also `30m`, `2d`, or a time) limits a list to recent records, `--all` fetches every page, and
+line. Lists are newest first, but asks, dead letters and queue items, which are worked off, are oldest first. `events
+list` shows the newest page; with `--cursor` or `--all` it lists in the order of the log. `latest` stands for the newest
+run wherever the id of a run does. A group of commands without a command lists its records, as in `athena runs`.
+`--since 1h` (also `30m`, `2d`, or a time) limits a list to recent records, `--all` fetches every page, and
 `--watch` repeats the list every two seconds on a terminal.
 
 **The past.** `--as-of` shows records as they were at a moment: `--as-of 2h`, `--as-of 2026-11-28T02:10` (UTC without an

@@ -33,6 +33,7 @@ from projections.fleet_rows import (
     TimeCountRow,
     percentile,
 )
+from projections.profiles import display_name
 
 WINDOW_HOURS = 24
 BREAKDOWN_ROWS_MAX = 50
@@ -92,9 +93,10 @@ class ProviderSpend(Spend, kw_only=True):
 
 
 class ProfileSpend(Spend, kw_only=True):
-    """Consumption of the runs of a harness profile."""
+    """Consumption of the runs of a harness profile; ``agent_name`` is its display name, if it has one."""
 
     harness_profile_id: str
+    agent_name: str | None = None
 
 
 class SessionSpend(Spend, kw_only=True):
@@ -185,10 +187,11 @@ class FleetWindow(Value):
 class FleetSummary(Value):
     """Summary of the fleet.
 
-    ``total`` counts all runs ever admitted, and ``failed`` those that ended without an answer. ``pending`` counts
-    sessions with waiting runs or queue items, and ``openAsks`` what waits for a person. ``paused`` counts runs that
-    wait for money or a person, also in line after the answer. ``halted`` is true while no work may begin. ``errorRate``
-    is failed divided by total, and ``uptime`` is 1 minus that.
+    ``total`` counts all runs ever admitted. ``failed`` counts those that failed, timed out or crashed, and
+    ``cancelled`` those that were cancelled; ``outcomes`` has each number. ``pending`` counts sessions with waiting runs
+    or queue items, and ``openAsks`` what waits for a person. ``paused`` counts runs that wait for money or a person,
+    also in line after the answer. ``halted`` is true while no work may begin. ``errorRate`` is failed divided by total,
+    and ``uptime`` is 1 minus that.
     """
 
     total: int
@@ -197,6 +200,7 @@ class FleetSummary(Value):
     pending: int
     succeeded: int
     failed: int
+    cancelled: int
     uptime: float
     error_rate: float
     capabilities: FleetCapabilities
@@ -246,7 +250,7 @@ def fleet_summary(
     at = counts.now
     outcomes = _outcomes(counts.providers)
     total = sum(row.admitted for row in counts.providers)
-    failed = outcomes.failed + outcomes.cancelled + outcomes.timed_out + outcomes.crashed
+    failed = outcomes.failed + outcomes.timed_out + outcomes.crashed
     rate = round(failed / total, 4) if total else 0.0
     recent = _recent(connection, now)
     ((oldest,),) = list(connection.execute(SELECT_OLDEST))
@@ -257,6 +261,7 @@ def fleet_summary(
         pending=at.pending,
         succeeded=outcomes.completed,
         failed=failed,
+        cancelled=outcomes.cancelled,
         uptime=round(1 - rate, 4) if total else 0.0,
         error_rate=rate,
         capabilities=FleetCapabilities(supports_pod_status=False, supports_cpu_mem_metrics=False),
@@ -332,7 +337,9 @@ def _cost(connection: Connection, now: int) -> CostSummary:
             ProviderSpend(provider=row.name, **_spend_fields(row)) for row in _most(connection, month, BY_PROVIDER)
         ),
         profile_breakdown=tuple(
-            ProfileSpend(harness_profile_id=row.name, **_spend_fields(row))
+            ProfileSpend(
+                harness_profile_id=row.name, agent_name=display_name(connection, row.name), **_spend_fields(row)
+            )
             for row in _most(connection, month, BY_PROFILE)
         ),
         session_breakdown=tuple(

@@ -5,7 +5,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.definitions.profile import HarnessProfile, HarnessSpec
 from athena_core.domain.profile import HarnessProfileCreated
-from athena_core.event import Recorded
+from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import Projection, Rows, Table, to_json
@@ -46,8 +46,22 @@ def profile_by_id(connection: Connection, profile_id: str) -> HarnessProfile | N
     return first(connection, f"{PROFILE.all} WHERE profile_id = ?", (profile_id,), _to_view)
 
 
+def display_name(connection: Connection, profile_id: str) -> str | None:
+    return first(connection, f"{PROFILE.all} WHERE profile_id = ?", (profile_id,), _to_name)
+
+
 def list_profiles(connection: Connection, *, cursor: str | None, limit: int) -> Page[HarnessProfile]:
     return NEWEST.page(connection, PROFILE.all, (), cursor=cursor, limit=limit, show=_to_view)
+
+
+class Named(Value):
+    """The name in a harness profile."""
+
+    display_name: str | None = None
+
+
+def _to_name(values: tuple[Cell, ...]) -> str | None:
+    return msgspec.json.decode(PROFILE.load(values).profile, type=Named).display_name
 
 
 def _to_view(values: tuple[Cell, ...]) -> HarnessProfile:

@@ -13,7 +13,7 @@ from projections import asks, fleet, fleet_series, runs
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
-VIEWS = ("fleet", "asks", "runs")
+VIEWS = ("fleet", "asks", "runs", "catalog")
 INTERVALS_INLINE_MAX = 200
 """The number of intervals that are read on the event loop."""
 

@@ -13,7 +13,7 @@ from athena_cli.flags import SWITCH, TEXT
 from athena_cli.render import note, show
 
 if TYPE_CHECKING:
-    from athena_cli.operations import Operation
+    from athena_cli.operations import CommandOperation
     from athena_cli.transport import Transport
 
 BLOCK_EVENTS = 4_096
@@ -134,7 +134,7 @@ def bisect(
     show(call(connection, work), output_of(connection), "bisect")
 
 
-def _route(path: str) -> "tuple[Operation, dict[str, dict[str, str]]]":
+def _route(path: str) -> "tuple[CommandOperation, dict[str, dict[str, str]]]":
     """Return the operation of a path with its parameters. Raise Misused."""
     from urllib.parse import parse_qsl, unquote, urlsplit
 

@@ -1,13 +1,19 @@
 """Commands that list and follow recorded events."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from athena_cli.client import ConnectionOptions, ReadOptions, follow, request, request_all
+from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, ReadOptions, follow, request, request_all, show_list
 from athena_cli.exit_codes import Misused
 from athena_cli.output.options import ListOptions, since_time
+
+if TYPE_CHECKING:
+    from athena_cli.transport import Transport
+
+PAGE_EVENTS = 50
 
 
 @Parameter(name="*", group="Filters")
@@ -41,12 +47,12 @@ def list_events(
     everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
     connection: ReadOptions | None = None,
 ) -> None:
-    """List recorded events, oldest first.
+    """List the newest events, newest first. With `--cursor` or `--all`, list events from a place on, oldest first.
 
     Args:
         filters: Filters of events.
         cursor: Start after this event (its id or position).
-        limit: Maximum number of events, up to 500.
+        limit: Maximum number of events, up to 500; 50 if absent.
         listing: Options of the list.
         everything: Fetch all pages up to the head and print one list.
         connection: Connection options.
@@ -56,8 +62,27 @@ def list_events(
         query["createdAfter"] = since_time(filters.since)
     if everything:
         request_all(connection, "listEvents", query=query, options=listing)
-    else:
+    elif cursor is not None:
         request(connection, "listEvents", query=query, options=listing)
+    else:
+        show_list(connection, partial(_newest, query=query, limit=limit or PAGE_EVENTS), "listEvents", listing)
+
+
+async def _newest(transport: "Transport", query: dict[str, str | None], limit: int) -> bytes:
+    """Return the last page of events, newest first: the feed is read from further and further before the head."""
+    import msgspec
+
+    page = msgspec.json.decode(await transport.request("listEvents", query=query))
+    events, head, behind = page["events"], transport.position, limit
+    start = head if "nextCursor" in page else 0
+    while start and (len(events) < limit or start == head):
+        start, behind = max(head - behind, 0), behind * 8
+        events, cursor = [], str(start)
+        while cursor is not None:
+            asked = {**query, "cursor": cursor, "limit": str(PAGE_ITEMS_MAX)}
+            page = msgspec.json.decode(await transport.request("listEvents", query=asked))
+            events, cursor = events + page["events"], page.get("nextCursor")
+    return msgspec.json.encode({**page, "events": events[-limit:][::-1]})
 
 
 def tail_events(

@@ -162,7 +162,7 @@ def _counts(snapshot: FleetSnapshot) -> "RenderableType":
         + f"\n{fleet['paused']} paused",
         "queued": f"{queue['waiting']} runs\n{queue['items']} work items",
         "24 h": f"{recent['outcomes']['completed']} completed\n"
-        + f"{sum(recent['outcomes'].values()) - recent['outcomes']['completed']} failed",
+        + f"{sum(recent['outcomes'][name] for name in ('failed', 'timedOut', 'crashed'))} failed",
         "run time": f"p50 {duration(times.get('p50Ms', 0))}\np95 {duration(times.get('p95Ms', 0))}",
         "rejected 24 h": f"{recent['refused']} runs\n{recent['denied']} requests",
         "cost today": f"{money(cost['today']['spentUsd'] * 1e6)}\n"

@@ -12,7 +12,7 @@ from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
 from athena_cli.exit_codes import Absent, Failed, Misused
 from athena_cli.flags import SWITCH
 from athena_cli.output.browser import open_browser
-from athena_cli.output.options import ListOptions
+from athena_cli.output.options import LATEST, ListOptions
 from athena_cli.output.values import ULID
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def list_present(
 
 
 def logs(
-    run: str | None = None,
+    run: str = LATEST,
     /,
     *,
     follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="", show_default=False)] = False,
@@ -94,7 +94,7 @@ def logs(
     `-o jsonl` prints each transcript entry as a JSON line.
 
     Args:
-        run: Id of the run, or the end of it; the newest run if absent.
+        run: Id of the run, or the end of it.
         follow: Follow the run until it ends.
         connection: Connection options.
     """
@@ -102,23 +102,12 @@ def logs(
         raise Misused("--follow cannot be combined with --as-of: the past does not change")
 
     async def work(transport: "Transport") -> Record:
-        found = run or await newest_run(transport)
-        follower = RunFollower(transport, found, machine_output_of(connection), whole=not follow)
+        follower = RunFollower(transport, run, machine_output_of(connection), whole=not follow)
         return await (follower.follow() if follow else follower.tell())
 
     record = call(connection, work)
     if follow:
         check_ended(record)
-
-
-async def newest_run(transport: "Transport") -> str:
-    """Return the id of the newest run. Raise Failed if there is none."""
-    import msgspec
-
-    found = msgspec.json.decode(await transport.request("listRuns", query={"limit": "1"}))["items"]
-    if not found:
-        raise Failed('there are no runs yet; start one with: athena run "hello"')
-    return str(found[0]["runId"])
 
 
 def open_console(
@@ -129,7 +118,8 @@ def open_console(
     With `--as-of` the console shows that moment.
 
     Args:
-        place: Id of a record; a page such as fleet, runs, policy or audit; or both, as in `sessions/billing`.
+        place: Id of a record; `latest`, the newest run; a page such as fleet, runs, policy or audit; or a page with an
+            id, as in `sessions/billing`.
         no_browser: Only print the address.
         connection: Connection options.
     """
@@ -146,7 +136,9 @@ def open_console(
     async def work(transport: "Transport") -> str:
         page, _, id = place.partition("/")
         page = PAGE_ALIASES.get(page, page)
-        if page not in PAGES:
+        if page == LATEST:
+            page, id = "runs", await transport.newest_run()
+        elif page not in PAGES:
             page, id = await _record_place(transport, place)
         else:
             await transport.request("getCaller")

@@ -39,6 +39,8 @@ class Column(NamedTuple):
     least: int = 0
     most: int = WORD_CELLS_MAX
     right: bool = False
+    money: bool = False
+    """Amounts stand with their decimal points below each other."""
 
 
 class ListTable(NamedTuple):
@@ -115,7 +117,7 @@ def cost(name: str, path: str, rank: int = ALWAYS, *, scale: float = 1) -> Colum
         value = at(record, path)
         return "" if value is None else money(value * scale)
 
-    return Column(name, read, rank, right=True)
+    return Column(name, read, rank, right=True, money=True)
 
 
 def usd(name: str, path: str, rank: int = ALWAYS) -> Column:
@@ -134,7 +136,7 @@ def ahead(name: str, *paths: str, rank: int = ALWAYS) -> Column:
 
 
 def clock(name: str, *paths: str, rank: int = ALWAYS) -> Column:
-    """Return a column of times of the day."""
+    """Return a column of times, with the day unless it is today."""
     return Column(name, lambda record: _dated(record, paths, clock_time), rank)
 
 

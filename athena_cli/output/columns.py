@@ -107,11 +107,6 @@ def _budget(record: Record) -> str:
     return money(budget * 1e6) if budget else ""
 
 
-def _rule(record: Record) -> str:
-    """Return the limit of the policy that rejected a run."""
-    return first_of(record, ("policy.policyName", "event.policy.policyName")).removeprefix("policy.")
-
-
 def _target(record: Record) -> str:
     return short(first_of(record, ("target", "runId")))
 
@@ -224,7 +219,7 @@ TABLES: Mapping[str, ListTable] = {
             word("outside agent", "agent.name", rank=2),
             joined("tools", "config.tools", rank=3),
             lasting("timeout", "policies.timeoutMs", 6),
-            Column("budget", _budget, 4, right=True),
+            Column("budget", _budget, 4, right=True, money=True),
             ago("age", "createdAt", rank=3),
         ),
     ),
@@ -453,9 +448,8 @@ TABLES: Mapping[str, ListTable] = {
             ago("age", "createdAt", rank=1),
             text("reason", "reason", least=28),
             Column("limit", _limit, 3),
-            Column("rule", _rule, 2),
-            word("requested by", "actor"),
-            session(2),
+            session(),
+            word("requested by", "actor", rank=2),
             key("run", "runId", rank=4),
             text("input", "request.input", rank=5),
             word("provider", "provider", rank=6),
@@ -533,7 +527,8 @@ def of_member(path: str, rows: Iterable[Record], rank: int = ALWAYS) -> Column:
     """Return the column of a member, formatted by its name and its values."""
     sample = next((value for row in rows if (value := at(row, path)) is not None), None)
     least = TEXT_CELLS_MIN if isinstance(sample, str) and len(sample) > WORD_CELLS_MAX else 0
-    return Column(path, lambda record: shown_member(path, at(record, path)), rank, least)
+    paid = path.endswith(("MicroUsd", "Usd"))
+    return Column(path, lambda record: shown_member(path, at(record, path)), rank, least, right=paid, money=paid)
 
 
 def shown_member(path: str, value: Any) -> str:

@@ -14,6 +14,8 @@ SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 SPANS = "a span such as 30m, 1h or 2d, or a time such as 2026-01-31T12:00:00Z"
 
 
+LATEST = "latest"
+"""The newest run, wherever a run is named."""
 NEWEST_FIRST = frozenset({"listRuns"})
 """Lists in order of time, newest first, that the server cannot limit to recent records; a command cuts their pages."""
 

@@ -10,9 +10,11 @@ from athena_core.values import ID_PART_CHARS_MIN
 
 PART = re.compile(rf"[0-9A-Za-z_-]{{{ID_PART_CHARS_MIN},40}}")
 
+RUN = "run_"
+
 OF_RECORDS: Mapping[str, str] = {
-    "runId": "run_",
-    "parentRunId": "run_",
+    "runId": RUN,
+    "parentRunId": RUN,
     "harnessProfileId": "hp_",
     "directiveId": "dir_",
     "runTemplateId": "tpl_",

@@ -116,13 +116,16 @@ class Layout:
         return GAP.join(self._cell(place, cells[place]) for place in self._places).rstrip()
 
     def _cell(self, place: int, text: str) -> str:
-        return fitted(text, self._widths[place], right=self._columns[place].right)
+        column = self._columns[place]
+        return fitted(text, self._widths[place], right=column.right, middle=not column.least)
 
 
-def fitted(text: str, width: int, *, right: bool = False) -> str:
-    """Return a text in exactly ``width`` cells, cut with an ellipsis or padded."""
+def fitted(text: str, width: int, *, right: bool = False, middle: bool = False) -> str:
+    """Return a text in exactly ``width`` cells, padded, or cut with an ellipsis at its end or in the ``middle``."""
     from rich.cells import cell_len, set_cell_size
 
+    if cell_len(text) > width and middle and text.isascii():  # names differ at the end as well
+        return f"{text[: width // 2]}…{text[len(text) - (width - 1) // 2 :]}" if width > 0 else ""
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…" if width > 0 else ""
     pad = " " * (width - cell_len(text))
@@ -148,10 +151,19 @@ def _widen(widths: dict[int, int], wanted: Sequence[int], width: int) -> None:
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Record], width: int) -> "Iterator[Text]":
     """Yield the lines of a table: its head, and a line for each record."""
-    cells = [[column.read(row) for column in columns] for row in rows]
+    read = [_pointed([column.read(row) for row in rows], column) for column in columns]
+    cells = list(zip(*read, strict=True))
     layout = Layout(columns, cells, width)
     yield layout.head
     yield from map(layout.line, cells)
+
+
+def _pointed(cells: list[str], column: Column) -> list[str]:
+    """Return the cells of a column; amounts of money are padded, so that their decimal points stand in line."""
+    if not column.money:
+        return cells
+    digits = [len(cell.partition(".")[2]) for cell in cells]
+    return [cell and cell + " " * (max(digits) - own) for cell, own in zip(cells, digits, strict=True)]
 
 
 STREAMED: Mapping[str, tuple[str, Mapping[str, int]]] = {
@@ -168,7 +180,9 @@ def streamed_line(operation_id: str, record: Record, width: int) -> "Text":
     name, widths = STREAMED[operation_id]
     columns = {column.name: column for column in TABLES[name].columns}
     last = next(column for column in columns.values() if column.least)
-    parts = [fitted(columns[name].read(record), cells) for name, cells in widths.items()]
+    texts = {name: columns[name].read(record) for name in widths}
+    texts["time"] = texts["time"].rpartition(" ")[2]  # without the day: the records of a stream are of now
+    parts = [fitted(texts[name], cells) for name, cells in widths.items()]
     rest = width - _total(widths.values()) - len(GAP)
     if rest < last.least:  # a narrow terminal has no place for the session
         parts = [part for part, name in zip(parts, widths, strict=True) if name != "session"]

@@ -67,8 +67,9 @@ def local_time(then: str) -> str:
 
 
 def clock_time(then: str) -> str:
-    """Return the time of the day in the local time zone."""
-    return f"{datetime.fromisoformat(then).astimezone(ZONE):%H:%M:%S}"
+    """Return the time in the local time zone, with the day unless it is today."""
+    at = datetime.fromisoformat(then).astimezone(ZONE)
+    return f"{at:%H:%M:%S}" if at.date() == now().astimezone(ZONE).date() else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _ahead_ms(then: str, at: datetime | None) -> float:

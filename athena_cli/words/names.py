@@ -161,17 +161,23 @@ VERBS: Mapping[str, str] = {
 """Verbs that people try in a command group, and the verb that it has."""
 
 
-ALONE: Mapping[str, str] = {"asks": "asks list", "tokens": "tokens list", "workspaces": "workspaces list"}
-"""Command groups that list their records if no command of theirs follows."""
+LISTED = (
+    *("agents", "anchors", "asks", "dead-letters", "directives", "events", "mcp-servers", "memory", "messages"),
+    *("permission-rules", "profiles", "queues", "rejections", "reviews", "runs", "schedules", "sessions", "templates"),
+    *("tokens", "workflows", "workspaces"),
+)
+ALONE: Mapping[str, str] = {**{group: f"{group} list" for group in LISTED}, "clock": "health", "policy": "policy get"}
+"""Command groups that list or show their records if no command of theirs follows."""
 
 
 def renamed(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the present name of the command that they begin with."""
-    group, options = " ".join(arguments[:1]), arguments[1:]
-    if group in ALONE and all(word.startswith("-") for word in options[:1]) and not {"--help", "-h"} & set(options):
-        return [*ALONE[group].split(), *options]
     for count in (2, 1):
         words = " ".join(arguments[:count])
         if len(arguments) >= count and words in ALIASES:
-            return [*ALIASES[words].split(), *arguments[count:]]
+            arguments = [*ALIASES[words].split(), *arguments[count:]]
+            break
+    group, options = " ".join(arguments[:1]), arguments[1:]
+    if group in ALONE and all(word.startswith("-") for word in options[:1]) and not {"--help", "-h"} & set(options):
+        return [*ALONE[group].split(), *options]
     return list(arguments)

@@ -24,6 +24,7 @@ FAULTS_MAX = 3
 GIVEN = re.compile(r"(?:a|an|the|one of|another) ")
 MEMBERS = re.compile(r"give one of [a-z]\w*(?:, [a-z]\w*)*")
 NUMBER = re.compile(r'Invalid value for (\S+): unable to convert "(.*)" into (int|float)')
+CHOICE = re.compile(r'Invalid value "(.*)" for (\S+)\. Choose from: (.*?)(?:\. Did you mean "(.*)")?\??$', re.DOTALL)
 NUMBERS: Mapping[str, str] = {"int": "whole number", "float": "number"}
 PREFIX = re.compile(r"[A-Z_]+: ")
 NOUN = re.compile(r"\bno ([a-z ]+?) '")
@@ -160,9 +161,10 @@ def usage_of(error: CycloptsError) -> Misused:
         return Misused(missing, f"see {command} --help")
     message = str(error).rstrip(".")
     if isinstance(error, CoercionError):
-        message, found, choices = message.partition(". Choose from: ")
-        if found:  # sorted: equal types of choices share the order of the first one in this process
-            message += f": choose from {', '.join(sorted(choices.split(', ')))}"
+        if choice := CHOICE.match(message):
+            allowed = ", ".join(sorted(re.findall('"(.*?)"', choice[3])))
+            meant = f"did you mean {choice[4]}?" if choice[4] else f"see {command} --help"
+            return Misused(f"{choice[2]}: '{choice[1]}' is not one of {allowed}", meant)
         if number := NUMBER.fullmatch(message):
             return Misused(f"{number[1]} needs a {NUMBERS[number[3]]}, not '{number[2]}'", f"see {command} --help")
     return Misused(message[:1].lower() + message[1:])

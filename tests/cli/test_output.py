@@ -159,3 +159,19 @@ def test_since_takes_spans_and_times(text: str) -> None:
 def test_since_takes_nothing_else(text: str) -> None:
     with pytest.raises(Misused, match="--since"):
         since_time(text)
+
+
+def test_names_that_differ_at_the_end_differ_at_80_columns() -> None:
+    names = ["meta-llama/llama-4-maverick-17b-128e-instruct", "meta-llama/llama-4-maverick-17b-128e-original"]
+    totals = {member: 1_000_000 for member in ("started", "completed", "failed", "timedOut", "crashed", "cancelled")}
+    totals |= {member: 1_000_000 for member in ("rejected", "inputTokens", "outputTokens", "p50Ms", "p95Ms")}
+    rows = [
+        {"name": name, "total": {**totals, "costMicroUsd": cost}}
+        for name, cost in zip(names, (12, 2_000_000), strict=True)
+    ]
+    (listed,) = VIEWS["getFleetSeries"].lists
+    first, *lines = [line.plain for line in table_lines(listed.columns or (), rows, 78)]
+    assert max(map(cell_len, lines)) <= 78
+    assert [line.partition(" ")[0][-4:] for line in lines] == ["ruct", "inal"]
+    assert len({line.index(".", line.index("$")) for line in lines}) == 1, lines
+    assert "COST" in first

@@ -33,6 +33,7 @@ logs $paused
 runs list
 runs list --status failed
 runs list --status timed-out
+runs list --status faild
 runs list --columns run,status,error.code,costMicroUsd
 runs list -q --limit 3
 runs active
@@ -57,7 +58,9 @@ sessions transcript pears-weekly
 sessions transcript prices
 events list --run $agent
 events list --limit 10 --columns type,session
+events list --limit 5
 fleet
+series --by model
 health
 workers
 whoami

@@ -144,7 +144,7 @@ def test_old_words_and_words_that_are_near_lead_to_commands() -> None:
     [
         ("schedule add --id x", "schedules create --id x"),
         ("schedule pause x", "schedules pause x"),
-        ("work", "queues"),
+        ("work", "queues list"),
         ("runs watch run_1", "logs -f run_1"),
         ("runs list", "runs list"),
         ("", ""),

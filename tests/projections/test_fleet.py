@@ -46,6 +46,7 @@ def test_an_empty_fleet_has_every_field(tmp_path: Path) -> None:
         "pending": 0,
         "succeeded": 0,
         "failed": 0,
+        "cancelled": 0,
         "uptime": 0,
         "errorRate": 0,
         "capabilities": {"supportsPodStatus": False, "supportsCpuMemMetrics": False},
@@ -100,8 +101,8 @@ def test_runs_are_counted_where_they_are_and_how_they_ended(tmp_path: Path) -> N
     history.end(first, "withdrawn")
     found = summary(tmp_path, history)
     assert (found["total"], found["running"], found["paused"]) == (9, 1, 1)
-    assert (found["succeeded"], found["failed"], found["withdrawn"]) == (3, 4, 1)
-    assert (found["errorRate"], found["uptime"]) == (0.4444, 0.5556)
+    assert (found["succeeded"], found["failed"], found["cancelled"], found["withdrawn"]) == (3, 3, 1, 1)
+    assert (found["errorRate"], found["uptime"]) == (0.3333, 0.6667)
     assert found["outcomes"] == {"completed": 3, "failed": 1, "cancelled": 1, "timedOut": 1, "crashed": 1}
     assert found["pending"] == 2
     since = iso(BEGINNING + 1_000)
@@ -338,7 +339,8 @@ def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) 
     assert found.queue.items == sum(map(len, queues.values()))
     assert found.queue.dead_letters == list(history.queues.letters.values()).count("pending")
     assert found.succeeded == sum(ends[run] == "run.completed" for run in ends if run in admitted)
-    assert found.failed == sum(ends[run] != "run.completed" for run in ends if run in admitted)
+    assert found.failed == sum(ends[run] not in {"run.completed", "run.cancelled"} for run in ends if run in admitted)
+    assert found.cancelled == sum(ends[run] == "run.cancelled" for run in ends if run in admitted)
     assert found.withdrawn == len(ends.keys() - admitted)
     paid = [one.event for one in events if isinstance(one.event, UsageRecorded)]
     spent = sum(event.cost_micro_usd or 0 for event in paid)

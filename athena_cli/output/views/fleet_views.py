@@ -1,7 +1,7 @@
 """The views of the whole: the fleet, the halt and the health of a server."""
 
 from athena_cli.output.column import Column, Record, ago, at, cost, dated, key, lasting, number, text, usd, whole, word
-from athena_cli.output.values import counted, line, plain
+from athena_cli.output.values import counted, line, local_time, plain
 from athena_cli.output.views.view import Listed, View
 
 
@@ -84,25 +84,25 @@ FLEET = View(
         Listed(
             "cost by agent (profile)",
             "costSummary.profileBreakdown",
-            (key("agent", "harnessProfileId"), *_spends("", "")[1:]),
+            (word("agent", "agentName", rank=1), key("profile", "harnessProfileId"), *_spends("", "")[1:]),
             _is_paid,
         ),
     ),
 )
 
 COUNTS = (
-    number("started", "total.started"),
-    number("completed", "total.completed"),
+    number("started", "total.started", 3),
+    number("completed", "total.completed", 1),
     number("failed", "total.failed"),
-    number("timed out", "total.timedOut"),
-    number("crashed", "total.crashed"),
-    number("cancelled", "total.cancelled"),
-    number("rejected", "total.rejected"),
-    number("tokens in", "total.inputTokens"),
-    number("tokens out", "total.outputTokens"),
+    number("timed out", "total.timedOut", 4),
+    number("crashed", "total.crashed", 5),
+    number("cancelled", "total.cancelled", 6),
+    number("rejected", "total.rejected", 7),
+    number("tokens in", "total.inputTokens", 8),
+    number("tokens out", "total.outputTokens", 9),
     cost("cost", "total.costMicroUsd"),
-    lasting("median", "total.p50Ms"),
-    lasting("95 % within", "total.p95Ms"),
+    lasting("median", "total.p50Ms", 2),
+    lasting("95 % within", "total.p95Ms", 10),
 )
 
 
@@ -138,6 +138,7 @@ HEALTH = View(
         Column("views", _views),
         number("pending writes", "queue"),
         number("streams", "streams"),
+        Column("clock", lambda record: local_time(record["now"])),
         whole("executor", "executor"),
         lasting("longest block", "loopBlockMs"),
         Column(

@@ -1914,10 +1914,11 @@ class FleetSeries(Model, frozen=True, kw_only=True):
 class FleetSummary(Model, frozen=True, kw_only=True):
     """Summary of the fleet.
 
-    `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
-    with waiting runs or queue items, and `open_asks` what waits for a person. `paused` counts runs that wait for money
-    or a person, also in line after the answer. `halted` is true while no work may begin. `error_rate` is failed divided
-    by total, and `uptime` is 1 minus that.
+    `total` counts all runs ever admitted. `failed` counts those that failed, timed out or crashed, and `cancelled`
+    those that were cancelled; `outcomes` has each number. `pending` counts sessions with waiting runs or queue items,
+    and `open_asks` what waits for a person. `paused` counts runs that wait for money or a person, also in line after
+    the answer. `halted` is true while no work may begin. `error_rate` is failed divided by total, and `uptime` is 1
+    minus that.
     """
 
     total: int
@@ -1932,6 +1933,8 @@ class FleetSummary(Model, frozen=True, kw_only=True):
     """Runs that completed."""
     failed: int
     """Runs that ended without an answer."""
+    cancelled: int
+    """Number that were cancelled."""
     uptime: float
     """1 minus `error_rate`."""
     error_rate: float
@@ -2920,7 +2923,7 @@ class PolicyRule(Model, frozen=True, kw_only=True):
 
 
 class ProfileSpend(Model, frozen=True, kw_only=True):
-    """Consumption of the runs of a harness profile."""
+    """Consumption of the runs of a harness profile; `agent_name` is its display name, if it has one."""
 
     estimated_spend_usd: float
     """Cost in dollars, by the price table."""
@@ -2932,6 +2935,8 @@ class ProfileSpend(Model, frozen=True, kw_only=True):
     """Input and output tokens; absent if unknown."""
     harness_profile_id: str
     """Id of the harness profile."""
+    agent_name: str | None = None
+    """Display name of its profile; absent without one."""
 
 
 class ProjectionHealth(Model, frozen=True, kw_only=True):

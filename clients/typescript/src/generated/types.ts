@@ -1824,10 +1824,11 @@ export interface FleetSeries {
 /**
  * Summary of the fleet.
  *
- * `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
- * with waiting runs or queue items, and `openAsks` what waits for a person. `paused` counts runs that wait for money or
- * a person, also in line after the answer. `halted` is true while no work may begin. `errorRate` is failed divided by
- * total, and `uptime` is 1 minus that.
+ * `total` counts all runs ever admitted. `failed` counts those that failed, timed out or crashed, and `cancelled` those
+ * that were cancelled; `outcomes` has each number. `pending` counts sessions with waiting runs or queue items, and
+ * `openAsks` what waits for a person. `paused` counts runs that wait for money or a person, also in line after the
+ * answer. `halted` is true while no work may begin. `errorRate` is failed divided by total, and `uptime` is 1 minus
+ * that.
  */
 export interface FleetSummary {
   /** Runs ever admitted. */
@@ -1842,6 +1843,8 @@ export interface FleetSummary {
   readonly succeeded: number;
   /** Runs that ended without an answer. */
   readonly failed: number;
+  /** Number that were cancelled. */
+  readonly cancelled: number;
   /** 1 minus `errorRate`. */
   readonly uptime: number;
   /** `failed` divided by `total`, 0 to 1. */
@@ -3012,7 +3015,7 @@ export type PolicyRuleType = "concurrency" | "generate" | "mutate" | "validate";
 
 export type PolicyType = "CONCURRENCY" | "COST";
 
-/** Consumption of the runs of a harness profile. */
+/** Consumption of the runs of a harness profile; `agentName` is its display name, if it has one. */
 export interface ProfileSpend {
   /** Cost in dollars, by the price table. */
   readonly estimatedSpendUsd: number;
@@ -3024,6 +3027,8 @@ export interface ProfileSpend {
   readonly totalTokens: number;
   /** Id of the harness profile. */
   readonly harnessProfileId: string;
+  /** Display name of its profile; absent without one. */
+  readonly agentName?: string | undefined;
 }
 
 /** State of one projection: its position, its lag behind the log, its version, and the error that stopped it. */
