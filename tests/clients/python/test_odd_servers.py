@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from athena_client import AsyncAthena, Athena, AthenaError, InvalidAnswer, Unrea
 from athena_client._async.clock import AsyncClock
 from athena_client._sync.clock import Clock
 from athena_client.frames import Frame, FrameParser, FrameTooLarge
-from athena_client.wire import BACKOFF_SECONDS_MAX, USER_AGENT, backoff, retry_after
+from athena_client.wire import BACKOFF_SECONDS_MAX, USER_AGENT, authorities, backoff, retry_after
 from tests.support.odd_server import (
     STREAM_HEAD,
     OddServer,
@@ -402,3 +403,10 @@ def test_a_frame_has_a_limit_however_it_is_cut() -> None:
         with pytest.raises(FrameTooLarge):
             for _ in range(200):
                 parser.feed(piece)
+
+
+def test_plain_http_loads_no_authorities_and_still_trusts_nothing() -> None:
+    plain = authorities("http://127.0.0.1:1")
+    assert isinstance(plain, ssl.SSLContext)
+    assert (plain.verify_mode, plain.check_hostname, plain.get_ca_certs()) == (ssl.CERT_REQUIRED, True, [])
+    assert authorities("https://athena.example") is True
