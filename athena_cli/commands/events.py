@@ -72,16 +72,20 @@ async def _newest(transport: "Transport", query: dict[str, str | None], limit: i
     """Return the last page of events, newest first: the feed is read from further and further before the head."""
     import msgspec
 
-    page = msgspec.json.decode(await transport.request("listEvents", query=query))
-    events, head, behind = page["events"], transport.position, limit
+    async def read(**at: str) -> tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]:
+        data = await transport.request("listEvents", query=query | at)
+        page = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        return msgspec.json.decode(page["events"], type=list[msgspec.Raw]), page
+
+    events, page = await read()
+    head, behind = transport.position, limit
     start = head if "nextCursor" in page else 0
     while start and (len(events) < limit or start == head):
         start, behind = max(head - behind, 0), behind * 8
         events, cursor = [], str(start)
-        while cursor is not None:
-            asked = {**query, "cursor": cursor, "limit": str(PAGE_ITEMS_MAX)}
-            page = msgspec.json.decode(await transport.request("listEvents", query=asked))
-            events, cursor = events + page["events"], page.get("nextCursor")
+        while cursor:
+            more, page = await read(cursor=cursor, limit=str(PAGE_ITEMS_MAX))
+            events, cursor = events + more, msgspec.json.decode(page.get("nextCursor", b'""'))
     return msgspec.json.encode({**page, "events": events[-limit:][::-1]})
 
 

@@ -38,8 +38,8 @@ def test_a_private_authority_is_trusted_by_its_file(here: Here, pair: Pair) -> N
     assert here("events", "list", api_ca_file=str(pair.cert)).data["events"]
     found = here("doctor", api_ca_file=str(pair.cert), **pair.settings).data["findings"]
     says = {one["check"]: one["says"] for one in found}
-    assert says["token"] == "ATHENA_TOKEN is accepted, as ann (Admin); it expires in 89 d"
-    assert says["certificate"] == f"{pair.cert} expires in 29 d"
+    assert says["token"] == "ATHENA_TOKEN is accepted, as ann (Admin); it expires in 89 days"
+    assert says["certificate"] == f"{pair.cert} expires in 29 days"
 
 
 def test_a_certificate_of_no_known_authority_is_refused(here: Here, server: Server, tmp_path: Path) -> None:

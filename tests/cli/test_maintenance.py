@@ -245,7 +245,7 @@ def test_a_bundle_needs_one_scope(terminal: Terminal) -> None:
 
 
 def test_a_replay_goes_to_a_place_that_is_named_in_any_way(history: Terminal) -> None:
-    events = history.run("events", "list", "--limit", "500", "--transport", "local").data["events"]
+    events = history.run("events", "list", "--all", "--transport", "local").data["events"]
     place = events[11]
     to_position = history.run("replay", "--to", "12").data
     assert to_position["position"] == 12

@@ -13,8 +13,8 @@ def test_events_are_a_table(terminal: Terminal) -> None:
     shown = terminal.seen("events", "list", "--limit", "3")
     head, *rows = [line.split() for line in ESCAPES.sub("", shown).splitlines()]
     assert head == ["TIME", "TYPE", "SESSION", "RUN", "WHAT"]
-    assert [row[1] for row in rows[:3]] == ["session.created", "directive.created", "run.created"]
-    assert "More: --all, or --cursor A" in shown
+    assert [row[1] for row in rows[:3]] == ["run.completed", "usage.recorded", "transcript.appended"]
+    assert "More: --all, or --cursor A" in terminal.seen("events", "list", "--limit", "3", "--cursor", "0")
 
 
 def test_a_record_is_fields_and_a_document_is_indented(terminal: Terminal) -> None:

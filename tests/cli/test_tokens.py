@@ -85,7 +85,7 @@ def test_a_screen_shows_the_token_once_with_what_to_do_next(guarded: Terminal, a
     assert caller.end() == 0
     fields = dict(line.split(maxsplit=1) for line in caller.plain.splitlines())
     assert (fields["identity"], fields["scope"], fields["token"]) == ("ci", "runs=run_1 sessions=a,b", token_id)
-    assert fields["expires"].endswith("(in 89 d)")
+    assert fields["expires"].endswith("(in 89 days)")
 
 
 def test_scripts_get_the_token_alone_or_as_json(guarded: Terminal, here: Here, admin: PutToken) -> None:
@@ -171,7 +171,7 @@ def test_a_token_that_ended_is_refused_in_a_sentence(
 
 
 def test_the_doctor_says_whose_token_it_is_and_when_it_expires(guarded: Terminal, here: Here, server: Server) -> None:
-    for ms, status, left in ((90 * 24 * HOUR_MS, "ok", "in 89 d"), (2 * HOUR_MS, "notice", "in 1 h")):
+    for ms, status, left in ((90 * 24 * HOUR_MS, "ok", "in 89 days"), (2 * HOUR_MS, "notice", "in 1 h")):
         found = here("doctor", token=put_token(server, ms=ms).text).data["findings"]
         (check,) = [one for one in found if one["check"] == "token"]
         assert (check["status"], check["says"]) == (
