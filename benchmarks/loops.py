@@ -436,6 +436,8 @@ def folded(directory: Path, seconds: float) -> Done:
         for table in projection.tables:
             for statement in table.create:
                 connection.execute(statement)
+    connection.execute("CREATE TABLE generation (has_past, erased_at)")  # the digest asks if there are versions
+    connection.execute("INSERT INTO generation VALUES (0, 0)")
     projection_of_all = Folded(connection)
     while rows := log.execute(SELECT_FOR_VIEWS, (position, BATCH_EVENTS)).fetchall():
         projection_of_all.fold(rows)

@@ -385,8 +385,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/server/test_shortages.py::"
         "test_without_descriptors_every_answer_is_the_truth_and_nothing_acknowledged_is_lost",
         (
-            "athena_core/services/execution/runner.py",
-            "                self._problems.report(SWEEP, error)\n",
+            "athena_core/system/timer.py",
+            "                self._problems.report(self.loop, error)\n",
             "                raise\n",
         ),
     ),
@@ -798,7 +798,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/api/server/test_problems.py",
         (
             "athena_core/services/reactors.py",
-            "                    self._problems.report(self._loop, error, key)\n",
+            "                    self._problems.report(self.loop, error, key)\n",
             "",
         ),
     ),
