@@ -102,7 +102,7 @@ def test_a_table_says_when_a_token_was_used_and_expires(guarded: Terminal, here:
     assert screen.end() == 0
     head, newest = (line.split() for line in screen.plain.splitlines()[:2])
     assert head[:8] == ["TOKEN", "IDENTITY", "ROLE", "STATUS", "LAST", "USED", "EXPIRES", "NOTE"]
-    assert newest[1:10] == ["ci", "Operator", "active", "never", "in", "363", "d", "nightly", "build"]
+    assert newest[1:10] == ["ci", "Operator", "active", "never", "in", "363", "days", "nightly", "build"]
     assert {
         item["identity"] for item in here("tokens", "list", "--identity", "ci", token=admin.text).data["items"]
     } == {"ci"}
@@ -117,7 +117,7 @@ def test_a_table_says_when_a_token_was_used_and_expires(guarded: Terminal, here:
         (["--expires", "never"], "--expires: 'never' is not a span such as 30m, 8h or 2d"),
         (["--expires", "59s"], "--expires: '59s' is out of range; give 1m to 3650d"),
         (["--expires", "3651d"], "--expires: '3651d' is out of range"),
-        (["--role", "Owner"], 'invalid value "Owner" for --role'),
+        (["--role", "Owner"], "--role: 'Owner' is not one of Admin, Operator, Viewer"),
         (["--identity", "system:x"], "--identity: "),
         (["--identity", "dora", "--role", "Admin"], "--role: dora has only the role Viewer; give the role Viewer, or"),
     ],

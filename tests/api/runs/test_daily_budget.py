@@ -90,7 +90,7 @@ def test_a_run_that_reaches_it_is_paused_and_is_resumed_under_a_higher_one(at_wo
         assert (paused["spentMicroUsd"], paused["budgetMicroUsd"]) == (TURN_MICRO_USD, 900)
         told = api.get(f"/runs/{run_id}/explain")["waitsFor"]
         assert told["reason"] == "daily-budget"
-        assert "the next UTC day, or a higher daily budget: $0.000210 of $0.000900" in told["says"]
+        assert "the next UTC day, or a higher daily budget: $0.00021 of $0.0009" in told["says"]
         types = api.types(runId=run_id)
         assert types.index("budget.reserved") < types.index("tool.called") < types.index("usage.recorded")
         assert model.turns == {1: 1}, "a call that nobody could pay was not made"
