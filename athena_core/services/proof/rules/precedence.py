@@ -78,6 +78,7 @@ PRECEDENCES: tuple[Precedence, ...] = (
     Precedence(message.MessageCompleted, (queue.WorkItemDrained,), "command"),
     Precedence(message.MessageFailed, (dead_letter.DeadLetterAdded,), "command", (("dead_letter_id", "id"),)),
     Precedence(message.MessageSent, (dead_letter.DeadLetterRequeued,), "command", (("dead_letter_id", "id"),)),
+    Precedence(schedule.SchedulePaused, (schedule.ScheduleRunFailed,), "both", (("target_run_id", "target_run_id"),)),
     Precedence(plane.RolesLoaded, (plane.AuthzModeActive,), "both"),
     Precedence(
         plane.SafetyViolation,
@@ -109,6 +110,7 @@ PRECEDENCES: tuple[Precedence, ...] = (
         STEP,
     ),
     Precedence(workflow_run.WorkflowRunCancelled, (workflow_run.WorkflowRunCancelRequested,), "stream"),
+    Precedence(workflow_run.WorkflowResumed, (workflow_run.WorkflowRunCreated,), "stream"),
     # what a field names
     *(
         Precedence(kind, (after,), "named", ((field, prefix),))
@@ -116,12 +118,31 @@ PRECEDENCES: tuple[Precedence, ...] = (
         for after, field, prefix in (
             (session.SessionCreated, "session_id", "session:"),
             (directive.DirectiveCreated, "directive_id", ""),
+            (workflow_run.WorkflowRunCreated, "workflow_run_id", ""),
         )
     ),
+    Precedence(run.RunAsked, (mcp_server.McpServerListed,), "named", (("server", "mcp:"),)),
     Precedence(run.McpAttached, (mcp_server.McpServerListed,), "named", (("server", "mcp:"),)),
     Precedence(template.RunTemplateRun, (template.RunTemplateCreated,), "named", (("run_template_id", ""),)),
     Precedence(workflow_run.WorkflowRunCreated, (workflow.WorkflowCreated,), "named", (("workflow_id", ""),)),
-    Precedence(workflow_run.WorkflowStepCompleted, run.ENDINGS, "ended", (("step_run_id", ""),)),
+    *(
+        Precedence(kind, (message.MessageSent,), "named", (("message_id", ""),))
+        for kind in (queue.WorkEnqueued, dead_letter.DeadLetterAdded)
+    ),
+    Precedence(dead_letter.DeadLetterAdded, (dead_letter.DeadLetterRequeued,), "named", (("previous_id", ""),)),
+    Precedence(plane.AuthnFailed, (token.TokenCreated,), "named", (("token_id", ""),)),
+    *(
+        Precedence(kind, run.ENDINGS, "ended", (("step_run_id", ""),))
+        for kind in (
+            workflow_run.WorkflowStepCompleted,
+            workflow_run.WorkflowStepFailed,
+            workflow_run.WorkflowStepCancelled,
+        )
+    ),
+    *(
+        Precedence(kind, run.ENDINGS, "ended", (("run_id", ""),))
+        for kind in (queue.WorkDrainFailed, queue.WorkBatchDeadLettered)
+    ),
     Precedence(schedule.ScheduleRunCompleted, run.ENDINGS, "ended", (("target_run_id", ""),)),
     # what rules of the nouns prove, with more than the order
     *_proved("transitions", run.RunCreated, run.RunLeased),
@@ -187,11 +208,10 @@ BEGINNINGS: tuple[type[Event], ...] = (
     run.RunCancelRequested,  # one for an unknown run is recorded in the plane's stream
     *(session.SessionCreated, directive.DirectiveCreated, profile.HarnessProfileCreated, token.TokenCreated),
     *(workspace.WorkspaceCreated, mcp_server.McpServerListed, template.RunTemplateCreated, workflow.WorkflowCreated),
-    workflow_run.WorkflowResumed,
     *(policy.PolicyUpdated, halt.HaltStarted, schedule.ScheduleUpserted, schedule.ScheduleTickExecuted),
-    *(queue.WorkEnqueued, memory.MemoryRecorded, redrive.RedriveStarted, bulk_request.BulkRequested),
+    *(memory.MemoryRecorded, redrive.RedriveStarted, bulk_request.BulkRequested),
     *(review.PersonaRunStarted, review.PersonaRunFailed, anchor.AnchorKept),
-    *(plane.AuthzModeActive, plane.GroupsChanged, plane.AuthzDenied, plane.AuthnFailed, plane.RequestsSuppressed),
+    *(plane.AuthzModeActive, plane.GroupsChanged, plane.AuthzDenied, plane.RequestsSuppressed),
     *(plane.LogForked, plane.PayloadRedacted, plane.ClockAccepted),
 )
 """The types that follow nothing: what a client, an operator or the server began."""
