@@ -35,7 +35,6 @@ from athena_core.event import Value
 from athena_core.log.codec import Codec
 from athena_core.log.port import FORMAT, MOVED_TO, StoreFault, StoreReader
 from athena_core.log.sqlite.connection import check_library, open_reader
-from athena_core.log.sqlite.copies import SALVAGED
 from athena_core.log.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
 from athena_core.log.sqlite.integrity import inspect
 from athena_core.mcp.servers import read_mcp_servers
@@ -442,7 +441,7 @@ def _token_in_force(caller: dict[str, Any]) -> CheckResult:
 
 def remedy_of(fault: StoreFault, url: str | None) -> str:
     """Return what mends a damaged table or index."""
-    if fault.index_name is not None or (url is None and fault.table in SALVAGED):
+    if fault.index_name is not None:
         return "run 'athena doctor --repair'"
     return StoreDamaged.RESTORE if url is None else "restore a backup with the database's own tools"
 

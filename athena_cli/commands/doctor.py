@@ -8,8 +8,6 @@ from athena_cli.flags import SWITCH
 from athena_cli.render import OutputOptions, show_value
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from athena_cli.checks import CheckResult
 
 
@@ -19,7 +17,7 @@ def doctor(*, repair: Annotated[bool, SWITCH] = False, options: OutputOptions | 
     Needs no server, and changes nothing without --repair. The exit code is 1 if a check fails.
 
     Args:
-        repair: First rebuild damaged indexes of the log, and damaged tables that the log or a loss can spare.
+        repair: First rebuild damaged indexes of the log.
         options: The output format.
     """
     from athena_cli.checks import examine
@@ -36,19 +34,9 @@ def doctor(*, repair: Annotated[bool, SWITCH] = False, options: OutputOptions | 
         raise Failed(f"{wrong[0].check}: {wrong[0].says}", printed=True)
 
 
-LOSSES = {
-    "checkpoint": "followers whose rows are lost read the log from its start",
-    "command": "a request may run again if its idempotency key is lost",
-    "guard": "nothing is lost: its rows follow from the events",
-    "token_use": "the last uses of some tokens are unknown",
-}
-"""The consequences if the damaged pages of a table are dropped."""
-
-
 def _repair() -> "list[CheckResult]":
-    """Repair the log, and return what was done. Raise Failed if only a backup helps."""
+    """Rebuild damaged indexes, and return what was done. Raise Failed if a table is damaged."""
     from contextlib import closing
-    from functools import partial
 
     from athena_cli.checks import CheckResult, remedy_of
     from athena_cli.client import settings_of
@@ -59,36 +47,15 @@ def _repair() -> "list[CheckResult]":
     log = open_offline_log(settings_of())
     with closing(log.reader()) as reader:
         found = reader.inspect()
-    tables = frozenset(fault.table for fault in found.faults if fault.index_name is None)
     for fault in found.faults:
-        if fault.index_name is None and not (log.url is None and fault.table in LOSSES):
+        if fault.index_name is None:
             raise Failed(str(fault), remedy_of(fault, log.url))
     if found.faults and log.url is None:
-        repair(log.directory / "log.db", tables, _put_guards if "guard" in tables else None)
+        repair(log.directory / "log.db")
     elif found.faults:
         needs_driver("postgres.integrity").reindex(log.url, found.faults)
-    done = partial(CheckResult, check="repair", status="ok")
-    says = [
-        f"index {fault.index_name} of table {fault.table} was rebuilt" for fault in found.faults if fault.index_name
-    ]
-    says += [f"table {table} was rebuilt from its readable rows; {LOSSES[table]}" for table in sorted(tables)]
-    return [done(says=line) for line in says or ["nothing is damaged"]]
-
-
-def _put_guards(draft: "Path") -> None:
-    """Build the guards of a draft from its events."""
-    from contextlib import closing
-
-    from athena_core.domain import EVENTS
-    from athena_core.log.codec import Codec
-    from athena_core.log.sqlite.copies import replace_guards
-    from athena_core.log.tools.backup import open_log_file
-    from athena_core.services.proof.verify import guards_of
-
-    reader, _ = open_log_file(draft)
-    with closing(reader):
-        changes = guards_of(reader, Codec(EVENTS))
-    replace_guards(draft, changes)
+    done = [f"index {fault.index_name} of table {fault.table} was rebuilt" for fault in found.faults]
+    return [CheckResult(check="repair", status="ok", says=says) for says in done or ["nothing is damaged"]]
 
 
 def _list(findings: "list[CheckResult]") -> None:

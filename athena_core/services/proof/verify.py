@@ -12,12 +12,12 @@ from athena_core.clock import Clock
 from athena_core.decider import Decider, category
 from athena_core.domain import DECIDERS, plane
 from athena_core.errors import Overloaded
-from athena_core.event import Guard, Position, Recorded, Unknown, Value
+from athena_core.event import Position, Recorded, Unknown, Value
 from athena_core.log import chain
 from athena_core.log.anchor import Anchor
 from athena_core.log.codec import Codec
 from athena_core.log.guards import Guards
-from athena_core.log.port import Inspection, SchemaReport, StoreReader
+from athena_core.log.port import Inspection, SchemaReport
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.services.proof.pages import Pages
 from athena_core.services.proof.ranges import HelperProcesses, RangeProof
@@ -227,9 +227,11 @@ class Verifier:
 
     def _fold(self, recorded: Recorded[Any]) -> None:
         """Apply the guards of an event."""
-        for guard in _implied(recorded):
-            self._kinds.add(guard.kind)
-            self._guards.apply(guard)
+        decider = GUARDING[recorded.type]
+        if category(recorded.stream) == decider.category:
+            for guard in decider.guards(recorded):
+                self._kinds.add(guard.kind)
+                self._guards.apply(guard)
 
     def finish(self, meta: Mapping[str, str], keys: Iterable[StoredKey] | None) -> None:
         """Check everything beside the rows, and add the findings of the helpers."""
@@ -370,24 +372,6 @@ def verify(
         events_per_second=report.events_per_second,
         report=report,
     )
-
-
-def guards_of(log: StoreReader, codec: Codec) -> list[tuple[Guard, Position]]:
-    """Return all changes of guards that the events of a log imply, in order."""
-    guards, changes, after = Guards(), list[tuple[Guard, Position]](), 0
-    while rows := log.of_types(tuple(GUARDING), after, log.head(), PAGE_EVENTS):
-        for row in rows:
-            for guard in _implied(codec.decode(row, text=False)):
-                if (made := guards.apply(guard)) is not None:
-                    changes.append((made, row.position))
-        after = rows[-1].position
-    return changes
-
-
-def _implied(recorded: Recorded[Any]) -> Iterable[Guard]:
-    """Return the changes of guards that an event implies."""
-    decider = GUARDING[recorded.type]
-    return decider.guards(recorded) if category(recorded.stream) == decider.category else ()
 
 
 def _head_and_guards(log: VerifiedLog) -> tuple[Position, list[GuardRow]]:
