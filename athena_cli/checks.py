@@ -30,7 +30,7 @@ from athena_core.credentials.sources import FileSource, SecretUnavailable, Varia
 from athena_core.decider import fold
 from athena_core.domain import EVENTS, mcp_server
 from athena_core.domain.profile import HarnessProfileCreated
-from athena_core.errors import ConfigError, StoreDamaged
+from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.log.codec import Codec
 from athena_core.log.port import FORMAT, MOVED_TO, StoreFault, StoreReader
@@ -443,7 +443,7 @@ def remedy_of(fault: StoreFault, url: str | None) -> str:
     """Return what mends a damaged table or index."""
     if fault.index_name is not None:
         return "run 'athena doctor --repair'"
-    return StoreDamaged.RESTORE if url is None else "restore a backup with the database's own tools"
+    return "restore a backup with " + ("'athena restore'" if url is None else "the database's own tools")
 
 
 def _log(log: OfflineLog, settings: Settings) -> Iterator[CheckResult]:

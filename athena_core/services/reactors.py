@@ -92,7 +92,8 @@ class ReactorLoop(Timer):
         self._halted: dict[str, None] = {}
         """Keys whose work may not begin before the halt is lifted, in the order in which they were refused."""
         self._lifts = 0
-        self._looked_at = 0
+        self._ahead = 0
+        """The date minus the monotonic clock at the last look, in milliseconds."""
         self._rings_at: int | None = None
 
     async def lead(self, alarm: Alarm) -> None:
@@ -126,9 +127,9 @@ class ReactorLoop(Timer):
 
     async def look(self) -> None:
         """Begin to process due keys."""
-        now = self._clock.now()
-        went_back = now < self._looked_at  # a deadline may have been counted from the earlier time
-        self._looked_at = now
+        now, boot = self._clock.now(), round(self._clock.monotonic() * 1_000)
+        went_back = now - boot < self._ahead - REST_MS  # a deadline may have been counted from the earlier time
+        self._ahead = now - boot
         self._due.update(dict.fromkeys(self._deadlines.pop(math.inf if went_back else now)))
         for key in [key for key in self._due if key not in self._busy]:
             if len(self._busy) >= ACTS_MAX:
@@ -191,7 +192,8 @@ class Reactors:
         self._clock = clock
         self._problems = problems
         self._reactors = reactors
-        self._duties: dict[str, ReactorLoop] = {}
+        self.loops: dict[str, ReactorLoop] = {}
+        """The loops of the reactors by name, while this process leads."""
         self._tail = tail
         self._heard_of: dict[str, dict[str, None]] | None = None
         self._concerned = asyncio.Event()
@@ -203,12 +205,12 @@ class Reactors:
     @property
     def leads(self) -> bool:
         """Return True if this process leads."""
-        return bool(self._duties)
+        return bool(self.loops)
 
     @property
     def idle(self) -> bool:
         """Return True if this process has no key in progress or about to be."""
-        return not self._asking and all(duty.idle for duty in self._duties.values())
+        return not self._asking and all(duty.idle for duty in self.loops.values())
 
     def left(self, name: str) -> list[str]:
         """Return the keys that a command noticed and that may still be due, if this process leads."""
@@ -219,7 +221,7 @@ class Reactors:
             return [key for key in reactor.open(log) if key in self._heard_of[name]]
 
     def _on_rows(self, reactor: Reactor, rows: Sequence[Row]) -> None:
-        duty = self._duties.get(reactor.name)
+        duty = self.loops.get(reactor.name)
         if duty is None and self._heard_of is None:
             return
         keys = list(reactor.concerned(rows))
@@ -232,12 +234,12 @@ class Reactors:
             duty.ask(keys)
 
     def _on_lifted(self, rows: Sequence[Row]) -> None:
-        for duty in self._duties.values():
+        for duty in self.loops.values():
             duty.lifted()
 
     def ask(self, name: str, key: str) -> None:
         """Mark a key of a reactor as due, if this process leads. A leader elsewhere learns of it from the log."""
-        duty = self._duties.get(name)
+        duty = self.loops.get(name)
         if duty is not None:
             duty.ask((key,))
 
@@ -265,29 +267,29 @@ class Reactors:
 
     async def _lead(self) -> None:
         """Run the reactors while the lock is held."""
-        self._duties = {one.name: ReactorLoop(one, self._clock, self._problems) for one in self._reactors}
+        self.loops = {one.name: ReactorLoop(one, self._clock, self._problems) for one in self._reactors}
         try:
             if self._heard_of is None:
-                await self._open()
+                await self.look()
             for name, keys in (self._heard_of or {}).items():
-                self._duties[name].ask(keys)
+                self.loops[name].ask(keys)
             with closing(Alarm()) as alarm:
                 async with anyio.create_task_group() as tasks:
-                    for duty in self._duties.values():
+                    for duty in self.loops.values():
                         tasks.start_soon(duty.lead, alarm)
                     if self._heard_of is None:
-                        tasks.start_soon(Timer(LOOP, OPEN_SECONDS, self._open, self._problems).serve)
+                        tasks.start_soon(Timer(LOOP, OPEN_SECONDS, self.look, self._problems).serve)
                     self._problems.recovered(LOOP)
                     self._asking = False
                     while self._held():
                         await anyio.sleep(LEADER_SECONDS)
                     tasks.cancel_scope.cancel()
         finally:
-            self._duties.clear()
+            self.loops.clear()
             for reactor in self._reactors:
                 self._problems.recovered(f"{LOOP}.{reactor.name}", None)
 
-    async def _open(self) -> None:
+    async def look(self) -> None:
         """Read the open work of all reactors, in a thread because there may be much."""
 
         def work() -> dict[str, Mapping[str, int]]:
@@ -295,8 +297,8 @@ class Reactors:
                 return {reactor.name: reactor.open(log) for reactor in self._reactors}
 
         for name, deadlines in (await to_thread.run_sync(work)).items():
-            if name in self._duties:
-                self._duties[name].opened(deadlines)
+            if name in self.loops:
+                self.loops[name].opened(deadlines)
 
     def _held(self) -> bool:
         try:
@@ -308,5 +310,5 @@ class Reactors:
 
     def close(self) -> None:
         """Stop leading, so that another process can."""
-        self._duties.clear()
+        self.loops.clear()
         self._latch.release()

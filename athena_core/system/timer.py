@@ -25,18 +25,19 @@ class Timer:
         self.seconds = seconds
         self._look = look
         self._problems = problems
-        self._woken = asyncio.Event()
+        self.woken = asyncio.Event()
+        """Set until the next look begins, if one is wanted now."""
 
     def wake(self) -> None:
         """Look now, or at the start."""
-        self._woken.set()
+        self.woken.set()
 
     async def serve(self) -> NoReturn:
         """Look until cancelled, also after failures."""
         while True:
             with anyio.move_on_after(self.seconds):
-                await self._woken.wait()
-            self._woken.clear()
+                await self.woken.wait()
+            self.woken.clear()
             try:
                 done = await self._look()
             except Exception as error:

@@ -110,7 +110,7 @@ def test_the_delay_of_a_failed_message_doubles_up_to_a_minute(
         body = {"fromPersona": "ada", "toPersona": "bob", "payload": "fail"}
         sent = plane.data("POST", "/a2a/messages", body)["messageId"]
         path = f"/a2a/messages/{sent}"
-        drains = plane.app.plane.reactors._duties["drains"]
+        drains = plane.app.plane.reactors.loops["drains"]
         for attempt, seconds in enumerate((20, 40, 60, 60), 1):
             for _ in soon():  # until the attempt has failed
                 if drains._deadlines.first() == machine.clock.now() + seconds * 1_000:

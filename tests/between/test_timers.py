@@ -78,7 +78,7 @@ class World:
         """Return the timers of the plane, by their loops."""
         parts = self.plane.app.plane
         found = [timer for part in parts if isinstance(timer := getattr(part, "timer", None), Timer)]
-        return {timer.loop: timer for timer in (*found, *parts.reactors._duties.values())}
+        return {timer.loop: timer for timer in (*found, *parts.reactors.loops.values())}
 
     def look(self) -> None:
         """Let each timer look for due work, and wait until what was found is done."""
@@ -90,7 +90,7 @@ class World:
 
         self.plane.call(wake)
         for _ in soon():
-            looked = not any(timer._woken.is_set() for timer in self.timers().values())
+            looked = not any(timer.woken.is_set() for timer in self.timers().values())
             if looked and parts.reactors.idle and parts.tail.caught_up:
                 return
 
@@ -176,7 +176,7 @@ def arm_refusal(world: World) -> None:
 
 
 def arm_use(world: World) -> None:
-    world.plane.app.plane.tokens._uses[world.known["token"]] = world.machine.wall
+    world.plane.app.plane.tokens.identify(world.known["token"]["token"].encode())
 
 
 def count(world: World, kind: type[Event], **fields: Any) -> int:
@@ -184,21 +184,21 @@ def count(world: World, kind: type[Event], **fields: Any) -> int:
     return sum(all(getattr(event, name) == value for name, value in fields.items()) for event in found)
 
 
-def starts(world: World) -> int:
-    """Return how often the message was tried again."""
+def count_of(world: World, known: str, kind: type[Event]) -> int:
+    """Return the number of events of a kind in the stream of something that was armed."""
     parts = world.plane.app.plane
 
     async def read() -> int:
-        return sum(row.type == message.MessageStarted.TYPE for row in parts.reader.stream(world.known["message"]))
+        return sum(row.type == kind.TYPE for row in parts.reader.stream(world.known[known]))
 
-    return world.plane.call(read) - 1
+    return world.plane.call(read)
 
 
 def uses(world: World) -> int:
     parts = world.plane.app.plane
 
     async def read() -> int:
-        return len(parts.reader.token_uses((world.known["token"],)))
+        return len(parts.reader.token_uses((world.known["token"]["tokenId"],)))
 
     return world.plane.call(read)
 
@@ -219,7 +219,7 @@ class Row(NamedTuple):
 
 ROWS: Mapping[str, Row] = {
     "reactors.redrives": Row("boot", arm_redrive, lambda world: count(world, redrive.RedriveAdvanced) - 1),
-    "reactors.drains": Row("boot", arm_message, starts),
+    "reactors.drains": Row("boot", arm_message, lambda world: count_of(world, "message", message.MessageStarted) - 1),
     "reactors.asks": Row("date", arm_ask, lambda world: count(world, run.RunAnswered, cause="expiry")),
     "reactors.asks of rules": Row(
         "date", arm_rule, lambda world: count(world, permission_rule.PermissionRuleRevoked, cause="expiry")
@@ -227,7 +227,7 @@ ROWS: Mapping[str, Row] = {
     "reactors.workflows": Row("date", arm_approval, lambda world: count(world, workflow_run.WorkflowApprovalRejected)),
     "reactors.schedules": Row("date", arm_slot, lambda world: count(world, schedule.ScheduleRunStarted)),
     "reactors.workspaces": Row("date", arm_workspace, lambda world: count(world, workspace.WorkspaceCleaned)),
-    "runner.sweep": Row("boot", arm_timeout, lambda world: count(world, run.RunTimedOut)),
+    "runner.sweep": Row("boot", arm_timeout, lambda world: count_of(world, "held", run.RunTimedOut)),
     "authentication.flush": Row("none", arm_failure, lambda world: count(world, plane.AuthnFailed)),
     "refusals.flush": Row("none", arm_refusal, lambda world: count(world, plane.RequestsSuppressed)),
     "tokens.uses": Row("none", arm_use, uses),
@@ -250,11 +250,11 @@ def world(tmp_path: Path, store: dict[str, str], gates: Gates) -> Iterator[World
         found.plane.start()
         stack.callback(found.plane.stop)
         assert set(found.timers()) <= {name.partition(" ")[0] for name in ROWS} | set(WITHOUT_TIME), "add a row"
-        found.known["token"] = found.plane.data("POST", "/tokens", {"identity": "ci", "role": "Viewer"})["tokenId"]
+        found.known["token"] = found.plane.data("POST", "/tokens", {"identity": "ci", "role": "Viewer"})
         for row in ROWS.values():
             if row.clock != "none":
                 row.arm(found)
-        found.plane.call(found.plane.app.plane.reactors._open)  # as each minute: workspaces are planned by it
+        found.plane.call(found.plane.app.plane.reactors.look)  # as each minute: workspaces are planned by it
         found.look()
         yield found
     judge(found.plane.state_dir, found.url)
@@ -316,7 +316,7 @@ def twice(world: World, patch: pytest.MonkeyPatch) -> None:
     world.machine.go(HOUR)
     acted(world, *ALL)
     for _ in range(2):
-        world.plane.call(world.plane.app.plane.reactors._open)
+        world.plane.call(world.plane.app.plane.reactors.look)
         world.look()
     world.plane.stop()
     world.plane.start()
@@ -383,5 +383,5 @@ def test_a_leader_finds_the_end_of_a_step_that_it_did_not_hear_of(lost: str, pla
         gate.release()
         (step,) = plane.data("GET", "/runs")["items"]
         plane.until(f"/runs/{step['runId']}", "status", "completed")
-        plane.call(parts.reactors._open)
+        plane.call(parts.reactors.look)
         assert plane.until(f"/workflows/run/{run_id}", "status", "ok")["status"] == "ok"

@@ -118,7 +118,7 @@ def used(server: Server, lived: Lived, *, writes: bool = True) -> Iterator[tuple
         f"/events?sessionId={lived.session_id}",
         "/runs?limit=200",
         f"/runs/{lived.run_id}",
-        f"/runs/{lived.run_id}/timeline",
+        f"/runs/{lived.run_id}/explain",
         f"/sessions/{lived.session_id}",
         "/directives?limit=200",
         "/admin/health",

@@ -155,6 +155,22 @@ async def test_the_end_of_a_token_is_noticed_once(plane: TokenLog) -> None:
     assert len(ended) == 3
 
 
+async def test_the_end_of_a_token_is_noticed_again_after_a_clock_that_was_wrong(plane: TokenLog) -> None:
+    ended: list[int] = []
+    plane.tokens.ended = lambda: ended.append(plane.clock.now())
+    plane.create(ms=1_000)
+    plane.clock.advance(5_000)
+    await plane.tokens.tick()
+    assert len(ended) == 1
+    plane.clock.advance(-5_000)
+    await plane.tokens.tick()
+    assert len(ended) == 1, "streams may begin again"
+    plane.clock.advance(1_000)
+    await plane.tokens.tick()
+    await plane.tokens.tick()
+    assert len(ended) == 2
+
+
 async def test_a_use_is_stored_once_a_minute_and_survives_a_failed_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
