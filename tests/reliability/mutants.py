@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.reliability.agent_mutants import AGENT_MUTANTS
+from tests.reliability.history_mutants import HISTORY_MUTANTS
 from tests.reliability.mcp_mutants import MCP_MUTANTS
 from tests.reliability.mutant import Mutant, of
 from tests.reliability.past_mutants import PAST_MUTANTS
@@ -850,6 +851,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *AGENT_MUTANTS,
     *MCP_MUTANTS,
     *PAST_MUTANTS,
+    *HISTORY_MUTANTS,
 )
 
 
