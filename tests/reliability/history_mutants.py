@@ -79,12 +79,12 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     of(
-        "items of messages that were never sent are enqueued",
+        "dead letters of messages that were never sent are added",
         f"{FOLLOWS}::test_each_field_that_names_what_was_there_is_proved",
         (
             PRECEDENCE,
-            "        for kind in (queue.WorkEnqueued, dead_letter.DeadLetterAdded)\n",
-            "        for kind in (dead_letter.DeadLetterAdded,)\n",
+            '    Precedence(dead_letter.DeadLetterAdded, (message.MessageSent,), "named", (("message_id", ""),)),\n',
+            "",
         ),
     ),
     of(

@@ -18,6 +18,7 @@ from athena_core.log.guards import Guards
 from athena_core.log.writer import Log
 from athena_core.protocols import LogReader, Row
 from athena_core.services.proof import verify as proof
+from athena_core.services.proof.rules import Rules
 from athena_core.settings import load
 from projections.engine import replay
 
@@ -61,10 +62,12 @@ def wired(state_dir: Path, url: str = "") -> Iterator[ControlPlane]:
 
 
 def judge(state_dir: Path, url: str = "") -> None:
-    """Fail unless the log proves itself, its history obeys the rules, and the views equal a replay."""
+    """Fail unless the log proves itself, its history obeys all rules of verify, and the views equal a replay."""
     with wired(state_dir, url) as parts:
         rows = all_rows(parts.reader)
         judge_rows(rows)
+        rules = Rules()
+        assert [broken for row in rows for broken in rules.look(row, CODEC.decode(row).event)] == []
         guards = stored_guards(rows)
         assert guards == parts.reader.guards()
         for kind in {guard[0] for guard in guards}:

@@ -125,10 +125,7 @@ PRECEDENCES: tuple[Precedence, ...] = (
     Precedence(run.McpAttached, (mcp_server.McpServerListed,), "named", (("server", "mcp:"),)),
     Precedence(template.RunTemplateRun, (template.RunTemplateCreated,), "named", (("run_template_id", ""),)),
     Precedence(workflow_run.WorkflowRunCreated, (workflow.WorkflowCreated,), "named", (("workflow_id", ""),)),
-    *(
-        Precedence(kind, (message.MessageSent,), "named", (("message_id", ""),))
-        for kind in (queue.WorkEnqueued, dead_letter.DeadLetterAdded)
-    ),
+    Precedence(dead_letter.DeadLetterAdded, (message.MessageSent,), "named", (("message_id", ""),)),
     Precedence(dead_letter.DeadLetterAdded, (dead_letter.DeadLetterRequeued,), "named", (("previous_id", ""),)),
     Precedence(plane.AuthnFailed, (token.TokenCreated,), "named", (("token_id", ""),)),
     *(
@@ -209,7 +206,7 @@ BEGINNINGS: tuple[type[Event], ...] = (
     *(session.SessionCreated, directive.DirectiveCreated, profile.HarnessProfileCreated, token.TokenCreated),
     *(workspace.WorkspaceCreated, mcp_server.McpServerListed, template.RunTemplateCreated, workflow.WorkflowCreated),
     *(policy.PolicyUpdated, halt.HaltStarted, schedule.ScheduleUpserted, schedule.ScheduleTickExecuted),
-    *(memory.MemoryRecorded, redrive.RedriveStarted, bulk_request.BulkRequested),
+    *(queue.WorkEnqueued, memory.MemoryRecorded, redrive.RedriveStarted, bulk_request.BulkRequested),
     *(review.PersonaRunStarted, review.PersonaRunFailed, anchor.AnchorKept),
     *(plane.AuthzModeActive, plane.GroupsChanged, plane.AuthzDenied, plane.RequestsSuppressed),
     *(plane.LogForked, plane.PayloadRedacted, plane.ClockAccepted),
