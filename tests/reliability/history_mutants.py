@@ -1,4 +1,4 @@
-"""Mutants of proofs, of repairs and of timers: damaged pages, the stored past, what follows what, and what is due."""
+"""Mutants of proofs, of repairs and of timers: damaged pages, the stored past, precedence of events and due work."""
 
 from tests.reliability.mutant import Mutant, of
 

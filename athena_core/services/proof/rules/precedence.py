@@ -227,7 +227,7 @@ BY_EARLIER = {kind: tuple(other for other in EARLIER if kind in other.after) for
 
 
 class PrecedenceRules(RuleSet):
-    """What events of the current command, and earlier events of each stream, allow to follow."""
+    """The events that the current command, and the earlier events of each stream, allow to follow."""
 
     def __init__(self, log: LogRules, runs: RunRules) -> None:
         self._log = log
