@@ -248,7 +248,7 @@ def check_signs(parts: ControlPlane, broken: Set[str], began: int, lines: list[d
 WITHOUT_WRITES = frozenset({"log.write", "refusals.flush", "reactors"})
 """They break while others need to write, or to lead."""
 
-OF_FILES = frozenset({"agents", "credentials", "mcp", "tls.certificate"})
+OF_FILES = frozenset({"agents", "credentials", "log.pages", "mcp", "tls.certificate"})
 """They fail only while a file is wrong. The tests of that file try it."""
 
 EXPLAINED = frozenset({"log.watch", "log.write", "refusals.flush"})
