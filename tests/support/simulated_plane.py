@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
@@ -18,7 +19,7 @@ from athena_core.services.proof.recorded_requests import (
 )
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import BudgetRequest
-from athena_core.services.runs.prepared import ExecutorCapacity, run_facts
+from athena_core.services.runs.prepared import ExecutorCapacity, RunRetry, run_facts
 from athena_core.values import LOCAL, RunBody
 from tests.core.domain.given import NOW
 from tests.core.services.prepared_run import prepared
@@ -26,6 +27,8 @@ from tests.support.events.run import COMPLETED, CREATED, PAID, SPEC, recorded
 
 S = TypeVar("S")
 CODEC = Codec(EVENTS)
+DAY_MS = 86_400_000
+SESSIONS = ("a", "b", "c", "d")
 CATEGORIES = {decider.category: decider for decider in DECIDERS}
 
 
@@ -120,7 +123,9 @@ class Plane:
         self.world = World(limits, runs_max)
         self._number = 0
 
-    def start(self, pick: int, session: str, provider: str, strategy: str, least: int | None) -> None:
+    def start(
+        self, pick: int, session: str, provider: str, strategy: str, least: int | None, retry: RunRetry | None = None
+    ) -> None:
         """Request a run, of one of two profiles or of none."""
         parents = sorted(self.world.guards("slot")) if pick >= 6 else []
         self._number += 1
@@ -143,6 +148,7 @@ class Plane:
             model=spec.config.model if spec else f"{provider}-model",
             least_micro_usd=least,
             patient=patient,
+            retry=retry,
         )
         began = workflow_run.WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
         step = workflow_run.WorkflowStepStarted(workflow_id="wf_1", step_id=run_id, attempt=1, step_run_id=run_id)
@@ -157,6 +163,17 @@ class Plane:
             return Outcome(facts=(*noted, *facts))
 
         self.world.submit(admit)
+
+    def retry(self, pick: int, provider: str) -> None:
+        """Retry a run that ended, in its session."""
+        ended = [
+            row
+            for row in self.world.rows
+            if row.type in run.ENDING_TYPES and not (row.session_id or "").startswith("wf-")
+        ]
+        if ended:
+            of = ended[pick % len(ended)]
+            self.start(pick, of.session_id or "", provider, "enqueue", 0, RunRetry(run_id=of.stream))
 
     def claim(self, pick: int) -> None:
         said = {run_id: "hi" for run_id in self.world.guards("slot")}
@@ -234,3 +251,34 @@ class Plane:
     def tick(self, ms: int) -> None:
         """Let time pass. A clock that is set back stands for another server."""
         self.world.now += ms
+
+
+# Random histories
+
+PICK = st.integers(0, 7)
+COST = st.sampled_from([0, 1, 100, 400])
+SESSION = st.sampled_from([*SESSIONS, "workflow"])
+PROVIDER = st.sampled_from(["mock", "openai"])
+STRATEGY = st.sampled_from(["enqueue", "enqueue", "reject", "interrupt"])
+LEAST = st.sampled_from([0, 0, 0, 50, 300, None])
+ACTS = st.one_of(
+    st.tuples(st.just("start"), PICK, SESSION, PROVIDER, STRATEGY, LEAST),
+    st.tuples(st.sampled_from(["end", "call", "pay"]), PICK, COST),
+    st.tuples(st.just("retry"), PICK, PROVIDER),
+    st.tuples(st.sampled_from(["claim", "claim", "pause", "resume", "cancel", "withdraw"]), PICK),
+    st.tuples(st.just("tick"), st.sampled_from([0, 1, 50, 3_600_000, DAY_MS, -1_000])),
+)
+LIMIT = st.builds(
+    lambda scope, most, strategy: policy.KeyLimit(scope=scope, max=most, strategy=strategy),
+    st.sampled_from(["session", "provider", "harness-profile"]),
+    st.integers(1, 3),
+    st.sampled_from(["reject", "enqueue"]),
+)
+POLICY = st.builds(
+    lambda most, limits, budget: policy.Policy(
+        schema_version=1, max_concurrent_runs=most, limits=tuple(limits) or None, cost_budget_daily_usd=budget
+    ),
+    st.sampled_from([None, 1, 2, 3]),
+    st.lists(LIMIT, max_size=2, unique_by=lambda limit: limit.scope),
+    st.sampled_from([None, None, 0.0005, 0.001]),
+)

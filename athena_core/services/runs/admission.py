@@ -164,7 +164,10 @@ class RunTransaction:
                 break
             name = str(names[0])
             others = turns.get(name, (run_id,)) != (run_id,)  # a parked run that waits in line keeps its turn
-            if name in taken or (others and name not in left) or not full.isdisjoint(names):
+            if name in taken or (others and name not in left):
+                continue
+            taken.add(name)  # also where a limit holds it: later runs of its session wait behind it
+            if not full.isdisjoint(names):
                 continue
             place = keys.full(names)
             if place is not None:
@@ -174,7 +177,6 @@ class RunTransaction:
                 continue
             self.decide(run_id, run.AdmitRun(executor=self._capacity.for_run(names)))
             keys.take(names)
-            taken.add(name)
             places -= 1
             admitted += 1
 

@@ -27,9 +27,8 @@ from athena_core.services.proof.simulator import RunEstimates, Simulator
 from tests.scale import sized
 from tests.support.event_samples import row_of, samples
 from tests.support.events.agent import AGENT_SPEC
-from tests.support.simulated_plane import CODEC, Plane, World, asked, step
+from tests.support.simulated_plane import ACTS, CODEC, DAY_MS, POLICY, Plane, World, asked, step
 
-DAY_MS = 86_400_000
 FULL = "max-concurrent-runs-exceeded"
 SETTINGS: Any = SimpleNamespace(
     schedule_run_timeout_ms=1_000,
@@ -225,34 +224,6 @@ class Archive:
     def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
         kinds = ("slot", "waiting", "turn", "lease")
         return [(kind, key, value) for kind in kinds for key, value in self._world.guards(kind).items()]
-
-
-PICK = st.integers(0, 7)
-COST = st.sampled_from([0, 1, 100, 400])
-SESSION = st.sampled_from(["a", "b", "c", "d", "workflow"])
-PROVIDER = st.sampled_from(["mock", "openai"])
-STRATEGY = st.sampled_from(["enqueue", "enqueue", "reject", "interrupt"])
-LEAST = st.sampled_from([0, 0, 0, 50, 300, None])
-ACTS = st.one_of(
-    st.tuples(st.just("start"), PICK, SESSION, PROVIDER, STRATEGY, LEAST),
-    st.tuples(st.sampled_from(["end", "call", "pay"]), PICK, COST),
-    st.tuples(st.sampled_from(["claim", "claim", "pause", "resume", "cancel", "withdraw"]), PICK),
-    st.tuples(st.just("tick"), st.sampled_from([0, 1, 50, 3_600_000, DAY_MS, -1_000])),
-)
-LIMIT = st.builds(
-    lambda scope, most, strategy: policy.KeyLimit(scope=scope, max=most, strategy=strategy),
-    st.sampled_from(["session", "provider", "harness-profile"]),
-    st.integers(1, 3),
-    st.sampled_from(["reject", "enqueue"]),
-)
-POLICY = st.builds(
-    lambda most, limits, budget: policy.Policy(
-        schema_version=1, max_concurrent_runs=most, limits=tuple(limits) or None, cost_budget_daily_usd=budget
-    ),
-    st.sampled_from([None, 1, 2, 3]),
-    st.lists(LIMIT, max_size=2, unique_by=lambda limit: limit.scope),
-    st.sampled_from([None, None, 0.0005, 0.001]),
-)
 
 
 def compared(plane: Plane, since: Position) -> tuple[object, object]:

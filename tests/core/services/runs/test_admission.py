@@ -1,9 +1,11 @@
 """Decisions of one transaction about many runs."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
@@ -14,9 +16,10 @@ from athena_core.services.runs.admission import RunTransaction, claim, take_over
 from athena_core.services.runs.prepared import ExecutorCapacity, run_facts
 from athena_core.services.workflows.workflows import cancel_workflow_run
 from tests.core.domain.given import NOW
+from tests.scale import sized
 from tests.support.counted import lines
 from tests.support.events.run import COMPLETED, CREATED
-from tests.support.simulated_plane import Plane
+from tests.support.simulated_plane import ACTS, LIMIT, PICK, PROVIDER, Plane
 
 S = TypeVar("S")
 
@@ -186,3 +189,54 @@ def test_a_run_that_begins_in_the_same_transaction_takes_its_slot_before_those_t
 
     world.submit(replace_runs)
     assert len(world.guards("slot")) == 2, "as many as the policy allows"
+
+
+KEY_LIMITS = st.lists(LIMIT, min_size=1, max_size=2, unique_by=lambda limit: limit.scope)
+QUEUEING = st.one_of(
+    st.tuples(
+        st.just("start"),
+        PICK,
+        st.sampled_from(["a", "b"]),
+        PROVIDER,
+        st.sampled_from(["enqueue", "interrupt"]),
+        st.just(0),
+    ),
+    st.tuples(st.just("end"), PICK, st.just(0)),
+    ACTS,
+)
+
+
+@settings(max_examples=sized(150, 1_000, 20_000))
+@given(KEY_LIMITS, st.integers(1, 4), st.lists(QUEUEING, min_size=15, max_size=60))
+def test_runs_of_a_session_start_in_the_order_of_their_requests(
+    limits: list[policy.KeyLimit], runs_max: int, acts: list[tuple[Any, ...]]
+) -> None:
+    plane = Plane(policy.Policy(schema_version=1, limits=tuple(limits)), runs_max)
+    for name, *about in acts:
+        getattr(plane, name)(*about)
+    waiting: dict[str, str | None] = {}
+    for row in plane.world.rows:
+        if row.type == run.RunQueued.TYPE:
+            waiting[row.stream] = row.session_id
+        elif row.type in run.ENDING_TYPES:
+            waiting.pop(row.stream, None)
+        elif row.type == run.RunCreated.TYPE:
+            first = next((one for one, session in waiting.items() if session == row.session_id), row.stream)
+            assert first == row.stream, f"{row.stream} overtook {first} of its session"
+            waiting.pop(row.stream, None)
+
+
+@pytest.mark.parametrize("key", ["provider", "harness-profile"])
+def test_a_run_that_a_limit_holds_is_not_overtaken_in_its_session(key: Literal["provider", "harness-profile"]) -> None:
+    limit = policy.KeyLimit(scope=key, max=1, strategy="enqueue", key="mock" if key == "provider" else "hp_1")
+    plane = Plane(policy.Policy(schema_version=1, limits=(limit,)), 9)
+    plane.start(1, "other", "mock", "enqueue", 0)
+    plane.start(0, "a", "openai", "enqueue", 0)
+    plane.start(1, "a", "mock", "enqueue", 0)
+    plane.start(0, "a", "openai", "enqueue", 0)
+    plane.end(1, 0)
+    assert list(plane.world.guards("waiting")) == ["run_3", "run_4"], "run_4 waits behind run_3, which a limit holds"
+    plane.end(0, 0)
+    assert plane.world.guards("turn")["a"] == ("run_3",)
+    plane.start(1, "b", "mock", "enqueue", 0)
+    assert list(plane.world.guards("waiting")) == ["run_4", "run_5"]
