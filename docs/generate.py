@@ -209,6 +209,7 @@ NAMES = frozenset(
         "reopened",
         "requestId",
         "requestedBy",
+        "requesters",
         "reset",
         "scope",
         "secrets",

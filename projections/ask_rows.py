@@ -53,7 +53,7 @@ APPROVAL_OPTIONS = (AskChoice(id="approve", kind="allow_once"), AskChoice(id="re
 class AskRow(msgspec.Struct, gc=False):
     """An ask, by the position of its request. Lists are JSON.
 
-    ``requester`` started the run that asks. ``answer_position`` is the event of the decision.
+    ``requester`` is the first one of the run that asks. ``answer_position`` is the event of the decision.
     """
 
     position: int
@@ -91,6 +91,13 @@ class AskRow(msgspec.Struct, gc=False):
     secrets: str | None = None
 
 
+class AskRequesterRow(msgspec.Struct, gc=False):
+    """An identity that requested the run that asks, by the position of the open ask."""
+
+    position: int
+    requester: str
+
+
 class AskTextRow(msgspec.Struct, gc=False):
     """The texts of an ask of a run, by its position: NULL once redacted. Names of options and the form are JSON."""
 
@@ -119,10 +126,13 @@ class OpenAsksRow(msgspec.Struct, gc=False):
 
 
 class AskingRunRow(msgspec.Struct, gc=False):
-    """A run that may ask, because its profile restricts tools or offers ``ask_user``. Other runs are not stored."""
+    """A run that may ask: of an outside agent, or with rules for tools, MCP or ``ask_user``. Others are not stored.
+
+    ``requesters`` are JSON.
+    """
 
     run_id: str
-    requester: str
+    requesters: str
     harness_profile_id: str
     agent_name: str | None
 
@@ -137,12 +147,12 @@ class AskingWorkflowRow(msgspec.Struct, gc=False):
 class AskInputRow(msgspec.Struct, gc=False):
     """Input values of a workflow run as JSON, from its start or a resume; NULL if there are none, and once redacted.
 
-    ``requester`` started or resumed the workflow run.
+    ``requesters`` started or resumed the workflow run, as JSON.
     """
 
     position: int
     workflow_run_id: str
-    requester: str
+    requesters: str
     given: str | None
     redacted: bool = False
 
@@ -163,24 +173,19 @@ ASK = Table(
         ("status", "kind", "position"),
         ("status", "session_id", "position"),
         ("status", "harness_profile_id", "position"),
-        ("status", "requester", "position"),
         ("status", "run_id", "position"),
         ("ask_id",),
     ),
 )
+REQUESTER = Table("ask_requester", AskRequesterRow, key=("position", "requester"), indexes=(("requester", "position"),))
 TEXT = Table("ask_text", AskTextRow, key=("position",))
 ANSWER = Table("ask_answer", AnswerTextRow, key=("position",))
 OPEN = Table("ask_open", OpenAsksRow, key=("stream",))
 ASKING_RUN = Table("ask_run", AskingRunRow, key=("run_id",), cached=True)
 ASKING = Table("ask_workflow", AskingWorkflowRow, key=("workflow_id",))
-INPUT = Table(
-    "ask_input",
-    AskInputRow,
-    key=("position",),
-    indexes=(("workflow_run_id", "position"), ("workflow_run_id", "requester")),
-)
+INPUT = Table("ask_input", AskInputRow, key=("position",), indexes=(("workflow_run_id", "position"),))
 COUNT = Table("ask_count", AskCountRow, key=("kind",))
-ASKS = Projection("asks", version=4, tables=(ASK, TEXT, ANSWER, OPEN, ASKING_RUN, ASKING, INPUT, COUNT))
+ASKS = Projection("asks", version=5, tables=(ASK, REQUESTER, TEXT, ANSWER, OPEN, ASKING_RUN, ASKING, INPUT, COUNT))
 
 # Asks of runs
 
@@ -190,15 +195,18 @@ def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> Non
     """Add a run with its first event, unless its profile lets it ask nothing."""
     event = recorded.event
     profile = event.harness_profile_snapshot
-    if recorded.version == 1 and (profile.tool_policies is not None or ASK_TOOL in profile.config.tools):
+    asks = profile.tool_policies is not None or profile.agent is not None or profile.mcp is not None
+    if recorded.version == 1 and (asks or ASK_TOOL in profile.config.tools):
         name = profile.display_name if event.profile_named else None
-        rows.append(ASKING_RUN, AskingRunRow(recorded.stream, recorded.actor, event.harness_profile_id, name))
+        requesters = to_json(event.requesters or (recorded.actor,))
+        rows.append(ASKING_RUN, AskingRunRow(recorded.stream, requesters, event.harness_profile_id, name))
 
 
 @ASKS.handler
 def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
     event = recorded.event
     run = rows.get(ASKING_RUN, recorded.stream)
+    requesters = _requesters(run)
     row = AskRow(
         position=recorded.position,
         ask_id=event.ask_id,
@@ -214,7 +222,7 @@ def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
         run_id=recorded.stream,
         harness_profile_id=None if run is None else run.harness_profile_id,
         agent_name=None if run is None else run.agent_name,
-        requester=None if run is None else run.requester,
+        requester=next(iter(requesters), None),
         origin=event.origin,
         turn=event.turn,
         tool_call_id=event.tool_call_id,
@@ -226,6 +234,8 @@ def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
         secrets=to_json_or_null(event.secrets),
     )
     _add(rows, recorded, event.ask_id, row)
+    for requester in requesters:
+        rows.append(REQUESTER, AskRequesterRow(recorded.position, requester))
     names = to_json_or_null(event.option_names)
     rows.append(TEXT, AskTextRow(recorded.position, event.title, event.arguments, names, event.form))
 
@@ -264,7 +274,9 @@ def input_given(rows: Rows, recorded: Recorded[WorkflowRunCreated | WorkflowResu
     if rows.get(ASKING, event.workflow_id) is None:
         return
     given = to_json(event.input) if event.input else None  # a replay does not know whether erased text was there
-    rows.append(INPUT, AskInputRow(recorded.position, recorded.stream, event.requested_by, given))
+    started_by = event.requesters if isinstance(event, WorkflowRunCreated) else None
+    requesters = to_json(started_by or (event.requested_by,))
+    rows.append(INPUT, AskInputRow(recorded.position, recorded.stream, requesters, given))
     if isinstance(event, WorkflowResumed):
         for step_id in event.reset:
             _close(rows, recorded, step_id, "cancelled")
@@ -338,6 +350,10 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         rows.change(ASK, answer.ask_position).redacted = True
 
 
+def _requesters(run: AskingRunRow | None) -> tuple[str, ...]:
+    return () if run is None else msgspec.json.decode(run.requesters, type=tuple[str, ...])
+
+
 def _open(rows: Rows, stream: str) -> dict[str, int]:
     row = rows.get(OPEN, stream)
     return {} if row is None else msgspec.json.decode(row.positions, type=dict[str, int])
@@ -364,6 +380,8 @@ def _close(rows: Rows, recorded: Recorded[Any], name: str, status: AskStatus) ->
         return None
     _put_open(rows, recorded.stream, positions)
     row = rows.change(ASK, position)
+    for requester in _requesters(rows.get(ASKING_RUN, row.run_id or "")):
+        rows.delete(REQUESTER, position, requester)
     rows.tally(COUNT, row.kind).open -= 1
     row.status, row.decided_at = status, recorded.at
     return row

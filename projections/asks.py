@@ -45,13 +45,14 @@ SELECT_CUT = (
 SELECT_INPUT = "SELECT given, redacted FROM ask_input WHERE workflow_run_id = ? ORDER BY position"
 SELECT_OLDEST = "SELECT asked_at FROM ask WHERE status = 'open' ORDER BY position LIMIT 1"
 
-STARTED = "ask.kind IN ('question', 'choice') AND ask.requester = ?"
-NOT_STARTED = (
-    "(ask.not_requester = 0 OR ask.requester IS NULL OR ask.requester <> ?)",
+REQUESTED = "ask.position IN (SELECT mine.position FROM ask_requester AS mine WHERE mine.requester = ?)"
+STARTED = f"ask.kind IN ('question', 'choice') AND {REQUESTED}"
+NOT_REQUESTED = f"(ask.not_requester = 0 OR NOT {REQUESTED})"
+NOT_RESUMED = (
     "(ask.not_requester = 0 OR NOT EXISTS (SELECT 1 FROM ask_input AS given"
-    " WHERE given.workflow_run_id = ask.workflow_run_id AND given.requester = ?))",
+    " WHERE given.workflow_run_id = ask.workflow_run_id AND replace(given.requesters, ?, '') <> given.requesters))"
 )
-"""The conditions that an identity started neither the run nor the workflow run that asks, if that matters."""
+"""The condition that a name, as JSON, did not start or resume the workflow run that asks, if that matters."""
 IS_APPROVER = "(ask.approvers IS NULL OR replace(ask.approvers, ?, '') <> ask.approvers)"
 """The condition that a name, as JSON, stands in the list."""
 
@@ -61,7 +62,8 @@ class Ask(Value):
 
     Of a run: ``arguments`` belong to the call, as JSON text, and ``form`` is a JSON Schema of ``values``. An
     ``editable`` ask takes other arguments. It is ``parked`` if the run gave its slot back and waits for the answer.
-    ``requestedBy`` started the run. ``credentials`` are the names of those that the call would carry.
+    ``requestedBy`` requested the run, the first one if there are more. ``credentials`` are the names of those that the
+    call would carry.
 
     The texts are those that a person reads. ``hidden`` are the parts that they do not have, in the order of their marks
     in the texts: the length, and the SHA-256 of the salt and the part. Such an ask is allowed by a person only after
@@ -256,19 +258,18 @@ def oldest_open_ask(connection: Connection) -> int | None:
 def _answerable(who: Identity) -> Sequence[tuple[str, Cell]]:
     """Return the conditions that an identity may answer an open ask.
 
-    It has the role, or it started the run that asks a question. It is an approver, if the ask lists them, and did not
-    start the run, if that is excluded. Only the order of an index decides the cost for operators; other identities
-    find their own questions by another index.
+    It has the role, or it requested the run that asks a question. It is an approver, if the ask lists them, and did
+    not request the run, if that is excluded. Only the order of an index decides the cost for operators; other
+    identities find their own questions by another index.
     """
-    name = who.subject
+    name, listed = who.subject, to_json(who.subject)
     role: tuple[tuple[str, Cell], ...] = ()
     if who.role is Role.OPERATOR:
         role = ((f"(ask.role = 'Operator' OR {STARTED})", name),)
     elif who.role is not Role.ADMIN:
-        role = (("ask.requester = ?", name), ("ask.kind <> ?", "tool-permission"))
+        role = ((REQUESTED, name), ("ask.kind <> ?", "tool-permission"))
     return (
-        *(("ask.status = ?", "open"), (IS_APPROVER, to_json(name))),
-        *((condition, name) for condition in NOT_STARTED),
+        *(("ask.status = ?", "open"), (IS_APPROVER, listed), (NOT_REQUESTED, name), (NOT_RESUMED, listed)),
         *role,
     )
 

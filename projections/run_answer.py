@@ -89,6 +89,10 @@ class Run(Value, kw_only=False):
     was writing. ``durationMs`` is the time from the start to the end, with pauses. ``retries`` counts the runs that
     retry this one. It and ``childCount`` are absent for a caller with a scope. ``redacted`` is true if a text of the
     run was erased.
+
+    ``requestedBy`` caused the run: its caller, or the author of its schedule, who started its workflow run, or who
+    drained or sent its item. ``requesters`` are all who did, if there are more: also the author of a schedule that
+    was run manually, who resumed the workflow run, who sent the items, and the requesters of the parent run.
     """
 
     run_id: str
@@ -128,6 +132,8 @@ class Run(Value, kw_only=False):
     child_count: int | None = None
     retry_of: str | None = None
     retries: int | None = None
+    requested_by: str | None = None
+    requesters: tuple[str, ...] | None = None
 
 
 class RunRow(msgspec.Struct, gc=False):
@@ -181,6 +187,8 @@ class RunRow(msgspec.Struct, gc=False):
     asks: str | None = None
     error_code: str | None = None
     duration_ms: int | None = None
+    requested_by: str | None = None
+    requesters: str | None = None
     answer: bytes = b""
 
 
@@ -233,6 +241,8 @@ def answer_of(row: RunRow) -> bytes:
         row.child_count or None,
         row.retry_of,
         row.retries or None,
+        row.requested_by,
+        _stored(row.requesters),
     )
     return _encode(run).replace(b',"waiting":\n', b"\n", 1).replace(b',"output":\n', b"\n", 1)
 

@@ -162,7 +162,7 @@ WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("positio
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
 HALT = Table("run_halt", HaltRow, key=("row",))
-RUNS = Projection("runs", version=16, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
+RUNS = Projection("runs", version=17, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
 CANCELLED = "the run was cancelled"
 ESTIMATED = '"estimated":true}'
 """The end of the JSON of an estimated usage."""
@@ -512,6 +512,8 @@ def _row(
         budget_micro_usd=event.budget_micro_usd,
         agent_name=event.harness_profile_snapshot.display_name if event.profile_named else None,
         agent=None if (agent := event.harness_profile_snapshot.agent) is None else agent.name,
+        requested_by=None if event.requesters is None else event.requesters[0],
+        requesters=to_json(event.requesters) if event.requesters and len(event.requesters) > 1 else None,
     )
 
 

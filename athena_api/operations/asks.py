@@ -141,7 +141,7 @@ async def answer_ask(plane: "ControlPlane", call: ApiCall[AnswerBody, NoQuery]) 
     """Answer an ask: choose an option, or fill in its form. The first answer wins.
 
     A parked run goes on if there is room, else it waits in line. Tool permissions need an Operator, or the role of the
-    profile. A question may also be answered by who started the run.
+    profile. A question may also be answered by who requested the run.
     """
     ask_id, scope = call.path["askId"], call.scope
     place, _ = await plane.read(VIEWS, plane.reader.head(), lambda rows: asks.place_of(rows, ask_id, scope))

@@ -173,7 +173,7 @@ class ToolPolicies(Body):
 class AskPolicy(Body):
     """The rules by which runs ask a person: how long they hold their slot, the expiry of an ask, and who may answer.
 
-    Defaults: 60 seconds, one day, ``deny``, and the role Operator. ``notRequester`` excludes who started the run.
+    Defaults: 60 seconds, one day, ``deny``, and the role Operator. ``notRequester`` excludes who requested the run.
     """
 
     hold_ms: Annotated[int, msgspec.Meta(ge=0, le=ASK_HOLD_MS_MAX)] | None = None

@@ -79,7 +79,7 @@ class MapOver(Body):
 class Approval(Body):
     """A manual approval. Approvers need at least ``role`` and, if ``approvers`` is given, must be listed there.
 
-    With ``not_requester`` the identities that started or resumed the workflow run cannot approve.
+    With ``not_requester`` the identities that requested or resumed the workflow run cannot approve.
     """
 
     message: Label | None = None

@@ -177,6 +177,8 @@ class History:
         persona: str | None = None,
         actor: str = "local",
         asking: bool = False,
+        requesters: tuple[str, ...] | None = None,
+        profile: HarnessSpec | None = None,
     ) -> str:
         """Append a run with plain input: its session, its shadow directive, and the run, admitted or waiting."""
         if f"session:{session_id}" not in self.versions:
@@ -190,11 +192,12 @@ class History:
             "harness_profile_id": profile_id,
             "provider": provider,
             "model": model,
-            "harness_profile_snapshot": ASKING if asking else SPEC,
+            "harness_profile_snapshot": profile or (ASKING if asking else SPEC),
             "profile_named": asking,
             "timeout_ms": 30_000,
             "requested_by": "ex_1",
             "persona_name": persona,
+            "requesters": requesters,
         }
         (self.waiting if wait else self.open)[run_id] = session_id
         requested = RunQueued(reason=wait, **fields) if wait else RunCreated(**fields)

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from athena_core.definitions.profile import McpPolicy
 from athena_core.definitions.workflow_graph import Approval
 from athena_core.domain import workflow_run as wr
 from athena_core.domain.workflow import WorkflowCreated
@@ -28,6 +30,8 @@ from projections.asks import (
 from tests.projections.ask_history import CALL
 from tests.projections.history import History
 from tests.projections.support import shown
+from tests.support.events.agent import AGENT_SPEC
+from tests.support.events.run import SPEC
 from tests.support.workflow_graphs import approval, definition, step
 
 SUBJECT = AskSubject(Approval(message="ship it?"), "pears", truncated=False, redacted=False)
@@ -313,6 +317,58 @@ def test_only_asks_that_an_identity_may_answer_are_answerable(tmp_path: Path, fi
         if list_asks(connection, lambda *_: SUBJECT, answerable_by=identity, cursor=None, limit=10).items
     ]
     assert seen == who.split()
+
+
+@pytest.mark.parametrize(
+    ("fields", "who"),
+    [
+        ({}, "ada root"),
+        ({"kind": "question"}, "ada root vera"),
+        ({"kind": "question", "not_requester": True}, "root"),
+        ({"not_requester": True}, "root"),
+    ],
+)
+def test_all_who_requested_a_run_count(tmp_path: Path, fields: dict[str, Any], who: str) -> None:
+    history = History()
+    run_id = history.request("s1", actor="system:scheduler", asking=True, requesters=("ada", "vera"))
+    history.start(run_id)
+    ask_id = history.asks.ask(run_id, **fields)
+    connection = shown(tmp_path, history)
+
+    def seen(connection: Connection) -> str:
+        people = (ADA, ROOT, VERA, Identity(subject="system:scheduler", role=Role.VIEWER))
+        given = [
+            (one, list_asks(connection, lambda *_: SUBJECT, answerable_by=one, cursor=None, limit=9)) for one in people
+        ]
+        return " ".join(one.subject for one, page in given if page.items)
+
+    assert seen(connection) == who
+    found = one(connection, ask_id)
+    assert found is not None
+    assert found.requested_by == "ada"
+    history.asks.answer(run_id, ask_id)
+    (tmp_path / "after").mkdir()
+    connection = shown(tmp_path / "after", history)
+    assert list(connection.execute("SELECT * FROM ask_requester")) == [], "rows of open asks only"
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        AGENT_SPEC,
+        replace(SPEC, mcp={"s": McpPolicy(tools=("*",))}),
+        replace(SPEC, config=replace(SPEC.config, tools=("ask_user",))),
+    ],
+    ids=["agent", "mcp", "ask_user"],
+)
+def test_an_ask_names_who_requested_its_run_whatever_its_profile_lets_it_ask(tmp_path: Path, profile: Any) -> None:
+    history = History()
+    run_id = history.request("s1", actor="vera", requesters=("vera",), profile=profile)
+    history.start(run_id)
+    ask_id = history.asks.ask(run_id, not_requester=True)
+    found = one(shown(tmp_path, history), ask_id)
+    assert found is not None
+    assert found.requested_by == "vera"
 
 
 def test_a_workflow_approval_is_not_answerable_by_who_started_it_if_that_is_excluded(tmp_path: Path) -> None:

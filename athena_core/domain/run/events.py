@@ -53,7 +53,8 @@ class RunRequest(Event):
 
     ``scope`` is the scope of the caller that caused the run, directly or indirectly. ``retry_of`` is the run whose
     request is made again. ``workflow_run_id`` is the workflow run whose workspace the run shares. ``mcp_tools`` are the
-    accepted tools of MCP servers that the profile names, as SHA-256 by server and tool.
+    accepted tools of MCP servers that the profile names, as SHA-256 by server and tool. ``requesters`` requested the
+    run, the one that caused it now first; absent before release 0.3.
     """
 
     session_id: str
@@ -77,6 +78,7 @@ class RunRequest(Event):
     persona_name: str | None = None
     workflow_run_id: str | None = None
     mcp_tools: dict[str, dict[str, str]] | None = None
+    requesters: tuple[str, ...] | None = None
     metadata: Annotated[dict[str, str] | None, TEXT] = None
 
     @property

@@ -39,6 +39,7 @@ class CreateWorkflowRun(Value):
     requested_by: str
     input: dict[str, Any]
     resumed_from_run_id: str | None = None
+    requesters: tuple[str, ...] | None = None
     scope: PinnedScope | None = None
 
 
@@ -174,6 +175,7 @@ def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Contex
                     requested_by=command.requested_by,
                     input_names=tuple(command.input),
                     resumed_from_run_id=command.resumed_from_run_id,
+                    requesters=command.requesters,
                     scope=command.scope,
                     input=command.input or None,
                 ),

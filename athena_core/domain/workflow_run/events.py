@@ -15,7 +15,10 @@ ApprovalCause: TypeAlias = Literal["identity", "expiry"]
 
 
 class WorkflowRunCreated(Event):
-    """A workflow run started. The values of ``input_names`` fill placeholders of its directives."""
+    """A workflow run started. The values of ``input_names`` fill placeholders of its directives.
+
+    ``requesters`` requested it, ``requested_by`` first; without them it alone did.
+    """
 
     TYPE: ClassVar[str] = "workflow.run.created"
     SHOWS: ClassVar[Shows] = Shows()
@@ -24,6 +27,7 @@ class WorkflowRunCreated(Event):
     requested_by: str
     input_names: tuple[str, ...]
     resumed_from_run_id: str | None = None
+    requesters: tuple[str, ...] | None = None
     scope: Annotated[PinnedScope | None, EXTRA] = None
     input: Annotated[dict[str, Any] | None, TEXT] = None
 

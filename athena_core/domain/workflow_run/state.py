@@ -75,8 +75,8 @@ class WorkflowRunState(Value):
     status: Literal["", WorkflowRunStatus] = ""
     steps: Mapping[str, WorkflowStepState] = {}
     cancel: WorkflowRunCancelRequested | None = None
-    requesters: frozenset[str] = frozenset()
-    """The identities that started or resumed the run."""
+    requesters: tuple[str, ...] = ()
+    """The identities that started or resumed the run, in this order."""
     scope: Scope | None = None
     """The intersection of their scopes."""
     resumed: int = 0
@@ -143,7 +143,7 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
                 state,
                 workflow_id=event.workflow_id,
                 status="running",
-                requesters=frozenset((event.requested_by,)),
+                requesters=event.requesters or (event.requested_by,),
                 scope=unpinned(event.scope),
             )
         case WorkflowResumed():
@@ -195,7 +195,7 @@ def _resume(state: WorkflowRunState, event: WorkflowResumed) -> WorkflowRunState
         status="running",
         steps={**state.steps, **reset},
         cancel=None,
-        requesters=state.requesters | {event.requested_by},
+        requesters=tuple(dict.fromkeys((*state.requesters, event.requested_by))),
         scope=narrower(state.scope, unpinned(event.scope)),
         resumed=state.resumed + 1,
         reopened=state.reopened.union(one.step_id for one in event.reopened or ()),

@@ -320,8 +320,8 @@ class Answers:
         ask = asked.ask
         if self._access.roster.enabled and not may_answer(ask, who, requesters(reader, asked.run_id, asked.actor)):
             least = ask.role or Role.OPERATOR.value
-            named = ask.approvers or ((least,) if ask.kind == "tool-permission" else (least, "who started the run"))
-            other = ", who did not start the run," if ask.not_requester else ""
+            named = ask.approvers or ((least,) if ask.kind == "tool-permission" else (least, "who requested the run"))
+            other = ", who did not request the run," if ask.not_requester else ""
             message = f"{OPERATION}: only {' or '.join(named)}{other} may answer; {who.subject} is {who.role}"
             raise decision_denied(reader, context, who, OPERATION, least, message)
 

@@ -440,7 +440,8 @@ class Timeline:
 
 def _requested(one: Recorded[Event], event: RunQueued | RunCreated) -> str:
     again = f" as a retry of {event.retry_of}" if event.retry_of else ""
-    return f"requested by {one.actor}{again}"
+    others = [name for name in event.requesters or () if name != one.actor]
+    return f"requested by {one.actor}{' for ' if others else ''}{', '.join(others)}{again}"
 
 
 def _called(event: ToolCalled) -> str:

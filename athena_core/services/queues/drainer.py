@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Rejected, transact
 from athena_core.domain import halt, message, queue, run
@@ -160,7 +162,8 @@ class QueueDrainer:
         if items:
             try:
                 body, who, meta = self._batch_run(session_id, after, items, payloads)
-                prepared = await self._runs.prepare(body, who)
+                senders = (item.enqueued_by for item in items)
+                prepared = replace(await self._runs.prepare(body, who), requesters=(who.subject, *senders))
             except UnrunnableItems as unfit:
                 otherwise = self._refusal(unfit.items, unfit.error, unfit.grave)
             except (ConfigError, ContextOverflow) as error:

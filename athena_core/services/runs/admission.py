@@ -229,7 +229,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
     if prepared.retry is not None:
         _check_ended(reader, prepared.retry.run_id, prepared.session_id)
     limits = reader.state(policy.DECIDER, policy.STREAM)
-    request = _scoped(reader, prepared, prepared.pinned(limits.policy))
+    request = _caused(reader, prepared, prepared.pinned(limits.policy))
     run_id, session_id, strategy = prepared.run_id, prepared.session_id, prepared.body.session_strategy
     holder = reader.guards("turn").get(session_id)
     busy = holder is not None or reader.count("waiting", session_id) > 0
@@ -271,17 +271,20 @@ def _occupied(
     return None if capacity.agents.bytes_max is None or capacity.memory(reader.guards).fits(places) else "agent-memory"
 
 
-def _scoped(reader: Reader, prepared: PreparedRun, request: run.RunCreated) -> run.RunCreated:
+def _caused(reader: Reader, prepared: PreparedRun, request: run.RunCreated) -> run.RunCreated:
     """Return the request with its author's scope, narrowed to the scopes of its parent and of the retried run.
 
-    Raise ConfigError.
+    The requesters of its parent are requesters of it, too. Raise ConfigError.
     """
-    scope = prepared.who.scope
+    scope, requesters = prepared.who.scope, request.requesters or ()
     if prepared.retry is not None:
         scope = narrower(scope, unpinned(prepared.retry.scope))
     if request.parent_run_id is not None:
-        scope = narrower(scope, unpinned(_parent(reader, request.parent_run_id).scope))
-    return request if scope is None else replace(request, scope=pinned(scope))
+        parent = _parent(reader, request.parent_run_id)
+        scope = narrower(scope, unpinned(parent.scope))
+        requesters = tuple(dict.fromkeys((*requesters, *(parent.requesters or ()))))
+    same = scope is None and requesters == request.requesters
+    return request if same else replace(request, scope=pinned(scope), requesters=requesters)
 
 
 def _check_ended(reader: Reader, run_id: str, session_id: str) -> None:

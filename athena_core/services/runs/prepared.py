@@ -114,6 +114,8 @@ class PreparedRun(Value, kw_only=True):
     retry: RunRetry | None = None
     workflow_run_id: str | None = None
     """The workflow run that the run is a step of, if its profile shares the workspace of that."""
+    requesters: tuple[str, ...] = ()
+    """The identities that requested the run beside ``who``, or before it; ``who`` alone if empty."""
     mcp_tools: dict[str, dict[str, str]] | None = None
     """The accepted tools of MCP servers that the profile names, as SHA-256 by server and tool."""
 
@@ -161,6 +163,7 @@ class PreparedRun(Value, kw_only=True):
             retry_of=self.retry.run_id if self.retry else None,
             workflow_run_id=self.workflow_run_id,
             mcp_tools=self.mcp_tools,
+            requesters=tuple(dict.fromkeys(filter(None, self.requesters))) or (self.who.subject,),
             context_refs=resolved.references or None,
             contents=resolved.contents or None,
             contents_salt=resolved.salt.hex() if resolved.contents else None,

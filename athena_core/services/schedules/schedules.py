@@ -296,10 +296,14 @@ class Schedules:
             if by_hand and isinstance(error, ProviderNotFound) and asked.provider is not None:
                 raise
             return SlotLaunch(self._ids.new("run"), _raising(error))
+        requesters = tuple(dict.fromkeys(filter(None, (who.subject, known.state.updated_by))))
         if isinstance(launch, WorkflowLaunch):
-            return SlotLaunch(launch.run_id, lambda reader, context, behind: Admission(launch.admit(reader, context)))
+            return SlotLaunch(
+                launch.run_id, lambda reader, context, behind: Admission(launch.admit(reader, context, requesters))
+            )
+        asked_by = replace(launch, requesters=requesters)
         return SlotLaunch(
-            launch.run_id, lambda reader, context, behind: self._runs.admit(reader, context, launch, behind), launch
+            launch.run_id, lambda reader, context, behind: self._runs.admit(reader, context, asked_by, behind), asked_by
         )
 
     async def _launch(

@@ -387,7 +387,8 @@ class WorkflowStepper:
             events = workflow_run.decide(_with(advance, launch, wanted), state, context)
             if launch is not None and wanted is not None and _starts(events, launch.run_id):
                 try:
-                    admission = self._runs.admit(reader, context, launch, behind=len(events))
+                    asked = msgspec.structs.replace(launch, requesters=state.requesters)
+                    admission = self._runs.admit(reader, context, asked, behind=len(events))
                 except Rejected as rejected:
                     refusal = rejected
             if refusal is not None and wanted is not None:

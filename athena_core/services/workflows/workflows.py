@@ -1,9 +1,10 @@
 """The service of workflows: create them; start, resume, cancel and approve their runs; wait for runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, transact
@@ -35,10 +36,11 @@ class WorkflowLaunch:
             workflow_id=workflow_id, requested_by=who.subject, input=values, scope=pinned(who.scope)
         )
 
-    def admit(self, reader: Reader, context: Context) -> tuple[Fact, ...]:
-        """Return the events that begin it; the stepper starts its steps."""
+    def admit(self, reader: Reader, context: Context, requesters: tuple[str, ...] | None = None) -> tuple[Fact, ...]:
+        """Return the events that begin it; the stepper starts its steps. ``requesters`` are all if more than one."""
         state = reader.state(workflow_run.DECIDER, self.run_id)
-        return workflow_run_facts(self.run_id, workflow_run.decide(self._command, state, context))
+        command = replace(self._command, requesters=requesters)
+        return workflow_run_facts(self.run_id, workflow_run.decide(command, state, context))
 
 
 def workflow_run_facts(run_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
@@ -358,7 +360,7 @@ def _equal(left: Any, right: Any) -> bool:
     return first == second
 
 
-def may_judge(approval: workflow_graph.Approval, who: Identity, requesters: frozenset[str]) -> bool:
+def may_judge(approval: workflow_graph.Approval, who: Identity, requesters: Collection[str]) -> bool:
     """Return True if an identity may decide: an approver, with the role, and not a requester if that is excluded."""
     if approval.not_requester and who.subject in requesters:
         return False

@@ -630,6 +630,7 @@ class RunQueuedPayload(Model, frozen=True, kw_only=True):
     workflow_run_id: str | None = None
     """Id of the workflow run; absent for a session."""
     mcp_tools: dict[str, dict[str, str]] | None = None
+    requesters: list[str] | None = None
     reason: RunQueuedReason
     """Reason, for auditors."""
 
@@ -673,6 +674,7 @@ class RunCreatedPayload(Model, frozen=True, kw_only=True):
     workflow_run_id: str | None = None
     """Id of the workflow run; absent for a session."""
     mcp_tools: dict[str, dict[str, str]] | None = None
+    requesters: list[str] | None = None
 
 
 class RunCreated(EventRecord, frozen=True, kw_only=True):
@@ -1049,7 +1051,7 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     approvers: list[str] | None = None
     """Identities that may decide; absent: all with the role."""
     not_requester: bool | None = None
-    """True: who started or resumed the run may not approve."""
+    """True: who requested or resumed the run may not approve."""
     credentials: list[str] | None = None
     tool_sha256: str | None = None
     server: str | None = None
@@ -1771,10 +1773,14 @@ class WorkflowRunCreatedPayload(Model, frozen=True, kw_only=True):
     input_names: list[str]
     resumed_from_run_id: str | None = None
     """Run that it was resumed from; absent otherwise."""
+    requesters: list[str] | None = None
 
 
 class WorkflowRunCreated(EventRecord, frozen=True, kw_only=True):
-    """A workflow run started. The values of `input_names` fill placeholders of its directives."""
+    """A workflow run started. The values of `input_names` fill placeholders of its directives.
+
+    `requesters` requested it, `requested_by` first; without them it alone did.
+    """
 
     type: Literal["workflow.run.created"]
     payload: WorkflowRunCreatedPayload

@@ -663,7 +663,7 @@ class AppliedRun(Model, frozen=True, kw_only=True):
 class Approval(Model, frozen=True, kw_only=True):
     """A manual approval. Approvers need at least `role` and, if `approvers` is given, must be listed there.
 
-    With `not_requester` the identities that started or resumed the workflow run cannot approve.
+    With `not_requester` the identities that requested or resumed the workflow run cannot approve.
     """
 
     message: str | None = None
@@ -677,7 +677,7 @@ class Approval(Model, frozen=True, kw_only=True):
     on_expiry: ApprovalOnExpiry | None = None
     """Decision at expiry; absent: reject."""
     not_requester: bool | None = None
-    """True: who started or resumed the run may not approve."""
+    """True: who requested or resumed the run may not approve."""
 
 
 class Artifact(Model, frozen=True, kw_only=True):
@@ -726,8 +726,8 @@ class Ask(Model, frozen=True, kw_only=True):
     """A question to a person, open or decided.
 
     Of a run: `arguments` belong to the call, as JSON text, and `form` is a JSON Schema of `values`. An `editable` ask
-    takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requested_by` started
-    the run. `credentials` are the names of those that the call would carry.
+    takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requested_by`
+    requested the run, the first one if there are more. `credentials` are the names of those that the call would carry.
 
     The texts are those that a person reads. `hidden` are the parts that they do not have, in the order of their marks
     in the texts: the length, and the SHA-256 of the salt and the part. Such an ask is allowed by a person only after
@@ -771,7 +771,7 @@ class Ask(Model, frozen=True, kw_only=True):
     agent_name: str | None = None
     """Display name of its profile; absent without one."""
     requested_by: str | None = None
-    """Identity that started the run."""
+    """Identity that requested the run, the first one if there are more."""
     origin: AskOrigin | None = None
     """Who asks: the loop, an outside agent, or an MCP server or endpoint."""
     turn: int | None = None
@@ -805,7 +805,7 @@ class Ask(Model, frozen=True, kw_only=True):
     approvers: list[str] | None = None
     """Identities that may decide; absent: all with the role."""
     not_requester: bool | None = None
-    """True: who started or resumed the run may not approve."""
+    """True: who requested or resumed the run may not approve."""
     expires_at: datetime | None = None
     """When it expires; absent: never."""
     on_expiry: AskOnExpiry | None = None
@@ -857,7 +857,7 @@ class AskFilter(Model, frozen=True, kw_only=True):
 class AskPolicy(Model, frozen=True, kw_only=True):
     """The rules by which runs ask a person: how long they hold their slot, the expiry of an ask, and who may answer.
 
-    Defaults: 60 seconds, one day, `deny`, and the role Operator. `not_requester` excludes who started the run.
+    Defaults: 60 seconds, one day, `deny`, and the role Operator. `not_requester` excludes who requested the run.
     """
 
     hold_ms: int | None = None
@@ -871,7 +871,7 @@ class AskPolicy(Model, frozen=True, kw_only=True):
     approvers: list[str] | None = None
     """Identities that may answer; absent: all with the role."""
     not_requester: bool | None = None
-    """True if who started the run may not answer."""
+    """True if who requested the run may not answer."""
 
 
 class AuditEntry(Model, frozen=True, kw_only=True):
@@ -2685,7 +2685,7 @@ class PendingApproval(Model, frozen=True, kw_only=True):
     role: ApproverRole | None = None
     """Least role of an approver."""
     not_requester: bool | None = None
-    """True: who started or resumed the run may not approve."""
+    """True: who requested or resumed the run may not approve."""
 
 
 class PermissionRule(Model, frozen=True, kw_only=True):
@@ -3417,7 +3417,7 @@ class RuleBound(Model, frozen=True, kw_only=True):
     approvers: list[str] | None = None
     """The only identities that may allow it; absent: all with the role."""
     not_requester: bool | None = None
-    """True if who started the run may not allow it."""
+    """True if who requested the run may not allow it."""
     mcp_tool_sha256: str | None = None
     """Hash of the MCP tool as it was accepted; absent for other tools."""
 
@@ -3429,6 +3429,10 @@ class Run(Model, frozen=True, kw_only=True):
     adds the output. `partial` is true if the output is not a whole answer: the run ended or paused while the model was
     writing. `duration_ms` is the time from the start to the end, with pauses. `retries` counts the runs that retry this
     one. It and `child_count` are absent for a caller with a scope. `redacted` is true if a text of the run was erased.
+
+    `requested_by` caused the run: its caller, or the author of its schedule, who started its workflow run, or who
+    drained or sent its item. `requesters` are all who did, if there are more: also the author of a schedule that was
+    run manually, who resumed the workflow run, who sent the items, and the requesters of the parent run.
     """
 
     run_id: str
@@ -3505,6 +3509,10 @@ class Run(Model, frozen=True, kw_only=True):
     """Run whose request it makes again; absent if it is not a retry."""
     retries: int | None = None
     """Number of runs that retry it; absent without any."""
+    requested_by: str | None = None
+    """Identity that caused the run; absent for runs of releases before 0.3."""
+    requesters: list[str] | None = None
+    """All identities that requested the run; absent if there is only one."""
 
 
 class RunChanges(Model, frozen=True, kw_only=True):

@@ -428,4 +428,4 @@ def test_values_that_nothing_takes_are_refused(history: tuple[Event, ...]) -> No
 
 def test_the_callers_that_started_and_resumed_a_run_are_its_requesters() -> None:
     state = given(*B_FAILED, resumed("b")).state
-    assert state.requesters == {"ada", "bob"}
+    assert state.requesters == ("ada", "bob")

@@ -2441,7 +2441,7 @@ class AsyncOperations(AsyncCore):
         The first answer wins.
 
         A parked run goes on if there is room, else it waits in line. Tool permissions need an Operator, or the role of
-        the profile. A question may also be answered by who started the run.
+        the profile. A question may also be answered by who requested the run.
 
         Args:
             ask_id: Id of the ask.

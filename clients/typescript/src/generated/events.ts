@@ -413,6 +413,7 @@ export interface RunQueuedEvent extends EventBase {
     /** Id of the workflow run; absent for a session. */
     readonly workflowRunId?: string | undefined;
     readonly mcpTools?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined;
+    readonly requesters?: readonly string[] | undefined;
     /** Reason, for auditors. */
     readonly reason: RunQueuedReason | (string & {});
   };
@@ -451,6 +452,7 @@ export interface RunCreatedEvent extends EventBase {
     /** Id of the workflow run; absent for a session. */
     readonly workflowRunId?: string | undefined;
     readonly mcpTools?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined;
+    readonly requesters?: readonly string[] | undefined;
   };
 }
 
@@ -778,7 +780,7 @@ export interface RunAskedEvent extends EventBase {
     readonly role?: ApproverRole | (string & {}) | undefined;
     /** Identities that may decide; absent: all with the role. */
     readonly approvers?: readonly string[] | undefined;
-    /** True: who started or resumed the run may not approve. */
+    /** True: who requested or resumed the run may not approve. */
     readonly notRequester?: boolean | undefined;
     readonly credentials?: readonly string[] | undefined;
     readonly toolSha256?: string | undefined;
@@ -1328,7 +1330,11 @@ export interface WorkflowCreatedEvent extends EventBase {
   };
 }
 
-/** A workflow run started. The values of `inputNames` fill placeholders of its directives. */
+/**
+ * A workflow run started. The values of `inputNames` fill placeholders of its directives.
+ *
+ * `requesters` requested it, `requestedBy` first; without them it alone did.
+ */
 export interface WorkflowRunCreatedEvent extends EventBase {
   readonly type: "workflow.run.created";
   readonly payload: {
@@ -1339,6 +1345,7 @@ export interface WorkflowRunCreatedEvent extends EventBase {
     readonly inputNames: readonly string[];
     /** Run that it was resumed from; absent otherwise. */
     readonly resumedFromRunId?: string | undefined;
+    readonly requesters?: readonly string[] | undefined;
   };
 }
 

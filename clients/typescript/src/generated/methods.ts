@@ -792,7 +792,7 @@ export class Operations extends Transport {
    * Answer an ask: choose an option, or fill in its form. The first answer wins.
    *
    * A parked run goes on if there is room, else it waits in line. Tool permissions need an Operator, or the role of the
-   * profile. A question may also be answered by who started the run.
+   * profile. A question may also be answered by who requested the run.
    */
   async answerAsk(askId: string, body: types.AnswerBody, options: WriteOptions = {}): Promise<types.Ask> {
     return (await this.request(rows.answerAsk, { path: { askId }, body, ...options })).data;

@@ -351,7 +351,7 @@ export type ApplyResult = "already" | "conflict" | "deleted" | "merged" | "writt
 /**
  * A manual approval. Approvers need at least `role` and, if `approvers` is given, must be listed there.
  *
- * With `notRequester` the identities that started or resumed the workflow run cannot approve.
+ * With `notRequester` the identities that requested or resumed the workflow run cannot approve.
  */
 export interface Approval {
   /** Text for the approver. */
@@ -364,7 +364,7 @@ export interface Approval {
   readonly expiresAfterMs?: number | undefined;
   /** Decision at expiry; absent: reject. */
   readonly onExpiry?: ApprovalOnExpiry | (string & {}) | undefined;
-  /** True: who started or resumed the run may not approve. */
+  /** True: who requested or resumed the run may not approve. */
   readonly notRequester?: boolean | undefined;
 }
 
@@ -425,8 +425,8 @@ export interface ArtifactRef {
  * A question to a person, open or decided.
  *
  * Of a run: `arguments` belong to the call, as JSON text, and `form` is a JSON Schema of `values`. An `editable` ask
- * takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requestedBy` started
- * the run. `credentials` are the names of those that the call would carry.
+ * takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requestedBy` requested
+ * the run, the first one if there are more. `credentials` are the names of those that the call would carry.
  *
  * The texts are those that a person reads. `hidden` are the parts that they do not have, in the order of their marks in
  * the texts: the length, and the SHA-256 of the salt and the part. Such an ask is allowed by a person only after
@@ -469,7 +469,7 @@ export interface Ask {
   readonly harnessProfileId?: string | undefined;
   /** Display name of its profile; absent without one. */
   readonly agentName?: string | undefined;
-  /** Identity that started the run. */
+  /** Identity that requested the run, the first one if there are more. */
   readonly requestedBy?: string | undefined;
   /** Who asks: the loop, an outside agent, or an MCP server or endpoint. */
   readonly origin?: AskOrigin | (string & {}) | undefined;
@@ -503,7 +503,7 @@ export interface Ask {
   readonly input?: Readonly<Record<string, unknown>> | undefined;
   /** Identities that may decide; absent: all with the role. */
   readonly approvers?: readonly string[] | undefined;
-  /** True: who started or resumed the run may not approve. */
+  /** True: who requested or resumed the run may not approve. */
   readonly notRequester?: boolean | undefined;
   /** When it expires; absent: never. */
   readonly expiresAt?: string | undefined;
@@ -570,7 +570,7 @@ export interface AskPage {
 /**
  * The rules by which runs ask a person: how long they hold their slot, the expiry of an ask, and who may answer.
  *
- * Defaults: 60 seconds, one day, `deny`, and the role Operator. `notRequester` excludes who started the run.
+ * Defaults: 60 seconds, one day, `deny`, and the role Operator. `notRequester` excludes who requested the run.
  */
 export interface AskPolicy {
   /** Milliseconds that a run holds its slot while it asks; 60,000 by default. */
@@ -583,7 +583,7 @@ export interface AskPolicy {
   readonly role?: ApproverRole | (string & {}) | undefined;
   /** Identities that may answer; absent: all with the role. */
   readonly approvers?: readonly string[] | undefined;
-  /** True if who started the run may not answer. */
+  /** True if who requested the run may not answer. */
   readonly notRequester?: boolean | undefined;
 }
 
@@ -2707,7 +2707,7 @@ export interface PendingApproval {
   readonly approvers?: readonly string[] | undefined;
   /** Least role of an approver. */
   readonly role?: ApproverRole | (string & {}) | undefined;
-  /** True: who started or resumed the run may not approve. */
+  /** True: who requested or resumed the run may not approve. */
   readonly notRequester?: boolean | undefined;
 }
 
@@ -3585,7 +3585,7 @@ export interface RuleBound {
   readonly role?: ApproverRole | (string & {}) | undefined;
   /** The only identities that may allow it; absent: all with the role. */
   readonly approvers?: readonly string[] | undefined;
-  /** True if who started the run may not allow it. */
+  /** True if who requested the run may not allow it. */
   readonly notRequester?: boolean | undefined;
   /** Hash of the MCP tool as it was accepted; absent for other tools. */
   readonly mcpToolSha256?: string | undefined;
@@ -3606,6 +3606,10 @@ export type RuleScope = "profile" | "run" | "session";
  * the output. `partial` is true if the output is not a whole answer: the run ended or paused while the model was
  * writing. `durationMs` is the time from the start to the end, with pauses. `retries` counts the runs that retry this
  * one. It and `childCount` are absent for a caller with a scope. `redacted` is true if a text of the run was erased.
+ *
+ * `requestedBy` caused the run: its caller, or the author of its schedule, who started its workflow run, or who drained
+ * or sent its item. `requesters` are all who did, if there are more: also the author of a schedule that was run
+ * manually, who resumed the workflow run, who sent the items, and the requesters of the parent run.
  */
 export interface Run {
   /** Id of the run. */
@@ -3682,6 +3686,10 @@ export interface Run {
   readonly retryOf?: string | undefined;
   /** Number of runs that retry it; absent without any. */
   readonly retries?: number | undefined;
+  /** Identity that caused the run; absent for runs of releases before 0.3. */
+  readonly requestedBy?: string | undefined;
+  /** All identities that requested the run; absent if there is only one. */
+  readonly requesters?: readonly string[] | undefined;
 }
 
 /** The request to start a run. A child run is cancelled with its parent. */
