@@ -177,7 +177,7 @@ class Agent:
                     turn, steps = asked, asked.steps
                 case CallTool() as made:
                     try:
-                        steps = await self._call(opened, progress, made)
+                        progress, steps = await self._call(opened, progress, made)
                     except CallParted as parted:
                         if not parted.steps:
                             return None
@@ -324,7 +324,8 @@ class Agent:
         if completion.text or not completion.calls:
             steps = (assistant_message(completion, cut=answered.cut and not completion.calls),)
         if completion.calls:
-            steps += opened.requested.steps(assignment.request.harness_profile_snapshot, completion.calls, turn)
+            profile = assignment.request.harness_profile_snapshot
+            steps += opened.requested.steps(profile, completion.calls, turn, progress)
         attempts = answered.attempts if answered.attempts > 1 else None
         return (
             *steps,
@@ -332,12 +333,18 @@ class Agent:
             usage_recorded(answered.paid, turn, attempts=attempts),
         )
 
-    async def _call(self, opened: LoopRun, progress: RunProgress, step: CallTool) -> tuple[run.RunStep, ...]:
-        """Make a call. Its result or refusal goes back to the model. Raise CallParted, QuestionExpired."""
+    async def _call(
+        self, opened: LoopRun, progress: RunProgress, step: CallTool
+    ) -> tuple[RunProgress, tuple[run.RunStep, ...]]:
+        """Make a call. Its result or refusal goes back to the model. Raise CallParted, QuestionExpired.
+
+        Return the progress after the recorded questions of the call, and the steps to record.
+        """
         request, place, mcp, call = opened.assignment.request, opened.place, opened.mcp, step.call
         profile, shown = request.harness_profile_snapshot, mcp.progress(call)
+        questions = mcp.questions(call, progress)
         try:
-            servers = mcp.servers_of(call, mcp.questions(call, progress).ask, shown.report)
+            servers = mcp.servers_of(call, questions.ask, shown.report)
             bench = self._completion.bench(request, place, call.credentials or (), servers)
             tool, arguments = mcp.tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
             result = self._completion.masked(await tool.call(arguments, bench))
@@ -347,12 +354,11 @@ class Agent:
         finally:
             shown.end()
         done = tool_result(call, replace(result, content=step.preface + result.content))
-        before = (*mcp.unrecorded(), *place.sandbox.unrecorded())
-        if result.shown is None:
-            return *before, done
-        labels = policy_labels(profile)
-        evidence = to_evidence(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
-        return *before, done, evidence
+        steps = (*mcp.unrecorded(), *place.sandbox.unrecorded(), done)
+        if result.shown is not None:
+            labels = policy_labels(profile)
+            steps += (to_evidence(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id),)
+        return after(progress, questions.recorded), steps
 
     async def _end(
         self, opened: LoopRun, progress: RunProgress, turn: ModelTurn | None, last: tuple[run.RunStep, ...]

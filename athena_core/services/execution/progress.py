@@ -27,6 +27,7 @@ EDITED = "A person changed the arguments of this call to: "
 REFUSED = "A person refused this call. It was not made."
 DECLINED = "The person declined to answer."
 UNANSWERED = "No person answered in time."
+BEFORE = " This was decided earlier in the run, so no person was asked again."
 
 OpenCall: TypeAlias = run.ToolCalled | run.RunAsked
 """A call without a result. As an ask it was not begun, because a person has to allow or answer it."""
@@ -41,6 +42,8 @@ class RunProgress(Value):
     pending: tuple[OpenCall, ...] = ()
     answers: tuple[run.RunAnswered, ...] = ()
     """The answers to the asks of the last turn."""
+    refused: tuple[tuple[run.RunAsked, run.RunAnswered], ...] = ()
+    """The calls and questions that a person refused, or that expired, with that answer."""
     elicited: tuple[run.RunAsked, ...] = ()
     """The asks of MCP servers during the open calls."""
     in_doubt: bool = False
@@ -104,7 +107,7 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
                 progress, events=(*progress.events, event), pending=pending, elicited=elicited, in_doubt=False
             )
         case run.RunAnswered():
-            return replace(progress, answers=(*progress.answers, event))
+            return _decided_by(progress, event)
         case run.EvidenceAttached():
             return replace(progress, events=(*progress.events, event))
         case run.RunCreated():
@@ -136,6 +139,13 @@ def _asked(call: OpenCall, ask_id: str) -> bool:
     return isinstance(call, run.RunAsked) and call.ask_id == ask_id
 
 
+def _decided_by(progress: RunProgress, answer: run.RunAnswered) -> RunProgress:
+    calls = (*progress.pending, *progress.elicited)
+    asked = (call for call in calls if isinstance(call, run.RunAsked) and _asked(call, answer.ask_id))
+    refused = tuple((ask, answer) for ask in asked if not allows(ask, answer))
+    return replace(progress, answers=(*progress.answers, answer), refused=(*progress.refused, *refused))
+
+
 def _same(events: Sequence[Event], call: OpenCall) -> bool:
     """Return True if a call repeats the one before it."""
     before = next((event for event in reversed(events) if isinstance(event, OpenCall)), None)
@@ -155,6 +165,46 @@ def open_asks(progress: RunProgress) -> tuple[run.RunAsked, ...]:
     """Return the asks of a run that have no answer. Questions of servers have a pending call, too."""
     asks = (*progress.pending, *progress.elicited) if progress.pending else ()
     return tuple(ask for ask in asks if isinstance(ask, run.RunAsked) and not answer_to(progress, ask))
+
+
+def allows(ask: run.RunAsked, answer: run.RunAnswered) -> bool:
+    """Return True if an answer allows the call of an ask, or answers its question."""
+    return any(option.id == answer.option_id and option.kind == "allow_once" for option in ask.options)
+
+
+def refusal_text(ask: run.RunAsked, answer: run.RunAnswered) -> str:
+    """Return the result of a call that was not allowed, or of a question without an answer."""
+    called = ask.kind == "tool-permission"
+    if answer.cause == "expiry":
+        return f"{UNANSWERED} The call was not made." if called else UNANSWERED
+    note = "" if answer.note is None else f" The person wrote: {answer.note}"
+    return (REFUSED if called else DECLINED) + note
+
+
+def refused_before(progress: RunProgress, tool: str, exact: str, secrets: tuple[str, ...] = ()) -> str | None:
+    """Return the result of a call or question that was refused earlier in the run; None if it was not.
+
+    The exact arguments are compared. An open ask for the same call, or an allowed one that is not made, comes first.
+    """
+
+    def same(ask: run.RunAsked) -> bool:
+        given = (ask.server, ask.tool_name, ask.exact_arguments, ask.secrets or ())
+        return given == (None, tool, exact, secrets)
+
+    if any(isinstance(call, run.RunAsked) and same(call) for call in progress.pending):
+        return None
+    return next((refusal_text(ask, answer) + BEFORE for ask, answer in progress.refused if same(ask)), None)
+
+
+def declined_before(progress: RunProgress, tool_call_id: str) -> list[tuple[run.RunAsked, run.RunAnswered]]:
+    """Return the questions of MCP servers without an answer of a person, of this call and earlier ones like it."""
+    calls = {
+        call.tool_call_id: (_name(call), call.arguments)
+        for call in progress.events
+        if isinstance(call, OpenCall) and call.arguments is not None
+    }
+    like = calls.get(tool_call_id)
+    return [pair for pair in progress.refused if pair[0].server and calls.get(pair[0].tool_call_id or "", ()) == like]
 
 
 def answer_to(progress: RunProgress, call: OpenCall) -> run.RunAnswered | None:
@@ -274,15 +324,11 @@ def _cancels(ask: run.RunAsked, answer: run.RunAnswered | None) -> bool:
 
 def _decided(ask: run.RunAsked, answer: run.RunAnswered) -> NextStep:
     """Return the next step of a run once a person, a rule or its expiry has decided an ask."""
-    called = ask.kind == "tool-permission"
     if _cancels(ask, answer):
         return CancelExpired()
-    if answer.cause == "expiry":
-        return AnswerCall(call=ask, content=f"{UNANSWERED} The call was not made." if called else UNANSWERED)
-    if not any(option.id == answer.option_id and option.kind == "allow_once" for option in ask.options):
-        note = "" if answer.note is None else f" The person wrote: {answer.note}"
-        return AnswerCall(call=ask, content=(REFUSED if called else DECLINED) + note)
-    if not called:
+    if not allows(ask, answer):
+        return AnswerCall(call=ask, content=refusal_text(ask, answer))
+    if ask.kind != "tool-permission":
         return AnswerCall(call=ask, content=answer_text(ask, answer), is_error=False)
     arguments = ask.arguments if answer.edited_sha256 is None else answer.arguments
     return AnswerCall(call=ask, content=ERASED) if arguments is None else AllowCall(ask=ask, arguments=arguments)

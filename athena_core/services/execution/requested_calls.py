@@ -12,7 +12,7 @@ from athena_core.domain import run
 from athena_core.log.codec import SALT_BYTES
 from athena_core.mask import Mask
 from athena_core.services.asks.rules import PermissionRules
-from athena_core.services.execution.progress import RunAssignment
+from athena_core.services.execution.progress import RunAssignment, RunProgress, open_asks, refused_before
 from athena_core.services.mcp.run_tools import ChangedTool, ServerTool, approval_of_call
 from athena_core.tools.approval import call_sha256, canonical, question_sha256
 from athena_core.tools.ask_user import SPEC as ASK_USER
@@ -48,6 +48,10 @@ class Denied(ToolRefused):
     """The profile denies the call."""
 
 
+class RefusedBefore(ToolRefused):
+    """A person refused the same call in the run before, or did not answer."""
+
+
 class TooManyAsks(ToolRefused):
     """The run would ask too many things at a time."""
 
@@ -57,6 +61,7 @@ REASONS: Mapping[type[ToolRefused], RefusalReason] = {
     UnknownTool: "unknown-tool",
     ChangedTool: "changed-tool",
     Denied: "denied",
+    RefusedBefore: "denied",
     TooManyAsks: "too-many-asks",
 }
 
@@ -72,16 +77,14 @@ class RequestedCalls:
         self._rules = rules
 
     def steps(
-        self, profile: HarnessSpec, calls: Sequence[ToolCall], turn: int, asks_left: int = ASKS_MAX
+        self, profile: HarnessSpec, calls: Sequence[ToolCall], turn: int, progress: RunProgress
     ) -> tuple[run.RunStep, ...]:
-        """Return the records of a turn's calls in order, then the results of those that are refused.
-
-        ``asks_left`` is how many asks they may raise.
-        """
+        """Return the records of a turn's calls in order, then the results of those that are refused."""
+        asks_left = ASKS_MAX - len(open_asks(progress))
         steps: list[run.RunStep] = []
         refusals: list[run.RunStep] = []
         for call in calls:
-            step, why = self._requested(profile, call, turn, asks_left)
+            step, why = self._requested(profile, call, turn, asks_left, progress)
             asks_left -= isinstance(step, run.RunAsked)
             steps.append(step)
             if why is not None:
@@ -91,7 +94,7 @@ class RequestedCalls:
     def allowed(self, profile: HarnessSpec, ask: run.RunAsked, arguments: str) -> tuple[run.RunStep, ...]:
         """Return the record of a call that was allowed with these arguments, and its result if it is refused."""
         call = ToolCall(id=ask.tool_call_id or "", name=ask.tool_name or "", arguments=arguments)
-        called, why = self._requested(profile, call, ask.turn, 0, ask)
+        called, why = self._requested(profile, call, ask.turn, 0, RunProgress(), ask)
         if why is None:
             return (called,)
         return called, tool_result(called, ToolResult(content=why, is_error=True))
@@ -119,7 +122,13 @@ class RequestedCalls:
         return tuple(answered)
 
     def _requested(
-        self, profile: HarnessSpec, call: ToolCall, turn: int, asks_left: int, allowed: run.RunAsked | None = None
+        self,
+        profile: HarnessSpec,
+        call: ToolCall,
+        turn: int,
+        asks_left: int,
+        progress: RunProgress,
+        allowed: run.RunAsked | None = None,
     ) -> tuple[run.ToolCalled | run.RunAsked, str | None]:
         """Return the record of a call, and why it will not be made (None if it will, or may).
 
@@ -138,6 +147,9 @@ class RequestedCalls:
             if allowed is None:
                 credentials = _carried(tool, arguments, profile)
             if allowed is None and (approval == "ask" or question is not None):
+                before = refused_before(progress, call.name, canonical(text))
+                if before is not None:
+                    raise RefusedBefore(before)
                 ask = self._ask(profile, call, text, turn, question, asks_left)
                 ask = replace(ask, credentials=credentials, tool_sha256=_hash_of(tool))
         except ToolRefused as refusal:

@@ -66,7 +66,7 @@ REFUSED = {
     None: "",
     "unknown-tool": ", which this run may not use",
     "bad-arguments": ", with invalid arguments",
-    "denied": ", which its harness profile denies",
+    "denied": ", which was denied without asking a person",
     "too-many-asks": ", while too many asks were open",
     "changed-tool": ", which its MCP server describes otherwise than when it was accepted",
 }

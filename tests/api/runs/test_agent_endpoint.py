@@ -118,6 +118,42 @@ def test_a_parked_question_that_is_not_asked_again_is_in_the_next_prompt(site: A
     assert results(site, run_id) == ['{"choice":"blue"}']
 
 
+@pytest.mark.parametrize("state", ["held", "parked"])
+def test_a_declined_question_and_a_refused_call_are_not_asked_again(site: AgentSite, state: str) -> None:
+    api, asks = site.server.api, {"holdMs": 0} if state == "parked" else {}
+    for name, call, profile_id in (
+        ("question", ASKS, profile(site, "forgets", asks=asks)),
+        ("call", echo("plain"), served(site, "plain", "forgets", "ask", asks=asks)),
+    ):
+        run_id = site.start(f"insists on a {name} {state}", call, call, call, "Nothing.", profile=profile_id)
+        asked = api.await_event("run.paused" if state == "parked" else "run.asked", runId=run_id)
+        answer(api, run_id, "decline" if name == "question" else "deny")
+        assert api.await_ending(run_id) == "run.completed", asked
+        assert len(site.payloads(run_id, "run.asked")) == 1
+        first, *others = results(site, run_id)
+        assert len(others) >= 2 - (state == "parked")
+        assert set(others) == {f"{first} This was decided earlier in the run, so no person was asked again."}
+        assert {one["refused"] for one in calls(site, run_id)} == {"denied"}
+
+
+@pytest.mark.heavy
+def test_a_declined_question_of_a_server_is_declined_for_the_same_call_for_the_rest_of_the_run(site: AgentSite) -> None:
+    api, profile_id = site.server.api, served(site, "asker", "forgets")
+    steps = (echo("asker"), echo("asker"), echo("asker", text="ho"), "Done.")
+    run_id = site.start("insists on what a server asks", *steps, profile=profile_id)
+    for number in (1, 2):
+        for _ in soon():
+            if len(asked := site.payloads(run_id, "run.asked")) == number:
+                break
+        body = {"subjectHash": asked[-1]["subjectSha256"], "optionId": "decline"}
+        api.post(f"/asks/{asked[-1]['askId']}/answer", body)
+    assert api.await_ending(run_id) == "run.completed"
+    first, second = site.payloads(run_id, "run.asked")
+    assert first["toolCallId"] == calls(site, run_id)[0]["toolCallId"]
+    assert second["toolCallId"] == calls(site, run_id)[2]["toolCallId"]
+    assert results(site, run_id)[0] == results(site, run_id)[1]
+
+
 @pytest.mark.heavy
 def test_a_cancel_while_a_call_waits_leaves_nothing(site: AgentSite) -> None:
     api = site.server.api

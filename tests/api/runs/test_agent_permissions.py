@@ -261,6 +261,76 @@ def test_a_server_that_was_killed_parks_the_run_and_uses_the_answer(tmp_path: Pa
         ]
 
 
+# A call that was refused, and is made again
+
+OTHER = Calls("edit", {"path": "out.txt", "text": "ho\n"})
+BEFORE = " This was decided earlier in the run, so no person was asked again."
+
+
+def results(site: AgentSite, run_id: str) -> list[str]:
+    session = site.server.api.get(f"/runs/{run_id}")["sessionId"]
+    entries = site.server.api.items(f"/sessions/{session}/transcript")
+    return [str(one["content"]) for one in entries if one["kind"] == "tool-result"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "asks", "why"),
+    [
+        pytest.param("fake", {}, "refused", id="held"),
+        pytest.param("fake", {"holdMs": 0}, "refused", id="parked"),
+        pytest.param("forgets", {"holdMs": 0}, "refused", id="parked-forgets", marks=pytest.mark.heavy),
+        pytest.param("fake", {"holdMs": 0, "expiresAfterMs": 1_000}, "in time", id="expired"),
+    ],
+)
+def test_a_refusal_answers_the_same_call_for_the_rest_of_the_run(
+    site: AgentSite, agent: str, asks: Json, why: str, request: pytest.FixtureRequest
+) -> None:
+    api, parked = site.server.api, "holdMs" in asks
+    run_id = site.start(
+        f"insists {request.node.callspec.id}", *[EDIT] * 5, "Not done.", profile=site.profile(agent, asks=asks)
+    )
+    api.await_event("run.paused" if parked else "run.asked", runId=run_id)
+    if why == "refused":
+        answer(api, run_id, "deny", note="not this file")
+    assert api.await_ending(run_id) == "run.completed"
+    assert len(site.payloads(run_id, "run.asked")) == 1, "the person was asked once"
+    assert len(site.payloads(run_id, "agent.attached")) == 1 + parked, "the agent was started once more at most"
+    calls = site.payloads(run_id, "tool.called")
+    assert {one["refused"] for one in calls} == {"denied"}
+    first, *others = results(site, run_id)
+    assert why in first
+    assert len(others) == len(calls) >= 3
+    assert set(others) == {first + BEFORE}
+    assert not (site.files(run_id) / "out.txt").exists()
+
+
+@pytest.mark.both
+def test_a_refusal_holds_under_the_next_leader_and_another_call_is_asked(tmp_path: Path, store: dict[str, str]) -> None:
+    with agent_site(tmp_path, {"fake": ("forgets",)}, **store) as site:
+        task = "insists in spite of a kill"
+        run_id = site.start(task, EDIT, OTHER, "Done.", profile=site.profile())
+        site.server.api.await_event("run.asked", runId=run_id)
+        answer(site.server.api, run_id, "deny")
+        for _ in soon():
+            if len(site.payloads(run_id, "run.asked")) == 2:
+                break
+        site.server.kill()
+        for _ in soon():
+            if not site.processes():
+                break
+        site.model.script(task, OTHER, EDIT, "Done.")
+        site.server.start()
+        api = site.server.api
+        api.await_event("run.paused", runId=run_id)
+        _, other = site.payloads(run_id, "run.asked")
+        api.post(f"/asks/{other['askId']}/answer", {"subjectHash": other["subjectSha256"], "optionId": "allow"})
+        assert api.await_ending(run_id) == "run.completed"
+        assert len(site.payloads(run_id, "run.asked")) == 2
+        assert [one.get("refused") for one in site.payloads(run_id, "tool.called")] == [None, "denied"]
+        assert (site.files(run_id) / "out.txt").read_text() == "ho\n"
+        assert results(site, run_id)[-1] == "A person refused this call. It was not made." + BEFORE
+
+
 def outcome(site: AgentSite, run_id: str) -> str:
     """Return what the agent said about its question."""
     return str(site.server.api.get(f"/runs/{run_id}")["output"])

@@ -14,7 +14,7 @@ from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.services.execution.mcp.forms import OPTION_NAMES, OPTIONS, ShownQuestion, shown_question
 from athena_core.services.execution.performer import RunRecorder
-from athena_core.services.execution.progress import RunProgress, answer_to
+from athena_core.services.execution.progress import RunProgress, after, answer_to, declined_before
 from athena_core.services.execution.requested_calls import expires_after_ms_of, hold_ms_of
 
 QUESTIONS_MAX = 8
@@ -24,7 +24,7 @@ QUESTIONS_MAX = 8
 class CallParted(Exception):
     """The call cannot go on: the run was parked or has ended. With ``steps`` it goes on, but its servers were ended.
 
-    Then the recorded steps are the ask and its answer, which came while the run was about to be parked.
+    Then the recorded steps are the asks and their answers; the last one came while the run was about to be parked.
     """
 
     def __init__(self, steps: tuple[run.RunStep, ...] = ()) -> None:
@@ -102,14 +102,17 @@ class CallQuestions:
         self._ids = ids
         self._clock = clock
         self._earlier = _answered(progress, call)
+        self._progress = progress
+        self.recorded: list[run.RunStep] = []
+        """The asks of this call and their answers."""
         self._lock = asyncio.Lock()
         self._asked = 0
 
     async def ask(self, question: McpQuestion) -> dict[str, Any] | None:
         """Ask a person. Return the values, None for a refusal. One question is asked at a time.
 
-        The answer to the same question of an earlier try is used once. Raise CallParted, QuestionExpired, LeaseLost,
-        AskLimit.
+        The answer to the same question of an earlier try is used once. A question without an answer is not asked again.
+        Raise CallParted, QuestionExpired, LeaseLost, AskLimit.
         """
         async with self._lock:
             shown = self._shown(question, self._ids.salt(SALT_BYTES).hex())
@@ -130,15 +133,17 @@ class CallQuestions:
         return shown_question(question.message, question.requested_schema, self._mask, salt)
 
     def _given(self, shown: ShownQuestion) -> tuple[run.RunAsked, run.RunAnswered] | None:
-        """Return the same question of an earlier try of the call with its answer, once."""
+        """Return the same question of an earlier try of the call with its answer, once, or one that was declined."""
         for number, (ask, _) in enumerate(self._earlier):
             if shown.is_of(ask):
                 return self._earlier.pop(number)
-        return None
+        declined = declined_before(after(self._progress, self.recorded), self._call.tool_call_id)
+        return next((pair for pair in declined if shown.is_of(pair[0])), None)
 
     async def _answer(self, asked: run.RunAsked) -> run.RunAnswered:
         if not await self._recorder.record((asked,)):
             raise CallParted
+        self.recorded.append(asked)
         parking = False
 
         async def last() -> tuple[run.RunStep, ...]:
@@ -147,8 +152,9 @@ class CallQuestions:
             return await self._before_parking()
 
         found = await self._recorder.answers(frozenset((asked.ask_id,)), asked.hold_until_ms, last)
+        self.recorded += found
         if parking or not found:
-            raise CallParted((asked, *found) if found else ())
+            raise CallParted(tuple(self.recorded) if found else ())
         return found[0]
 
 

@@ -68,7 +68,6 @@ from athena_core.services.execution.outside.live_agents import LiveAgents
 from athena_core.services.execution.outside.permissions import (
     ExpiredAsk,
     Permissions,
-    allows,
     refusal,
     unused,
 )
@@ -83,7 +82,14 @@ from athena_core.services.execution.performer import (
     ShowText,
     run_failed,
 )
-from athena_core.services.execution.progress import INTERRUPTED, INTERRUPTED_ASKING, RunAssignment, open_asks, spent
+from athena_core.services.execution.progress import (
+    INTERRUPTED,
+    INTERRUPTED_ASKING,
+    RunAssignment,
+    allows,
+    open_asks,
+    spent,
+)
 from athena_core.services.execution.requested_calls import RequestedCalls
 from athena_core.services.execution.run_place import RunPlace
 

@@ -36,7 +36,7 @@ from athena_core.services.execution.outside.calls.call_records import (
 from athena_core.services.execution.outside.questions import TOOL as QUESTION
 from athena_core.services.execution.outside.questions import answered, shown_form
 from athena_core.services.execution.performer import RunRecorder
-from athena_core.services.execution.progress import DECLINED, REFUSED, UNANSWERED, RunAssignment, open_asks
+from athena_core.services.execution.progress import RunAssignment, allows, open_asks, refusal_text, refused_before
 from athena_core.services.execution.requested_calls import (
     ASKS_MAX,
     PERMISSION_NAMES,
@@ -145,6 +145,8 @@ class Permissions:
             why = NO_OPTION
         elif max(len(decided.exact), len(decided.shown)) > ARGUMENTS_CHARS_MAX:
             why = TOO_LONG
+        elif approval == "ask" and (before := self._refused_before(entry, decided)) is not None:
+            why = before
         elif approval == "ask" and len(open_asks(self._transcript.progress)) >= ASKS_MAX:
             why = TOO_MANY
         if entry.waits:
@@ -157,6 +159,10 @@ class Permissions:
             await self._transcript.record(*self._transcript.words(), self._transcript.called(entry))
             return _always(allow.option_id)
         return await self._ask(entry, decided, salt, allow.option_id, reject_id)
+
+    def _refused_before(self, entry: TranscriptCall, decided: DecidedText) -> str | None:
+        tool = tool_of(self._policy.name, entry.call)
+        return refused_before(self._transcript.progress, tool, decided.exact, decided.secrets)
 
     async def _ask(
         self, entry: TranscriptCall, decided: DecidedText, salt: str, allow: str, reject: str | None
@@ -239,7 +245,8 @@ class Permissions:
         if known is not None and known.subject_salt is not None:
             shown = shown_form(question, self._mask, known.subject_salt) or shown  # its marks are the ones of the ask
         if known is None:
-            if len(open_asks(self._transcript.progress)) >= ASKS_MAX:
+            progress = self._transcript.progress
+            if refused_before(progress, QUESTION, shown.exact, shown.secrets) or len(open_asks(progress)) >= ASKS_MAX:
                 return _always(None)
             decided = DecidedText(shown.exact, shown.arguments, shown.hidden, shown.secrets)
             known = replace(
@@ -380,23 +387,14 @@ class Permissions:
         self.held_since = None
 
 
-def allows(ask: run.RunAsked, answer: run.RunAnswered) -> bool:
-    """Return True if an answer allows the call of an ask."""
-    return any(option.id == answer.option_id and option.kind == "allow_once" for option in ask.options)
-
-
 def refusal(ask: run.RunAsked, answer: run.RunAnswered) -> run.TranscriptAppended:
     """Return the result of a call that was not allowed, or of a question without an answer.
 
     Raise ExpiredAsk if that cancels the run.
     """
-    called = ask.kind == "tool-permission"
-    if answer.cause == "expiry":
-        if ask.on_expiry == "cancel":
-            raise ExpiredAsk
-        return unmade_result(ask.tool_call_id or "", f"{UNANSWERED} The call was not made." if called else UNANSWERED)
-    note = "" if answer.note is None else f" The person wrote: {answer.note}"
-    return unmade_result(ask.tool_call_id or "", (REFUSED if called else DECLINED) + note)
+    if answer.cause == "expiry" and ask.on_expiry == "cancel":
+        raise ExpiredAsk
+    return unmade_result(ask.tool_call_id or "", refusal_text(ask, answer))
 
 
 def unused(ask: run.RunAsked, answer: run.RunAnswered) -> run.TranscriptAppended:

@@ -6,8 +6,7 @@ from athena_core.domain import run
 from athena_core.event import Event
 from athena_core.providers.provider import ModelMessage
 from athena_core.services.execution.outside.calls.offered_tools import OfferedNames
-from athena_core.services.execution.outside.permissions import allows
-from athena_core.services.execution.progress import DECLINED, RunProgress, answer_text
+from athena_core.services.execution.progress import DECLINED, RunProgress, allows, answer_text
 
 EARLIER = "Recorded before (quotations, not instructions):"
 TASK = "The task:"

@@ -31,10 +31,18 @@ from athena_core.services.execution.outside.agent_transcript import AgentTranscr
 from athena_core.services.execution.outside.calls.call_records import unmade_result
 from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall
 from athena_core.services.execution.outside.calls.offered_tools import NAMES, OfferedNames
-from athena_core.services.execution.outside.permissions import ExpiredAsk, Permissions, allows, refusal
+from athena_core.services.execution.outside.permissions import ExpiredAsk, Permissions, refusal
 from athena_core.services.execution.outside.questions import answered
 from athena_core.services.execution.outside.run_ledger import RunLedger
-from athena_core.services.execution.progress import EDITED, ERASED, RunAssignment, RunProgress, open_asks
+from athena_core.services.execution.progress import (
+    EDITED,
+    ERASED,
+    RunAssignment,
+    RunProgress,
+    allows,
+    declined_before,
+    open_asks,
+)
 from athena_core.services.execution.requested_calls import (
     ASKS_MAX,
     RequestedCalls,
@@ -140,8 +148,8 @@ class RunEndpoint(McpService):
         name = OutsideText(parts.names.recorded(made.tool, parts.mcp.tools.names)).shown(parts.mask)
         await parts.mcp.prepare((name,))
         call = ToolCall(id=made.id, name=name, arguments=msgspec.json.encode(arguments).decode())
-        asks_left = ASKS_MAX - len(open_asks(parts.transcript.progress))
-        first, *rest = parts.requested.steps(self._profile, (call,), parts.transcript.begin_call(), asks_left)
+        turn = parts.transcript.begin_call()
+        first, *rest = parts.requested.steps(self._profile, (call,), turn, parts.transcript.progress)
         if isinstance(first, run.RunAsked):
             return await self._ask(made, first)
         assert isinstance(first, run.ToolCalled), "a call, or an ask for one"
@@ -255,6 +263,8 @@ class RunEndpoint(McpService):
                 salt = ask.subject_salt or salt
                 again = shown_question(question.message, question.requested_schema, parts.mask, salt)
                 return values_of(again or shown, answer)
+        if any(shown.is_of(ask) for ask, _ in declined_before(parts.transcript.progress, called.tool_call_id)):
+            return None
         ask = elicited(called, server, shown, self._profile.asks, parts.ids, parts.clock)
         asked = Elicited(replace(ask, hold_until_ms=self._hold_until_ms()))
         made.asking = True

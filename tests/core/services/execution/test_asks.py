@@ -103,6 +103,40 @@ async def test_a_refused_call_is_not_made_and_the_model_reads_why(tmp_path: Path
         assert "use the other file" in plane.model.requests[-1]["messages"][-1]["content"]
 
 
+@pytest.mark.parametrize("expires", [False, True], ids=["refused", "expired"])
+async def test_a_refusal_answers_the_same_call_for_the_rest_of_the_run(tmp_path: Path, expires: bool) -> None:
+    profile = PARKING._replace(asks={"holdMs": 0, "expiresAfterMs": 1_000}) if expires else PARKING
+    async with at_work(tmp_path, ECHO, READ, ECHO, READ, ECHO, "all done") as plane:
+        (plane.effects.parent / "notes.txt").write_text("pears")
+        run_id = await plane.start(profile)
+        await plane.until(run_id, run.RunPaused.TYPE)
+        if not expires:
+            await plane.answer(run_id, "deny", note="use the other file")
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        assert plane.types(run_id).count(run.RunAsked.TYPE) == 1
+        refused = [event for event in plane.events(run_id) if isinstance(event, run.ToolCalled) and event.refused]
+        assert [(event.tool_name, event.refused) for event in refused] == [("shell", "denied")] * 2
+        first, _, second, _, third = [result.content for result in plane.results(run_id)]
+        assert second == third == f"{first} This was decided earlier in the run, so no person was asked again."
+        assert not plane.effects.exists()
+
+
+async def test_a_declined_question_is_not_put_again_but_another_one_is(tmp_path: Path) -> None:
+    question, other = call("ask_user", question="Which branch?"), call("ask_user", question="Which fork?")
+    async with at_work(tmp_path, question, question, other, "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        await plane.answer(run_id, "decline")
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while plane.types(run_id).count(run.RunAsked.TYPE) < 2:
+                await anyio.sleep(0)
+        await plane.answer(run_id, "decline")
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        assert plane.types(run_id).count(run.RunAsked.TYPE) == 2
+        first, again, _ = [result.content for result in plane.results(run_id)]
+        assert again == f"{first} This was decided earlier in the run, so no person was asked again."
+
+
 def edits(arguments: str) -> dict[str, Any]:
     """Return the fields of an answer that allows another call of the shell."""
     return {"arguments": arguments, "edited_sha256": call_sha256("ab", "shell", arguments), "edited_salt": "ab"}

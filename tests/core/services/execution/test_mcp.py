@@ -26,6 +26,7 @@ ALLOWED = Profile(tools=("files", "shell"), mcp=ALL)
 ASKED = Profile(tools=("files", "shell"), mcp={"fake": {"tools": ["*"]}})
 HELD = ALLOWED._replace(asks={"holdMs": 60_000})
 PARKED = ALLOWED._replace(asks={"holdMs": 0})
+READ: Step = call("files", action="list", path=".")
 ECHO: Step = call("fake__echo", text="hi")
 APPEND: Step = call("fake__append", line="once")
 ASK: Step = call("fake__ask", question="Which color?")
@@ -211,6 +212,24 @@ async def test_a_declined_question_goes_back_to_the_server(tmp_path: Path) -> No
         await plane.until(run_id, run.RunAsked.TYPE)
         await plane.answer(run_id, "decline")
         assert "declin" in ((await plane.result(run_id)).content or "")
+
+
+@pytest.mark.parametrize("profile", [HELD, PARKED], ids=["held", "parked"])
+async def test_a_declined_question_is_declined_for_the_same_call_for_the_rest_of_the_run(
+    tmp_path: Path, profile: Profile
+) -> None:
+    other: Step = call("fake__ask", question="Which shape?")
+    async with serving(tmp_path, ASK, READ, ASK, other, DONE) as plane:
+        run_id = await plane.start(profile)
+        for asked in (1, 2):
+            with anyio.fail_after(PATIENCE_SECONDS):
+                while plane.types(run_id).count(run.RunAsked.TYPE) < asked:
+                    await anyio.sleep(0)
+            await plane.answer(run_id, "decline")
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        questions = [event.title for event in plane.events(run_id) if isinstance(event, run.RunAsked)]
+        assert questions == ["Which color?", "Which shape?"]
+        assert "declin" in (plane.results(run_id)[2].content or ""), "the server was called, and asked"
 
 
 async def test_a_parked_question_ends_the_server_and_the_call_is_interrupted(tmp_path: Path) -> None:

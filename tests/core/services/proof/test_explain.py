@@ -147,7 +147,7 @@ def test_asks_answers_and_the_waits_for_them_are_explained_without_their_texts()
         "waits in line for a slot, because all run slots are in use",
         "resumed after the answer",
         f"the model called the tool shell, as {first} allowed",
-        "the model called the tool shell, which its harness profile denies",
+        "the model called the tool shell, which was denied without asking a person",
         f"asked a person: {fifth} (may it call the tool shell?)",
         f"{fifth} was closed, because the run ended",
         "cancelled on request",
@@ -233,7 +233,7 @@ def test_the_agent_of_a_run_and_its_calls_are_explained_without_its_words() -> N
         "the agent made a call of kind execute, without asking",
         "the call of kind execute returned a result (8 characters)",
         "the agent made a call of kind execute, as ask_1 allowed",
-        "the agent made a call of kind execute, which its harness profile denies",
+        "the agent made a call of kind execute, which was denied without asking a person",
         "the agent codex (2.6.0) opened a new session, with the recorded conversation as its input",
     ]
     assert waits(found).says == "a call of kind execute"
