@@ -19,7 +19,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.credentials.credentials import Credentials
 from athena_core.errors import CursorAhead, NotCaughtUp
 from athena_core.event import Position
-from athena_core.log.port import StoreReader
+from athena_core.log.port import BoundedReader, StoreReader
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.mask import Mask
@@ -113,7 +113,7 @@ class ControlPlane(NamedTuple):
     # The log and the views
     log: Log
     tail: Tail
-    reader: StoreReader
+    reader: BoundedReader
     views: Views
     views_reader: ViewsReader
     past: PastReaders[StoreReader]
@@ -230,7 +230,9 @@ class ControlPlane(NamedTuple):
         payer = PAYER.get()
         return await (self.write_threads if payer.writes else self.read_threads).run(payer, work)
 
-    async def search(self, names: tuple[str, ...], read: Callable[[Connection, StoreReader], T]) -> tuple[T, Position]:
+    async def search(
+        self, names: tuple[str, ...], read: Callable[[Connection, BoundedReader], T]
+    ) -> tuple[T, Position]:
         """Return the result of a slower read, which runs in a thread with connections of its own."""
 
         def work() -> tuple[T, Position]:
@@ -244,8 +246,12 @@ class ControlPlane(NamedTuple):
 
         return await self.in_thread(work)
 
-    async def scan(self, read: Callable[[StoreReader], T]) -> T:
+    async def scan(self, read: Callable[[BoundedReader], T]) -> T:
         """Return the result of a read of the log, which runs in a thread with a connection of its own."""
+        return await self.scan_now(read)
+
+    async def scan_now(self, read: Callable[[StoreReader], T]) -> T:
+        """Scan with all reads, also those that only show the present."""
 
         def work() -> T:
             log = self.log.reader()

@@ -15,9 +15,9 @@ from athena_core import __version__
 from athena_core.clock import Clock, iso
 from athena_core.errors import ConfigError
 from athena_core.event import Position
-from athena_core.log.port import StoreReader
-from athena_core.protocols import Connection, Row
-from athena_core.values import Identity
+from athena_core.log.port import BoundedReader, StoreReader
+from athena_core.protocols import Connection, PublicCells, Row
+from athena_core.values import PAGE_BYTES_MAX, Identity
 from projections import feed
 from projections.engine.past import erased_until
 
@@ -69,15 +69,17 @@ def _tag(plane: ControlPlane, names: tuple[str, ...], who: Identity, position: P
 
 
 class PastLog:
-    """A reader of the log that ends at a position (``port.StoreReader``)."""
+    """A reader of the log that ends at a position (``port.BoundedReader``). Reads of the present are not there."""
 
-    def __init__(self, log: StoreReader, position: Position) -> None:
+    def __init__(self, log: BoundedReader, position: Position) -> None:
         """Read through ``log``."""
         self._log = log
         self._position = position
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
+    @property
+    def log_id(self) -> str:
+        """The id of the log, 16 hex digits."""
+        return self._log.log_id
 
     def head(self) -> Position:
         """Return the position."""
@@ -87,9 +89,11 @@ class PastLog:
         """Return the rows with ``after < position <= until`` in order, at most ``limit``."""
         return self._log.rows(after, limit, self._until(until))
 
-    def shown(self, after: Position, limit: int, until: Position | None = None, *args: Any, **names: Any) -> Any:
-        """Return the public columns of these rows."""
-        return self._log.shown(after, limit, self._until(until), *args, **names)
+    def shown(
+        self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
+    ) -> Sequence[PublicCells]:
+        """Return the public columns of these rows, at most ``bytes_max`` bytes; at least one row."""
+        return self._log.shown(after, limit, self._until(until), bytes_max)
 
     def row(self, position: Position) -> Row | None:
         """Return one row, if it is there."""
@@ -112,6 +116,10 @@ class PastLog:
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
         """Return the first rows of some types with ``after < position <= until``."""
         return self._log.of_types(types, after, min(until, self._position), limit)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._log.close()
 
     def _until(self, until: Position | None) -> Position:
         return self._position if until is None else min(until, self._position)
@@ -140,13 +148,28 @@ class StoppedClock:
         """Stop at ``now``, in milliseconds since 1970 UTC."""
         self._clock = clock
         self._now = now
+        self.boot_id = clock.boot_id
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._clock, name)
+    @property
+    def ahead(self) -> int:
+        """Return how far the machine's clock is ahead now."""
+        return self._clock.ahead
 
     def now(self) -> int:
         """Return the moment."""
         return self._now
+
+    def monotonic(self) -> float:
+        """Return the time of the running clock."""
+        return self._clock.monotonic()
+
+    def elapsed(self) -> float:
+        """Return the time of the running clock."""
+        return self._clock.elapsed()
+
+    def accept(self, wall: int) -> None:
+        """Raise TypeError: a read accepts no clock."""
+        raise TypeError("A read of the past cannot accept the clock of the machine.")
 
 
 class PastPlane(ControlPlane):
@@ -179,7 +202,9 @@ class PastPlane(ControlPlane):
         """Return the result of a read, and the position."""
         return await self.query(names, read)
 
-    async def search(self, names: tuple[str, ...], read: Callable[[Connection, StoreReader], T]) -> tuple[T, Position]:
+    async def search(
+        self, names: tuple[str, ...], read: Callable[[Connection, BoundedReader], T]
+    ) -> tuple[T, Position]:
         """Return the result of a read of views and log, which runs in a thread, and the position."""
 
         def work() -> T:
@@ -187,6 +212,10 @@ class PastPlane(ControlPlane):
 
         return await self.in_thread(work), self.position
 
-    async def scan(self, read: Callable[[StoreReader], T]) -> T:
+    async def scan(self, read: Callable[[BoundedReader], T]) -> T:
         """Return the result of a read of the log, which runs in a thread."""
-        return await super().scan(lambda log: read(PastLog(log, self.position)))
+        return await super().scan_now(lambda log: read(PastLog(log, self.position)))
+
+    async def scan_now(self, read: Callable[[StoreReader], T]) -> T:
+        """Raise TypeError: these reads have no past."""
+        raise TypeError("A read of the past cannot read the log of the present. Use scan.")

@@ -402,7 +402,7 @@ def shown(problems: Iterable[Problem]) -> tuple[BackgroundProblem, ...]:
 
 async def workers_of(plane: "ControlPlane") -> Workers:
     """Return the processes attached to the log, with the number of runs that each is executing."""
-    guards = await plane.scan(lambda log: log.guards("lease"))
+    guards = await plane.scan_now(lambda log: log.guards("lease"))
     running = Counter(str(value[0]) for _, _, value in guards)
     present = sorted(plane.runner.executors.processes(), key=lambda one: (one.about.since, one.executor))
     items = [

@@ -25,7 +25,7 @@ from projections.engine.views import at_least
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.log.port import StoreReader
+    from athena_core.log.port import BoundedReader, StoreReader
 
 EventTypes: TypeAlias = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...], msgspec.Meta(max_length=64)
@@ -175,7 +175,7 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
 
 
 def _page(
-    matches: feed.FeedFilter, after: Position, limit: int, log: "StoreReader", rows: Connection | None
+    matches: feed.FeedFilter, after: Position, limit: int, log: "BoundedReader", rows: Connection | None
 ) -> tuple[bytes, Position]:
     """Return a page of the feed as JSON, with its head."""
     page = feed.page(matches, after, limit, log, rows)
@@ -201,7 +201,7 @@ async def _lines(
 
 
 def _page_of_lines(
-    matches: feed.FeedFilter, after: Position, end: Position, rows: Connection | None, log: "StoreReader"
+    matches: feed.FeedFilter, after: Position, end: Position, rows: Connection | None, log: "BoundedReader"
 ) -> tuple[bytes, Position]:
     """Return the next matching events up to a position as lines of JSON, and the last scanned position."""
     page = feed.page(matches, after, SEGMENT_EVENTS, log, rows, bytes_max=INLINE_BYTES_MAX)
@@ -252,7 +252,7 @@ async def get_diff(plane: "ControlPlane", call: ApiCall[NoBody, DiffQuery]) -> R
             raise ConfigError.of("from", "is after `to`", "an earlier moment")
         return encode(diff.diff(log, start, end, wanted, call.cursor, call.limit))
 
-    return Reply(data=await plane.scan(read), position=call.position)
+    return Reply(data=await plane.scan_now(read), position=call.position)
 
 
 row = Noun("events").row

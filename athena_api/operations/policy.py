@@ -76,7 +76,7 @@ async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQ
         return simulate.simulate(history, limits, runs_max=runs_max, run_id=call.body.run_id)
 
     (_, version), _ = await plane.read(("policy",), plane.reader.head(), policy.policy_in_force)
-    simulation = await plane.scan(read)
+    simulation = await plane.scan_now(read)
     return Reply(data=replace(simulation, policy_version=version), position=simulation.to)
 
 

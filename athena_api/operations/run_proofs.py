@@ -21,7 +21,7 @@ from projections import feed, runs
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.log.port import StoreReader
+    from athena_core.log.port import BoundedReader
 
 TURN = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -75,7 +75,7 @@ async def get_sent_request(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
     run_id = call.path["runId"]
     turn = int(call.path["turn"]) if TURN.fullmatch(call.path["turn"]) else 0
 
-    def read(rows: Connection, log: "StoreReader") -> sent_requests.SentRequest:
+    def read(rows: Connection, log: "BoundedReader") -> sent_requests.SentRequest:
         existing(runs.run_status(rows, run_id), "run", run_id)
         recorded = list(events_of(plane, log, run_id, sent_requests.READ))
         compiler = ContextCompiler(plane.settings, plane.log.codec, log)
@@ -91,13 +91,17 @@ async def get_sent_request(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def get_run_proof(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Get the place of a run in the chain, the newest anchor that was sent, and the commands that prove the run."""
-    run_id, sent = call.path["runId"], plane.anchors.sent
+    """Get the place of a run in the chain, the newest anchor that was sent, and the commands that prove the run.
+
+    When an anchor was sent is not recorded, so a past answer has none.
+    """
+    run_id = call.path["runId"]
+    sent = plane.anchors.sent if call.as_of is None else {}
     proof = await plane.scan(lambda log: existing(_proof(log, run_id, sent), "run", run_id))
     return Reply(data=proof, position=call.position)
 
 
-def _proof(log: "StoreReader", run_id: str, sent: Mapping[Destination, Position]) -> RunProof | None:
+def _proof(log: "BoundedReader", run_id: str, sent: Mapping[Destination, Position]) -> RunProof | None:
     """Return the proof of a run, if it exists."""
     rows = log.part(run_id, 0, 1, 1, backwards=False) if RUN.owns(run_id) else []
     head = log.row(log.head())

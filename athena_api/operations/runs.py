@@ -50,7 +50,7 @@ from projections.run_answer import Run, RunWait, answer_of, shown
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.log.port import StoreReader
+    from athena_core.log.port import BoundedReader
     from athena_core.log.submission import Committed
 
 
@@ -253,7 +253,7 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     """Explain the state of a run: the causes that led to it, and what the run is waiting for."""
     run_id = call.path["runId"]
 
-    def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
+    def read(rows: Connection, log: "BoundedReader") -> explain.Explanation | None:
         waiting = runs.WaitReasons(rows, call.scope).waiting(run_id)
         recorded = list(events_of(plane, log, run_id, explain.QUOTED)) if RUN.owns(run_id) else []
         line = None if waiting is None else _queue_line(waiting)
@@ -264,7 +264,7 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
 
 def events_of(
-    plane: "ControlPlane", log: "StoreReader", run_id: str, with_text: frozenset[str]
+    plane: "ControlPlane", log: "BoundedReader", run_id: str, with_text: frozenset[str]
 ) -> Iterator[Recorded[Event]]:
     """Read the events of a run a few rows at a time, with the texts of these types."""
     version = 0
@@ -309,7 +309,7 @@ def _with_clock(rows: Connection, run: runs.ActiveRun) -> runs.ActiveRun:
     return replace(run, clock_from=iso_or_none(since), elapsed_ms=elapsed)
 
 
-def _previewed(plane: "ControlPlane", log: "StoreReader", run: runs.ActiveRun) -> runs.ActiveRun:
+def _previewed(plane: "ControlPlane", log: "BoundedReader", run: runs.ActiveRun) -> runs.ActiveRun:
     """Return the run with the beginning of the arguments of its open call, unless they were erased."""
     row = None if run.step.position is None else log.row(run.step.position)
     event = None if row is None else plane.log.codec.decode(row).event

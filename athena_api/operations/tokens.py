@@ -66,15 +66,16 @@ async def list_tokens(plane: "ControlPlane", call: ApiCall[NoBody, TokensQuery])
             limit=call.limit,
         ),
     )
-    return Reply(data=Page(items=_used(plane, *page.items), next_cursor=page.next_cursor), position=position)
+    items = page.items if call.as_of is not None else _used(plane, *page.items)
+    return Reply(data=Page(items=items, next_cursor=page.next_cursor), position=position)
 
 
 async def get_token(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get a token or session, valid or not, without its text."""
     token_id, now = call.path["tokenId"], plane.clock.now()
     found, position = await plane.query(VIEWS, lambda rows: tokens.token_by_id(rows, token_id, now))
-    (record,) = _used(plane, existing(found, "token", token_id))
-    return Reply(data=record, position=position)
+    record = existing(found, "token", token_id)
+    return Reply(data=record if call.as_of is not None else _used(plane, record)[0], position=position)
 
 
 async def revoke_token(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:

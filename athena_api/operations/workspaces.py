@@ -21,7 +21,7 @@ from projections.workspaces import AppliedChanges, RecordedChanges, WorkspaceRec
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.log.port import StoreReader
+    from athena_core.log.port import BoundedReader, StoreReader
     from athena_core.log.submission import Committed
     from projections.engine.views import ViewsReader
 
@@ -141,11 +141,11 @@ async def list_workspaces(plane: "ControlPlane", call: ApiCall[NoBody, Workspace
 
 
 async def get_workspace(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Get a workspace, cleaned or not, with its size on this server's disk."""
+    """Get a workspace, cleaned or not, with its size on this server's disk. A past answer has no size."""
     workspace_id, scope = call.path["workspaceId"], call.scope
     found, position = await plane.query(VIEWS, lambda rows: workspaces.workspace_by_id(rows, workspace_id, scope))
     record = existing(found, "workspace", workspace_id)
-    if record.status == "active":
+    if record.status == "active" and call.as_of is None:
         record = replace(record, size_bytes=await plane.workspace_cleaner.size_of(workspace_id))
     return Reply(data=record, position=position)
 
@@ -196,7 +196,7 @@ class ShownChanges(NamedTuple):
 async def _shown_changes(plane: "ControlPlane", run_id: str) -> tuple[ShownChanges, Position]:
     """Return the changes of a run. Raise NotFound if it worked in the shared workspace."""
 
-    def read(rows: Connection, log: "StoreReader") -> ShownChanges | None:
+    def read(rows: Connection, log: "BoundedReader") -> ShownChanges | None:
         status = existing(runs.run_status(rows, run_id), "run", run_id)
         changes = workspaces.changes_of(rows, run_id)
         if changes is None:

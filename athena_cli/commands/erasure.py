@@ -1,5 +1,6 @@
 """The command that erases the text of an event, a run or a session."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from athena_cli import render
@@ -86,24 +87,25 @@ def _erase(
     async def work() -> dict[str, Any]:
         async with in_process(settings) as inside:
             plane = inside.plane
-            meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
-            if run is not None:
-                text = redaction.text_of_run(plane.reader, plane.log.codec, run)
-            elif session is not None:
-                text = redaction.text_of_session(plane.reader, plane.log.codec, session)
-            else:
-                text = redaction.text_of_event(plane.reader, plane.log.codec, position or 0)
-            if position is None:
-                for workspace_id in text.workspaces:
-                    render.note(f"The workspace {workspace_id} is deleted with the text")
-                for session_id in text.agent_sessions:
-                    render.note(f"The home of the agents of session {session_id} is deleted with the text")
-                beside = await plane.workspace_cleaner.erase(text.workspaces, meta, text.agent_sessions)
-            else:
-                beside = redaction.workspaces_left(text)
-            done, copies = await redaction.redact(plane.log, plane.reader, text, reason, meta)
-            left = (*await plane.scrub(done, wait), *copies, *text.public, *beside)
-            return {"redacted": len(text.rows), "position": done, "left": msgspec.to_builtins(left)}
+            with closing(plane.log.reader()) as reader:
+                meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
+                if run is not None:
+                    text = redaction.text_of_run(reader, plane.log.codec, run)
+                elif session is not None:
+                    text = redaction.text_of_session(reader, plane.log.codec, session)
+                else:
+                    text = redaction.text_of_event(reader, plane.log.codec, position or 0)
+                if position is None:
+                    for workspace_id in text.workspaces:
+                        render.note(f"The workspace {workspace_id} is deleted with the text")
+                    for session_id in text.agent_sessions:
+                        render.note(f"The home of the agents of session {session_id} is deleted with the text")
+                    beside = await plane.workspace_cleaner.erase(text.workspaces, meta, text.agent_sessions)
+                else:
+                    beside = redaction.workspaces_left(text)
+                done, copies = await redaction.redact(plane.log, reader, text, reason, meta)
+                left = (*await plane.scrub(done, wait), *copies, *text.public, *beside)
+                return {"redacted": len(text.rows), "position": done, "left": msgspec.to_builtins(left)}
 
     return asyncio.run(work())
 

@@ -14,7 +14,7 @@ import msgspec
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
 from athena_core.log.chain import GENESIS
-from athena_core.protocols import Row, StoredKey, StreamReader
+from athena_core.protocols import LogReader, Row, StoredKey, StreamReader
 
 FORMAT = 2
 """The format of the logs that this release writes (docs/reference/log-format.md). It also reads all earlier ones."""
@@ -149,14 +149,24 @@ def guard_rows(
     return gone, put
 
 
-class StoreReader(StreamReader, Protocol):
-    """A reader with its own connection, for one thread at a time."""
+class BoundedReader(LogReader, Protocol):
+    """The reads that can end at a position in the past. A connection of its own, for one thread at a time."""
 
     def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
         """Return the rows of one stream with ``after < version <= until``."""
 
     def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
         """Yield the rows of one session with ``after < position < before``, newest first. Close it to stop early."""
+
+    def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
+        """Return at most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
+
+    def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
+        """Return the first rows of some types with ``after < position <= until``."""
+
+
+class StoreReader(BoundedReader, StreamReader, Protocol):
+    """A reader with its own connection, for one thread at a time. Reads that only it has show the present."""
 
     def guards(self, *kinds: str) -> list[StoredGuard]:
         """Return the guard rows of these kinds, or all, oldest first."""
@@ -169,12 +179,6 @@ class StoreReader(StreamReader, Protocol):
 
     def token_uses(self, token_ids: Sequence[str]) -> dict[str, int]:
         """Return the stored last uses of tokens, in milliseconds since 1970."""
-
-    def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
-        """Return at most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
-
-    def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
-        """Return the first rows of some types with ``after < position <= until``."""
 
     def holding(self, words: bytes, after: Position, until: Position) -> list[tuple[Position, bool]]:
         """Find the rows with ``after < position <= until`` that hold some bytes; True if the public payload does."""

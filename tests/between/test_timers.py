@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -198,7 +198,8 @@ def uses(world: World) -> int:
     parts = world.plane.app.plane
 
     async def read() -> int:
-        return len(parts.reader.token_uses((world.known["token"]["tokenId"],)))
+        with closing(parts.log.reader()) as reader:
+            return len(reader.token_uses((world.known["token"]["tokenId"],)))
 
     return world.plane.call(read)
 

@@ -424,15 +424,16 @@ async def erase_all(terminal: Terminal, words: re.Pattern[bytes]) -> None:
     settings = load(terminal.environment({}), terminal.directory)
     async with in_process(settings) as inside:
         plane = inside.plane
-        rows = plane.reader.rows(0, 100_000)
-        codec, meta, done = plane.log.codec, Meta(actor="local", correlation="erase"), 0
-        for session in sorted({row.session_id for row in rows if row.session_id}):
-            found = redaction.text_of_session(plane.reader, codec, session)
-            await redaction.redact(plane.log, plane.reader, found, "asked", meta)
-        for row in plane.reader.rows(0, 100_000):
-            if row.text is not None and words.search(row.text):
-                found = redaction.text_of_event(plane.reader, codec, row.position)
-                done, _ = await redaction.redact(plane.log, plane.reader, found, "asked", meta)
+        with closing(plane.log.reader()) as reader:
+            rows = reader.rows(0, 100_000)
+            codec, meta, done = plane.log.codec, Meta(actor="local", correlation="erase"), 0
+            for session in sorted({row.session_id for row in rows if row.session_id}):
+                found = redaction.text_of_session(reader, codec, session)
+                await redaction.redact(plane.log, reader, found, "asked", meta)
+            for row in reader.rows(0, 100_000):
+                if row.text is not None and words.search(row.text):
+                    found = redaction.text_of_event(reader, codec, row.position)
+                    done, _ = await redaction.redact(plane.log, reader, found, "asked", meta)
         assert await plane.scrub(done, 60.0) == ()
 
 
@@ -509,11 +510,10 @@ def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenStat
 
         async def erase() -> tuple[TextTrace, ...]:
             done, meta = 0, Meta(actor="a", correlation="c")
-            while rows := [row for row in plane.reader.rows(0, 100_000) if CANARY.encode() in (row.text or b"")]:
-                found = redaction.ErasableText(
-                    tuple(rows), (), frozenset()
-                )  # a redrive may copy a text before it is erased
-                done, _ = await redaction.redact(plane.log, plane.reader, found, "asked", meta)
+            with closing(plane.log.reader()) as reader:  # a redrive may copy a text before it is erased
+                while rows := [row for row in reader.rows(0, 100_000) if CANARY.encode() in (row.text or b"")]:
+                    found = redaction.ErasableText(tuple(rows), (), frozenset())
+                    done, _ = await redaction.redact(plane.log, reader, found, "asked", meta)
             return await plane.scrub(done, 60.0)
 
         named = {trace.place for trace in inside.call(erase)}

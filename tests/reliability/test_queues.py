@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx2
@@ -212,8 +212,8 @@ def judge_work(history: Sequence[Recorded[Event]], acknowledged: set[str]) -> No
 
 
 def verified(state_dir: Path) -> None:
-    with wired(state_dir) as parts:
+    with wired(state_dir) as parts, closing(parts.log.reader()) as reader:
         meta = {"format": "1", "log_id": parts.log.log_id}
-        *_, last = verifying.verify(parts.reader, CODEC, SystemClock(), meta=meta)
+        *_, last = verifying.verify(reader, CODEC, SystemClock(), meta=meta)
     assert last.report is not None
     assert last.report.violations == ()

@@ -1,7 +1,7 @@
 """The plane inside this process: the whole application without a socket, for tests that need many of them."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,7 +74,8 @@ class Inside:
         async def redact() -> None:
             rows = [row for row in plane.reader.rows(0, 100_000) if row.text is not None]
             found = redaction.ErasableText(tuple(rows), (), frozenset())
-            await redaction.redact(plane.log, plane.reader, found, "asked", Meta(actor="a", correlation="c"))
+            with closing(plane.log.reader()) as reader:
+                await redaction.redact(plane.log, reader, found, "asked", Meta(actor="a", correlation="c"))
 
         self.call(redact)
 

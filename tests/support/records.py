@@ -1,7 +1,7 @@
 """The log of a state directory without a server: to write events that have no route, and to judge it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -63,15 +63,15 @@ def wired(state_dir: Path, url: str = "") -> Iterator[ControlPlane]:
 
 def judge(state_dir: Path, url: str = "") -> None:
     """Fail unless the log proves itself, its history obeys all rules of verify, and the views equal a replay."""
-    with wired(state_dir, url) as parts:
-        rows = all_rows(parts.reader)
+    with wired(state_dir, url) as parts, closing(parts.log.reader()) as reader:
+        rows = all_rows(reader)
         judge_rows(rows)
         rules = Rules()
         assert [broken for row in rows for broken in rules.look(row, CODEC.decode(row).event)] == []
         guards = stored_guards(rows)
-        assert guards == parts.reader.guards()
+        assert guards == reader.guards()
         for kind in {guard[0] for guard in guards}:
-            assert [guard for guard in guards if guard[0] == kind] == parts.reader.guards(kind)
+            assert [guard for guard in guards if guard[0] == kind] == reader.guards(kind)
         if parts.views.generations.current() is not None:  # a server may stop before it has made any
             unequal = [verdict for verdict in replay.verify(parts.views) if not verdict.equal]
             assert not unequal, unequal
@@ -79,9 +79,9 @@ def judge(state_dir: Path, url: str = "") -> None:
 
 def verified(state_dir: Path, url: str = "") -> proof.VerifyReport:
     """Return the report about the log of a stopped plane, on files or in a database."""
-    with wired(state_dir, url) as parts:
+    with wired(state_dir, url) as parts, closing(parts.log.reader()) as reader:
         meta = {"log_id": parts.log.log_id, "format": "1"}
-        *_, last = proof.verify(parts.reader, CODEC, SystemClock(), meta=meta, keys=parts.reader.keys())
+        *_, last = proof.verify(reader, CODEC, SystemClock(), meta=meta, keys=reader.keys())
     assert last.report is not None
     return last.report
 

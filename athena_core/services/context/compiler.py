@@ -8,7 +8,7 @@ from typing import NamedTuple
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Position, Value
 from athena_core.log.codec import Codec
-from athena_core.log.port import StoreReader
+from athena_core.log.port import BoundedReader
 from athena_core.mask import Mask
 from athena_core.providers.provider import ModelMessage
 from athena_core.services.context.conversation import ContextLimits, ContextParts, fit, paired
@@ -130,7 +130,7 @@ class ContextCompiler:
     """Compiles contexts under the limits of the settings."""
 
     def __init__(
-        self, settings: Settings, codec: Codec, reader: StoreReader, followed: Callable[[], Position] = lambda: 0
+        self, settings: Settings, codec: Codec, reader: BoundedReader, followed: Callable[[], Position] = lambda: 0
     ) -> None:
         """Set the limits, and a reader for histories; ``followed`` is as in ``HistoryCache``."""
         self.chars_max = settings.context_max_chars - settings.context_reserve_chars

@@ -14,7 +14,7 @@ from athena_core.domain import plane
 from athena_core.domain.run import RunAsked, RunCompleted, RunRequest, ToolCalled, TranscriptAppended
 from athena_core.event import Position
 from athena_core.log.codec import Codec
-from athena_core.log.port import StoreReader
+from athena_core.log.port import BoundedReader
 from athena_core.protocols import Row
 from athena_core.providers.provider import ModelMessage
 from athena_core.services.context.conversation import cut_message, to_messages, without_controls
@@ -99,7 +99,7 @@ class HistoryCache:
     """
 
     def __init__(
-        self, limits: HistoryLimits, codec: Codec, reader: StoreReader, followed: Callable[[], Position] = lambda: 0
+        self, limits: HistoryLimits, codec: Codec, reader: BoundedReader, followed: Callable[[], Position] = lambda: 0
     ) -> None:
         self._limits = limits
         self._codec = codec

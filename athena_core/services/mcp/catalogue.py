@@ -25,7 +25,7 @@ from athena_core.domain.mcp_server import (
 from athena_core.enums import McpToolState
 from athena_core.event import Meta, Position
 from athena_core.log.codec import Codec
-from athena_core.log.port import StoreReader
+from athena_core.log.port import BoundedReader
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
@@ -145,7 +145,7 @@ class ServerListing(NamedTuple):
 class PastCatalogue:
     """The MCP servers as they were in the log at a position. ``until`` bounds the first listing of a server."""
 
-    def __init__(self, codec: Codec, log: StoreReader, position: Position, until: Position) -> None:
+    def __init__(self, codec: Codec, log: BoundedReader, position: Position, until: Position) -> None:
         self._codec = codec
         self._log = log
         self._position = position

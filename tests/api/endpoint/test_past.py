@@ -10,12 +10,15 @@ import anyio
 import httpx2
 import pytest
 
+from athena_api.endpoint.past import PastPlane
 from athena_api.operations import OPERATIONS
+from athena_core.log.port import BoundedReader, StoreReader
+from athena_core.protocols import LogReader, StreamReader
 from athena_core.services.erasure import redaction
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Refused
-from tests.support.records import META, all_rows
+from tests.support.records import META, all_rows, wired
 from tests.support.server import Server
 
 NAMING_NOW: dict[str, tuple[str, ...]] = {
@@ -217,6 +220,24 @@ def test_a_command_has_no_past(past: Api) -> None:
     with pytest.raises(Refused) as refused:
         past.post("/runs?asOf=3", {"input": "hello"})
     assert refused.value.code == "CONFIG_ERROR"
+
+
+def test_a_read_that_has_no_past_is_refused(serve: Serve) -> None:
+    """The readers of the past have no other reads, so a new one cannot show the present."""
+    server = serve()
+    server.api.run("hello", sessionId="s1")
+    server.stop()
+    with wired(server.state_dir, server.database_url) as plane, closing(plane.log.reader()) as now:
+        past = PastPlane.of(plane, 3)
+        reads = {name for kind in (LogReader, BoundedReader, StreamReader, StoreReader) for name in vars(kind)}
+        bounded = {name for kind in (LogReader, BoundedReader) for name in vars(kind)}
+        for name in (name for name in sorted(reads) if not name.startswith("_")):
+            assert (hasattr(now, name), hasattr(past.reader, name)) == (True, name in bounded), name
+        assert past.reader.head() == 3 < now.head()
+        with pytest.raises(TypeError, match="Use scan"):
+            anyio.run(past.scan_now, lambda log: log.guards())
+        with pytest.raises(TypeError, match="cannot accept"):
+            past.clock.accept(0)
 
 
 def test_an_answer_has_a_tag_until_text_is_erased(serve: Serve) -> None:

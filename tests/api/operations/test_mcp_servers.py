@@ -1,6 +1,7 @@
 """MCP servers over the API: their list, the operator's check, and the acceptance of what changed."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ class Site:
         """Return what the doctor says about changed servers."""
 
         async def look() -> list[str]:
-            return [found.check for found in changed_mcp_servers(self.inside.app.plane.reader)]
+            with closing(self.inside.app.plane.log.reader()) as reader:
+                return [found.check for found in changed_mcp_servers(reader)]
 
         return self.inside.call(look)
 

@@ -78,6 +78,10 @@ def test_a_token_works_until_it_is_revoked(door: Door) -> None:
     assert caller["scope"] == {"sessions": ["a", "b"]}
     assert caller["token"] == {"tokenId": made["tokenId"], "session": False, "expiresAt": made["expiresAt"]}
     assert door.record(made["tokenId"])["lastUsedAt"]
+    then = f"?asOf={door.app.plane.reader.head()}"
+    past = door.data("GET", f"/tokens/{made['tokenId']}{then}", x_athena_identity="ada")
+    (listed,) = door.data("GET", f"/tokens{then}", x_athena_identity="ada")["items"]
+    assert (past["tokenId"], past.get("lastUsedAt"), listed) == (made["tokenId"], None, past), "no event has a use"
     revoked = door.data("DELETE", f"/tokens/{made['tokenId']}", x_athena_identity="ada")
     assert (revoked["status"], revoked["revokedBy"], "token" in revoked) == ("revoked", "ada", False)
     assert door.caller(authorization=bearer)[1]["code"] == "AUTH_TOKEN_INVALID"

@@ -84,6 +84,7 @@ def test_a_workspace_is_listed_kept_and_cleaned(site: Site) -> None:
     assert (found["sessionId"], found["source"], found["runs"], found["keep"]) == ("clean", "clone", 1, False)
     path = f"/workspaces/{found['workspaceId']}"
     assert api.get(path)["sizeBytes"] > 0
+    assert "sizeBytes" not in api.get(path, asOf=str(api.head())), "no event has the size"
     assert api.post(f"{path}/keep", {"keep": True})["keep"] is True
     cleaned = opened(api.http.delete(path))
     assert (cleaned["status"], cleaned["cause"]) == ("cleaned", "requested")

@@ -147,10 +147,12 @@ def test_an_anchor_that_was_sent_covers_the_runs_before_it(tmp_path: Path) -> No
         world.inside.call(world.inside.app.plane.anchors.send)
         second = world.run("again")
         one, other = (world.inside.data("GET", f"/runs/{run_id}/proof") for run_id in (first, second))
+        then = world.inside.data("GET", f"/runs/{first}/proof?asOf={one['anchor']['position']}")
         world.inside.stop()
     (line,) = (tmp_path / "kept.anchors").read_bytes().splitlines()[:1]
     kept = msgspec.json.decode(line)
     assert one["covered"] and not other["covered"]
+    assert (then["last"], then["covered"], then["sent"]) == (one["last"], False, []), "nothing records when it was sent"
     assert (one["anchor"]["position"], one["anchor"]["chain"]) == (kept["position"], kept["chain"])
     assert one["sent"] == [{"kind": "file", "position": kept["position"]}]
     assert f"--to {kept['position']} " in one["commands"][0]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -113,8 +113,9 @@ class Place:
             await self.erase_at(position)
 
     async def erase_at(self, position: int) -> None:
-        found = redaction.text_of_event(self.parts.reader, self.parts.log.codec, position)
-        await redaction.redact(self.parts.log, self.parts.reader, found, "personal data", META)
+        with closing(self.parts.log.reader()) as reader:
+            found = redaction.text_of_event(reader, self.parts.log.codec, position)
+            await redaction.redact(self.parts.log, reader, found, "personal data", META)
 
     async def sent(self, who: Identity = ROOT, payload: str = "look") -> dead_letter.DeadLetterAdded:
         """Return the dead letter of a message to bob that cannot be delivered."""

@@ -876,6 +876,8 @@ class AsyncOperations(AsyncCore):
     ) -> models.RunProof:
         """Get the place of a run in the chain, the newest anchor that was sent, and the commands that prove the run.
 
+        When an anchor was sent is not recorded, so a past answer has none.
+
         Args:
             run_id: Id of the run.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -1131,6 +1133,8 @@ class AsyncOperations(AsyncCore):
         self, workspace_id: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.WorkspaceRecord:
         """Get a workspace, cleaned or not, with its size on this server's disk.
+
+        A past answer has no size.
 
         Args:
             workspace_id: Id of the workspace.

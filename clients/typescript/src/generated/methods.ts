@@ -515,7 +515,11 @@ export class Operations extends Transport {
     return (await this.request(rows.getSentRequest, { path: { runId, turn }, ...options })).data;
   }
 
-  /** Get the place of a run in the chain, the newest anchor that was sent, and the commands that prove the run. */
+  /**
+   * Get the place of a run in the chain, the newest anchor that was sent, and the commands that prove the run.
+   *
+   * When an anchor was sent is not recorded, so a past answer has none.
+   */
   async getRunProof(runId: string, options: ReadOptions = {}): Promise<types.RunProof> {
     return (await this.request(rows.getRunProof, { path: { runId }, ...options })).data;
   }
@@ -565,7 +569,7 @@ export class Operations extends Transport {
     return new Pages(this, rows.listWorkspaces, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
-  /** Get a workspace, cleaned or not, with its size on this server's disk. */
+  /** Get a workspace, cleaned or not, with its size on this server's disk. A past answer has no size. */
   async getWorkspace(workspaceId: string, options: ReadOptions = {}): Promise<types.WorkspaceRecord> {
     return (await this.request(rows.getWorkspace, { path: { workspaceId }, ...options })).data;
   }
