@@ -23,6 +23,7 @@ import httpx2
 import pytest
 from packaging.requirements import Requirement
 
+from athena_api.streams.sse import HEARTBEAT_SECONDS
 from athena_cli.command_tree import COMMANDS
 from athena_core.settings import load
 from athena_core.system.sandbox import bubblewrap
@@ -481,6 +482,12 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
                     assert next(said) == word
                     gate.release()
             assert next(events)["type"] == "run.completed"
+
+        # both clients have left, and the server hears of it, not only when a heartbeat fails
+        for _ in soon(HEARTBEAT_SECONDS / 2):
+            lines = [line["path"] for port in machine.ports for line in machine.lines(port)]
+            if sum(path.endswith("/stream") for path in lines) == 2:
+                break
 
         # either server answers, and one is enough
         for _ in range(4):
