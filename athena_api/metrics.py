@@ -1,14 +1,15 @@
-"""Metrics in the text format of Prometheus, without ids and without text of users or models."""
+"""Metrics in the text format of Prometheus or as OpenMetrics, without ids and without text of users or models."""
 
 import functools
 import os
 import resource
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
+from athena_api.edge.fields import weights
 from athena_api.edge.traffic import Sample
 from athena_api.operations.core import health_of
 from athena_core import __version__
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPEN_METRICS = "application/openmetrics-text"
+OPEN_METRICS_TYPE = f"{OPEN_METRICS}; version=1.0.0; charset=utf-8"
+TOTAL = "_total"
+"""The end of the names of counters. OpenMetrics leaves it out of the name of the family."""
 MEMORY = Path("/proc/self/statm")
 STAT = Path("/proc/self/stat")
 FILES = Path("/proc/self/fd")
@@ -221,11 +226,17 @@ FAMILIES = (
 )
 """All metrics, in the order of the output."""
 
+NAMES = frozenset(family.name for family in FAMILIES)
 
-def exposition(plane: "ControlPlane") -> bytes:
-    """Return all metrics with at least one sample, as text."""
-    samples = collect(plane)
-    return "".join(line for family in FAMILIES for line in render_family(family, samples[family])).encode()
+
+def exposition(plane: "ControlPlane", accept: str | None = None) -> tuple[bytes, str]:
+    """Return all metrics with at least one sample, and their content type: OpenMetrics if a client prefers it."""
+    samples, wanted = collect(plane), weights(accept)
+    chosen = wanted.get(OPEN_METRICS, 0) > 0 and wanted[OPEN_METRICS] >= wanted.get("text/plain", 0)
+    lines = [line for family in FAMILIES for line in render_family(family, samples[family], open_metrics=chosen)]
+    if chosen:
+        lines.append("# EOF\n")
+    return "".join(lines).encode(), OPEN_METRICS_TYPE if chosen else CONTENT_TYPE
 
 
 def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
@@ -343,28 +354,34 @@ def _times(rows: Iterable[TimeCountRow], registered: Iterable[str]) -> dict[tupl
     return histograms
 
 
-# The text format
+# The text formats
 
 
-def render_family(family: MetricFamily, samples: Iterable[Sample]) -> Iterator[str]:
-    """Yield the lines of a metric, or nothing if there are no samples."""
-    begun = False
+def render_family(family: MetricFamily, samples: Iterable[Sample], *, open_metrics: bool = False) -> Iterator[str]:
+    """Yield the lines of a metric, or nothing if there are no samples. Names of samples are the same in both formats.
+
+    In OpenMetrics, the family of a counter lacks ``_total``. If another metric has this name, the type is unknown.
+    """
+    name, kind, begun = family.name, str(family.kind), False
+    if open_metrics and kind == "counter":
+        short = name.removesuffix(TOTAL)
+        name, kind = (name, "unknown") if short in NAMES else (short, kind)
     for values, value in samples:
         if not begun:
-            yield f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} {family.kind}\n"
+            yield f"# HELP {name} {family.meaning}\n# TYPE {name} {kind}\n"
             begun = True
         labels = [f'{name}="{_escaped(text)}"' for name, text in zip(family.labels, values, strict=True)]
         if isinstance(value, Histogram):
-            yield from _buckets(family.name, labels, value)
+            yield from _buckets(family.name, labels, value, repr if open_metrics else _number)
         else:
             yield f"{family.name}{_braced(labels)} {_number(value)}\n"
 
 
-def _buckets(name: str, labels: list[str], histogram: Histogram) -> Iterator[str]:
+def _buckets(name: str, labels: list[str], histogram: Histogram, shown: Callable[[float], str]) -> Iterator[str]:
     total = 0
     for bound, count in zip((*histogram.bounds, float("inf")), list(histogram.counts), strict=True):
         total += count
-        limit = "+Inf" if bound == float("inf") else _number(bound)
+        limit = "+Inf" if bound == float("inf") else shown(float(bound))
         bucket = _braced([*labels, f'le="{limit}"'])
         yield f"{name}_bucket{bucket} {total}\n"
     yield f"{name}_sum{_braced(labels)} {_number(histogram.sum)}\n"

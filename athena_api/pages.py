@@ -15,7 +15,7 @@ from athena_api.edge.fields import accepted
 from athena_api.edge.replies import JSON_TYPE, failure, status_of, success
 from athena_api.endpoint.endpoint import SHORTAGE
 from athena_api.endpoint.etag import unchanged
-from athena_api.metrics import CONTENT_TYPE, exposition
+from athena_api.metrics import exposition
 from athena_api.operations import OPERATIONS
 from athena_api.operations.core import check_ready
 from athena_api.plane import ControlPlane
@@ -70,7 +70,8 @@ async def metrics(request: HttpRequest) -> Response:
         if error.recorded is not None:
             parts.refusal_limits.refused(who.subject, METRICS_OPERATION, recorded=error.recorded)
         return _json(failure(error, trace), status_of(error))
-    return Response(exposition(request.app.state.plane), 200, {"content-type": CONTENT_TYPE})
+    content, content_type = exposition(parts, request.headers.get("accept"))
+    return Response(content, 200, {"content-type": content_type, "vary": "accept"})
 
 
 async def _built(build: "functools._lru_cache_wrapper[T]") -> T:

@@ -4,19 +4,28 @@ Where the browser uses https, the name of the cookie begins with `__Host-`, so t
 host, with `Secure` and for all paths. No other host of the domain can set or replace it.
 """
 
+import re
+
 QUALITY = "q="
+WEIGHT = re.compile(r"[01](\.\d*)?", re.ASCII)
 SESSION_COOKIE = "athena_session"
 ATTRIBUTES = "Path=/; HttpOnly; SameSite=Strict"
 
 
-def accepted(field: str | None) -> dict[str, bool]:
-    """Return the names of a field such as ``Accept`` in their order; False for those with the weight 0."""
-    names: dict[str, bool] = {}
+def weights(field: str | None) -> dict[str, float]:
+    """Return the names of a field such as ``Accept`` in their order, with their weights. A malformed weight is 1."""
+    names: dict[str, float] = {}
     for part in (field or "").lower().split(","):
         name, *parameters = (word.strip() for word in part.split(";"))
         if name:
-            names[name] = not any(word.startswith(QUALITY) and not word.strip("q=0.") for word in parameters)
+            given = (word.removeprefix(QUALITY) for word in parameters if word.startswith(QUALITY))
+            names[name] = next((float(weight) for weight in given if WEIGHT.fullmatch(weight)), 1.0)
     return names
+
+
+def accepted(field: str | None) -> dict[str, bool]:
+    """Return the names of a field such as ``Accept`` in their order; False for those with the weight 0."""
+    return {name: weight > 0 for name, weight in weights(field).items()}
 
 
 def cookie_name(*, tls: bool) -> str:

@@ -113,6 +113,7 @@ def test_answers_of_the_api_are_never_compressed(shared: Server, path: str) -> N
         ("gzip;q=0, *", {"gzip": False, "*": True}),
         ("gzip;q=0.000;x=1", {"gzip": False}),
         (",;,;q=1,", {}),
+        ("gzip;q=0.0000000, br;q=nan, x;q=-1, y;q=", {"gzip": False, "br": True, "x": True, "y": True}),
         ("a" * 50_000, {"a" * 50_000: True}),
     ],
 )

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import httpx2
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from athena_api.edge.traffic import OTHER, Traffic
 from athena_api.endpoint.operation import PREFIX
@@ -18,7 +19,10 @@ from athena_api.metrics import (
     BLOCKED,
     BLOCKS,
     CERTIFICATE,
+    CONTENT_TYPE,
     FAMILIES,
+    OPEN_METRICS_TYPE,
+    RUNS,
     MetricFamily,
     collect,
     render_family,
@@ -247,6 +251,62 @@ def test_every_family_is_well_formed_and_histograms_add_up(busy: str) -> None:
 def test_prometheus_itself_finds_nothing_to_complain_about(busy: str) -> None:
     done = subprocess.run(["promtool", "check", "metrics"], input=busy, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("application/openmetrics-text", True),
+        (PROMETHEUS, True),
+        ("Application/OpenMetrics-Text; version=1.0.0, text/plain", True),
+        ("text/plain, application/openmetrics-text;q=0.9", False),
+        ("application/openmetrics-text;q=0, */*", False),
+        ("text/plain", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("", False),
+    ],
+)
+def test_a_client_chooses_openmetrics(shared: Server, accept: str, *, chosen: bool) -> None:
+    answer = shared.api.http.get(shared.url + "/metrics", headers={"accept": accept})
+    wanted = OPEN_METRICS_TYPE if chosen else CONTENT_TYPE
+    assert (answer.status_code, answer.headers["content-type"], answer.headers["vary"]) == (200, wanted, "accept")
+    assert answer.text.endswith("\n# EOF\n") is chosen
+
+
+def test_openmetrics_has_the_same_samples(shared: Server, busy: str) -> None:
+    answer = shared.api.http.get(shared.url + "/metrics", headers={"accept": "application/openmetrics-text"})
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}  # type: ignore[no-untyped-call]
+    found = {(sample.name, key_of(sample.labels)) for one in families.values() for sample in one.samples}
+    assert found == {(name, key_of(dict(labels))) for name, labels in parsed(text_of(shared.api))}
+    for family in FAMILIES:
+        if f"# TYPE {family.name} " in busy:
+            names = {family.name, family.name.removesuffix("_total")} & families.keys()
+            (kind,) = {families[name].type for name in names} - ({"gauge"} if len(names) == 2 else set())
+            assert kind == ("unknown" if len(names) == 2 else family.kind), family.name
+    assert families["athena_runs"].documentation == RUNS.meaning
+
+
+def key_of(labels: dict[str, str]) -> frozenset[tuple[str, str]]:
+    """Return labels with one spelling of a bound."""
+    return frozenset((name, str(float(text)) if name == "le" else text) for name, text in labels.items())
+
+
+def test_a_bound_is_a_float_in_openmetrics() -> None:
+    histogram = Histogram((1, 2.5))
+    family = MetricFamily("made_up_seconds", "histogram", "Made up.")
+    lines = list(render_family(family, [((), histogram)], open_metrics=True))
+    assert [line.split()[0].rpartition("_")[2] for line in lines[1:4]] == [
+        'bucket{le="1.0"}',
+        'bucket{le="2.5"}',
+        'bucket{le="+Inf"}',
+    ]
 
 
 def test_what_a_label_holds_cannot_end_it() -> None:

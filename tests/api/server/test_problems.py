@@ -195,7 +195,7 @@ def failing(parts: ControlPlane) -> set[str]:
 
 
 def measured(parts: ControlPlane, family: str) -> dict[str, int]:
-    lines = metrics.exposition(parts).decode().splitlines()
+    lines = metrics.exposition(parts)[0].decode().splitlines()
     named = (line for line in lines if line.startswith(f'{family}{{loop="'))
     return {line.split('"')[1]: int(line.rpartition(" ")[2]) for line in named}
 
