@@ -43,7 +43,7 @@ def document(operations: Sequence[Row], version: str) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Athena",
+            "title": "Athena API",
             "version": version,
             "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.server import Server
 
+ORVAL = ("orval@7.13.2", "typescript@5.9.3")
 TYPESCRIPT = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
 
 USE_PYTHON_CLIENT = """
@@ -56,6 +57,17 @@ if (status !== "completed") throw new Error(String(status));
 const missing = await client.GET("/api/v1/runs/{runId}", { params: { path: { runId: "run_none" } } });
 if (missing.error?.error.code !== "NOT_FOUND") throw new Error(JSON.stringify(missing));
 """
+USE_ORVAL = """
+import { createRun, getRun, listRuns } from "./generated";
+
+const done = await createRun({ input: "hello", sessionId: "orval" });
+if (done.status !== 200) throw new Error(JSON.stringify(done));
+if (done.data.data.output !== "Echo: user: hello") throw new Error(done.data.data.output);
+const page = await listRuns({ limit: 1 });
+if (page.status !== 200 || page.data.data.items.length !== 1) throw new Error(JSON.stringify(page));
+const missing = await getRun("run_none");
+if (missing.status !== 404 || missing.data.error.code !== "NOT_FOUND") throw new Error(JSON.stringify(missing));
+"""
 
 pytestmark = [pytest.mark.heavy, pytest.mark.sqlite, pytest.mark.timeout(600)]
 
@@ -85,6 +97,14 @@ def test_openapi_python_client(shared: Server, tmp_path: Path) -> None:
     run(sys.executable, "use.py", shared.url, at=tmp_path)
 
 
+def test_a_package_of_openapi_python_client_has_another_name_than_ours(shared: Server, tmp_path: Path) -> None:
+    """Two packages of one name cannot be installed beside each other."""
+    run(tool("openapi-python-client"), "generate", "--path", document(shared, tmp_path), at=tmp_path)
+    (made,) = (path.parent.name for path in tmp_path.glob("*/*/client.py"))
+    ours = {path.parent.name for path in Path("clients/python").glob("*/__init__.py")}
+    assert (made, ours) == ("athena_api_client", {"athena_client"})
+
+
 def test_datamodel_code_generator(shared: Server, tmp_path: Path) -> None:
     generate = [tool("datamodel-codegen"), "--input", document(shared, tmp_path), "--input-file-type", "openapi"]
     generate += ["--output-model-type", "msgspec.Struct", "--use-msgspec-tagged-unions"]
@@ -109,13 +129,32 @@ def test_datamodel_code_generator_reads_the_schema_of_events(shared: Server, tmp
     run(sys.executable, "-c", use, at=tmp_path, given=lines)
 
 
-def test_openapi_typescript(shared: Server, tmp_path: Path) -> None:
+def install(at: Path, *packages: str) -> None:
+    """Install packages from npm, and types of node."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
-    (tmp_path / "package.json").write_text('{"private": true, "type": "module"}')
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", *TYPESCRIPT, "@types/node@20.19.43"]
-    if subprocess.run(install, cwd=tmp_path, check=False, capture_output=True).returncode:
-        pytest.skip("openapi-typescript could not be installed")
+    (at / "package.json").write_text('{"private": true, "type": "module"}')
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", *packages, "@types/node@20.19.43"]
+    if subprocess.run(command, cwd=at, check=False, capture_output=True).returncode:
+        pytest.skip(f"{packages[0]} could not be installed")
+
+
+def test_orval(shared: Server, tmp_path: Path) -> None:
+    install(tmp_path, *ORVAL)
+    output = {"target": "generated.ts", "client": "fetch", "baseUrl": shared.url}
+    config = {"athena": {"input": document(shared, tmp_path), "output": output}}
+    (tmp_path / "orval.config.cjs").write_text(f"module.exports = {json.dumps(config)};")
+    run("npx", "orval", "--config", "orval.config.cjs", at=tmp_path)
+    (tmp_path / "use.ts").write_text(USE_ORVAL)
+    options = ["--strict", "--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"]
+    run("npx", "tsc", *options, "--lib", "es2022,dom", "--outDir", "built", "use.ts", at=tmp_path)
+    code = (tmp_path / "built" / "use.js").read_text().replace('"./generated"', '"./generated.js"')
+    (tmp_path / "built" / "use.js").write_text(code)
+    run("node", "built/use.js", at=tmp_path)
+
+
+def test_openapi_typescript(shared: Server, tmp_path: Path) -> None:
+    install(tmp_path, *TYPESCRIPT)
     run("npx", "openapi-typescript", document(shared, tmp_path), "--output", "api.d.ts", at=tmp_path)
     (tmp_path / "use.ts").write_text(USE_TYPESCRIPT)
     options = ["--strict", "--target", "es2022", "--module", "nodenext", "--skipLibCheck", "--types", "node"]
