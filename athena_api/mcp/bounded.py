@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
+
 from athena_api.edge.replies import encode
+from athena_core.mcp.served import ServedResult
 
 Json: TypeAlias = Any
 
@@ -19,7 +22,7 @@ CUT = "Texts are cut where they say so."
 def bounded(answer: Json, hint: str | None = None, bytes_max: int = ANSWER_BYTES_MAX) -> str:
     """Return an answer as JSON text of at most ``bytes_max`` bytes. ``hint`` says what to do next.
 
-    Long texts are cut first. If that is not enough, the end of the longest list is left out, and the hint says so.
+    Long texts are cut first. If that is not enough, the ends of long lists are left out, and the hint says so.
     """
     shown: Mapping[str, Json] = answer if isinstance(answer, dict) else {"items": answer}
     text = _encoded(shown, hint)
@@ -30,6 +33,12 @@ def bounded(answer: Json, hint: str | None = None, bytes_max: int = ANSWER_BYTES
         if len(text) <= bytes_max:
             return text.decode()
     return _with_fewer(_with_texts(shown, _cutter(TEXT_CHARS[-1])), hint, bytes_max)
+
+
+def result_of(answer: Json, hint: str | None = None, *, is_error: bool = False) -> ServedResult:
+    """Return an answer as the result of a tool: the same bounded JSON for a model and for a program."""
+    text = bounded(answer, hint)
+    return ServedResult(text, msgspec.Raw(text.encode()), is_error=is_error)
 
 
 def _encoded(answer: Mapping[str, Json], *hints: str | None) -> bytes:
@@ -57,27 +66,23 @@ def _with_texts(value: Json, cut: Callable[[str], str]) -> Json:
 
 
 def _with_fewer(answer: Mapping[str, Json], hint: str | None, bytes_max: int) -> str:
-    """Return the answer with the beginning of its longest list, or without its parts if it has no list."""
-    lists = {name: part for name, part in answer.items() if isinstance(part, list)}
-    name = max(lists, key=lambda one: len(encode(lists[one])), default=None)
-    if name is None:
-        small = {key: part for key, part in answer.items() if not isinstance(part, dict | list)}
-        return _encoded(small, hint, "The answer was too large, so its parts are left out.").decode()
-    whole = lists[name]
-    least, most = 0, len(whole)
+    """Return the answer with the beginning of its lists, or without its parts if that is still too much."""
+    least, most = -1, max((len(part) for part in answer.values() if isinstance(part, list)), default=0) - 1
     while least < most:
         middle = (least + most + 1) // 2
-        if len(_fewer(answer, name, middle, hint)) <= bytes_max:
+        if len(_fewer(answer, middle, hint)) <= bytes_max:
             least = middle
         else:
             most = middle - 1
-    return _fewer(answer, name, least, hint).decode()
+    if least >= 0:
+        return _fewer(answer, least, hint).decode()
+    small = {key: part for key, part in answer.items() if not isinstance(part, dict | list)}
+    return _encoded(small, hint, "The answer was too large, so its parts are left out.").decode()
 
 
-def _fewer(answer: Mapping[str, Json], name: str, count: int, hint: str | None) -> bytes:
-    whole = len(answer[name])
-    said = (
-        f"Only the first {count} of {whole} `{name}` are shown. Ask again with a smaller `limit` to page through all."
-    )
+def _fewer(answer: Mapping[str, Json], count: int, hint: str | None) -> bytes:
     shown = {key: part for key, part in answer.items() if key not in ("nextCursor", "cursor")}
-    return _encoded({**shown, name: answer[name][:count]}, hint, CUT, said)
+    cut = {name: part for name, part in shown.items() if isinstance(part, list) and len(part) > count}
+    parts = " and ".join(f"{count} of {len(part)} `{name}`" for name, part in cut.items())
+    said = f"Only the first {parts} are shown. Ask again with a smaller `limit` to page through all."
+    return _encoded({**shown, **{name: part[:count] for name, part in cut.items()}}, hint, CUT, said)

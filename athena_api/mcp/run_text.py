@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from athena_api.document.schemas import Json
 from athena_api.edge.replies import encode
-from athena_api.mcp.bounded import bounded
+from athena_api.mcp.bounded import result_of
+from athena_api.mcp.tool_schemas import output_of
 from athena_core.mcp.served import ServedResult
 
 WITHOUT = frozenset({"links", "evidenceCount", "outputPreview", "outputChars"})
@@ -13,6 +15,8 @@ ASK_MEMBERS = (
     *("id", "kind", "question", "subjectHash", "options", "toolName", "arguments", "form", "editable", "expiresAt"),
     "truncated",
 )
+RUN_NAMES = {"id": "runId", "workflowId": "workflowId", "status": "status", "createdAt": "createdAt"}
+"""The members of a run of a workflow that are shown, and their names there."""
 FAILED = frozenset({"failed", "cancelled", "timed-out", "crashed"})
 OUTPUT_BYTES = 16_000
 """Size of the part of an output that an answer shows at once, as JSON."""
@@ -33,7 +37,15 @@ def run_result(run: Mapping[str, Any], asks: Sequence[Mapping[str, Any]] = (), o
             hint = " ".join(filter(None, (hint, rest)))
     if asks:
         shown["asks"] = [{name: ask[name] for name in ASK_MEMBERS if name in ask} for ask in asks]
-    return ServedResult(bounded(shown, hint), is_error=run["status"] in FAILED)
+    return result_of(shown, hint, is_error=run["status"] in FAILED)
+
+
+def run_output(run: Json, ask: Json) -> Json:
+    """Return the schema of the result of ``run_result``: members of a run, and of an ask."""
+    members = {name: ask["properties"][name] for name in ASK_MEMBERS}
+    asks = {"type": "object", "properties": members, "required": [one for one in ask["required"] if one in members]}
+    properties = {name: part for name, part in run["properties"].items() if name not in WITHOUT}
+    return output_of({**run, "properties": properties | {"asks": {"type": "array", "items": asks}}})
 
 
 def _part(text: str, begin: int) -> str:
@@ -65,17 +77,24 @@ def workflow_result(details: Mapping[str, Any]) -> ServedResult:
     run = details.get("run") or {}
     shown = {name: value for name, value in details.items() if name not in ("workflow", "run")}
     shown = {"workflowId": details["workflow"]["id"], **_workflow_run(run), **shown}
-    return ServedResult(bounded(shown, _workflow_next(run.get("status"))))
+    return result_of(shown, _workflow_next(run.get("status")))
 
 
 def workflow_started(run: Mapping[str, Any]) -> ServedResult:
     """Return the result of a tool that started a run of a workflow."""
-    return ServedResult(bounded(_workflow_run(run), _workflow_next(run["status"])))
+    return result_of(_workflow_run(run), _workflow_next(run["status"]))
+
+
+def workflow_output(run: Json, details: Json | None = None) -> Json:
+    """Return the schema of the results of the functions above, from a run of a workflow and its details."""
+    rest = {} if details is None else details["properties"]
+    parts = {shown: run["properties"][name] for name, shown in RUN_NAMES.items()}
+    parts |= {name: part for name, part in rest.items() if name not in ("workflow", "run")}
+    return output_of({"properties": parts, "required": ["workflowId"]})
 
 
 def _workflow_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    names = {"id": "runId", "workflowId": "workflowId", "status": "status", "createdAt": "createdAt"}
-    return {shown: run[name] for name, shown in names.items() if name in run}
+    return {shown: run[name] for name, shown in RUN_NAMES.items() if name in run}
 
 
 def _workflow_next(status: str | None) -> str | None:

@@ -4,15 +4,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from athena_api.document.schemas import Json
 from athena_api.edge.replies import clean
 from athena_api.endpoint.operation import Operation
 from athena_api.mcp.asks import answer_ask_by_form, answerable_asks
-from athena_api.mcp.bounded import bounded
+from athena_api.mcp.bounded import bounded, result_of
 from athena_api.mcp.dispatch import Dispatch, DispatchedAnswer
-from athena_api.mcp.run_text import run_result, workflow_result, workflow_started
+from athena_api.mcp.run_text import run_output, run_result, workflow_output, workflow_result, workflow_started
 from athena_api.mcp.run_wait import ClientRunWait
 from athena_api.mcp.tasks import Run, task_of
-from athena_api.mcp.tool_schemas import PAGE_ITEMS_TOOL, ToolInput, inputs_of
+from athena_api.mcp.tool_schemas import PAGE_ITEMS_TOOL, ToolInput, inputs_of, output_of, outputs_of
 from athena_api.mcp.tool_words import WAIT_SECONDS_DEFAULT, WAIT_SECONDS_MAX, WORDS, ToolWords
 from athena_api.operations import OPERATIONS
 from athena_core.domain import workflow_run
@@ -47,20 +48,35 @@ def tools() -> Mapping[str, ApiTool]:
     """Return all tools by name, in the order of the words. Computed once, at the first request of a client."""
     rows = {row.mcp: row for row in OPERATIONS if row.mcp is not None}
     waited_on = next(row for row in OPERATIONS if row.id == WAITED_ON)
-    inputs = inputs_of([*rows.values()])
+    inputs, outputs = inputs_of([*rows.values()]), _outputs(rows)
     found: dict[str, ApiTool] = {}
     for name, words in WORDS.items():
         if name == WAIT_FOR_RUN:
-            found[name] = _tool(name, waited_on, OF_WAIT, words)
+            found[name] = _tool(name, waited_on, OF_WAIT, words, outputs[name])
         else:
             row = rows.pop(name)
-            found[name] = _tool(name, row, inputs[row.id], words)
+            found[name] = _tool(name, row, inputs[row.id], words, outputs[name])
     if rows:
         raise ValueError(f"no words for the tools {', '.join(map(str, rows))}")
     return found
 
 
-def _tool(name: str, row: Operation[Any, Any], given: ToolInput, words: ToolWords) -> ApiTool:
+def _outputs(rows: Mapping[str, Operation[Any, Any]]) -> Mapping[str, Json]:
+    """Return the schema of the results of each tool that are no errors of a request."""
+    answers = outputs_of(rows)
+    run = run_output(answers["get_run"], answers["answer_ask"])
+    started, details = answers["run_workflow"], answers["get_workflow_run"]
+    workflow = workflow_output(started, details)
+    return {
+        **{name: output_of(answer) for name, answer in answers.items()},
+        **dict.fromkeys(("start_run", "retry_run", "get_run"), run),
+        WAIT_FOR_RUN: {"type": "object", "anyOf": [run, workflow]},
+        "run_workflow": workflow_output(started),
+        "get_workflow_run": workflow,
+    }
+
+
+def _tool(name: str, row: Operation[Any, Any], given: ToolInput, words: ToolWords, output: Json) -> ApiTool:
     properties = {
         member: part for member, part in given.schema.get("properties", {}).items() if member not in words.without
     }
@@ -69,7 +85,7 @@ def _tool(name: str, row: Operation[Any, Any], given: ToolInput, words: ToolWord
         schema["required"] = required
     changes = row.method != "GET" if words.changes is None else words.changes
     hints = {"destructiveHint": words.destroys} if changes else {"readOnlyHint": True}
-    return ApiTool(row, given, ServedTool(name, words.text, schema, annotations=hints))
+    return ApiTool(row, given, ServedTool(name, words.text, schema, output, hints))
 
 
 def tools_of(dispatch: Dispatch) -> list[ServedTool]:
@@ -134,7 +150,7 @@ def _text(name: str, value: Any) -> str:
 
 async def _answer(dispatch: Dispatch, called: ServedCall, tool: ApiTool, arguments: Arguments) -> ServedResult:
     answer = await _request(dispatch, called, tool, arguments)
-    return _error(answer) or ServedResult(bounded(answer.data))
+    return _error(answer) or result_of(answer.data)
 
 
 def _error(answer: DispatchedAnswer) -> ServedResult | None:

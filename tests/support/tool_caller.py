@@ -2,8 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
+from jsonschema_rs import validator_for
+
+from athena_api.mcp.tools import tools
 from tests.support.api import Api, Json
 from tests.support.mcp_caller import McpWire, messages_of, result_of
 
@@ -35,6 +39,11 @@ class CalledTool(NamedTuple):
         return [one["params"].get("message", "") for one in self.messages if one["method"] == "notifications/progress"]
 
 
+@cache
+def output_schemas() -> dict[str, Any]:
+    return {name: tool.served.output_schema for name, tool in tools().items()}
+
+
 class ToolCaller(McpWire):
     """A client that calls tools, with a session of the handshake or without."""
 
@@ -50,4 +59,16 @@ class ToolCaller(McpWire):
         """Call a tool, with ``more`` parameters, and wait for its result. Raise McpRefused."""
         params = {"name": tool, "arguments": arguments, "_meta": {"progressToken": "p"}, **(more or {})}
         answer = self.post(self.message("tools/call", params))
-        return CalledTool(result_of(answer), messages_of(answer)[:-1])
+        called = CalledTool(result_of(answer), messages_of(answer)[:-1])
+        if "content" in called.result:
+            self._check(tool, called)
+        return called
+
+    def _check(self, tool: str, called: CalledTool) -> None:
+        """Fail unless a result for programs is that for models, as its schema says, and only errors have none."""
+        structured = called.result.get("structuredContent")
+        if structured is None:
+            assert called.result["isError"], called.text
+        else:
+            assert structured == json.loads(called.text)
+            validator_for(output_schemas()[tool]).validate(structured)

@@ -53,7 +53,8 @@ def text_of(result: types.CallToolResult) -> Any:
     (content,) = result.content
     assert isinstance(content, types.TextContent)
     assert not result.is_error, content.text
-    return json.loads(content.text)
+    assert result.structured_content == json.loads(content.text)
+    return result.structured_content
 
 
 @ERAS
@@ -72,6 +73,21 @@ async def test_a_client_starts_a_run_and_reads_its_answer(server: Server, era: E
         assert isinstance(content, types.TextResourceContents)
         assert json.loads(content.text)["output"] == run["output"]
         assert len((await client.list_resource_templates()).resource_templates) == 2
+
+
+@ERAS
+async def test_answers_are_data_as_their_tools_declare(server: Server, era: Era) -> None:
+    """The client checks each structured answer against the schema that the tool is listed with."""
+    async with connected(server, era) as client:
+        listed = (await client.list_tools()).tools
+        assert all(tool.output_schema for tool in listed)
+        run = text_of(await client.call_tool("start_run", {"input": f"data {era}"}))
+        for tool in listed:
+            if tool.annotations is not None and tool.annotations.read_only_hint:
+                given = {"runId": run["runId"], "sessionId": run["sessionId"], "query": "pears"}
+                required = tool.input_schema.get("required", ())
+                if given.keys() >= set(required):
+                    text_of(await client.call_tool(tool.name, {name: given[name] for name in required}))
 
 
 @ERAS

@@ -7,18 +7,24 @@ from typing import Any
 import pytest
 from jsonschema_rs import validator_for
 
+from athena_api.document.examples import EXAMPLES
+from athena_api.document.schemas import Schemas
+from athena_api.endpoint.operation import Operation
 from athena_api.mcp import bounded, tools
-from athena_api.mcp.run_text import run_result, workflow_result
+from athena_api.mcp.run_text import run_result, workflow_result, workflow_started
 from athena_api.operations import OPERATIONS
 from athena_core.mcp.versions import INVALID_PARAMS
 from tests.support.api import Json
 from tests.support.gate import Gates
 from tests.support.mcp_caller import McpRefused
 from tests.support.server import Server
-from tests.support.tool_caller import ToolCaller
+from tests.support.tool_caller import ToolCaller, output_schemas
+from tests.support.workflow_builder import Builder
 
 LIST_BYTES_MAX = 12_000
 """What the tools may take of the context of a caller's model."""
+OUTPUT_BYTES_MAX = 42_000
+"""What the schemas of all answers may take of a list of tools. Clients keep them from their models."""
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["2025-11-25", "2026-07-28"])
@@ -36,8 +42,11 @@ def caller_of(server: Server, *, modern: bool = False) -> ToolCaller:
 def test_the_list_of_all_tools_is_small(caller: ToolCaller) -> None:
     listed = caller.tools()
     assert len(listed) == len(tools.tools()) >= 15
+    outputs = [tool.pop("outputSchema") for tool in listed]
     size = len(json.dumps(listed, separators=(",", ":")))
     assert size < LIST_BYTES_MAX, f"{size} bytes: shorten tool_words.py, or leave out parameters"
+    assert {output["type"] for output in outputs} == {"object"}, "clients demand it"
+    assert len(json.dumps(outputs, separators=(",", ":"))) < OUTPUT_BYTES_MAX
 
 
 def test_each_row_that_opts_in_is_a_tool_with_the_arguments_of_its_operation() -> None:
@@ -89,6 +98,15 @@ def test_every_other_tool_answers(caller: ToolCaller) -> None:
     )
     for name, arguments in calls:
         assert caller.use(name, **arguments).failed["error"]["code"] in ("NOT_FOUND", "CONFIG_ERROR"), name
+
+
+def test_a_workflow_runs_and_its_progress_is_read(caller: ToolCaller, shared: Server) -> None:
+    workflow_id = Builder(shared.api).chain("a")
+    run = caller.use("run_workflow", workflowId=workflow_id).data
+    assert run["workflowId"] == workflow_id
+    ended = caller.use("wait_for_run", runId=run["runId"]).data
+    assert (ended["status"], [node["status"] for node in ended["nodes"]]) == ("ok", ["ok"])
+    assert caller.use("get_workflow_run", id=run["runId"]).data["artifactRefs"] == ended["artifactRefs"]
 
 
 def test_a_wait_shows_what_the_model_writes_and_ends_with_the_run(
@@ -197,6 +215,38 @@ def test_answers_stay_within_their_limit_whatever_they_hold() -> None:
     fewer = json.loads(bounded.bounded({"items": [{"id": number} for number in range(50_000)], "nextCursor": "c"}))
     assert f"first {len(fewer['items'])} of 50000" in fewer["next"]
     assert "nextCursor" not in fewer, "it would leave out what is not shown"
+
+
+@pytest.mark.parametrize(("texts", "items"), [(1, 1), (1, 200), (50_000, 3), (2, 0)])
+def test_an_answer_of_any_size_is_as_its_schema_says(texts: int, items: int) -> None:
+    """The example of each answer in the API document, with longer texts and other numbers of items."""
+    for name, tool in tools.tools().items():
+        shown = grown(recorded_answer(tool.operation), texts, items)
+        if name in ("start_run", "retry_run", "get_run", "wait_for_run"):
+            result = run_result(shown)
+        elif name in ("run_workflow", "get_workflow_run"):
+            result = (workflow_result if "workflow" in shown else workflow_started)(shown)
+        else:
+            result = bounded.result_of(shown)
+        assert len(result.text) <= bounded.ANSWER_BYTES_MAX
+        waits = ("wait_for_run",) if name == "get_workflow_run" else ()
+        for tool_name in (name, *waits):
+            validator_for(output_schemas()[tool_name]).validate(json.loads(bytes(result.structured)))
+
+
+def recorded_answer(row: Operation[Any, Any]) -> Any:
+    """Return the example of the answer that a tool shows."""
+    shown = row.accepted or row.answer
+    return EXAMPLES[Schemas([shown], ()).envelope(shown)["$ref"].rpartition("/")[2]]["data"]
+
+
+def grown(value: Any, texts: int, items: int) -> Any:
+    """Return an answer with longer texts where they are free, and other numbers of items."""
+    if isinstance(value, dict):
+        return {name: grown(part, texts, items) for name, part in value.items()}
+    if isinstance(value, list):
+        return [grown(part, texts, items) for part in value[:1] * items + value[1:] * bool(items)]
+    return value * texts if isinstance(value, str) and " " in value else value
 
 
 def test_what_a_run_needs_next_is_said() -> None:
