@@ -17,6 +17,7 @@ from projections.fleet_rows import FLEET
 from projections.ids import IDS
 from projections.memory import MEMORY
 from projections.messages import MESSAGES
+from projections.names import NAMES
 from projections.permission_rules import PERMISSION_RULES
 from projections.policy import POLICY
 from projections.profiles import PROFILES
@@ -50,6 +51,7 @@ ALL: tuple[Projection, ...] = (
         AUDIT,
         FLEET,
         IDS,
+        NAMES,
         FEED,
     ),
 )

@@ -10,6 +10,7 @@ from msgspec import inspect
 from athena_api.document.descriptions import FIELDS
 from athena_api.document.schemas import Json, Schemas, as_input
 from athena_api.endpoint.body import is_time, query_kind
+from athena_api.endpoint.names import takes_name
 from athena_api.endpoint.operation import NoQuery, Operation
 from athena_core.values import (
     CLIENT_ID_CHARS_MAX,
@@ -118,6 +119,11 @@ HEADERS: Mapping[str, Json] = {
         "schema": {"const": "true"},
         "description": "Present in a repeated answer to the same key.",
     },
+    "Resolved": {
+        "schema": {"type": "string"},
+        "description": "Present if names were given for ids: each field and the id that was used, such as "
+        "`harnessProfileId=hp_...`.",
+    },
     "RetryAfter": {"schema": {"type": "integer"}, "description": "Seconds to wait before a retry, if known."},
     "TraceId": {
         "schema": {"type": "string"},
@@ -130,7 +136,9 @@ def parameters(row: Operation[Any, Any], schemas: Schemas) -> Iterator[Json]:
     """Yield the parameters of an operation."""
     for name in re.findall(r":(\w+)", row.path):
         least = ID_PART_CHARS_MIN if name == "part" else 1
-        schema = {"type": "string", "minLength": least, "maxLength": CLIENT_ID_CHARS_MAX, "pattern": ID_PATTERN}
+        schema = {"type": "string", "minLength": least, "maxLength": CLIENT_ID_CHARS_MAX}
+        if not takes_name(row, name):
+            schema["pattern"] = ID_PATTERN
         yield {"name": name, "in": "path", "required": True, "schema": schema, "description": _required(row.id, name)}
     if row.query is not NoQuery:
         for field in msgspec.structs.fields(row.query):

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, get_args
 from athena_api.document.parameters import header
 from athena_api.document.schemas import SCHEMAS, Json, Schemas
 from athena_api.edge.replies import status_of
+from athena_api.endpoint.names import takes_names
 from athena_api.endpoint.operation import Operation
 from athena_api.streams.lines import LINES_TYPE
 from athena_core import errors
@@ -103,6 +104,8 @@ def codes_of(row: Row) -> tuple[str, ...]:
         codes += ("CURSOR_AHEAD", "NOT_CAUGHT_UP")  # of minPosition
     if row.past:
         codes += ("CURSOR_AHEAD", "CURSOR_FOREIGN", "PAST_TOO_LARGE")
+    if takes_names(row):
+        codes += ("AMBIGUOUS_NAME", "NOT_CAUGHT_UP", *(("NOT_FOUND",) if row.method == "GET" else ()))
     if row.stream or row.lines:
         codes.append("STREAM_LIMIT")
     return tuple(codes)
@@ -178,6 +181,8 @@ def answers(row: Row, schemas: Schemas) -> Json:
         return {"200": {"description": text, "headers": headers, "content": content}}
     if row.past:
         headers |= {"athena-as-of": header("AsOf"), "etag": header("ETag")}
+    if takes_names(row):
+        headers["athena-resolved"] = header("Resolved")
     if row.versioned:
         headers["etag"] = header("ETag")
     if row.method != "GET":

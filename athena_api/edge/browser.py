@@ -15,8 +15,9 @@ ALLOWED_HEADERS = (
     b"mcp-name, mcp-protocol-version, mcp-session-id, prefer, traceparent, tracestate"
 )
 EXPOSED_HEADERS = (
-    b"athena-as-of, athena-next-cursor, athena-position, athena-stale, deprecation, etag, idempotency-replayed, link, "
-    b"location, mcp-session-id, preference-applied, retry-after, traceparent, tracestate, x-trace-id"
+    b"athena-as-of, athena-next-cursor, athena-position, athena-resolved, athena-stale, deprecation, etag, "
+    b"idempotency-replayed, link, location, mcp-session-id, preference-applied, retry-after, traceparent, tracestate, "
+    b"x-trace-id"
 )
 PREFLIGHT_SECONDS = b"600"
 

@@ -10,7 +10,7 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -109,11 +109,15 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str)
     raise error_of([*unread.values(), *others], context) from None
 
 
-def check_path(path: Mapping[str, str], context: str, rules: InputRules = INPUT_RULES) -> None:
-    """Check path parameters. Raise ConfigError for one that is not an id or contains a secret."""
+def check_path(
+    path: Mapping[str, str], context: str, rules: InputRules = INPUT_RULES, named: Set[str] = frozenset()
+) -> None:
+    """Check path parameters. Raise ConfigError for one that is not an id, or in ``named`` a name, or is a secret."""
     for name, text in path.items():
-        if len(text) > CLIENT_ID_CHARS_MAX or not ID.fullmatch(text):
-            remedy = f"1 to {CLIENT_ID_CHARS_MAX} letters, digits, dots, underscores or dashes"
+        fits = text.isprintable() if name in named else ID.fullmatch(text)
+        if len(text) > CLIENT_ID_CHARS_MAX or not fits:
+            what = "printable characters" if name in named else "letters, digits, dots, underscores or dashes"
+            remedy = f"1 to {CLIENT_ID_CHARS_MAX} {what}"
             raise InputError(f"INVALID_ID: must be {remedy}", remedy, name).error(context)
         if rules.mask.hide(text) != text:
             raise InputError("INVALID_ID: must not contain a secret", "an id without a secret", name).error(context)

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,6 +15,7 @@ from athena_api.edge.asgi import EXCHANGE, Receive, Scope
 from athena_api.edge.exchange import PIECE_BYTES, AnswerPort, KnownHead, fields_of, lines_of, read_body, send_pieces
 from athena_api.edge.replies import JSON_TYPE, failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
+from athena_api.endpoint.names import resolve, takes_name, with_nearest
 from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.past import answer_as_of, as_of
 from athena_api.endpoint.router import RouteMatch, Router
@@ -89,6 +90,7 @@ class Endpoint:
             self.known_head.position = None
         match: RouteMatch | None = None
         stream: Subscription | Lines | None = None
+        call: ApiCall[Any, Any] | None = None
         begun, held, head = False, 0, scope["method"] == "HEAD"
         try:
             match = self._router.find(scope["method"], scope["path"], scope.get("raw_path"))
@@ -99,15 +101,16 @@ class Endpoint:
             meta = Meta(actor=subject, correlation=scope["athena.trace"], quiet=plane.refusal_limits.exhausted(subject))
             self.limit(subject, operation.id)
             await plane.access.require(identity, operation.id, meta)
-            call: ApiCall[Any, Any] | None = None
             if identity.scope is not None:
                 call = await self._call(plane, match, scope, receive, meta)
                 await require_scope(plane, operation, call, identity, meta)
             reply = self._cached(plane, match, scope) if operation.reads else None
             if reply is None:
                 call = call or await self._call(plane, match, scope, receive, meta)
-                begun = True
                 PAYER.set(_payer(subject, operation, call))
+                await resolve(plane, operation, call)
+                call.key = idempotency_key(scope, operation, call, self._key_chars_max)
+                begun = True
                 reply = await self._answer_in_time(plane, operation, scope, call)
             headers, status = _headers(reply, operation, call), reply.status
             if (operation.stream or operation.lines) and isinstance(reply.data, Subscription | Lines):
@@ -119,7 +122,7 @@ class Endpoint:
             kind = reply.content_type or JSON_TYPE
         except Exception as error:
             stream, kind = None, JSON_TYPE
-            status, headers, body = self._refusal(scope, match, error, begun=begun)
+            status, headers, body = self._refusal(scope, match, with_nearest(error, call), begun=begun)
         if stream is not None:
             fields = [(b"content-type", kind.encode()) if isinstance(stream, Lines) else SSE]
             fields += STREAM_HEADERS + fields_of(headers)
@@ -262,7 +265,7 @@ class Endpoint:
     ) -> ApiCall[Any, Any]:
         operation, path = match
         context, rules = operation.context, self._input_rules
-        check_path(path, context, rules)
+        check_path(path, context, rules, {name for name in path if takes_name(operation, name)})
         if "runId" in path:
             scope["athena.run_id"] = path["runId"]
         headers = dict(scope["headers"])
@@ -294,7 +297,6 @@ class Endpoint:
             call.stale = parameters.get("stale") == "allow"
             call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))
         else:
-            call.key = idempotency_key(scope, headers, operation, path, body, self._key_chars_max)
             call.if_match = _text(headers.get(b"if-match"))
             call.origin = _text(headers.get(b"origin"))
             call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
@@ -320,15 +322,15 @@ def _blank_query(type_: Any, context: str) -> Any:
 
 
 def idempotency_key(
-    scope: Scope,
-    headers: Mapping[bytes, bytes],
-    operation: Operation[Any, Any],
-    path: dict[str, str],
-    body: object,
-    chars_max: int,
+    scope: Scope, operation: Operation[Any, Any], call: ApiCall[Any, Any], chars_max: int
 ) -> Key | None:
-    """Return the idempotency key of a command, or None. Raise ConfigError if it is malformed."""
-    raw = headers.get(b"idempotency-key")
+    """Return the idempotency key of a command, or None. Raise ConfigError if it is malformed.
+
+    It belongs to the ids of a call, so a name that has changed hands does not repeat an answer.
+    """
+    if operation.method == "GET":
+        return None
+    raw = dict(scope["headers"]).get(b"idempotency-key")
     if raw is None:
         return None
     text = raw.decode("latin-1").strip()
@@ -337,7 +339,7 @@ def idempotency_key(
         raise ConfigError.of("idempotency-key", f"KEY_TOO_LONG: must have at most {chars_max} characters", remedy)
     if not KEY_TEXT.fullmatch(text):
         raise ConfigError.of("idempotency-key", "contains characters that are not allowed", remedy)
-    content = _encode([path, body])
+    content = _encode([call.path, call.body])
     return Key.of(scope["athena.identity"].subject, operation.id, text, content)
 
 
@@ -398,4 +400,6 @@ def _headers(reply: Reply, operation: Operation[Any, Any], call: ApiCall[Any, An
         lines += lines_of((name.encode(), value.encode()) for name, value in reply.headers)
     if call is not None and reply.position < call.position:  # only if the caller sent stale=allow
         lines += b"athena-stale: true\r\n"
+    if call is not None and call.resolved:
+        lines += lines_of(((b"athena-resolved", ", ".join(call.resolved).encode()),))
     return lines

@@ -41,7 +41,8 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     ``wait`` is False with ``Prefer: respond-async``. ``cursor`` and ``limit`` select the page, and ``limited`` is True
     if the request has a limit. ``if_match`` is the header of that name, and ``origin`` names the page that sent a
     command. ``receive`` reports the disconnect of the client. ``stale`` allows an answer from views that lag. ``lines``
-    asks for lines instead of a page. A read is about the position ``as_of`` in the past.
+    asks for lines instead of a page. A read is about the position ``as_of`` in the past. ``resolved`` lists the fields
+    whose names were replaced by ids. ``unknown`` has the nearest names of fields with a name that no record has.
 
     A handler that reads ``who`` or ``meta`` makes its answer ``personal``, so that it is never cached. ``scope`` is
     part of the cache's key.
@@ -65,6 +66,8 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     stale: bool = False
     lines: bool = False
     as_of: Position | None = None
+    resolved: list[str] = []
+    unknown: dict[str, str] = {}
     personal: bool = False
 
     @property

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
 from athena_core.services.reviews.preparation import PersonaRunBody
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 class PersonaRunsQuery(Value):
     """Filters of reviews."""
 
-    name: Label | None = None
+    persona_name: Label | None = msgspec.field(default=None, name="name")
     status: reviews.PersonaRunStatus | None = None
 
 
@@ -52,7 +54,7 @@ async def list_persona_runs(plane: "ControlPlane", call: ApiCall[NoBody, Persona
     page, position = await plane.query(
         ("personas",),
         lambda rows: reviews.list_reviews(
-            rows, persona_name=query.name, status=query.status, cursor=call.cursor, limit=call.limit
+            rows, persona_name=query.persona_name, status=query.status, cursor=call.cursor, limit=call.limit
         ),
     )
     return Reply(data=page, position=position)

@@ -107,6 +107,12 @@ class NotFound(Missing):
     code = "NOT_FOUND"
 
 
+class AmbiguousName(Conflict):
+    """A name stands where an id is expected, and several records have it."""
+
+    code = "AMBIGUOUS_NAME"
+
+
 class UnknownRoute(Missing):
     """No operation has this method and path."""
 

@@ -69,6 +69,14 @@ class Messages:
         self._hops_max = hops_max
         self._reader = reader
 
+    def knows(self, persona: str) -> bool:
+        """Return True if a persona of this name is defined now. Blocking, for a small file."""
+        try:
+            self._personas.read(persona, "")
+        except ConfigError:
+            return False
+        return True
+
     async def send(self, body: MessageBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
         """Send a message, or make it a dead letter beyond the hop limit; the subject is its id.
 

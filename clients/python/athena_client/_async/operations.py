@@ -282,9 +282,9 @@ class AsyncOperations(AsyncCore):
 
         Raises:
             AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
-                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`,
-                `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`,
-                `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
+                `AGENT_UNAVAILABLE`, `AMBIGUOUS_NAME`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_CAUGHT_UP`,
+                `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
+                `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
                 `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`,
                 `WORKSPACE_MISSING`, or an error of every call.
         """
@@ -369,11 +369,12 @@ class AsyncOperations(AsyncCore):
 
         Raises:
             AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
-                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
-                `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
-                `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
-                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
+                `AGENT_UNAVAILABLE`, `AMBIGUOUS_NAME`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
+                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`,
+                `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`,
+                `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error
+                of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -447,8 +448,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/runs",
@@ -516,7 +517,8 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, or an error of every call.
         """
         answer: models.RunFacets = await self.request(
             "GET",
@@ -1467,8 +1469,8 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.HarnessProfile = await self.request(
             "GET",
@@ -1530,7 +1532,7 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: An error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.RunTemplate = await self.request(
             "POST",
@@ -1603,7 +1605,8 @@ class AsyncOperations(AsyncCore):
             if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
 
         Raises:
-            AthenaError: `NOT_FOUND`, `PRECONDITION_FAILED`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PRECONDITION_FAILED`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.RunTemplate = await self.request(
             "PUT",
@@ -1885,7 +1888,8 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: `CONTEXT_OVERFLOW`, `WORK_QUEUE_FULL`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CONTEXT_OVERFLOW`, `NOT_CAUGHT_UP`, `WORK_QUEUE_FULL`, or an error of every
+                call.
         """
         answer: models.Message = await self.request(
             "POST",
@@ -1931,8 +1935,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/a2a/messages",
@@ -2009,8 +2013,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/a2a/dlq",
@@ -2372,8 +2376,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/asks",
@@ -2553,8 +2557,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/permission-rules",
@@ -2748,7 +2752,7 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: An error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.Workflow = await self.request(
             "POST", "/workflows", models.Workflow, body={"definition": definition}, key=idempotency_key
@@ -3174,8 +3178,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/personas/runs",
@@ -3367,8 +3371,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/policy/rejections",
@@ -3693,7 +3697,7 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: An error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.ScheduledTask = await self.request(
             "POST",
@@ -3769,8 +3773,8 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.ScheduledTask = await self.request(
             "GET",
@@ -3844,7 +3848,7 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.ScheduledTask = await self.request(
             "PUT",
@@ -3923,7 +3927,8 @@ class AsyncOperations(AsyncCore):
             respond_async: Answer at once with the record so far, not after the end.
 
         Raises:
-            AthenaError: `NOT_FOUND`, `PROVIDER_NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PROVIDER_NOT_FOUND`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.ScheduleRunResult = await self.request(
             "POST",
@@ -3947,7 +3952,7 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.UpdatedSchedule = await self.request(
             "POST",
@@ -3969,7 +3974,7 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.UpdatedSchedule = await self.request(
             "POST",
@@ -3994,7 +3999,7 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.UpdatedSchedule = await self.request(
             "POST",
@@ -4020,7 +4025,7 @@ class AsyncOperations(AsyncCore):
                 nothing twice.
 
         Raises:
-            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.UpdatedSchedule = await self.request(
             "POST",
@@ -4053,8 +4058,8 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: list[models.ScheduleRunLog] = await self.request(
             "GET",
@@ -4100,8 +4105,8 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.FireTimePage = await self.request(
             "GET",

@@ -280,9 +280,9 @@ class Operations(Core):
 
         Raises:
             AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
-                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`,
-                `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`,
-                `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
+                `AGENT_UNAVAILABLE`, `AMBIGUOUS_NAME`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_CAUGHT_UP`,
+                `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
+                `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
                 `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`,
                 `WORKSPACE_MISSING`, or an error of every call.
         """
@@ -367,11 +367,12 @@ class Operations(Core):
 
         Raises:
             AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
-                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
-                `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
-                `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`, `RUN_TIMEOUT`,
-                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
-                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
+                `AGENT_UNAVAILABLE`, `AMBIGUOUS_NAME`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
+                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`,
+                `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`,
+                `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error
+                of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -445,8 +446,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/runs",
@@ -514,7 +515,8 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, or an error of every call.
         """
         answer: models.RunFacets = self.request(
             "GET",
@@ -1465,8 +1467,8 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.HarnessProfile = self.request(
             "GET",
@@ -1528,7 +1530,7 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: An error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.RunTemplate = self.request(
             "POST",
@@ -1601,7 +1603,8 @@ class Operations(Core):
             if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
 
         Raises:
-            AthenaError: `NOT_FOUND`, `PRECONDITION_FAILED`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PRECONDITION_FAILED`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.RunTemplate = self.request(
             "PUT",
@@ -1883,7 +1886,8 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: `CONTEXT_OVERFLOW`, `WORK_QUEUE_FULL`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CONTEXT_OVERFLOW`, `NOT_CAUGHT_UP`, `WORK_QUEUE_FULL`, or an error of every
+                call.
         """
         answer: models.Message = self.request(
             "POST",
@@ -1929,8 +1933,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/a2a/messages",
@@ -2007,8 +2011,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/a2a/dlq",
@@ -2370,8 +2374,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/asks",
@@ -2551,8 +2555,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/permission-rules",
@@ -2744,7 +2748,7 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: An error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.Workflow = self.request(
             "POST", "/workflows", models.Workflow, body={"definition": definition}, key=idempotency_key
@@ -3170,8 +3174,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/personas/runs",
@@ -3363,8 +3367,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`, or an
-                error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, or an error of every call.
         """
         return self.pages(
             "/policy/rejections",
@@ -3689,7 +3693,7 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: An error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.ScheduledTask = self.request(
             "POST",
@@ -3765,8 +3769,8 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.ScheduledTask = self.request(
             "GET",
@@ -3840,7 +3844,7 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.ScheduledTask = self.request(
             "PUT",
@@ -3919,7 +3923,8 @@ class Operations(Core):
             respond_async: Answer at once with the record so far, not after the end.
 
         Raises:
-            AthenaError: `NOT_FOUND`, `PROVIDER_NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PROVIDER_NOT_FOUND`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.ScheduleRunResult = self.request(
             "POST",
@@ -3943,7 +3948,7 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.UpdatedSchedule = self.request(
             "POST",
@@ -3965,7 +3970,7 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.UpdatedSchedule = self.request(
             "POST",
@@ -3990,7 +3995,7 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.UpdatedSchedule = self.request(
             "POST",
@@ -4016,7 +4021,7 @@ class Operations(Core):
                 nothing twice.
 
         Raises:
-            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.UpdatedSchedule = self.request(
             "POST",
@@ -4049,8 +4054,8 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: list[models.ScheduleRunLog] = self.request(
             "GET",
@@ -4096,8 +4101,8 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.FireTimePage = self.request(
             "GET",
