@@ -243,7 +243,7 @@ class LocalTransport(httpx2.AsyncBaseTransport):
                 raise Misused(f"no state in {place}", "set ATHENA_STATE_DIR to the directory of a log")
             raise Unreachable(f"no server at {self._url} and no state in {place}", START)
         if self._url is not None:
-            note(f"no server at {self._url}; {'reading' if reading else 'working in'} {place}")
+            note(f"{'Reading' if reading else 'Working in'} {place} without a server: none is at {self._url}")
 
     async def aclose(self) -> None:
         """Close the connections to the server."""

@@ -22,7 +22,7 @@ from tests.support.keyed_api import keyed
 from tests.support.model import acting, call
 from tests.support.nginx import free_port
 from tests.support.outside_agents import stand_in, write_agents
-from tests.support.pages import PROFILE, RUN, Page, Shell, blocks, is_ready, served, words_of
+from tests.support.pages import PROFILE, RUN, Page, Shell, Terminal, blocks, is_ready, served, words_of
 from tests.support.server import Server
 from tests.support.stub import standing
 
@@ -94,6 +94,7 @@ def connected(shell: Shell, command: str) -> Json:
 
 def make_only_shown(page: Page, tmp_path: Path) -> str:
     """Return what the next block, a call of make, would run. tests/cli/test_demo.py runs that command."""
+    tmp_path.mkdir(exist_ok=True)
     return Shell(tmp_path).run(f"cd {tree.ROOT}; {page.take('sh').replace('make', 'make -n')}")
 
 
@@ -110,37 +111,46 @@ def test_the_readme(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     with standing(model.choose) as stub, Page("README.md") as page:
         assert "athena demo" in make_only_shown(page, tmp_path / "home")
-        shell = Shell(tmp_path, openai_base_url=stub.url, openai_api_key="the-key")
+        assert "pytest" in make_only_shown(page, tmp_path / "test")
+        shell = Terminal(tmp_path, tmp_path / "home", openai_base_url=stub.url, openai_api_key="the-key")
         write_agents(tmp_path / "agents.toml", stand_in(page.take("toml"), "never-asks", "wire=openai-responses"))
         setting, _, serve = page.take("sh").partition(" ")
         shell.environment |= dict([setting.split("=")])
         with served(shell, serve):
+            del shell.environment["ATHENA_AGENTS"]
             run = json.loads(shell.run(page.take("sh")))
             assert run["output"] == "I fixed it."
             assert not (tmp_path / "pears.py").exists()
             shown = shell.run(page.take("sh").replace(RUN, run["runId"]))
             assert "+PEARS = 3" in shown
             assert (tmp_path / "pears.py").read_text() == "PEARS = 3\n"
-        assert words_of(shell, "claude", page.take("sh")) == [["mcp", "add", "athena", "--", "athena", "mcp"]]
+        program = str(tmp_path / ".venv" / "bin" / "athena")
+        assert words_of(shell, "claude", page.take("sh")) == [["mcp", "add", "athena", "--", program, "mcp"]]
 
 
 @pytest.mark.heavy
 def test_start(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    with acting(SCRIPT) as model, Page("docs/start.md", **{"$PWD": str(tree.ROOT)}) as page:
-        assert "athena demo" in make_only_shown(page, tmp_path / "home")
-        shell = Shell(tmp_path, runtime_run_timeout_ms="60000")
-        shell.environment |= {"HOME": str(tmp_path), "OLLAMA_HOST": model.url.removeprefix("http://")}
+    home = tmp_path / "home"
+    with acting(SCRIPT) as model, Page("docs/start.md") as page:
+        assert "athena demo" in make_only_shown(page, home)
+        shell = Terminal(tmp_path, home, runtime_run_timeout_ms="60000")
+        shell.environment["OLLAMA_HOST"] = model.url.removeprefix("http://")
         shell.run(page.take("sh"))
-        shell.directory = tmp_path / "athena-first"
-        ready = connected(shell, page.take("sh").replace("init", "init --provider ollama"))
+        shell.directory = home
+        init = page.take("sh").replace("init", "init --provider ollama").replace("./", "ATHENA_CLI_TRANSPORT=local ./")
+        ready = json.loads(shell.run(init))
         assert (ready["provider"], ready["model"]) == ("openai", "stub-model")
-        with served(shell, page.take("sh")):
-            run = json.loads(shell.run(page.take("sh").replace(PROFILE, ready["harnessProfileId"])))
+        assert ready["next"][0].startswith("./athena run --profile assistant ")
+        enter, _, serve = page.take("sh").partition("\n")
+        shell.directory = home / enter.removeprefix("cd ~/")
+        with served(shell, serve):
+            shell.directory = home
+            run = json.loads(shell.run(page.take("sh")))
             assert run["output"] == SCRIPT[-1]
-            assert (shell.directory / "summary.md").read_text() == "Pears rose, apples fell."
-            assert "run.completed" in shell.run(proof := page.take("sh").replace(RUN, run["runId"]))
-            assert '"ok":true' in shell.run(proof)
+            assert (home / "athena-first" / "summary.md").read_text() == "Pears rose, apples fell."
+            proof = shell.run(page.take("sh").replace(RUN, run["runId"]))
+            assert "run.completed" in proof
+            assert '"ok":true' in proof
 
 
 @pytest.mark.heavy

@@ -27,6 +27,7 @@ class CreatedAgent(NamedTuple):
     """The profile, and the address of the server that has it; None if the log of this directory does."""
 
     profile_id: str
+    name: str
     server: str | None
 
 
@@ -115,6 +116,10 @@ def _source(provider: Source | None, base_url: str | None, *, asks: bool) -> "Mo
     if not asks:
         names = ", ".join(source.slug for source in found) or "none"
         raise Misused(f"found these model servers: {names}", "choose with --provider (mock needs none) or --base-url")
+    if not found:
+        render.say("No model server answers on this machine, and no OPENAI_API_KEY or ANTHROPIC_API_KEY is set.")
+        render.say("The agent gets mock, which repeats its input. To use a model later, run athena init again.")
+        return MOCK
     rows = [_described(source) for source in found]
     number = _choose("Which model server?", [*rows, "mock (repeats the input, for a first look)"])
     return (*found, MOCK)[number]
@@ -213,7 +218,7 @@ def _write(path: Path, values: Mapping[str, str], *, yes: bool, asks: bool) -> l
 
 
 async def _profile(transport: "Transport", choice: Choice) -> CreatedAgent:
-    """Return an equal profile that exists, or create it. Raise Failed at a demo, which forgets it."""
+    """Return an equal profile that exists, or create it under a name of its own. Raise Failed at a demo."""
     import msgspec
 
     wanted = profile_of(choice)
@@ -225,11 +230,17 @@ async def _profile(transport: "Transport", choice: Choice) -> CreatedAgent:
         raise Failed(
             f"the server at {transport.server} is a demo, which forgets the agent", "end it, then run init again"
         )
-    for profile in msgspec.json.decode(page)["items"]:
-        if wanted.items() <= profile.items():
-            return CreatedAgent(str(profile["id"]), transport.server)
+    profiles = msgspec.json.decode(page)["items"]
+    taken = [str(profile["displayName"]).casefold() for profile in profiles]
+    for profile in profiles:
+        name = str(profile["displayName"])
+        alone = name.partition("-")[0] == ASSISTANT and taken.count(name) == 1
+        if alone and wanted.items() <= {**profile, "displayName": ASSISTANT}.items():
+            return CreatedAgent(str(profile["id"]), name, transport.server)
+    names = (f"{ASSISTANT}-{number}" for number in range(2, len(taken) + 3))
+    wanted["displayName"] = next(name for name in (ASSISTANT, *names) if name not in taken)
     created = msgspec.json.decode(await transport.request("createHarnessProfile", body=wanted))
-    return CreatedAgent(str(created["id"]), transport.server)
+    return CreatedAgent(str(created["id"]), wanted["displayName"], transport.server)
 
 
 def profile_of(choice: Choice) -> dict[str, Any]:
@@ -265,14 +276,23 @@ def _outside_agents() -> list[str]:
     return [name for name, agent in found.items() if not agent.missing()]
 
 
+def _program() -> str:
+    """Return how a person calls this program: by its path if its name is not enough."""
+    import shutil
+    import sys
+
+    called = Path(sys.argv[0])
+    return sys.argv[0] if called.name == "athena" and shutil.which("athena") is None else "athena"
+
+
 def _report(choice: Choice, path: Path, changed: list[str], agent: CreatedAgent, machine: bool) -> None:
     """Print what was done and the next commands."""
     from athena_core.settings import overridden
 
     for name in overridden(choice.values):
         render.note(f"Warning: {name} is set in the environment, which takes precedence over .env.")
-    run = f'athena run "List the files" --profile {agent.profile_id}'
-    following = [run] if agent.server else ["athena api serve", run]
+    run = f'{_program()} run --profile {agent.name} "List the files"'
+    following = [run] if agent.server else [run, f"{_program()} api serve"]
     source = choice.source
     if machine:
         done = {"status": "ready", "provider": source.provider, "model": choice.model}
@@ -284,7 +304,7 @@ def _report(choice: Choice, path: Path, changed: list[str], agent: CreatedAgent,
         return
     render.say(f"\n  Model     {source.provider} · {choice.model}" + (f" · {source.host}" if source.host else ""))
     render.say(f"  Settings  {'.env, private' if changed else '.env, unchanged'}")
-    render.say(f"  Agent     {ASSISTANT} ({agent.profile_id}): {', '.join(TOOLS)}")
+    render.say(f"  Agent     {agent.name} ({agent.profile_id}): {', '.join(TOOLS)}")
     if agent.server:
         render.say(f"  Server    {agent.server} has the agent; restart it, because it read its settings before")
     if agents := _outside_agents():

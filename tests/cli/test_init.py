@@ -133,13 +133,35 @@ def test_a_person_answers_questions(newcomer: Terminal, stub: Stub) -> None:
     shown = screen.plain
     assert f"Model     openai · qwen3 · {urlsplit(stub.url).netloc}\n" in shown
     assert "Outside   codex: athena run --agent codex TEXT\n" in shown
-    assert "Next      athena api serve\n" in shown
+    assert 'Next      athena run --profile assistant "List the files"\n            athena api serve\n' in shown
     assert KEY not in shown
     assert dotenv_of(newcomer) == {
         "ATHENA_DEFAULT_PROVIDER": "openai",
         "ATHENA_DEFAULT_MODEL": "qwen3",
         "ATHENA_OPENAI_BASE_URL": stub.url + "/v1",
     }
+
+
+def test_with_nothing_found_a_person_reads_so_and_gets_the_mock(newcomer: Terminal) -> None:
+    screen = newcomer.screen("init", "--transport", "local")
+    assert screen.end() == 0, screen.text
+    assert (
+        "No model server answers on this machine, and no OPENAI_API_KEY or ANTHROPIC_API_KEY is set.\n" in screen.plain
+    )
+    assert "Which model server?" not in screen.plain
+    assert "Model     mock · " in screen.plain
+    run = newcomer.run("run", "--profile", "assistant", "hello", "--transport", "local")
+    assert (run.code, "hello" in run.data["output"]) == (0, True)
+
+
+def test_each_agent_has_a_name_of_its_own(newcomer: Terminal) -> None:
+    """Another model makes another agent, so its name stands for one id, and the same model finds its agent again."""
+    command = ("init", "--provider", "mock", "--yes", "--transport", "local")
+    made = [newcomer.run(*command, "--model", model).data for model in ("one", "two", "one", "two")]
+    assert [one["next"][0] for one in made[:2]] == [
+        f'athena run --profile {name} "List the files"' for name in ("assistant", "assistant-2")
+    ]
+    assert [one["harnessProfileId"] for one in made[2:]] == [one["harnessProfileId"] for one in made[:2]]
 
 
 def test_nothing_is_changed_without_a_yes_and_no_key_is_printed(newcomer: Terminal, stub: Stub) -> None:

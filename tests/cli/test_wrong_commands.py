@@ -106,9 +106,9 @@ def test_a_read_without_a_server_creates_nothing_and_says_where_it_looked(nowher
 
 def test_a_command_without_a_server_says_where_it_works(nowhere: Terminal, here: Here) -> None:
     written = here("run", "hello")
-    assert (written.code, written.err) == (0, f"no server at {NOWHERE}; working in ./.athena\n")
+    assert (written.code, written.err) == (0, f"Working in ./.athena without a server: none is at {NOWHERE}\n")
     read = here("runs", "list")
-    assert (read.code, read.err) == (0, f"no server at {NOWHERE}; reading ./.athena\n")
+    assert (read.code, read.err) == (0, f"Reading ./.athena without a server: none is at {NOWHERE}\n")
     assert len(read.data["items"]) == 1
     for url in ({"api_base_url": NOWHERE}, {}):
         result = here("runs", "list", *(() if url else ("--api-base-url", NOWHERE)), **url)

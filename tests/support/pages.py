@@ -111,6 +111,25 @@ class Shell:
         )
 
 
+class Terminal(Shell):
+    """A new terminal for each block of a page: nothing of an earlier one is left, and ``athena`` is not on its path.
+
+    The program is where ``make`` puts it in the source, which is the directory.
+    """
+
+    def __init__(self, directory: Path, home: Path, **settings: str) -> None:
+        super().__init__(directory, **settings)
+        programs, built = directory / "programs", directory / ".venv" / "bin"
+        built.mkdir(parents=True)
+        (programs / "athena").unlink()
+        (built / "athena").write_text(
+            f"#!{sys.executable}\nfrom athena_cli.app import main\n\nraise SystemExit(main())\n"
+        )
+        (built / "athena").chmod(0o755)
+        kept = {name: value for name, value in self.environment.items() if name.startswith(("ATHENA_", "PYTHONPATH"))}
+        self.environment = {**kept, "HOME": str(home), "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin"}
+
+
 def words_of(shell: Shell, program: str, script: str) -> list[list[str]]:
     """Run a script of a page in which something that records its words stands in for a program. Return them."""
     place = shell.directory / "programs" / program
