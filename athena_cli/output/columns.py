@@ -311,7 +311,9 @@ TABLES: Mapping[str, ListTable] = {
     "listMemory": ListTable(
         "id", (key("entry", "id"), text("text", "text"), number("chars", "chars", 2), ago("age", "createdAt", rank=1))
     ),
-    "findIds": ListTable("id", (word("kind", "kind"), word("id", "id", most=40), key("run", "runId", rank=1))),
+    "findIds": ListTable(
+        "id", (word("kind", "kind"), word("id", "id", most=40), text("name", "name"), key("run", "runId", rank=1))
+    ),
     "listAsks": ListTable(
         "id",
         (
@@ -539,9 +541,10 @@ def shown_member(path: str, value: Any) -> str:
             return money(value)
         if name.endswith("Usd"):
             return money(value * 1e6)
-        if name.endswith("Ms"):
-            return duration(value)
-        if name.lower().endswith("bytes") or name.endswith("BytesMax"):
+        unit = name.removesuffix("Max")
+        if unit.endswith(("Ms", "Seconds")):
+            return duration(value * (1 if unit.endswith("Ms") else 1_000))
+        if unit.lower().endswith("bytes"):
             return size(value)
         return f"{value:,}" if isinstance(value, int) and name not in {"pid", "port"} else str(value)
     if isinstance(value, str) and TIME.fullmatch(value):

@@ -21,7 +21,9 @@ LONG_CELLS = 100
 HIDDEN = frozenset({"schemaVersion", "links", "transcriptPath", "queueDepth", "eventTypes"})
 """Members that say nothing to people."""
 
-WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+WORDS = re.compile(r"A2A|[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
+CAPITALS = frozenset(("a2a", "api", "cpu", "csv", "dlq", "http", "json", "mcp", "sse", "tls", "url", "utc"))
+"""Words of names that are written in capitals, as the console does."""
 
 NAMES: Mapping[str, str] = {
     "harnessProfileId": "agent (profile)",
@@ -73,14 +75,16 @@ def _fits(view: View, document: Mapping[str, Any]) -> bool:
         return False
 
 
-def _name(member: str) -> str:
-    """Return a member's name in words, without its unit."""
-    if member in NAMES:
-        return NAMES[member]
-    words = WORDS.sub(" ", member).lower()
-    for unit in (" micro usd", " usd", " ms", " id", " at"):
+def label(member: str) -> str:
+    """Return a member's name in words, without its unit: `jsonDepthMax` is `max JSON depth`."""
+    if member in NAMES or not member.isascii() or not member.isalnum():
+        return NAMES.get(member, member)
+    parts = [part.lower() for part in WORDS.findall(member)]
+    bound = parts[-1:] if parts[-1] in {"max", "min"} else []
+    words = " ".join(parts[: -1 if bound else None])
+    for unit in (" micro usd", " usd", " ms", " seconds", " id", " at"):
         words = words.removesuffix(unit) or words
-    return words
+    return " ".join(word.upper() if word in CAPITALS else word for word in (*bound, *words.split()))
 
 
 def _all_of(document: Mapping[str, Any], width: int, indent: int) -> "Iterator[Text]":
@@ -93,21 +97,21 @@ def _all_of(document: Mapping[str, Any], width: int, indent: int) -> "Iterator[T
         if _is_below(value):
             below.append((member, value))
         elif isinstance(value, list):
-            fields.append((_name(member), line(", ".join(map(plain, value))) or "none"))
+            fields.append((label(member), line(", ".join(map(plain, value))) or "none"))
         elif isinstance(value, str) and TIME.fullmatch(value):
-            fields.append((_name(member), date_time(value, ahead=True)))
+            fields.append((label(member), date_time(value, ahead=True)))
         elif isinstance(value, str):
-            fields.append((_name(member), line(value)))
+            fields.append((label(member), line(value)))
         else:
-            fields.append((_name(member), shown_member(member, value)))
+            fields.append((label(member), shown_member(member, value)))
     yield from _fields(fields, width, indent)
     for member, value in below:
         if isinstance(value, str):
-            yield from _text(_name(member), value, width, indent)
+            yield from _text(label(member), value, width, indent)
         elif isinstance(value, list):
-            yield from _list(_name(member), [one for one in value if isinstance(one, dict)], None, width, indent)
+            yield from _list(label(member), [one for one in value if isinstance(one, dict)], None, width, indent)
         elif value:
-            yield _title(_name(member), indent)
+            yield _title(label(member), indent)
             yield from _inner(value, width, indent + INDENT)
 
 
@@ -124,7 +128,7 @@ def _inner(value: Mapping[str, Any], width: int, indent: int) -> "Iterator[Text]
     if len(rows) == len(value) and len(rows) > 1:
         yield from _rows(rows, None, width, indent)
     elif indent >= DEPTH_MAX * INDENT:
-        yield from _fields([(_name(name), text_of(one)) for name, one in value.items()], width, indent)
+        yield from _fields([(label(name), text_of(one)) for name, one in value.items()], width, indent)
     else:
         yield from _all_of(value, width, indent)
 

@@ -130,7 +130,7 @@ def test_a_time_is_chosen_by_dragging_and_filters_the_failures(page: Any, fleet:
         page.mouse.move(box["x"] + end * box["width"], y, steps=3)
         page.mouse.up()
 
-    failures = panel(page, "Failures")
+    failures = panel(page, "Failed runs")
     drag(0.05, 0.4)  # before the server was started
     expect(page.locator(".plot rect.chosen")).to_have_attribute("width", re.compile("^2[123]$"))
     expect(failures).to_contain_text("No run failed then.")
@@ -183,9 +183,11 @@ def test_the_chart_shows_cost_tokens_and_latency(page: Any, fleet: Fleet) -> Non
 
 def test_failures_are_grouped_by_error_and_lead_to_their_runs(page: Any, fleet: Fleet) -> None:
     (error,) = fleet.series()["lines"]
-    failures = panel(page, "Failures")
-    rejected = failures.locator("li", has_text="Rejected by the policy")
-    expect(rejected.locator("b")).to_have_text(str(fleet.series()["all"]["total"]["rejected"]))
+    failures = panel(page, "Failed runs")
+    total = fleet.series()["all"]["total"]
+    expect(failures.locator("header a")).to_have_text(f"{total['rejected']} rejected")
+    counts = failures.locator("li b").all_text_contents()
+    assert sum(map(int, counts)) == total["failed"], "the panel counts what the card counts"
     expect(failures.locator("li", has_text=error["name"]).locator("svg path")).to_have_attribute("d", re.compile("M"))
     failures.get_by_role("link", name=error["name"]).click()
     assert set(fleet.failed) <= set(runs_of(page, error["total"]["failed"]))
@@ -212,7 +214,7 @@ def test_the_past_shows_the_tool_that_ran_then(page: Any, fleet: Fleet) -> None:
     expect(row.locator("td").nth(1)).to_have_text("2")
     expect(tile(page, "Completed").locator("strong")).to_have_text("0")
     expect(page.locator(".needs")).to_contain_text("Nothing needs you.")
-    expect(panel(page, "Failures")).to_contain_text("No run failed in this time.")
+    expect(panel(page, "Failed runs")).to_contain_text("No run failed in this time.")
     expect(panel(page, "Upcoming")).to_contain_text("No upcoming schedules.")
 
 

@@ -177,8 +177,8 @@ const isLong = (value: unknown): boolean => (typeof value === "string" ? value.l
 function flat(record: Members): readonly (readonly [label: string, name: string, value: unknown])[] {
   return Object.entries(record).flatMap(([name, value]) =>
     isObject(value) && Object.values(value).every(isPlain)
-      ? Object.entries(value).map(([inner, member]) => [`${labelOf(name)}: ${labelOf(inner).toLowerCase()}`, inner, member] as const)
-      : [[labelOf(name), name, value] as const],
+      ? Object.entries(value).map(([inner, member]) => [`${labelOf(name, true)}: ${labelOf(inner, true).toLowerCase()}`, inner, member] as const)
+      : [[labelOf(name, true), name, value] as const],
   );
 }
 

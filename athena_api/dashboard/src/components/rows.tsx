@@ -1,7 +1,7 @@
 // The members of a record, and tables of records.
 
 import type { ComponentChildren, JSX } from "preact";
-import { count, short, size } from "../format";
+import { count, duration, short, size } from "../format";
 import { Fragment } from "../render";
 import { href } from "../route";
 import { isObject, labelOf, type Members } from "../state/schema";
@@ -37,10 +37,17 @@ export function Member({ name, value, cell = false }: { name: string; value: unk
   if (name === "status" || name === "mergeGate") return <Status is={text} />;
   if (name === "keep") return value ? <Status is="kept" /> : null;
   if (typeof value === "boolean") return <>{value ? "yes" : "no"}</>;
-  if (typeof value === "number") return <>{name.endsWith("Bytes") ? size(value) : count(value)}</>;
+  if (typeof value === "number") return <>{numberOf(name, value)}</>;
   if (Array.isArray(value) && value.every((one) => typeof one !== "object")) return <>{value.join(", ")}</>;
   const written = typeof value === "string" ? value : JSON.stringify(value);
   return <>{cell && written.length > TEXT_CHARS ? `${written.slice(0, TEXT_CHARS)} …` : written}</>;
+}
+
+/** Return a number with its unit, which the name says. */
+function numberOf(name: string, value: number): string {
+  if (/Bytes(Max)?$/.test(name)) return size(value);
+  if (/Seconds(Max)?$/.test(name)) return duration(value * 1_000);
+  return /[a-z]Ms(Max)?$/.test(name) ? duration(value) : count(value);
 }
 
 /** Return a member by its path: `config.model`. */
@@ -65,7 +72,7 @@ export function Rows(props: {
     const [, marks = "", path = ""] = /^([~#]*)(.*)$/.exec(column) ?? [];
     return { marks, path, name: lastOf(path) };
   });
-  const heads = [...columns.map(({ marks, name }) => `${marks}${labelOf(name)}`), ...(acts ? ["~#"] : [])];
+  const heads = [...columns.map(({ marks, name }) => `${marks}${labelOf(name, true)}`), ...(acts ? ["~#"] : [])];
   return (
     <Table label={label} heads={first ? [props.firstLabel ?? label, ...heads] : heads}>
       {items.map((record, index) => (

@@ -454,7 +454,6 @@ function Numbers(props: { fleet: FleetSummary; is: SeriesTotal; was: SeriesTotal
 interface Group {
   readonly name: string;
   readonly values: readonly number[];
-  readonly hue?: string;
   /** The list of its runs. */
   readonly to?: string;
 }
@@ -467,19 +466,16 @@ function Failures({ series, brush, since }: { series: FleetSeries; brush: Signal
     const errorCode = line.name ?? "";
     return { name: errorCode, values: failuresOf(line, intervals), to: href("runs", undefined, { errorCode, ...time }) };
   });
-  const others: readonly Group[] = [
-    { name: "Other errors", values: other ? failuresOf(other, intervals) : [] },
-    { name: "Rejected by the policy", values: all.rejected ?? [], hue: "c5", to: href("rejections") },
-  ];
-  const groups = [...errors, ...others].flatMap((group) => {
-    const within = chosen ? group.values.slice(chosen[0], chosen[1] + 1) : group.values;
-    return total(within) ? [{ ...group, many: total(within), last: (chosen?.[0] ?? 0) + within.findLastIndex(Boolean) }] : [];
+  const within = (values: readonly number[]): readonly number[] => (chosen ? values.slice(chosen[0], chosen[1] + 1) : values);
+  const groups = [...errors, { name: "Other errors", values: other ? failuresOf(other, intervals) : [] }].flatMap((group: Group) => {
+    const values = within(group.values);
+    return total(values) ? [{ ...group, many: total(values), last: (chosen?.[0] ?? 0) + values.findLastIndex(Boolean) }] : [];
   });
   return (
-    <Panel title="Failures" aside={<a href={href("rejections")}>All rejected</a>}>
+    <Panel title="Failed runs" aside={<a href={href("rejections")}>{count(total(within(all.rejected ?? [])))} rejected</a>}>
       {groups.length ? (
         <ul class="list failures">
-          {groups.map(({ name, values, hue = "c1", to, many, last }) => (
+          {groups.map(({ name, values, to, many, last }) => (
             <li key={name}>
               {to ? (
                 <a class="cut" href={to}>
@@ -489,7 +485,7 @@ function Failures({ series, brush, since }: { series: FleetSeries; brush: Signal
                 <span>{name}</span>
               )}
               <b class="num">{count(many)}</b>
-              <Sparkline values={values} hue={hue} />
+              <Sparkline values={values} hue="c1" />
               {stepSeconds < 3_600 && <Time at={new Date(Date.parse(start) + last * 1_000 * stepSeconds).toISOString()} />}
             </li>
           ))}

@@ -75,5 +75,8 @@ test("a document that was not there before differs in all its leaves, and an emp
 });
 
 test("names of members become labels", () => {
-  deepEqual(["budgetUsd", "timeoutMs", "harnessProfileId", "toolPolicies"].map(labelOf), ["Budget (USD)", "Timeout (ms)", "Agent (profile)", "Tool policies"]);
+  const labels = ["budgetUsd", "timeoutMs", "harnessProfileId", "toolPolicies", "supportsA2ABus", "jsonDepthMax"].map((name) => labelOf(name));
+  deepEqual(labels, ["Budget (USD)", "Timeout (ms)", "Agent (profile)", "Tool policies", "Supports A2A bus", "Max JSON depth"]);
+  deepEqual([labelOf("catchUpWindowSeconds"), labelOf("catchUpWindowSeconds", true)], ["Catch up window (seconds)", "Catch up window"]);
+  deepEqual([labelOf("timeoutMs", true), labelOf("budgetUsd", true)], ["Timeout", "Budget (USD)"]);
 });

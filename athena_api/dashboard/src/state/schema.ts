@@ -119,13 +119,25 @@ export function changesOf(before: Value, after: Value, path = ""): readonly Chan
 
 const isTree = (value: Value): boolean => typeof value === "object" && value !== null;
 
-const UNITS: Readonly<Record<string, string>> = { Usd: " (USD)", Ms: " (ms)" };
+const UNITS: Readonly<Record<string, string>> = { usd: " (USD)", ms: " (ms)", seconds: " (seconds)" };
+const PARTS = /A2A|[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+/g;
 
-/** Return the name of a member as a label: `budgetUsd` is `Budget (USD)`. */
-export function labelOf(name: string): string {
-  const words = LABELS[name] ?? name.replace(/Usd$|Ms$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-  const unit = name in LABELS ? "" : (UNITS[/(Usd|Ms)$/.exec(name)?.[0] ?? ""] ?? "");
-  return words.charAt(0).toUpperCase() + words.slice(1) + unit;
+/** Words of names that labels write in capitals, as the command line does. */
+const CAPITALS = ["a2a", "api", "cpu", "csv", "dlq", "http", "json", "mcp", "sse", "tls", "url", "utc"];
+
+/**
+ * Return the name of a member as a label: `budgetUsd` is `Budget (USD)`, `jsonDepthMax` is `Max JSON depth`.
+ *
+ * The label of a shown member has no unit of time, because its value has.
+ */
+export function labelOf(name: string, shown = false): string {
+  if (!/^\w+$/.test(name)) return name;
+  const parts = LABELS[name]?.split(" ") ?? (name.match(PARTS) ?? []).map((part) => part.toLowerCase());
+  const bound = /^(max|min)$/.test(parts.at(-1) ?? "") ? parts.splice(-1) : [];
+  const unit = name in LABELS ? undefined : UNITS[parts.at(-1) ?? ""];
+  if (unit) parts.pop();
+  const words = [...bound, ...parts].map((part) => (CAPITALS.includes(part) ? part.toUpperCase() : part)).join(" ");
+  return words.charAt(0).toUpperCase() + words.slice(1) + (shown && unit !== UNITS.usd ? "" : (unit ?? ""));
 }
 
 const LABELS: Readonly<Record<string, string>> = {
