@@ -56,6 +56,7 @@ CONNECTION_SETTINGS: dict[str, str] = {
 ABOUT: Mapping[str, str] = {
     "actor": "Only actions of this identity.",
     "after": "Start after this entry (its id), at `latest`, or at a time; from the beginning if absent.",
+    "names": "Find records by their names, too (default: true).",
     "answerable": "Only open asks that you may answer.",
     "exact": "Open the exact text of an ask whose shown text hides a part. It is recorded.",
     "sandbox": 'Sandbox of its commands: {"mode", "network", "readOnly"}.',

@@ -195,6 +195,8 @@ def _send_request(
                 raise Misused(f"{command} needs --{flag(member.name)}", f"see {command} --help")
     if any(member.name == "order" for member in row.query):  # lists of commands are newest first
         query.setdefault("order", "newest")
+    if row.id == "findIds":
+        query.setdefault("names", "true")
     if row.id in COUNTED and "cursor" not in query:
         query.setdefault("counts", "true")
     if row.stream:

@@ -38,6 +38,7 @@ RecordKind: TypeAlias = Literal[
     "harness-profile",
     "memory",
     "message",
+    "persona",
     "permission-rule",
     "redrive",
     "run",
@@ -151,15 +152,16 @@ def id_cells(
 
 
 class FoundId(Value):
-    """The id of a record, and its kind. Evidence also has its run."""
+    """The id of a record, and its kind. Evidence also has its run, and a record found by its name has that."""
 
     kind: RecordKind
     id: str
     run_id: str | None = None
+    name: str | None = None
 
 
 class FoundIds(Value):
-    """At most ten ids that begin or end with the given part."""
+    """At most ten ids that begin or end with the given part, or whose records have it in their names."""
 
     items: tuple[FoundId, ...]
 

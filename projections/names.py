@@ -1,6 +1,7 @@
 """Read model of names: finds the ids of the records that have a name."""
 
 import difflib
+import re
 import unicodedata
 from typing import Any, Literal, TypeAlias
 
@@ -19,7 +20,11 @@ from projections.engine.projection import Projection, Rows, Table
 NamedKind: TypeAlias = Literal["harness-profile", "persona", "schedule"]
 """A kind of record that has names. Personas and schedules have no other id than the name that people chose."""
 
+SCOPED_KINDS: tuple[NamedKind, ...] = ("harness-profile",)
+"""Kinds whose records every caller with a scope may list, and so learns the names of."""
 FOUND_MAX = 10
+LOOKED_AT_MAX = 1_000
+"""Number of the newest names of a kind that are searched for a part."""
 NEAREST_MAX = 3
 COMPARED_MAX, COMPARED_CHARS_MAX = 100, 40
 """How many of the newest names, and how much of each, a name that nothing has is compared with."""
@@ -44,6 +49,11 @@ NAMES = Projection("names", version=1, tables=(NAME,))
 
 SELECT_BY_NAME = f"{NAME.all} WHERE kind = ? AND folded = ? ORDER BY id LIMIT {FOUND_MAX + 1}"
 SELECT_NEWEST = f"{NAME.all} WHERE kind = ? ORDER BY position DESC LIMIT {COMPARED_MAX}"
+SELECT_WITH = (
+    f"SELECT {', '.join(NAME.columns)} FROM"
+    f" ({NAME.all} WHERE kind = ? ORDER BY position DESC LIMIT {LOOKED_AT_MAX}) AS newest"
+    f" WHERE folded LIKE ? ESCAPE '!' ORDER BY position DESC LIMIT {FOUND_MAX}"
+)
 
 
 def folded(name: str) -> str:
@@ -101,6 +111,13 @@ def find_names(connection: Connection, kind: NamedKind, text: str) -> list[NameR
     if known is not None:
         return [known]
     return [NAME.load(row) for row in connection.execute(SELECT_BY_NAME, (kind, folded(text)))]
+
+
+def names_with(connection: Connection, kind: NamedKind, part: str) -> list[NameRow]:
+    """Return the record that has this name, if one does, and the newest ones whose names contain it."""
+    pattern = re.sub("[!%_]", r"!\g<0>", folded(part))
+    rows = [NAME.load(row) for row in connection.execute(SELECT_WITH, (kind, f"%{pattern}%"))] if pattern else []
+    return list({row.id: row for row in (*find_names(connection, kind, part), *rows)}.values())
 
 
 def nearest_names(connection: Connection, kind: NamedKind, text: str) -> list[NameRow]:

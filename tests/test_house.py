@@ -390,6 +390,7 @@ NO_NOUN = {
     "athena_core/domain/plane.py": "the facts of the plane itself: its start, its clock, who was denied what",
     "projections/diff.py": "what happened to records of all kinds between two moments; it keeps no rows",
     "projections/feed.py": "events as they are published, to readers and streams; it keeps no rows",
+    "projections/names.py": "names of records of several kinds, by which requests find their ids",
     "athena_api/operations/core.py": "health, capabilities, the caller: the server itself",
     "athena_cli/commands/demo.py": "a plane for visitors, not a record in it",
     "athena_cli/commands/doctor.py": "the set-up around the log, not a record in it",

@@ -114,7 +114,7 @@ def check_path(
 ) -> None:
     """Check path parameters. Raise ConfigError for one that is not an id, or in ``named`` a name, or is a secret."""
     for name, text in path.items():
-        fits = text.isprintable() if name in named else ID.fullmatch(text)
+        fits = text.isprintable() and "\ufffd" not in text if name in named else ID.fullmatch(text)
         if len(text) > CLIENT_ID_CHARS_MAX or not fits:
             what = "printable characters" if name in named else "letters, digits, dots, underscores or dashes"
             remedy = f"1 to {CLIENT_ID_CHARS_MAX} {what}"

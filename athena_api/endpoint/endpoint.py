@@ -15,7 +15,7 @@ from athena_api.edge.asgi import EXCHANGE, Receive, Scope
 from athena_api.edge.exchange import PIECE_BYTES, AnswerPort, KnownHead, fields_of, lines_of, read_body, send_pieces
 from athena_api.edge.replies import JSON_TYPE, failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
-from athena_api.endpoint.names import resolve, takes_name, with_nearest
+from athena_api.endpoint.names import TEXTS, resolve, with_nearest
 from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.past import answer_as_of, as_of
 from athena_api.endpoint.router import RouteMatch, Router
@@ -265,7 +265,7 @@ class Endpoint:
     ) -> ApiCall[Any, Any]:
         operation, path = match
         context, rules = operation.context, self._input_rules
-        check_path(path, context, rules, {name for name in path if takes_name(operation, name)})
+        check_path(path, context, rules, TEXTS)
         if "runId" in path:
             scope["athena.run_id"] = path["runId"]
         headers = dict(scope["headers"])

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_api.endpoint.operation import ApiCall, Operation
 from athena_api.endpoint.past import PastPlane
 from athena_api.plane import ControlPlane
 from athena_core.errors import AmbiguousName, ConfigError, NotFound
 from athena_core.protocols import Connection
-from projections.names import FOUND_MAX, NamedKind, NameRow, find_names, nearest_names
+from projections.names import FOUND_MAX, SCOPED_KINDS, NamedKind, NameRow, find_names, nearest_names
 
 KINDS: Mapping[str, NamedKind] = {
     "harnessProfileId": "harness-profile",
@@ -27,6 +28,8 @@ KINDS: Mapping[str, NamedKind] = {
 NESTED, BULK = frozenset(("definition", "steps")), ("filter", "changes")
 """Fields of bodies with such fields in them: of one act, and of a bulk act."""
 WORDS: Mapping[NamedKind, str] = {"harness-profile": "harness profile", "persona": "persona", "schedule": "schedule"}
+TEXTS = frozenset(("harnessProfileId", "part"))
+"""Parameters of paths that need not have the form of an id. Names of schedules have it."""
 ID = re.compile(r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}|shadow-harness-[0-9a-f]{12}")
 SHOWN_CHARS = 80
 
@@ -58,7 +61,7 @@ async def resolve(plane: ControlPlane, operation: Operation[Any, Any], call: Api
     where = plane if call.as_of is None else PastPlane.of(plane, call.as_of)
     bulk = hasattr(call.body, "filter")
     for one in _given(operation, call):
-        if (bulk or call.scope is not None) and one.kind != "harness-profile":
+        if (bulk or call.scope is not None) and one.kind not in SCOPED_KINDS:
             continue
         if one.kind == "persona" and plane.messages.knows(one.text):
             continue
@@ -76,10 +79,9 @@ async def resolve(plane: ControlPlane, operation: Operation[Any, Any], call: Api
                 call.resolved.append(f"{one.field}={found[0].id}")
                 call.personal = True
         elif one.filters:
-            message = f"{one.field}: no {WORDS[one.kind]} has the id or name {shown!r}.{_meant(nearest)}"
-            raise NotFound(message)
-        else:
-            call.unknown[one.field] = _meant(nearest)
+            raise NotFound(f"{one.field}: no {WORDS[one.kind]} has the id or name {shown!r}.{_question(nearest)}")
+        elif nearest:
+            call.unknown[one.field] = nearest
 
 
 def _look_up(one: Given, rows: Connection) -> tuple[list[NameRow], list[NameRow]]:
@@ -95,16 +97,20 @@ def _ambiguous(one: Given, found: list[NameRow]) -> AmbiguousName:
     return AmbiguousName(message, {"field": one.field, "ids": ids})
 
 
-def _meant(nearest: list[NameRow]) -> str:
+def _question(nearest: list[NameRow]) -> str:
     return f" Did you mean {' or '.join(map(str, nearest))}?" if nearest else ""
 
 
 def with_nearest(error: Exception, call: ApiCall[Any, Any] | None) -> Exception:
     """Add the nearest names to the error about a name that no record has."""
     if call is not None and isinstance(error, NotFound | ConfigError):
-        faults: Any = error.details or ()
-        fields = {fault.field for fault in faults} if isinstance(error, ConfigError) else call.path.keys()
-        error.message += "".join(f".{meant}" for field, meant in call.unknown.items() if meant and field in fields)
+        faults: Any = error.details if isinstance(error, ConfigError) else ()
+        fields = call.path.keys() if isinstance(error, NotFound) else {fault.field for fault in faults or ()}
+        nearest = {field: rows for field, rows in call.unknown.items() if field in fields}
+        error.message += "".join(f".{_question(rows)}" for rows in nearest.values())
+        if nearest and faults:
+            remedies = {field: " or ".join(map(str, rows)) for field, rows in nearest.items()}
+            error.details = [replace(one, remedy=remedies.get(one.field, one.remedy)) for one in faults]
     return error
 
 

@@ -15,6 +15,7 @@ from athena_core.values import Identity, Role, Scope
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
+    from projections.names import NameRow
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -67,7 +68,7 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     lines: bool = False
     as_of: Position | None = None
     resolved: list[str] = []
-    unknown: dict[str, str] = {}
+    unknown: "dict[str, list[NameRow]]" = {}
     personal: bool = False
 
     @property

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -14,6 +14,7 @@ from athena_core.enums import AuthzMode
 from athena_core.errors import NO_CONNECTIONS, ConfigError, NotCaughtUp, StoreUnreachable
 from athena_core.event import Position, Value
 from athena_core.log.writer import REFUSALS
+from athena_core.protocols import Connection
 from athena_core.services.clock_jumps import AcceptedClock
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.system.problems import Problem
@@ -25,8 +26,10 @@ from athena_core.values import (
     PAGE_BYTES_MAX,
     PAGE_ITEMS_MAX,
     Role,
+    Scope,
 )
 from projections import ALL, ids
+from projections.names import SCOPED_KINDS, NamedKind, names_with
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -425,17 +428,35 @@ async def workers_of(plane: "ControlPlane") -> Workers:
     return Workers(items=tuple(items))
 
 
-async def find_ids(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+class FindIdsQuery(Value):
+    """Names beside ids, or ids alone for clients that complete them."""
+
+    names: bool = False
+
+
+async def find_ids(plane: "ControlPlane", call: ApiCall[NoBody, FindIdsQuery]) -> Reply:
     """Find the ids of records that begin or end with a part, at most ten.
 
-    The part has at least six characters; case does not matter. Names of sessions and personas are not found. A caller
-    with a scope finds its runs and their evidence.
+    The part has at least six characters; case does not matter. With `names`, records are found, too, whose names
+    contain a part of any length: harness profiles, schedules and personas. A caller with a scope finds its runs, their
+    asks and evidence, and harness profiles.
     """
-    part = call.path["part"]
-    if len(part) < ID_PART_CHARS_MIN:
+    part, named = call.path["part"], call.query.names
+    if len(part) < ID_PART_CHARS_MIN and not named:
         raise ConfigError.of("part", f"must have at least {ID_PART_CHARS_MIN} characters", "a longer part")
-    found, position = await plane.query(("ids",), lambda rows: ids.find_ids(rows, part, call.scope))
+    find = _find_named if named else ids.find_ids
+    found, position = await plane.query(("ids", "names"), lambda rows: find(rows, part, call.scope))
     return Reply(data=found, position=position, steady=True)
+
+
+def _find_named(rows: Connection, part: str, scope: Scope | None) -> ids.FoundIds:
+    """Return at most ten records: by their ids, then by a part of their names."""
+    by_id = ids.find_ids(rows, part, scope).items if len(part) >= ID_PART_CHARS_MIN else ()
+    found = {one.id: one for one in by_id}
+    for kind in get_args(NamedKind) if scope is None else SCOPED_KINDS:
+        for row in names_with(rows, kind, part):
+            found.setdefault(row.id, ids.FoundId(kind=row.kind, id=row.id, name=row.name))
+    return ids.FoundIds(items=tuple(found.values())[: ids.FOUND_MAX])
 
 
 row = Noun("core").row
@@ -468,7 +489,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "GET /ids/:part",
         find_ids,
         answer=ids.FoundIds,
-        reads=("ids",),
+        reads=("ids", "names"),
         errors=("CONFIG_ERROR",),
         narrows={"sessions", "runs"},
         command="ids find",

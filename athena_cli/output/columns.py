@@ -312,7 +312,8 @@ TABLES: Mapping[str, ListTable] = {
         "id", (key("entry", "id"), text("text", "text"), number("chars", "chars", 2), ago("age", "createdAt", rank=1))
     ),
     "findIds": ListTable(
-        "id", (word("kind", "kind"), word("id", "id", most=40), text("name", "name"), key("run", "runId", rank=1))
+        "id",
+        (word("kind", "kind"), word("id", "id", most=40), word("name", "name", rank=1), key("run", "runId", rank=1)),
     ),
     "listAsks": ListTable(
         "id",

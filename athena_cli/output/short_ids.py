@@ -29,8 +29,8 @@ OF_RECORDS: Mapping[str, str] = {
 }
 """Members of requests that name a record, and the beginning of its id."""
 
-OF_ANY: Mapping[str, str] = {"id": "", "scheduleId": "", "drainId": ""}
-"""Path parameters that name records of several kinds, or records with names of people's choice."""
+OF_ANY: Mapping[str, str] = {"id": "", "drainId": ""}
+"""Path parameters that name records of several kinds."""
 
 
 def is_part(value: str) -> bool:

@@ -17,13 +17,13 @@ PROFILE: dict[str, Any] = {
 }
 
 TEMPLATE: dict[str, Any] = {
-    "harnessProfileId": "hp_unknown",
+    "harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H",
     "directiveTemplate": "write {{count}} words about {{topic}}",
     "defaultParams": {"topic": "apples"},
     "paramsSchema": {"type": "object", "required": ["count"]},
 }
 
-STEP: dict[str, Any] = {"directiveId": "dir_unknown", "harnessProfileId": "hp_unknown"}
+STEP: dict[str, Any] = {"directiveId": "dir_unknown", "harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H"}
 WORKFLOW: dict[str, Any] = {
     "steps": [
         {"id": "draft", "outputs": ["items"], "execution": {"maxAttempts": 2, "timeoutMs": 1000}, **STEP},
@@ -97,7 +97,7 @@ RUN_FILTER = {
     "status": "completed",
     "provider": "mock",
     "model": "mock-model",
-    "harnessProfileId": "hp_unknown",
+    "harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H",
     "errorCode": "PROVIDER_ERROR",
     "parentRunId": "run_unknown",
     "retryOf": "run_unknown",
@@ -176,7 +176,12 @@ EXAMPLES: dict[str, Example] = {
         "/runs/retry",
         body={
             "filter": BULK_FILTER,
-            "changes": {"harnessProfileId": "hp_unknown", "provider": "mock", "model": "mock-model", "budgetUsd": 1},
+            "changes": {
+                "harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H",
+                "provider": "mock",
+                "model": "mock-model",
+                "budgetUsd": 1,
+            },
             "dryRun": True,
         },
     ),
@@ -192,7 +197,7 @@ EXAMPLES: dict[str, Example] = {
     "getDirective": Example("/directives/dir_unknown", 404),
     "listHarnessProfiles": Example("/harness-profiles"),
     "createHarnessProfile": Example("/harness-profiles", body=PROFILE),
-    "getHarnessProfile": Example("/harness-profiles/hp_unknown", 404),
+    "getHarnessProfile": Example("/harness-profiles/hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H", 404),
     "listRunTemplates": Example("/run-templates"),
     "createRunTemplate": Example("/run-templates", 400, body=TEMPLATE),
     "getRunTemplate": Example("/run-templates/tpl_unknown", 404, query={"version": "1"}),
@@ -219,7 +224,7 @@ EXAMPLES: dict[str, Example] = {
         },
     ),
     "listA2aMessages": Example(
-        "/a2a/messages", query={"fromPersona": "ada", "toPersona": "bob", "status": "completed"}
+        "/a2a/messages", query={"fromPersona": "code-review", "toPersona": "code-review", "status": "completed"}
     ),
     "getA2aMessage": Example("/a2a/messages/msg_unknown", 404),
     "listA2aDlq": Example(
@@ -227,8 +232,8 @@ EXAMPLES: dict[str, Example] = {
         query={
             "status": "pending",
             "sessionId": "session",
-            "sourcePersona": "ada",
-            "targetPersona": "bob",
+            "sourcePersona": "code-review",
+            "targetPersona": "code-review",
             "reason": "attempts-exhausted",
             "createdAfter": "2026-01-01T00:00:00Z",
             "createdBefore": "2026-12-31T23:59:59.999Z",
@@ -371,7 +376,7 @@ EXAMPLES: dict[str, Example] = {
             "reason": "max-concurrent-runs-exceeded",
             "actor": "ada",
             "provider": "mock",
-            "harnessProfileId": "hp_unknown",
+            "harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H",
             "order": "newest",
         },
     ),

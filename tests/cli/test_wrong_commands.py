@@ -175,3 +175,41 @@ def test_a_prompt_is_read_from_standard_input(terminal: Terminal, here: Here, mo
             monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("grüß dich\n".encode())))
             made = here(*arguments).data
             assert made.get("input", made.get("output")) in {"grüß dich", "Echo: user: grüß dich"}
+
+
+def test_a_name_is_refused_with_the_ids_or_names_that_fit(here: Here, tmp_path: Path) -> None:
+    body = {"version": "v1", "config": {"provider": "mock", "model": "mock", "tools": ["none"]}}
+    body["policies"] = {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0}
+
+    def create(name: str) -> str:
+        (tmp_path / "profile.json").write_text(json.dumps({"displayName": name, **body}))
+        made = here("profiles", "create", "--body", str(tmp_path / "profile.json"))
+        return str(made.data["id"])
+
+    known = create("Market analyst")
+    assert here("run", "hello", "--profile", "market analyst").code == 0
+    assert len(here("runs", "list", "--profile", "MARKET ANALYST").data["items"]) == 1
+    assert here("ids", "find", "analyst").data["items"][0]["name"] == "Market analyst"
+    for command in (("runs", "list"), ("run", "hello")):
+        unknown = here(*command, "--profile", "Market analist")
+        assert unknown.code != 0
+        assert f"'Market analyst' ({known})" in unknown.err
+    twin = create("market Analyst")
+    for command in (("runs", "list"), ("run", "hello")):
+        several = here(*command, "--profile", "market analyst")
+        assert several.code != 0
+        assert known in several.err
+        assert twin in several.err
+
+
+def test_a_part_of_the_name_of_a_schedule_stands_for_nothing(here: Here) -> None:
+    create = "schedules create --id nightly-report --session s --input go --every-minutes 60"
+    assert here(*create.split()).code == 0
+    for act in ("pause", "run", "get"):
+        refused = here("schedules", act, "nightly-rep")
+        assert (refused.code, "nightly-rep" in refused.err) == (5, True), act
+    for part in ("nightly-rep", "NIGHTLY-REPORT"):
+        here("schedules", "delete", part)
+    kept = here("schedules", "get", "nightly-report").data
+    assert (kept["id"], kept["paused"]) == ("nightly-report", False)
+    assert here("runs", "list").data["items"] == []

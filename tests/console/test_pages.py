@@ -264,6 +264,23 @@ def test_a_run_is_opened_by_the_end_of_its_id(page: Any, scene: Scene) -> None:
     expect(page.locator(".essentials")).to_contain_text(run_id[-6:])
 
 
+def test_records_are_opened_by_their_names(page: Any, scene: Scene) -> None:
+    agent = scene.api.post("/harness-profiles", {**Profile().body, "displayName": "Señora Überblick"})["id"]
+    scene.api.post("/schedules", {"id": "ueberfluss", "input": "go", "sessionId": "s", "everyMinutes": 60})
+    page.goto("/#/runs")
+    for part, shown, kind, place in (
+        ("ÜBERB", f"Señora Überblick · hp_…{agent[-6:]}", "harness profile", f"#/profiles/{agent}"),
+        ("fluss", "ueberfluss", "schedule", "#/schedules/ueberfluss"),
+    ):
+        page.keyboard.press("Control+k")
+        palette = page.get_by_role("dialog", name="Command palette")
+        palette.get_by_role("combobox").fill(part)
+        found = palette.get_by_role("option").filter(has_text=shown)
+        expect(found).to_contain_text(kind)
+        found.click()
+        expect(page).to_have_url(re.compile(re.escape(place)))
+
+
 # What was refused
 
 
@@ -277,7 +294,7 @@ def test_who_hits_a_limit_finds_the_refusal_and_tries_it_again(page: Any, scene:
         dialog.get_by_label("Session").fill("unlucky")
         button(dialog, "Start a run").click()
         expect(dialog.get_by_role("alert")).to_contain_text("POLICY_CONCURRENCY_LIMIT_EXCEEDED")
-    expect(panel(page, "Failures")).to_contain_text("Rejected by the policy")
+    expect(panel(page, "Failed runs").get_by_role("link", name=re.compile(r"^[1-9]\d* rejected$"))).to_be_visible()
     dialog.get_by_role("link", name="View rejected runs").click()
     page.locator("tr[data-id]", has_text="unlucky").locator("a[aria-expanded]").click()
     expect(panel(page, "Request")).to_contain_text("unlucky")

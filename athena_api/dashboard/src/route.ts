@@ -147,8 +147,9 @@ const RECORDS: Readonly<Record<string, string>> = {
   ...{ directive: "directives", "harness-profile": "profiles", memory: "memory", message: "messages", "run-template": "templates", token: "tokens" },
 };
 
-/** Return the URL of a record, or of the runs that its id finds. */
+/** Return the URL of a record, of the reviews by a persona, or of the system for a kind without a page. */
 export function recordHref(kind: string, id: string): string {
   const page = RECORDS[kind];
+  if (kind === "persona") return href("reviews", undefined, { name: id });
   return page ? href(page, id) : href("system");
 }

@@ -193,6 +193,7 @@ if TYPE_CHECKING:
             "memory",
             "message",
             "permission-rule",
+            "persona",
             "redrive",
             "run",
             "run-template",
@@ -1995,7 +1996,7 @@ class ForgottenEntry(Model, frozen=True, kw_only=True):
 
 
 class FoundId(Model, frozen=True, kw_only=True):
-    """The id of a record, and its kind. Evidence also has its run."""
+    """The id of a record, and its kind. Evidence also has its run, and a record found by its name has that."""
 
     kind: RecordKind
     """Kind of the record."""
@@ -2003,10 +2004,12 @@ class FoundId(Model, frozen=True, kw_only=True):
     """Id of the record."""
     run_id: str | None = None
     """Run of the evidence; else absent."""
+    name: str | None = None
+    """Name that the record was found by; else absent."""
 
 
 class FoundIds(Model, frozen=True, kw_only=True):
-    """At most ten ids that begin or end with the given part."""
+    """At most ten ids that begin or end with the given part, or whose records have it in their names."""
 
     items: list[FoundId]
     """The ids."""

@@ -1,6 +1,7 @@
 """The tools of ``/mcp``: what they cost the caller, and that a run is started, awaited and read with them."""
 
 import json
+import re
 from threading import Thread
 from typing import Any
 
@@ -81,6 +82,23 @@ def test_a_run_is_started_and_its_answer_read(caller: ToolCaller) -> None:
     assert [event["type"] for event in events["events"]] == ["run.created"]
     events = caller.use("read_events", runId=run["runId"], types=["run.completed"], cursor=events["cursor"]).data
     assert [event["type"] for event in events["events"]] == ["run.completed"]
+
+
+def test_a_name_stands_for_an_id_and_several_are_refused_with_their_ids(shared: Server, caller: ToolCaller) -> None:
+    policies = {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0}
+    body = {"version": "v1", "config": {"provider": "mock", "model": "mock", "tools": ["none"]}, "policies": policies}
+    name = f"Scribe {id(caller)}"
+    known = shared.api.post("/harness-profiles", {"displayName": name, **body})["id"]
+    run = caller.use("start_run", input="hello", harnessProfileId=name.lower()).data
+    assert run["runId"] in [
+        one["runId"] for one in caller.use("list_runs", harnessProfileId=name.upper()).data["items"]
+    ]
+    assert shared.api.get(f"/runs/{run['runId']}")["harnessProfileId"] == known
+    assert caller.use("list_runs", harnessProfileId=f"{name}!").failed["error"]["code"] == "NOT_FOUND"
+    other = shared.api.post("/harness-profiles", {"displayName": name.upper(), **body})["id"]
+    error = caller.use("start_run", input="hello", harnessProfileId=name).failed["error"]
+    assert error["code"] == "AMBIGUOUS_NAME"
+    assert {known, other} <= set(re.findall(r"hp_\w+", error["message"]))
 
 
 def test_every_other_tool_answers(caller: ToolCaller) -> None:

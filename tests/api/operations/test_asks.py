@@ -121,7 +121,7 @@ def test_asks_are_paged_oldest_first_and_filtered(build: Builder) -> None:
     assert build.api.get("/asks", sessionId="s")["items"] == []
     assert refused_by(build.api.get, "/asks", status="waiting") == (400, "CONFIG_ERROR")
     assert refused_by(build.api.get, "/asks", kind="mail") == (400, "CONFIG_ERROR")
-    for filtered in ({"kind": "question"}, {"runId": "run_1"}, {"harnessProfileId": "hp_1"}):
+    for filtered in ({"kind": "question"}, {"runId": "run_1"}, {"harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H"}):
         assert build.api.get("/asks", **filtered)["items"] == []
     assert build.api.items("/asks", answerable=True) == every
     for hostile in ("%00", "x" * 3_000, "eyJraW5kIjoicnVucyJ9", "\N{PILE OF POO}"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.api import refused_by
+from tests.support.api import opened
 from tests.support.server import Server
 
 
@@ -22,12 +22,14 @@ def test_a_short_part_has_an_error_of_its_own(shared: Server) -> None:
 @pytest.mark.parametrize(
     "part", ["%00%00%00%00%00%00", "%25%25%25%25%25%25", "a" * 10_000, "%F0%9F%92%A9%F0%9F%92%A9", "%FF%FE%FD%FC%FB%FA"]
 )
-def test_parts_that_no_id_has_are_refused(shared: Server, part: str) -> None:
-    assert refused_by(shared.api.get, f"/ids/{part}") in {
-        (400, "CONFIG_ERROR"),
-        (414, "URL_TOO_LONG"),
-        (404, "NOT_FOUND"),
-    }
+def test_parts_that_no_id_and_no_name_has_find_nothing_or_are_refused(shared: Server, part: str) -> None:
+    for names in ("true", "false"):
+        answer = shared.api.http.get(f"/ids/{part}", params={"names": names})
+        refusals = {(400, "CONFIG_ERROR"), (414, "URL_TOO_LONG"), (404, "NOT_FOUND")}
+        if answer.status_code == 200:
+            assert opened(answer) == {"items": []}
+        else:
+            assert (answer.status_code, answer.json()["error"]["code"]) in refusals
 
 
 def test_underscores_are_no_wildcards(shared: Server) -> None:

@@ -1,6 +1,7 @@
 """Names where ids are meant: one record is used, several are refused, none is an error with the nearest names."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -8,8 +9,10 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
+from athena_api.endpoint.names import BULK, KINDS, NESTED
 from tests.support.api import Api, Json, Refused, opened, refused_by
 from tests.support.server import Server
+from tests.support.tree import ROOT
 
 HARNESS = {
     "version": "v1",
@@ -82,11 +85,12 @@ def test_a_name_that_looks_like_an_id_is_none(shared: Server) -> None:
 
 def test_several_records_are_refused_with_their_ids(shared: Server) -> None:
     ids = sorted(create(shared.api, name) for name in ["Twin", "TWIN", "twin\u200d"] + ["twin"] * 9)
-    for ask in (
+    asks: tuple[Callable[[], Any], ...] = (
         lambda: shared.api.get("/runs", harnessProfileId="twin"),
         lambda: shared.api.get("/harness-profiles/twin"),
         lambda: shared.api.run(harnessProfileId="twin"),
-    ):
+    )
+    for ask in asks:
         with pytest.raises(Refused) as refusal:
             ask()
         assert (refusal.value.status, refusal.value.code) == (409, "AMBIGUOUS_NAME")
@@ -102,13 +106,14 @@ def test_letters_that_only_look_the_same_are_another_name(shared: Server) -> Non
 def test_an_unknown_name_is_an_error_with_the_nearest(shared: Server) -> None:
     api, known = shared.api, create(shared.api, "Bookkeeper")
     meant = f"Did you mean 'Bookkeeper' ({known})?"
-    for status, code, ask in (
+    asks: tuple[tuple[int, str, Callable[[], Any]], ...] = (
         (404, "NOT_FOUND", lambda: api.get("/runs", harnessProfileId="bookeeper")),
         (404, "NOT_FOUND", lambda: api.get("/runs/facets", harnessProfileId="bookeeper")),
         (404, "NOT_FOUND", lambda: api.get("/asks", harnessProfileId="bookeeper")),
         (404, "NOT_FOUND", lambda: api.get("/harness-profiles/bookeeper")),
         (400, "CONFIG_ERROR", lambda: api.run(harnessProfileId="bookeeper")),
-    ):
+    )
+    for status, code, ask in asks:
         with pytest.raises(Refused, match="bookeeper") as refusal:
             ask()
         assert (refusal.value.status, refusal.value.code) == (status, code)
@@ -217,3 +222,59 @@ def test_a_scoped_caller_learns_no_name_that_its_scope_hides(guarded: Server) ->
     assert otto.get("/harness-profiles/public")["id"] == known
     refusals: set[tuple[Any, ...]] = {refused_by(otto.get, f"/schedules/{name}") for name in ("one", "two", "three")}
     assert refusals == {(403, "AUTHZ_DENIED")}
+
+
+def found(api: Api, part: str, **query: Any) -> list[tuple[str, str, str | None]]:
+    return [
+        (one["kind"], one["id"], one.get("name")) for one in api.get(f"/ids/{quote(part, safe='')}", **query)["items"]
+    ]
+
+
+def test_records_are_found_by_a_part_of_their_names(shared: Server) -> None:
+    api, agent = shared.api, create(shared.api, "Señora Überblick 100%")
+    schedule(api, "nightly.uberfluss")
+    by_name = [("harness-profile", agent, "Señora Überblick 100%")]
+    for part in ("überb", "ÜBERBLICK 100%", "señora", "00%", "ñ"):
+        assert found(api, part, names="true") == by_name
+    for part in ("Uberf", "FLUSS", "y.u"):
+        assert [one[:2] for one in found(api, part, names="true")] == [("schedule", "nightly.uberfluss")]
+    assert found(api, "_berblick", names="true") == []
+    assert found(api, "überblick") == []
+    assert refused_by(api.get, "/ids/über") == (400, "CONFIG_ERROR")
+    assert found(api, agent[-8:], names="true") == [("harness-profile", agent, None)]
+
+
+def test_a_scoped_caller_finds_no_name_that_its_scope_hides(guarded: Server) -> None:
+    ada, otto = guarded.client("ada"), guarded.client("otto", **{"x-athena-scope-sessions": "mine"})
+    agent = create(ada, "Visible reviewer")
+    schedule(ada, "hidden-reviewer")
+    assert found(otto, "reviewer", names="true") == [("harness-profile", agent, "Visible reviewer")]
+    assert len(found(ada, "reviewer", names="true")) == 2
+
+
+def named_fields(schema: Json, document: Json, place: str = "") -> Iterator[str]:
+    """Yield the places of fields of a schema that may hold a name."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    for name, field in schema.get("properties", {}).items():
+        if name in KINDS:
+            yield place + name
+        yield from named_fields(field, document, f"{place}{name}.")
+    for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        yield from named_fields(part, document, place)
+    if isinstance(schema.get("items"), dict):
+        yield from named_fields(schema["items"], document, place)
+
+
+def test_every_field_of_a_body_that_means_such_a_record_is_looked_up() -> None:
+    """The resolver goes only into the fields that it lists, so that a field deeper down is found by this test."""
+    document = json.loads((ROOT / "tests/api/openapi.json").read_text())
+    bodies = [
+        operation["requestBody"]["content"]["application/json"]["schema"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        if isinstance(operation, dict) and "requestBody" in operation
+    ]
+    places = {place for schema in bodies for place in named_fields(schema, document)}
+    assert {"harnessProfileId", "definition.steps.harnessProfileId", "filter.sourcePersona"} <= places
+    assert {part for place in places for part in place.split(".")[:-1]} <= NESTED | set(BULK)

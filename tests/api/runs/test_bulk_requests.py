@@ -183,7 +183,9 @@ def test_a_repeated_cancellation_cancels_what_was_selected(inside: Inside, gates
 
 def test_a_run_that_cannot_be_retried_fails_alone(inside: Inside) -> None:
     ids = failed(inside, 2)
-    status, done = ask(inside, "/runs/retry", FAILED | {"changes": {"harnessProfileId": "hp_unknown"}})
+    status, done = ask(
+        inside, "/runs/retry", FAILED | {"changes": {"harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H"}}
+    )
     assert (status, done["failed"], done["done"]) == (200, 2, 0)
     assert [item["error"]["code"] for item in done["items"]] == ["CONFIG_ERROR"] * 2
     assert items(done, "failed") == ids

@@ -165,7 +165,7 @@ def test_a_retry_answers_as_a_new_run_does(world: World) -> None:
     assert (failed[0], failed[1]["code"]) == (502, "PROVIDER_ERROR")
     assert world.get(f"/runs/{failed[1]['details']['runId']}")["retryOf"] == first
     hostile: tuple[Any, ...] = (
-        {"harnessProfileId": "hp_unknown"},
+        {"harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H"},
         {"harnessProfileId": world.profile(), "model": "x"},
         {"provider": "nobody"},
         {"sessionId": "another"},
@@ -207,7 +207,7 @@ def test_runs_are_filtered_sorted_and_counted_over_http(world: World) -> None:
         ("model=mock-model&sort=duration", [cheap]),
         ("costOverUsd=1000", []),
         ("durationOverMs=3600000", []),
-        ("harnessProfileId=hp_unknown", []),
+        ("harnessProfileId=hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H", []),
         ("sessionId=a&status=completed&provider=mock&costOverUsd=0", []),
     ):
         assert [run["runId"] for run in world.get(f"/runs?{query}")["items"]] == expected, query

@@ -1,9 +1,9 @@
-// The command palette (Ctrl-K): pages, acts, records by their ids, and what the search of the server finds.
+// The command palette (Ctrl-K): pages, acts, records by their ids or names, and what the search of the server finds.
 
 import { findIds, searchMemory } from "@projectathena/client/operations";
 import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef, useSignal } from "../component";
-import { words } from "../format";
+import { short, words } from "../format";
 import { at, href, hrefAt, recordHref, TITLES } from "../route";
 import { signal } from "../signals";
 import { agents, readAgents } from "../state/agents";
@@ -55,7 +55,6 @@ export async function shareLink(): Promise<void> {
 }
 
 const SHOWN_MAX = 12;
-const ID_CHARS_MIN = 6;
 const WORD_CHARS_MIN = 3;
 const TYPING_MS = 150;
 
@@ -87,16 +86,16 @@ function entries(): readonly Entry[] {
   ];
 }
 
-/** Ask the server for records whose ids begin or end with the text, and for passages of notes and transcripts. */
+/** Ask the server for records by their ids or names, and for passages of notes and transcripts. */
 async function search(text: string): Promise<readonly Entry[]> {
   const part = text.replace(/^(\w+_)?…/, "");
-  const ids = /^[\w-]+$/.test(part) && part.length >= ID_CHARS_MIN && isAllowed(findIds) ? request(findIds, { path: { part } }) : undefined;
+  const ids = part && isAllowed(findIds) ? request(findIds, { path: { part }, query: { names: true } }) : undefined;
   const passages = isAllowed(searchMemory) && !caller.value?.scope ? request(searchMemory, { query: { query: text, maxResults: 5 } }) : undefined;
   const [found, memory] = await Promise.allSettled([ids, passages]);
   return [
-    ...(found.status === "fulfilled" && found.value ? found.value.data.items : []).map(({ kind, id, runId }) => ({
+    ...(found.status === "fulfilled" && found.value ? found.value.data.items : []).map(({ kind, id, runId, name }) => ({
       kind: words(kind),
-      text: id,
+      text: name === undefined || name === id ? id : `${name} · ${short(id)}`,
       act: open(recordHref(kind, runId ?? id)),
     })),
     ...(memory.status === "fulfilled" && memory.value ? memory.value.data : []).map(({ snippet, sourcePath }) => ({
@@ -158,11 +157,11 @@ export function Palette({ of }: { of: Overlay }): JSX.Element {
       <input
         type="text"
         role="combobox"
-        aria-label="Page, id, act or words"
+        aria-label="Page, id, name, act or words"
         aria-controls="palette"
         aria-expanded="true"
         aria-activedescendant={`palette-${chosen}`}
-        placeholder="Page, id, act or words"
+        placeholder="Page, id, name, act or words"
         value={typed.value}
         onInput={({ currentTarget }) => {
           typed.value = currentTarget.value;
@@ -183,7 +182,7 @@ export function Palette({ of }: { of: Overlay }): JSX.Element {
           </div>
         ))}
       </div>
-      {!shown.length && <Empty>Nothing found. An id needs six characters.</Empty>}
+      {!shown.length && <Empty>Nothing found. A name needs three characters, an id six.</Empty>}
     </dialog>
   );
 }

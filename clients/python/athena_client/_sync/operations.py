@@ -85,15 +85,23 @@ class Operations(Core):
         return answer
 
     def find_ids(
-        self, part: str, *, as_of: str | None = None, min_position: int | None = None, stale: str | None = None
+        self,
+        part: str,
+        *,
+        names: bool | None = None,
+        as_of: str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
     ) -> models.FoundIds:
         """Find the ids of records that begin or end with a part, at most ten.
 
-        The part has at least six characters; case does not matter. Names of sessions and personas are not found. A
-        caller with a scope finds its runs and their evidence.
+        The part has at least six characters; case does not matter. With `names`, records are found, too, whose names
+        contain a part of any length: harness profiles, schedules and personas. A caller with a scope finds its runs,
+        their asks and evidence, and harness profiles.
 
         Args:
-            part: Beginning or end of an id.
+            part: Beginning or end of an id, or a part of a name.
+            names: The `names` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -107,7 +115,7 @@ class Operations(Core):
             "/ids/{part}",
             models.FoundIds,
             parameters={"part": part},
-            query={"asOf": as_of, "minPosition": min_position, "stale": stale},
+            query={"names": names, "asOf": as_of, "minPosition": min_position, "stale": stale},
         )
         return answer
 

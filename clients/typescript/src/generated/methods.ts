@@ -7,6 +7,11 @@ import { type AthenaEvent, eventOf } from "./events.js";
 import * as rows from "./operations.js";
 import type * as types from "./types.js";
 
+/** The query of `findIds`. */
+export interface FindIdsQuery {
+  readonly names?: boolean | undefined;
+}
+
 /** The query of `listRuns`. */
 export interface ListRunsQuery extends PageQuery {
   /** Id of the session. */
@@ -381,11 +386,12 @@ export class Operations extends Transport {
   /**
    * Find the ids of records that begin or end with a part, at most ten.
    *
-   * The part has at least six characters; case does not matter. Names of sessions and personas are not found. A caller
-   * with a scope finds its runs and their evidence.
+   * The part has at least six characters; case does not matter. With `names`, records are found, too, whose names
+   * contain a part of any length: harness profiles, schedules and personas. A caller with a scope finds its runs, their
+   * asks and evidence, and harness profiles.
    */
-  async findIds(part: string, options: ReadOptions = {}): Promise<types.FoundIds> {
-    return (await this.request(rows.findIds, { path: { part }, ...options })).data;
+  async findIds(part: string, query: FindIdsQuery = {}, options: ReadOptions = {}): Promise<types.FoundIds> {
+    return (await this.request(rows.findIds, { path: { part }, query: { ...query }, ...options })).data;
   }
 
   /** List the servers and workers on this log, with their capacity, running runs and last heartbeat. */

@@ -1903,7 +1903,7 @@ export interface ForgottenEntry {
   readonly left?: readonly TextTrace[] | undefined;
 }
 
-/** The id of a record, and its kind. Evidence also has its run. */
+/** The id of a record, and its kind. Evidence also has its run, and a record found by its name has that. */
 export interface FoundId {
   /** Kind of the record. */
   readonly kind: RecordKind | (string & {});
@@ -1911,9 +1911,11 @@ export interface FoundId {
   readonly id: string;
   /** Run of the evidence; else absent. */
   readonly runId?: string | undefined;
+  /** Name that the record was found by; else absent. */
+  readonly name?: string | undefined;
 }
 
-/** At most ten ids that begin or end with the given part. */
+/** At most ten ids that begin or end with the given part, or whose records have it in their names. */
 export interface FoundIds {
   /** The ids. */
   readonly items: readonly FoundId[];
@@ -3103,7 +3105,7 @@ export interface ReadMemoryBody {
   readonly lines?: number | null | undefined;
 }
 
-export type RecordKind = "ask" | "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "permission-rule" | "redrive" | "run" | "run-template" | "schedule" | "token" | "workflow" | "workflow-run" | "workspace";
+export type RecordKind = "ask" | "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "permission-rule" | "persona" | "redrive" | "run" | "run-template" | "schedule" | "token" | "workflow" | "workflow-run" | "workspace";
 
 /** The call that answered a turn, as it was paid for. `attempts` counts the calls until the answer. */
 export interface RecordedCall {
