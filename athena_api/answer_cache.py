@@ -11,8 +11,8 @@ CACHE_BYTES_MAX = 4 << 20
 ENTRY_BYTES = 500
 """Approximate size of an entry beside its body, in bytes."""
 
-Question: TypeAlias = tuple[str, bytes, Scope | None]
-"""The path, the raw query, and the scope of the caller."""
+Question: TypeAlias = tuple[str, bytes, Scope | None, bool]
+"""The path, the raw query, the scope of the caller, and whether it accepts a compressed answer."""
 
 
 class CachedAnswer(Protocol):
@@ -68,5 +68,5 @@ class AnswerCache:
 
 def _size(question: Question, reply: CachedAnswer) -> int:
     """Return the approximate size of an entry in bytes, including the request, which a client may make long."""
-    path, query, _ = question
+    path, query, *_ = question
     return len(reply.data) + len(path) + len(query) + ENTRY_BYTES

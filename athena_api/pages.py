@@ -132,7 +132,7 @@ def _json(body: bytes, status: int) -> Response:
 
 
 def _file(request: HttpRequest, file: static_files.StaticFile) -> Response:
-    """Answer a file, in its smallest form that the client accepts. Answers of the API are never compressed."""
+    """Answer a file, in its smallest form that the client accepts."""
     headers = {"etag": file.etag, "vary": "accept-encoding", **dict(static_files.SECURITY_HEADERS)}
     encodings = accepted(request.headers.get("accept-encoding"))
     forms = (form for form in file.compressed if encodings.get(form[0], encodings.get("*", False)))

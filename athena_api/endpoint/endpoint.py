@@ -15,6 +15,8 @@ from athena_api.edge.asgi import EXCHANGE, Receive, Scope
 from athena_api.edge.exchange import PIECE_BYTES, AnswerPort, KnownHead, fields_of, lines_of, read_body, send_pieces
 from athena_api.edge.replies import JSON_TYPE, failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
+from athena_api.endpoint.compression import accepts_gzip, compressed
+from athena_api.endpoint.etag import unmarked
 from athena_api.endpoint.names import TEXTS, resolve, with_nearest
 from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.past import answer_as_of, as_of
@@ -242,10 +244,12 @@ class Endpoint:
     ) -> Reply:
         """Wait for the views that the handler reads, and call it. Keep its answer if it is steady and not personal."""
         if call.as_of is not None:
-            return await answer_as_of(plane, operation, call, dict(scope["headers"]).get(b"if-none-match"))
+            known = dict(scope["headers"]).get(b"if-none-match")
+            reply = await answer_as_of(plane, operation, call, scope["athena.identity"], known)
+            return await self._packed(plane, scope, call, reply)
         if not operation.reads:
             if operation.method == "GET":
-                return await operation.handle(plane, call)
+                return await self._packed(plane, scope, call, await operation.handle(plane, call))
             await plane.access.note_groups(scope["athena.identity"], call.meta)
             reply = await operation.handle(plane, call)
             if run_id := getattr(reply.data, "run_id", None):
@@ -254,11 +258,21 @@ class Endpoint:
         if not call.stale:
             await plane.caught_up(operation.reads, call.position)
         with at_least(0 if call.stale else call.position):
-            reply = await operation.handle(plane, call)
+            reply = await self._packed(plane, scope, call, await operation.handle(plane, call))
         if reply.steady and not call.personal and reply.position >= call.position:
-            reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
             plane.answer_cache.keep(_question(scope), call.position, reply)
         return reply
+
+    @staticmethod
+    async def _packed(plane: ControlPlane, scope: Scope, call: ApiCall[Any, Any], reply: Reply) -> Reply:
+        """Return the answer to a read with its body, compressed if the client accepts that and it is not personal.
+
+        An exact text, which may hold a secret, is personal, because its caller is recorded.
+        """
+        if isinstance(reply.data, Subscription | Lines):
+            return reply
+        reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
+        return await compressed(plane, reply, wanted=not call.personal and _wants_gzip(scope))
 
     async def _call(
         self, plane: ControlPlane, match: RouteMatch, scope: Scope, receive: Receive, meta: Meta
@@ -297,7 +311,7 @@ class Endpoint:
             call.stale = parameters.get("stale") == "allow"
             call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))
         else:
-            call.if_match = _text(headers.get(b"if-match"))
+            call.if_match = unmarked(_text(headers.get(b"if-match")) or "") or None
             call.origin = _text(headers.get(b"origin"))
             call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
         return call
@@ -380,7 +394,11 @@ def _payer(subject: str, operation: Operation[Any, Any], call: ApiCall[Any, Any]
 
 
 def _question(scope: Scope) -> Question:
-    return scope["path"], scope["query_string"], scope["athena.identity"].scope
+    return scope["path"], scope["query_string"], scope["athena.identity"].scope, _wants_gzip(scope)
+
+
+def _wants_gzip(scope: Scope) -> bool:
+    return any(name == b"accept-encoding" and accepts_gzip(value) for name, value in scope["headers"])
 
 
 def _headers(reply: Reply, operation: Operation[Any, Any], call: ApiCall[Any, Any] | None) -> bytes:

@@ -3,6 +3,13 @@
 from collections.abc import Callable
 
 ANY = "*"
+MARK = "-gzip"
+"""The end of the tag of a compressed answer. The version of the record stands before it."""
+
+
+def unmarked(tags: str) -> str:
+    """Return a field with entity tags as they are without compression."""
+    return tags.replace(f'{MARK}"', '"')
 
 
 def etag(version: int) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from athena_api.edge.replies import JSON_TYPE
-from athena_api.endpoint.etag import ANY, unchanged
+from athena_api.endpoint.etag import ANY, MARK, unchanged, unmarked
 from athena_api.endpoint.operation import ApiCall, Operation, Reply
 from athena_api.plane import ControlPlane
 from athena_api.streams.lines import Lines
@@ -37,7 +37,7 @@ def as_of(plane: ControlPlane, operation: Operation[Any, Any], parameters: Mappi
 
 
 async def answer_as_of(
-    plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any], known: bytes | None
+    plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any], who: Identity, known: bytes | None
 ) -> Reply:
     """Return what a read showed at its position, without what was erased since.
 
@@ -47,9 +47,10 @@ async def answer_as_of(
     await plane.caught_up(names, plane.reader.head())  # what was erased until now is erased there, too
     past = PastPlane.of(plane, position)
     headers = (("athena-as-of", iso(past.clock.now())),) if position else ()
-    tag = _tag(plane, names, call.who, position)
-    tags = "" if known is None else known.decode("latin-1").strip()
-    if tags != ANY and unchanged(tags, tag):
+    tag = _tag(plane, names, who, position)
+    sent = "" if known is None else known.decode("latin-1").strip()
+    if sent != ANY and unchanged(tags := unmarked(sent), tag):
+        tag = tag if tags == sent else f'{tag[:-1]}{MARK}"'
         return Reply(data=b"", status=304, content_type=JSON_TYPE, position=position, headers=(*headers, ("etag", tag)))
     reply = await operation.handle(past, call)
     if not isinstance(reply.data, Lines):

@@ -1,4 +1,4 @@
-"""Compression: documents and static files are sent compressed to clients that ask, and answers of the API never are."""
+"""Compression: documents, static files and long answers to reads are sent compressed to clients that ask."""
 
 import functools
 import gzip
@@ -10,7 +10,10 @@ import httpx2
 import pytest
 
 from athena_api.edge.fields import accepted
+from athena_api.endpoint.compression import gzip as packed
 from athena_api.pages import _built
+from athena_core.clock import SystemIds
+from tests.api.examples import PROFILE
 from tests.support.server import Server
 
 DOCUMENT = "/openapi.json"
@@ -95,12 +98,89 @@ def test_the_document_is_small(shared: Server) -> None:
     assert len(sent(shared, DOCUMENT, "gzip")[1]) < OPENAPI_BYTES_MAX
 
 
-@pytest.mark.parametrize("path", ["/api/v1/events", "/api/v1/capabilities", "/api/v1/nowhere", "/metrics", "/livez"])
-def test_answers_of_the_api_are_never_compressed(shared: Server, path: str) -> None:
+@pytest.mark.parametrize("path", ["/api/v1/caller", "/api/v1/nowhere", "/metrics", "/livez"])
+def test_a_short_answer_is_not_compressed(shared: Server, path: str) -> None:
     for accept in ("gzip", "*"):
         response, _ = sent(shared, path, accept)
         assert "content-encoding" not in response.headers
         assert response.headers["cache-control"] == "no-store"
+
+
+TEMPLATE = {"directiveTemplate": "Sort the pears. " * 600, "defaultParams": {}}
+
+
+@pytest.fixture
+def template(shared: Server) -> str:
+    """The path of a long record with an ETag, beside the events of some runs."""
+    for _ in range(2):
+        shared.api.run()
+    profile = shared.api.post("/harness-profiles", PROFILE)["id"]
+    record = shared.api.post("/run-templates", TEMPLATE | {"harnessProfileId": profile})
+    return f"/api/v1/run-templates/{record['id']}"
+
+
+LISTS = ("/api/v1/events", "/api/v1/events?asOf=2999-01-01", "/api/v1/run-templates")
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("path", LISTS)
+def test_a_long_answer_has_the_same_content_in_both_forms(shared: Server, template: str, path: str) -> None:
+    for _ in range(2):  # the second time from the cache of answers
+        (plain, content), (packed, compressed) = sent(shared, path, "identity"), sent(shared, path, "gzip, br")
+        assert "content-encoding" not in plain.headers
+        assert packed.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(compressed) == content
+        assert len(content) > 4_096 and len(compressed) == int(packed.headers["content-length"]) < len(content) / 2
+        assert plain.headers["vary"] == packed.headers["vary"] == "accept-encoding"
+        same = ("content-type", "cache-control", "athena-position")
+        assert [plain.headers[name] for name in same] == [packed.headers[name] for name in same]
+        head, body = sent(shared, path, "gzip", "HEAD")
+        assert (head.headers.keys(), body) == (packed.headers.keys(), b"")
+        assert head.headers["content-encoding"] == "gzip"
+        part, whole = sent(shared, path, "gzip", range="bytes=0-9")
+        assert (part.status_code, gzip.decompress(whole)) == (200, content), "the API answers no ranges"
+
+
+def test_the_tag_of_a_compressed_record_names_its_version(shared: Server, template: str) -> None:
+    """A tag names one sequence of bytes; a write may name the version by the tag of either form."""
+    plain, packed = sent(shared, template, "identity")[0], sent(shared, template, "gzip")[0]
+    assert (plain.headers["etag"], packed.headers["etag"]) == ('"1"', '"1-gzip"')
+    body = TEMPLATE | {"directiveTemplate": "Sort the apples."}
+    body["harnessProfileId"] = shared.api.http.get(shared.url + template).json()["data"]["harnessProfileId"]
+    for tag, status in ((packed.headers["etag"], 200), (packed.headers["etag"], 412), (plain.headers["etag"], 412)):
+        answer = shared.api.http.put(shared.url + template, json=body, headers={"if-match": tag})
+        assert answer.status_code == status
+
+
+def test_a_past_answer_that_did_not_change_is_not_sent_again(shared: Server, template: str) -> None:
+    path = f"{template}?asOf=2999-01-01"
+    tags = {accept: sent(shared, path, accept)[0].headers["etag"] for accept in ("identity", "gzip")}
+    assert tags["gzip"] == f'{tags["identity"][:-1]}-gzip"'
+    for accept, tag in tags.items():
+        for known in (tag, f'"other", W/{tag}'):
+            again, body = sent(shared, path, accept, if_none_match=known)
+            assert (again.status_code, body, again.headers["etag"]) == (304, b"", tag)
+            assert again.headers["vary"] == "accept-encoding"
+            assert "content-encoding" not in again.headers
+
+
+def test_writes_and_streams_are_not_compressed(shared: Server) -> None:
+    written = shared.api.http.post("/runs", json={"input": "pear " * 2_000}, headers={"accept-encoding": "gzip"})
+    assert len(written.content) > 4_096
+    for path, accept in (("/events/stream?limit=1", "text/event-stream"), ("/events", "application/x-ndjson")):
+        headers = {"accept-encoding": "gzip", "accept": accept}
+        with shared.api.http.stream("GET", path, headers=headers) as stream:
+            assert stream.headers["content-type"].startswith(accept)
+            assert "content-encoding" not in stream.headers
+    assert "content-encoding" not in written.headers
+
+
+def test_equal_answers_do_not_have_equal_lengths(shared: Server) -> None:
+    """A length that can be repeated would show, guess by guess, which text an answer has beside one's own (BREACH)."""
+    ids = SystemIds()
+    bodies = [b'{"items":[' + b'{"input":"pears"},' * 300 for _ in range(50)]
+    assert len({len(packed(body, ids.fraction())) for body in bodies}) > 10
+    assert {gzip.decompress(packed(body, ids.fraction())) for body in bodies} == set(bodies)
 
 
 @pytest.mark.parametrize(

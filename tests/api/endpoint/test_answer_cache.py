@@ -5,11 +5,12 @@ from athena_api.answer_cache import AnswerCache, Question
 from athena_api.endpoint.operation import Reply
 from athena_core.values import Scope
 
-RUNS: Question = ("/api/v1/runs", b"limit=2", None)
+RUNS: Question = ("/api/v1/runs", b"limit=2", None, False)
 OTHERS: tuple[Question, ...] = (
-    ("/api/v1/sessions", b"limit=2", None),
-    ("/api/v1/runs", b"limit=3", None),
-    ("/api/v1/runs", b"limit=2", Scope(sessions=frozenset({"mine"}))),
+    ("/api/v1/runs", b"limit=2", None, True),
+    ("/api/v1/sessions", b"limit=2", None, False),
+    ("/api/v1/runs", b"limit=3", None, False),
+    ("/api/v1/runs", b"limit=2", Scope(sessions=frozenset({"mine"})), False),
 )
 
 
@@ -30,8 +31,8 @@ def test_a_question_is_its_path_its_query_and_its_scope() -> None:
     answers = AnswerCache()
     answers.find(RUNS, 7)
     answers.keep(RUNS, 7, answer(7))
-    assert [answers.find(question, 7) for question in OTHERS] == [None] * 3
-    equal = ("/api/v1/runs", b"limit=2", Scope(sessions=frozenset(["mine"])))
+    assert [answers.find(question, 7) for question in OTHERS] == [None] * len(OTHERS)
+    equal = ("/api/v1/runs", b"limit=2", Scope(sessions=frozenset(["mine"])), False)
     answers.keep(OTHERS[-1], 7, answer(7))
     assert answers.find(equal, 7) is not None
 
@@ -77,7 +78,7 @@ def test_what_was_asked_for_least_lately_goes_first() -> None:
 def test_questions_count_as_answers_do() -> None:
     answers = AnswerCache()
     answers.find(RUNS, 7)
-    questions = [("/api/v1/runs", b"x=%04d" % number + bytes(4_000), None) for number in range(2_000)]
+    questions = [("/api/v1/runs", b"x=%04d" % number + bytes(4_000), None, False) for number in range(2_000)]
     for question in questions:
         answers.keep(question, 7, answer(7))
     known = sum(answers.find(question, 7) is not None for question in questions)

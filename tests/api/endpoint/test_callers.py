@@ -139,7 +139,7 @@ def _kept(plane: Plane) -> bool:
     """Return True if the last request was answered from the cache, or its answer was kept."""
     questions = plane.inside.app.plane.answer_cache._answers
     mark = f"nth={plane._asked}".encode()
-    return any(query.endswith(mark) for _, query, _ in questions)
+    return any(query.endswith(mark) for _, query, *_ in questions)
 
 
 PAST = [row for row in READS if row.past]

@@ -54,6 +54,17 @@ def opened_events(site: Site, run_id: str) -> list[Json]:
     return [one["payload"] for one in events if one["payload"]["runId"] == run_id]
 
 
+def test_a_secret_is_never_compressed_beside_text_of_its_author(site: Site) -> None:
+    """The length of a compressed answer shows what its texts share."""
+    run_id = wrote(site, "beside", f"key = '{TOKEN}'\n" + "pears = 1\n" * 900)
+    encodings = []
+    for query in ({}, {"exact": "true"}):
+        answer = site.server.api.http.get(f"/runs/{run_id}/diff", params=query, headers={"accept-encoding": "gzip"})
+        assert (TOKEN in answer.json()["data"]["diff"]) is bool(query)
+        encodings.append(answer.headers.get("content-encoding"))
+    assert encodings == ["gzip", None]
+
+
 def test_code_between_marks_of_its_author_is_shown(site: Site) -> None:
     run_id = wrote(site, "marked", CODE)
     diff = site.server.api.get(f"/runs/{run_id}/diff")
