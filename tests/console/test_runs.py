@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -38,6 +39,8 @@ NOON_MS = DAY_MS // 2
 DEAR_TOKENS, CHEAP_TOKENS = 400_000, 1_000  # in; six cents and nearly nothing
 ROWS_MAX = 200
 MANY = 10_000
+FIRST = 40
+INPUT_CHARS_MIN = 40
 RATIO_MAX = 2
 RATE = 500  # events a second
 
@@ -289,6 +292,39 @@ def output_of(command: list[str]) -> str:
 
 
 # Many rows
+
+
+def test_the_list_asks_for_what_it_shows(browser: Any, scene: Scene) -> None:
+    with watched(browser, scene.server.url) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/api/v1/runs?" in request.url else None)
+        serve(page, [run(number, inputPreview="pears " * 25) for number in range(MANY)])
+        page.goto("/#/runs")
+        expect(rows(page)).to_have_count(FIRST)
+        assert [parse_qs(urlsplit(url).query)["limit"] for url in asked] == [[str(FIRST)]]
+        page.evaluate(END)
+        expect(rows(page)).not_to_have_count(FIRST)
+        assert len(asked) == 2
+
+
+def test_the_input_has_the_width_that_other_columns_leave(browser: Any, scene: Scene) -> None:
+    with watched(browser, scene.server.url) as page:
+        serve(page, [run(0, inputPreview="Report how the sales of pears rose since last week. " * 3)])
+        page.goto("/#/runs")
+        link = rows(page).first.locator(".main a")
+        expect(link).to_be_visible()
+        shown = link.evaluate("link => link.textContent.length * link.clientWidth / link.scrollWidth")
+        assert shown > INPUT_CHARS_MIN
+
+
+@pytest.mark.parametrize("width", [320, PHONE["width"]])
+def test_no_page_of_the_navigation_is_cut_on_a_phone(page: Any, width: int) -> None:
+    page.set_viewport_size({**PHONE, "width": width})
+    ends = page.locator(".top nav > :is(a, button)").evaluate_all(
+        "links => links.map(link => link.getBoundingClientRect().right)"
+    )
+    assert len(ends) == 6
+    assert max(ends) <= width
 
 
 END = "scrollTo(0, document.documentElement.scrollHeight)"

@@ -17,9 +17,9 @@ import { useWindow } from "./window";
 /** The ids of selected runs. */
 export type Selection = Signal<ReadonlySet<string>>;
 
-const HEADS = ["Status", "Run", "~Session", "~#Tokens", "~#Cost", "~#Duration", "~#Started", "#"];
+const HEADS = ["Status", "Run", "~Session", "~#Cost", "~#Duration", "~#Started", "#"];
 const ROW_PX = 52;
-const AHEAD = 60; // rows left below the screen when the next page is read
+const AHEAD = 10; // rows left below the screen when the next page is read
 
 /** A table of a few runs. */
 export function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
@@ -39,10 +39,10 @@ const SORTS: Readonly<Record<string, string>> = { "~#Cost": "cost", "~#Duration"
 
 /** A table of a list of any length: only the rows near the screen are in the document. */
 export function RunTable({ list, runs, selected }: { list: RunList; runs: readonly Run[]; selected: Selection }): JSX.Element {
-  const { first, last, before, after, box } = useWindow<HTMLTableSectionElement>(runs.length, ROW_PX);
+  const { first, last, seen, before, after, box } = useWindow<HTMLTableSectionElement>(runs.length, ROW_PX);
   useEffect(() => {
-    if (last > runs.length - AHEAD) void list.more();
-  }, [last, runs.length]);
+    if (seen > runs.length - AHEAD) void list.more();
+  }, [seen, runs.length]);
   const all = runs.length > 0 && runs.every(({ runId }) => selected.value.has(runId));
   const { page, filters } = route.value;
   const heads = HEADS.map((head) => {
@@ -97,7 +97,7 @@ function Check({ run, selected }: { run: Run; selected: Selection }): JSX.Elemen
 
 /** A row of two lines: its height never changes, so that the rows below do not move. All of it is a link. */
 function Row({ run, at, children }: { run: Run; at?: number; children?: ComponentChildren }): JSX.Element {
-  const { inputTokens, outputTokens } = run.usage ?? {};
+  const tokens = (run.usage?.inputTokens ?? 0) + (run.usage?.outputTokens ?? 0);
   const agent = agentOf(run);
   return (
     <tr data-run={run.runId} data-row aria-rowindex={at} class="run-row">
@@ -122,8 +122,10 @@ function Row({ run, at, children }: { run: Run; at?: number; children?: Componen
         <SessionLink id={run.sessionId} />
         <small class="quiet">{run.model}</small>
       </td>
-      <td class="num opt">{inputTokens || outputTokens ? count((inputTokens ?? 0) + (outputTokens ?? 0)) : ""}</td>
-      <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
+      <td class="num opt">
+        {run.costMicroUsd ? dollars(run.costMicroUsd) : ""}
+        <small class="quiet">{tokens > 0 && `${count(tokens)} tokens`}</small>
+      </td>
       <td class="num opt">
         <Duration run={run} />
       </td>

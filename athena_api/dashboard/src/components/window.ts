@@ -11,6 +11,8 @@ const ROWS_MAX = 180;
 export interface RowWindow<E extends HTMLElement> {
   readonly first: number;
   readonly last: number;
+  /** The row at the lower edge of the screen. */
+  readonly seen: number;
   readonly before: number;
   readonly after: number;
   readonly box: RefObject<E | null>;
@@ -19,16 +21,19 @@ export interface RowWindow<E extends HTMLElement> {
 /** Use the window of a list of rows with equal heights, each with the attribute `data-row`. */
 export function useWindow<E extends HTMLElement>(total: number, guess: number): RowWindow<E> {
   const box = useRef<E>(null);
-  const [{ first, height, shown }, set] = useState({ first: 0, height: guess, shown: 60 });
+  const [{ first, height, shown, seen }, set] = useState({ first: 0, height: guess, shown: 60, seen: 0 });
   useEffect(() => {
     const look = (): void => {
       if (!box.current) return;
       const rows = box.current.querySelector<HTMLElement>("[data-row]");
       const high = rows?.getBoundingClientRect().height || guess;
-      const above = Math.floor(-box.current.getBoundingClientRect().top / high / STEP) * STEP - AROUND;
+      const { top } = box.current.getBoundingClientRect();
+      const above = Math.floor(-top / high / STEP) * STEP - AROUND;
+      const low = Math.ceil((innerHeight - top) / high / STEP) * STEP;
       const from = Math.max(0, Math.min(above, total - STEP));
       const most = Math.min(ROWS_MAX, Math.ceil(innerHeight / high / STEP) * STEP + STEP + 2 * AROUND);
-      set((had) => (had.first === from && had.height === high && had.shown === most ? had : { first: from, height: high, shown: most }));
+      const next = { first: from, height: high, shown: most, seen: low };
+      set((had) => (JSON.stringify(had) === JSON.stringify(next) ? had : next));
     };
     look();
     addEventListener("scroll", look, { capture: true, passive: true });
@@ -39,5 +44,5 @@ export function useWindow<E extends HTMLElement>(total: number, guess: number): 
     };
   }, [total]);
   const last = Math.min(total, first + shown);
-  return { first, last, before: first * height, after: (total - last) * height, box };
+  return { first, last, seen, before: first * height, after: (total - last) * height, box };
 }

@@ -110,6 +110,7 @@ export function foldRuns(filters: RunFilters): Fold<RunPage> {
 }
 
 const PAGE_ROWS = 100;
+const FIRST_ROWS = 40; // more than a screen shows
 const COMPLETED_MS = 2_000; // between two reads of what events do not carry
 
 /** A list of runs that keeps its rows in place. */
@@ -131,7 +132,7 @@ export class RunList {
         this.#complete();
       },
     };
-    this.live = new LiveQuery<RunRows>(() => request(listRuns, { query: { ...filters, limit: PAGE_ROWS } }), foldRows(filters, missing));
+    this.live = new LiveQuery<RunRows>(() => request(listRuns, { query: { ...filters, limit: FIRST_ROWS } }), foldRows(filters, missing));
   }
 
   close(): void {
@@ -153,7 +154,7 @@ export class RunList {
     const seen: SeenEvent[] = [];
     const stop = eventStream.subscribe((events) => seen.push(...events));
     try {
-      const { data, position } = await request(listRuns, { query: { ...this.filters, limit: 2 * PAGE_ROWS, cursor } });
+      const { data, position } = await request(listRuns, { query: { ...this.filters, limit: PAGE_ROWS, cursor } });
       const page = this.live.data.value;
       if (page?.nextCursor !== cursor) return; // the list was read again
       const since = seen.filter((event) => event.position > position);
@@ -193,7 +194,7 @@ export class RunList {
   /** Read the first page, and gather the runs of it that are not listed. */
   async #readFirst(): Promise<void> {
     this.#unknown = false;
-    this.#merge(await read(this.filters), true);
+    this.#merge(await read(this.filters, FIRST_ROWS), true);
   }
 
   /** Take the newer runs. */
@@ -211,9 +212,9 @@ export class RunList {
   }
 }
 
-async function read(query: RunFilters | { readonly createdAfter: string | undefined }): Promise<readonly Run[]> {
+async function read(query: RunFilters | { readonly createdAfter: string | undefined }, limit = PAGE_ROWS): Promise<readonly Run[]> {
   try {
-    return (await request(listRuns, { query: { ...query, limit: PAGE_ROWS } })).data.items;
+    return (await request(listRuns, { query: { ...query, limit } })).data.items;
   } catch {
     return []; // the next event tries again
   }
