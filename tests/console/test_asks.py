@@ -238,6 +238,10 @@ FORM = {
         "branch": {"type": "string", "title": "Branch\u202e", "enum": ["main", "next"]},
         "times": {"type": "integer", "description": "How often"},
         "sure": {"type": "boolean"},
+        "day": {"type": "string", "format": "date"},
+        "to": {"type": "string", "format": "email"},
+        "page": {"type": "string", "format": "uri"},
+        "at": {"type": "string", "format": "date-time"},
     },
     "required": ["branch", "sure"],
 }
@@ -253,6 +257,11 @@ def test_a_question_is_answered_by_its_form_and_a_choice_by_a_button(browser: An
         form = card(page, question)
         expect(form).to_contain_text("Where to push <b>this</b>?")
         form.get_by_label("Branch[U+202E]").select_option("next")
+        kinds = {
+            name: form.get_by_label(name, exact=True).get_attribute("type") for name in ("day", "to", "page", "at")
+        }
+        assert kinds == {"day": "date", "to": "email", "page": "url", "at": "datetime-local"}
+        form.get_by_label("day").fill("2026-12-24")
         form.get_by_label("times").fill("1.5")
         form.get_by_label("sure").select_option("No")
         button(form, "Answer").click()
@@ -265,7 +274,12 @@ def test_a_question_is_answered_by_its_form_and_a_choice_by_a_button(browser: An
         expect(page.locator(".notices")).to_contain_text("Green")
     for run in (asked, choosing):
         agents.api.await_ending(run)
-    assert agents.api.get(f"/asks/{question['id']}")["values"] == {"branch": "next", "times": 3, "sure": False}
+    assert agents.api.get(f"/asks/{question['id']}")["values"] == {
+        "branch": "next",
+        "times": 3,
+        "sure": False,
+        "day": "2026-12-24",
+    }
     assert agents.api.get(f"/asks/{choice['id']}")["optionId"] == "2"
 
 

@@ -196,7 +196,7 @@ def test_failures_are_grouped_by_error_and_lead_to_their_runs(page: Any, fleet: 
 
 def test_running_agents_show_what_they_do_and_what_comes_next_is_listed(page: Any, fleet: Fleet) -> None:
     row = row_of(page, fleet.held)
-    for text in ("hold held", "waits for the model", "of 10 min", "$0"):
+    for text in ("hold held", "model call", "of 10 min", "not yet known"):
         expect(row).to_contain_text(text)
     expect(row.get_by_role("meter", name="Time")).to_have_attribute("aria-valuemax", "600000")
     upcoming = panel(page, "Upcoming").locator("li a")

@@ -62,7 +62,7 @@ def test_a_run_that_is_started_is_watched_until_it_has_ended(page: Any, scene: S
     expect(status(heading)).to_have_text("running")
     writing = page.locator(".writing pre")
     expect(writing).to_have_text("one ")  # while the model writes
-    expect(page.locator(".waits")).to_contain_text("Waiting for the model")
+    expect(page.locator(".waits")).to_have_count(0)
     gate.release()
     expect(writing).to_have_text("one two ")
     gate.release()
@@ -378,6 +378,41 @@ def test_a_schedule_is_paused_and_resumed(page: Any, scene: Scene) -> None:
     button(heading, "Run now").click()
     slots = page.get_by_role("region", name="Executions")
     expect(status(slots)).to_have_text("ok")
+
+
+def test_an_execution_that_the_policy_rejected_links_no_run(page: Any, scene: Scene) -> None:
+    """Its id is of a run that never began."""
+    scene.schedule("crowded")
+    gate = scene.gates["crowd"]
+    scene.hold("crowd", "crowd")
+    with scene.full():
+        scene.api.post("/schedules/crowded/run", {})
+    gate.release()
+    page.goto("/#/schedules/crowded")
+    slots = page.get_by_role("region", name="Executions")
+    expect(slots).to_contain_text("policy rejected")
+    expect(slots.locator('a[href^="#/runs/"]')).to_have_count(0)
+    slots.get_by_role("link", name="rejected runs").click()
+    expect(page.get_by_role("region", name="Rejected runs").locator("tbody tr")).to_have_count(1)
+
+
+OPENERS = {
+    "an act": lambda page: button(page, "Start a run …").click(),
+    "the palette": lambda page: page.keyboard.press("Control+k"),
+    "the help": lambda page: page.keyboard.press("?"),
+}
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_dialog_ends_with_its_page(page: Any, opener: str) -> None:
+    page.goto("/#/schedules")
+    page.goto("/#/runs")
+    expect(button(page, "Start a run …")).to_be_visible()
+    OPENERS[opener](page)
+    expect(page.locator("dialog:modal")).to_have_count(1)
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Schedules")
+    expect(page.locator("dialog")).to_have_count(0)
 
 
 def test_a_failed_workflow_is_resumed_and_its_approval_given(page: Any, scene: Scene) -> None:

@@ -250,7 +250,7 @@ def test_an_event_and_a_step_of_a_run_lead_to_the_fleet_around_them(page: Any, s
     slider.fill(str(started + 1))
     page.locator(".slider").get_by_role("link", name="The fleet at this moment").click()
     expect(tile(page, "Running now")).to_have_text("1")
-    expect(row_of(page, run_id)).to_contain_text("waits for the model")
+    expect(row_of(page, run_id)).to_contain_text("model call")
 
 
 def test_the_audit_trail_leads_to_the_fleet_before_a_change(page: Any, scene: Scene) -> None:

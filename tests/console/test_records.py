@@ -312,9 +312,25 @@ def test_a_template_is_made_and_run_with_its_parameters(page: Any, scene: Scene)
     assert entry["content"] == "Greet Ada in French."
 
 
+def test_the_form_of_a_workflow_begins_with_a_step(page: Any) -> None:
+    go(page, "form/createWorkflow")
+    expect(field(page, "definition.steps[0].id")).to_be_focused()
+    assert body(page) == {"definition": {"steps": [{}], "dependencies": []}}
+
+
+def test_the_limits_are_facts_and_a_table(page: Any, scene: Scene) -> None:
+    limits = [{"scope": "session", "max": 7, "strategy": "enqueue"}]
+    scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 43, "limits": limits})
+    go(page, "policy")
+    expect(page.locator(".facts div", has_text="Max concurrent runs")).to_contain_text("43")
+    expect(page.get_by_role("region", name="Limits").locator("tbody td")).to_have_text(["session", "7", "enqueue"])
+    expect(page.locator("pre.json")).to_have_count(0)
+
+
 def test_a_profile_is_copied_from_another_one(page: Any, scene: Scene) -> None:
     profile = scene.api.post("/harness-profiles", {**PLAIN, "displayName": "Original"})["id"]
     go(page, f"profiles/{profile}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Original")
     link(page, "Copy").click()
     expect(field(page, "displayName")).to_have_value("Original")
     field(page, "displayName").fill("Copied")

@@ -76,6 +76,9 @@ export const route = signal<Route>(typeof location === "undefined" ? { page: "",
 /** The moment in the address; undefined for now. */
 export const at = computed(() => route.value.at);
 
+/** Another value for each page and moment that is opened, but not for changed filters. Dialogs end with it. */
+export const visit = computed(() => `${route.value.page}/${route.value.id ?? ""}@${at.value ?? ""}`);
+
 globalThis.addEventListener?.("hashchange", () => {
   route.value = read();
 });

@@ -299,8 +299,9 @@ class Timeline:
                 tool_call_id=call.tool_call_id,
             )
         who = f"the agent {self.request.agent} and its model" if self.request.agent else "the model"
-        model = f"{who} {self.request.provider}/{self.request.model}"
-        return CurrentWait(reason="model", since=iso(last.at), says=model, turn=self._turn + 1)
+        turn = self._turn + 1
+        says = f"{who} {self.request.provider}/{self.request.model} to end turn {turn}"
+        return CurrentWait(reason="model", since=iso(last.at), says=says, turn=turn)
 
     def _sentence(self, one: Recorded[Event]) -> Sentence | None:
         """Return the sentence for an event, None if it adds nothing."""

@@ -34,7 +34,8 @@ def test_a_run_in_line_says_whom_it_waits_for_and_afterwards_whom_it_waited_for(
     gate, script = shared_gates["line"], {"sessionId": "line", "provider": "local-exec", "model": "script"}
     first = shared.api.start(gate.order, **script)["runId"]
     gate.arrival()
-    assert explained(shared.api, first)["waitsFor"]["reason"] == "model"
+    waits = explained(shared.api, first)["waitsFor"]
+    assert (waits["reason"], waits["says"]) == ("model", "the model local-exec/script to end turn 1")
     second = shared.api.start("second", **script)["runId"]
     waits = explained(shared.api, second)["waitsFor"]
     assert (waits["reason"], waits["position"], waits["blockedBy"]) == ("session-busy", 1, first)

@@ -3,7 +3,7 @@
 import { AthenaError, type Fault, newKey, type Operation, type RequestParts } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "../component";
-import { at, href } from "../route";
+import { href, visit } from "../route";
 import { effect, signal } from "../signals";
 
 import { isAllowed } from "../state/caller";
@@ -52,8 +52,8 @@ effect(() => {
 });
 
 effect(() => {
-  void at.value;
-  pending.value = undefined; // what it is about is of another moment
+  void visit.value;
+  pending.value = undefined; // its subject is of another page or moment
 });
 
 export function openDialog<T>(action: ActionSpec<T>): void {

@@ -6,7 +6,7 @@ import { useEffect, useState } from "../component";
 import { route } from "../route";
 import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";
-import { bodyOf, faultsOf, isObject, known, loadDocument, type Members, type Schema } from "../state/schema";
+import { bodyOf, emptyOf, faultsOf, isObject, known, loadDocument, type Members, type Schema } from "../state/schema";
 import { useIdempotencyKey } from "./actions";
 import { FORMS, type FormRow, pathKey } from "./form_rows";
 import { notify } from "./notices";
@@ -32,7 +32,8 @@ async function load(row: FormRow): Promise<Loaded> {
   const found = from && (of || !key) ? await request(from, key ? { path: { [key]: of ?? "" } } : {}) : undefined;
   const record = isObject(found?.data) ? found.data : {};
   const shaped = row.shape ? await row.shape(schema, record) : schema;
-  const start = { ...row.start, ...(row.body ? row.body(record) : record) };
+  const empty = emptyOf(document, shaped);
+  const start = { ...(isObject(empty) && empty), ...row.start, ...(row.body ? row.body(record) : record) };
   return { form: { document, faults: [] }, about, schema: shaped, body: known(shaped, { ...start, ...given }), etag: found?.etag };
 }
 

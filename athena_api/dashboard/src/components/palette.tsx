@@ -4,8 +4,8 @@ import { findIds, searchMemory } from "@projectathena/client/operations";
 import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef, useSignal } from "../component";
 import { short, words } from "../format";
-import { at, href, hrefAt, recordHref, TITLES } from "../route";
-import { signal } from "../signals";
+import { at, href, hrefAt, recordHref, TITLES, visit } from "../route";
+import { effect, signal } from "../signals";
 import { agents, readAgents } from "../state/agents";
 import { caller, isAllowed } from "../state/caller";
 import { position } from "../state/event_stream";
@@ -25,6 +25,11 @@ export interface Overlay {
 
 /** The open overlay, if any: an object for each opening, because the one before may be reported closed after it. */
 export const overlay = signal<Overlay | undefined>(undefined);
+
+effect(() => {
+  void visit.value;
+  overlay.value = undefined;
+});
 
 export function openHelp(): void {
   overlay.value = { kind: "help" };

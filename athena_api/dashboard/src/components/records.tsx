@@ -2,7 +2,7 @@
 
 import { type Operation, pathOf } from "@projectathena/client";
 import type { JSX } from "preact";
-import { short } from "../format";
+import { plain, short } from "../format";
 import { FILTERS, href, route } from "../route";
 import type { Snapshot } from "../server";
 import { isAllowed } from "../state/caller";
@@ -142,13 +142,14 @@ function Record({ kind, get, id }: { kind: Kind; get: Operation<unknown>; id: st
   const key = pathKey(get) ?? "";
   const live = useRead(get, { path: { [key]: id } }, ({ type }) => concerns(kind.events, type));
   const found = live.data.value;
+  const name = isObject(found) && found.displayName;
   return (
     <>
       <p>
         <a href={href(route.value.page)}>All {kind.title.toLowerCase()}</a>
       </p>
       <h1>
-        {kind.one} <span class="mono">{short(id)}</span>
+        {kind.one} {typeof name === "string" && name && <span>{plain(name)}</span>} <span class={name ? "mono quiet" : "mono"}>{short(id)}</span>
         {isObject(found) && (
           <>
             {kind.cells?.status?.(found) ?? (typeof found.status === "string" && <Status is={found.status} />)}
@@ -173,6 +174,12 @@ function Record({ kind, get, id }: { kind: Kind; get: Operation<unknown>; id: st
 const isPlain = (value: unknown): boolean => typeof value !== "object" || (Array.isArray(value) && value.every((one) => typeof one !== "object"));
 const isLong = (value: unknown): boolean => (typeof value === "string" ? value.length > TEXT_CHARS || value.includes("\n") : !isPlain(value));
 
+/** Return true for a list of records without parts. */
+const isTable = (value: unknown): value is readonly Members[] =>
+  Array.isArray(value) && value.every((one) => isObject(one) && Object.values(one).every(isPlain));
+
+const columnsOf = (items: readonly Members[]): string => [...new Set(items.flatMap(Object.keys))].join(" ");
+
 /** Return the members, with the members of small objects among them. */
 function flat(record: Members): readonly (readonly [label: string, name: string, value: unknown])[] {
   return Object.entries(record).flatMap(([name, value]) =>
@@ -183,18 +190,18 @@ function flat(record: Members): readonly (readonly [label: string, name: string,
 }
 
 /** The members of a record: short ones as facts, texts and objects in full. */
-function RecordMembers({ of }: { of: Members }): JSX.Element {
+export function RecordMembers({ of, title = "Details" }: { of: Members; title?: string }): JSX.Element {
   const members = flat(of).filter(([, name, value]) => !HIDDEN.includes(name) && !isBlank(value));
   return (
     <>
-      <Panel title="Details" wide>
+      <Panel title={title} wide>
         <Facts of={members.filter(([, , value]) => !isLong(value)).map(([label, name, value]) => [label, <Member name={name} value={value} />] as const)} />
       </Panel>
       {members
         .filter(([, , value]) => isLong(value))
         .map(([label, , value]) => (
           <Panel key={label} title={label} wide={typeof value === "string"}>
-            <Json value={value} />
+            {isTable(value) ? <Rows label={label} columns={columnsOf(value)} items={value} /> : <Json value={value} />}
           </Panel>
         ))}
     </>

@@ -9,7 +9,7 @@ import { isAllowed } from "../state/caller";
 import { capabilities } from "../state/event_stream";
 import { request } from "../state/instant";
 import { type Document, emptyOf, isObject, labelOf, type Members, resolved, type Schema, type Value, withMember } from "../state/schema";
-import { localTime } from "./ui";
+import { localTime, ofInput } from "./ui";
 
 /** What all fields of a form share: the schemas that they refer to, and the faults that were found. */
 export interface FormState {
@@ -30,6 +30,8 @@ interface FieldProps {
   readonly set: (value: Value) => void;
 }
 
+/** The inputs of texts with a format. */
+const INPUTS: Readonly<Record<string, "date" | "email" | "url">> = { date: "date", email: "email", uri: "url" };
 const AREA_CHARS = 10_000; // longer texts have lines
 const OPTIONS_MAX = 200;
 
@@ -150,9 +152,10 @@ function Control(props: FieldProps): JSX.Element {
   if (schema.format === "date-time")
     return <input type="datetime-local" {...common} value={localTime(shown)} onInput={({ currentTarget }) => set(isoTime(currentTarget.value))} />;
   const isJson = schema.format === "json";
-  if (maxLength > AREA_CHARS)
+  const input = INPUTS[schema.format ?? ""];
+  if (!input && maxLength > AREA_CHARS)
     return <textarea rows={isJson ? 12 : 4} class={isJson ? "mono" : ""} spellcheck={!isJson} {...common} value={shown} onInput={take} />;
-  return <Suggesting name={name} common={common} value={shown} take={take} />;
+  return <Suggesting name={name} common={{ ...common, ...(input && { type: input }) }} value={shown} take={take} />;
 }
 
 function Suggesting({
@@ -348,6 +351,6 @@ function MapField(props: FieldProps): JSX.Element {
 // Times
 
 function isoTime(local: string): string | undefined {
-  const at = new Date(local);
-  return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
+  const at = ofInput(local);
+  return Number.isNaN(at) ? undefined : new Date(at).toISOString();
 }

@@ -523,7 +523,7 @@ function Running(): JSX.Element {
   );
 }
 
-const STEPS: Readonly<Record<string, string>> = { executor: "waits for an executor", model: "waits for the model", ask: "asks a person" };
+const STEPS: Readonly<Record<string, string>> = { executor: "waits for an executor", model: "model call", ask: "asks a person" };
 
 /** Return what a run does now. */
 function stepOf({ step: { kind, toolName, preview } }: ActiveRun): ComponentChildren {
@@ -555,7 +555,7 @@ function RunningRow({ run }: { run: ActiveRun }): JSX.Element {
         <Bar label="Time" limit value={took} max={timeoutMs} text={`${duration(took)} of ${duration(timeoutMs)}`} />
       </td>
       <td class="num opt">
-        {dollars(costMicroUsd ?? 0)}
+        {costMicroUsd || run.step.kind !== "model" ? dollars(costMicroUsd ?? 0) : <span title="Recorded at the end of each model call">not yet known</span>}
         {budgetMicroUsd !== undefined && <small class="quiet">of {dollars(budgetMicroUsd)}</small>}
       </td>
     </tr>

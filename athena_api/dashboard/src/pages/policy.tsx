@@ -4,7 +4,8 @@ import { getAuditTrail, getPolicy } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { AuditDetails } from "../components/audit";
 import { ChangeLimits } from "../components/policy";
-import { Empty, Json, Loaded, Panel, Time } from "../components/ui";
+import { RecordMembers } from "../components/records";
+import { Empty, Loaded, Panel, Time } from "../components/ui";
 import { visible } from "../format";
 import { isAllowed } from "../state/caller";
 import { useRead } from "../state/live_query";
@@ -19,11 +20,15 @@ export function Policy(): JSX.Element {
         Policy <ChangeLimits />
       </h1>
       <div class="columns">
-        <Panel title="Current limits">
-          <Loaded live={live}>
-            {(policy) => (policy ? <Json value={policy} /> : <Empty>No policy is set, so there are no limits. Set some with “Change limits”.</Empty>)}
-          </Loaded>
-        </Panel>
+        <Loaded live={live}>
+          {(policy) =>
+            policy ? (
+              <RecordMembers title="Current limits" of={{ ...policy }} />
+            ) : (
+              <Empty>No policy is set, so there are no limits. Set some with “Change limits”.</Empty>
+            )
+          }
+        </Loaded>
         {isAllowed(getAuditTrail) && (
           <Panel title="Changes">
             <History />

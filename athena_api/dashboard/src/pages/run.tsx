@@ -111,7 +111,7 @@ function RunPage({ view, record, all }: { view: RunView; record: Run; all: reado
       <Essentials record={record} timeline={timeline} />
       <Banner record={record} input={input} />
       {OPEN.has(record.status) && <RunAsks id={record.runId} />}
-      {record.status !== "paused" && record.waiting?.reason !== "ask" && <WaitingFor explanation={shown.explanation.data.value} />}
+      {record.status !== "paused" && record.waiting?.reason !== "ask" && !transcript.writing.value && <WaitingFor explanation={shown.explanation.data.value} />}
       <Slider events={all} place={place} slide={slide} status={timeline.status} past={past !== undefined} />
       <Tabs tab={tab} names={{ events: ` (${count(shown.events.length)})`, evidence: ` (${count(timeline.evidence)})` }} />
       {record.status === "running" && !past && at.value === undefined && (record.agent || transcript.activity.value) && (
@@ -400,7 +400,7 @@ function NoRun({ error }: { error: AthenaError }): JSX.Element {
       <h1>Run</h1>
       <ErrorMessage error={error} />
       <p>
-        If the run was rejected, see <a href={href("rejections")}>rejected runs</a> for the reason.
+        It may never have begun. If it was rejected, see <a href={href("rejections")}>rejected runs</a> for the reason.
       </p>
     </>
   );
@@ -454,7 +454,7 @@ function WaitingFor({ explanation }: { explanation: Explanation | undefined }): 
   if (!waitsFor) return null;
   return (
     <p class="waits">
-      Waiting for <b>{waitsFor.says}</b> <span class="quiet">since</span> <Time at={waitsFor.since} />
+      Waiting for <b>{waitsFor.says}</b> <span class="quiet">{duration(between(waitsFor.since, now.value))}</span>
       {waitsFor.blockedBy && (
         <>
           , behind <RunLink id={waitsFor.blockedBy} />

@@ -1,6 +1,6 @@
 // Schedules: their triggers, upcoming times and recent executions.
 
-import type { Fault, FireTime, ScheduledTask } from "@projectathena/client";
+import type { Fault, FireTime, ScheduledTask, ScheduleRunLog } from "@projectathena/client";
 import { getScheduleLogs, previewSchedule } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useState } from "../component";
@@ -123,6 +123,13 @@ export function NextTimes({ of, mark }: { of: Members; mark: (faults: readonly F
   );
 }
 
+/** The run of an execution. One that the policy rejected has none. */
+function SlotRun({ of: { reason, runId, sessionId } }: { of: ScheduleRunLog }): JSX.Element | null {
+  if (reason === "policy-rejected") return <a href={href("rejections", undefined, { sessionId: sessionId ?? undefined })}>rejected runs</a>;
+  if (!runId) return null;
+  return runId.startsWith("run_") ? <RunLink id={runId} /> : <a href={href("workflows", runId)}>{runId.slice(-8)}</a>;
+}
+
 function Slots({ id }: { id: string }): JSX.Element {
   const live = useRead(getScheduleLogs, { path: { scheduleId: id }, query: { limit: SLOTS_MAX } }, (event) => isAbout(event, id));
   return (
@@ -141,15 +148,7 @@ function Slots({ id }: { id: string }): JSX.Element {
                   </td>
                   <td>{row.reason?.replaceAll("-", " ") ?? row.error ?? ""}</td>
                   <td>
-                    {row.runId ? (
-                      row.runId.startsWith("run_") ? (
-                        <RunLink id={row.runId} />
-                      ) : (
-                        <a href={href("workflows", row.runId)}>{row.runId.slice(-8)}</a>
-                      )
-                    ) : (
-                      ""
-                    )}
+                    <SlotRun of={row} />
                   </td>
                   <td class="num opt">{row.finishedAt ? duration(Date.parse(row.finishedAt) - Date.parse(row.startedAt)) : ""}</td>
                 </tr>

@@ -36,6 +36,12 @@ test("the body of an operation is the last of its forms, without references", ()
   deepEqual(Object.keys(schema.properties ?? {}), ["leaf", "sugar", "cup"]);
 });
 
+test("a list that needs an item begins with one", () => {
+  const step = { type: "object", properties: { id: { type: "string" } }, required: ["id"] };
+  deepEqual(emptyOf(DOCUMENT, { type: "array", items: step, minItems: 1 }), [{}]);
+  deepEqual(emptyOf(DOCUMENT, { type: "array", items: { type: "string" }, minItems: 1 }), [null]);
+});
+
 test("an operation that the document does not have has an empty body", () => {
   deepEqual(bodyOf(DOCUMENT, { ...MAKE, id: "makeCoffee" }), { about: "", schema: {} });
 });

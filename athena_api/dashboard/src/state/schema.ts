@@ -25,6 +25,7 @@ export interface Schema {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly maxLength?: number;
+  readonly minItems?: number;
 }
 
 /** Return the schema of a text on one line. */
@@ -81,7 +82,7 @@ export function withMember(members: Members, name: string, value: Value): Member
 /** Return the value that a new field starts with: its required members, empty. */
 export function emptyOf(of: Document | undefined, given: Schema): Value {
   const schema = resolved(of, given);
-  if (schema.type === "array") return [];
+  if (schema.type === "array") return schema.minItems ? [emptyOf(of, schema.items ?? {}) ?? null] : [];
   if (schema.type === "object")
     return Object.fromEntries(
       (schema.required ?? []).map((name) => [name, emptyOf(of, schema.properties?.[name] ?? {})]).filter(([, value]) => value !== undefined),
