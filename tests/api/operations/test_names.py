@@ -1,6 +1,5 @@
 """Names where ids are meant: one record is used, several are refused, none is an error with the nearest names."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import httpx2
 import pytest
 
 from athena_api.endpoint.names import BULK, KINDS, NESTED
+from tests.api.listing import openapi_document
 from tests.support.api import Api, Json, Refused, opened, refused_by
 from tests.support.server import Server
-from tests.support.tree import ROOT
 
 HARNESS = {
     "version": "v1",
@@ -268,7 +267,7 @@ def named_fields(schema: Json, document: Json, place: str = "") -> Iterator[str]
 
 def test_every_field_of_a_body_that_means_such_a_record_is_looked_up() -> None:
     """The resolver goes only into the fields that it lists, so that a field deeper down is found by this test."""
-    document = json.loads((ROOT / "tests/api/openapi.json").read_text())
+    document = openapi_document()
     bodies = [
         operation["requestBody"]["content"]["application/json"]["schema"]
         for methods in document["paths"].values()

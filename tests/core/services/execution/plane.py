@@ -1,6 +1,6 @@
 """A plane in this process, whose loop works with a model that follows a script."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import run
-from athena_core.event import Event, Meta
+from athena_core.event import Event, Fact, Meta
 from athena_core.services.runs.admission import RunTransaction, apply_command
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
@@ -60,8 +60,10 @@ class Plane:
         await self.until(run_id, *run.ENDING_TYPES)
         return self.events(run_id)[-1]
 
-    async def answer(self, run_id: str, option: str = "allow", ask: int = 0, **fields: Any) -> None:
-        """Answer an open ask of a run; a parked run whose last ask it was is resumed."""
+    async def answer(
+        self, run_id: str, option: str = "allow", ask: int = 0, also: Sequence[Fact] = (), **fields: Any
+    ) -> None:
+        """Answer an open ask of a run, in a command with other facts; a parked run whose last ask it was is resumed."""
         open_ask = self.parts.runs.state(run_id).asks[ask]
         command = run.AnswerAsk(
             ask_id=open_ask.ask_id, subject_sha256=open_ask.subject_sha256, option_id=option, by="ada", **fields
@@ -71,7 +73,7 @@ class Plane:
             decided = RunTransaction(reader, context, self.parts.runs.capacity)
             decided.decide(run_id, command)
             decided.decide(run_id, run.ResumeRun(executor=""))
-            return Outcome(facts=tuple(decided.facts))
+            return Outcome(facts=(*decided.facts, *also))
 
         await self.parts.log.submit(transaction, META)
 

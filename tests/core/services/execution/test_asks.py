@@ -7,10 +7,10 @@ import anyio
 import msgspec
 import pytest
 
-from athena_core.decider import record
 from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import run
 from athena_core.domain.permission_rule import PermissionRuleCreated
+from athena_core.event import Fact
 from athena_core.log.port import StoredGuard
 from athena_core.services.asks import raising
 from athena_core.services.asks.rules import bound_to
@@ -227,8 +227,8 @@ async def test_a_plane_has_limited_asks_and_the_run_says_so(tmp_path: Path, monk
 # Permission rules
 
 
-async def allow_always(plane: Plane, run_id: str, rule_id: str) -> None:
-    """Record a rule that allows the call that a run asks for, in every run of its profile."""
+def always(plane: Plane, run_id: str, rule_id: str) -> Fact:
+    """Return a rule that allows the call that a run asks for, in every run of its profile."""
     asked = next(event for event in plane.events(run_id) if isinstance(event, run.RunAsked))
     request = plane.parts.runs.state(run_id).request
     assert request is not None
@@ -245,15 +245,14 @@ async def allow_always(plane: Plane, run_id: str, rule_id: str) -> None:
         call_salt="ab",
         bound=bound_to(request, "shell", None),
     )
-    await plane.parts.log.submit(record(rule_id, created), META)
+    return Fact(stream=rule_id, event=created)
 
 
 async def test_a_permission_rule_answers_in_the_commit_of_the_ask_and_is_named(tmp_path: Path) -> None:
     async with at_work(tmp_path, ECHO, "all done") as plane:
         first = await plane.start(ASKING)
         await plane.until(first, run.RunAsked.TYPE)
-        await allow_always(plane, first, "rule_1")
-        await plane.answer(first)
+        await plane.answer(first, also=[always(plane, first, "rule_1")])
         await plane.ended(first)
         request = plane.parts.runs.state(first).request
         assert request is not None
