@@ -113,6 +113,7 @@ class RunFields(msgspec.Struct, rename="camel", gc=False):
     harness_profile_id: str
     provider: str
     model: str
+    requesters: tuple[str, ...] | None = None
 
 
 class LeaseFields(msgspec.Struct, gc=False):
@@ -185,7 +186,7 @@ LAST_OF_RUNS = (None, None, None, None, 0, None, 0, None, None)
 def run_cells(row: list[Any]) -> tuple[Any, ...]:
     """Return the columns of a run."""
     duration = None if row[12] is None or row[11] is None else row[12] - row[11]
-    cells = (*row[:20], *NO_MORE_OF_RUNS, *row[21:], *LAST_OF_RUNS, duration)
+    cells = (*row[:20], *NO_MORE_OF_RUNS, *row[21:28], *LAST_OF_RUNS, duration, row[28], None)
     return (*cells, answer_of(RunRow(*cells)))
 
 
@@ -345,7 +346,7 @@ class Folded:
                 runs[stream] = [
                     *(position, stream, session_id, "running", at, run.directive_id, run.harness_profile_id),
                     *(run.provider, run.model, trace, 0, None, None, None, None, None, None, 0, None, None, 0),
-                    *(None, None, None, None, None, None, None),
+                    *(None, None, None, None, None, None, None, run.requesters[0] if run.requesters else None),
                 ]
                 new[ID].append(id_cells(position, stream, "run", session_id, stream))
                 self.fleet.admitted(run, at)

@@ -10,11 +10,14 @@ from athena_api.edge.exchange import PIECE_BYTES
 from athena_api.edge.fields import accepted
 from athena_api.endpoint.etag import MARK
 from athena_api.endpoint.operation import Reply
+from athena_api.fair_threads import PAYER
 from athena_api.plane import ControlPlane
 
 BYTES_MIN, BYTES_MAX = 4 << 10, 4 << 20
 """The sizes that are compressed, in bytes. A shorter answer gains nothing. A MiB takes up to 30 ms of CPU time."""
 LEVEL = 4
+PACKING, PACKING_MS = "gzip", 10
+"""The name and the price, in milliseconds of CPU time, of the work in a thread."""
 PADDING_MAX = 64
 """The most bytes of a random length in the head. They blur the few bytes by which a right guess is shorter (BREACH)."""
 GZIP_HEAD = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff"
@@ -55,7 +58,7 @@ async def compressed(plane: ControlPlane, reply: Reply, *, wanted: bool) -> Repl
     else:
         held = plane.answers_in_flight.hold(len(body))
         try:
-            packed = await plane.in_thread(pack)
+            packed = await plane.read_threads.run(PAYER.get()._replace(operation=PACKING, price_ms=PACKING_MS), pack)
         finally:
             plane.answers_in_flight.release(held)
     headers = tuple((name, f'{value[:-1]}{MARK}"' if name == "etag" else value) for name, value in reply.headers)

@@ -296,7 +296,7 @@ EXAMPLES: dict[str, Example] = {
             "stdout": "summary",
         },
     ),
-    "listPersonaRuns": Example("/personas/runs", query={"name": "critic", "status": "ok"}),
+    "listPersonaRuns": Example("/personas/runs", query={"status": "ok"}),
     "getPersonaRun": Example("/personas/runs/run_unknown", 404),
     "getPolicy": Example("/policy"),
     "acceptClock": Example("/admin/clock/accept"),
@@ -330,7 +330,7 @@ EXAMPLES: dict[str, Example] = {
         "/asks",
         query={
             **{"status": "open", "kind": "question", "sessionId": "session", "runId": "run_1"},
-            **{"harnessProfileId": "hp_1", "answerable": "true"},
+            **{"harnessProfileId": "hp_01KD0000000000000000000002", "answerable": "true"},
         },
     ),
     "keepAnchor": Example(

@@ -167,7 +167,7 @@ def test_an_ask_of_an_outside_agent_names_it_and_shows_the_exact_call(site: Agen
     assert re.search(r"other +yes +openai +default +exact\n", listed)
     assert re.search(r"other +0000\d+ +waits for an answer +[\d.]+ M?B", listed)
     inbox = shown(site, "asks", "list")
-    assert "other execute git push --force" in inbox
+    assert re.search(r"other execute git pu.* Outside agent ", inbox), inbox
     found = shown(site, "asks", "get", ask["id"])
     assert "Call\n  Run a command, by the agent other:\n    │ git push --force\n" in found
     assert "(may the agent make a call of kind execute?)" in " ".join(shown(site, "explain", run_id).split())

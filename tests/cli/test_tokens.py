@@ -148,7 +148,7 @@ def test_a_token_may_be_in_a_file(guarded: Terminal, here: Here, admin: PutToken
 @pytest.mark.parametrize(
     ("ms", "revoked", "code", "sentence"),
     [
-        (-1, False, "AUTH_TOKEN_EXPIRED", "the token in ATHENA_TOKEN has expired"),
+        (1, False, "AUTH_TOKEN_EXPIRED", "the token in ATHENA_TOKEN has expired"),
         (HOUR_MS, True, "AUTH_TOKEN_INVALID", "the token in ATHENA_TOKEN is unknown or was revoked"),
     ],
 )

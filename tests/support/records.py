@@ -67,7 +67,8 @@ def judge(state_dir: Path, url: str = "") -> None:
         rows = all_rows(reader)
         judge_rows(rows)
         rules = Rules()
-        assert [broken for row in rows for broken in rules.look(row, CODEC.decode(row).event)] == []
+        flaws = [flaw for row in rows for flaw in rules.look(row, CODEC.decode(row).event)]
+        assert not flaws, flaws
         guards = stored_guards(rows)
         assert guards == reader.guards()
         for kind in {guard[0] for guard in guards}:

@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
-from athena_core.clock import SystemClock, SystemIds
-from athena_core.decider import record
+from msgspec.structs import replace
+
+from athena_core.clock import SystemIds
+from athena_core.decider import Context, Outcome, Reader, record
 from athena_core.domain.token import TokenCreated, TokenRevoked
-from athena_core.event import Meta
+from athena_core.event import Fact, Meta
 from athena_core.services.access.token_text import hash_of, new_text
 from athena_core.values import Role
 from tests.support.server import Server
@@ -35,7 +37,7 @@ def put_token(
     ms: int = 90 * DAY_MS,
     scope: dict[str, tuple[str, ...]] | None = None,
 ) -> PutToken:
-    """Create a token that expires after ``ms``, which may be in the past."""
+    """Create a token that expires ``ms`` after the time at which it is recorded."""
     ids = SystemIds()
     token_id = ids.new("tok")
     text = new_text(token_id, ids)
@@ -43,13 +45,17 @@ def put_token(
         token_id=token_id,
         identity=identity,
         role=role,
-        expires_at_ms=SystemClock().now() + ms,
+        expires_at_ms=0,
         sha256=hash_of(text),
         by="ann",
         scope=scope,
     )
+
+    def create(reader: Reader, context: Context) -> Outcome:
+        return Outcome(facts=(Fact(stream=token_id, event=replace(created, expires_at_ms=context.now + ms)),))
+
     with server.opened_log() as log:
-        log.submit_in_thread(record(token_id, created), META)
+        log.submit_in_thread(create, META)
     return PutToken(text, token_id)
 
 

@@ -192,7 +192,7 @@ FIELDS: Mapping[str, str] = {
     "Simulation.since": "First position.",
     "Simulation.to": "Last position that was read.",
     "Simulation.truncated": "True if there are more events.",
-    "FindIdsQuery.names": "Find records by their names, too, and take a part of any length.",
+    "findIds.names": "Find records by their names, too, and take a part of any length.",
     "FoundId.id": "Id of the record.",
     "FoundId.kind": "Kind of the record.",
     "FoundId.name": "Name that the record was found by; else absent.",

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from athena_api.endpoint.compression import PACKING
 from athena_api.endpoint.operation import Operation
 from athena_api.fair_threads import SERVER, WAITING_MAX, WAITING_SECONDS_MAX, FairThreads, Payer
 from athena_api.operations import OPERATIONS
@@ -311,7 +312,7 @@ def test_an_operation_that_reads_in_a_thread_has_a_price(inside: Inside) -> None
     for row in OPERATIONS:
         if row.method == "GET" and not row.stream:
             inside.ask(*request_of(row), **ADMIN)
-    used = plane.read_threads._prices.keys() - {SERVER.operation, "held"}
+    used = plane.read_threads._prices.keys() - {SERVER.operation, PACKING, "held"}
     priced = {row.id for row in PRICED}
     assert {name for name in used if not name.endswith(" asOf")} <= priced
     assert len(used) > 10

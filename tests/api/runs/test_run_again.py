@@ -68,6 +68,7 @@ def test_a_retry_makes_the_same_request_again(world: World) -> None:
     assert (after["retryOf"], "retryOf" in before) == (first["runId"], False)
     for event in (before, after):
         assert len(event["payload"]["contextRefs"][0].pop("sha256")) == 64, "salted, so it differs"
+    assert (before["payload"].pop("requesters"), after["payload"].pop("requesters")) == (["ada"], ["vera"])
     assert after["payload"] == before["payload"], "profile, references and persona are the same"
     new, old = world.get(f"/runs/{again['runId']}"), world.get(f"/runs/{first['runId']}")
     assert (new["retryOf"], old["retries"], "retries" in new, "retryOf" in old) == (first["runId"], 1, False, False)

@@ -41,7 +41,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize("half", HALVES)
 def test_a_server_takes_the_token_until_it_is_revoked(half: str, guarded: Server) -> None:
-    token, expired = put_token(guarded), put_token(guarded, ms=-1)
+    token, expired = put_token(guarded), put_token(guarded, ms=1)
     with client_of(half, guarded.url, token=token.text) as client:
         assert client.run("hello").output == "Echo: user: hello"
         caller = client.get_caller()

@@ -28,7 +28,7 @@ console.log(await new Athena({{ baseUrl }}).run("hello").catch(codeOf));
 def test_a_server_takes_the_token_until_it_is_revoked(project: Project, tmp_path: Path) -> None:
     assert project.build(program=PROGRAM) == ""
     with Server(tmp_path / "guarded", **TOKENS_ONLY) as server:
-        token, late = put_token(server), put_token(server, ms=-1)
+        token, late = put_token(server), put_token(server, ms=1)
         variables = {"ATHENA_API_BASE_URL": server.url, "ATHENA_TOKEN": token.text, "LATE": late.text}
         with project.start("program", **variables) as process:
             assert process.stdout is not None

@@ -79,7 +79,7 @@ PRECEDENCES: tuple[Precedence, ...] = (
     Precedence(message.MessageFailed, (dead_letter.DeadLetterAdded,), "command", (("dead_letter_id", "id"),)),
     Precedence(message.MessageSent, (dead_letter.DeadLetterRequeued,), "command", (("dead_letter_id", "id"),)),
     Precedence(schedule.SchedulePaused, (schedule.ScheduleRunFailed,), "both", (("target_run_id", "target_run_id"),)),
-    Precedence(plane.RolesLoaded, (plane.AuthzModeActive,), "both"),
+    Precedence(plane.RolesLoaded, (plane.AuthzModeActive,), "stream"),
     Precedence(
         plane.SafetyViolation,
         (plane.AuthzDenied, plane.AuthnFailed, run.PolicyConcurrencyRejected, run.SandboxLifecycle),

@@ -103,7 +103,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             part: Beginning or end of an id, or a part of a name.
-            names: The `names` of the request.
+            names: Find records by their names, too, and take a part of any length.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.

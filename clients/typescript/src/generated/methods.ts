@@ -9,6 +9,7 @@ import type * as types from "./types.js";
 
 /** The query of `findIds`. */
 export interface FindIdsQuery {
+  /** Find records by their names, too, and take a part of any length. */
   readonly names?: boolean | undefined;
 }
 

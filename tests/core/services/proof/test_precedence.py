@@ -159,9 +159,14 @@ def test_an_honest_log_that_lacks_just_what_an_event_follows_is_found(row: Prece
     assert bool(tried) != (name(row) in UNSEEN)
 
 
+def beside(row: Precedence) -> Event:
+    """Return an event that what a row of the table is about does not follow."""
+    return next(recorded(plane.AuthzDenied)) if type(FILLER) in row.after else FILLER
+
+
 @pytest.mark.parametrize("row", PRECEDENCES, ids=name)
 def test_an_event_out_of_nothing_is_found(forge: Forge, row: Precedence) -> None:
-    forge.add("plane", FILLER)
+    forge.add(plane.STREAM, beside(row))
     pair = Pair(row, row.after[0])
     forge.add(pair.stream, pair.event)
     assert (row.rule, 2) in found(forge)
@@ -173,8 +178,7 @@ def test_an_event_out_of_nothing_is_found(forge: Forge, row: Precedence) -> None
 def test_an_event_in_another_command_than_what_it_follows_is_found(forge: Forge, row: Precedence) -> None:
     pair, command = Pair(row, row.after[0]), forge.ids.new("cmd")
     forge.add(pair.place, pair.before)
-    beside = next(recorded(plane.AuthzDenied)) if type(FILLER) in row.after else FILLER  # something else may follow it
-    forge.add(plane.STREAM, beside, command=command)
+    forge.add(plane.STREAM, beside(row), command=command)
     forge.add(pair.stream, pair.event, command=command)
     assert (row.rule, 3) in found(forge)
 
@@ -186,8 +190,8 @@ def test_an_event_behind_what_it_follows_is_right(forge: Forge, row: Precedence,
     others = [other for other in PRECEDENCES if other.rule == "precedence" and other.kind is row.kind and other != row]
     pair, command = Pair(row, after), forge.ids.new("cmd")
     for other in others:
-        beside = Pair(other, other.after[0])
-        forge.add(beside.place, beside.before, command=command)
+        first = Pair(other, other.after[0])
+        forge.add(first.place, first.before, command=command)
     forge.add(pair.place, pair.before, command=command)
     forge.add(pair.stream, pair.event, command=command)
     assert "precedence" not in [rule for rule, _ in found(forge)]
