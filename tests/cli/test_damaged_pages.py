@@ -254,7 +254,14 @@ def test_a_repair_that_is_killed_leaves_the_log_as_it_was(
     put_filler(log.parent, sized(5_000, 20_000, 100_000))
     draft, wal = log.with_name("log.db.part"), log.with_name("log.db-wal")
     hurt(log, "log_stream")
-    for begun in (draft.exists, lambda: wal.exists() and wal.stat().st_size > 50 * PAGE_BYTES):
+
+    def drafted() -> bool:
+        return draft.exists()
+
+    def written() -> bool:
+        return wal.exists() and wal.stat().st_size > 50 * PAGE_BYTES
+
+    for begun in (drafted, written):
         repair = terminal.start("doctor", "--repair")
         for _ in soon():
             if begun() or repair.ended:
