@@ -183,6 +183,7 @@ NAMES = frozenset(
         "credentials",
         "secrets",
         "bound",
+        "displayName",
         "enqueuedBy",
         "everybodyElse",
         "failedSteps",

@@ -12,12 +12,13 @@ from athena_core.domain.message import MessageSent
 from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.domain.review import PersonaRunStarted
 from athena_core.domain.schedule import ScheduleRemoved, ScheduleUpserted
+from athena_core.domain.template import RunTemplateCreated, RunTemplateUpdated
 from athena_core.event import Recorded
 from athena_core.protocols import Connection
 from athena_core.values import CLIENT_ID_CHARS_MAX
 from projections.engine.projection import Projection, Rows, Table
 
-NamedKind: TypeAlias = Literal["harness-profile", "persona", "schedule"]
+NamedKind: TypeAlias = Literal["harness-profile", "persona", "run-template", "schedule"]
 """A kind of record that has names. Personas and schedules have no other id than the name that people chose."""
 
 SCOPED_KINDS: tuple[NamedKind, ...] = ("harness-profile",)
@@ -45,7 +46,7 @@ class NameRow(msgspec.Struct, gc=False):
 
 
 NAME = Table("record_name", NameRow, key=("kind", "id"), indexes=(("kind", "folded"), ("kind", "position")))
-NAMES = Projection("names", version=1, tables=(NAME,))
+NAMES = Projection("names", version=2, tables=(NAME,))
 
 SELECT_BY_NAME = f"{NAME.all} WHERE kind = ? AND folded = ? ORDER BY id LIMIT {FOUND_MAX + 1}"
 SELECT_NEWEST = f"{NAME.all} WHERE kind = ? ORDER BY position DESC LIMIT {COMPARED_MAX}"
@@ -76,6 +77,17 @@ def _named(rows: Rows, recorded: Recorded[Any], kind: NamedKind, record_id: str 
 def profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
     event = recorded.event
     _named(rows, recorded, "harness-profile", event.harness_profile_id, event.profile.display_name)
+
+
+@NAMES.handler
+def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None:
+    _named(rows, recorded, "run-template", recorded.event.run_template_id, recorded.event.display_name)
+
+
+@NAMES.handler
+def template_updated(rows: Rows, recorded: Recorded[RunTemplateUpdated]) -> None:
+    rows.delete(NAME, "run-template", recorded.event.run_template_id)
+    _named(rows, recorded, "run-template", recorded.event.run_template_id, recorded.event.display_name)
 
 
 @NAMES.handler

@@ -31,13 +31,14 @@ class TemplateVersionRow(msgspec.Struct, gc=False):
     made_at: int
     harness_profile_id: str
     params_schema: str | None
+    display_name: str | None
     directive_template: str | None
     default_params: str | None
 
 
 TEMPLATE = Table("run_template", TemplateRow, key=("template_id",), indexes=(("position",),))
 VERSION = Table("run_template_version", TemplateVersionRow, key=("position",), indexes=(("template_id", "version"),))
-TEMPLATES = Projection("templates", version=1, tables=(TEMPLATE, VERSION))
+TEMPLATES = Projection("templates", version=2, tables=(TEMPLATE, VERSION))
 
 COLUMNS = ", ".join(("t.position", "t.created_at", *(f"v.{column}" for column in VERSION.columns)))
 SELECT_NEWEST = f"SELECT {COLUMNS} FROM run_template t JOIN run_template_version v ON v.position = t.newest"
@@ -77,6 +78,7 @@ def _append_version(rows: Rows, recorded: Recorded[Any]) -> None:
             made_at=recorded.at,
             harness_profile_id=event.harness_profile_id,
             params_schema=to_json_or_null(event.params_schema),
+            display_name=event.display_name,
             directive_template=event.directive_template,
             default_params=to_json_or_null(event.default_params),
         ),
@@ -103,6 +105,7 @@ class RunTemplate(Value):
     created_at: str
     updated_at: str
     params_schema: dict[str, Any] | None = None
+    display_name: str | None = None
     redacted: bool | None = None
 
 
@@ -132,5 +135,6 @@ def _to_view(values: tuple[Cell, ...]) -> RunTemplate:
         created_at=iso(int(created_at or 0)),
         updated_at=iso(row.made_at),
         params_schema=None if row.params_schema is None else msgspec.json.decode(row.params_schema),
+        display_name=row.display_name,
         redacted=True if row.directive_template is None else None,
     )

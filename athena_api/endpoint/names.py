@@ -21,14 +21,20 @@ from projections.names import FOUND_MAX, SCOPED_KINDS, NamedKind, NameRow, find_
 
 KINDS: Mapping[str, NamedKind] = {
     "harnessProfileId": "harness-profile",
+    **dict.fromkeys(("templateId", "runTemplateId"), "run-template"),
     "scheduleId": "schedule",
     **dict.fromkeys(("fromPersona", "toPersona", "sourcePersona", "targetPersona", "persona_name"), "persona"),
 }
 """The kind of record that a path parameter or a field names."""
 NESTED, BULK = frozenset(("definition", "steps")), ("filter", "changes")
 """Fields of bodies with such fields in them: of one act, and of a bulk act."""
-WORDS: Mapping[NamedKind, str] = {"harness-profile": "harness profile", "persona": "persona", "schedule": "schedule"}
-TEXTS = frozenset(("harnessProfileId", "part"))
+WORDS: Mapping[NamedKind, str] = {
+    "harness-profile": "harness profile",
+    "persona": "persona",
+    "run-template": "run template",
+    "schedule": "schedule",
+}
+TEXTS = frozenset(("harnessProfileId", "templateId", "part"))
 """Parameters of paths that need not have the form of an id. Names of schedules have it."""
 ID = re.compile(r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}|shadow-harness-[0-9a-f]{12}")
 SHOWN_CHARS = 80

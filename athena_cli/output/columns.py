@@ -227,6 +227,7 @@ TABLES: Mapping[str, ListTable] = {
         "id",
         (
             key("template", "id"),
+            word("name", "displayName", rank=2, most=18),
             text("directive", "directiveTemplate"),
             number("version", "version", 2),
             key("profile", "harnessProfileId", rank=1),

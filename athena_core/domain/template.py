@@ -30,6 +30,7 @@ class RunTemplateCreated(Event):
     version: int
     param_names: tuple[str, ...]
     params_schema: dict[str, Any] | None = None
+    display_name: str | None = None
     directive_template: Text = None
     default_params: Annotated[dict[str, Any] | None, TEXT] = None
 
@@ -44,6 +45,7 @@ class RunTemplateUpdated(Event):
     version: int
     param_names: tuple[str, ...]
     params_schema: dict[str, Any] | None = None
+    display_name: str | None = None
     directive_template: Text = None
     default_params: Annotated[dict[str, Any] | None, TEXT] = None
 
@@ -97,6 +99,7 @@ class TemplateSpec(Body):
     directive_template: LongText
     default_params: Params
     params_schema: dict[str, Any] | None = None
+    display_name: Label | None = None
 
 
 class CreateTemplate(Value):
@@ -151,6 +154,7 @@ def normalise_template(spec: TemplateSpec, schema_fault: SchemaFault, problems: 
         directive_template=spec.directive_template,
         default_params=params,
         params_schema=schema,
+        display_name=spec.display_name,
     )
 
 
@@ -189,6 +193,7 @@ def decide(command: TemplateCommand, state: TemplateState, context: Context) -> 
         "version": state.version + 1,
         "param_names": tuple(spec.default_params),
         "params_schema": spec.params_schema,
+        "display_name": spec.display_name,
         "directive_template": spec.directive_template,
         "default_params": spec.default_params,
     }

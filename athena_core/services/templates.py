@@ -129,4 +129,5 @@ def spec_of(version: TemplateVersion) -> template.TemplateSpec:
         directive_template=version.directive_template or "",
         default_params=version.default_params or {},
         params_schema=version.params_schema,
+        display_name=version.display_name,
     )

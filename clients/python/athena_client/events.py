@@ -1685,6 +1685,8 @@ class RunTemplateCreatedPayload(Model, frozen=True, kw_only=True):
     param_names: list[str]
     params_schema: dict[str, Any] | None = None
     """JSON Schema of the parameters; absent: all are strings."""
+    display_name: str | None = None
+    """Name for people."""
 
 
 class RunTemplateCreated(EventRecord, frozen=True, kw_only=True):
@@ -1706,6 +1708,8 @@ class RunTemplateUpdatedPayload(Model, frozen=True, kw_only=True):
     param_names: list[str]
     params_schema: dict[str, Any] | None = None
     """JSON Schema of the parameters; absent: all are strings."""
+    display_name: str | None = None
+    """Name for people."""
 
 
 class RunTemplateUpdated(EventRecord, frozen=True, kw_only=True):

@@ -3812,6 +3812,8 @@ class RunTemplate(Model, frozen=True, kw_only=True):
     """When this version was created."""
     params_schema: dict[str, Any] | None = None
     """JSON Schema of the parameters; absent: all are strings."""
+    display_name: str | None = None
+    """Name for people."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
     etag: str | None = None

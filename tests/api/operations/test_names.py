@@ -82,6 +82,25 @@ def test_a_name_that_looks_like_an_id_is_none(shared: Server) -> None:
     assert refused_by(shared.api.get, f"/harness-profiles/hp_{ULID}") == (404, "NOT_FOUND")
 
 
+def test_a_run_template_has_the_name_of_its_newest_version(shared: Server, profile: str) -> None:
+    api, body = (
+        shared.api,
+        {"harnessProfileId": profile, "directiveTemplate": "Say {{what}}.", "defaultParams": {"what": "hi"}},
+    )
+    made = api.post("/run-templates", {**body, "displayName": "Greeting"})
+    assert made["displayName"] == "Greeting"
+    assert resolved(api.send("/templates/greeting/run", {})) == f"templateId={made['id']}"
+    timed = {"id": "greets", "runTemplateId": "GREETING", "sessionId": "s", "everyMinutes": 60}
+    assert api.post("/schedules", timed)["runTemplateId"] == made["id"]
+    assert refused_by(api.put, "/run-templates/greeting", body) == (404, "NOT_FOUND")
+    renamed = api.put(f"/run-templates/{made['id']}", {**body, "displayName": "Farewell"})
+    assert (renamed["version"], renamed["displayName"]) == (2, "Farewell")
+    assert api.get("/run-templates/farewell")["id"] == made["id"]
+    assert refused_by(api.get, "/run-templates/greeting") == (404, "NOT_FOUND")
+    api.put(f"/run-templates/{made['id']}", body)
+    assert refused_by(api.get, "/run-templates/farewell") == (404, "NOT_FOUND")
+
+
 def test_several_records_are_refused_with_their_ids(shared: Server) -> None:
     ids = sorted(create(shared.api, name) for name in ["Twin", "TWIN", "twin\u200d"] + ["twin"] * 9)
     asks: tuple[Callable[[], Any], ...] = (

@@ -1525,6 +1525,7 @@ class Operations(Core):
         directive_template: str,
         default_params: Mapping[str, Any],
         params_schema: Mapping[str, Any] | None = None,
+        display_name: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.RunTemplate:
         """Create a run template: a directive with placeholders, and the profile that runs it.
@@ -1534,6 +1535,7 @@ class Operations(Core):
             directive_template: Text with placeholders such as `{{name}}`.
             default_params: Values of parameters that a run does not give.
             params_schema: JSON Schema of the parameters; absent: all are strings.
+            display_name: Name for people.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1549,6 +1551,7 @@ class Operations(Core):
                 "directiveTemplate": directive_template,
                 "defaultParams": default_params,
                 "paramsSchema": params_schema,
+                "displayName": display_name,
             },
             key=idempotency_key,
         )
@@ -1573,8 +1576,8 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `PAST_TOO_LARGE`,
-                `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `AMBIGUOUS_NAME`, `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `NOT_CAUGHT_UP`, `NOT_FOUND`,
+                `PAST_TOO_LARGE`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunTemplate = self.request(
             "GET",
@@ -1593,6 +1596,7 @@ class Operations(Core):
         directive_template: str,
         default_params: Mapping[str, Any],
         params_schema: Mapping[str, Any] | None = None,
+        display_name: str | None = None,
         idempotency_key: str | None = None,
         if_match: int | str | None = None,
     ) -> models.RunTemplate:
@@ -1606,6 +1610,7 @@ class Operations(Core):
             directive_template: Text with placeholders such as `{{name}}`.
             default_params: Values of parameters that a run does not give.
             params_schema: JSON Schema of the parameters; absent: all are strings.
+            display_name: Name for people.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
@@ -1624,6 +1629,7 @@ class Operations(Core):
                 "directiveTemplate": directive_template,
                 "defaultParams": default_params,
                 "paramsSchema": params_schema,
+                "displayName": display_name,
             },
             headers=_headers(if_match=if_match),
             key=idempotency_key,
@@ -1675,11 +1681,11 @@ class Operations(Core):
 
         Raises:
             AthenaError: `AGENT_BROKEN`, `AGENT_GONE`, `AGENT_MODE_CHANGED`, `AGENT_REFUSED`, `AGENT_SILENT`,
-                `AGENT_UNAVAILABLE`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_FOUND`,
-                `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `PROVIDER_ERROR`,
-                `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, `WORKSPACE_DISK_FULL`,
-                `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
+                `AGENT_UNAVAILABLE`, `AMBIGUOUS_NAME`, `ASK_REJECTED`, `CONTEXT_OVERFLOW`, `NOT_CAUGHT_UP`,
+                `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
+                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`,
+                `WORKSPACE_DISK_FULL`, `WORKSPACE_LIMIT`, `WORKSPACE_MISSING`, or an error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",

@@ -1272,6 +1272,8 @@ export interface RunTemplateCreatedEvent extends EventBase {
     readonly paramNames: readonly string[];
     /** JSON Schema of the parameters; absent: all are strings. */
     readonly paramsSchema?: Readonly<Record<string, unknown>> | undefined;
+    /** Name for people. */
+    readonly displayName?: string | undefined;
   };
 }
 
@@ -1288,6 +1290,8 @@ export interface RunTemplateUpdatedEvent extends EventBase {
     readonly paramNames: readonly string[];
     /** JSON Schema of the parameters; absent: all are strings. */
     readonly paramsSchema?: Readonly<Record<string, unknown>> | undefined;
+    /** Name for people. */
+    readonly displayName?: string | undefined;
   };
 }
 

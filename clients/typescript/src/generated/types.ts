@@ -4023,6 +4023,8 @@ export interface RunTemplate {
   readonly updatedAt: string;
   /** JSON Schema of the parameters; absent: all are strings. */
   readonly paramsSchema?: Readonly<Record<string, unknown>> | undefined;
+  /** Name for people. */
+  readonly displayName?: string | undefined;
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
 }
@@ -4759,6 +4761,8 @@ export interface TemplateSpec {
   readonly defaultParams: Readonly<Record<string, unknown>>;
   /** JSON Schema of the parameters; absent: all are strings. */
   readonly paramsSchema?: Readonly<Record<string, unknown>> | null | undefined;
+  /** Name for people. */
+  readonly displayName?: string | null | undefined;
 }
 
 /** The template version and parameters from which a run was started. */
