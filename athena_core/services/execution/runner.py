@@ -202,8 +202,9 @@ class Runner:
 
     def _note_lease(self, row: Row) -> None:
         event = self._log.codec.decode(row, text=False).event
-        if isinstance(event, run.RunLeased) and event.executor != self.executor:
-            self._stop_run(row.stream)
+        held = self._held[row.stream]
+        if isinstance(event, run.RunLeased) and event.executor != self.executor and event.token > held.token:
+            held.stop()  # an older lease is one that this executor took over, before it heard of it
 
     def _note_admission(self, row: Row) -> None:
         event = self._log.codec.decode(row, text=False).event

@@ -118,6 +118,29 @@ async def test_an_executor_that_lost_its_lease_is_refused(tmp_path: Path, gates:
         assert parts.runs.state(run_id).executor == "exe_other"
 
 
+async def test_a_lease_that_is_heard_of_after_the_run_was_taken_over_does_not_stop_it(
+    tmp_path: Path, gates: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = gates["taken"]
+    async with plane_at_work(tmp_path, **gates.settings) as parts:
+        monkeypatch.setattr(parts.runner, "begin", lambda *arguments: None)
+        committed = await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)
+        run_id, capacity = committed.subject or "", parts.runs.capacity
+        handlers = list(parts.tail._handlers)
+        parts.tail._handlers.clear()  # it hears of what the other one did only later
+        take = run.TakeRun(executor="exe_other", pid=1, token=1, because="frozen", attempts_max=3)
+        await parts.log.submit(lambda reader, context: apply_command(reader, context, capacity, run_id, take), META)
+        await parts.runner._take_over(run_id, 2, "dead")
+        await to_thread.run_sync(gate.arrival)
+        held = parts.runner._held[run_id]
+        assert (held.token, parts.runs.state(run_id).executor) == (3, parts.runner.executor)
+        parts.runner._on_rows([row for row in parts.reader.stream(run_id) if row.type == run.RunLeased.TYPE])
+        parts.tail._handlers.extend(handlers)
+        gate.release()
+        assert await held.over.within(PATIENCE_SECONDS)
+        assert [row.type for row in parts.reader.stream(run_id)][-1] == "run.completed"
+
+
 async def test_a_run_that_is_leased_here_and_not_executed_is_taken_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
