@@ -18,7 +18,7 @@ from tests.support.repository import branch, make
 
 TRANSPORTS = ("api", "local")
 MEASURED = re.compile(r'("(?:pid|bytes|\w*(?:Ms|[sS]econds|PerSecond|Bytes|At))"):(?:\d[\d.e+-]*|"<time>")')
-ESTIMATED = re.compile(r"\babout [\d.]+ s\b")
+ESTIMATED = re.compile(r"\babout [\d.]+ m?s\b")
 TOOK = re.compile(r"[\d.]+ m?s\]")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 NAMES = re.compile(

@@ -261,7 +261,7 @@ const ROWS: Readonly<Record<string, Omit<Kind, "title" | "one"> & Partial<Kind>>
   templates: {
     ...{ list: listRunTemplates, get: getRunTemplate, events: "run-template." },
     about: "Tasks with parameters, for an agent.",
-    columns: "displayName directiveTemplate ~harnessProfileId ~#version updatedAt",
+    columns: "directiveTemplate ~displayName ~harnessProfileId ~#version updatedAt",
     empty: "No templates yet. Create one for a task that you start often.",
     create: createRunTemplate,
     forms: [
