@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from athena_core.text import duration
 from projections.engine.cursor import parse_cursor
 from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of
@@ -86,10 +87,7 @@ def test_numbers_are_the_servers_and_lead_to_their_runs(page: Any, fleet: Fleet)
     for label, number in numbers.items():
         expect(tile(page, label).locator("strong")).to_have_text(f"{number:,}")
     expect(tile(page, "Cost").locator("strong")).to_have_text(f"${total['costMicroUsd'] / 1e6:.2g}")
-    seconds = total["p95Ms"] / 1_000
-    expect(tile(page, "Duration, p95").locator("strong")).to_have_text(
-        f"{total['p95Ms']} ms" if seconds < 1 else re.compile(rf"^{seconds:.1f} s$")
-    )
+    expect(tile(page, "Duration, p95").locator("strong")).to_have_text(duration(total["p95Ms"]))
     for label in ("Completed", "Failed", "Cost"):
         expect(tile(page, label).get_by_role("img", name="up")).to_be_visible()
         expect(tile(page, label)).to_contain_text("the hour before")
