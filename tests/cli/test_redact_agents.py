@@ -19,14 +19,14 @@ def play(site: AgentSite, number: int) -> None:
     """Run an agent, with text in every place that an agent, its model or a person can fill."""
     api, words = site.server.api, f"{CANARY}-{number}"
     refused = Refuses(400, {"error": {"message": f"{words}-refusal", "type": "invalid_request_error"}})
-    edit = Calls("edit", {"path": f"{words}-path.txt", "text": f"{words}-text\n"})
+    edits = [Calls("edit", {"path": f"{words}-path.txt", "text": f"{words}-text {n}\n"}) for n in range(2)]
     command = shell(
         f"echo {words}-command > made.txt; echo {words}-output; echo {words}-home > $HOME/note; "
         f"mkdir $HOME/closed; cp made.txt $HOME/closed; chmod 000 $HOME/closed; echo {words}-errors >&2"
     )
     profile = site.profile(permissions=({"match": {"kind": "execute"}, "approval": "allow"},))
     last = refused if number else f"{words}-last"
-    run_id = site.start(f"{words}-input", command, edit, edit, last, profile=profile, sessionId=f"s{number}")
+    run_id = site.start(f"{words}-input", command, *edits, last, profile=profile, sessionId=f"s{number}")
     for count, option in enumerate(("deny", "allow"), 1):
         for _ in soon():
             asks = site.payloads(run_id, "run.asked")

@@ -438,12 +438,17 @@ def test_the_palette_opens_pages_ids_acts_and_queries(page: Any, scene: Scene) -
         page.keyboard.press("Enter")
         expect(page.get_by_role("dialog", name="Command palette")).to_have_count(0)
 
+    def at(url: str, heading: str) -> None:
+        """Await the page too: its address changes first, and a new page closes the palette."""
+        expect(page).to_have_url(re.compile(url))
+        expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
+
     take("workflows", "Workflows")
-    expect(page).to_have_url(re.compile("#/workflows"))
+    at("#/workflows", "Workflows")
     take(run_id[-8:], run_id)
-    expect(page).to_have_url(re.compile(f"#/runs/{run_id}"))
+    at(f"#/runs/{run_id}", "hello")
     take("status:failed", "status:failed")
-    expect(page).to_have_url(re.compile(r"#/runs\?status=failed"))
+    at(r"#/runs\?status=failed", "Runs")
     take("start a", "Start a run")
     expect(page.get_by_role("dialog")).to_contain_text("Input")
     page.keyboard.press("Escape")

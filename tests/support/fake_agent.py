@@ -576,6 +576,7 @@ class Agent:
             self._misbehave(session)
             text = "".join(block.get("text", "") for block in params["prompt"])
             session.messages.append({"role": "user", "content": text})
+            session.save()  # a run may be paused at its first call
             self._converse(session, usage)
             reason = "end_turn"
         except Cancelled:
