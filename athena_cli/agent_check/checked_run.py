@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_cli.agent_check.private_plane import POLL_SECONDS, Json
 from athena_cli.agent_check.processes import Process, alive, kill_agent, of_directory
-from athena_cli.agent_check.rows import Differs
+from athena_cli.agent_check.rows import expect
 from athena_cli.agent_check.scripted.model import TOKENS, AgentModel, Script
 from athena_cli.agent_check.scripted.wires import Tokens
 
@@ -25,8 +25,10 @@ GONE_SECONDS = 5.0
 class CheckedRun:
     """A run. ``start`` it, then look at it."""
 
-    def __init__(self, subject: "Subject") -> None:
-        self._subject = subject
+    def __init__(self, subject: "Subject", row: str) -> None:
+        """``row`` is the key of the row that looks at it."""
+        self._row = row
+        self.subject = subject
         self._plane = subject.plane
         self.run_id = ""
         self.model = AgentModel(())
@@ -44,7 +46,7 @@ class CheckedRun:
         **fields: Any,
     ) -> None:
         """Start the run. Without ``permissions`` a person is asked."""
-        subject, plane = self._subject, self._plane
+        subject, plane = self.subject, self._plane
         agent: Json = {"name": subject.known.name} | ({"permissions": list(permissions)} if permissions else {})
         profile: Json = {
             "displayName": "Check",
@@ -69,20 +71,28 @@ class CheckedRun:
 
     async def until(self, ready: Callable[[Json], object], what: str) -> Json:
         """Return the record once something is the case. Raise Differs if the run ends without it."""
+        while not ready(record := await self.record()):
+            await self._wait_on(record, what)
+        return record
+
+    async def until_recorded(self, kind: str, what: str) -> list[Json]:
+        """Return the payloads of the events of a type once there is one. Raise Differs if the run ends without it."""
         while True:
             record = await self.record()
-            if ready(record):
-                return record
-            if record["status"] in ENDED:
-                raise Differs(f"The run ended as {described(record)} before {what}.")
-            await asyncio.sleep(POLL_SECONDS)
+            if found := await self.payloads(kind):
+                return found
+            await self._wait_on(record, what)
+
+    async def _wait_on(self, record: Json, what: str) -> None:
+        """Wait before the next look. Raise Differs if the run has ended."""
+        expect(record["status"] not in ENDED, f"The run ended as {described(record)} before {what}.")
+        await asyncio.sleep(POLL_SECONDS)
 
     async def ended(self, *statuses: str) -> Json:
         """Return the record of the run once it has ended. Raise Differs if it ended otherwise."""
         record = await self.until(lambda record: record["status"] in ENDED, "its end")
         await self._look_for_processes()
-        if record["status"] not in (statuses or ("completed",)):
-            raise Differs(f"The run ended as {described(record)}.")
+        expect(record["status"] in (statuses or ("completed",)), f"The run ended as {described(record)}.")
         return record
 
     async def _look_for_processes(self) -> None:
@@ -91,19 +101,15 @@ class CheckedRun:
         until = time.monotonic() + GONE_SECONDS
         while left := [*of_directory(self._plane.tree, files), *alive(self.processes)]:
             if time.monotonic() >= until:
-                self._subject.left += left
+                self.subject.left += left
                 return
             await asyncio.sleep(POLL_SECONDS)
 
     async def files(self) -> Path:
         """Return the directory in which the run works, once it has one."""
-        if self._files is not None:
-            return self._files
-        while not (opened := await self.payloads("workspace.opened")):
-            if (await self.record())["status"] in ENDED:
-                raise Differs(f"The run ended as {described(await self.record())} before it had a workspace.")
-            await asyncio.sleep(POLL_SECONDS)
-        self._files = self._plane.state_dir / "workspaces" / str(opened[0]["workspaceId"]) / "files"
+        if self._files is None:
+            (opened, *_) = await self.until_recorded("workspace.opened", "it had a workspace")
+            self._files = self._plane.state_dir / "workspaces" / str(opened["workspaceId"]) / "files"
         return self._files
 
     async def made(self, name: str) -> Path:
@@ -126,20 +132,28 @@ class CheckedRun:
         self.processes = of_directory(self._plane.tree, await self.files())
         return self.processes
 
+    async def parked(self) -> None:
+        """Wait until the run is parked. Raise Differs if it ends before."""
+        await self.until(lambda record: record["status"] == "paused", "it was parked")
+
+    async def expect_no_process(self) -> None:
+        """Raise Differs if the agent has a process."""
+        left = await self.look_up_processes()
+        expect(not left, f"The parked run has {len(left)} processes.")
+
     async def kill_agent(self) -> None:
         """Kill the agent with SIGKILL. Raise Differs if it has no process."""
-        if kill_agent(await self.look_up_processes()) is None:
-            raise Differs("No process of the agent was found.")
+        expect(kill_agent(await self.look_up_processes()), "No process of the agent was found.")
+
+    async def kill_athena(self) -> None:
+        """Wait until the server was killed and is back."""
+        await self.subject.athena_dies(self._row)
 
     # Asks
 
-    async def asked(self, number: int = 1) -> list[Json]:
-        """Return the asks of the run once there are as many. Raise Differs if it ends before."""
-        while len(asks := await self.payloads("run.asked")) < number:
-            if (await self.record())["status"] in ENDED:
-                raise Differs(f"The run ended as {described(await self.record())} before it asked.")
-            await asyncio.sleep(POLL_SECONDS)
-        return asks
+    async def asked(self) -> list[Json]:
+        """Return the asks of the run once there is one. Raise Differs if it ends before."""
+        return await self.until_recorded("run.asked", "it asked")
 
     async def answer(self, option: str = "allow", **fields: Any) -> None:
         """Answer all open asks of the run."""

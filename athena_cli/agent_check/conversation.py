@@ -5,8 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 from athena_cli.agent_check.processes import Process, memory_of, tree_of
 from athena_cli.agent_check.scripted.model_server import ScriptedServer
@@ -51,18 +50,14 @@ class CallNotice(NamedTuple):
     """The permission for the call was open by then."""
 
 
-class CheckLedger:
-    """The ledger of the gateway (``gateway.ledger.Ledger``): it allows everything."""
-
-    def __init__(self) -> None:
-        self.ended_calls: list[EndedCall] = []
+class OpenLedger:
+    """A ledger of the gateway (``gateway.ledger.Ledger``) that allows everything and records nothing."""
 
     async def reserve(self, call: int, provider: str, model: str, least: int, most: int | None) -> int | None:
         """Allow any sum."""
 
     async def ended(self, ended: EndedCall) -> None:
-        """Note the end of a call."""
-        self.ended_calls.append(ended)
+        """Record nothing."""
 
     def live(self, call: int, text: str) -> None:
         """Show nothing."""
@@ -95,7 +90,7 @@ class TappedPipes:
 
 
 class Conversation:
-    """A process and its session. Enter it to start the process; it and all that it started are gone at the end."""
+    """A process and its session."""
 
     def __init__(
         self,
@@ -116,9 +111,7 @@ class Conversation:
         self._home = home
         self._boxed = boxed
         self._deadlines = deadlines
-        self._stack = AsyncExitStack()
         self._url = server.url
-        self.ledger = CheckLedger()
         self.answer: Literal["allow_once", "reject_once"] | None = "allow_once"
         """The kind of the option that the person chooses; None: none."""
         self.marker: Path | None = None
@@ -137,29 +130,19 @@ class Conversation:
         self.waiting = asyncio.Event()
         """Set once a permission is left open."""
 
-    async def __aenter__(self) -> Self:
-        """Start the process. Raise CannotStart, SandboxRefused, OSError."""
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start the process. It and all that it started are gone once the stack is closed.
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
-
-    async def _start(self) -> None:
+        Raise CannotStart, SandboxRefused, OSError, and what ``initialize`` raises.
+        """
         url = self._url
         servers = model_servers(openai_base_url=url, anthropic_base_url=url, gemini_base_url=url)
         for server in servers.values():
-            self._stack.push_async_callback(server.close)
+            stack.push_async_callback(server.close)
         gateway = Gateway(
             self._known.wire,
             servers[WIRE_PROVIDERS[self._known.wire]],
-            self.ledger,
+            OpenLedger(),
             {ANY_MODEL: self._model},
             prices=Prices.load(),
             clock=SystemClock(),
@@ -167,7 +150,7 @@ class Conversation:
             boxed=self._boxed,
             tools=McpService(),
         )
-        await self._stack.enter_async_context(gateway)
+        await stack.enter_async_context(gateway)
         self._home.mkdir(mode=0o700, exist_ok=True)
         self._workspace.mkdir(exist_ok=True)
         sandbox = None
@@ -180,10 +163,11 @@ class Conversation:
             launch = self._known.launch(gateway.url, gateway.key, self._model, self._home)
         launch._replace(home=self._home).write_files()
         self.child = await Child.start(launch.argv, launch.environment, directory=self.directory, sandbox=sandbox)
-        self._stack.push_async_callback(self.child.end)
+        stack.push_async_callback(self.child.end)
         self.pipes = TappedPipes(self.child, self._note_end)
         self.client = AcpClient(self.pipes, self, deadlines=self._deadlines)
-        await self._stack.enter_async_context(self.client)
+        await stack.enter_async_context(self.client)
+        await self.client.initialize()
 
     @property
     def processes(self) -> list[Process]:

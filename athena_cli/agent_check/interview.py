@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -188,22 +188,20 @@ class Interviewer:
             found.broken[name] = Ending("silent", str(problem))
         return name not in found.broken
 
-    @asynccontextmanager
-    async def _process(self) -> AsyncIterator[Conversation]:
+    async def _start(self, stack: AsyncExitStack) -> Conversation:
+        """Start a process that lives until the stack is closed."""
         pace = self._pace
-        deadlines = AcpDeadlines(pace.start, pace.start, pace.resume, pace.cancel)
-        conversation = Conversation(
+        one = Conversation(
             self._known,
             self._model_name,
             self._server,
             self._workspace,
             self._home,
             boxed=self._boxed,
-            deadlines=deadlines,
+            deadlines=AcpDeadlines(pace.start, pace.start, pace.resume, pace.cancel),
         )
-        async with conversation:
-            await conversation.client.initialize()
-            yield conversation
+        await one.start(stack)
+        return one
 
     async def _opened(self, stack: AsyncExitStack) -> Conversation | None:
         """Start a process and a session in the ordered mode. Return None if that fails."""
@@ -211,7 +209,7 @@ class Interviewer:
 
         async def start() -> None:
             began = time.monotonic()
-            one = await stack.enter_async_context(self._process())
+            one = await self._start(stack)
             await one.client.open(one.directory)
             one.client.ignored.pop("session", None)  # an update before the answer that names the session
             found.start_seconds = found.start_seconds or time.monotonic() - began
@@ -317,14 +315,16 @@ class Interviewer:
     async def _take_up(self) -> None:
         """Take the session up in a new process."""
         began = time.monotonic()
-        async with self._process() as one:
+        async with AsyncExitStack() as stack:
+            one = await self._start(stack)
             one.client.capabilities.load_session = False
             self.found.taken_up = await one.client.open(one.directory, self._session)
             self.found.taken_up_seconds = time.monotonic() - began
 
     async def _replay(self) -> None:
         """Load the session in a new process."""
-        async with self._process() as one:
+        async with AsyncExitStack() as stack:
+            one = await self._start(stack)
             one.client.capabilities.session_capabilities = None
             self.found.replayed = await one.client.open(one.directory, self._session)
 

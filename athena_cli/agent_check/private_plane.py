@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import httpx2
@@ -32,7 +31,7 @@ class ServerRefused(Exception):
 
 
 class PrivatePlane:
-    """The server and the models. Use as an async context manager."""
+    """The server and the models."""
 
     def __init__(self, directory: Path, agents_file: Path) -> None:
         self.state_dir = directory / "state"
@@ -42,39 +41,28 @@ class PrivatePlane:
         self._models: dict[str, AgentModel] = {}
         self._strays = AgentModel(("A suggestion",))
         self._numbers = 0
-        self._stack = AsyncExitStack()
         self._scripts = ScriptedServer(self._choose)
 
-    async def __aenter__(self) -> Self:
-        """Start. Raise Failed."""
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
-
-    async def _start(self) -> None:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Run the server and the models meanwhile. Raise Failed."""
         (self._directory / "workspace").mkdir(parents=True)
-        await self._stack.enter_async_context(self._scripts)
-        settings = {
-            "STATE_DIR": str(self.state_dir),
-            "WORKSPACE_ROOT": str(self._directory / "workspace"),
-            "AGENTS": str(self._agents_file),
-            **{f"{vendor}_BASE_URL": self._scripts.url for vendor in ("OPENAI", "ANTHROPIC", "GEMINI")},
-        }
-        settings = {f"ATHENA_{name}": value for name, value in settings.items()}
-        self._server = PrivateServer(self._directory, settings, self.port)
-        self._stack.push_async_callback(self._server.stop)
-        self._http = await self._stack.enter_async_context(
-            httpx2.AsyncClient(base_url=self._server.url, timeout=REQUEST_SECONDS, trust_env=False)
-        )
-        await self._server.start(self._http)
+        async with self._scripts:
+            settings = {
+                "STATE_DIR": str(self.state_dir),
+                "WORKSPACE_ROOT": str(self._directory / "workspace"),
+                "AGENTS": str(self._agents_file),
+                **{f"{vendor}_BASE_URL": self._scripts.url for vendor in ("OPENAI", "ANTHROPIC", "GEMINI")},
+            }
+            settings = {f"ATHENA_{name}": value for name, value in settings.items()}
+            self._server = server = PrivateServer(self._directory, settings, self.port)
+            try:
+                async with httpx2.AsyncClient(base_url=server.url, timeout=REQUEST_SECONDS, trust_env=False) as http:
+                    self._http = http
+                    await server.start(http)
+                    yield self
+            finally:
+                await server.stop()
 
     async def kill_and_start(self) -> None:
         """Kill the server with SIGKILL, wait until nothing of its agents is left, and start it again."""
@@ -90,11 +78,6 @@ class PrivatePlane:
         """All processes below the server."""
         process = self._server.process
         return [] if process is None else tree_of(process.pid)
-
-    @property
-    def problems(self) -> list[str]:
-        """The requests of agents that the scripts could not answer."""
-        return self._scripts.problems
 
     # Models
 

@@ -2,8 +2,7 @@
 
 import os
 import signal
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -80,14 +79,6 @@ def kill_agent(processes: Iterable[Process]) -> Process | None:
 def memory_of(processes: Iterable[Process]) -> int:
     """Return the bytes of memory of processes. What they share counts once."""
     return sum(_proportional(one.pid) for one in processes)
-
-
-def ticks(seconds: float, every: float = 0.02) -> Iterator[bool]:
-    """Yield True until a deadline, then False. The caller sleeps ``every`` between."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        yield True
-    yield False
 
 
 def _process(place: Path) -> Process | None:

@@ -27,6 +27,12 @@ class NotTried(Exception):
     """The row makes no sense here. The message is a sentence."""
 
 
+def expect(seen: object, otherwise: str) -> None:
+    """Raise Differs with a sentence unless the expected was seen."""
+    if not seen:
+        raise Differs(otherwise)
+
+
 class CheckRow(NamedTuple):
     """A row. ``needs`` are the keys of rows that must not be red, or this one is not tried."""
 

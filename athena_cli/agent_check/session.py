@@ -42,7 +42,7 @@ async def check(
             raise Misused(f"--sandbox: {lacks}")
         boxes = [boxed for boxed in (False, True) if sandbox != ("required", "off")[boxed] and not (boxed and lacks)]
         subjects = []
-        async with PrivatePlane(directory / "plane", agents_file) as plane:
+        async with PrivatePlane(directory / "plane", agents_file).running() as plane:
             for boxed in boxes:
                 place = directory / ("boxed" if boxed else "unboxed")
                 place.mkdir()

@@ -113,7 +113,7 @@ def check(
         wanted = needed(only) if only else set(ROWS)
         if all(ROWS[key].stage == "interview" for key in wanted):  # which needs no server
             return await check_subjects(subjects, only, at_once=4)
-        async with plane:
+        async with plane.running():
             return await check_subjects(subjects, only, at_once=8)
 
     return dict(zip(names.values(), asyncio.run(work()), strict=True))
