@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from athena_cli.agent_check.checked_agent import CheckedAgent
 from athena_cli.agent_check.processes import Process, memory_of, tree_of
-from athena_cli.agent_check.scripted.model_server import ScriptedServer
 from athena_core.agents.acp import AcpClient, AcpDeadlines, Answers, Choice
 from athena_core.agents.acp_messages import (
     FormQuestion,
@@ -18,7 +18,7 @@ from athena_core.agents.acp_messages import (
     ThoughtChunk,
     ToolCallUpdate,
 )
-from athena_core.agents.known import WIRE_PROVIDERS, KnownAgent
+from athena_core.agents.known import WIRE_PROVIDERS
 from athena_core.agents.tool_calls import ToolCalls
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.gateway.gateway import ANY_MODEL, Gateway
@@ -92,26 +92,11 @@ class TappedPipes:
 class Conversation:
     """A process and its session."""
 
-    def __init__(
-        self,
-        known: KnownAgent,
-        model: str,
-        server: ScriptedServer,
-        workspace: Path,
-        home: Path,
-        *,
-        boxed: bool,
-        deadlines: AcpDeadlines,
-    ) -> None:
-        self._known = known
-        self._model = model
-        self._workspace = workspace
-        self.directory = WORKSPACE if boxed else workspace
+    def __init__(self, agent: CheckedAgent, model_url: str) -> None:
+        self._agent = agent
+        self._url = model_url
+        self.directory = WORKSPACE if agent.boxed else agent.workspace
         """The directory of the session, as the agent knows it."""
-        self._home = home
-        self._boxed = boxed
-        self._deadlines = deadlines
-        self._url = server.url
         self.answer: Literal["allow_once", "reject_once"] | None = "allow_once"
         """The kind of the option that the person chooses; None: none."""
         self.marker: Path | None = None
@@ -135,37 +120,40 @@ class Conversation:
 
         Raise CannotStart, SandboxRefused, OSError, and what ``initialize`` raises.
         """
+        known, model, home, pace = self._agent.known, self._agent.model, self._agent.home, self._agent.pace
         url = self._url
         servers = model_servers(openai_base_url=url, anthropic_base_url=url, gemini_base_url=url)
         for server in servers.values():
             stack.push_async_callback(server.close)
         gateway = Gateway(
-            self._known.wire,
-            servers[WIRE_PROVIDERS[self._known.wire]],
+            known.wire,
+            servers[WIRE_PROVIDERS[known.wire]],
             OpenLedger(),
-            {ANY_MODEL: self._model},
+            {ANY_MODEL: model},
             prices=Prices.load(),
             clock=SystemClock(),
             ids=SystemIds(),
-            boxed=self._boxed,
+            boxed=self._agent.boxed,
             tools=McpService(),
         )
         await stack.enter_async_context(gateway)
-        self._home.mkdir(mode=0o700, exist_ok=True)
-        self._workspace.mkdir(exist_ok=True)
+        home.mkdir(mode=0o700, exist_ok=True)
+        workspace = self._agent.workspace
+        workspace.mkdir(exist_ok=True)
         sandbox = None
         if gateway.socket is not None:
-            endpoint, home = f"http://{relay.HOST}:{relay.GATEWAY_PORT}", Path(BOX_HOME)
-            launch = self._known.launch(endpoint, gateway.key, self._model, home)
-            box = CommandBox().for_agent(self._home, gateway.socket, self._known.read_only)
-            sandbox = box.around(Workspace(self._workspace).own(self._workspace))
+            endpoint = f"http://{relay.HOST}:{relay.GATEWAY_PORT}"
+            launch = known.launch(endpoint, gateway.key, model, Path(BOX_HOME))
+            box = CommandBox().for_agent(home, gateway.socket, known.read_only)
+            sandbox = box.around(Workspace(workspace).own(workspace))
         else:
-            launch = self._known.launch(gateway.url, gateway.key, self._model, self._home)
-        launch._replace(home=self._home).write_files()
+            launch = known.launch(gateway.url, gateway.key, model, home)
+        launch._replace(home=home).write_files()
         self.child = await Child.start(launch.argv, launch.environment, directory=self.directory, sandbox=sandbox)
         stack.push_async_callback(self.child.end)
         self.pipes = TappedPipes(self.child, self._note_end)
-        self.client = AcpClient(self.pipes, self, deadlines=self._deadlines)
+        deadlines = AcpDeadlines(pace.start, pace.start, pace.resume, pace.cancel)
+        self.client = AcpClient(self.pipes, self, deadlines=deadlines)
         await stack.enter_async_context(self.client)
         await self.client.initialize()
 

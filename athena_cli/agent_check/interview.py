@@ -5,16 +5,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
+from athena_cli.agent_check.checked_agent import CheckedAgent
 from athena_cli.agent_check.conversation import CallNotice, Conversation
 from athena_cli.agent_check.processes import Process, kill_agent
 from athena_cli.agent_check.scripted.model import AgentModel, Refuses, Script, Shell, Step, Writes
 from athena_cli.agent_check.scripted.model_server import ScriptedServer
-from athena_core.agents.acp import AcpDeadlines, ModeRefused, Opening
+from athena_core.agents.acp import ModeRefused, Opening
 from athena_core.agents.acp_messages import PROTOCOL_VERSION
-from athena_core.agents.known import KnownAgent
 from athena_core.rpc.peer import Ending, PeerEnded, RequestFailed, RequestTimedOut
 from athena_core.system.process import CannotStart
 from athena_core.system.sandbox import SandboxRefused
@@ -31,21 +30,6 @@ ALONE_SECONDS = 1.0
 """How long a cancelled turn may take to end without an answer to its open permission."""
 
 
-class Pace(NamedTuple):
-    """Deadlines of the check, in seconds."""
-
-    start: float = 60.0
-    resume: float = 20.0
-    prompt: float = 45.0
-    silence: float = 30.0
-    cancel: float = 10.0
-    quiet: float = 0.6
-    """How long an agent is watched after a turn."""
-    row: float = 90.0
-    """Of a row that is tried by runs."""
-    interview: float = 400.0
-
-
 class AgentTurn(NamedTuple):
     """A turn of the agent. ``turn_calls`` are the model calls for the turn, without those for a title or the like."""
 
@@ -56,7 +40,6 @@ class AgentTurn(NamedTuple):
     seconds: float
     model_calls: int
     turn_calls: int
-    asked: int
 
 
 class CallSeen(NamedTuple):
@@ -127,22 +110,14 @@ class Unanswered(Exception):
 class Interviewer:
     """Interviews one agent, in a sandbox or without one."""
 
-    def __init__(self, known: KnownAgent, model: str, directory: Path, pace: Pace, *, boxed: bool) -> None:
-        """``directory`` is empty, and gets the workspace and the home of the agent."""
-        self._known = known
-        self._model_name = model
-        self._workspace = directory / "workspaces" / "check" / "files"
-        self._home = directory / "home"
-        self._pace = pace
-        self._boxed = boxed
-        self._model = AgentModel((SAID,), escalates=not boxed)
+    def __init__(self, agent: CheckedAgent) -> None:
+        self._agent = agent
+        self._pace = agent.pace
+        self._workspace = agent.workspace
+        self._model = AgentModel((SAID,), escalates=not agent.boxed)
         self._server = ScriptedServer(self._model.answer)
         self._session: str | None = None
         self.found = Interview()
-
-    @property
-    def _mode(self) -> str | None:
-        return (self._known.boxed_mode if self._boxed else None) or self._known.mode
 
     async def hold(self) -> Interview:
         """Hold the interview. Return what it found, also if the agent broke it off."""
@@ -190,22 +165,14 @@ class Interviewer:
 
     async def _start(self, stack: AsyncExitStack) -> Conversation:
         """Start a process that lives until the stack is closed."""
-        pace = self._pace
-        one = Conversation(
-            self._known,
-            self._model_name,
-            self._server,
-            self._workspace,
-            self._home,
-            boxed=self._boxed,
-            deadlines=AcpDeadlines(pace.start, pace.start, pace.resume, pace.cancel),
-        )
+        one = Conversation(self._agent, self._server.url)
         await one.start(stack)
         return one
 
     async def _opened(self, stack: AsyncExitStack) -> Conversation | None:
         """Start a process and a session in the ordered mode. Return None if that fails."""
-        found, opened = self.found, list[Conversation]()
+        found, opened, known = self.found, list[Conversation](), self._agent.known
+        mode = (known.boxed_mode if self._agent.boxed else None) or known.mode
 
         async def start() -> None:
             began = time.monotonic()
@@ -218,13 +185,13 @@ class Interviewer:
             opened.append(one)
 
         async def order() -> None:
-            if self._mode is None:
+            if mode is None:
                 raise Unanswered("The file of agents names no mode for it.")
             try:
-                await opened[0].client.order_mode(self._mode)
+                await opened[0].client.order_mode(mode)
             except ModeRefused as problem:
                 raise Unanswered(str(problem)) from problem
-            found.mode = self._mode
+            found.mode = mode
 
         return opened[0] if await self._stage("start", start()) and await self._stage("mode", order()) else None
 
@@ -349,7 +316,6 @@ class Interviewer:
             time.monotonic() - began,
             len(model.asked) - asked,
             model.turned - turned,
-            len(one.asked),
         )
 
     async def _cancelled(
@@ -377,7 +343,7 @@ class Interviewer:
             await asyncio.wait((prompting,), timeout=self._pace.cancel)
             seconds = time.monotonic() - began
             if not prompting.done():
-                return AgentTurn("none", "", "", seconds, 0, 0, 0)
+                return AgentTurn("none", "", "", seconds, 0, 0)
             return prompting.result()._replace(seconds=seconds)
         finally:
             prompting.cancel()

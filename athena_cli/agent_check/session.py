@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from athena_cli.agent_check import report
 from athena_cli.agent_check.check import check_subjects
-from athena_cli.agent_check.interview import Pace
+from athena_cli.agent_check.checked_agent import Pace
 from athena_cli.agent_check.private_plane import PrivatePlane
 from athena_cli.agent_check.rows import ROWS
 from athena_cli.agent_check.subject import Subject

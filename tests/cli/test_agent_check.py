@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from athena_cli.agent_check.check import SubjectReport, check_subjects, needed
-from athena_cli.agent_check.interview import Pace
+from athena_cli.agent_check.checked_agent import Pace
 from athena_cli.agent_check.private_plane import PrivatePlane
 from athena_cli.agent_check.report import lines
 from athena_cli.agent_check.rows import ROWS
