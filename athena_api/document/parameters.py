@@ -10,7 +10,7 @@ from msgspec import inspect
 from athena_api.document.descriptions import FIELDS
 from athena_api.document.schemas import Json, Schemas, as_input
 from athena_api.endpoint.body import is_time, query_kind
-from athena_api.endpoint.names import TEXTS
+from athena_api.endpoint.names import takes_text
 from athena_api.endpoint.operation import NoQuery, Operation
 from athena_core.values import (
     CLIENT_ID_CHARS_MAX,
@@ -135,7 +135,7 @@ def parameters(row: Operation[Any, Any], schemas: Schemas) -> Iterator[Json]:
     """Yield the parameters of an operation."""
     for name in re.findall(r":(\w+)", row.path):
         schema = {"type": "string", "minLength": 1, "maxLength": CLIENT_ID_CHARS_MAX}
-        if name not in TEXTS:
+        if not takes_text(row, name):
             schema["pattern"] = ID_PATTERN
         yield {"name": name, "in": "path", "required": True, "schema": schema, "description": _required(row.id, name)}
     if row.query is not NoQuery:

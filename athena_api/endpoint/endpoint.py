@@ -17,7 +17,7 @@ from athena_api.edge.replies import JSON_TYPE, failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
 from athena_api.endpoint.compression import accepts_gzip, compressed
 from athena_api.endpoint.etag import unmarked
-from athena_api.endpoint.names import TEXTS, resolve, with_nearest
+from athena_api.endpoint.names import resolve, takes_text, with_nearest
 from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.past import answer_as_of, as_of
 from athena_api.endpoint.router import RouteMatch, Router
@@ -279,7 +279,7 @@ class Endpoint:
     ) -> ApiCall[Any, Any]:
         operation, path = match
         context, rules = operation.context, self._input_rules
-        check_path(path, context, rules, TEXTS)
+        check_path(path, context, rules, {name for name in path if takes_text(operation, name)})
         if "runId" in path:
             scope["athena.run_id"] = path["runId"]
         headers = dict(scope["headers"])

@@ -34,8 +34,8 @@ WORDS: Mapping[NamedKind, str] = {
     "run-template": "run template",
     "schedule": "schedule",
 }
-TEXTS = frozenset(("harnessProfileId", "templateId", "part"))
-"""Parameters of paths that need not have the form of an id. Names of schedules have it."""
+TEXTS = frozenset(("harnessProfileId", "templateId"))
+"""Parameters of paths whose names need not have the form of an id. Names of schedules have it."""
 ID = re.compile(r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}|shadow-harness-[0-9a-f]{12}")
 SHOWN_CHARS = 80
 
@@ -53,6 +53,11 @@ class Given(NamedTuple):
 def takes_name(operation: Operation[Any, Any], parameter: str) -> bool:
     """Return True if a parameter of the path may be a name."""
     return parameter in KINDS and operation.method in {"GET", "POST"}
+
+
+def takes_text(operation: Operation[Any, Any], parameter: str) -> bool:
+    """Return True if a parameter of the path need not have the form of an id."""
+    return parameter == "part" or (parameter in TEXTS and takes_name(operation, parameter))
 
 
 def takes_names(row: Operation[Any, Any]) -> bool:
