@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
@@ -50,18 +51,14 @@ class Alarm:
     """Wakes timers punctually, by APScheduler. A ring that is late or lost does no harm: timers look again anyway."""
 
     def __init__(self) -> None:
-        """Start; it needs a running event loop."""
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        """Start; it needs a running event loop, in which it calls: a thread or task could outlive the alarm."""
+        self._scheduler = AsyncIOScheduler(timezone=UTC, executors={"default": DebugExecutor()})
         self._scheduler.start()
 
     def set(self, name: str, milliseconds: int, ring: Callable[[], object]) -> None:
         """Call ``ring`` once after a time, instead of an earlier call of this name."""
-
-        async def rings() -> None:  # APScheduler would call a function in a thread
-            ring()
-
         when = DateTrigger(EPOCH + timedelta(milliseconds=wall_ms() + milliseconds), timezone=UTC)
-        self._scheduler.add_job(rings, when, id=name, replace_existing=True, misfire_grace_time=None)
+        self._scheduler.add_job(ring, when, id=name, replace_existing=True, misfire_grace_time=None)
 
     def close(self) -> None:
         """Ring no more."""
