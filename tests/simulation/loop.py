@@ -1,0 +1,186 @@
+"""The loop of simulations: virtual time on one thread, and processes that end or freeze between two callbacks."""
+
+import asyncio
+import contextvars
+import functools
+import heapq
+import random
+from collections.abc import Callable
+from typing import Any
+
+import anyio.to_thread
+
+from athena_core.clock import ulid
+
+EPOCH_MS = 1_767_225_600_000
+THREAD_SECONDS = 0.0005
+"""The mean delay before a thread begins, and before its result arrives."""
+
+
+class Deadlock(Exception):
+    """Nothing is ready and no timer is set, so nothing can ever happen."""
+
+
+class Process:
+    """A simulated operating system process: its callbacks are dropped after its end, and held while it is frozen."""
+
+    current: contextvars.ContextVar["Process | None"] = contextvars.ContextVar("process", default=None)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.dead = False
+        self.callbacks = 0
+        self.crash_at = 0
+        """Ends the process before the callback of this number; 0: never."""
+        self.frozen_until = 0.0
+        self.held: list[Any] = []
+        self.context = contextvars.copy_context()
+        self.context.run(Process.current.set, self)
+
+    def crash(self) -> None:
+        """End at once: nothing of the process runs again, not even what would clean up."""
+        self.dead = True
+
+
+class SimLoop(asyncio.SelectorEventLoop):
+    """A loop whose time jumps to the next timer, with all chance from one seed. Nothing in it may wait for a socket."""
+
+    def __init__(self, seed: str) -> None:
+        self._passed = 0.0
+        self.callbacks = 0
+        self.chance = random.Random(f"{seed}:latency")
+        self.graveyard: list[Any] = []
+        """What ended processes left half done. It is never resumed and never closed."""
+        super().__init__()
+
+    def time(self) -> float:
+        return self._passed
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        return self.call_soon(callback, *args, context=context)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
+        """Run a function as a thread would: it happens at one moment, and its result arrives at a later one."""
+        future = self.create_future()
+
+        def work() -> None:
+            result, error = None, None
+            try:
+                result = func(*args)
+            except BaseException as raised:
+                error = raised
+
+            def deliver() -> None:
+                if future.done():
+                    return
+                if error is None:
+                    future.set_result(result)
+                else:
+                    future.set_exception(error)
+
+            self.call_later(self.chance.expovariate(1 / THREAD_SECONDS), deliver)
+
+        self.call_later(self.chance.expovariate(1 / THREAD_SECONDS), work)
+        return future
+
+    def _thaw(self, process: Process) -> None:
+        held, process.held = process.held, []
+        self._ready.extend(held)  # type: ignore[attr-defined]
+
+    def _run_once(self) -> None:
+        ready, timers = self._ready, self._scheduled  # type: ignore[attr-defined]
+        while timers and timers[0]._cancelled:
+            heapq.heappop(timers)._scheduled = False
+        if not ready:
+            if not timers:
+                raise Deadlock
+            self._passed = max(self._passed, timers[0]._when)
+        while timers and timers[0]._when <= self._passed + 1e-9:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            process = handle._context.get(Process.current)
+            if process is not None and not self._may_run(process, handle):
+                continue
+            self.callbacks += 1
+            handle._run()
+
+    def _may_run(self, process: Process, handle: Any) -> bool:
+        if process.dead:
+            self.graveyard.append(handle)
+            return False
+        if process.frozen_until > self._passed:
+            if not process.held:
+                self.call_at(process.frozen_until, self._thaw, process, context=contextvars.Context())
+            process.held.append(handle)
+            return False
+        process.callbacks += 1
+        if process.callbacks == process.crash_at:
+            process.crash()
+            self.graveyard.append(handle)
+            return False
+        return True
+
+
+async def _run_in_loop(
+    func: Callable[..., Any], *args: Any, abandon_on_cancel: bool = False, cancellable: Any = None, limiter: Any = None
+) -> Any:
+    """Stand for ``anyio.to_thread.run_sync``."""
+    work = functools.partial(contextvars.copy_context().run, func, *args)
+    if limiter is None:
+        return await asyncio.get_running_loop().run_in_executor(None, work)
+    async with limiter:
+        return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+def simulate_threads() -> None:
+    """Let the work of all threads happen in the running loop, until this process ends."""
+    anyio.to_thread.run_sync = _run_in_loop  # type: ignore[assignment]
+
+
+class SimClock:
+    """The clocks of a process: the time of the loop, and a date that may be set."""
+
+    boot_id = "simulated"
+    ahead = 0
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+        self.set_by_ms = 0
+
+    def now(self) -> int:
+        return EPOCH_MS + int(self._loop.time() * 1000) + self.set_by_ms
+
+    def monotonic(self) -> float:
+        return self._loop.time()
+
+    def elapsed(self) -> float:
+        return self._loop.time()
+
+    def accept(self, wall: int) -> None:
+        """Do nothing, because every time that is set is accepted."""
+
+
+class SimIds:
+    """Ids, salts and jitter from one source of chance."""
+
+    def __init__(self, seed: str, clock: SimClock) -> None:
+        self._chance = random.Random(f"{seed}:ids")
+        self._clock = clock
+
+    def new(self, prefix: str) -> str:
+        return f"{prefix}_{ulid(self._clock.now(), self._chance.getrandbits(80))}"
+
+    def trace(self) -> str:
+        digits = f"{self._chance.getrandbits(128):032x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+    def salt(self, size: int) -> bytes:
+        return self._chance.randbytes(size)
+
+    def fraction(self) -> float:
+        return self._chance.random()
