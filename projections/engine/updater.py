@@ -82,8 +82,10 @@ class ViewUpdater:
                 rest = self.step()
                 if rest is None:
                     continue
-                hurried = views.hurry.is_set() and views.failure is None
-                views.log_signal.wait_in_thread(rest.position, HURRY_SECONDS if hurried else rest.seconds)
+                if views.failure is not None:
+                    stop.wait(rest.seconds)
+                    continue
+                views.log_signal.wait_in_thread(rest.position, HURRY_SECONDS if views.hurry.is_set() else rest.seconds)
                 if rest.position != FAR and self._alone():
                     views.hurry.wait(GATHER_SECONDS)  # for more commits
         finally:
