@@ -1,5 +1,6 @@
 """Moves of callers: requests of all kinds, drawn from the chance of a step."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -360,8 +361,13 @@ class Follower:
         self.caller, self.limit = caller, limit
         self.cursor: str | None = None
         self.seen: list[str] = []
+        self._lock = asyncio.Lock()
 
     async def page(self, plane: "Plane", chance: Any) -> bool:
+        async with self._lock:
+            return await self._page(plane, chance)
+
+    async def _page(self, plane: "Plane", chance: Any) -> bool:
         answer = await plane.ask(chance, "GET", "/events", None, self.caller, cursor=self.cursor, limit=self.limit)
         if answer is None or answer.status != 200:
             return False

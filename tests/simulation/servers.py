@@ -141,7 +141,9 @@ def open_seams() -> None:
         (runner, "SWEEP_SECONDS", 4.0),
         (liveness, "SWEEP_SECONDS", 4.0),
         (reactors, "LEADER_SECONDS", 5.0),
+        (reactors, "LOOK_SECONDS", 5.0),
         (updater, "CHECK_SECONDS", 5.0),
+        (updater, "LOCK_SECONDS", 5.0),
         (live_relay, "GATHER_SECONDS", 0.5),
     )
     for module, name, value in replaced:
@@ -229,6 +231,8 @@ class Server(Process):
             self.app = build(self.settings, clock=self.clock, ids=self.ids, access_log=lines, driver=driver)
             self.plane = self.app.plane
             self.hooks.store(self.plane.log.store)
+            for part in (self.plane.refusal_limits, self.plane.authentication_limits, self.plane.tokens):
+                part.timer.seconds = 5.0
             async with plane_lifespan(self.plane, serving=True, updates=in_loop):
                 self.ready.set_result(None)
                 await self.left
