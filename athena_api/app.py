@@ -29,6 +29,7 @@ from athena_core.domain import plane
 from athena_core.errors import AthenaError, ConfigError
 from athena_core.event import Meta
 from athena_core.log.sqlite.shortage import ERRORS as SHORTAGES
+from athena_core.log.writer_threads import LogDriver
 from athena_core.proxies import TrustedProxies
 from athena_core.services.execution.liveness import FROZEN_SECONDS
 from athena_core.settings import Settings
@@ -239,10 +240,16 @@ def build(
     access_log: AccessLog | None = None,
     serving: bool = True,
     frozen_seconds: float = FROZEN_SECONDS,
+    driver: LogDriver | None = None,
 ) -> AthenaApp:
-    """Return the application for a state directory. Raise ConfigError. Its parts are ``plane``."""
+    """Return the application for a state directory. Raise ConfigError. Its parts are ``plane``.
+
+    ``driver`` replaces the threads of the log.
+    """
     clock, ids = clock or SystemClock(), ids or SystemIds()
-    parts = wire(settings, clock, ids, kind="server" if serving else "command", frozen_seconds=frozen_seconds)
+    parts = wire(
+        settings, clock, ids, kind="server" if serving else "command", frozen_seconds=frozen_seconds, driver=driver
+    )
     lines = access_log or AccessLog(clock)
     lines.mask = parts.mask
 

@@ -1,9 +1,8 @@
 """Background tasks of a process, from its start to its end."""
 
-import threading
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 
 import anyio
@@ -15,53 +14,51 @@ from athena_core.event import Event, Meta
 from athena_core.log.anchor import AnchorMismatch
 from athena_core.roles import EVERYBODY_ELSE, Roster
 from athena_core.values import Role
-from projections.engine.updater import ViewUpdater
+from projections.engine.updater import ViewUpdater, in_thread
 
-UPDATER_JOIN_SECONDS = 5.0
+Updates = Callable[[ViewUpdater, Callable[[], None]], AbstractContextManager[None]]
 
 
 @asynccontextmanager
-async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
-    """Run the background tasks. ``serving`` is True for a server, False for a command that runs without one."""
+async def plane_lifespan(parts: ControlPlane, *, serving: bool, updates: Updates = in_thread) -> AsyncIterator[None]:
+    """Run the background tasks. ``serving`` is True for a server, False for a command that runs without one.
+
+    ``updates`` keeps the views up to date, by default in a thread.
+    """
     forked = parts.log.anchor.mismatch() if parts.settings.accept_fork else None
     if forked is not None:
         parts.log.anchor.accept_fork()
     parts.log.start()
-    stop = threading.Event()
     updater = ViewUpdater(parts.views, parts.runner.executors.alone, parts.log.problems)
-    thread = threading.Thread(target=updater.run, args=(stop,), name="athena-view-updater", daemon=True)
-    thread.start()
     try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(parts.tail.follow)
-            tasks.start_soon(parts.tail.watch)
-            tasks.start_soon(parts.relay.serve)
-            for part in (parts.refusal_limits, parts.authentication_limits, parts.tokens):
-                tasks.start_soon(part.timer.serve)
-            for one in (parts.workspace_cleaner, parts.agent_memory):
-                tasks.start_soon(one.timer.serve)
-            await announce(parts, forked, serving=serving)
-            await parts.runner.serve(tasks, take_over=serving)
-            if serving:
-                parts.watchdog.start()
-                tasks.start_soon(parts.memory.serve)
-                tasks.start_soon(parts.anchors.timer.serve)
-            if serving and parts.settings.scheduler:
-                parts.timer.ticking = True
-            tasks.start_soon(partial(parts.reactors.serve, everything=serving))
-            yield
-            parts.streams.drain()
-            await parts.runner.stop()
-            await parts.refusal_limits.flush()
-            await parts.authentication_limits.flush()
-            await parts.tokens.flush()
-            if serving:
-                await parts.anchors.stop()
-            tasks.cancel_scope.cancel()
+        with updates(updater, parts.log.signal.nudge):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(parts.tail.follow)
+                tasks.start_soon(parts.tail.watch)
+                tasks.start_soon(parts.relay.serve)
+                for part in (parts.refusal_limits, parts.authentication_limits, parts.tokens):
+                    tasks.start_soon(part.timer.serve)
+                for one in (parts.workspace_cleaner, parts.agent_memory):
+                    tasks.start_soon(one.timer.serve)
+                await announce(parts, forked, serving=serving)
+                await parts.runner.serve(tasks, take_over=serving)
+                if serving:
+                    parts.watchdog.start()
+                    tasks.start_soon(parts.memory.serve)
+                    tasks.start_soon(parts.anchors.timer.serve)
+                if serving and parts.settings.scheduler:
+                    parts.timer.ticking = True
+                tasks.start_soon(partial(parts.reactors.serve, everything=serving))
+                yield
+                parts.streams.drain()
+                await parts.runner.stop()
+                await parts.refusal_limits.flush()
+                await parts.authentication_limits.flush()
+                await parts.tokens.flush()
+                if serving:
+                    await parts.anchors.stop()
+                tasks.cancel_scope.cancel()
     finally:
-        stop.set()
-        parts.log.signal.nudge()
-        thread.join(UPDATER_JOIN_SECONDS)
         for provider in parts.providers.values():
             await provider.close()
         await parts.mcp_parts.shared.close()

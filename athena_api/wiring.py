@@ -38,6 +38,7 @@ from athena_core.log.port import FORMAT
 from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
+from athena_core.log.writer_threads import LogDriver
 from athena_core.mask import Mask
 from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.providers.model_choice import ModelChoice
@@ -128,13 +129,14 @@ def wire(
     kind: ProcessKind = "server",
     serves: tuple[str, ...] = (),
     frozen_seconds: float = FROZEN_SECONDS,
+    driver: LogDriver | None = None,
 ) -> ControlPlane:
     """Open the log and connect the parts, without running anything. Raise ConfigError.
 
-    ``serves`` names the providers whose runs are executed here; all if empty.
+    ``serves`` names the providers whose runs are executed here; all if empty. ``driver`` replaces the log's threads.
     """
     wiring = Wiring(settings, clock, ids, serves, serving=kind == "server")
-    wiring.open_log()
+    wiring.open_log(driver)
     wiring.wire_access()
     wiring.wire_views()
     wiring.wire_executor(kind, serves, frozen_seconds)
@@ -186,7 +188,7 @@ class Wiring:
         self.traffic = Traffic([*PAGES, MCP_PATH], PREFIX)
         self.watchdog = Watchdog()
 
-    def open_log(self) -> None:
+    def open_log(self, driver: LogDriver | None) -> None:
         """Open the log, and connect the parts that follow it. Raise ConfigError."""
         settings = self.settings
         self.log = Log(
@@ -196,6 +198,7 @@ class Wiring:
             clock=self.clock,
             ids=self.ids,
             key_hours=settings.idempotency_hours,
+            driver=driver,
         )
         if not settings.accept_fork:
             self.log.anchor.check()

@@ -24,12 +24,10 @@ that has the log takes its place.
 import asyncio
 import logging
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any, overload
 
 from athena_core.clock import Clock, Ids
@@ -63,6 +61,7 @@ from athena_core.log.submission import (
     SubmissionResult,
     resolve,
 )
+from athena_core.log.writer_threads import LogDriver, WriterThreads
 from athena_core.protocols import Row
 from athena_core.system.histogram import Histogram
 from athena_core.system.problems import Problems
@@ -73,7 +72,6 @@ LOCK_WAIT_SECONDS_MAX = 5.0
 CHECKPOINT_PAGES = 1_000
 LARGE_WAL_PAGES = 16_384
 """A WAL of 64 MiB."""
-WATCH_SECONDS = 0.5
 RETRY_SECONDS = 0.05
 PROBE_SECONDS = 1.0
 """The interval of probes after a write failed."""
@@ -123,8 +121,9 @@ class Log:
         ids: Ids,
         key_hours: int = 24,
         fatal: Callable[[str], None] = abort_process,
+        driver: LogDriver | None = None,
     ) -> None:
-        """Load the head and the guards. ``fatal`` is called if the process must end."""
+        """Load the head and the guards. ``fatal`` is called if the process must end; ``driver`` replaces threads."""
         self.store = store
         self.problems = Problems(clock)
         """The failing background loops of this process."""
@@ -140,7 +139,6 @@ class Log:
         self._fatal = fatal
         self.recent = RecentRows()
         self._queue: deque[Submission] = deque()
-        self._ready: SimpleQueue[None] = SimpleQueue()
         self.subscriber: CommitSubscriber | None = None
         self.commits = 0
         """The number of started commits. A tail that has seen all of them may read the database."""
@@ -152,12 +150,10 @@ class Log:
         self._locking_since: float | None = None
         self._checkpoint_at, self._checkpoint_pages = self._clock.monotonic(), CHECKPOINT_PAGES
         self._store_watch = StoreWatch(store, clock, self._key_clock, self.problems)
-        self._closed = threading.Event()
         self._state = CommittedState(store, codec, deciders)
         self.anchor = AnchorFile(store, lambda: self._state.head)
         self.signal = Signal(self._state.head.position)
-        self._writer = threading.Thread(target=self._write, name="athena-writer", daemon=True)
-        self._watcher = threading.Thread(target=self._watch, name="athena-keeper", daemon=True)
+        self._driver = driver or WriterThreads()
 
     @property
     def log_id(self) -> str:
@@ -190,8 +186,7 @@ class Log:
     def start(self) -> None:
         """Start the writer and its watcher. Raise ConfigError if the log does not match its anchor."""
         self.anchor.check()
-        self._writer.start()
-        self._watcher.start()
+        self._driver.start(self)
 
     def raise_format(self) -> None:
         """Raise the log's format to this release's format now, not with the first row. Call it before ``start``."""
@@ -208,11 +203,7 @@ class Log:
         if self._stopping:
             return
         self._stopping = True
-        self._ready.put(None)
-        self._closed.set()
-        for thread in (self._writer, self._watcher):
-            if thread.is_alive():
-                thread.join()
+        self._driver.close()
         self._refuse_waiting()  # submitted while the writer was ending
         if self._failed is None:
             self.write_anchor()
@@ -281,27 +272,18 @@ class Log:
         if len(self._queue) >= QUEUE_TRANSACTIONS_MAX or self._stopping:
             raise Overloaded("too many transactions are waiting for the log")
         self._queue.append(job)
-        if self._ready.empty():  # the writer empties it before it reads the queue
-            self._ready.put(None)
+        self._driver.wake()
 
     # The writer's thread
 
-    def _is_writer(self) -> bool:
-        return self._writer.ident in (None, threading.get_ident())
+    @property
+    def idle_seconds(self) -> float:
+        """The time after which the writer takes an idle turn."""
+        return PROBE_SECONDS if self.store.wal_pages or self._refusal else IDLE_PROBE_SECONDS
 
-    def _write(self) -> None:
+    def turn(self, *, idle: bool) -> bool:
+        """Commit what waits, or check whether writes work. Return False if no more turn is wanted."""
         try:
-            self._serve()
-        except BaseException as error:
-            self._stop([], error)
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                self._ready.get(timeout=PROBE_SECONDS if self.store.wal_pages or self._refusal else IDLE_PROBE_SECONDS)
-                idle = False
-            except Empty:
-                idle = True
             if self._queue:
                 while self._queue and self._failed is None:
                     self.commit_waiting()
@@ -310,15 +292,16 @@ class Log:
                 self._checkpoint(idle=idle)
                 if idle or self._refusal is not None:
                     self.probe()
-            if self._failed is not None or (self._stopping and not self._queue):
-                return
+        except BaseException as error:
+            self._stop([], error)
+        return self._failed is None and not (self._stopping and not self._queue)
 
     def commit_waiting(self) -> None:
         """Run and commit one batch of transactions, and deliver the results. Tests call it instead of ``start``.
 
         This method handles the outcome; ``_write_batch`` does the writing.
         """
-        assert self._is_writer(), OTHER_THREAD
+        assert self._driver.is_writer, OTHER_THREAD
         results: list[tuple[Submission, SubmissionResult]] = []
         rows: Sequence[Row] = ()
         store = self.store
@@ -455,7 +438,7 @@ class Log:
                         self._insert(batch)
                 return True
             except (*store.lost, *store.busy):
-                if self._closed.wait(RETRY_SECONDS) or self._clock.monotonic() > until:
+                if self._driver.rest(RETRY_SECONDS) or self._clock.monotonic() > until:
                     raise CommitUnknown from None
             except (*store.full, *store.read_only):
                 if stored:  # stored, but perhaps not durable
@@ -484,7 +467,7 @@ class Log:
 
     def probe(self) -> None:
         """Test whether writes work. An idle or unready server gets no write requests that would show it."""
-        assert self._is_writer(), OTHER_THREAD
+        assert self._driver.is_writer, OTHER_THREAD
         store = self.store
         self._locking_since = self._clock.monotonic()
         try:
@@ -594,17 +577,22 @@ class Log:
 
     # The watcher's thread
 
-    def _watch(self) -> None:
-        """Reject waiting transactions while the writer is blocked, run the store checks, and advance the anchor."""
-        while not self._closed.wait(WATCH_SECONDS) and self._failed is None:
-            if self._overdue:
-                self._refuse_waiting()
-            try:
-                self._store_watch.check()
-            except StoreMoved as moved:
-                self._leave(moved)
-                return
-            self.write_anchor()
+    def watch(self) -> bool:
+        """Reject waiting transactions while the writer is blocked, run the store checks, and advance the anchor.
+
+        Return False if the log has failed.
+        """
+        if self._failed is not None:
+            return False
+        if self._overdue:
+            self._refuse_waiting()
+        try:
+            self._store_watch.check()
+        except StoreMoved as moved:
+            self._leave(moved)
+            return False
+        self.write_anchor()
+        return True
 
     def _leave(self, moved: StoreMoved) -> None:
         """End the process, because it may not write the log any more. Waiting transactions were not written."""

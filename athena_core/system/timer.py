@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
-import anyio
-
 from athena_core.system.problems import LOOPS, Problems
 
 
@@ -34,9 +32,13 @@ class Timer:
 
     async def serve(self) -> NoReturn:
         """Look until cancelled, also after failures."""
+        loop = asyncio.get_running_loop()
         while True:
-            with anyio.move_on_after(self.seconds):
+            due = loop.call_later(self.seconds, self.woken.set)
+            try:
                 await self.woken.wait()
+            finally:
+                due.cancel()
             self.woken.clear()
             try:
                 done = await self._look()

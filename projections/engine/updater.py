@@ -1,8 +1,9 @@
 """The updater of the views: it follows the log, builds new generations and switches to them, under the updater lock."""
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
@@ -27,18 +28,26 @@ BACKGROUND_EVENTS_MAX = 1_000
 FAR: Position = 2**62
 
 
+class Rest(NamedTuple):
+    """A rest until the log reaches a position, at most for some seconds."""
+
+    position: Position
+    seconds: float
+
+
 class ViewsLost(NotCaughtUp):
     """The current generation was moved, deleted, replaced or damaged."""
 
 
 LOOP = "views"
+JOIN_SECONDS = 5.0
 
 
 class ViewUpdater:
     """Keeps the views up to date, one page per turn: the current generation first, then the next one.
 
-    ``run`` is the loop of a thread; ``start`` and ``turn`` are its steps. ``alone`` returns True if no other process
-    reads these views. Only then, and if no reader is waiting, commits are batched.
+    ``run`` is the loop of a thread, and ``step`` its body. ``alone`` returns True if no other process reads these
+    views. Only then, and if no reader is waiting, commits are batched.
     """
 
     def __init__(self, views: Views, alone: Callable[[], bool], problems: Problems) -> None:
@@ -66,45 +75,46 @@ class ViewUpdater:
         self._retired: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Update the views until ``stop`` is set (then nudge the log's signal).
+        """Update the views until ``stop`` is set (then nudge the log's signal)."""
+        views = self._views
+        try:
+            while not stop.is_set():
+                rest = self.step()
+                if rest is None:
+                    continue
+                if views.failure is not None:
+                    stop.wait(rest.seconds)
+                    continue
+                views.log_signal.wait_in_thread(rest.position, HURRY_SECONDS if views.hurry.is_set() else rest.seconds)
+                if rest.position != FAR and self._alone():
+                    views.hurry.wait(GATHER_SECONDS)  # for more commits
+        finally:
+            self.close()
+
+    def step(self) -> Rest | None:
+        """Take the lock, or do one turn with it. Return the rest before the next step; None if there may be more.
 
         While the database fails (a full disk), readers get the error and the lock is free. The updater tries again each
         second.
         """
-        while not stop.is_set():
-            try:
-                self._update(stop)
-            except Exception as failure:
-                error = self._rebuilding(failure) if isinstance(failure, DatabaseDamaged) else failure
-                reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-                # answers quote it, so it must not contain a path
-                self._views.failure = f"{type(error).__name__}: {reason}"
-                self._problems.report(LOOP, error)
-            finally:
-                self.close()
-            stop.wait(TROUBLE_SECONDS)
-
-    def _update(self, stop: threading.Event) -> None:
-        signal = self._views.log_signal
-        while not stop.is_set():
-            seen = signal.position
+        seen = self._views.log_signal.position
+        try:
             updating = self.start()
             more = updating and self.turn()
-            self._views.failure = None  # the updates succeed again, or another process does them
-            if not self._condemned:
-                self._problems.recovered(LOOP)
-            if not updating:
-                self._pause(FAR, LOCK_SECONDS)
-            elif not more:
-                self._pause(seen + 1, CHECK_SECONDS)
-                self._gather_commits()
-
-    def _pause(self, position: Position, seconds: float) -> None:
-        self._views.log_signal.wait_in_thread(position, HURRY_SECONDS if self._views.hurry.is_set() else seconds)
-
-    def _gather_commits(self) -> None:
-        if self._alone():
-            self._views.hurry.wait(GATHER_SECONDS)
+        except Exception as failure:
+            error = self._rebuilding(failure) if isinstance(failure, DatabaseDamaged) else failure
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            # answers quote it, so it must not contain a path
+            self._views.failure = f"{type(error).__name__}: {reason}"
+            self._problems.report(LOOP, error)
+            self.close()
+            return Rest(FAR, TROUBLE_SECONDS)
+        self._views.failure = None  # the updates succeed again, or another process does them
+        if not self._condemned:
+            self._problems.recovered(LOOP)
+        if not updating:
+            return Rest(FAR, LOCK_SECONDS)
+        return None if more else Rest(seen + 1, CHECK_SECONDS)
 
     def start(self) -> bool:
         """Take the lock if it is free, and open the current generation or create the first. Return True if held."""
@@ -299,3 +309,17 @@ class ViewUpdater:
         self._live, self._log, self._name, self._stale, self._condemned = None, None, None, False, False
         self._builder.release()
         self._lock.release()
+
+
+@contextmanager
+def in_thread(updater: ViewUpdater, nudge: Callable[[], None]) -> Iterator[None]:
+    """Update the views in a thread of their own. ``nudge`` wakes those that wait for the log."""
+    stop = threading.Event()
+    thread = threading.Thread(target=updater.run, args=(stop,), name="athena-view-updater", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        nudge()
+        thread.join(JOIN_SECONDS)

@@ -18,7 +18,7 @@ from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable, TokenInvalid
 from athena_core.event import Meta
-from athena_core.log import anchor
+from athena_core.log import anchor, writer_threads
 from athena_core.log import writer as log_module
 from athena_core.protocols import LeaderLock
 from athena_core.services import memory, reactors
@@ -130,7 +130,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     faults.into("views", Projector, "step")
     faults.into("workspaces.removal", parts.workspace_cleaner, "remove_directories", OSError)
     for module, name in (
-        *((log_module, "WATCH_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),
+        *((writer_threads, "WATCH_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),
         *((reactors, "LEADER_SECONDS"), (live_relay, "GATHER_SECONDS"), (live_relay, "TROUBLE_SECONDS")),
         *((updater, "TROUBLE_SECONDS"), (updater, "CHECK_SECONDS")),
     ):
@@ -176,7 +176,7 @@ async def until(condition: Callable[[], bool], what: Callable[[], object]) -> No
 
 async def stir(parts: ControlPlane) -> None:
     """Give every loop work."""
-    parts.log._ready.put(None)
+    parts.log._driver.wake()
     for one in parts.reactors._reactors:
         parts.reactors.ask(one.name, KEY)
     parts.live.append("one", "run_1", 1, "a word")
