@@ -10,7 +10,9 @@ import hypothesis
 import pytest
 
 from tests.support import postgres
+from tests.support.certificates import Pair, make_pair
 from tests.support.gate import Gates
+from tests.support.machine import Machine
 from tests.support.process import ROOT
 from tests.support.server import Server
 
@@ -48,6 +50,18 @@ def gates(tmp_path: Path) -> Iterator[Gates]:
     found = Gates(tmp_path / "gates")
     yield found
     found.close()
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """A machine at midnight of 2026-01-01 UTC."""
+    return Machine()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A certificate and its key that no test changes."""
+    return make_pair(tmp_path_factory.mktemp("certificates") / "first")
 
 
 @pytest.fixture(scope="session")

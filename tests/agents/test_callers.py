@@ -1,7 +1,6 @@
 """Real coding agents as callers: each starts a run of Athena at ``/mcp`` and reads its answer."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,13 @@ from athena_cli.agent_check.scripted.model import AgentModel, Offers
 from athena_cli.agent_check.scripted.model_server import ScriptedServer
 from tests.support.calling_agents import CONFIGURE, Doorway, run_agent
 from tests.support.real_agents import REAL_AGENTS
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 from tests.support.token_server import TOKENS_ONLY, put_token
 
 LAST_WORDS = "answered"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("callers"), **TOKENS_ONLY) as server:
-        yield server
+server = server_of_module(**TOKENS_ONLY)
 
 
 @pytest.mark.heavy

@@ -12,6 +12,7 @@ from athena_core.clock import SystemClock, SystemIds
 from athena_core.settings import load
 from tests.support.gate import Gates
 from tests.support.server import Server
+from tests.support.workflow_builder import Builder
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,11 @@ def shared(
     local = {name: value for name, value in shared_gates.settings.items() if name.startswith("local")}
     with Server(tmp_path_factory.mktemp("shared"), **local, **shared_store) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def build(shared: Server) -> Builder:
+    return Builder(shared.api)
 
 
 @pytest.fixture

@@ -19,12 +19,6 @@ Servers: TypeAlias = Callable[..., Server]
 
 
 @pytest.fixture
-def machine() -> Machine:
-    """The machine of the plane, at midnight of 2026-01-01 UTC."""
-    return Machine()
-
-
-@pytest.fixture
 def planes(tmp_path: Path, machine: Machine, store: dict[str, str]) -> Planes:
     """Start a plane with some settings. All planes of a test share one log."""
     return partial(plane_on, tmp_path, machine.clock, **store)

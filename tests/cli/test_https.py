@@ -16,11 +16,6 @@ pytestmark = pytest.mark.skipif(OPENSSL is None, reason=MISSING)
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return make_pair(tmp_path_factory.mktemp("certificates") / "server")
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, pair: Pair) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("served"), **TOKENS_ONLY, **pair.settings) as server:
         yield server

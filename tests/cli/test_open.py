@@ -1,7 +1,6 @@
 """``athena open``: the address of a page, of a record, and of a moment in the console."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from athena_api.operations import OPERATIONS
 from athena_cli.commands.run_activity import PAGE_ALIASES, PAGES, RECORD_PAGES
 from tests.cli.conftest import Here
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 
 ROUTES = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard" / "src" / "route.ts"
 
@@ -30,10 +29,7 @@ def test_each_page_of_the_console_leads_to_a_group_of_the_api_document() -> None
     assert set(dict(named)) <= set(PAGES)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("open")) as server:
-        yield server
+server = server_of_module()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from athena_core.values import Role
 from tests.cli.conftest import Here
 from tests.cli.terminal import STYLES, Terminal
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 from tests.support.token_server import TOKENS_ONLY, PutToken, put_token, revoke_token
 
 TOKEN = re.compile(r"ath_[0-9A-Z]{26}_[A-Za-z0-9_-]{43}")
@@ -20,11 +19,8 @@ LOCAL = ("--transport", "local")
 HOUR_MS = 3_600_000
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that takes tokens only."""
-    with Server(tmp_path_factory.mktemp("guarded"), **TOKENS_ONLY) as server:
-        yield server
+server = server_of_module(**TOKENS_ONLY)
+"""A server that takes tokens only."""
 
 
 @pytest.fixture(scope="module")

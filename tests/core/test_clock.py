@@ -102,11 +102,6 @@ def test_a_forked_process_draws_bytes_of_its_own() -> None:
 # The machine's clock
 
 
-@pytest.fixture
-def machine() -> Machine:
-    return Machine()
-
-
 @pytest.mark.parametrize("jump", [JUMP_MS + 1, DAY, YEAR])
 def test_a_jump_ahead_is_left_out_until_the_clock_kept_step_for_ten_minutes(machine: Machine, jump: int) -> None:
     before = machine.clock.now()

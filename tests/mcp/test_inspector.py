@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.support.calling_agents import Doorway
 from tests.support.process import ROOT
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 from tests.support.token_server import TOKENS_ONLY, put_token
 
 PACKAGE = ROOT / ".mcp" / "inspector" / "node_modules" / "@modelcontextprotocol" / "inspector"
@@ -24,10 +23,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("inspector"), **TOKENS_ONLY) as server:
-        yield server
+server = server_of_module(**TOKENS_ONLY)
 
 
 def inspect(door: Doorway, home: Path, *arguments: str) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from athena_core.clock import CountingIds
 from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.postgres.views import PostgresGenerations
+from tests.projections.memory_corner import Corner
 from tests.projections.support import shown_in
 from tests.support.postgres import Cluster
 
@@ -63,3 +64,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__.rpartition(".")[2] in READS:
         postgres = pytest.param("postgres", marks=pytest.mark.heavy)
         metafunc.parametrize("engine", ["sqlite", postgres], indirect=True)
+
+
+@pytest.fixture
+def corner(tmp_path: Path) -> Iterator[Corner]:
+    found = Corner(tmp_path)
+    yield found
+    found.index.close()

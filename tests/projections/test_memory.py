@@ -28,13 +28,6 @@ OPERATORS = (
 )
 
 
-@pytest.fixture
-def corner(tmp_path: Path) -> Iterator[Corner]:
-    found = Corner(tmp_path)
-    yield found
-    found.index.close()
-
-
 # The read model
 
 

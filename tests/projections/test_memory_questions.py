@@ -1,8 +1,5 @@
 """Tests of the answers of the memory: questions of people about thirty notes, and scores among few and many notes."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from athena_core.definitions.memory_words import query_words
@@ -64,13 +61,6 @@ QUESTIONS = {
     "door code of the office?": "office.md",
 }
 RIGHT_MIN = 19
-
-
-@pytest.fixture
-def corner(tmp_path: Path) -> Iterator[Corner]:
-    found = Corner(tmp_path)
-    yield found
-    found.index.close()
 
 
 def answers(corner: Corner, question: str) -> list[tuple[str, float]]:

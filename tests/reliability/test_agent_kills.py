@@ -5,7 +5,7 @@ All runs of a test are at their moment together, so one kill ends the work on al
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,6 @@ from tests.support.agent_model import Calls, Hangs, Step, shell
 from tests.support.api import Json, soon
 from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, agent_site
-from tests.support.postgres import Cluster
 from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
@@ -60,17 +59,6 @@ class KilledRun(NamedTuple):
     task: str
     session: str
     moment: Moment
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """The settings of the database, with the log on files or on PostgreSQL."""
-    if request.param == "files":
-        yield {}
-        return
-    cluster: Cluster = request.getfixturevalue("cluster")
-    with cluster.database() as url:
-        yield {"database_url": url}
 
 
 def begin(site: AgentSite, tag: str, moments: Sequence[Moment]) -> list[KilledRun]:

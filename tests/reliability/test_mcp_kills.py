@@ -6,7 +6,7 @@ Each run ends once. A call is made again only where the operator trusts the serv
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,6 @@ from tests.support.api import Json, soon
 from tests.support.mcp_servers import fake_server, processes
 from tests.support.mcp_site import McpSite, mcp_site
 from tests.support.model import Step, call
-from tests.support.postgres import Cluster
 from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
@@ -99,17 +98,6 @@ def servers_of(directory: Path) -> Mapping[str, Mapping[str, object]]:
     ):
         made[name] = fake_server(*switches, f"log={directory / f'{name}.heard'}", trustHints=trusted, **FOREVER)
     return made
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """The settings of the database, with the log on files or on PostgreSQL."""
-    if request.param == "files":
-        yield {}
-        return
-    cluster: Cluster = request.getfixturevalue("cluster")
-    with cluster.database() as url:
-        yield {"database_url": url}
 
 
 def begin(stage: Stage, tag: str) -> list[KilledRun]:

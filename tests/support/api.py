@@ -206,6 +206,12 @@ def soon(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     raise AssertionError(f"it did not happen within {seconds} s")
 
 
+def until(condition: Callable[[], bool]) -> None:
+    for _ in soon():
+        if condition():
+            return
+
+
 def refused_by(ask: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[int, str]:
     """Call something that must be refused. Return the status and the code."""
     try:

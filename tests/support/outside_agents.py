@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from athena_core.agents.homes import AgentHomes
 from tests.support.agent_model import AgentModel, Step
 from tests.support.api import Json
@@ -117,6 +119,12 @@ class AgentSite(NamedTuple):
         """Return the payloads of a run's events."""
         return [event["payload"] for event in self.server.api.events(runId=run_id, types=",".join(types))]
 
+    def results(self, run_id: str) -> list[str]:
+        """Return the results of calls in the session of a run."""
+        session = self.server.api.get(f"/runs/{run_id}")["sessionId"]
+        entries = self.server.api.items(f"/sessions/{session}/transcript")
+        return [str(one["content"]) for one in entries if one["kind"] == "tool-result"]
+
     def types(self, run_id: str) -> list[str]:
         return list(self.server.api.types(runId=run_id))
 
@@ -174,3 +182,14 @@ def agent_site(directory: Path, agents: Mapping[str, Sequence[str]], **settings:
         yield AgentSite(server, model)
     report = verified(server.state_dir, server.database_url)
     assert report.ok, report.violations
+
+
+def site_of_module(agents: Mapping[str, Sequence[str]]) -> Any:
+    """Return a fixture: a site that the tests of a module share, on both databases."""
+
+    @pytest.fixture(scope="module")
+    def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
+        with agent_site(tmp_path_factory.mktemp("agents"), agents, **shared_store) as found:
+            yield found
+
+    return site

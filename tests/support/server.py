@@ -2,10 +2,13 @@
 
 import signal
 import ssl
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import pytest
 
 from athena_core.log.sqlite.locks import ProcessLock
 from athena_core.log.writer import Log
@@ -110,3 +113,14 @@ class Server(Process):
         """Fail if the server reported an unexpected error or left a history that breaks a promise."""
         super().check()
         judge(self.state_dir, self.database_url)
+
+
+def server_of_module(**settings: str) -> Any:
+    """Return a fixture: a server that the tests of a module share."""
+
+    @pytest.fixture(scope="module")
+    def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+        with Server(tmp_path_factory.mktemp("server"), **settings) as found:
+            yield found
+
+    return server

@@ -173,11 +173,6 @@ def test_items_of_unknown_steps_are_not_found(build: Builder, path: str) -> None
     assert build.api.items(f"/workflows/run/{run['id']}/steps/a/items") == []
 
 
-@pytest.fixture(scope="module")
-def build(shared: Server) -> Builder:
-    return Builder(shared.api)
-
-
 async def test_a_run_of_many_items_is_read_beside_the_loop_and_answered_small(parts: ControlPlane) -> None:
     workflow_id, run_id = "wf_many", "wfr_many"
     steps = tuple(

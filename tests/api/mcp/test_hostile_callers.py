@@ -3,10 +3,9 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
 from anyio import to_thread
@@ -16,7 +15,7 @@ from tests.api.callers import ROLES
 from tests.support.api import Json, soon
 from tests.support.gate import Gate, Gates
 from tests.support.inside import Inside
-from tests.support.mcp_posts import ACCEPT, McpPost, answer_of, handshake, modern
+from tests.support.mcp_posts import ACCEPT, McpPost, answer_of, handshake, modern, post, send
 from tests.support.model import Profile, acting, call
 from tests.support.vouched import VOUCHED
 
@@ -50,17 +49,6 @@ def inside(
 def run_id(inside: Inside, ask_of_otto: Json) -> str:
     run = inside.data("POST", "/runs", {"input": "a secret word", "sessionId": "here"}, x_athena_identity="otto")
     return str(run["runId"])
-
-
-async def send(inside: Inside, asked: McpPost, headers: Mapping[str, str]) -> httpx2.Response:
-    fields = {**asked.headers, "content-type": "application/json"}
-    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
-    with anyio.fail_after(30):
-        return await inside.client.post("http://plane/mcp", content=asked.body, headers=fields)
-
-
-def post(inside: Inside, asked: McpPost, **headers: str) -> httpx2.Response:
-    return inside.call(send, inside, asked, headers)
 
 
 def post_all(

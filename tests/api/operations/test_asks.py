@@ -11,16 +11,10 @@ from athena_core.domain import plane
 from athena_core.event import Meta
 from tests.support.api import Json, refused_by
 from tests.support.inside import Inside
-from tests.support.server import Server
 from tests.support.workflow_builder import Builder, settled
 
 CONSOLE_LOOKED_AT = 50_000  # the newest events that the fleet page of 0.1.0 searched for approvals
 FURTHER_EVENTS = 2 * CONSOLE_LOOKED_AT
-
-
-@pytest.fixture(scope="module")
-def build(shared: Server) -> Builder:
-    return Builder(shared.api)
 
 
 def approval(**fields: Any) -> Json:

@@ -55,13 +55,6 @@ MEANWHILE = {
 
 
 @pytest.fixture
-def gates(tmp_path: Path) -> Iterator[Gates]:
-    found = Gates(tmp_path / "gates")
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def plane(tmp_path: Path, gates: Gates) -> Iterator[Inside]:
     with plane_on(tmp_path, **gates.settings, executor_max_runs="2", scheduler="off") as inside:
         yield inside

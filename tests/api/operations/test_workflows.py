@@ -7,13 +7,7 @@ import pytest
 from tests.api.examples import PROFILE
 from tests.support.api import Json, Refused, refused_by
 from tests.support.gate import Gates
-from tests.support.server import Server
 from tests.support.workflow_builder import Builder, attempts, settled, statuses
-
-
-@pytest.fixture(scope="module")
-def build(shared: Server) -> Builder:
-    return Builder(shared.api)
 
 
 def output(run: Json, step_id: str) -> str:

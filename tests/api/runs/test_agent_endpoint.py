@@ -52,12 +52,6 @@ def calls(site: AgentSite, run_id: str) -> list[Json]:
     return site.payloads(run_id, "tool.called")
 
 
-def results(site: AgentSite, run_id: str) -> list[str]:
-    session = site.server.api.get(f"/runs/{run_id}")["sessionId"]
-    entries = site.server.api.items(f"/sessions/{session}/transcript")
-    return [str(one["content"]) for one in entries if one["kind"] == "tool-result"]
-
-
 SECRET = "ghp_" + "a1" * 18
 
 
@@ -73,7 +67,7 @@ def test_a_call_is_recorded_once_whatever_the_agent_reports(site: AgentSite, age
         assert (called["kind"], called["origin"], called["asked"]) == ("other", "agent", True)
     else:
         assert (called["toolName"], called["origin"], called["repeatable"]) == ("evidence", "mcp", False)
-    assert results(site, run_id) == ["Attached as 'Report'."]
+    assert site.results(run_id) == ["Attached as 'Report'."]
     (shown,) = site.payloads(run_id, "evidence.attached")
     assert (shown["source"], shown["toolCallId"], shown["label"]) == ("tool", called["toolCallId"], "Report")
     order = [kind for kind in site.types(run_id) if kind in {"tool.called", "evidence.attached", "run.completed"}]
@@ -88,7 +82,7 @@ def test_a_question_is_answered_while_the_run_is_held(site: AgentSite) -> None:
     assert (asked["kind"], asked["origin"], asked["toolName"]) == ("choice", "mcp", "ask_user")
     answer(api, run_id, "2")
     assert api.await_ending(run_id) == "run.completed"
-    assert results(site, run_id) == ['{"choice":"blue"}']
+    assert site.results(run_id) == ['{"choice":"blue"}']
     assert (calls(site, run_id), site.model.models["asks a color"].asked[-1].raw.count("blue")) == ([], 2)
 
 
@@ -103,7 +97,7 @@ def test_the_answer_to_a_parked_question_is_used_once_the_agent_asks_again(site:
         site.model.script(task, "", ASKS, "Blue it is.")
     answer(api, run_id, "2")
     assert api.await_ending(run_id) == "run.completed"
-    assert (results(site, run_id), len(site.payloads(run_id, "run.asked"))) == (['{"choice":"blue"}'], 1)
+    assert (site.results(run_id), len(site.payloads(run_id, "run.asked"))) == (['{"choice":"blue"}'], 1)
 
 
 @pytest.mark.heavy
@@ -115,7 +109,7 @@ def test_a_parked_question_that_is_not_asked_again_is_in_the_next_prompt(site: A
     assert api.await_ending(run_id) == "run.completed"
     prompt = site.model.models["asks no more"].asked[-1].raw
     assert "A person was asked these questions" in prompt and "Which color?" in prompt and "blue" in prompt
-    assert results(site, run_id) == ['{"choice":"blue"}']
+    assert site.results(run_id) == ['{"choice":"blue"}']
 
 
 @pytest.mark.parametrize("state", ["held", "parked"])
@@ -130,7 +124,7 @@ def test_a_declined_question_and_a_refused_call_are_not_asked_again(site: AgentS
         answer(api, run_id, "decline" if name == "question" else "deny")
         assert api.await_ending(run_id) == "run.completed", asked
         assert len(site.payloads(run_id, "run.asked")) == 1
-        first, *others = results(site, run_id)
+        first, *others = site.results(run_id)
         assert len(others) >= 2 - (state == "parked")
         assert set(others) == {f"{first} This was decided earlier in the run, so no person was asked again."}
         assert {one["refused"] for one in calls(site, run_id)} == {"denied"}
@@ -151,7 +145,7 @@ def test_a_declined_question_of_a_server_is_declined_for_the_same_call_for_the_r
     first, second = site.payloads(run_id, "run.asked")
     assert first["toolCallId"] == calls(site, run_id)[0]["toolCallId"]
     assert second["toolCallId"] == calls(site, run_id)[2]["toolCallId"]
-    assert results(site, run_id)[0] == results(site, run_id)[1]
+    assert site.results(run_id)[0] == site.results(run_id)[1]
 
 
 @pytest.mark.heavy
@@ -173,7 +167,7 @@ def test_the_answer_to_a_call_that_the_agent_gave_up_counts_for_the_next_one(sit
             break
     answer(api, run_id, "2")
     assert api.await_ending(run_id) == "run.completed"
-    assert (len(site.payloads(run_id, "run.asked")), results(site, run_id)) == (1, ['{"choice":"blue"}'])
+    assert (len(site.payloads(run_id, "run.asked")), site.results(run_id)) == (1, ['{"choice":"blue"}'])
 
 
 def test_a_command_under_the_name_of_a_tool_is_recorded_as_a_command(site: AgentSite) -> None:
@@ -200,7 +194,7 @@ def test_at_most_16_calls_are_open_at_a_time(site: AgentSite) -> None:
     for asked in site.payloads(run_id, "run.asked"):
         api.post(f"/asks/{asked['askId']}/answer", {"subjectHash": asked["subjectSha256"], "optionId": "1"})
     assert api.await_ending(run_id) == "run.completed"
-    assert (len(site.payloads(run_id, "run.asked")), len(results(site, run_id))) == (16, 16)
+    assert (len(site.payloads(run_id, "run.asked")), len(site.results(run_id))) == (16, 16)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +261,7 @@ def test_a_tool_of_a_server_is_offered_called_and_recorded(site: AgentSite) -> N
     assert [one["function"]["name"] for one in body["tools"]][2:] == ["athena_plain__echo"]
     (called,) = calls(site, run_id)
     assert (called["toolName"], called["origin"], called.get("refused")) == ("plain__echo", "mcp", None)
-    assert results(site, run_id) == ["hi"]
+    assert site.results(run_id) == ["hi"]
     (attached,), (shown,) = site.payloads(run_id, "mcp.attached"), site.payloads(run_id, "evidence.attached")
     assert (attached["server"], shown["toolCallId"]) == ("plain", called["toolCallId"])
     assert site.processes() == []
@@ -288,7 +282,7 @@ def test_a_call_of_a_server_is_allowed_by_a_person_and_made_once(site: AgentSite
     assert api.await_ending(run_id) == "run.completed"
     (called,) = calls(site, run_id)
     assert (called["askId"], called["origin"]) == (asked["askId"], "mcp")
-    (result,) = results(site, run_id)
+    (result,) = site.results(run_id)
     assert result.startswith("A person changed the arguments of this call to: ") and result.endswith("ho")
 
 
@@ -315,7 +309,7 @@ def test_a_question_of_a_server_is_answered_by_a_person_once(site: AgentSite, st
     assert (asked["kind"], asked["origin"], asked["server"]) == ("question", "mcp", "asker")
     (answer_in_a_halt if state == "halted" else answer)(api, run_id, "answer", values={"color": "green"})
     assert api.await_ending(run_id) == "run.completed"
-    found = results(site, run_id)
+    found = site.results(run_id)
     assert len(site.payloads(run_id, "run.asked")) == 1
     assert len(calls(site, run_id)) == len(found) == 1 + parked
     assert "green" in found[-1]
@@ -328,7 +322,7 @@ def test_a_tool_that_changes_during_the_run_is_refused(site: AgentSite) -> None:
     run_id = site.start(task, echo("changer"), echo("changer"), "Done.", profile=served(site, "changer"))
     assert site.server.api.await_ending(run_id) == "run.completed"
     assert [one.get("refused") for one in calls(site, run_id)] == [None, "changed-tool"]
-    assert "athena mcp-servers accept changer" in results(site, run_id)[-1]
+    assert "athena mcp-servers accept changer" in site.results(run_id)[-1]
 
 
 @pytest.mark.heavy
@@ -337,4 +331,4 @@ def test_a_silent_server_and_a_tool_outside_of_the_profile_are_errors_of_the_too
     run_id = site.start("calls in vain", echo("slow"), other, "Done.", profile=served(site, "slow"))
     assert site.server.api.await_ending(run_id) == "run.completed"
     assert [one.get("refused") for one in calls(site, run_id)] == [None, "unknown-tool"]
-    assert "within 0.5 s" in results(site, run_id)[0]
+    assert "within 0.5 s" in site.results(run_id)[0]

@@ -1,12 +1,10 @@
 """The money of outside agents: each call of their models is metered, and budgets pause their runs."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.agent_model import TOKENS, Refuses, shell
 from tests.support.api import Json
-from tests.support.outside_agents import AgentSite, agent_site
+from tests.support.outside_agents import AgentSite, site_of_module
 
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
 AGENTS = {
@@ -18,11 +16,7 @@ LEFT_MICRO_USD = 600
 """The rest of the daily budget: some calls of the model, but not sixty."""
 STEPS = (shell("echo one >> made.txt"), shell("echo two >> made.txt"), "All done.")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
-    with agent_site(tmp_path_factory.mktemp("agents"), AGENTS, **shared_store) as found:
-        yield found
+site = site_of_module(AGENTS)
 
 
 @pytest.mark.heavy

@@ -1,6 +1,5 @@
 """Permissions of an outside agent's calls over HTTP: a person decides, while the run is held or parked."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from tests.support.agent_model import Calls, shell
 from tests.support.api import Json, Refused, soon
 from tests.support.asks import answer, answer_in_a_halt
-from tests.support.outside_agents import AgentSite, agent_site
+from tests.support.outside_agents import AgentSite, agent_site, site_of_module
 
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
 ALLOW_ALL: tuple[Json, ...] = ({"match": {}, "approval": "allow"},)
@@ -29,11 +28,7 @@ AGENTS = {
     "forgetful-asker": ("question", "forgets"),
 }
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
-    with agent_site(tmp_path_factory.mktemp("agents"), AGENTS, **shared_store) as found:
-        yield found
+site = site_of_module(AGENTS)
 
 
 def order(site: AgentSite, run_id: str) -> list[str]:
@@ -267,12 +262,6 @@ OTHER = Calls("edit", {"path": "out.txt", "text": "ho\n"})
 BEFORE = " This was decided earlier in the run, so no person was asked again."
 
 
-def results(site: AgentSite, run_id: str) -> list[str]:
-    session = site.server.api.get(f"/runs/{run_id}")["sessionId"]
-    entries = site.server.api.items(f"/sessions/{session}/transcript")
-    return [str(one["content"]) for one in entries if one["kind"] == "tool-result"]
-
-
 @pytest.mark.parametrize(
     ("agent", "asks", "why"),
     [
@@ -297,7 +286,7 @@ def test_a_refusal_answers_the_same_call_for_the_rest_of_the_run(
     assert len(site.payloads(run_id, "agent.attached")) == 1 + parked, "the agent was started once more at most"
     calls = site.payloads(run_id, "tool.called")
     assert {one["refused"] for one in calls} == {"denied"}
-    first, *others = results(site, run_id)
+    first, *others = site.results(run_id)
     assert why in first
     assert len(others) == len(calls) >= 3
     assert set(others) == {first + BEFORE}
@@ -328,7 +317,7 @@ def test_a_refusal_holds_under_the_next_leader_and_another_call_is_asked(tmp_pat
         assert len(site.payloads(run_id, "run.asked")) == 2
         assert [one.get("refused") for one in site.payloads(run_id, "tool.called")] == [None, "denied"]
         assert (site.files(run_id) / "out.txt").read_text() == "ho\n"
-        assert results(site, run_id)[-1] == "A person refused this call. It was not made." + BEFORE
+        assert site.results(run_id)[-1] == "A person refused this call. It was not made." + BEFORE
 
 
 def outcome(site: AgentSite, run_id: str) -> str:

@@ -1,13 +1,12 @@
 """The money of outside agents in each wire: the record has the sums that the model counted, to the token."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support.agent_model import TOKENS, Cuts, Refuses, Step, shell
 from tests.support.api import Json
-from tests.support.outside_agents import AgentSite, agent_site
+from tests.support.outside_agents import AgentSite, site_of_module
 
 PROVIDERS = {"openai-chat": "openai", "openai-responses": "openai", "anthropic": "anthropic", "gemini": "gemini"}
 MODELS = {
@@ -34,10 +33,7 @@ class Counted(NamedTuple):
     estimated: int
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
-    with agent_site(tmp_path_factory.mktemp("agents"), AGENTS, **shared_store) as found:
-        yield found
+site = site_of_module(AGENTS)
 
 
 def start(site: AgentSite, task: str, agent: str, *steps: Step, **policies: Any) -> str:

@@ -1,6 +1,5 @@
 """One text over HTTP: what a person is shown is what the agent does, and a hidden part is opened first."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from tests.support.agent_model import shell
 from tests.support.api import Json, Refused
 from tests.support.asks import answer
-from tests.support.outside_agents import AgentSite, agent_site
+from tests.support.outside_agents import AgentSite, agent_site, site_of_module
 
 MARKED = "echo seen -----BEGIN PRIVATE KEY-----; echo here > out.txt; : -----END PRIVATE KEY-----"
 IN_URL = "echo https://a:$(echo here > out.txt)@host"
@@ -17,10 +16,7 @@ HIDING = f"echo {TOKEN} > out.txt"
 PARKS: Json = {"asks": {"holdMs": 0}}
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
-    with agent_site(tmp_path_factory.mktemp("agents"), {"fake": (), "forgets": ("forgets",)}, **shared_store) as found:
-        yield found
+site = site_of_module({"fake": (), "forgets": ("forgets",)})
 
 
 def asked_of(site: AgentSite, run_id: str) -> Json:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import takewhile
 
@@ -13,7 +12,7 @@ from athena_core.system.sandbox import probe
 from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, shell
 from tests.support.api import Json, soon
 from tests.support.asks import answer
-from tests.support.outside_agents import AgentSite, agent_site
+from tests.support.outside_agents import AgentSite, site_of_module
 
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
@@ -28,11 +27,7 @@ AGENTS = {
     "open": ("shows-work",),
 }
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[AgentSite]:
-    with agent_site(tmp_path_factory.mktemp("agents"), AGENTS, **shared_store) as found:
-        yield found
+site = site_of_module(AGENTS)
 
 
 def test_an_agent_changes_a_file_and_answers(site: AgentSite) -> None:

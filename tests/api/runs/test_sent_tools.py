@@ -52,13 +52,6 @@ class Site:
 
 
 @pytest.fixture
-def gates(tmp_path: Path) -> Iterator[Gates]:
-    found = Gates(tmp_path / "gates")
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def site(tmp_path: Path, gates: Gates) -> Iterator[Site]:
     found = Site(tmp_path, gates)
     yield found

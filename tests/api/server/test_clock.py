@@ -13,11 +13,6 @@ from tests.support.machine import DAY, HOUR, START, YEAR, Machine
 
 
 @pytest.fixture
-def machine() -> Machine:
-    return Machine()
-
-
-@pytest.fixture
 def plane(tmp_path: Path, machine: Machine) -> Iterator[Inside]:
     with plane_on(tmp_path, machine.clock, scheduler="off") as inside:
         yield inside

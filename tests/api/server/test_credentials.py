@@ -1,24 +1,17 @@
 """The credentials file of a server and a worker: the start, the reload on SIGHUP, and who gets the names."""
 
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.core.credentials.corpus import ENTRY, entry, write_credentials
-from tests.support.api import Api, soon
+from tests.support.api import Api, until
 from tests.support.server import Server
 from tests.support.worker import Worker
 
 MISTAKE = entry(tokens='"a-s3cret-in-a-wrong-place"')
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in soon():
-        if condition():
-            return
 
 
 def problems(api: Api) -> list[str]:

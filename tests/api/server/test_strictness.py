@@ -1,10 +1,8 @@
 """Requests that RFC 9112 does not allow are refused with a reason, on every path, and close the connection."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 from tests.support.wire import exchange
 
 HOST = b"host: localhost\r\n"
@@ -12,10 +10,7 @@ CLOSE = b"connection: close\r\n"
 CHUNKS = b"\r\n0\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("strict")) as found:
-        yield found
+server = server_of_module()
 
 
 def line(version: bytes = b"HTTP/1.1", target: bytes = b"%b", method: bytes = b"GET") -> bytes:

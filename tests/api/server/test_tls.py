@@ -5,7 +5,7 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from athena_api.edge.protocol import HttpProtocol
 from athena_api.edge.tls import TlsConnection, TlsServer
 from athena_core.system.certificate import Certificate
-from tests.support.api import PATIENCE_SECONDS, events_of, soon, until_caught_up
+from tests.support.api import PATIENCE_SECONDS, events_of, soon, until, until_caught_up
 from tests.support.certificates import MISSING, OPENSSL, Pair, make_pair
 from tests.support.connection import Application, Line, turns
 from tests.support.server import Server
@@ -28,12 +28,6 @@ pytestmark = pytest.mark.skipif(OPENSSL is None, reason=MISSING)
 HEAD = b"POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\n"
 GREETING = bytes.fromhex("1603010200010001fc0303")
 """The begin of a client's first message."""
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """A pair that no test changes."""
-    return make_pair(tmp_path_factory.mktemp("certificates") / "first")
 
 
 @pytest.fixture(scope="module")
@@ -177,12 +171,6 @@ def names_of(server: Server) -> str:
     command = [OPENSSL, "x509", "-noout", "-subject", "-nameopt", "multiline"]
     shown = subprocess.run(command, input=certificate, check=True, capture_output=True, text=True).stdout
     return shown.rpartition(" = ")[2].strip()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in soon():
-        if condition():
-            return
 
 
 def problems(server: Server) -> list[dict[str, Any]]:

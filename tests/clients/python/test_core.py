@@ -10,13 +10,9 @@ import pytest
 
 import athena_client
 from athena_client import AsyncAthena, Athena, AthenaError
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("served")) as server:
-        yield server
+server = server_of_module()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from docs.python_source import snake
 from tests.api.examples import EXAMPLES, Example
 from tests.clients.python.halves import HALVES, client_of
 from tests.support.golden import STATES
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 
 ROWS = {row.id: row for row in OPERATIONS}
 READS = {row.id for row in OPERATIONS if row.method == "GET"}
@@ -157,10 +157,7 @@ def test_every_read_decodes_what_an_earlier_release_left(golden: Server, half: s
 # Commands: the examples of all operations
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("fresh")) as server:
-        yield server
+fresh = server_of_module()
 
 
 def arguments_of(operation_id: str, example: Example) -> tuple[list[str], dict[str, Any]]:

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from athena_client import __version__
 from athena_core import __version__ as server_version
 from tests.support import blocks, outside, tree
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 from tests.support.token_server import TOKENS_ONLY, put_token
 
 PAGE = "docs/reference/from-python.md"
@@ -30,10 +29,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return outside.environment(tmp_path_factory.mktemp("outside"))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("server")) as server:
-        yield server
+server = server_of_module()
 
 
 @pytest.fixture

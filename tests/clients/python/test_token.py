@@ -4,7 +4,7 @@ import logging
 import ssl
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from athena_client._async.core import DEADLINE_SECONDS
 from tests.clients.python.halves import HALVES, client_of
 from tests.support.certificates import MISSING, OPENSSL, make_pair
 from tests.support.odd_server import STREAM_HEAD, odd_server, response, sends
-from tests.support.server import Server
+from tests.support.server import Server, server_of_module
 from tests.support.token_server import TOKENS_ONLY, put_token, revoke_token
 
 TOKEN = "ath_" + "T0K3N" * 10
@@ -32,11 +32,8 @@ def read_stream(client: Athena) -> list[Any]:
     return list(client.stream("/events/stream", dict))
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that takes tokens only."""
-    with Server(tmp_path_factory.mktemp("guarded"), **TOKENS_ONLY) as server:
-        yield server
+guarded = server_of_module(**TOKENS_ONLY)
+"""A server that takes tokens only."""
 
 
 @pytest.mark.parametrize("half", HALVES)

@@ -17,12 +17,6 @@ pytestmark = pytest.mark.skipif(OPENSSL is None, reason=MISSING)
 DAY_MS = 86_400_000
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """A pair that no test changes."""
-    return make_pair(tmp_path_factory.mktemp("certificates") / "first")
-
-
 @pytest.fixture
 def copy(pair: Pair, tmp_path: Path) -> Pair:
     """A pair that a test may break."""
