@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.scale import sized
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -16,6 +18,10 @@ MISSING = [
     if not there
 ]
 """What has to be installed for the tests of the console (`.ci/run` does): a package, and a browser."""
+IN_A_BROWSER = [
+    pytest.mark.heavy,  # CI installs the browser before its second round
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
 
 ARGUMENTS = (
     *("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.console.browser import MISSING, chromium
+from tests.console.elements import live
 from tests.console.scene import Scene, set_up
 
 
@@ -22,4 +23,11 @@ def browser() -> Iterator[Any]:
 def scene(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A server with models and an empty log."""
     with set_up(tmp_path_factory.mktemp("console")) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Any, scene: Scene) -> Iterator[Any]:
+    """A page on the fleet."""
+    with live(browser, scene.server.url) as found:
         yield found

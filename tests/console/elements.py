@@ -1,7 +1,11 @@
 """The elements of the console that several tests look for."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from tests.console.browser import watched
 
 LIVE = '.pulse[data-state="live"]'
 
@@ -13,7 +17,16 @@ def expect(found: Any) -> Any:
     return sync_api.expect(found, None)
 
 
-def button(where: Any, name: str) -> Any:
+@contextmanager
+def live(browser: Any, url: str, place: str = "/", **options: Any) -> Iterator[Any]:
+    """Yield a page that has opened its stream."""
+    with watched(browser, url, **options) as page:
+        page.goto(place)
+        expect(page.locator(LIVE)).to_be_visible()
+        yield page
+
+
+def button(where: Any, name: str | re.Pattern[str]) -> Any:
     return where.get_by_role("button", name=name, exact=True)
 
 

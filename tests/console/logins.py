@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import httpx2
 
 from tests.console.browser import watched
+from tests.console.elements import LIVE, expect
 from tests.support.api import Api, Json
 from tests.support.server import Server
 
 SETTINGS = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"}
-LIVE = '.pulse[data-state="live"]'
 COOKIE = "athena_session"
 CLIENTS = ("203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4")
 """Addresses that failures are counted for: the server trusts this machine's word about them."""
@@ -23,13 +23,6 @@ class Login(NamedTuple):
 
     token: str
     token_id: str
-
-
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
 
 
 class Door:

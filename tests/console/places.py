@@ -1,9 +1,11 @@
 """Every place of the console, on a server with a record of each kind."""
 
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from tests.console.elements import live
 from tests.console.scene import PLAIN, Scene
 from tests.support.model import Profile
 from tests.support.vouched import VOUCHED
@@ -16,6 +18,11 @@ TABS = ("steps", "conversation", "events", "evidence", "limits", "proof")
 def named(identity: str) -> dict[str, str]:
     """Return the headers of a page whose proxy names an identity."""
     return {"x-athena-identity": identity, "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]}
+
+
+def seen_by(browser: Any, site: Any, identity: str = "otto", **options: Any) -> AbstractContextManager[Any]:
+    """Return a page on the fleet, as an identity sees it."""
+    return live(browser, site.server.url, extra_http_headers=named(identity), **options)
 
 
 def greeting(scene: Scene) -> str:

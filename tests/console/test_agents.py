@@ -6,28 +6,19 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.browser import AXE, IN_A_BROWSER, PHONE, faults_of
+from tests.console.elements import expect, live
 from tests.support.agent_model import Calls, shell
 from tests.support.api import soon
 from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, agent_site
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
 AGENTS = {"open": ("shows-work",), "silent": ("shows-work", "never-asks"), "dies": ("die=tool", "never-asks")}
 HOSTILE = "<b>\u202egpj</b>"
 EDIT = Calls("edit", {"path": "out.txt", "text": f"one\ntwo {HOSTILE}\n"})
 FULL = {"width": 1440, "height": 900}
-
-
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentSite]:
 @contextmanager
 def seen(browser: Any, site: AgentSite, run_id: str, **options: Any) -> Iterator[Any]:
     """Yield the page of a run."""
-    with watched(browser, site.server.url, reduced_motion="reduce", **options) as page:
-        page.goto(f"/#/runs/{run_id}")
-        expect(page.locator('.pulse[data-state="live"]')).to_be_visible()
+    with live(browser, site.server.url, f"/#/runs/{run_id}", reduced_motion="reduce", **options) as page:
         yield page
 
 

@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, SCHEMES, faults_of, watched
+from tests.console.browser import AXE, IN_A_BROWSER, PHONE, SCHEMES, faults_of
+from tests.console.elements import button, expect
+from tests.console.places import seen_by
 from tests.support.api import Api, Json
 from tests.support.model import turn_of
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, standing
 from tests.support.vouched import VOUCHED
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
-LIVE = '.pulse[data-state="live"]'
 IDENTITY = "x-athena-identity"
 ROLES = {"auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"} | VOUCHED
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script> \u202egpj.exe\x00\u200b &amp;\n'
@@ -29,13 +27,6 @@ LINE = "a line of forty characters, with no end\n"
 LINES = 26_000
 BIG = HOSTILE + LINE * LINES + "the end"
 """Nearly a mebibyte of text: more than a model may send, and as much as a person may."""
-
-
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
 
 
 def choose(asked: Asked) -> Behaviour:
@@ -100,20 +91,6 @@ def standing_agents(directory: Path) -> Iterator[Agents]:
 def agents(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agents]:
     with standing_agents(tmp_path_factory.mktemp("asks")) as found:
         yield found
-
-
-@contextmanager
-def seen_by(browser: Any, agents: Agents, identity: str = "otto", **options: Any) -> Iterator[Any]:
-    """Yield a page on the fleet, as an identity sees it."""
-    headers = {IDENTITY: identity, "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]}
-    with watched(browser, agents.server.url, extra_http_headers=headers, **options) as page:
-        page.goto("/")
-        expect(page.locator(LIVE)).to_be_visible()
-        yield page
-
-
-def button(where: Any, name: str) -> Any:
-    return where.get_by_role("button", name=name, exact=True)
 
 
 def card(page: Any, ask: Json) -> Any:

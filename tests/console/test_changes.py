@@ -4,25 +4,22 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, SCHEMES, faults_of, watched
+from tests.console.browser import AXE, IN_A_BROWSER, PHONE, SCHEMES, faults_of
+from tests.console.elements import button, expect
+from tests.console.places import seen_by
 from tests.support.api import Api
 from tests.support.model import turn_of
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, standing
 from tests.support.vouched import VOUCHED
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
-LIVE = '.pulse[data-state="live"]'
 ROLES = {"auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"} | VOUCHED
 REPORT = "".join(f"line {number}\n" for number in range(1, 41))
 HOSTILE_NAME = "<b>\u202egpj.md"
@@ -38,13 +35,6 @@ LINES = 30_000
 LONG = f"seq -f 'number %.0f of many' {LINES} > long.txt; head -c 300000 /dev/zero | tr '\\0' x > wide.txt"
 HUGE = "seq -f 'number %.0f of many lines' 50000 > zz.txt; for name in $(seq 70); do echo $name > n$name; done"
 DOM_MAX = 6_000
-
-
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
 
 
 def choose(asked: Asked) -> Behaviour:
@@ -110,20 +100,6 @@ def editors(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         Server(directory, openai_base_url=stub.url + "/v1", openai_api_key="none", **ROLES) as server,
     ):
         yield Editors(server)
-
-
-@contextmanager
-def seen_by(browser: Any, editors: Editors, identity: str = "otto", **options: Any) -> Iterator[Any]:
-    """Yield a page on the fleet, as an identity sees it."""
-    headers = {"x-athena-identity": identity, "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"]}
-    with watched(browser, editors.server.url, extra_http_headers=headers, **options) as page:
-        page.goto("/")
-        expect(page.locator(LIVE)).to_be_visible()
-        yield page
-
-
-def button(where: Any, name: str) -> Any:
-    return where.get_by_role("button", name=name, exact=True)
 
 
 def changes(page: Any) -> Any:

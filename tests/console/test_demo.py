@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.console.browser import AXE, faults_of, watched
+from tests.console.elements import expect
 from tests.support.api import Api, soon
 from tests.support.demo_terminal import READY_SECONDS, terminal
 
@@ -19,8 +20,6 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
 
 def test_a_visitor_walks_the_five_steps_and_kills_the_server(browser: Any, tmp_path: Path) -> None:
-    from playwright.sync_api import expect  # noqa: PLC0415 - it is not installed everywhere
-
     began = time.monotonic()
     with terminal(tmp_path) as demo:
         url = demo.until(r"Console +(http://\S+)")
@@ -88,8 +87,6 @@ def await_yearbook(api: Api) -> None:
 
 def approve(page: Any) -> None:
     """Approve the report where the guide's link leads."""
-    from playwright.sync_api import expect  # noqa: PLC0415
-
     page.goto("/#/fleet")
     link = page.locator('.guide [data-step="approve"] a')
     expect(link).to_have_attribute("href", re.compile("wfr?_"))

@@ -7,18 +7,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, WIDE, faults_of, watched
+from tests.console.browser import AXE, IN_A_BROWSER, PHONE, WIDE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, go, too_wide
 from tests.console.hostile_answers import hostile_answers, unhurt
 from tests.console.places import every_place, named, settings
 from tests.console.scene import Scene, set_up
 from tests.scale import sized
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-    pytest.mark.timeout(600),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.timeout(600)]
 
 FULL = {"width": 1440, "height": 900}
 SCREENS = tuple((screen, scheme) for screen in (FULL, WIDE, PHONE) for scheme in ("light", "dark"))

@@ -2,21 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, SCHEMES, faults_of, watched
+from tests.console.browser import AXE, IN_A_BROWSER, PHONE, SCHEMES, faults_of
+from tests.console.elements import button, expect, live
 from tests.console.hands import Hands
 from tests.support.agent_model import shell
 from tests.support.api import Json
 from tests.support.outside_agents import AgentSite, agent_site
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
 TOKEN = f"ghp_{'a1' * 18}"
 IMITATION = "[hidden: 40 characters, sha256 000000000000]"
@@ -24,13 +21,6 @@ COMMAND = f"echo {TOKEN} '\u202e{IMITATION}' > out.txt"
 EXACT = f"echo {TOKEN} '[U+202E]{IMITATION}' > out.txt"
 QUIET_MS = 350
 """After the focus has moved, a card takes no key for a moment."""
-
-
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
 
 
 @pytest.fixture(scope="module")
@@ -47,26 +37,14 @@ def hiding(site: AgentSite, task: str, command: str = COMMAND) -> Json:
     return ask
 
 
-@contextmanager
-def seen(browser: Any, site: AgentSite, place: str, **options: Any) -> Iterator[Any]:
-    with watched(browser, site.server.url, **options) as page:
-        page.goto(f"/#/{place}")
-        expect(page.locator('.pulse[data-state="live"]')).to_be_visible()
-        yield page
-
-
 def card(page: Any, ask: Json) -> Any:
     return page.locator(f'article[data-ask="{ask["id"]}"]')
-
-
-def button(where: Any, name: str) -> Any:
-    return where.get_by_role("button", name=name, exact=True)
 
 
 def test_a_hidden_part_is_opened_and_then_allowed_by_pointer(browser: Any, site: AgentSite) -> None:
     ask = hiding(site, "is opened by pointer")
     (span,) = ask["hidden"]
-    with seen(browser, site, "asks") as page:
+    with live(browser, site.server.url, "/#/asks") as page:
         found, hands = card(page, ask), Hands(page)
         mark = f"[hidden: 40 characters, sha256 {span['sha256'][:12]}]"
         expect(found.locator("mark[data-mark=hidden]").last).to_have_text(mark)
@@ -93,7 +71,7 @@ def test_a_hidden_part_is_opened_and_then_allowed_by_pointer(browser: Any, site:
 
 def test_a_hidden_part_is_opened_and_then_allowed_by_keyboard(browser: Any, site: AgentSite) -> None:
     ask = hiding(site, "is opened by keyboard")
-    with seen(browser, site, f"runs/{ask['runId']}") as page:
+    with live(browser, site.server.url, f"/#/runs/{ask['runId']}") as page:
         hands = Hands(page)
         expect(page.locator(".inbox kbd").first).to_have_text("e")
         card(page, ask).focus()
@@ -117,7 +95,7 @@ def test_a_hidden_part_is_opened_and_then_allowed_by_keyboard(browser: Any, site
 def test_a_refusal_leads_to_the_exact_text(browser: Any, site: AgentSite) -> None:
     ask = hiding(site, "is refused")
     body = json.dumps({"ok": True, "data": {**ask, "exact": ask["arguments"]}})
-    with seen(browser, site, f"asks/{ask['id']}") as page:
+    with live(browser, site.server.url, f"/#/asks/{ask['id']}") as page:
         # The page has an exact text, but the server has not recorded that it was opened
         page.route("**/asks/*exact=true*", lambda route: route.fulfill(body=body, content_type="application/json"))
         button(page, "Show the exact text").click()
@@ -135,7 +113,7 @@ def test_a_refusal_leads_to_the_exact_text(browser: Any, site: AgentSite) -> Non
 
 def test_an_ask_that_hides_nothing_needs_no_other_step(browser: Any, site: AgentSite) -> None:
     ask = hiding(site, "hides nothing", "echo \u202egpj > out.txt")
-    with seen(browser, site, f"runs/{ask['runId']}") as page:
+    with live(browser, site.server.url, f"/#/runs/{ask['runId']}") as page:
         found = card(page, ask)
         expect(found.locator(".act mark")).to_have_text(["[U+202E]"])
         expect(button(found, "Show the exact text")).to_have_count(0)
@@ -151,7 +129,7 @@ def test_a_hidden_ask_is_accessible_and_fits_a_phone(browser: Any, site: AgentSi
     ask = hiding(site, "is looked at")
     script = AXE.read_text("utf-8")
     for scheme in SCHEMES:
-        with seen(browser, site, "asks", color_scheme=scheme, reduced_motion="reduce") as page:
+        with live(browser, site.server.url, "/#/asks", color_scheme=scheme, reduced_motion="reduce") as page:
             page.evaluate(script)
             for size in (None, PHONE):
                 if size:

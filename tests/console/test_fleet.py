@@ -8,15 +8,12 @@ import pytest
 
 from athena_core.text import duration
 from projections.engine.cursor import parse_cursor
-from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
+from tests.console.browser import AXE, IN_A_BROWSER, PHONE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of
 from tests.console.scene import TURN_MICRO_USD, Scene
 from tests.support.api import Json
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
 FAILING = 2
 LARGE = {"width": 1440, "height": 900}

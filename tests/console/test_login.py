@@ -16,11 +16,11 @@ from athena_core.log.writer import Log
 from athena_core.roles import Roster
 from athena_core.services.access.token_records import IssuedToken, TokenBody, TokenRecords
 from athena_core.values import LOCAL, Role
-from tests.console.browser import AXE, MISSING, PHONE, WIDE, faults_of, watched
+from tests.console.browser import AXE, IN_A_BROWSER, PHONE, WIDE, faults_of, watched
+from tests.console.elements import LIVE, expect, live
 from tests.console.logins import (
     CLIENTS,
     COOKIE,
-    LIVE,
     SETTINGS,
     Door,
     Login,
@@ -28,7 +28,6 @@ from tests.console.logins import (
     at_the_door,
     cookies_of,
     enter,
-    expect,
     logged_in,
     shown_as,
 )
@@ -36,10 +35,7 @@ from tests.support.api import soon
 from tests.support.records import META
 from tests.support.server import Server
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
 BRIEF_MS = 8_000
 ENDS_MS = 1_000
@@ -303,9 +299,7 @@ def test_everybody_can_use_it(browser: Any, door: Door, scheme: str) -> None:
 
 
 def test_an_open_server_has_no_door(browser: Any, tmp_path: Path) -> None:
-    with Server(tmp_path) as server, watched(browser, server.url) as page:
-        page.goto("/")
-        expect(page.locator(LIVE)).to_be_visible()
+    with Server(tmp_path) as server, live(browser, server.url) as page:
         expect(page.get_by_role("button", name="Log out")).to_have_count(0)
         page.goto("/#/system")
         expect(page.get_by_text("Logged in by")).to_have_count(0)

@@ -10,16 +10,14 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from tests.console.browser import MISSING
-from tests.console.logins import COOKIE, LIVE, SETTINGS, Door, again, at_the_door, cookies_of, enter, expect, logged_in
+from tests.console.browser import IN_A_BROWSER
+from tests.console.elements import LIVE, expect
+from tests.console.logins import COOKIE, SETTINGS, Door, again, at_the_door, cookies_of, enter, logged_in
 from tests.support.certificates import MISSING as WITHOUT_OPENSSL
 from tests.support.certificates import OPENSSL, make_pair
 from tests.support.server import Server
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
 FETCH = """async ([url, options]) => {
     try {

@@ -8,22 +8,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.console.browser import AXE, MISSING, PHONE, SCHEMES, faults_of, watched
+from tests.console.browser import AXE, IN_A_BROWSER, PHONE, SCHEMES, faults_of, watched
+from tests.console.elements import LIVE, expect
 from tests.support.server import Server
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
 FAKE_MCP = Path(__file__).parents[1] / "support" / "fake_mcp.py"
-
-
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
 
 
 class McpSite(NamedTuple):
@@ -52,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpSite]:
 
 def opened(page: Any, place: str) -> Any:
     page.goto(place)
-    expect(page.locator('.pulse[data-state="live"]')).to_be_visible()
+    expect(page.locator(LIVE)).to_be_visible()
     return page
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ import pytest
 
 from athena_cli import app
 from projections.engine.cursor import parse_cursor
-from tests.console.browser import MISSING, watched
-from tests.console.elements import LIVE, button, expect, panel, row_of, status
+from tests.console.browser import IN_A_BROWSER, watched
+from tests.console.elements import LIVE, button, expect, live, panel, row_of, status
 from tests.console.places import named
 from tests.console.replay import Replay, replaying
 from tests.console.scene import SCRIPT, Scene, set_up
@@ -28,19 +27,7 @@ from tests.support.other_process import attending
 from tests.support.server import Server
 from tests.support.vouched import VOUCHED
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
-
-
-@pytest.fixture
-def page(browser: Any, scene: Scene) -> Iterator[Any]:
-    """A page on the fleet."""
-    with watched(browser, scene.server.url) as found:
-        found.goto("/")
-        expect(found.locator(LIVE)).to_be_visible()
-        yield found
+pytestmark = IN_A_BROWSER
 
 
 # Runs
@@ -733,9 +720,7 @@ def test_a_stream_that_is_behind_says_so_until_it_is_not(browser: Any, scene: Sc
     scene.api.run("hello")
     head, log_id = scene.api.head(), scene.api.get("/capabilities")["logId"]
     replay = Replay(scene.server.url, scene.api.events(cursor=head - 5), log_id, rate=20)
-    with replaying(replay, head) as url, watched(browser, url) as page:
-        page.goto("/")
-        expect(page.locator(LIVE)).to_be_visible()
+    with replaying(replay, head) as url, live(browser, url) as page:
         replay.withheld = 60
         expect(page.locator('.pulse[data-state="behind"]')).to_have_text(re.compile(r"\d+ events behind"))
         replay.withheld = 0

@@ -9,14 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.console.browser import MISSING, watched
+from tests.console.browser import IN_A_BROWSER, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of, status
 from tests.console.scene import Scene, set_up
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
 WORDS = "Cancel|Requeue|Discard|Restore|Resume|Pause|Drain|Approve|Reject|Allow|Deny|Run"
 ACTS = re.compile(rf" …$|^Show command|^({WORDS})\b")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import MISSING, watched
+from tests.console.browser import IN_A_BROWSER, watched
+from tests.console.elements import LIVE, expect
 from tests.console.scene import set_up
 from tests.support.nginx import MISSING as WITHOUT_NGINX
 from tests.support.nginx import NGINX, free_port, location, nginx
@@ -27,16 +28,10 @@ SITE = """location / {{
     proxy_set_header     x-athena-scope-personas "";
     proxy_set_header     x-athena-scope-global "";
 }}"""
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-    pytest.mark.skipif(NGINX is None, reason=WITHOUT_NGINX),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.skipif(NGINX is None, reason=WITHOUT_NGINX)]
 
 
 def test_a_proxy_signs_people_in(browser: Any, tmp_path: Path) -> None:
-    from playwright.sync_api import expect  # noqa: PLC0415 - it is not installed everywhere
-
     roles = {"auth_identity_role_map": "ada:Admin"} | VOUCHED
     with set_up(tmp_path / "server", identity="ada", **roles) as scene:
         with watched(browser, scene.server.url) as page:
@@ -59,7 +54,7 @@ def test_a_proxy_signs_people_in(browser: Any, tmp_path: Path) -> None:
             page.goto("/")
             expect(page.locator(".who")).to_have_text(re.compile("ada.*Admin"))
             expect(page.get_by_role("button", name="Log out")).to_have_count(0)
-            expect(page.locator('.pulse[data-state="live"]')).to_be_visible()
+            expect(page.locator(LIVE)).to_be_visible()
             page.get_by_role("button", name="Start a run …", exact=True).click()
             dialog = page.get_by_role("dialog")
             dialog.get_by_label("Input", exact=True).fill("tell proxied one two")

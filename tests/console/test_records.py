@@ -7,18 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.console.browser import MISSING, PHONE, watched
-from tests.console.elements import LIVE, button, expect, go, too_wide
+from tests.console.browser import IN_A_BROWSER, PHONE
+from tests.console.elements import button, expect, go, live, too_wide
 from tests.console.hands import Hands
 from tests.console.places import ROLES, greeting, named, records_and_forms
 from tests.console.scene import PLAIN, SCRIPT, Scene, set_up
 
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
 HOSTILE = (
     "<img src=x onerror=\"window.hacked='image'\"><script>window.hacked='script'</script>",
@@ -32,21 +27,6 @@ HOSTILE = (
     "W" * 900,
 )
 TURNERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-@pytest.fixture
-def page(browser: Any, scene: Scene) -> Iterator[Any]:
-    """A page on the fleet."""
-    with opened(browser, scene) as found:
-        yield found
-
-
-@contextmanager
-def opened(browser: Any, scene: Scene, **options: Any) -> Iterator[Any]:
-    with watched(browser, scene.server.url, **options) as found:
-        found.goto("/")
-        expect(found.locator(LIVE)).to_be_visible()
-        yield found
 
 
 def link(where: Any, name: str) -> Any:
@@ -128,7 +108,7 @@ def changed_by_olga(browser: Any, directory: Path) -> Iterator[tuple[Scene, Any,
         before = scene.api.head()
         with_reason = {"policy": {"schemaVersion": 1, "maxConcurrentRuns": 3}, "auditComment": "too expensive"}
         scene.server.client("olga").put("/policy", with_reason)
-        with opened(browser, scene, extra_http_headers=named("ada")) as page:
+        with live(browser, scene.server.url, extra_http_headers=named("ada")) as page:
             yield scene, page, before
 
 
@@ -348,7 +328,7 @@ def test_a_profile_is_copied_from_another_one(page: Any, scene: Scene) -> None:
 def test_a_token_is_shown_once(browser: Any, tmp_path: Path) -> None:
     with (
         set_up(tmp_path, identity="ada", **ROLES) as scene,
-        opened(browser, scene, extra_http_headers=named("ada")) as page,
+        live(browser, scene.server.url, extra_http_headers=named("ada")) as page,
     ):
         go(page, "tokens")
         link(page, "New token").click()
@@ -399,7 +379,7 @@ def test_a_workflow_is_run_with_its_inputs_and_drawn_with_its_edges(page: Any, s
 def test_a_viewer_sees_no_acts(browser: Any, tmp_path: Path) -> None:
     with set_up(tmp_path, identity="ada", memory_enabled="true", **ROLES) as scene:
         places = [place for place in records_and_forms(scene) if not place.startswith(("tokens", "audit"))]
-        with opened(browser, scene, extra_http_headers=named("vera")) as page:
+        with live(browser, scene.server.url, extra_http_headers=named("vera")) as page:
             assert page.locator('nav a[href="#/tokens"], nav a[href="#/audit"]').count() == 0
             assert page.locator('nav a[href="#/memory"]').count() == 1
             for place in places:
@@ -448,7 +428,7 @@ def test_hostile_texts_are_texts(browser: Any, tmp_path: Path) -> None:
             places += [f"directives/{directive}", f"memory/{memory}", f"workflows/{workflow}"]
             places += [f"form/createDirective?of={directive}"]
         long = api.post("/directives", {"input": "W" * 500_000})["id"]
-        with opened(browser, scene) as page:
+        with live(browser, scene.server.url) as page:
             page.set_viewport_size(PHONE)
             for place in (*places, f"directives/{long}", f"form/createDirective?of={long}"):
                 go(page, place)

@@ -2,21 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.console.browser import MISSING, watched
+from tests.console.browser import IN_A_BROWSER
+from tests.console.elements import button, expect, live, panel
 from tests.console.hands import Hands
 from tests.console.run_site import FORBIDDEN, READ, WROTE, RunSite, run_site
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
-LIVE = '.pulse[data-state="live"]'
 REPORT = """# Pears
 
 Sales rose by **12 %**, says [the ledger](https://ledger.example/pears).
@@ -35,34 +31,10 @@ print("<b>pears</b>")
 """
 
 
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
-
-
 @pytest.fixture(scope="module")
 def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunSite]:
     with run_site(tmp_path_factory.mktemp("run")) as found:
         yield found
-
-
-@contextmanager
-def seen(browser: Any, site: RunSite, place: str = "#/fleet", **options: Any) -> Iterator[Any]:
-    """Yield a page on a place."""
-    with watched(browser, site.server.url, **options) as page:
-        page.goto("/" + place)
-        expect(page.locator(LIVE)).to_be_visible()
-        yield page
-
-
-def button(where: Any, name: str | re.Pattern[str]) -> Any:
-    return where.get_by_role("button", name=name, exact=True)
-
-
-def panel(page: Any, title: str) -> Any:
-    return page.locator(".panel", has=page.get_by_role("heading", name=title, exact=True)).last
 
 
 def status(page: Any) -> Any:
@@ -82,7 +54,7 @@ def detail(page: Any) -> Any:
 
 def test_the_tree_is_walked_by_keys_and_shows_each_step(browser: Any, site: RunSite) -> None:
     run_id = site.run("walked", calls=[WROTE, FORBIDDEN, READ], answer=REPORT)
-    with seen(browser, site, f"#/runs/{run_id}") as page:
+    with live(browser, site.server.url, f"/#/runs/{run_id}") as page:
         assert re.split(r"\s+\d[\d.]* m?s", " ".join(rows(page).all_inner_texts()))
         expect(rows(page)).to_have_count(1 + 4 + 3)
         expect(rows(page).first).to_have_attribute("aria-selected", "true")
@@ -114,7 +86,7 @@ def test_the_tree_is_walked_by_keys_and_shows_each_step(browser: Any, site: RunS
 
 def test_an_answer_is_shown_as_markdown_and_nothing_in_it_is_markup(browser: Any, site: RunSite) -> None:
     run_id = site.run("report", answer=REPORT)
-    with seen(browser, site, f"#/runs/{run_id}") as page:
+    with live(browser, site.server.url, f"/#/runs/{run_id}") as page:
         answer = panel(page, "Answer")
         expect(answer.locator(".md h3")).to_have_text("Pears")
         expect(answer.locator(".md strong")).to_have_text("12 %")
@@ -133,7 +105,7 @@ def test_an_answer_is_shown_as_markdown_and_nothing_in_it_is_markup(browser: Any
 def test_messages_that_were_retried_and_asks_are_steps(browser: Any, site: RunSite) -> None:
     run_id = site.start("asking", profile=site.careful, calls=[READ])
     site.api.await_event("run.asked", runId=run_id)
-    with seen(browser, site, f"#/runs/{run_id}") as page:
+    with live(browser, site.server.url, f"/#/runs/{run_id}") as page:
         expect(rows(page).filter(has_text="asks: shell")).to_have_attribute("aria-selected", "true")
         expect(detail(page)).to_contain_text("Waiting for a decision.")
         expect(detail(page).locator(".call")).to_contain_text("echo 40 pears")
@@ -147,7 +119,7 @@ def test_messages_that_were_retried_and_asks_are_steps(browser: Any, site: RunSi
 def test_messages_as_sent_and_the_proof_are_read_when_they_are_opened(browser: Any, site: RunSite) -> None:
     run_id = site.run("sent", calls=[READ])
     proof = site.api.get(f"/runs/{run_id}/proof")
-    with seen(browser, site, f"#/runs/{run_id}") as page:
+    with live(browser, site.server.url, f"/#/runs/{run_id}") as page:
         rows(page).filter(has_text="turn 2").click()
         sent = detail(page).locator("details", has_text="Messages as sent")
         sent.locator("summary").click()
@@ -169,7 +141,7 @@ def failing(site: RunSite, session: str) -> str:
 
 def test_task_see_why_a_run_failed_by_pointer(browser: Any, site: RunSite) -> None:
     run_id = failing(site, "why-pointer")
-    with seen(browser, site) as page:
+    with live(browser, site.server.url, "/#/fleet") as page:
         hands = Hands(page)
         hands.click(page.get_by_role("link", name="Runs", exact=True))
         hands.click(page.locator(f'tr[data-run="{run_id}"] a').first)
@@ -180,7 +152,7 @@ def test_task_see_why_a_run_failed_by_pointer(browser: Any, site: RunSite) -> No
 
 def test_task_see_why_a_run_failed_by_keyboard(browser: Any, site: RunSite) -> None:
     run_id = failing(site, "why-keys")
-    with seen(browser, site) as page:
+    with live(browser, site.server.url, "/#/fleet") as page:
         hands = Hands(page)
         hands.go_to("r", "Runs")
         expect(page.locator("tr[data-run]").first).to_have_attribute("data-run", run_id)
@@ -191,7 +163,7 @@ def test_task_see_why_a_run_failed_by_keyboard(browser: Any, site: RunSite) -> N
 
 def test_task_retry_with_another_model_and_compare_by_pointer(browser: Any, site: RunSite) -> None:
     run_id = failing(site, "retry-pointer")
-    with seen(browser, site, f"#/runs/{run_id}") as page:
+    with live(browser, site.server.url, f"/#/runs/{run_id}") as page:
         hands = Hands(page)
         hands.click(button(page.locator(".outcome"), "Run again …"))
         dialog = page.get_by_role("dialog")
@@ -204,7 +176,7 @@ def test_task_retry_with_another_model_and_compare_by_pointer(browser: Any, site
 
 def test_task_retry_with_another_model_and_compare_by_keyboard(browser: Any, site: RunSite) -> None:
     run_id = failing(site, "retry-keys")
-    with seen(browser, site, f"#/runs/{run_id}") as page:
+    with live(browser, site.server.url, f"/#/runs/{run_id}") as page:
         hands = Hands(page)
         expect(page.locator(".outcome")).to_be_visible()
         hands.press("r")
@@ -232,7 +204,7 @@ LONG_CALL = ["shell", {"command": ["/bin/sh", "-c", "echo " + "many " * 100 + "w
 def test_task_decide_an_ask_after_reading_it_by_keyboard(browser: Any, site: RunSite) -> None:
     run_id = site.start("read-keys", profile=site.careful, calls=[LONG_CALL])
     site.api.await_event("run.asked", runId=run_id)
-    with seen(browser, site) as page:
+    with live(browser, site.server.url, "/#/fleet") as page:
         hands = Hands(page)
         expect(page.locator("article[data-ask]")).to_have_count(1)
         hands.press("j")
@@ -249,7 +221,7 @@ def test_task_decide_an_ask_after_reading_it_by_keyboard(browser: Any, site: Run
 def test_task_decide_an_ask_after_reading_it_by_pointer(browser: Any, site: RunSite) -> None:
     run_id = site.start("read-pointer", profile=site.careful, calls=[LONG_CALL])
     site.api.await_event("run.asked", runId=run_id)
-    with seen(browser, site) as page:
+    with live(browser, site.server.url, "/#/fleet") as page:
         hands = Hands(page)
         hands.click(page.get_by_role("link", name="Read and decide"))
         expect(page.locator(".call pre").first).to_contain_text("many many")
@@ -263,14 +235,14 @@ def shared(browser: Any, site: RunSite, page: Any, at: str) -> None:
     """Open the copied link as another person; it must show the same moment and step."""
     address = page.evaluate("navigator.clipboard.readText()")
     assert f"step={at}" in address
-    with seen(browser, site, address.partition("/")[2].partition("/")[2].partition("/")[2]) as other:
+    with live(browser, site.server.url, "/" + address.partition("/")[2].partition("/")[2].partition("/")[2]) as other:
         expect(other.locator(".slider output")).to_contain_text(f"{at} of ")
         expect(other.locator(".past")).to_have_text("Past state")
 
 
 def test_task_share_a_moment_by_pointer_and_by_keyboard(browser: Any, site: RunSite) -> None:
     run_id = site.run("shared", calls=[WROTE, READ])
-    with seen(browser, site, f"#/runs/{run_id}", permissions=["clipboard-read", "clipboard-write"]) as page:
+    with live(browser, site.server.url, f"/#/runs/{run_id}", permissions=["clipboard-read", "clipboard-write"]) as page:
         hands = Hands(page)
         slider = page.get_by_role("slider")
         expect(slider).to_be_visible()
@@ -294,7 +266,7 @@ def test_task_follow_a_live_run(browser: Any, site: RunSite, by: str, keys: int,
     name = f"followed-{by}"
     run_id = site.hold(name)
     gate = site.gates[name]
-    with seen(browser, site) as page:
+    with live(browser, site.server.url, "/#/fleet") as page:
         hands = Hands(page)
         if by == "keyboard":
             hands.go_to("r", "Runs")

@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from projections.engine.cursor import parse_cursor
-from tests.console.browser import MISSING, PHONE, watched
+from tests.console.browser import IN_A_BROWSER, PHONE, watched
+from tests.console.elements import expect
 from tests.console.hostile_answers import UNHURT, unhurt, walk
 from tests.console.run_site import RunSite, run_site
 from tests.support.hostile import HOSTILE, LONG
 
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-    pytest.mark.timeout(600),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.timeout(600)]
 
 STEPS = 500
 TURN_STEPS = 10
@@ -29,13 +26,6 @@ WALK_SECONDS = 20
 """CPU time of scripts for all texts of the corpus; a tenth of it is usual."""
 
 ROWS = "document.querySelectorAll('main :is(li, tr, article, [role=treeitem])').length"
-
-
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ import pytest
 
 from athena_cli import app
 from athena_core.clock import FixedDate, SystemClock
-from tests.console.browser import MISSING, PHONE, watched
+from tests.console.browser import IN_A_BROWSER, PHONE, watched
+from tests.console.elements import LIVE, button, expect, live
 from tests.console.hands import Hands
 from tests.console.replay import Replay, record, replaying
 from tests.console.run_pages import run, serve
@@ -28,12 +29,8 @@ from tests.support.model import call, turn_of
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, refuses, standing
 
-pytestmark = [
-    pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = IN_A_BROWSER
 
-LIVE = '.pulse[data-state="live"]'
 DAY_MS = 86_400_000
 NOON_MS = DAY_MS // 2
 DEAR_TOKENS, CHEAP_TOKENS = 400_000, 1_000  # in; six cents and nearly nothing
@@ -45,28 +42,8 @@ RATIO_MAX = 2
 RATE = 500  # events a second
 
 
-def expect(found: Any) -> Any:
-    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
-    from playwright import sync_api  # noqa: PLC0415
-
-    return sync_api.expect(found, None)
-
-
-def button(where: Any, name: str | re.Pattern[str]) -> Any:
-    return where.get_by_role("button", name=name, exact=True)
-
-
 def rows(page: Any) -> Any:
     return page.locator("tr[data-run]")
-
-
-@pytest.fixture
-def page(browser: Any, scene: Scene) -> Iterator[Any]:
-    """A page on the fleet."""
-    with watched(browser, scene.server.url) as found:
-        found.goto("/")
-        expect(found.locator(LIVE)).to_be_visible()
-        yield found
 
 
 # Find yesterday's failed runs of one agent that cost over five cents
@@ -128,9 +105,7 @@ def past(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pas
 def test_task_find_yesterdays_dear_failures_of_an_agent(
     browser: Any, past: Past, by: str, keys: int, clicks: int
 ) -> None:
-    with watched(browser, past.server.url, timezone_id="UTC") as page:
-        page.goto("/")
-        expect(page.locator(LIVE)).to_be_visible()
+    with live(browser, past.server.url, timezone_id="UTC") as page:
         hands = Hands(page)
         if by == "keyboard":
             hands.go_to("r", "Runs")

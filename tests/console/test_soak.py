@@ -10,17 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import MISSING, watched
-from tests.console.elements import go
+from tests.console.browser import IN_A_BROWSER, watched
+from tests.console.elements import LIVE, go
 from tests.console.replay import Replay, record, replaying
 from tests.scale import sized
 from tests.support.server import Server
 
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-    pytest.mark.timeout(1_200),
-]
+pytestmark = [*IN_A_BROWSER, pytest.mark.timeout(1_200)]
 
 RATE = 1_000
 SECONDS = sized(8, 15, 600)
@@ -97,7 +93,7 @@ def test_a_thousand_events_a_second_make_no_long_task_and_no_larger_heap(browser
             tool = page.context.new_cdp_session(page)
             page.add_init_script(OBSERVER)
             page.goto("/")
-            page.locator('.pulse[data-state="live"]').wait_for()
+            page.locator(LIVE).wait_for()
             work = Work(renderer(browser, page))
             work.start()
             heaps, longest = [], []

@@ -1,5 +1,6 @@
 """A mutant: a promise of the code that is broken on purpose, and the test that has to notice."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -19,5 +20,6 @@ class Mutant(NamedTuple):
     test: str
 
 
-def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
-    return Mutant(name, tuple(Change(*change) for change in changes), test)
+def of(name: str, test: str) -> Callable[..., Mutant]:
+    """Return a function of the changes: for each a file, the old text and the new one."""
+    return lambda *texts: Mutant(name, tuple(Change(*texts[at : at + 3]) for at in range(0, len(texts), 3)), test)

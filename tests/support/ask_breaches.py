@@ -1,14 +1,12 @@
 """Logs that break one rule of asks each."""
 
-from collections.abc import Callable
-from typing import Any
-
 from msgspec.structs import replace
 
 from athena_core.domain import run
-from athena_core.event import Event, Position
+from athena_core.event import Event
 from athena_core.outside_text import HiddenSpan
 from athena_core.values import RuleBound
+from tests.support.breach import BEGUN, Breach, Step, breach, lived, wrote
 from tests.support.events.ask import (
     CHOICE,
     DRY,
@@ -43,71 +41,18 @@ from tests.support.events.run import (
 )
 from tests.support.forged_log import CRASHED, Forge
 
-BEGUN = (CREATED, LEASED, STARTED)
 
-
-def lived(*events: Event, begun: tuple[Event, ...] = BEGUN) -> Callable[[Forge], None]:
-    """Return a breach by the events of a started run, in one command."""
-
-    def breach(forge: Forge) -> None:
-        forge.add("run_1", *begun, *events)
-
-    return breach
-
-
-def asked_of_two_runs(forge: Forge) -> None:
-    forge.add("run_1", *BEGUN, PERMISSION)
-    forge.add("run_2", replace(CREATED, session_id="elsewhere"), LEASED, STARTED, PERMISSION)
-
-
-def denied_by_a_rule(forge: Forge) -> None:
-    forge.add("rule_1", RULE)
-    forge.add("run_1", *BEGUN, PERMISSION, answered("deny", cause="rule", by=None, rule_id="rule_1"))
-
-
-def created_elsewhere(forge: Forge) -> None:
-    forge.add("rule_2", RULE)
-
-
-def answered_by_a_revoked_rule(forge: Forge) -> None:
-    forge.add("rule_1", RULE, REVOKED)
-    forge.add("run_1", *BEGUN, PERMISSION, answered(cause="rule", by=None, rule_id="rule_1"))
-
-
-def answered_by_rule(rule: Event, *run_events: Event) -> Callable[[Forge], None]:
-    """Return a breach by an answer that a permission rule gave."""
-
-    def breach(forge: Forge) -> None:
-        forge.add("rule_1", rule)
-        forge.add("run_1", *(run_events or BEGUN), PERMISSION, answered(cause="rule", by=None, rule_id="rule_1"))
-
-    return breach
-
-
-def expired_before_its_time(forge: Forge) -> None:
-    forge.add("rule_1", RULE, replace(REVOKED, cause="expiry", by=None))
+def answered_by_rule(rule: Event) -> Step:
+    """Return an answer that a permission rule gave."""
+    return wrote("rule_1", rule, lived(PERMISSION, answered(cause="rule", by=None, rule_id="rule_1")))
 
 
 def closed_and_never_ended(forge: Forge) -> None:
     forge.add("run_1", *BEGUN, PERMISSION, without_a_choice("run-ended"))
 
 
-def closed_and_ended_later(forge: Forge) -> None:
-    closed_and_never_ended(forge)
-    forge.add("run_1", CRASHED)
-
-
 def answered_too_late(forge: Forge) -> None:
     forge.add("run_1", *BEGUN, asked(expires_at_ms=forge.now + 5), answered())
-
-
-Breach = tuple[Callable[[Forge], None], str, Position | None, str]
-
-
-def named(name: str, *rest: Any) -> Breach:
-    breach, rule, position, words = rest
-    breach.__name__ = name
-    return breach, rule, position, words
 
 
 HIDING = asked(hidden=(HiddenSpan(chars=3, sha256="ab"),), exact=PUSH, arguments="[hidden]")
@@ -115,141 +60,121 @@ OPENED = run.RunAskOpened(ask_id="ask_1", subject_sha256=HIDING.subject_sha256, 
 BOUND = RuleBound(harness_profile_id="hp_other", profile_sha256="00", sandbox="required", workspace="shared")
 
 ASK_BREACHES: tuple[Breach, ...] = (
-    named("allowed_unopened", lived(HIDING, answered()), "answers", 5, "by ada, who had not opened the exact text"),
-    named("opened_by_another", lived(HIDING, replace(OPENED, by="bob"), answered()), "answers", 6, "had not opened"),
-    named("opened_what_hides_nothing", lived(PERMISSION, OPENED), "openings", 5, "not open or hides nothing"),
-    named("opened_twice", lived(HIDING, OPENED, OPENED), "openings", 6, "ada opened ask_1 twice"),
-    named("hid_another_text", lived(replace(HIDING, exact="{}")), "asks", 4, "not the hash of its subject"),
-    named("answered_out_of_bounds", answered_by_rule(replace(RULE, bound=BOUND)), "answers_by_rule", 6, "conditions"),
-    (asked_of_two_runs, "asks", 8, "run_2 asked ask_1 a second time"),
-    named("asked_twice", lived(PERMISSION, asked(call="call_2")), "asks", 5, "run_1 asked ask_1 a second time"),
-    named("asked_again", lived(PERMISSION, answered(), PERMISSION), "asks", 6, "run_1 asked ask_1 a second time"),
-    named("asked_twice_about_a_call", lived(PERMISSION, asked("ask_2")), "asks", 5, "twice about the call call_1"),
-    named("asked_with_another_hash", lived(asked(subject_sha256="00" * 32)), "asks", 4, "not the hash of its subject"),
-    named("asked_about_another_call", lived(asked(tool_name="http")), "asks", 4, "not the hash of its subject"),
-    named("asked_with_a_bad_salt", lived(asked(subject_salt="salt")), "asks", 4, "not the hash of its subject"),
-    named("asked_another_question", lived(replace(QUESTION, title="What?")), "asks", 4, "the hash of its subject"),
-    named("asked_with_another_form", lived(replace(QUESTION, form=None)), "asks", 4, "the hash of its subject"),
-    named("asked_with_other_names", lived(replace(CHOICE, option_names=("a", "b"))), "asks", 4, "the hash of its subj"),
-    named("ended_while_it_asked", lived(PERMISSION, COMPLETED), "asks", 5, "run_1 ended with open asks: ask_1"),
-    named("crashed_while_it_asked", lived(PERMISSION, CRASHED), "asks", 5, "run_1 ended with open asks: ask_1"),
-    named("answered_twice", lived(PERMISSION, answered(), answered("deny")), "answers", 6, "was answered before"),
-    named("answered_of_its_own_accord", lived(answered()), "answers", 4, "but it never asked"),
-    named("answered_for_another", lived(PERMISSION, answered(subject_sha256="00")), "answers", 5, "another subject"),
-    named("answered_with_no_option", lived(PERMISSION, answered("yes")), "answers", 5, "by person with yes, which is"),
-    named("answered_with_nothing", lived(PERMISSION, answered(None)), "answers", 5, "by person with None, which is"),
-    (denied_by_a_rule, "answers", 6, "by rule with deny"),
-    named("allowed_by_expiry", lived(PERMISSION, answered(cause="expiry")), "answers", 5, "by expiry with allow"),
-    named("allowed_by_its_end", lived(PERMISSION, answered(cause="run-ended"), CRASHED), "answers", 5, "by run-ended"),
-    named("expired_early", lived(PERMISSION, without_a_choice("expiry")), "answers", 5, "ms too early"),
-    (answered_too_late, "answers", 5, "ms after it had expired"),
-    named(
-        "edited_and_denied", lived(PERMISSION, replace(EDITED, option_id="deny")), "answers", 5, "nothing was allowed"
+    breach("allowed_unopened", "answers", 5, "by ada, who had not opened the exact text")(lived(HIDING, answered())),
+    breach("opened_by_another", "answers", 6, "had not opened")(lived(HIDING, replace(OPENED, by="bob"), answered())),
+    breach("opened_what_hides_nothing", "openings", 5, "not open or hides nothing")(lived(PERMISSION, OPENED)),
+    breach("opened_twice", "openings", 6, "ada opened ask_1 twice")(lived(HIDING, OPENED, OPENED)),
+    breach("hid_another_text", "asks", 4, "not the hash of its subject")(lived(replace(HIDING, exact="{}"))),
+    breach("answered_out_of_bounds", "answers_by_rule", 6, "conditions")(answered_by_rule(replace(RULE, bound=BOUND))),
+    breach("asked_of_two_runs", "asks", 8, "run_2 asked ask_1 a second time")(
+        lived(PERMISSION), "run_2", replace(CREATED, session_id="elsewhere"), LEASED, STARTED, PERMISSION
     ),
-    named("edited_without_a_hash", lived(PERMISSION, replace(EDITED, edited_sha256=None)), "answers", 5, "other arg"),
-    named("edited_after_all", lived(PERMISSION, replace(EDITED, edited_sha256="00")), "answers", 5, "another one"),
-    named(
-        "edited_a_question",
-        lived(QUESTION, replace(EDITED, ask_id="ask_9", option_id="answer", subject_sha256=QUESTION.subject_sha256)),
-        "answers",
-        5,
-        "nothing",
+    breach("asked_twice", "asks", 5, "run_1 asked ask_1 a second time")(lived(PERMISSION, asked(call="call_2"))),
+    breach("asked_again", "asks", 6, "run_1 asked ask_1 a second time")(lived(PERMISSION, answered(), PERMISSION)),
+    breach("asked_twice_about_a_call", "asks", 5, "twice about the call call_1")(lived(PERMISSION, asked("ask_2"))),
+    breach("asked_with_another_hash", "asks", 4, "not the hash of its subject")(lived(asked(subject_sha256="00" * 32))),
+    breach("asked_about_another_call", "asks", 4, "not the hash of its subject")(lived(asked(tool_name="http"))),
+    breach("asked_with_a_bad_salt", "asks", 4, "not the hash of its subject")(lived(asked(subject_salt="salt"))),
+    breach("asked_another_question", "asks", 4, "the hash of its subject")(lived(replace(QUESTION, title="What?"))),
+    breach("asked_with_another_form", "asks", 4, "the hash of its subject")(lived(replace(QUESTION, form=None))),
+    breach("asked_with_other_names", "asks", 4, "the hash of its subj")(
+        lived(replace(CHOICE, option_names=("a", "b")))
+    ),
+    breach("ended_while_it_asked", "asks", 5, "run_1 ended with open asks: ask_1")(lived(PERMISSION, COMPLETED)),
+    breach("crashed_while_it_asked", "asks", 5, "run_1 ended with open asks: ask_1")(lived(PERMISSION, CRASHED)),
+    breach("answered_twice", "answers", 6, "was answered before")(lived(PERMISSION, answered(), answered("deny"))),
+    breach("answered_of_its_own_accord", "answers", 4, "but it never asked")(lived(answered())),
+    breach("answered_for_another", "answers", 5, "another subject")(lived(PERMISSION, answered(subject_sha256="00"))),
+    breach("answered_with_no_option", "answers", 5, "by person with yes, which is")(lived(PERMISSION, answered("yes"))),
+    breach("answered_with_nothing", "answers", 5, "by person with None, which is")(lived(PERMISSION, answered(None))),
+    breach("denied_by_a_rule", "answers", 6, "by rule with deny")(
+        "rule_1", RULE, lived(PERMISSION, answered("deny", cause="rule", by=None, rule_id="rule_1"))
+    ),
+    breach("allowed_by_expiry", "answers", 5, "by expiry with allow")(lived(PERMISSION, answered(cause="expiry"))),
+    breach("allowed_by_its_end", "answers", 5, "by run-ended")(lived(PERMISSION, answered(cause="run-ended"), CRASHED)),
+    breach("expired_early", "answers", 5, "ms too early")(lived(PERMISSION, without_a_choice("expiry"))),
+    (answered_too_late, "answers", 5, "ms after it had expired"),
+    breach("edited_and_denied", "answers", 5, "nothing was allowed")(
+        lived(PERMISSION, replace(EDITED, option_id="deny"))
+    ),
+    breach("edited_without_a_hash", "answers", 5, "other arg")(lived(PERMISSION, replace(EDITED, edited_sha256=None))),
+    breach("edited_after_all", "answers", 5, "another one")(lived(PERMISSION, replace(EDITED, edited_sha256="00"))),
+    breach("edited_a_question", "answers", 5, "nothing")(
+        lived(QUESTION, replace(EDITED, ask_id="ask_9", option_id="answer", subject_sha256=QUESTION.subject_sha256))
     ),
     (closed_and_never_ended, "closed", None, "the asks of run_1 were closed by its end, but it has not ended"),
-    (closed_and_ended_later, "closed", 6, "run.crashed of run_1, whose asks were closed by its end"),
-    named(
-        "answered_after_its_end",
+    breach("closed_and_ended_later", "closed", 6, "run.crashed of run_1, whose asks were closed by its end")(
+        closed_and_never_ended, "run_1", CRASHED
+    ),
+    breach("answered_after_its_end", "closed", 7, "run.answered of run_1, whose asks were closed by its end")(
         lived(
             PERMISSION, asked("ask_2", "call_2"), without_a_choice("run-ended"), answered(ask=asked("ask_2")), CRASHED
-        ),
-        *("closed", 7, "run.answered of run_1, whose asks were closed by its end"),
+        )
     ),
-    named("called_before_its_answer", lived(PERMISSION, PUSHED), "permitted", 5, "no answer to ask_1 allowed it"),
-    named("called_though_refused", lived(PERMISSION, answered("deny"), PUSHED), "permitted", 6, "no answer to ask_1"),
-    named(
-        "called_without_its_ask", lived(PERMISSION, answered(), CALLED), "permitted", 6, "made without its ask ask_1"
+    breach("called_before_its_answer", "permitted", 5, "no answer to ask_1 allowed it")(lived(PERMISSION, PUSHED)),
+    breach("called_though_refused", "permitted", 6, "no answer to ask_1")(lived(PERMISSION, answered("deny"), PUSHED)),
+    breach("called_without_its_ask", "permitted", 6, "made without its ask ask_1")(
+        lived(PERMISSION, answered(), CALLED)
     ),
-    named("called_for_nothing", lived(PUSHED), "permitted", 4, "no answer to ask_1 allowed it"),
-    named(
-        "called_as_another",
-        lived(PERMISSION, answered(), replace(PUSHED, tool_name="http")),
-        *("permitted", 6, "which is about another call"),
+    breach("called_for_nothing", "permitted", 4, "no answer to ask_1 allowed it")(lived(PUSHED)),
+    breach("called_as_another", "permitted", 6, "which is about another call")(
+        lived(PERMISSION, answered(), replace(PUSHED, tool_name="http"))
     ),
-    named(
-        "called_with_other_arguments",
-        lived(PERMISSION, answered(), PUSHED_DRY),
-        *("permitted", 6, "made with arguments that the answer to ask_1 did not allow"),
+    breach("called_with_other_arguments", "permitted", 6, "made with arguments that the answer to ask_1 did not allow")(
+        lived(PERMISSION, answered(), PUSHED_DRY)
     ),
-    named(
-        "called_with_another_credential",
-        lived(asked(credentials=("github",)), answered(), replace(PUSHED, credentials=("jira",))),
-        *("permitted", 6, "made with other credentials than ask_1 named"),
+    breach("called_with_another_credential", "permitted", 6, "made with other credentials than ask_1 named")(
+        lived(asked(credentials=("github",)), answered(), replace(PUSHED, credentials=("jira",)))
     ),
-    named(
-        "called_with_a_credential",
-        lived(PERMISSION, answered(), replace(PUSHED, credentials=("jira",))),
-        *("permitted", 6, "made with other credentials than ask_1 named"),
+    breach("called_with_a_credential", "permitted", 6, "made with other credentials than ask_1 named")(
+        lived(PERMISSION, answered(), replace(PUSHED, credentials=("jira",)))
     ),
-    named(
-        "called_as_before_the_edit",
-        lived(PERMISSION, EDITED, PUSHED),
-        *("permitted", 6, "made with arguments that the answer to ask_1 did not allow"),
+    breach("called_as_before_the_edit", "permitted", 6, "made with arguments that the answer to ask_1 did not allow")(
+        lived(PERMISSION, EDITED, PUSHED)
     ),
-    named(
-        "called_after_its_result", lived(PERMISSION, answered(), PUSHED, RESULT, PUSHED), "permitted", 8, "no answer"
+    breach("called_after_its_result", "permitted", 8, "no answer")(
+        lived(PERMISSION, answered(), PUSHED, RESULT, PUSHED)
     ),
-    named("settled_while_it_asked", lived(PERMISSION, REFUSED), "steps", 5, "the call call_1, which is not open"),
-    named("settled_without_the_call", lived(PERMISSION, answered(), RESULT), "steps", 6, "call_1, which is not open"),
-    named("parked_for_nothing", lived(PARKED), "parked", 4, "run_1 was parked for an ask, but none was open"),
-    named(
-        "resumed_while_it_asked", lived(PERMISSION, PARKED, RESUMED), "parked", 6, "run.resumed of run_1 while 1 asks"
+    breach("settled_while_it_asked", "steps", 5, "the call call_1, which is not open")(lived(PERMISSION, REFUSED)),
+    breach("settled_without_the_call", "steps", 6, "call_1, which is not open")(lived(PERMISSION, answered(), RESULT)),
+    breach("parked_for_nothing", "parked", 4, "run_1 was parked for an ask, but none was open")(lived(PARKED)),
+    breach("resumed_while_it_asked", "parked", 6, "run.resumed of run_1 while 1 asks")(
+        lived(PERMISSION, PARKED, RESUMED)
     ),
-    named("in_line_while_it_asked", lived(PERMISSION, PARKED, REQUEUED), "parked", 6, "run.requeued of run_1 while 1"),
-    named(
-        "in_line_for_money",
-        lived(DEAR, DEAR, PAUSED, REQUEUED, begun=(BUDGETED, LEASED, STARTED)),
-        *("parked", 7, "run_1 waits in line, although it was not parked for an ask"),
+    breach("in_line_while_it_asked", "parked", 6, "run.requeued of run_1 while 1")(lived(PERMISSION, PARKED, REQUEUED)),
+    breach("in_line_for_money", "parked", 7, "run_1 waits in line, although it was not parked for an ask")(
+        lived(DEAR, DEAR, PAUSED, REQUEUED, begun=(BUDGETED, LEASED, STARTED))
     ),
-    named(
-        "paused_for_money_while_it_asked",
-        lived(DEAR, DEAR, PERMISSION, PAUSED, begun=(BUDGETED, LEASED, STARTED)),
-        *("parked", 7, "run_1 was paused for budget while 1 asks were open"),
+    breach("paused_for_money_while_it_asked", "parked", 7, "run_1 was paused for budget while 1 asks were open")(
+        lived(DEAR, DEAR, PERMISSION, PAUSED, begun=(BUDGETED, LEASED, STARTED))
     ),
-    named("said_while_it_was_parked", lived(PERMISSION, PARKED, SAID), "transitions", 6, "run_1, which is paused"),
-    (answered_by_a_revoked_rule, "answers_by_rule", 7, "answered by the rule rule_1, which was not in force"),
-    named(
-        "answered_by_a_rule_with_a_credential",
-        answered_by_rule(replace(RULE, credentials=("github",))),
-        *("answers_by_rule", 6, "which is for another call"),
+    breach("said_while_it_was_parked", "transitions", 6, "run_1, which is paused")(lived(PERMISSION, PARKED, SAID)),
+    breach("answered_by_a_revoked_rule", "answers_by_rule", 7, "answered by the rule rule_1, which was not in force")(
+        "rule_1", RULE, REVOKED, lived(PERMISSION, answered(cause="rule", by=None, rule_id="rule_1"))
     ),
-    named(
-        "answered_by_a_rule_of_another_session",
-        answered_by_rule(replace(RULE, session_id="elsewhere")),
-        *("answers_by_rule", 6, "which is for another session"),
+    breach("answered_by_a_rule_with_a_credential", "answers_by_rule", 6, "which is for another call")(
+        answered_by_rule(replace(RULE, credentials=("github",)))
     ),
-    named(
-        "answered_by_a_rule_of_another_run",
-        answered_by_rule(replace(RULE, scope="run", session_id=None, run_id="run_2")),
-        *("answers_by_rule", 6, "which is for another run"),
+    breach("answered_by_a_rule_of_another_session", "answers_by_rule", 6, "which is for another session")(
+        answered_by_rule(replace(RULE, session_id="elsewhere"))
     ),
-    named(
-        "answered_by_a_rule_of_a_profile_that_it_did_not_name",
-        answered_by_rule(replace(RULE, scope="profile", session_id=None, harness_profile_id="hp_1")),
-        *("answers_by_rule", 6, "which is for another profile"),
+    breach("answered_by_a_rule_of_another_run", "answers_by_rule", 6, "which is for another run")(
+        answered_by_rule(replace(RULE, scope="run", session_id=None, run_id="run_2"))
     ),
-    named(
-        "answered_by_a_rule_for_another_tool",
-        answered_by_rule(replace(RULE, tool_name="http")),
-        *("answers_by_rule", 6, "which is for another call"),
+    breach(
+        "answered_by_a_rule_of_a_profile_that_it_did_not_name", "answers_by_rule", 6, "which is for another profile"
+    )(answered_by_rule(replace(RULE, scope="profile", session_id=None, harness_profile_id="hp_1"))),
+    breach("answered_by_a_rule_for_another_tool", "answers_by_rule", 6, "which is for another call")(
+        answered_by_rule(replace(RULE, tool_name="http"))
     ),
-    named(
-        "answered_by_a_rule_for_another_call",
-        answered_by_rule(replace(RULE, arguments=DRY)),
-        *("answers_by_rule", 6, "which is for another call"),
+    breach("answered_by_a_rule_for_another_call", "answers_by_rule", 6, "which is for another call")(
+        answered_by_rule(replace(RULE, arguments=DRY))
     ),
-    (expired_before_its_time, "permission_rules", 2, "ms too early"),
-    (created_elsewhere, "permission_rules", 1, "rule_1 is in stream rule_2"),
-    named("in_line_twice", lived(PERMISSION, PARKED, answered(), REQUEUED, REQUEUED), "transitions", 8, "is requeued"),
+    breach("expired_before_its_time", "permission_rules", 2, "ms too early")(
+        "rule_1", RULE, replace(REVOKED, cause="expiry", by=None)
+    ),
+    breach("created_elsewhere", "permission_rules", 1, "rule_1 is in stream rule_2")("rule_2", RULE),
+    breach("in_line_twice", "transitions", 8, "is requeued")(lived(PERMISSION, PARKED, answered(), REQUEUED, REQUEUED)),
 )
 
 

@@ -1,15 +1,13 @@
 """Golden states: planes as earlier releases left them when they were killed, with the answers of those releases.
 
-A state is a folder ``tests/samples/state-VERSION``, made once by the code of that version and never rewritten. The
-program that made ``state-0.1`` runs only with release 0.1.0: ``make_state_0_1.py`` beside it, in commit 83c6256.
-``state-0.2`` holds the whole of release 0.2, each event type of it; ``make_state_0_2.py`` made it. Partial states were
-made while 0.2 was built:
+A state is a folder ``tests/samples/state-VERSION``, made once by the code of that version and never rewritten. A
+program that made one runs only with that code, so none is kept here. In commit 83c6256, ``make_state_0_1.py`` stands
+beside the states; in commit e52186e, ``make_state_0_2.py`` does, from which the program of the next state can start.
 
-``state-0.2-asks`` holds the asks, permission rules and halt of 0.2; ``make_state_0_2_asks.py`` made it.
-``state-0.2-tokens`` holds tokens, sessions, groups and credentials by name; ``make_state_0_2_tokens.py`` made it.
-``state-0.2-workspaces`` holds workspaces and sandboxes of runs; ``make_state_0_2_workspaces.py`` made it.
-``state-0.2-agents`` holds runs of outside agents; ``make_state_0_2_agents.py`` made it.
-``state-0.2-mcp`` holds MCP servers and runs that use them; ``make_state_0_2_mcp.py`` made it.
+``state-0.2`` holds the whole of release 0.2, each event type of it. Partial states were made while 0.2 was built:
+``state-0.2-asks`` (asks, permission rules and a halt), ``state-0.2-tokens`` (tokens, sessions, groups and credentials
+by name), ``state-0.2-workspaces`` (workspaces and sandboxes of runs), ``state-0.2-agents`` (runs of outside agents) and
+``state-0.2-mcp`` (MCP servers and runs that use them).
 
 =================  ==================================================================================================
 ``state.tar.xz``   the state directory of a server that was killed, and its workspace

@@ -1,13 +1,12 @@
 """Logs that break one rule of MCP servers each."""
 
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
 from athena_core.definitions.profile import McpPolicy
 from athena_core.domain import run
 from athena_core.enums import Approval
-from athena_core.event import Event, Position
+from athena_core.event import Event
+from tests.support.breach import Breach, Step, breach, wrote
 from tests.support.events.ask import answered
 from tests.support.events.mcp import (
     ACCEPTED,
@@ -24,13 +23,10 @@ from tests.support.events.mcp import (
 from tests.support.events.run import COMPLETED, LEASED, STARTED
 from tests.support.forged_log import Forge
 
-Breach = tuple[Callable[[Forge], None], str, Position | None, str]
 
-
-def working(forge: Forge, *events: Event, created: run.RunCreated = PINNED) -> None:
-    """Add a run that is bound to the tools of a listed server, at position 2."""
-    forge.add(SERVER, LISTED)
-    forge.add("run_1", created, LEASED, STARTED, *events)
+def working(*events: Event, created: run.RunCreated = PINNED) -> Step:
+    """Return a run that is bound to the tools of a listed server, at position 2."""
+    return wrote(SERVER, LISTED, "run_1", created, LEASED, STARTED, *events)
 
 
 def with_approval(approval: Approval) -> run.RunCreated:
@@ -43,63 +39,43 @@ def legal(forge: Forge) -> None:
     again = replace(ELICITED, ask_id="ask_8")
     values = {"values": '{"answer":"yes"}'}
     questions = (ELICITED, answered("answer", ELICITED, **values), again, answered("decline", again))
-    working(forge, MCP_ATTACHED, MCP_CALLED, *questions, MCP_RESULT, COMPLETED)
+    working(MCP_ATTACHED, MCP_CALLED, *questions, MCP_RESULT, COMPLETED)(forge)
     forge.add(SERVER, CHANGED, ACCEPTED)
     pins = {"git": {"commit": COMMIT_CHANGED}}
     forge.add("run_2", replace(with_approval("ask"), session_id="t", mcp_tools=pins), LEASED, STARTED)
     forge.add("run_2", MCP_CALLED, run.RunFailed(code="TURN_LIMIT", retryable=False))
 
 
-def listed_elsewhere(forge: Forge) -> None:
-    forge.add("mcp:other", LISTED)
-
-
-def accepted_what_was_not_listed(forge: Forge) -> None:
-    forge.add(SERVER, LISTED, ACCEPTED)
-
-
-def bound_to_an_unnamed_server(forge: Forge) -> None:
-    working(forge, created=replace(PINNED, mcp_tools={"other": {"log": "6b" * 32}}))
-
-
-def bound_to_a_tool_that_was_not_accepted(forge: Forge) -> None:
-    working(forge, created=replace(PINNED, mcp_tools={"git": {"commit": COMMIT_CHANGED}}))
-
-
-def called_without_an_ask(forge: Forge) -> None:
-    working(forge, MCP_CALLED, MCP_RESULT, created=with_approval("ask"))
-
-
-def called_although_denied(forge: Forge) -> None:
-    working(forge, replace(MCP_CALLED, ask_id=None), MCP_RESULT, created=with_approval("deny"))
-
-
-def elicited_without_a_call(forge: Forge) -> None:
-    working(forge, ELICITED)
-
-
-def elicited_after_the_result(forge: Forge) -> None:
-    working(forge, MCP_CALLED, MCP_RESULT, ELICITED)
-
-
-def elicited_a_permission(forge: Forge) -> None:
-    working(forge, MCP_CALLED, replace(ELICITED, origin="loop"))
-
-
 def called_by_the_answer_to_a_server(forge: Forge) -> None:
     made = replace(MCP_CALLED, ask_id="ask_7")
-    working(forge, MCP_CALLED, ELICITED, answered("answer", ELICITED), MCP_RESULT, made)
+    working(MCP_CALLED, ELICITED, answered("answer", ELICITED), MCP_RESULT, made)(forge)
 
 
 MCP_BREACHES: tuple[Breach, ...] = (
-    (listed_elsewhere, "mcp_servers", 1, "mcp-server.listed of git is in stream mcp:other"),
-    (accepted_what_was_not_listed, "mcp_servers", 2, "git had not listed commit as accepted"),
-    (bound_to_an_unnamed_server, "mcp_pins", 2, "which its profile does not name"),
-    (bound_to_a_tool_that_was_not_accepted, "mcp_pins", 2, "were not accepted: commit"),
-    (called_without_an_ask, "mcp_approvals", 6, "demands an ask or denies it"),
-    (called_although_denied, "mcp_approvals", 6, "demands an ask or denies it"),
-    (elicited_without_a_call, "elicited", 5, "without an open call"),
-    (elicited_after_the_result, "elicited", 7, "without an open call"),
-    (elicited_a_permission, "elicited", 6, "without an open call"),
+    breach("listed_elsewhere", "mcp_servers", 1, "mcp-server.listed of git is in stream mcp:other")(
+        "mcp:other", LISTED
+    ),
+    breach("accepted_what_was_not_listed", "mcp_servers", 2, "git had not listed commit as accepted")(
+        SERVER, LISTED, ACCEPTED
+    ),
+    breach("bound_to_an_unnamed_server", "mcp_pins", 2, "which its profile does not name")(
+        working(created=replace(PINNED, mcp_tools={"other": {"log": "6b" * 32}}))
+    ),
+    breach("bound_to_a_tool_that_was_not_accepted", "mcp_pins", 2, "were not accepted: commit")(
+        working(created=replace(PINNED, mcp_tools={"git": {"commit": COMMIT_CHANGED}}))
+    ),
+    breach("called_without_an_ask", "mcp_approvals", 6, "demands an ask or denies it")(
+        working(MCP_CALLED, MCP_RESULT, created=with_approval("ask"))
+    ),
+    breach("called_although_denied", "mcp_approvals", 6, "demands an ask or denies it")(
+        working(replace(MCP_CALLED, ask_id=None), MCP_RESULT, created=with_approval("deny"))
+    ),
+    breach("elicited_without_a_call", "elicited", 5, "without an open call")(working(ELICITED)),
+    breach("elicited_after_the_result", "elicited", 7, "without an open call")(
+        working(MCP_CALLED, MCP_RESULT, ELICITED)
+    ),
+    breach("elicited_a_permission", "elicited", 6, "without an open call")(
+        working(MCP_CALLED, replace(ELICITED, origin="loop"))
+    ),
     (called_by_the_answer_to_a_server, "permitted", 9, "no answer to ask_7 allowed it"),
 )

@@ -64,14 +64,22 @@ class Escape(NamedTuple):
 CORPUS: dict[str, Escape] = {}
 
 
-def escape(works: str = ALWAYS, reason: str = "") -> Callable[[Callable[[Target], str]], Callable[[Target], str]]:
+Attack = Callable[[Target], str]
+
+
+def attack(name: str, works: str = ALWAYS, reason: str = "") -> Callable[[Attack], Attack]:
     """Add an attack to the corpus. ``works``: where it works outside of the box; ``reason``: why not everywhere."""
 
-    def add(run: Callable[[Target], str]) -> Callable[[Target], str]:
-        CORPUS[run.__name__] = Escape(run, works, reason)
+    def add(run: Attack) -> Attack:
+        CORPUS[name] = Escape(run, works, reason)
         return run
 
     return add
+
+
+def escape(works: str = ALWAYS, reason: str = "") -> Callable[[Attack], Attack]:
+    """Add an attack under the name of its function."""
+    return lambda run: attack(run.__name__, works, reason)(run)
 
 
 def call(name: str, *arguments: Any) -> int:

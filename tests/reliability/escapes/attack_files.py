@@ -8,7 +8,19 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from tests.reliability.escapes.attack import DIFFERS, HARMFUL, ROOT, Target, call, error, escape, found, libc, permitted
+from tests.reliability.escapes.attack import (
+    DIFFERS,
+    HARMFUL,
+    ROOT,
+    Target,
+    attack,
+    call,
+    error,
+    escape,
+    found,
+    libc,
+    permitted,
+)
 
 AT_FDCWD = -100
 FILES_READ_MAX = 500
@@ -32,34 +44,12 @@ def _openable(path: str | Path) -> str:
     return f"{path} is writable"
 
 
-@escape()
-def read_the_log(target: Target) -> str:
-    return _read(target, f"{target['state']}/log.db")
-
-
-@escape()
-def read_the_state_in_the_workspace(target: Target) -> str:
-    return _read(target, f"{target['workspace']}/.athena/log.db")
-
-
-@escape()
-def read_a_closed_file(target: Target) -> str:
-    return _read(target, f"{target['workspace']}/.env")
-
-
-@escape()
-def read_a_closed_directory(target: Target) -> str:
-    return _read(target, f"{target['workspace']}/sub/.ssh/id")
-
-
-@escape()
-def read_a_key_in_the_home_directory(target: Target) -> str:
-    return _read(target, f"{target['home']}/.ssh/id")
-
-
-@escape()
-def read_another_workspace(target: Target) -> str:
-    return _read(target, f"{target['other']}/notes.txt")
+attack("read_the_log")(lambda target: _read(target, f"{target['state']}/log.db"))
+attack("read_the_state_in_the_workspace")(lambda target: _read(target, f"{target['workspace']}/.athena/log.db"))
+attack("read_a_closed_file")(lambda target: _read(target, f"{target['workspace']}/.env"))
+attack("read_a_closed_directory")(lambda target: _read(target, f"{target['workspace']}/sub/.ssh/id"))
+attack("read_a_key_in_the_home_directory")(lambda target: _read(target, f"{target['home']}/.ssh/id"))
+attack("read_another_workspace")(lambda target: _read(target, f"{target['other']}/notes.txt"))
 
 
 @escape()
@@ -70,14 +60,8 @@ def list_the_directory_of_workspaces(target: Target) -> str:
     return f"it shows {names}"
 
 
-@escape()
-def follow_a_link_to_the_log(target: Target) -> str:
-    return _read(target, f"{target['workspace']}/link-to-log")
-
-
-@escape()
-def follow_a_link_to_a_directory(target: Target) -> str:
-    return _read(target, f"{target['workspace']}/link-to-state/log.db")
+attack("follow_a_link_to_the_log")(lambda target: _read(target, f"{target['workspace']}/link-to-log"))
+attack("follow_a_link_to_a_directory")(lambda target: _read(target, f"{target['workspace']}/link-to-state/log.db"))
 
 
 @escape()
@@ -90,9 +74,9 @@ def make_a_link_to_the_log_and_follow_it(target: Target) -> str:
         os.unlink(link)
 
 
-@escape()
-def go_up_from_the_workspace(target: Target) -> str:
-    return _read(target, f"{target['workspace']}/../{Path(target['other']).name}/notes.txt")
+attack("go_up_from_the_workspace")(
+    lambda target: _read(target, f"{target['workspace']}/../{Path(target['other']).name}/notes.txt")
+)
 
 
 @escape()
@@ -158,34 +142,12 @@ def read_by_the_handle_of_a_descriptor(target: Target) -> str:
     return _read(target, f"/proc/self/cwd/../{Path(target['other']).name}/notes.txt")
 
 
-@escape()
-def write_beside_the_workspace(target: Target) -> str:
-    return _write(f"{target['other']}/escaped-{os.getpid()}")
-
-
-@escape()
-def write_into_the_state(target: Target) -> str:
-    return _write(f"{target['state']}/escaped-{os.getpid()}")
-
-
-@escape(ROOT, "only root may write there")
-def write_into_the_system(_: Target) -> str:
-    return _write(f"/usr/escaped-{os.getpid()}")
-
-
-@escape(ROOT, "only root may write there")
-def write_into_etc(_: Target) -> str:
-    return _write(f"/etc/escaped-{os.getpid()}")
-
-
-@escape(ROOT, "only root may write there")
-def write_into_run(_: Target) -> str:
-    return _write(f"/run/escaped-{os.getpid()}")
-
-
-@escape(ROOT, "only root may write there")
-def write_into_the_root(_: Target) -> str:
-    return _write(f"/escaped-{os.getpid()}")
+attack("write_beside_the_workspace")(lambda target: _write(f"{target['other']}/escaped-{os.getpid()}"))
+attack("write_into_the_state")(lambda target: _write(f"{target['state']}/escaped-{os.getpid()}"))
+attack("write_into_the_system", ROOT, "only root may write there")(lambda _: _write(f"/usr/escaped-{os.getpid()}"))
+attack("write_into_etc", ROOT, "only root may write there")(lambda _: _write(f"/etc/escaped-{os.getpid()}"))
+attack("write_into_run", ROOT, "only root may write there")(lambda _: _write(f"/run/escaped-{os.getpid()}"))
+attack("write_into_the_root", ROOT, "only root may write there")(lambda _: _write(f"/escaped-{os.getpid()}"))
 
 
 @escape()
@@ -194,9 +156,9 @@ def write_into_the_tmp_of_the_machine(target: Target) -> str:
     return _write(f"{target['tmp']}/escaped-{os.getpid()}")
 
 
-@escape(ROOT, "only root may read it")
-def read_the_shadow_passwords(_: Target) -> str:
-    return f"{len(Path('/etc/shadow').read_bytes())} bytes"
+attack("read_the_shadow_passwords", ROOT, "only root may read it")(
+    lambda _: f"{len(Path('/etc/shadow').read_bytes())} bytes"
+)
 
 
 @escape()
@@ -254,9 +216,9 @@ def write_a_setting_of_the_kernel(_: Target) -> str:
     return _openable("/proc/sys/vm/drop_caches")
 
 
-@escape(DIFFERS, "a kernel may have no such file")
-def ask_for_a_system_request(_: Target) -> str:
-    return _openable("/proc/sysrq-trigger")
+attack("ask_for_a_system_request", DIFFERS, "a kernel may have no such file")(
+    lambda _: _openable("/proc/sysrq-trigger")
+)
 
 
 @escape(ROOT, "only root may write there")
@@ -362,9 +324,7 @@ def plant_a_hook(target: Target) -> str:
     return _write(f"{target['workspace']}/.git/hooks/post-checkout-{os.getpid()}")
 
 
-@escape()
-def change_the_settings_of_the_repository(target: Target) -> str:
-    return _openable(f"{target['workspace']}/.git/config")
+attack("change_the_settings_of_the_repository")(lambda target: _openable(f"{target['workspace']}/.git/config"))
 
 
 @escape()
@@ -384,9 +344,7 @@ def watch_the_state(target: Target) -> str:
     return "the state is watched"
 
 
-@escape(ROOT, "only root may watch mounts")
-def watch_the_mounts(_: Target) -> str:
-    return permitted("fanotify_init", 0x4, 0)  # FAN_CLASS_CONTENT: may refuse access to files
+attack("watch_the_mounts", ROOT, "only root may watch mounts")(lambda _: permitted("fanotify_init", 0x4, 0))
 
 
 @escape(HARMFUL, "outside, it would read the files of other programs")

@@ -6,7 +6,18 @@ import os
 import resource
 from contextlib import suppress
 
-from tests.reliability.escapes.attack import DIFFERS, HARMFUL, ROOT, Target, call, error, escape, libc, permitted
+from tests.reliability.escapes.attack import (
+    DIFFERS,
+    HARMFUL,
+    ROOT,
+    Target,
+    attack,
+    call,
+    error,
+    escape,
+    libc,
+    permitted,
+)
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
     0x20000,
@@ -110,9 +121,9 @@ def change_a_mount_by_its_attributes(_: Target) -> str:
     return "/usr is writable"
 
 
-@escape(DIFFERS, "a machine may forbid user namespaces")
-def make_a_user_namespace(_: Target) -> str:
-    return _in_child("unshare", CLONE_NEWUSER)
+attack("make_a_user_namespace", DIFFERS, "a machine may forbid user namespaces")(
+    lambda _: _in_child("unshare", CLONE_NEWUSER)
+)
 
 
 @escape(DIFFERS, "a machine may forbid user namespaces")
@@ -262,29 +273,13 @@ def set_the_clock(_: Target) -> str:
     return permitted("adjtimex", timex)
 
 
-@escape(ROOT, ONLY_ROOT)
-def restart_the_machine(_: Target) -> str:
-    return permitted("reboot", 0, 0, 0, None)  # wrong magic numbers: EINVAL after the check of rights
-
-
-@escape(DIFFERS, "a kernel may have no such call")
-def load_a_module(_: Target) -> str:
-    return permitted("init_module", None, 0, None)
-
-
-@escape(DIFFERS, "a kernel may have no such call")
-def load_another_kernel(_: Target) -> str:
-    return permitted("kexec_load", 0, 1 << 20, None, 0)
-
-
-@escape(ROOT, ONLY_ROOT)
-def swap_to_a_file(_: Target) -> str:
-    return permitted("swapon", b"/nonexistent", 0)
-
-
-@escape(ROOT, ONLY_ROOT)
-def account_for_processes(_: Target) -> str:
-    return permitted("acct", b"/nonexistent")
+attack("restart_the_machine", ROOT, ONLY_ROOT)(lambda _: permitted("reboot", 0, 0, 0, None))
+attack("load_a_module", DIFFERS, "a kernel may have no such call")(lambda _: permitted("init_module", None, 0, None))
+attack("load_another_kernel", DIFFERS, "a kernel may have no such call")(
+    lambda _: permitted("kexec_load", 0, 1 << 20, None, 0)
+)
+attack("swap_to_a_file", ROOT, ONLY_ROOT)(lambda _: permitted("swapon", b"/nonexistent", 0))
+attack("account_for_processes", ROOT, ONLY_ROOT)(lambda _: permitted("acct", b"/nonexistent"))
 
 
 @escape(DIFFERS, "a kernel may restrict it to root")

@@ -6,7 +6,7 @@ import socket
 import struct
 from contextlib import suppress
 
-from tests.reliability.escapes.attack import DIFFERS, ROOT, Target, error, escape, found
+from tests.reliability.escapes.attack import DIFFERS, ROOT, Target, attack, error, escape, found
 
 SECONDS = 3
 
@@ -28,39 +28,23 @@ def _routed(address: str, port: int, family: int = socket.AF_INET) -> str:
         return f"a route from {connection.getsockname()[0]} to {address}"
 
 
-@escape()
-def connect_to_the_server(target: Target) -> str:
-    return _talk(target, socket.AF_INET, ("127.0.0.1", target["tcp"]))
-
-
-@escape(DIFFERS, "a machine may have no IPv6")
-def connect_to_the_server_by_ipv6(target: Target) -> str:
-    return _talk(target, socket.AF_INET6, ("::1", target["tcp6"]))
-
-
-@escape()
-def connect_to_any_address_of_the_machine(target: Target) -> str:
-    return _talk(target, socket.AF_INET, ("127.1.2.3", target["tcp"]))
-
-
-@escape()
-def send_datagrams_to_the_server(target: Target) -> str:
-    return _talk(target, socket.AF_INET, ("127.0.0.1", target["udp"]), socket.SOCK_DGRAM)
-
-
-@escape(DIFFERS, "a machine may have no network")
-def route_to_the_metadata_service(_: Target) -> str:
-    return _routed("169.254.169.254", 80)
-
-
-@escape(DIFFERS, "a machine may have no network")
-def route_to_the_internet(_: Target) -> str:
-    return _routed("192.0.2.1", 443)
-
-
-@escape(DIFFERS, "a machine may have no IPv6")
-def route_to_the_internet_by_ipv6(_: Target) -> str:
-    return _routed("2001:db8::1", 443, socket.AF_INET6)
+attack("connect_to_the_server")(lambda target: _talk(target, socket.AF_INET, ("127.0.0.1", target["tcp"])))
+attack("connect_to_the_server_by_ipv6", DIFFERS, "a machine may have no IPv6")(
+    lambda target: _talk(target, socket.AF_INET6, ("::1", target["tcp6"]))
+)
+attack("connect_to_any_address_of_the_machine")(
+    lambda target: _talk(target, socket.AF_INET, ("127.1.2.3", target["tcp"]))
+)
+attack("send_datagrams_to_the_server")(
+    lambda target: _talk(target, socket.AF_INET, ("127.0.0.1", target["udp"]), socket.SOCK_DGRAM)
+)
+attack("route_to_the_metadata_service", DIFFERS, "a machine may have no network")(
+    lambda _: _routed("169.254.169.254", 80)
+)
+attack("route_to_the_internet", DIFFERS, "a machine may have no network")(lambda _: _routed("192.0.2.1", 443))
+attack("route_to_the_internet_by_ipv6", DIFFERS, "a machine may have no IPv6")(
+    lambda _: _routed("2001:db8::1", 443, socket.AF_INET6)
+)
 
 
 @escape(DIFFERS, "a machine may have no network")
@@ -85,19 +69,13 @@ def resolve_a_name_of_the_machine(_: Target) -> str:
     return f"names {strange}"
 
 
-@escape()
-def connect_to_a_socket_in_the_state(target: Target) -> str:
-    return _talk(target, socket.AF_UNIX, target["socket"])
-
-
-@escape()
-def connect_to_a_socket_through_a_link(target: Target) -> str:
-    return _talk(target, socket.AF_UNIX, f"{target['workspace']}/link-to-socket")
-
-
-@escape()
-def connect_to_an_abstract_socket(target: Target) -> str:
-    return _talk(target, socket.AF_UNIX, b"\0" + target["abstract"].encode())
+attack("connect_to_a_socket_in_the_state")(lambda target: _talk(target, socket.AF_UNIX, target["socket"]))
+attack("connect_to_a_socket_through_a_link")(
+    lambda target: _talk(target, socket.AF_UNIX, f"{target['workspace']}/link-to-socket")
+)
+attack("connect_to_an_abstract_socket")(
+    lambda target: _talk(target, socket.AF_UNIX, b"\0" + target["abstract"].encode())
+)
 
 
 @escape()

@@ -9,7 +9,7 @@ import termios
 from contextlib import suppress
 from pathlib import Path
 
-from tests.reliability.escapes.attack import HARMFUL, Target, call, error, escape, found
+from tests.reliability.escapes.attack import HARMFUL, Target, attack, call, error, escape, found
 
 PTRACE_SEIZE = 0x4206
 
@@ -153,9 +153,9 @@ def find_descriptors_of_the_server(_: Target) -> str:
     return str(leaks)
 
 
-@escape(HARMFUL, "outside, a command has the same clean environment")
-def find_secrets_in_the_environment(target: Target) -> str:
-    return found(target, repr(dict(os.environ)), "the environment")
+attack("find_secrets_in_the_environment", HARMFUL, "outside, a command has the same clean environment")(
+    lambda target: found(target, repr(dict(os.environ)), "the environment")
+)
 
 
 @escape(HARMFUL, "outside, a command has no terminal either")

@@ -31,6 +31,7 @@ from tests.projections.history import FIRST_OF_SCHEDULES, MOVES, History
 from tests.support.agent_breaches import AGENT_BREACHES
 from tests.support.agent_breaches import legal as legal_agents
 from tests.support.ask_breaches import ASK_BREACHES
+from tests.support.breach import Breach, Step, breach, budgeted, described, guarded, keyed, lived, sets, sql
 from tests.support.events import dead_letter as letter
 from tests.support.events import queue
 from tests.support.events import redrive as bulk
@@ -124,24 +125,28 @@ DONE = schedule.ScheduleRunCompleted(id="a", target_run_id=started(None).target_
 UNRUN = schedule.ScheduleRunFailed(id="a", target_run_id=started(None, 5).target_run_id, code="X", error_text="no")
 
 
-def scheduled(forge: Forge, *events: Event, stream: str = "schedule:a") -> None:
-    """Append the commands of a schedule and the whole lives of the runs that it starts."""
-    command = forge.ids.new("cmd")
-    forge.add(stream, *events, command=command)
-    for event in events:
-        if isinstance(event, schedule.ScheduleRunStarted):
-            forge.add(event.target_run_id, CREATED, LEASED, STARTED, COMPLETED, command=command)
+def scheduled(*events: Event, stream: str = "schedule:a") -> Step:
+    """Return the commands of a schedule and the whole lives of the runs that it starts."""
+
+    def writes(forge: Forge) -> None:
+        command = forge.ids.new("cmd")
+        forge.add(stream, *events, command=command)
+        for event in events:
+            if isinstance(event, schedule.ScheduleRunStarted):
+                forge.add(event.target_run_id, CREATED, LEASED, STARTED, COMPLETED, command=command)
+
+    return writes
 
 
 def test_every_legal_history_of_a_schedule_verifies(forge: Forge) -> None:
-    scheduled(forge, upserted(), started(NOW + HOUR), buffered(NOW + 2 * HOUR), DONE)
+    scheduled(upserted(), started(NOW + HOUR), buffered(NOW + 2 * HOUR), DONE)(forge)
     second = (buffered(NOW + 3 * HOUR), skipped(NOW + 3 * HOUR, "buffer-full"))
-    scheduled(forge, started(NOW + 2 * HOUR, 2), *second, replace(DONE, target_run_id=started(None, 2).target_run_id))
-    scheduled(forge, HALTED, missed(NOW + 4 * HOUR, NOW + 6 * HOUR, 3, "paused"), CONTINUED, OFF)
-    scheduled(forge, started(None, 3), ON, upserted(after=NOW + 7 * HOUR - 1))
-    scheduled(forge, schedule.ScheduleRemoved(id="a", removed=True))
+    scheduled(started(NOW + 2 * HOUR, 2), *second, replace(DONE, target_run_id=started(None, 2).target_run_id))(forge)
+    scheduled(HALTED, missed(NOW + 4 * HOUR, NOW + 6 * HOUR, 3, "paused"), CONTINUED, OFF)(forge)
+    scheduled(started(None, 3), ON, upserted(after=NOW + 7 * HOUR - 1))(forge)
+    scheduled(schedule.ScheduleRemoved(id="a", removed=True))(forge)
     forge.add("schedule:a", replace(DONE, target_run_id=started(None, 3).target_run_id))
-    scheduled(forge, upserted(), started(NOW + HOUR, 4), stream="schedule:b")
+    scheduled(upserted(), started(NOW + HOUR, 4), stream="schedule:b")(forge)
     refused = forge.ids.new("cmd")
     forge.add(started(None, 5).target_run_id, *rejection(forge), command=refused)
     forge.add("schedule:b", started(NOW + 2 * HOUR, 5), UNRUN, command=refused)
@@ -233,28 +238,6 @@ def test_the_first_violations_are_kept_and_all_are_counted(forge: Forge) -> None
 # One violation for each rule
 
 
-def tampered_payload(forge: Forge) -> None:
-    forge.add("plane", FILLER, FILLER)
-    forge.execute("""UPDATE log SET data = CAST('{"mode":"on!"}' AS BLOB) WHERE position = 2""")
-
-
-def tampered_text(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
-    forge.execute("UPDATE log SET text = CAST(replace(CAST(text AS TEXT), 'ok', 'no') AS BLOB) WHERE position = 4")
-
-
-def tampered_actor(forge: Forge) -> None:
-    forge.add("plane", FILLER, FILLER, FILLER)
-    forge.execute("UPDATE log SET actor = 'somebody' WHERE position = 1")
-
-
-def hole(forge: Forge) -> None:
-    forge.add("plane", FILLER)
-    forge.add("new_1", Plain("new.invented"))
-    forge.add("plane", FILLER)
-    forge.execute("DELETE FROM log WHERE position = 2")
-
-
 def time_goes_back(forge: Forge) -> None:
     forge.add("plane", FILLER)
     forge.add("plane", FILLER, later=-5)
@@ -269,123 +252,16 @@ def version_above_one(forge: Forge) -> None:
     forge.add("plane", FILLER, skip=1)
 
 
-def undecodable(forge: Forge) -> None:
-    forge.add("plane", Plain("AUTHZ_MODE_ACTIVE", data=b'{"mode":7}'))
-
-
-def written_by_a_newer_release(forge: Forge) -> None:
-    forge.add("plane", Plain("AUTHZ_MODE_ACTIVE", 2))
-
-
-def started_before_it_was_leased(forge: Forge) -> None:
-    forge.add("run_1", CREATED, run.RunStarted(attempt=0))
-
-
-def usage_of_nothing(forge: Forge) -> None:
-    forge.add("run_1", PAID)
-
-
-def spoken_after_the_end(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, SAID)
-
-
-def ended_twice(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, run.RunFailed(code="X", error_text="", retryable=False))
-
-
-def written_to_a_stream_of_another_kind(forge: Forge) -> None:
-    forge.add("run_1", CREATED)
-    forge.add("run_1", FILLER)
-
-
-def text_without_its_words(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
-    forge.execute("UPDATE log SET text = NULL WHERE position = 4")
-
-
-def text_put_back(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, SAID)
-    forge.add("plane", plane.PayloadRedacted(target=4))
-
-
-def erased_in_the_future(forge: Forge) -> None:
-    forge.add("plane", plane.PayloadRedacted(target=2), FILLER)
-
-
-def forgotten_and_kept(forge: Forge) -> None:
-    forge.add("mem_1", NOTED)
-    forge.add("mem_1", memory.MemoryForgotten(entry_id="mem_1"))
-
-
-def caused_by_what_follows(forge: Forge) -> None:
-    forge.causation = 2
-    forge.add("plane", FILLER)
-
-
 def paid_in_another_session(forge: Forge) -> None:
     forge.add("run_1", CREATED, LEASED, STARTED, SAID)
     forge.sessions["run_1"] = "elsewhere"
     forge.add("run_1", PAID)
 
 
-def admitted_in_another_session(forge: Forge) -> None:
-    forge.add("run_1", QUEUED)
-    forge.session_of_next = "elsewhere"
-    forge.add("run_1", CREATED)
-
-
-def said_under_another_run(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED)
-    forge.run_of_next = "run_2"
-    forge.add("run_1", SAID)
-
-
-def enqueued_in_another_session(forge: Forge) -> None:
-    forge.session_of_next = "elsewhere"
-    forge.add("work:s", queue.enqueued(1))
-
-
-def created_twice(forge: Forge) -> None:
-    forge.add("session:s", session.SessionCreated(session_id="s"))
-    forge.add("session:s", session.SessionCreated(session_id="s"))
-
-
-def policy_out_of_nothing(forge: Forge) -> None:
-    forge.add("policy", LIMIT_ONE)
-    forge.add("policy", replace(ONE_OF_EACH, before=ONE_OF_EACH.after))
-
-
-def template_version_again(forge: Forge) -> None:
-    forge.add("tpl_1", TEMPLATE)
-    forge.add("tpl_1", TEMPLATE_AGAIN, TEMPLATE_AGAIN)
-
-
-def completed_for_less(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, SAID, PAID, replace(COMPLETED, usage=Usage(total_tokens=2)))
-
-
-def completed_with_more_evidence(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, SAID, replace(COMPLETED, evidence_count=1))
-
-
-def completed_with_a_partial_answer(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, SAID, PARTIAL, PAID, COMPLETED)
-
-
-def partial_question(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(PARTIAL, role="user"))
-
-
 def guards_in_another_order(forge: Forge) -> None:
     forge.add("run_1", QUEUED)
     forge.add("run_2", replace(QUEUED, session_id="elsewhere"))
     forge.execute("UPDATE guard SET position = 3 WHERE key = 'run_1'")
-
-
-def key_of_another_subject(forge: Forge) -> None:
-    forge.add("plane", FILLER)
-    forge.add("run_1", CREATED)
-    forge.keys = [forge.key(2, 2, subject="run_2")]
 
 
 def keys_of_one_command(forge: Forge) -> None:
@@ -400,110 +276,9 @@ def key_of_another_time(forge: Forge) -> None:
     forge.keys = [earlier, forge.key(2, 2)._replace(recorded_at=1)]
 
 
-def anchor_of_another_log(forge: Forge) -> None:
-    forge.add("plane", FILLER)
-    forge.anchor = Anchor(log_id="0" * 16, position=1, chain="")
-
-
-def two_of_one_slot(forge: Forge) -> None:
-    forge.add("policy", LIMIT_ONE)
-    forge.add("run_1", CREATED)
-    forge.add("run_2", ELSEWHERE)
-
-
-def two_of_one_provider(forge: Forge) -> None:
-    forge.add("policy", ONE_OF_EACH)
-    forge.add("run_1", replace(CREATED, provider="openai", fallbacks=("mock",)))
-    forge.add("run_2", ELSEWHERE)
-
-
-def resumed_at_a_limit_by_key(forge: Forge) -> None:
-    forge.add("policy", ONE_OF_EACH)
-    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED)
-    forge.add("run_2", ELSEWHERE)
-    forge.add("run_1", RESUMED)
-
-
-def two_of_one_session(forge: Forge) -> None:
-    forge.add("run_1", CREATED)
-    forge.add("run_2", CREATED)
-
-
-def token_again(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, LEASED)
-
-
-def started_under_an_old_token(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(LEASED, token=2), run.RunStarted(attempt=2))
-
-
-def token_skipped(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(LEASED, token=3))
-
-
-def taken_from_another(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(TAKEN, taken_from="exe_7"))
-
-
-def attempt_for_nothing(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(TAKEN, because="left"))
-
-
-def attempt_too_many(forge: Forge) -> None:
-    forge.add("policy", replace(LIMIT_ONE, after=policy.Policy(schema_version=1, max_run_attempts=1)))
-    forge.add("run_1", CREATED, LEASED, STARTED, TAKEN)
-
-
-def result_of_nothing(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, RESULT)
-
-
-def result_twice(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, CALLED, RESULT, RESULT)
-
-
-def call_twice(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, CALLED, CALLED)
-
-
-def turn_twice(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, *[replace(PAID, turn=1)] * 2)
-
-
-def paid_while_paused(forge: Forge) -> None:
-    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED, DEAR)
-
-
-def paid_back(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(PAID, cost_micro_usd=-1))
-
-
-def tokens_given_back(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(PAID, usage=Usage(input_tokens=5, output_tokens=-5)))
-
-
-def answered_in_no_turn(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(PAID, turn=1, failed=True), replace(PAID, turn=2))
-
-
-def paused_for_another_sum(forge: Forge) -> None:
-    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, replace(PAUSED, spent_micro_usd=1_100))
-
-
 def paused_after_words_that_were_not_cut(forge: Forge) -> None:
     cut = replace(SAID, truncated=True, interrupted=True)
     forge.add("run_1", BUDGETED, LEASED, STARTED, cut, SAID, DEAR, replace(PAUSED, spent_micro_usd=600))
-
-
-def paused_with_budget_left(forge: Forge) -> None:
-    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, replace(PAUSED, spent_micro_usd=600))
-
-
-def resumed_without_a_slot(forge: Forge) -> None:
-    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR, DEAR, PAUSED)
-    forge.add("run_2", ELSEWHERE)
-    forge.add("policy", LIMIT_ONE)
-    forge.add("run_1", RESUMED)
 
 
 DAILY = policy.PolicyUpdated(
@@ -522,11 +297,6 @@ def reserved_too_much(forge: Forge) -> None:
 KEEPING = replace(PAID, turn=1, cost_micro_usd=10, reserved_micro_usd=200)
 
 
-def kept_more_than_was_reserved(forge: Forge) -> None:
-    forge.add("policy", DAILY)
-    forge.add("run_1", CREATED, LEASED, STARTED, RESERVED, KEEPING, replace(KEEPING, turn=2, reserved_micro_usd=201))
-
-
 def days(forge: Forge) -> None:
     """Append legal spending: reservations that are settled or released, and the budget of the next day."""
     forge.add("policy", DAILY)
@@ -538,55 +308,14 @@ def days(forge: Forge) -> None:
     forge.add("run_3", replace(CREATED, session_id="third"), LEASED, STARTED, replace(RESERVED, reserved_micro_usd=999))
 
 
-def child_of_nobody(forge: Forge) -> None:
-    forge.add("run_1", replace(CREATED, parent_run_id="run_0"))
-
-
-def retry_of_nobody(forge: Forge) -> None:
-    forge.add("run_1", replace(CREATED, retry_of="run_0"))
-
-
-def retry_of_an_open_run(forge: Forge) -> None:
-    forge.add("run_1", CREATED)
-    forge.add("run_2", replace(ELSEWHERE, retry_of="run_1"))
-
-
-def cancelled_by_nobody(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, run.RunCancelled(cause="parent"))
-
-
-def crashed_for_another(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, replace(CRASHED, executor="exe_2"))
-
-
-def completed_after_its_cancel(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, ASKED, COMPLETED)
-
-
-def cancelled_when_over(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED, ASKED)
-
-
 def command_in_two_parts(forge: Forge) -> None:
     forge.add("plane", FILLER, command="cmd_a")
     forge.add("plane", FILLER)
     forge.add("plane", FILLER, FILLER, command="cmd_a")
 
 
-def guard_lost(forge: Forge) -> None:
-    forge.add("run_1", CREATED)
-    with forge.store.exclusive():
-        forge.store.put_guards([(Guard(kind="slot", key="run_1", value=None), 1)])
-
-
 def decided_after_it_was_recorded(forge: Forge) -> None:
     forge.add("plane", Plain(FILLER.TYPE, data=b'{"mode":"off"}', extra=b'{"decidedAt":%d}' % (forge.now + 6)))
-
-
-def a_day_that_costs_less(forge: Forge) -> None:
-    forge.add("run_1", BUDGETED, LEASED, STARTED, DEAR)
-    with forge.store.exclusive():
-        forge.store.put_guards([(Guard(kind="spent", key="0", value=("1970-01-01", 5)), 4)])
 
 
 def by_release_0_1_0(forge: Forge, spent: int) -> None:
@@ -610,56 +339,6 @@ def a_last_day_that_costs_less(forge: Forge) -> None:
     by_release_0_1_0(forge, 5)
 
 
-def guard_of_nothing(forge: Forge) -> None:
-    forge.add("plane", FILLER)
-    with forge.store.exclusive():
-        forge.store.put_guards([(Guard(kind="turn", key="s", value=("run_1",)), 1)])
-
-
-def guard_of_another(forge: Forge) -> None:
-    forge.add("run_1", CREATED)
-    with forge.store.exclusive():
-        forge.store.put_guards([(Guard(kind="turn", key="s", value=("run_2",)), 1)])
-
-
-def key_beyond_the_log(forge: Forge) -> None:
-    forge.add("plane", FILLER)
-    forge.keys = [forge.key(1, 2)]
-
-
-def key_of_half_a_command(forge: Forge) -> None:
-    forge.add("plane", FILLER, FILLER)
-    forge.keys = [forge.key(1, 1)]
-
-
-def key_of_two_commands(forge: Forge) -> None:
-    forge.add("plane", FILLER)
-    forge.add("plane", FILLER)
-    forge.keys = [forge.key(1, 2)]
-
-
-def key_inside_a_command(forge: Forge) -> None:
-    forge.add("plane", FILLER, FILLER)
-    forge.keys = [forge.key(2, 2)]
-
-
-def key_before_the_log(forge: Forge) -> None:
-    forge.add("plane", FILLER)
-    forge.keys = [forge.key(0, 0)]
-
-
-def newer_format(forge: Forge) -> None:
-    forge.meta["format"] = str(FORMAT + 1)
-
-
-def strange_id(forge: Forge) -> None:
-    forge.meta["log_id"] = "mine"
-
-
-def strange_description(forge: Forge) -> None:
-    forge.meta["owner"] = "mallory"
-
-
 def anchor_ahead(forge: Forge) -> None:
     forge.add("plane", FILLER)
     forge.anchor = Anchor(log_id=forge.store.log_id, position=2, chain=forge.chain.hex())
@@ -675,11 +354,6 @@ def kept_of_another_history(forge: Forge) -> None:
     forge.against = kept(Anchor(log_id=forge.store.log_id, position=1, chain="00" * 32))
 
 
-def kept_nowhere(forge: Forge) -> None:
-    forge.add("plane", FILLER)
-    forge.against = kept()
-
-
 def given_up(forge: Forge) -> list[Witness]:
     """Return two anchors of a branch that a fork at position 2 discarded."""
     forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
@@ -690,11 +364,6 @@ def given_up(forge: Forge) -> list[Witness]:
 
 def forked(forge: Forge) -> None:
     forge.against = Witnesses(given_up(forge), ["kept.anchors"])
-
-
-def forked_elsewhere(forge: Forge) -> None:
-    forge.add("plane", FILLER, FILLER)
-    forge.against = Witnesses(forks=[(2, bytes(MARK_BYTES))])
 
 
 def kept_after_the_fork(forge: Forge) -> None:
@@ -721,100 +390,12 @@ def anchor_of_another_history(forge: Forge) -> None:
 
 
 def ran_while_it_was_disabled(forge: Forge) -> None:
-    scheduled(forge, upserted(enabled=False), started(NOW + HOUR))
-
-
-def ran_while_it_was_paused(forge: Forge) -> None:
-    scheduled(forge, upserted(), HALTED, started(NOW + HOUR))
-
-
-def resumed_without_a_pause(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), CONTINUED)
-
-
-def enabled_twice(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), ON)
-
-
-def disabled_what_was_not(forge: Forge) -> None:
-    forge.add("schedule:a", OFF)
-
-
-def ran_by_hand_after_its_removal(forge: Forge) -> None:
-    scheduled(forge, upserted(), schedule.ScheduleRemoved(id="a", removed=True), started(None))
-
-
-def ended_a_run_that_was_not_its(forge: Forge) -> None:
-    scheduled(forge, upserted(), started(NOW + HOUR, 2), DONE)
-
-
-def waited_while_it_was_paused(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), HALTED, buffered(NOW + HOUR))
-
-
-def missed_while_it_was_disabled(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(enabled=False), missed(NOW + HOUR, NOW + HOUR, 1, "disabled"))
-
-
-def ran_a_slot_twice(forge: Forge) -> None:
-    scheduled(forge, upserted(), started(NOW + HOUR), DONE, started(NOW + HOUR, 2))
-
-
-def ran_what_was_missed(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), missed(NOW, NOW + 2 * HOUR, 3, "paused"))
-
-
-def missed_what_had_run(forge: Forge) -> None:
-    scheduled(forge, upserted(), started(NOW + HOUR), missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-latest"))
-
-
-def passed_a_slot_over(forge: Forge) -> None:
-    scheduled(forge, upserted(), started(NOW + 2 * HOUR))
-
-
-def ran_at_no_slot(forge: Forge) -> None:
-    scheduled(forge, upserted(), started(NOW + HOUR + 1))
-
-
-def missed_more_than_it_tells(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), missed(NOW + HOUR, NOW + 3 * HOUR, 2, "paused"))
-
-
-def missed_from_another_slot_on(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), missed(NOW + HOUR + 1, NOW + 2 * HOUR, 2, "paused"))
+    scheduled(upserted(enabled=False), started(NOW + HOUR))(forge)
 
 
 def ran_by_a_trigger_that_means_nothing(forge: Forge) -> None:
     nonsense = replace(HOURLY, trigger=replace(HOURLY.trigger, cron="61 * * * *"))
-    scheduled(forge, upserted(nonsense), started(NOW + HOUR))
-
-
-def ran_at_the_end_of_time(forge: Forge) -> None:
-    scheduled(forge, upserted(), started(2**62))
-
-
-def put_over_a_slot(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), upserted(after=NOW + HOUR))
-
-
-def started_and_lost(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), started(NOW + HOUR))
-    forge.add("plane", FILLER)
-
-
-def started_and_admitted_later(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), started(NOW + HOUR))
-    forge.add(started(None).target_run_id, CREATED)
-
-
-def started_and_refused_later(forge: Forge) -> None:
-    forge.add("schedule:a", upserted(), started(NOW + HOUR, 5))
-    forge.add("schedule:a", UNRUN)
-
-
-def started_an_old_run(forge: Forge) -> None:
-    forge.add(started(None).target_run_id, CREATED)
-    forge.add("schedule:a", upserted(), started(NOW + HOUR))
+    scheduled(upserted(nonsense), started(NOW + HOUR))(forge)
 
 
 def worked(forge: Forge, *, end: Event = COMPLETED) -> None:
@@ -851,57 +432,8 @@ def requeued(item_id: str) -> Event:
     return replace(letter.REQUEUED, item_ids=(item_id,))
 
 
-def drained_twice(forge: Forge) -> None:
-    worked(forge)
-    forge.add("work:s", queue.drained(1, 0), queue.drained(1, 0))
-
-
-def enqueued_twice(forge: Forge) -> None:
-    forge.add("work:s", queue.enqueued(1), queue.enqueued(1))
-
-
-def drained_twice_at_once(forge: Forge) -> None:
-    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.draining(1))
-
-
-def leased_twice(forge: Forge) -> None:
-    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.started(1, run_id="run_2"))
-
-
-def ended_with_a_run_at_work(forge: Forge) -> None:
-    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.done(1, 0, 1))
-
-
-def ended_with_another_depth(forge: Forge) -> None:
-    worked(forge)
-    forge.add("work:s", queue.drained(1, 0), queue.done(1, 1, 1))
-
-
-def acknowledged_before_the_end(forge: Forge) -> None:
-    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.drained(1, 0))
-
-
-def given_back_though_done(forge: Forge) -> None:
-    worked(forge)
-    forge.add("work:s", queue.returned(1))
-
-
-def given_to_an_old_run(forge: Forge) -> None:
-    forge.add("run_1", CREATED, LEASED, STARTED, COMPLETED)
-    forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1))
-
-
 def buried_nowhere(forge: Forge) -> None:
     forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.buried(1, depth=0, run_id=None))
-
-
-def buried_as_another(forge: Forge) -> None:
-    buried_nowhere(forge)
-    forge.add("dlq_1", letter_of("wi_7"))
-
-
-def requeued_after_a_discard(forge: Forge) -> None:
-    forge.add("dlq_1", replace(letter.ADDED, items=()), letter.DISCARDED, replace(letter.REQUEUED, item_ids=()))
 
 
 def requeued_twice(forge: Forge) -> None:
@@ -909,48 +441,8 @@ def requeued_twice(forge: Forge) -> None:
     forge.add("dlq_1", replace(letter.ADDED, items=()), again, again)
 
 
-def requeued_and_lost(forge: Forge) -> None:
-    forge.add("dlq_1", replace(letter.ADDED, items=()), letter.REQUEUED)
-
-
-def came_back_from_nowhere(forge: Forge) -> None:
-    forge.add("work:s", queue.enqueued(1, dead_letter_id="dlq_1"))
-
-
-def delivered_without_a_run(forge: Forge) -> None:
-    forge.add("msg_1", letter.SENT, letter.COMPLETED)
-
-
-def delivered_and_failed(forge: Forge) -> None:
-    forge.add("msg_1", letter.SENT, letter.STARTED, letter.COMPLETED, letter.FAILED)
-
-
-def kept_twice(forge: Forge) -> None:
-    forge.add(stream_of("ab" * 8, 7), KEPT, KEPT)
-
-
 def kept_elsewhere(forge: Forge) -> None:
     forge.add(stream_of("ab" * 8, 8), KEPT)
-
-
-def conflicted_with_nothing(forge: Forge) -> None:
-    forge.add(stream_of("ab" * 8, 7), CONFLICTED)
-
-
-def sent_twice(forge: Forge) -> None:
-    forge.add("msg_1", letter.SENT, letter.SENT)
-
-
-def step_started_twice(forge: Forge) -> None:
-    forge.add("wfr_1", flow.CREATED, flow.started(), flow.completed(), flow.started(attempt=2))
-
-
-def step_completed_by_another(forge: Forge) -> None:
-    forge.add("wfr_1", flow.CREATED, flow.started(), flow.completed(attempt=2))
-
-
-def step_after_the_end(forge: Forge) -> None:
-    forge.add("wfr_1", flow.CREATED, flow.started(), flow.failed(), flow.ENDED, flow.started(attempt=2))
 
 
 def test_every_legal_history_of_a_workflow_run_verifies(forge: Forge) -> None:
@@ -965,45 +457,12 @@ OF_CRITIC = replace(CREATED, persona_name="critic")
 LIFE = (OF_CRITIC, LEASED, STARTED, SAID, COMPLETED)
 
 
-def review_ended_twice(forge: Forge) -> None:
-    forge.add(REVIEW, critic.STARTED)
-    forge.add("run_1", *LIFE)
-    forge.add(REVIEW, critic.COMPLETED, critic.COMPLETED)
-
-
 def review_repaired_twice(forge: Forge) -> None:
     forge.add(REVIEW, critic.STARTED)
     forge.add("run_1", *LIFE)
     forge.add(REVIEW, critic.REPAIR)
     forge.add("run_2", *LIFE)
     forge.add(REVIEW, replace(critic.REPAIR, repair_run_id="run_3"))
-
-
-def review_ended_before_its_run(forge: Forge) -> None:
-    forge.add(REVIEW, critic.STARTED)
-    forge.add("run_1", *LIFE[:-1])
-    forge.add(REVIEW, critic.COMPLETED)
-
-
-def review_without_a_run(forge: Forge) -> None:
-    forge.add(REVIEW, critic.STARTED, critic.COMPLETED)
-
-
-def review_of_an_old_run(forge: Forge) -> None:
-    forge.add("run_1", *LIFE)
-    forge.add(REVIEW, critic.STARTED)
-
-
-def review_run_of_another(forge: Forge) -> None:
-    forge.add(REVIEW, critic.STARTED)
-    forge.add("run_1", replace(CREATED, persona_name="scribe"))
-
-
-def review_repaired_by_an_old_run(forge: Forge) -> None:
-    forge.add("run_2", *LIFE)
-    forge.add(REVIEW, critic.STARTED)
-    forge.add("run_1", *LIFE)
-    forge.add(REVIEW, critic.REPAIR)
 
 
 def test_every_legal_history_of_a_review_verifies(forge: Forge) -> None:
@@ -1018,44 +477,8 @@ def test_every_legal_history_of_a_review_verifies(forge: Forge) -> None:
     assert "review" not in [kind for kind, _, _ in forge.store.guards()]
 
 
-def redriven_after_the_end(forge: Forge) -> None:
-    forge.add("rdr_1", bulk.STARTED, bulk.completed(), bulk.advanced(3, "failed"))
-
-
-def redriven_twice(forge: Forge) -> None:
-    forge.add("rdr_1", bulk.STARTED, bulk.advanced(3, "failed"), bulk.advanced(3, "failed"))
-
-
-def redriven_what_is_not_there(forge: Forge) -> None:
-    forge.add("rdr_1", bulk.STARTED, bulk.advanced(3))
-
-
-def redrive_that_counts_wrong(forge: Forge) -> None:
-    forge.add("rdr_1", bulk.STARTED, bulk.advanced(3, "failed"), bulk.completed(requeued=1))
-
-
-def redrive_begun_twice(forge: Forge) -> None:
-    forge.add("rdr_1", bulk.STARTED, bulk.STARTED)
-
-
 HALT = halt.HaltStarted(by="ann", reason="wrong prices")
 LIFT = halt.HaltLifted(by="eve", since_ms=0)
-
-
-def halted_twice(forge: Forge) -> None:
-    forge.add("halt", HALT)
-    forge.add("halt", HALT)
-
-
-def lifted_without_a_halt(forge: Forge) -> None:
-    forge.add("halt", HALT)
-    forge.add("halt", LIFT)
-    forge.add("halt", LIFT)
-
-
-def begun_during_a_halt(forge: Forge) -> None:
-    forge.add("halt", HALT)
-    forge.add("run_1", CREATED)
 
 
 def test_work_begins_before_and_after_a_halt_and_runs_end_meanwhile(forge: Forge) -> None:
@@ -1067,163 +490,358 @@ def test_work_begins_before_and_after_a_halt_and_runs_end_meanwhile(forge: Forge
     assert forge.report().violations == ()
 
 
-BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] = (
-    (tampered_payload, "chain", 2, "the payload does not match its hash"),
-    (tampered_text, "chain", 4, "the text does not match its hash"),
-    (tampered_actor, "chain", 1, "does not match the chain"),
-    (hole, "chain", 2, "missing"),
+BREACHES: tuple[Breach, ...] = (
+    breach("tampered_payload", "chain", 2, "the payload does not match its hash")(
+        "plane", FILLER, FILLER, sql("""UPDATE log SET data = CAST('{"mode":"on!"}' AS BLOB) WHERE position = 2""")
+    ),
+    breach("tampered_text", "chain", 4, "the text does not match its hash")(
+        lived(SAID),
+        sql("UPDATE log SET text = CAST(replace(CAST(text AS TEXT), 'ok', 'no') AS BLOB) WHERE position = 4"),
+    ),
+    breach("tampered_actor", "chain", 1, "does not match the chain")(
+        "plane", FILLER, FILLER, FILLER, sql("UPDATE log SET actor = 'somebody' WHERE position = 1")
+    ),
+    breach("hole", "chain", 2, "missing")(
+        "plane", FILLER, "new_1", Plain("new.invented"), "plane", FILLER, sql("DELETE FROM log WHERE position = 2")
+    ),
     (time_goes_back, "times", 2, "5 ms before"),
     (decided_after_it_was_recorded, "times", 1, "decided 5 ms after it was recorded"),
-    (a_day_that_costs_less, "guards", None, "the guard spent of 0 is ['1970-01-01', 5]; the log implies"),
+    breach("a_day_that_costs_less", "guards", None, "the guard spent of 0 is ['1970-01-01', 5]; the log implies")(
+        budgeted(DEAR), guarded("spent", "0", ("1970-01-01", 5), 4)
+    ),
     (a_last_day_that_costs_less, "guards", None, "the guard spent of 0 is ['1970-01-01', 5]; the log implies"),
-    (text_without_its_words, "erasure", 4, "its text is gone, but no payload.redacted records it"),
-    (text_put_back, "erasure", 5, "names position 4, whose text still exists"),
-    (erased_in_the_future, "erasure", 1, "names position 2, which is not an earlier one"),
-    (forgotten_and_kept, "erasure", 2, "mem_1 was forgotten, but no payload.redacted names its text"),
-    (caused_by_what_follows, "envelope", 1, "caused by position 2, which is not an earlier one"),
+    breach("text_without_its_words", "erasure", 4, "its text is gone, but no payload.redacted records it")(
+        lived(SAID), sql("UPDATE log SET text = NULL WHERE position = 4")
+    ),
+    breach("text_put_back", "erasure", 5, "names position 4, whose text still exists")(
+        lived(SAID), "plane", plane.PayloadRedacted(target=4)
+    ),
+    breach("erased_in_the_future", "erasure", 1, "names position 2, which is not an earlier one")(
+        "plane", plane.PayloadRedacted(target=2), FILLER
+    ),
+    breach("forgotten_and_kept", "erasure", 2, "mem_1 was forgotten, but no payload.redacted names its text")(
+        "mem_1", NOTED, "mem_1", memory.MemoryForgotten(entry_id="mem_1")
+    ),
+    breach("caused_by_what_follows", "envelope", 1, "caused by position 2, which is not an earlier one")(
+        sets(causation=2), "plane", FILLER
+    ),
     (paid_in_another_session, "envelope", 5, "usage.recorded of run_1 names the session elsewhere instead of s"),
-    (admitted_in_another_session, "envelope", 2, "run.created of run_1 names the session elsewhere instead of s"),
-    (said_under_another_run, "envelope", 4, "transcript.appended of run_1 names the run run_2"),
-    (enqueued_in_another_session, "envelope", 1, "work.enqueued of work:s names the session elsewhere"),
-    (created_twice, "created", 2, "session.created of session:s, which already existed"),
-    (policy_out_of_nothing, "policies", 2, "the policy it replaces is not the one in force"),
-    (template_version_again, "templates", 3, "tpl_1 has version 2; expected 3"),
-    (completed_for_less, "totals", 6, 'a usage of {"totalTokens":2}; recorded is {"totalTokens":3}'),
-    (completed_with_more_evidence, "totals", 5, "run_1 completed with 1 pieces of evidence; recorded are 0"),
-    (completed_with_a_partial_answer, "totals", 7, "run_1 completed with a partial answer"),
-    (partial_question, "steps", 4, "run_1 has a partial entry that is not model output"),
+    breach(
+        "admitted_in_another_session", "envelope", 2, "run.created of run_1 names the session elsewhere instead of s"
+    )("run_1", QUEUED, sets(session_of_next="elsewhere"), "run_1", CREATED),
+    breach("said_under_another_run", "envelope", 4, "transcript.appended of run_1 names the run run_2")(
+        lived(), sets(run_of_next="run_2"), "run_1", SAID
+    ),
+    breach("enqueued_in_another_session", "envelope", 1, "work.enqueued of work:s names the session elsewhere")(
+        sets(session_of_next="elsewhere"), "work:s", queue.enqueued(1)
+    ),
+    breach("created_twice", "created", 2, "session.created of session:s, which already existed")(
+        "session:s", session.SessionCreated(session_id="s"), "session:s", session.SessionCreated(session_id="s")
+    ),
+    breach("policy_out_of_nothing", "policies", 2, "the policy it replaces is not the one in force")(
+        "policy", LIMIT_ONE, "policy", replace(ONE_OF_EACH, before=ONE_OF_EACH.after)
+    ),
+    breach("template_version_again", "templates", 3, "tpl_1 has version 2; expected 3")(
+        "tpl_1", TEMPLATE, "tpl_1", TEMPLATE_AGAIN, TEMPLATE_AGAIN
+    ),
+    breach("completed_for_less", "totals", 6, 'a usage of {"totalTokens":2}; recorded is {"totalTokens":3}')(
+        lived(SAID, PAID, replace(COMPLETED, usage=Usage(total_tokens=2)))
+    ),
+    breach("completed_with_more_evidence", "totals", 5, "run_1 completed with 1 pieces of evidence; recorded are 0")(
+        lived(SAID, replace(COMPLETED, evidence_count=1))
+    ),
+    breach("completed_with_a_partial_answer", "totals", 7, "run_1 completed with a partial answer")(
+        lived(SAID, PARTIAL, PAID, COMPLETED)
+    ),
+    breach("partial_question", "steps", 4, "run_1 has a partial entry that is not model output")(
+        lived(replace(PARTIAL, role="user"))
+    ),
     (guards_in_another_order, "guards", None, "the guards waiting have the order run_2, run_1; the log implies"),
-    (key_of_another_subject, "keys", None, "refers to run_2, but positions 2 to 2 do not name it"),
+    breach("key_of_another_subject", "keys", None, "refers to run_2, but positions 2 to 2 do not name it")(
+        "plane", FILLER, "run_1", CREATED, keyed(2, 2, subject="run_2")
+    ),
     (keys_of_one_command, "keys", None, "and another key are both bound to the command at position 1"),
     (key_of_another_time, "keys", None, "of position 2 was bound long before the key of an earlier position"),
-    (anchor_of_another_log, "anchor", None, "the anchor belongs to log 0000000000000000, but this is log 00000"),
+    breach(
+        "anchor_of_another_log", "anchor", None, "the anchor belongs to log 0000000000000000, but this is log 00000"
+    )("plane", FILLER, sets(anchor=Anchor(log_id="0" * 16, position=1, chain=""))),
     (version_skipped, "versions", 2, "version 3; expected 2"),
     (version_above_one, "versions", 1, "version 2; expected 1"),
-    (undecodable, "decodable", 1, "mode"),
-    (written_by_a_newer_release, "decodable", 1, "newer release"),
-    (started_before_it_was_leased, "transitions", 2, "run.started of run_1, which is admitted"),
-    (usage_of_nothing, "transitions", 1, "usage.recorded of run_1, which is new"),
-    (spoken_after_the_end, "transitions", 5, "transcript.appended of run_1, which is ended"),
-    (ended_twice, "endings", 5, "run.failed of run_1, which had ended"),
-    (written_to_a_stream_of_another_kind, "streams", 2, "AUTHZ_MODE_ACTIVE is in run_1, a stream of another kind"),
-    (two_of_one_slot, "slots", 3, "run_2 was admitted while 1 of 1 slots"),
+    breach("undecodable", "decodable", 1, "mode")("plane", Plain("AUTHZ_MODE_ACTIVE", data=b'{"mode":7}')),
+    breach("written_by_a_newer_release", "decodable", 1, "newer release")("plane", Plain("AUTHZ_MODE_ACTIVE", 2)),
+    breach("started_before_it_was_leased", "transitions", 2, "run.started of run_1, which is admitted")(
+        "run_1", CREATED, run.RunStarted(attempt=0)
+    ),
+    breach("usage_of_nothing", "transitions", 1, "usage.recorded of run_1, which is new")("run_1", PAID),
+    breach("spoken_after_the_end", "transitions", 5, "transcript.appended of run_1, which is ended")(
+        lived(COMPLETED, SAID)
+    ),
+    breach("ended_twice", "endings", 5, "run.failed of run_1, which had ended")(
+        lived(COMPLETED, run.RunFailed(code="X", error_text="", retryable=False))
+    ),
+    breach(
+        "written_to_a_stream_of_another_kind", "streams", 2, "AUTHZ_MODE_ACTIVE is in run_1, a stream of another kind"
+    )("run_1", CREATED, "run_1", FILLER),
+    breach("two_of_one_slot", "slots", 3, "run_2 was admitted while 1 of 1 slots")(
+        "policy", LIMIT_ONE, "run_1", CREATED, "run_2", ELSEWHERE
+    ),
     (reserved_too_much, "reservations", 14, "101 of the daily budget 1000, of which 900 were already taken"),
-    (
-        kept_more_than_was_reserved,
+    breach(
+        "kept_more_than_was_reserved",
         "remaining_reservations",
         7,
         "keeps 201 of the daily budget reserved, of which it had 200",
+    )("policy", DAILY, lived(RESERVED, KEEPING, replace(KEEPING, turn=2, reserved_micro_usd=201))),
+    breach("two_of_one_provider", "keys", 3, "run_2 was admitted while 1 of 1 runs of provider:mock")(
+        "policy", ONE_OF_EACH, "run_1", replace(CREATED, provider="openai", fallbacks=("mock",)), "run_2", ELSEWHERE
     ),
-    (two_of_one_provider, "keys", 3, "run_2 was admitted while 1 of 1 runs of provider:mock"),
-    (resumed_at_a_limit_by_key, "keys", 9, "run_1 was admitted while 1 of 1 runs of provider:mock"),
-    (two_of_one_session, "turns", 2, "run_2 was admitted while run_1 held session"),
-    (token_again, "leases", 3, "token 1 after 1"),
-    (token_skipped, "leases", 4, "token 3 after 1"),
-    (taken_from_another, "leases", 4, "taken over from exe_7, although exe_1 held it"),
-    (started_under_an_old_token, "leases", 5, "as attempt 2; expected 1"),
-    (crashed_for_another, "leases", 4, "exe_2"),
-    (attempt_for_nothing, "attempts", 4, "attempt 2 after 1"),
-    (attempt_too_many, "attempts", 5, "attempt 2, but the policy allows 1"),
-    (result_of_nothing, "steps", 4, "the call call_1, which is not open"),
-    (result_twice, "steps", 6, "the call call_1, which is not open"),
-    (call_twice, "steps", 5, "call_1 of run_1 was made twice"),
-    (turn_twice, "steps", 5, "the usage of turn 1 after turn 1"),
-    (paid_while_paused, "transitions", 7, "usage.recorded of run_1, which is paused"),
-    (answered_in_no_turn, "steps", 5, "the usage of turn 2 after turn 0"),
-    (paid_back, "budgets", 4, "run_1 has a negative usage"),
-    (tokens_given_back, "budgets", 4, "run_1 has a negative usage"),
-    (paused_for_another_sum, "budgets", 6, "1200"),
+    breach("resumed_at_a_limit_by_key", "keys", 9, "run_1 was admitted while 1 of 1 runs of provider:mock")(
+        "policy", ONE_OF_EACH, budgeted(DEAR, DEAR, PAUSED), "run_2", ELSEWHERE, "run_1", RESUMED
+    ),
+    breach("two_of_one_session", "turns", 2, "run_2 was admitted while run_1 held session")(
+        "run_1", CREATED, "run_2", CREATED
+    ),
+    breach("token_again", "leases", 3, "token 1 after 1")("run_1", CREATED, LEASED, LEASED),
+    breach("token_skipped", "leases", 4, "token 3 after 1")(lived(replace(LEASED, token=3))),
+    breach("taken_from_another", "leases", 4, "taken over from exe_7, although exe_1 held it")(
+        lived(replace(TAKEN, taken_from="exe_7"))
+    ),
+    breach("started_under_an_old_token", "leases", 5, "as attempt 2; expected 1")(
+        lived(replace(LEASED, token=2), run.RunStarted(attempt=2))
+    ),
+    breach("crashed_for_another", "leases", 4, "exe_2")(lived(replace(CRASHED, executor="exe_2"))),
+    breach("attempt_for_nothing", "attempts", 4, "attempt 2 after 1")(lived(replace(TAKEN, because="left"))),
+    breach("attempt_too_many", "attempts", 5, "attempt 2, but the policy allows 1")(
+        "policy", replace(LIMIT_ONE, after=policy.Policy(schema_version=1, max_run_attempts=1)), lived(TAKEN)
+    ),
+    breach("result_of_nothing", "steps", 4, "the call call_1, which is not open")(lived(RESULT)),
+    breach("result_twice", "steps", 6, "the call call_1, which is not open")(lived(CALLED, RESULT, RESULT)),
+    breach("call_twice", "steps", 5, "call_1 of run_1 was made twice")(lived(CALLED, CALLED)),
+    breach("turn_twice", "steps", 5, "the usage of turn 1 after turn 1")(lived(*[replace(PAID, turn=1)] * 2)),
+    breach("paid_while_paused", "transitions", 7, "usage.recorded of run_1, which is paused")(
+        budgeted(DEAR, DEAR, PAUSED, DEAR)
+    ),
+    breach("answered_in_no_turn", "steps", 5, "the usage of turn 2 after turn 0")(
+        lived(replace(PAID, turn=1, failed=True), replace(PAID, turn=2))
+    ),
+    breach("paid_back", "budgets", 4, "run_1 has a negative usage")(lived(replace(PAID, cost_micro_usd=-1))),
+    breach("tokens_given_back", "budgets", 4, "run_1 has a negative usage")(
+        lived(replace(PAID, usage=Usage(input_tokens=5, output_tokens=-5)))
+    ),
+    breach("paused_for_another_sum", "budgets", 6, "1200")(
+        budgeted(DEAR, DEAR, replace(PAUSED, spent_micro_usd=1_100))
+    ),
     (paused_after_words_that_were_not_cut, "budgets", 7, "it had spent 600 of 1000"),
-    (paused_with_budget_left, "budgets", 5, "it had spent 600 of 1000"),
-    (resumed_without_a_slot, "slots", 9, "1 of 1 slots"),
-    (child_of_nobody, "children", 1, "a child of run_0"),
-    (retry_of_nobody, "retries", 1, "a retry of run_0"),
-    (retry_of_an_open_run, "retries", 2, "a retry of run_1, which had not ended"),
-    (cancelled_by_nobody, "cancels", 4, "without a request"),
-    (completed_after_its_cancel, "cancels", 5, "completed after its cancel"),
-    (cancelled_when_over, "cancels", 5, "although the run was not open"),
+    breach("paused_with_budget_left", "budgets", 5, "it had spent 600 of 1000")(
+        budgeted(DEAR, replace(PAUSED, spent_micro_usd=600))
+    ),
+    breach("resumed_without_a_slot", "slots", 9, "1 of 1 slots")(
+        budgeted(DEAR, DEAR, PAUSED), "run_2", ELSEWHERE, "policy", LIMIT_ONE, "run_1", RESUMED
+    ),
+    breach("child_of_nobody", "children", 1, "a child of run_0")("run_1", replace(CREATED, parent_run_id="run_0")),
+    breach("retry_of_nobody", "retries", 1, "a retry of run_0")("run_1", replace(CREATED, retry_of="run_0")),
+    breach("retry_of_an_open_run", "retries", 2, "a retry of run_1, which had not ended")(
+        "run_1", CREATED, "run_2", replace(ELSEWHERE, retry_of="run_1")
+    ),
+    breach("cancelled_by_nobody", "cancels", 4, "without a request")(lived(run.RunCancelled(cause="parent"))),
+    breach("completed_after_its_cancel", "cancels", 5, "completed after its cancel")(lived(ASKED, COMPLETED)),
+    breach("cancelled_when_over", "cancels", 5, "although the run was not open")(lived(COMPLETED, ASKED)),
     (ran_while_it_was_disabled, "schedules", 2, "schedule.run.started of schedule:a, which is impossible in its state"),
-    (ran_while_it_was_paused, "schedules", 3, "schedule.run.started"),
-    (resumed_without_a_pause, "schedules", 2, "schedule.resumed"),
-    (enabled_twice, "schedules", 2, "schedule.enabled"),
-    (disabled_what_was_not, "schedules", 1, "schedule.disabled"),
-    (ran_by_hand_after_its_removal, "schedules", 3, "schedule.run.started"),
-    (ended_a_run_that_was_not_its, "schedules", 3, "schedule.run.completed"),
-    (waited_while_it_was_paused, "schedules", 3, "schedule.run.buffered"),
-    (missed_while_it_was_disabled, "schedules", 2, "schedule.slots.missed"),
-    (ran_a_slot_twice, "fired", 4, "the slot 2026-01-01T01:00:00.000Z, which was already decided"),
-    (ran_what_was_missed, "fired", 2, "the slot 2026-01-01T00:00:00.000Z"),
-    (missed_what_had_run, "fired", 3, "the slot 2026-01-01T01:00:00.000Z"),
-    (passed_a_slot_over, "explained", 2, "claims 1 of 2 slots after 2026-01-01T00:00:00.000Z"),
-    (ran_at_no_slot, "explained", 2, "claims the slot 2026-01-01T01:00:00.001Z"),
-    (missed_more_than_it_tells, "explained", 2, "claims 2 of 3 slots"),
-    (missed_from_another_slot_on, "explained", 2, "schedule.slots.missed of schedule:a claims the slot"),
+    breach("ran_while_it_was_paused", "schedules", 3, "schedule.run.started")(
+        scheduled(upserted(), HALTED, started(NOW + HOUR))
+    ),
+    breach("resumed_without_a_pause", "schedules", 2, "schedule.resumed")("schedule:a", upserted(), CONTINUED),
+    breach("enabled_twice", "schedules", 2, "schedule.enabled")("schedule:a", upserted(), ON),
+    breach("disabled_what_was_not", "schedules", 1, "schedule.disabled")("schedule:a", OFF),
+    breach("ran_by_hand_after_its_removal", "schedules", 3, "schedule.run.started")(
+        scheduled(upserted(), schedule.ScheduleRemoved(id="a", removed=True), started(None))
+    ),
+    breach("ended_a_run_that_was_not_its", "schedules", 3, "schedule.run.completed")(
+        scheduled(upserted(), started(NOW + HOUR, 2), DONE)
+    ),
+    breach("waited_while_it_was_paused", "schedules", 3, "schedule.run.buffered")(
+        "schedule:a", upserted(), HALTED, buffered(NOW + HOUR)
+    ),
+    breach("missed_while_it_was_disabled", "schedules", 2, "schedule.slots.missed")(
+        "schedule:a", upserted(enabled=False), missed(NOW + HOUR, NOW + HOUR, 1, "disabled")
+    ),
+    breach("ran_a_slot_twice", "fired", 4, "the slot 2026-01-01T01:00:00.000Z, which was already decided")(
+        scheduled(upserted(), started(NOW + HOUR), DONE, started(NOW + HOUR, 2))
+    ),
+    breach("ran_what_was_missed", "fired", 2, "the slot 2026-01-01T00:00:00.000Z")(
+        "schedule:a", upserted(), missed(NOW, NOW + 2 * HOUR, 3, "paused")
+    ),
+    breach("missed_what_had_run", "fired", 3, "the slot 2026-01-01T01:00:00.000Z")(
+        scheduled(upserted(), started(NOW + HOUR), missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-latest"))
+    ),
+    breach("passed_a_slot_over", "explained", 2, "claims 1 of 2 slots after 2026-01-01T00:00:00.000Z")(
+        scheduled(upserted(), started(NOW + 2 * HOUR))
+    ),
+    breach("ran_at_no_slot", "explained", 2, "claims the slot 2026-01-01T01:00:00.001Z")(
+        scheduled(upserted(), started(NOW + HOUR + 1))
+    ),
+    breach("missed_more_than_it_tells", "explained", 2, "claims 2 of 3 slots")(
+        "schedule:a", upserted(), missed(NOW + HOUR, NOW + 3 * HOUR, 2, "paused")
+    ),
+    breach("missed_from_another_slot_on", "explained", 2, "schedule.slots.missed of schedule:a claims the slot")(
+        "schedule:a", upserted(), missed(NOW + HOUR + 1, NOW + 2 * HOUR, 2, "paused")
+    ),
     (ran_by_a_trigger_that_means_nothing, "explained", 2, "schedule:a, whose trigger"),
-    (ran_at_the_end_of_time, "explained", 2, "claims 1 of "),
-    (put_over_a_slot, "explained", 2, "schedule.upserted of schedule:a claims 0 of 1 slots"),
-    (started_and_lost, "launches", 2, "schedule:a started run_00000000000000000000000001, which was neither"),
-    (started_and_admitted_later, "launches", 3, "did not begin in the command in which schedule:a"),
-    (started_and_refused_later, "launches", 2, "which was neither admitted nor refused"),
-    (started_an_old_run, "launches", 3, "which already existed"),
-    (enqueued_twice, "queues", 2, "work.enqueued of work:s, which is impossible in its state"),
-    (drained_twice, "queues", 9, "work.item.drained of work:s"),
-    (drained_twice_at_once, "queues", 3, "work.drain.started"),
-    (leased_twice, "queues", 4, "work.batch.started"),
-    (ended_with_a_run_at_work, "queues", 4, "work.drained"),
-    (ended_with_another_depth, "queues", 9, "work.drained"),
-    (acknowledged_before_the_end, "acknowledged", 4, "wi_1 although its run run_1 had not completed"),
-    (given_back_though_done, "acknowledged", 8, "returned the items of run_1, although it had completed"),
-    (given_to_an_old_run, "acknowledged", 7, "run_1, which already existed"),
+    breach("ran_at_the_end_of_time", "explained", 2, "claims 1 of ")(scheduled(upserted(), started(2**62))),
+    breach("put_over_a_slot", "explained", 2, "schedule.upserted of schedule:a claims 0 of 1 slots")(
+        "schedule:a", upserted(), upserted(after=NOW + HOUR)
+    ),
+    breach("started_and_lost", "launches", 2, "schedule:a started run_00000000000000000000000001, which was neither")(
+        "schedule:a", upserted(), started(NOW + HOUR), "plane", FILLER
+    ),
+    breach("started_and_admitted_later", "launches", 3, "did not begin in the command in which schedule:a")(
+        "schedule:a", upserted(), started(NOW + HOUR), started(None).target_run_id, CREATED
+    ),
+    breach("started_and_refused_later", "launches", 2, "which was neither admitted nor refused")(
+        "schedule:a", upserted(), started(NOW + HOUR, 5), "schedule:a", UNRUN
+    ),
+    breach("started_an_old_run", "launches", 3, "which already existed")(
+        started(None).target_run_id, CREATED, "schedule:a", upserted(), started(NOW + HOUR)
+    ),
+    breach("enqueued_twice", "queues", 2, "work.enqueued of work:s, which is impossible in its state")(
+        "work:s", queue.enqueued(1), queue.enqueued(1)
+    ),
+    breach("drained_twice", "queues", 9, "work.item.drained of work:s")(
+        worked, "work:s", queue.drained(1, 0), queue.drained(1, 0)
+    ),
+    breach("drained_twice_at_once", "queues", 3, "work.drain.started")(
+        "work:s", queue.enqueued(1), queue.draining(1), queue.draining(1)
+    ),
+    breach("leased_twice", "queues", 4, "work.batch.started")(
+        "work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.started(1, run_id="run_2")
+    ),
+    breach("ended_with_a_run_at_work", "queues", 4, "work.drained")(
+        "work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.done(1, 0, 1)
+    ),
+    breach("ended_with_another_depth", "queues", 9, "work.drained")(
+        worked, "work:s", queue.drained(1, 0), queue.done(1, 1, 1)
+    ),
+    breach("acknowledged_before_the_end", "acknowledged", 4, "wi_1 although its run run_1 had not completed")(
+        "work:s", queue.enqueued(1), queue.draining(1), queue.started(1), queue.drained(1, 0)
+    ),
+    breach("given_back_though_done", "acknowledged", 8, "returned the items of run_1, although it had completed")(
+        worked, "work:s", queue.returned(1)
+    ),
+    breach("given_to_an_old_run", "acknowledged", 7, "run_1, which already existed")(
+        lived(COMPLETED), "work:s", queue.enqueued(1), queue.draining(1), queue.started(1)
+    ),
     (buried_nowhere, "letters", None, "wi_1 left a queue for dlq_1, which was never added"),
-    (buried_as_another, "letters", 4, "dlq_1 does not hold the items"),
-    (requeued_after_a_discard, "letters", 3, "a2a.dlq.requeued of dlq_1, which was discarded"),
+    breach("buried_as_another", "letters", 4, "dlq_1 does not hold the items")(
+        buried_nowhere, "dlq_1", letter_of("wi_7")
+    ),
+    breach("requeued_after_a_discard", "letters", 3, "a2a.dlq.requeued of dlq_1, which was discarded")(
+        "dlq_1", replace(letter.ADDED, items=()), letter.DISCARDED, replace(letter.REQUEUED, item_ids=())
+    ),
     (requeued_twice, "letters", 3, "a2a.dlq.requeued of dlq_1, which was requeued"),
-    (requeued_and_lost, "letters", None, "wi_2 was requeued from dlq_1 but never enqueued"),
-    (came_back_from_nowhere, "letters", 1, "wi_1 returned from dlq_1, which was not requeued or does not hold it"),
-    (delivered_without_a_run, "messages", 2, "a2a.message.completed of msg_1, which was sent"),
-    (delivered_and_failed, "messages", 4, "a2a.message.failed of msg_1, which had ended or was never sent"),
-    (step_started_twice, "flows", 4, "step a of wfr_1 was started while it was ok"),
-    (step_completed_by_another, "flows", 3, "by run_a2, which is not the run of step a"),
-    (step_after_the_end, "flows", 5, "workflow.step.started of wfr_1, which is failed"),
-    (review_ended_twice, "reviews", 8, "persona.run.completed of persona:run_1, which is ended"),
+    breach("requeued_and_lost", "letters", None, "wi_2 was requeued from dlq_1 but never enqueued")(
+        "dlq_1", replace(letter.ADDED, items=()), letter.REQUEUED
+    ),
+    breach(
+        "came_back_from_nowhere", "letters", 1, "wi_1 returned from dlq_1, which was not requeued or does not hold it"
+    )("work:s", queue.enqueued(1, dead_letter_id="dlq_1")),
+    breach("delivered_without_a_run", "messages", 2, "a2a.message.completed of msg_1, which was sent")(
+        "msg_1", letter.SENT, letter.COMPLETED
+    ),
+    breach("delivered_and_failed", "messages", 4, "a2a.message.failed of msg_1, which had ended or was never sent")(
+        "msg_1", letter.SENT, letter.STARTED, letter.COMPLETED, letter.FAILED
+    ),
+    breach("step_started_twice", "flows", 4, "step a of wfr_1 was started while it was ok")(
+        "wfr_1", flow.CREATED, flow.started(), flow.completed(), flow.started(attempt=2)
+    ),
+    breach("step_completed_by_another", "flows", 3, "by run_a2, which is not the run of step a")(
+        "wfr_1", flow.CREATED, flow.started(), flow.completed(attempt=2)
+    ),
+    breach("step_after_the_end", "flows", 5, "workflow.step.started of wfr_1, which is failed")(
+        "wfr_1", flow.CREATED, flow.started(), flow.failed(), flow.ENDED, flow.started(attempt=2)
+    ),
+    breach("review_ended_twice", "reviews", 8, "persona.run.completed of persona:run_1, which is ended")(
+        REVIEW, critic.STARTED, "run_1", *LIFE, REVIEW, critic.COMPLETED, critic.COMPLETED
+    ),
     (review_repaired_twice, "reviews", 13, "which is running and was repaired"),
-    (review_ended_before_its_run, "reviews", 6, "whose run run_1 has not ended"),
-    (review_without_a_run, "reviews", 2, "whose run run_1 has not ended"),
-    (review_of_an_old_run, "reviews", 6, "with the run run_1, which already existed"),
-    (review_run_of_another, "reviews", 2, "run_1 belongs to a review by critic, but its persona is scribe"),
-    (review_repaired_by_an_old_run, "reviews", 12, "with the run run_2, which already existed"),
-    (redriven_after_the_end, "redrives", 3, "a2a.dlq.redrive.advanced of rdr_1, which is completed"),
-    (redriven_twice, "redrives", 3, "handled dlq_3 after a later dead letter"),
-    (redriven_what_is_not_there, "redrives", 2, "dlq_3 as requeued, although it was not there"),
-    (redrive_that_counts_wrong, "redrives", 3, "does not have the counts (0, 0, 1)"),
-    (redrive_begun_twice, "redrives", 2, "a2a.dlq.redrive.started of rdr_1, which is running"),
-    (kept_twice, "anchors", 2, "anchor.kept is event 2 of anchor:abababababababab:7"),
+    breach("review_ended_before_its_run", "reviews", 6, "whose run run_1 has not ended")(
+        REVIEW, critic.STARTED, "run_1", *LIFE[:-1], REVIEW, critic.COMPLETED
+    ),
+    breach("review_without_a_run", "reviews", 2, "whose run run_1 has not ended")(
+        REVIEW, critic.STARTED, critic.COMPLETED
+    ),
+    breach("review_of_an_old_run", "reviews", 6, "with the run run_1, which already existed")(
+        "run_1", *LIFE, REVIEW, critic.STARTED
+    ),
+    breach("review_run_of_another", "reviews", 2, "run_1 belongs to a review by critic, but its persona is scribe")(
+        REVIEW, critic.STARTED, "run_1", replace(CREATED, persona_name="scribe")
+    ),
+    breach("review_repaired_by_an_old_run", "reviews", 12, "with the run run_2, which already existed")(
+        "run_2", *LIFE, REVIEW, critic.STARTED, "run_1", *LIFE, REVIEW, critic.REPAIR
+    ),
+    breach("redriven_after_the_end", "redrives", 3, "a2a.dlq.redrive.advanced of rdr_1, which is completed")(
+        "rdr_1", bulk.STARTED, bulk.completed(), bulk.advanced(3, "failed")
+    ),
+    breach("redriven_twice", "redrives", 3, "handled dlq_3 after a later dead letter")(
+        "rdr_1", bulk.STARTED, bulk.advanced(3, "failed"), bulk.advanced(3, "failed")
+    ),
+    breach("redriven_what_is_not_there", "redrives", 2, "dlq_3 as requeued, although it was not there")(
+        "rdr_1", bulk.STARTED, bulk.advanced(3)
+    ),
+    breach("redrive_that_counts_wrong", "redrives", 3, "does not have the counts (0, 0, 1)")(
+        "rdr_1", bulk.STARTED, bulk.advanced(3, "failed"), bulk.completed(requeued=1)
+    ),
+    breach("redrive_begun_twice", "redrives", 2, "a2a.dlq.redrive.started of rdr_1, which is running")(
+        "rdr_1", bulk.STARTED, bulk.STARTED
+    ),
+    breach("kept_twice", "anchors", 2, "anchor.kept is event 2 of anchor:abababababababab:7")(
+        stream_of("ab" * 8, 7), KEPT, KEPT
+    ),
     (kept_elsewhere, "anchors", 1, "anchor.kept of anchor:abababababababab:7 is in stream anchor:abababababababab:8"),
-    (conflicted_with_nothing, "anchors", 1, "anchor.conflicted is event 1 of anchor:abababababababab:7"),
-    (halted_twice, "halts", 2, "it starts during the halt of position 1"),
-    (lifted_without_a_halt, "lifts", 3, "nothing is halted"),
-    (begun_during_a_halt, "halted", 2, "run.created during the halt of position 1"),
-    (sent_twice, "messages", 2, "a2a.message.sent of msg_1, which was sent"),
+    breach("conflicted_with_nothing", "anchors", 1, "anchor.conflicted is event 1 of anchor:abababababababab:7")(
+        stream_of("ab" * 8, 7), CONFLICTED
+    ),
+    breach("halted_twice", "halts", 2, "it starts during the halt of position 1")("halt", HALT, "halt", HALT),
+    breach("lifted_without_a_halt", "lifts", 3, "nothing is halted")("halt", HALT, "halt", LIFT, "halt", LIFT),
+    breach("begun_during_a_halt", "halted", 2, "run.created during the halt of position 1")(
+        "halt", HALT, "run_1", CREATED
+    ),
+    breach("sent_twice", "messages", 2, "a2a.message.sent of msg_1, which was sent")("msg_1", letter.SENT, letter.SENT),
     (command_in_two_parts, "commands", 3, "are interrupted by another command"),
-    (guard_lost, "guards", None, "the guard slot of run_1 is absent; the log implies [1, 's', 'provider:mock']"),
-    (guard_of_nothing, "guards", None, "the guard turn of s is ['run_1']; the log implies absent"),
-    (guard_of_another, "guards", None, "the guard turn of s is ['run_2']; the log implies ['run_1']"),
-    (key_beyond_the_log, "keys", None, "1 to 2, which are not in the log"),
-    (key_of_half_a_command, "keys", None, "1 to 1, which are not one command"),
-    (key_of_two_commands, "keys", None, "1 to 2, which are not one command"),
-    (key_inside_a_command, "keys", None, "2 to 2, which are not one command"),
-    (key_before_the_log, "keys", None, "0 to 0, which are not in the log"),
-    (newer_format, "meta", None, f"the format is '{FORMAT + 1}'"),
-    (strange_id, "meta", None, "'mine'"),
+    breach(
+        "guard_lost", "guards", None, "the guard slot of run_1 is absent; the log implies [1, 's', 'provider:mock']"
+    )("run_1", CREATED, guarded("slot", "run_1", None, 1)),
+    breach("guard_of_nothing", "guards", None, "the guard turn of s is ['run_1']; the log implies absent")(
+        "plane", FILLER, guarded("turn", "s", ("run_1",), 1)
+    ),
+    breach("guard_of_another", "guards", None, "the guard turn of s is ['run_2']; the log implies ['run_1']")(
+        "run_1", CREATED, guarded("turn", "s", ("run_2",), 1)
+    ),
+    breach("key_beyond_the_log", "keys", None, "1 to 2, which are not in the log")("plane", FILLER, keyed(1, 2)),
+    breach("key_of_half_a_command", "keys", None, "1 to 1, which are not one command")(
+        "plane", FILLER, FILLER, keyed(1, 1)
+    ),
+    breach("key_of_two_commands", "keys", None, "1 to 2, which are not one command")(
+        "plane", FILLER, "plane", FILLER, keyed(1, 2)
+    ),
+    breach("key_inside_a_command", "keys", None, "2 to 2, which are not one command")(
+        "plane", FILLER, FILLER, keyed(2, 2)
+    ),
+    breach("key_before_the_log", "keys", None, "0 to 0, which are not in the log")("plane", FILLER, keyed(0, 0)),
+    breach("newer_format", "meta", None, f"the format is '{FORMAT + 1}'")(described(format=str(FORMAT + 1))),
+    breach("strange_id", "meta", None, "'mine'")(described(log_id="mine")),
     (anchor_ahead, "anchor", None, "once reached position 2 but now ends at 1"),
     (kept_ahead, "anchor", None, "once reached position 2 but now ends at 1 (kept.anchors, line 1)"),
     (kept_of_another_history, "anchor", 1, "the row differs from the one that was anchored (kept.anchors, line 1)"),
     (forked, "forked", 2, "but anchors of later positions were kept (2, the first: kept.anchors,"),
-    (forked_elsewhere, "forked", None, "--forked names a log.forked at position 2, which the log does not hold"),
+    breach(
+        "forked_elsewhere", "forked", None, "--forked names a log.forked at position 2, which the log does not hold"
+    )("plane", FILLER, FILLER, sets(against=Witnesses(forks=[(2, bytes(MARK_BYTES))]))),
     (kept_after_the_fork, "anchor", 3, "the row differs from the one that was anchored (kept.anchors, line 1)"),
     (kept_before_the_fork, "anchor", 1, "the row differs from the one that was anchored (kept.anchors, line 1)"),
-    (strange_description, "meta", None, "the log's metadata has 'owner', which this release does not know"),
-    (kept_nowhere, "anchor", None, "kept.anchors has no anchors"),
+    breach("strange_description", "meta", None, "the log's metadata has 'owner', which this release does not know")(
+        described(owner="mallory")
+    ),
+    breach("kept_nowhere", "anchor", None, "kept.anchors has no anchors")("plane", FILLER, sets(against=kept())),
     (anchor_of_another_history, "anchor", 1, "the row differs from the one that was anchored"),
     *ASK_BREACHES,
     *TOKEN_BREACHES,

@@ -1,6 +1,7 @@
 """Asks in the verification: every legal course passes, with and without text."""
 
-from tests.support.ask_breaches import BEGUN, HIDING, OPENED, lives_with_asks
+from tests.support.ask_breaches import HIDING, OPENED, lives_with_asks
+from tests.support.breach import BEGUN
 from tests.support.events.ask import EDITED, EXPIRES, PERMISSION, PUSHED_DRY, answered
 from tests.support.forged_log import Forge
 
