@@ -375,7 +375,7 @@ class SimServer:
         self.open[received] = Received(token, out, MODERN if modern else LEGACY)
         await asyncio.sleep(script.wait)
         if script.answer == "exit-before":
-            self.crash(out)
+            self.crash(out, received)
         if "ask" in script.says and modern and not self._answered(call, params):
             del self.open[received]
             form = {"method": "elicitation/create", "params": _form(token)}
@@ -393,7 +393,7 @@ class SimServer:
         if script.answer == "silence":
             return
         if script.answer == "exit":
-            self.crash(out)
+            self.crash(out, received)
         del self.open[received]
         if received in self.cancelled and script.answer != "late":
             return
@@ -456,8 +456,9 @@ class SimServer:
         params = {"progressToken": token, "progress": 1, "message": words}
         out.send({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
 
-    def crash(self, out: Out) -> None:
+    def crash(self, out: Out, received: tuple[int, Any]) -> None:
         """Exit during a call: a program ends, over HTTP the connection is lost. Raise Gone."""
+        del self.open[received]
         if isinstance(out, SimChild):
             self.trouble("crash", 0.1)
             out.die()
@@ -498,6 +499,7 @@ class SimServer:
                     with suppress(Gone):
                         out.send(answer | {"result": {"content": [{"type": "text", "text": "again"}]}})
             case _ if word.isdigit() and isinstance(out, HttpOut) and not out.stream:
+                word = "500" if word == "404" and self.has_sessions else word  # 404 would say that it did nothing
                 out.status(int(word), b"words", "text/html")
             case _:
                 out.send(good)
