@@ -159,6 +159,8 @@ class McpWorld:
         self.reports: Counter[int] = Counter()
         self.ended: dict[int, float] = {}
         self.cancelled: set[int] = set()
+        self.given_up: set[int] = set()
+        """The calls that were cancelled, or had no answer in time."""
         self.trouble: dict[str, float] = {}
         """The second in which the last trouble of a server ended."""
         self.busiest: dict[str, int] = {}
@@ -476,6 +478,8 @@ class McpWorld:
         text = outcome.content if isinstance(outcome, ServerAnswer) else ""
         said = text.startswith((f"done {token}.1", "[")) and f"done {token}.1" in text
         self.marks[f"answer {script.answer} {'done' if said else 'failed'}"] += 1
+        if "no answer to tools/call" in text or not isinstance(outcome, ServerAnswer | ToolRefused):
+            self.given_up.add(token)
         must = self.must_succeed(call)
         self.marks["must succeed"] += must
         match outcome:
@@ -515,7 +519,7 @@ class McpWorld:
                 calm = self.trouble.get(name, -1.0) < server.calls[found.token].began
                 alive = not (isinstance(found.out, SimChild) and found.out.exited.is_set())
                 if calm and alive and found.era == LEGACY and self.loop.time() > ended + ABANDONED:
-                    if place not in server.cancelled:
+                    if found.token in self.given_up and place not in server.cancelled:
                         self.broken("not-cancelled", f"{name} works on call {found.token} {server.calls[found.token]}")
 
     async def _end(self) -> None:

@@ -96,7 +96,7 @@ class SimChild(Out):
     def _later(self, way: int, work: Callable[..., None], *given: Any) -> None:
         """Do something after a delay. Each direction keeps its order."""
         loop = self.server.loop
-        self._due[way] = max(self._due[way], loop.time() + loop.chance.expovariate(1 / DELAY))
+        self._due[way] = max(self._due[way] + 1e-6, loop.time() + loop.chance.expovariate(1 / DELAY))
         loop.call_at(self._due[way], work, *given)
 
     def raw(self, data: bytes) -> None:
