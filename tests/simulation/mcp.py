@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
+from anyio import to_thread
 
 from athena_core.domain import mcp_server
 from athena_core.event import Meta
@@ -16,6 +19,7 @@ from athena_core.mask import Mask
 from athena_core.mcp.client import client as client_module
 from athena_core.mcp.client import http, listing, result, stdio, streams
 from athena_core.mcp.client.questions import McpQuestion
+from athena_core.mcp.client.wire import LIMITS as PEER_LIMITS
 from athena_core.mcp.servers import McpServer
 from athena_core.outside_text import OutsideText
 from athena_core.services.execution.mcp.run_mcp import RunMcp, mcp_parts
@@ -24,13 +28,12 @@ from athena_core.services.mcp.starting import McpStarter
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ServerAnswer
 from tests.simulation.histories import Failure, Played, Step, digest_of, swarm
-from tests.simulation.loop import Deadlock, SimClock, SimIds, SimLoop, simulate_threads
+from tests.simulation.loop import Deadlock, SimClock, SimIds, SimLoop, run_in_loop
 from tests.simulation.mcp_server import (
     ABANDONED,
     LEGACY,
     MODERN,
     Call,
-    Gone,
     Script,
     SimChild,
     SimServer,
@@ -64,17 +67,19 @@ ODD = (
 )  # fmt: skip
 HARMLESS = ("progress", "progress", "other-progress", "log", "ping", "sampling", "ask", "changed")
 REQUESTS_MAX, RESUMES_MAX, PROGRESS_MAX, QUESTIONS_MAX = 4, 3, 4, 3
-
-# Small limits, so that small histories go beyond them
-for module in (stdio, streams, http):
-    module.LIMITS = module.LIMITS._replace(line_bytes=20_000, requests=REQUESTS_MAX)  # type: ignore[attr-defined]
-for module in (stdio, streams):
-    module.MESSAGES_MAX = 30  # type: ignore[attr-defined]
-http.RESUMES_MAX = RESUMES_MAX
-client_module.PROGRESS_MAX, client_module.QUESTIONS_MAX = PROGRESS_MAX, QUESTIONS_MAX
-listing.PAGES_MAX = 3
-result.RESULT_BYTES_MAX = 2_000
-result.cut_text.__defaults__ = (2_000,)
+LIMITS = PEER_LIMITS._replace(line_bytes=20_000, requests=REQUESTS_MAX)
+SEAMS: tuple[tuple[Any, str, Any], ...] = (
+    *((module, "LIMITS", LIMITS) for module in (stdio, streams, http)),
+    *((module, "MESSAGES_MAX", 30) for module in (stdio, streams)),
+    (http, "RESUMES_MAX", RESUMES_MAX),
+    (client_module, "PROGRESS_MAX", PROGRESS_MAX),
+    (client_module, "QUESTIONS_MAX", QUESTIONS_MAX),
+    (listing, "PAGES_MAX", 3),
+    (result, "RESULT_BYTES_MAX", 2_000),
+    (result.cut_text, "__defaults__", (2_000,)),
+    (to_thread, "run_sync", run_in_loop),
+)
+"""Small limits, so that small histories go beyond them."""
 
 
 class Parted(Exception):
@@ -86,25 +91,53 @@ def plan(seed: str) -> list[Step]:
 
 
 def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) -> Played:
-    gc.disable()
-    loop = SimLoop(seed)
-    asyncio.set_event_loop(loop)
-    world = McpWorld(seed, loop, trace)
-    loop.set_exception_handler(lambda _, context: world.broken("unhandled", str(context.get("exception") or context)))
-    try:
-        loop.run_until_complete(world.play(steps))
-    except Deadlock:
-        world.broken("deadlock", f"nothing can happen any more; open: {[*world.open]}")
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        world.silent = True
-        loop.run_until_complete(asyncio.sleep(1))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        asyncio.set_event_loop(None)
-        loop.close()
-        gc.collect(0)  # what this history left is all that is young
+    world = McpWorld(seed, kinds_of(random.Random(f"{seed}:world")), trace)
+    world.run(lambda: world.play(steps))
     return Played(world.failures, digest_of(world.log), len(steps), world.marks)
+
+
+class Kind(NamedTuple):
+    """A kind of server. ``url``: behind HTTP. ``ids``: its streams can be taken up again."""
+
+    url: bool = True
+    era: str = LEGACY
+    shared: bool = False
+    sessions: bool = True
+    ids: bool = True
+    listens: bool = False
+    page: int = 100
+
+
+def kinds_of(chance: random.Random) -> list[Kind]:
+    """Draw the servers of a history."""
+    found = []
+    for _ in range(chance.choice((1, 1, 1, 2))):
+        url, era = chance.random() < 0.6, chance.choice((LEGACY, LEGACY, MODERN))
+        shared, page = not url and chance.random() < 0.4, chance.choice((1, 100, 100))
+        sessions, ids, listens = (chance.random() < part for part in (0.8, 0.7, 0.5))
+        found.append(Kind(url, era, shared, sessions, ids, listens, page))
+    return found
+
+
+@contextmanager
+def seams(world: "McpWorld") -> Iterator[None]:
+    """Replace limits, threads and connections while a history is played."""
+
+    def client(wire: Any) -> httpx2.AsyncClient:
+        if "_client" not in wire.__dict__:
+            wire.__dict__["_client"] = world.client_of(wire._host)
+        found: httpx2.AsyncClient = wire.__dict__["_client"]
+        return found
+
+    places = (*SEAMS, (http.HttpWire, "_client", property(client)))
+    before = [place.__dict__[name] if name == "_client" else getattr(place, name) for place, name, _ in places]
+    for place, name, value in places:
+        setattr(place, name, value)
+    try:
+        yield
+    finally:
+        for (place, name, _), value in zip(places, before, strict=True):
+            setattr(place, name, value)
 
 
 class SimStarter(McpStarter):
@@ -144,8 +177,10 @@ class Catalogue:
 class McpWorld:
     """Two servers, two runs, and the promises about them."""
 
-    def __init__(self, seed: str, loop: SimLoop, trace: Callable[[str], None] | None) -> None:
-        self.loop = loop
+    def __init__(self, seed: str, kinds: Sequence[Kind], trace: Callable[[str], None] | None = None) -> None:
+        gc.disable()
+        self.loop = SimLoop(seed)
+        asyncio.set_event_loop(self.loop)
         self.failures: list[Failure] = []
         self.log: list[str] = []
         self.marks: Counter[str] = Counter()
@@ -168,30 +203,48 @@ class McpWorld:
         """When clients knew about the versions of a tool."""
         self.accepted: set[tuple[str, str, int]] = set()
         self.clients: list[tuple[SimTransport, httpx2.AsyncClient]] = []
-        self._build(random.Random(f"{seed}:world"), seed)
+        self._build(kinds, seed)
 
-    def _build(self, chance: random.Random, seed: str) -> None:
+    def run(self, drive: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something in this world, and leave nothing behind."""
+        loop = self.loop
+        loop.set_exception_handler(lambda _, found: self.broken("unhandled", str(found.get("exception") or found)))
+        with seams(self):
+            try:
+                loop.run_until_complete(drive())
+            except Deadlock:
+                self.broken("deadlock", f"nothing can happen any more; open: {[*self.open]}")
+            finally:
+                for task in asyncio.all_tasks(loop):
+                    task.cancel()
+                self.silent = True
+                loop.run_until_complete(asyncio.sleep(1))
+                loop.run_until_complete(loop.shutdown_asyncgens())
+                asyncio.set_event_loop(None)
+                loop.close()
+                gc.collect(0)  # what this history left is all that is young
+                gc.enable()
+
+    def _build(self, kinds: Sequence[Kind], seed: str) -> None:
         self.known: dict[str, McpServer] = {}
         self.servers: dict[str, SimServer] = {}
-        for name in ("a", "b")[: chance.choice((1, 1, 1, 2))]:
-            era, url = chance.choice((LEGACY, LEGACY, MODERN)), chance.random() < 0.6
-            server = SimServer(name, self.loop, era=era, note=self.note, broken=self.broken)
-            server.page = chance.choice((1, 100, 100))
-            server.has_sessions, server.event_ids = chance.random() < 0.8, chance.random() < 0.7
-            server.listens = chance.random() < 0.5
+        for name, kind in zip("ab", kinds, strict=False):
+            server = SimServer(name, self.loop, era=kind.era, note=self.note, broken=self.broken)
+            server.page, server.has_sessions = kind.page, kind.sessions
+            server.event_ids, server.listens = kind.ids, kind.listens
             server.trouble = lambda why, seconds, name=name: self.note_trouble(name, why, seconds)  # type: ignore[misc]
             server.allowed = self.allowed
             self.servers[name] = server
-            way: dict[str, Any] = {"url": f"http://{name}/mcp", "private": True} if url else {"command": ("x",)}
+            way: dict[str, Any] = {"url": f"http://{name}/mcp", "private": True} if kind.url else {"command": ("x",)}
             self.known[name] = McpServer(
                 name=name,
                 sandbox=False,
-                shared=not url and chance.random() < 0.4,
+                shared=kind.shared,
                 start_timeout_ms=int(START * 1_000),
                 call_timeout_ms=int(CALL * 1_000),
                 **way,
             )
-            self.note(f"{name}: {era} {way} sessions {server.has_sessions} ids {server.event_ids}")
+            self.note(f"{name}: {kind}")
             self.accepted |= {(name, tool, 1) for tool in server.tools}
         clock = SimClock(self.loop)
         self.catalogue = Catalogue()
@@ -249,19 +302,21 @@ class McpWorld:
     # Moves
 
     async def play(self, steps: Sequence[Step]) -> None:
-        world.append(self)
         try:
             async with asyncio.timeout(20_000):
+                await self.begin()
                 await self._play(steps)
+                await self.end()
         except TimeoutError:
             self.broken("hang", f"open: {[*self.open]}")
-        finally:
-            world.remove(self)
+
+    async def begin(self) -> None:
+        """Let an operator accept the tools, and begin two runs."""
+        for name in self.servers:
+            await self.catalogue.note(name, self._listed(name), Meta(actor="x", correlation="x"))
+        self.runs = [self._run(), self._run()]
 
     async def _play(self, steps: Sequence[Step]) -> None:
-        for name in self.servers:
-            await self.catalogue.note(name, await self._listed(name), Meta(actor="x", correlation="x"))
-        self.runs = [self._run(), self._run()]
         for step in steps:
             if step.at > self.loop.time():
                 await asyncio.sleep(step.at - self.loop.time())
@@ -272,14 +327,10 @@ class McpWorld:
             await getattr(self, f"do_{step.name}")(chance, name)
         while self.open:
             await asyncio.wait(self.open.values())
-        await self._end()
 
-    async def _listed(self, name: str) -> ServerListing:
+    def _listed(self, name: str) -> ServerListing:
         reader = listing.ListingReader()
-        server = self.servers[name]
-        server.page, page = 100, server.page
-        reader.add(listing.msgspec.json.encode(server._page(0)))
-        server.page = page
+        reader.add(json.dumps({"tools": self.servers[name].listed()}).encode())  # type: ignore[arg-type]
         return ServerListing("", tuple(reader.tools.values()), {})
 
     def _run(self) -> RunMcp:
@@ -304,7 +355,7 @@ class McpWorld:
         )
 
     async def do_call(self, chance: random.Random, name: str) -> None:
-        self._begin(name, chance.choice((0, 0, 1)), chance.choice(("t0", "t0", "t1")), self._script(chance, name), chance)
+        self.call(name, chance.choice((0, 0, 1)), chance.choice(("t0", "t0", "t1")), self._script(chance, name), chance)
 
     async def do_three(self, chance: random.Random, name: str) -> None:
         for _ in range(3):
@@ -394,7 +445,7 @@ class McpWorld:
         wait, work = chance.choice(short), chance.choice((*short, 12.0)) if chance.random() < 0.5 else 0.0
         return Script(answer, wait, work, tuple(says), url and chance.random() < 0.4, tuple(breaks))
 
-    def _begin(self, name: str, run: int, tool: str, script: Script, chance: random.Random) -> int:
+    def call(self, name: str, run: int, tool: str, script: Script, chance: random.Random) -> int:
         self._tokens += 1
         patience = chance.choice((0.0, 0.0, 1.0, 20.0, -1.0, -2.0, -3.0))
         call = Call(self._tokens, name, run, tool, script, self.loop.time(), patience)
@@ -516,22 +567,22 @@ class McpWorld:
         for name, server in self.servers.items():
             for place, found in server.open.items():
                 ended = self.ended[found.token]
-                calm = self.trouble.get(name, -1.0) < server.calls[found.token].began
-                alive = not (isinstance(found.out, SimChild) and found.out.exited.is_set())
-                if calm and alive and found.era == LEGACY and self.loop.time() > ended + ABANDONED:
-                    if found.token in self.given_up and place not in server.cancelled:
-                        self.broken("not-cancelled", f"{name} works on call {found.token} {server.calls[found.token]}")
+                judged = self.trouble.get(name, -1.0) < server.calls[found.token].began and found.era == LEGACY
+                judged &= not (isinstance(found.out, SimChild) and found.out.exited.is_set())
+                judged &= found.token in self.given_up and self.loop.time() > ended + ABANDONED
+                if judged and place not in server.cancelled:
+                    self.broken("not-cancelled", f"{name} works on call {found.token} {server.calls[found.token]}")
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
         """End all troubles. Check that each server works, and that nothing is left after its end."""
         await asyncio.sleep(30 + ABANDONED)
         self._check_cancelled()
         self.changed.clear()
         self.marks["forgotten"] += sum(len(server.forgotten) for server in self.servers.values())
         for name in self.servers:
-            await self.catalogue.note(name, await self._listed(name), Meta(actor="x", correlation="x"))
+            await self.catalogue.note(name, self._listed(name), Meta(actor="x", correlation="x"))
             self.catalogue.accept(name)
-            token = self._begin(name, 0, "t0", Script(), random.Random(0))
+            token = self.call(name, 0, "t0", Script(), random.Random(0))
             while token in self.open:
                 await asyncio.wait([self.open[token]])
         for number in (0, 1):
@@ -551,18 +602,3 @@ class McpWorld:
         await asyncio.sleep(1)
         if left_tasks := [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
             self.broken("left-task", ", ".join(sorted(repr(task.get_coro()) for task in left_tasks)))
-
-
-world: list[McpWorld] = []
-"""The world that is played."""
-
-
-def _client(wire: Any) -> httpx2.AsyncClient:
-    found: httpx2.AsyncClient | None = wire.__dict__.get("_client")
-    if found is None:
-        found = wire.__dict__["_client"] = world[-1].client_of(wire._host)
-    return found
-
-
-http.HttpWire._client = property(_client)  # type: ignore[assignment, method-assign]
-simulate_threads()

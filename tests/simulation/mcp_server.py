@@ -234,6 +234,7 @@ class Received(NamedTuple):
     token: int
     out: Out
     era: str
+    task: asyncio.Task[Any]
 
 
 class SimServer:
@@ -327,11 +328,17 @@ class SimServer:
                 answer.set_result(message)
         elif number is None:
             if method == "notifications/cancelled":
-                self.cancelled.add((out.place, message["params"]["requestId"]))
+                self._cancel((out.place, message["params"]["requestId"]))
         else:
             task = self.loop.create_task(self._handle(message, out))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+
+    def _cancel(self, place: tuple[int, Any]) -> None:
+        self.cancelled.add(place)
+        found = self.open.get(place)
+        if found is not None and self.calls[found.token].script.answer != "late":
+            found.task.cancel()
 
     async def _handle(self, message: Json, out: Out) -> None:
         method, number, params = message["method"], message["id"], message.get("params") or {}
@@ -351,8 +358,9 @@ class SimServer:
             else:
                 out.send(answer | {"error": {"code": -32601, "message": "Method not found"}})
 
-    def _page(self, start: int) -> Json:
-        tools = [
+    def listed(self) -> list[Json]:
+        """Return the tools as they are now."""
+        return [
             {
                 "name": name,
                 "description": f"version {version}",
@@ -360,6 +368,9 @@ class SimServer:
             }
             for name, version in self.tools.items()
         ]
+
+    def _page(self, start: int) -> Json:
+        tools = self.listed()
         end = start + self.page
         return {"tools": tools[start:end]} | ({"nextCursor": str(end)} if end < len(tools) else {})
 
@@ -372,7 +383,9 @@ class SimServer:
         if isinstance(out, HttpOut) and (script.stream or script.says or script.breaks):
             out.stream = True
             out.open()
-        self.open[received] = Received(token, out, MODERN if modern else LEGACY)
+        task = asyncio.current_task()
+        assert task is not None
+        self.open[received] = Received(token, out, MODERN if modern else LEGACY, task)
         await asyncio.sleep(script.wait)
         if script.answer == "exit-before":
             self.crash(out, received)
@@ -385,6 +398,8 @@ class SimServer:
             return
         self._effect(call)
         for word in script.says:
+            if received in self.cancelled:
+                break
             await self._say(word, call, params, out, modern=modern)
         for how in script.breaks:
             out.cut(how)

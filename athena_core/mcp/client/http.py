@@ -131,6 +131,8 @@ class HttpWire:
                 found = await self._answer(response, number, method, stream)
             return found if found is not None else await self._resumed(number, method, stream)
         except asyncio.CancelledError:
+            if receiver is not None:
+                self._side.give_up()
             if self.version != MODERN and method != "initialize":
                 self._say_later(CANCELLED, {"requestId": number})
             raise
