@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 from anyio import to_thread
+from msgspec import Raw
 
 from athena_core.domain import mcp_server
 from athena_core.event import Meta
@@ -192,6 +193,8 @@ class McpWorld:
         """Seconds in which a person was asked, by call."""
         self.asking: Counter[int] = Counter()
         self.reports: Counter[int] = Counter()
+        self.parting: set[int] = set()
+        """The calls whose run was parked meanwhile."""
         self.ended: dict[int, float] = {}
         self.cancelled: set[int] = set()
         self.given_up: set[int] = set()
@@ -249,7 +252,7 @@ class McpWorld:
         clock = SimClock(self.loop)
         self.catalogue = Catalogue()
         self._parts = mcp_parts(
-            SimpleNamespace(names=(), specs=lambda names: ()),  # type: ignore[arg-type]
+            SimpleNamespace(names=(), specs=lambda names: ()),
             self.known,  # type: ignore[arg-type]
             self.catalogue,  # type: ignore[arg-type]
             SimStarter(self),
@@ -314,7 +317,7 @@ class McpWorld:
         """Let an operator accept the tools, and begin two runs."""
         for name in self.servers:
             await self.catalogue.note(name, self._listed(name), Meta(actor="x", correlation="x"))
-        self.runs = [self._run(), self._run()]
+        self.runs = [self.new_run(), self.new_run()]
 
     async def _play(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -330,10 +333,10 @@ class McpWorld:
 
     def _listed(self, name: str) -> ServerListing:
         reader = listing.ListingReader()
-        reader.add(json.dumps({"tools": self.servers[name].listed()}).encode())  # type: ignore[arg-type]
+        reader.add(Raw(json.dumps({"tools": self.servers[name].listed()}).encode()))
         return ServerListing("", tuple(reader.tools.values()), {})
 
-    def _run(self) -> RunMcp:
+    def new_run(self) -> RunMcp:
         profile = SimpleNamespace(
             mcp={name: SimpleNamespace(tools=("*",), rules=(), approval="allow") for name in self.servers},
             asks=None,
@@ -350,12 +353,14 @@ class McpWorld:
         return RunMcp(
             self._parts,
             SimpleNamespace(request=request, correlation="x", position=1),  # type: ignore[arg-type]
-            SimpleNamespace(),  # type: ignore[arg-type]
+            SimpleNamespace(),
             place,  # type: ignore[arg-type]
         )
 
     async def do_call(self, chance: random.Random, name: str) -> None:
-        self.call(name, chance.choice((0, 0, 1)), chance.choice(("t0", "t0", "t1")), self._script(chance, name), chance)
+        run, tool = chance.choice((0, 0, 1)), chance.choice(("t0", "t0", "t1"))
+        script = self._script(chance, name)
+        self.call(name, run, tool, script, chance.choice((0.0, 0.0, 1.0, 20.0, -1.0, -2.0, -3.0)))
 
     async def do_three(self, chance: random.Random, name: str) -> None:
         for _ in range(3):
@@ -371,10 +376,10 @@ class McpWorld:
     async def do_leave(self, chance: random.Random, name: str) -> None:
         """End a run, and begin another one in its place."""
         number = chance.choice((0, 1))
-        await self._leave(number)
-        self.runs[number] = self._run()
+        await self.leave(number)
+        self.runs[number] = self.new_run()
 
-    async def _leave(self, number: int) -> None:
+    async def leave(self, number: int) -> None:
         await asyncio.sleep(0)
         mine = [token for token in self.open if self.servers_calls(token).run == number]
         for token in mine:
@@ -436,6 +441,8 @@ class McpWorld:
     def _script(self, chance: random.Random, name: str) -> Script:
         url, short = self.known[name].url is not None, (0.0, 0.0, 0.0, 0.05, 0.5, 2.0)
         says = [chance.choice(HARMLESS) for _ in range(chance.choice((0, 0, 0, 1, 2, 5)))]
+        if len(says) == 5 and chance.random() < 0.4:
+            says = says[:1] * 5
         if chance.random() < 0.04:
             says.append(chance.choice(("flood", "forget")))
         answer = chance.choice(ODD) if chance.random() < 0.35 else "ok"
@@ -445,9 +452,9 @@ class McpWorld:
         wait, work = chance.choice(short), chance.choice((*short, 12.0)) if chance.random() < 0.5 else 0.0
         return Script(answer, wait, work, tuple(says), url and chance.random() < 0.4, tuple(breaks))
 
-    def call(self, name: str, run: int, tool: str, script: Script, chance: random.Random) -> int:
+    def call(self, name: str, run: int, tool: str, script: Script, patience: float = 0.0) -> int:
+        """Begin a call, and return its token."""
         self._tokens += 1
-        patience = chance.choice((0.0, 0.0, 1.0, 20.0, -1.0, -2.0, -3.0))
         call = Call(self._tokens, name, run, tool, script, self.loop.time(), patience)
         self.servers[name].calls[call.token] = call
         self.note(f"call {call}")
@@ -498,6 +505,7 @@ class McpWorld:
             self.note_trouble(call.server, "parked", 0.1)
             for name in self.servers:
                 self.note_trouble(name, "parked", 0.1)
+            self.parting.add(call.token)
             await run.close()
             raise Parted
         return None if call.patience < 0 else {"n": call.token}
@@ -533,6 +541,8 @@ class McpWorld:
             self.given_up.add(token)
         must = self.must_succeed(call)
         self.marks["must succeed"] += must
+        if token in self.parting and not isinstance(outcome, Parted | asyncio.CancelledError):
+            self.broken("not-parked", f"call {token} {script} ended while its run was parked: {outcome!r}")
         match outcome:
             case ServerAnswer(is_error=True) if not said or script.answer == "refusal":
                 if must:
@@ -559,6 +569,8 @@ class McpWorld:
             self.broken("slow", f"call {token} {script} took {took:.1f} s")
         if took > CALL + 20 * self.busiest[str(token)]:
             self.broken("late", f"call {token} {script} took {took:.1f} s")
+        if "flood" in script.says and said:
+            self.broken("limit", f"call {token} got an answer after a flood")
         if self.reports[token] > PROGRESS_MAX or self.asking[token] > QUESTIONS_MAX:
             self.broken("limit", f"call {token}: {self.reports[token]} reports, {self.asking[token]} questions")
 
@@ -582,11 +594,11 @@ class McpWorld:
         for name in self.servers:
             await self.catalogue.note(name, self._listed(name), Meta(actor="x", correlation="x"))
             self.catalogue.accept(name)
-            token = self.call(name, 0, "t0", Script(), random.Random(0))
+            token = self.call(name, 0, "t0", Script())
             while token in self.open:
                 await asyncio.wait([self.open[token]])
         for number in (0, 1):
-            await self._leave(number)
+            await self.leave(number)
         await self._parts.shared.close()
         await asyncio.sleep(ABANDONED)
         for name, server in self.servers.items():

@@ -220,6 +220,8 @@ class HttpOut(Out):
 
     def cut(self, how: str) -> None:
         if self.body is not None:
+            if how == "break":
+                self.body.put(b'data: {"half')
             self.body.put(b"" if how == "end" else None)
             self.body = None
 
