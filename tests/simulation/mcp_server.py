@@ -400,8 +400,6 @@ class SimServer:
             return
         self._effect(call)
         for word in script.says:
-            if received in self.cancelled:
-                break
             await self._say(word, call, params, out, modern=modern)
         for how in script.breaks:
             out.cut(how)
