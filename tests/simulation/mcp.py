@@ -163,7 +163,7 @@ class Catalogue:
         return self.servers.get(name)
 
     async def note(self, name: str, found: ServerListing, meta: Meta) -> None:
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
         server = self.servers.setdefault(name, CataloguedServer(name))
         for event in mcp_server.decide(mcp_server.NoteListing(listed=found.event(name)), server.state, None):  # type: ignore[arg-type]
             server.take(event, server.version + 1, 0)
@@ -606,7 +606,7 @@ class McpWorld:
                 self.broken("left-program", f"{len(left)} programs of {name} still run")
             if server.bodies:
                 self.broken("left-response", f"{len(server.bodies)} responses of {name} are open")
-            if server.sessions and name not in self.trouble:
+            if server.sessions and name not in self.trouble and not self.cancelled:
                 self.broken("left-session", f"{len(server.sessions)} sessions of {name} are open")
             server.restart()
         if any(not client.is_closed for _, client in self.clients):

@@ -116,6 +116,37 @@ def test_a_question_for_a_cancelled_call_is_not_shown_for_another_one() -> None:
     assert not played(Kind(url=False, shared=True), drive).failures
 
 
+def test_a_change_is_not_forgotten_with_a_listing_that_failed() -> None:
+    async def drive(world: McpWorld) -> None:
+        server = world.servers["a"]
+        await call(world, Script())
+        server.slow_until = world.loop.time() + 5.0
+        world.note_trouble("a", "slow", 5.1)
+        server.change("t0")
+        world.changed["a", "t0"] = [(world.loop.time() + 0.1, 2)]
+        for _ in range(2):
+            await asyncio.sleep(0.5)
+            await call(world, Script())
+
+    assert not played(Kind(url=False), drive).failures
+
+
+def test_a_change_is_not_forgotten_with_a_call_that_was_cancelled() -> None:
+    async def drive(world: McpWorld) -> None:
+        await call(world, Script())
+        world.servers["a"].change("t0")
+        world.changed["a", "t0"] = [(world.loop.time() + 0.01, 2)]
+        await asyncio.sleep(0.02)
+        world.cancelled.add(2)
+        second = call(world, Script())
+        await asyncio.sleep(0.015)
+        second.cancel()
+        await second
+        await call(world, Script())
+
+    assert not played(Kind(url=False), drive).failures
+
+
 def test_a_run_is_parked_while_a_server_asks() -> None:
     async def drive(world: McpWorld) -> None:
         await call(world, Script(says=("ask",)), patience=-3.0)
