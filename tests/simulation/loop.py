@@ -126,7 +126,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         return True
 
 
-async def _run_in_loop(
+async def run_in_loop(
     func: Callable[..., Any], *args: Any, abandon_on_cancel: bool = False, cancellable: Any = None, limiter: Any = None
 ) -> Any:
     """Stand for ``anyio.to_thread.run_sync``."""
@@ -139,7 +139,7 @@ async def _run_in_loop(
 
 def simulate_threads() -> None:
     """Let the work of all threads happen in the running loop, until this process ends."""
-    anyio.to_thread.run_sync = _run_in_loop  # type: ignore[assignment]
+    anyio.to_thread.run_sync = run_in_loop  # type: ignore[assignment]
 
 
 class SimClock:

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -85,7 +85,8 @@ class HttpWire:
         self._next = 0
         self._open = 0
         self._params: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._notices: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Task[None] | None = None
         self._closed = False
 
     @cached_property
@@ -130,6 +131,8 @@ class HttpWire:
                 found = await self._answer(response, number, method, stream)
             return found if found is not None else await self._resumed(number, method, stream)
         except asyncio.CancelledError:
+            if receiver is not None:
+                self._side.give_up()
             if self.version != MODERN and method != "initialize":
                 self._say_later(CANCELLED, {"requestId": number})
             raise
@@ -138,6 +141,8 @@ class HttpWire:
             stream.close()
             for one in receivers:
                 self._side.receivers.remove(one)
+            if self._closed and not self._open:
+                await self._disconnect()
 
     async def _resumed(self, number: int, method: str, stream: ServerStream) -> Raw:
         """Take up a stream that ended without the answer, as servers may close it meanwhile (2025-11-25)."""
@@ -152,7 +157,7 @@ class HttpWire:
 
     def listen(self) -> None:
         """Open the stream on which a server says what concerns no request. Servers may refuse it."""
-        self._background(self._listen())
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
 
     async def _listen(self) -> None:
         stream = self._stream(self._side)
@@ -179,20 +184,24 @@ class HttpWire:
         await self._send({"jsonrpc": "2.0", "method": method, "params": params or {}})
 
     async def close(self) -> None:
-        """End the session."""
+        """End the session. If the server forgot it, requests that are open may still get their answers."""
         if self._closed:
             return
         self._closed = True
         with suppress(TimeoutError, McpFailure, OSError, httpx2.HTTPError):
             async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(*self._notices)
                 if self._session is not None and self.ended is None:
                     async with self._exchange("DELETE", None, {}):
                         pass
         self.ended = self.ended or self._failure("ended", "Athena ended it.")
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        if not (self._open and self.ended.code == "session-lost"):
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         if "_client" in self.__dict__:
             with suppress(httpx2.HTTPError, OSError):
                 await self._client.aclose()
@@ -226,12 +235,9 @@ class HttpWire:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self.notify(method, params)
 
-        self._background(say())
-
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = asyncio.get_running_loop().create_task(say())
+        self._notices.add(task)
+        task.add_done_callback(self._notices.discard)
 
     @asynccontextmanager
     async def _post(self, message: dict[str, Any], routing: dict[str, str]) -> AsyncIterator[httpx2.Response]:
@@ -265,6 +271,8 @@ class HttpWire:
         """Try the addresses in turn until one accepts the connection."""
         addresses = list(await self._resolve(self._host, self._port))[:ADDRESSES_TRIED_MAX]
         for left, address in reversed(list(enumerate(reversed(addresses)))):
+            if self._client.is_closed:
+                raise self._failure("ended", "Athena ended it.")
             self._client.cookies.clear()
             host = f"[{address}]" if ":" in address else address
             url = httpx2.URL(scheme=self._scheme, host=host, port=self._port, raw_path=path.encode())
@@ -334,6 +342,8 @@ class HttpWire:
             raise self._failure("unauthorized", f"It refused access with status {status}. Check its credential.")
         if status == 404 and self._session is not None:
             self.ended = self._failure("session-lost", "It forgot the session. The call was not carried out.")
+            if response.request.method == "GET":  # of a call that it had taken
+                raise self._failure("ended", "It forgot the session before its answer. What the call did is unknown.")
             raise self.ended
         error = _error_of(body)
         if error is not None:
