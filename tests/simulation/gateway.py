@@ -1,15 +1,16 @@
 """The gateway corner: the real model gateway and the ledger of a run, between agents and vendors in one loop."""
 
 import asyncio
+import gc
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from random import Random
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import httpx2
-import msgspec
 
 from athena_core.agents.known import AgentWire
 from athena_core.domain import run
@@ -46,7 +47,7 @@ MOVES = {
     "trouble": 0.4,
 }
 HABITS = ("call", "call", "call", "breaks", "flood", "error", "silent", "unreachable")
-SIZE = 6
+SIZE = 5
 CALL_SECONDS = 3_000.0
 """Longer than any call takes whose agent reads."""
 HIGH, LOW = 2_000, 500
@@ -119,6 +120,11 @@ class Line(asyncio.Transport):
         self._ended = True
         self._wake()
 
+    def send(self, data: bytes) -> None:
+        """Send bytes as an agent."""
+        if not self._closing:
+            self.reader.feed_data(data)
+
     async def take(self, size: int) -> bytes:
         """Take bytes as an agent; none at the end."""
         while not self._data:
@@ -175,23 +181,34 @@ class SimGateway(Gateway):
         self._connected(line.reader, line.writer)
 
 
-class Vendors(httpx2.AsyncBaseTransport):
-    """All vendors, in place of the network."""
+class Vendors:
+    """All vendors, in place of the library's client."""
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        call, body = Call.current.get(), await request.aread()
+    def __init__(self, timeout: httpx2.Timeout) -> None:
+        self._patience = timeout.read or 1e6
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: str, *, headers: list[tuple[bytes, bytes]], content: bytes
+    ) -> AsyncIterator[httpx2.Response]:
+        call = Call.current.get()
         wire = call.term.wire
-        asked = asked_of(wire, request.url.path, body)
-        script = answer_of(wire, call.vendor_chance, call.habit, asked, len(body))
-        visit = Visit(request, body, asked, script, asyncio.get_running_loop().time())
+        asked = asked_of(wire, url, content)
+        script = answer_of(wire, call.vendor_chance, call.habit, asked, len(content))
+        visit = Visit(headers, content, asked, script, self._patience)
         call.visits.append(visit)
         call.term.judge.visited(call, visit)
-        return await visit.answer()
+        response = await visit.answer()
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
 
 SERVERS = model_servers(**{f"{name}_api_key": key for name, key in KEYS.items()}, silence_seconds=SILENCE_SECONDS)
-for _server in SERVERS.values():
-    _server._client._client._transport = Vendors()
+for _raw in (_server._client for _server in SERVERS.values()):
+    _raw.__dict__["_client"] = Vendors(_raw._client.timeout)
+gc.freeze()
 
 
 class Purse:
@@ -290,7 +307,6 @@ class Term:
     async def ended(self, ended: EndedCall) -> None:
         one = Call.current.get()
         one.ends.append(ended)
-        one.ended_at = self._loop.time()
         self.numbers[ended.call] += 1
         self.unended -= bool(one.numbers)
         self.judge.paid(one, ended)
@@ -301,6 +317,7 @@ class Term:
             raise
         finally:
             self.parts.pop(ended.call, None)
+            one.ended_at = self._loop.time()
 
     def live(self, call: int, text: str) -> None:
         self.real.live(call, text)
@@ -370,6 +387,7 @@ class History:
             self.note(f"step {step.number}: {step.name}")
             await self.act(step)
         await self.all_over()
+        await asyncio.sleep(300)  # what agents left behind ends
         if self.term.stopped_at is None:
             await self.last_calls()
         await self.term.leave()
@@ -382,7 +400,7 @@ class History:
             self.purse.refill(4 * self.unit)
             self.term = self._next_term()
         self.purse.trouble = step.name == "trouble"
-        for number in range(step.chance.randint(3, 9) if step.name == "crowd" else 1):
+        for number in range(step.chance.randint(3, 6) if step.name == "crowd" else 1):
             self.call(step, number)
 
     async def all_over(self) -> None:
@@ -433,7 +451,13 @@ class History:
         self.note(
             f"call {call.name} {call.habit}: {call.reply and (call.reply.status, len(call.got))}, left: {not over}"
         )
-        if call.reply and call.reply.status in {429, 502, 503} and chance.random() < 0.5 and not last:
+        if (
+            call.reply
+            and call.reply.status in {429, 502, 503}
+            and b"athena_c" not in call.got
+            and chance.random() < 0.5
+            and not last
+        ):
             self.call(
                 Step(int(call.name.split(".")[0]), 0.0, call.move, f"again:{chance.random()}"), 10 + len(self.calls)
             )
@@ -445,7 +469,7 @@ class History:
             await asyncio.sleep(seconds)
             sent += piece
             call.head_sent = b"\r\n\r\n" in sent
-            line.reader.feed_data(piece)
+            line.send(piece)
         while len(call.got) < manner.bytes_max:
             data = await line.take(manner.size)
             if not data:
@@ -498,10 +522,12 @@ def plan(seed: str) -> list[Step]:
 def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None = None) -> Played:
     """Play steps and judge them."""
     loop = SimLoop(seed)
+    gc.disable()
     try:
         history = History(seed, loop, trace)
         loop.set_exception_handler(lambda _, found: history.judge.fail("error", repr(found)))
         loop.run_until_complete(history.play(steps))
     finally:
         loop.close()
+        gc.enable()
     return Played(history.judge.failures, digest_of(history.judge.record), len(steps), dict(history.judge.marks))

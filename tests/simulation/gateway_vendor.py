@@ -335,52 +335,44 @@ def _stream(
 class Visit(httpx2.AsyncByteStream):
     """A request at a vendor, and the answer as far as it was sent."""
 
-    def __init__(self, request: httpx2.Request, body: bytes, asked: Asked, script: Script, at: float) -> None:
-        self.request = request
+    def __init__(
+        self, headers: list[tuple[bytes, bytes]], body: bytes, asked: Asked, script: Script, patience: float
+    ) -> None:
+        """``patience`` is the seconds of silence after which the client gives up."""
+        self.headers = headers
         self.body = body
         self.asked = asked
         self.script = script
-        self.at = at
+        self._patience = patience
         self.sent = 0
-        self.sent_at = at
-        """When the last piece was sent."""
+        self.at = self.sent_at = asyncio.get_running_loop().time()
+        """When the request came, and when the last piece was sent."""
         self.headed = self.done = False
         """True once the head, and once all of the answer was sent."""
-        self.left_at: float | None = None
 
-    @property
-    def patience(self) -> float:
-        """The seconds of silence after which the client gives up."""
-        found = self.request.extensions["timeout"].get("read")
-        return 1e6 if found is None else float(found)
-
-    async def wait(self, seconds: float) -> None:
-        """Send nothing for a time."""
-        await asyncio.sleep(min(seconds, self.patience))
-        if seconds >= self.patience:
-            raise httpx2.ReadTimeout("", request=self.request)
+    async def _wait(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, self._patience))
+        if seconds >= self._patience:
+            raise httpx2.ReadTimeout("")
 
     async def answer(self) -> httpx2.Response:
+        """Return the head, or raise what the library's client raises."""
         script = self.script
-        await self.wait(1e9 if script.fails == "silent" else script.wait)
+        await self._wait(1e9 if script.fails == "silent" else script.wait)
         if script.fails == "unreachable":
-            raise httpx2.ConnectError("", request=self.request)
+            raise httpx2.ConnectError("")
         if script.fails == "broken head":
-            raise httpx2.RemoteProtocolError("", request=self.request)
+            raise httpx2.RemoteProtocolError("")
         self.headed = True
-        return httpx2.Response(script.status, headers=list(script.headers), stream=self, request=self.request)
+        return httpx2.Response(script.status, headers=list(script.headers), stream=self)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        now = asyncio.get_running_loop().time
         for end, seconds in self.script.pieces:
-            await self.wait(seconds)
-            begin, self.sent, self.sent_at = self.sent, end, now()
+            await self._wait(seconds)
+            begin, self.sent, self.sent_at = self.sent, end, asyncio.get_running_loop().time()
             yield self.script.data[begin:end]
         if self.script.ends == "silent":
-            await self.wait(1e9)
+            await self._wait(1e9)
         elif self.script.ends == "breaks":
-            raise httpx2.RemoteProtocolError("", request=self.request)
+            raise httpx2.RemoteProtocolError("")
         self.done = True
-
-    async def aclose(self) -> None:
-        self.left_at = asyncio.get_running_loop().time()
