@@ -47,7 +47,7 @@ MOVES = {
     "trouble": 0.4,
 }
 HABITS = ("call", "call", "call", "breaks", "flood", "error", "silent", "unreachable")
-SIZE = 5
+SIZE = 4
 CALL_SECONDS = 3_000.0
 """Longer than any call takes whose agent reads."""
 HIGH, LOW = 2_000, 500
@@ -226,7 +226,8 @@ class Purse:
     @property
     def least(self) -> int | None:
         """The lower of the two budgets."""
-        return min((one for one in (self.progress.budget_micro_usd, self.day) if one is not None), default=None)
+        both: tuple[int | None, ...] = (self.progress.budget_micro_usd, self.day)
+        return min((one for one in both if one is not None), default=None)
 
     def refill(self, micro_usd: int | None) -> None:
         """Allow more, or any sum."""
@@ -272,7 +273,9 @@ class Term:
         """What each open call may cost."""
         self.stopped_at: float | None = None
         """When the ledger refused a call, or failed."""
-        self.broken = self.leaving = False
+        self.broken = False
+        self.left_at = float("inf")
+        """When its end began."""
         self.unended = 0
         """Calls that were reserved and have no end."""
         self.numbers = Counter[int]()
@@ -328,7 +331,7 @@ class Term:
 
     async def leave(self) -> None:
         """Leave the gateway: its calls are recorded by then."""
-        self.leaving, error = True, None
+        self.left_at, error = self._loop.time(), None
         try:
             async with asyncio.timeout(200):
                 await self.gateway.__aexit__(None, None, None)
@@ -355,7 +358,7 @@ def manner_of(call: Call) -> Manner:
             return Manner(bytes_max=chance.choice((1, 150, 400, 1_000, 5_000)))
         return Manner(seconds_max=chance.choice((0.0, 0.0005, 0.01, 0.3, 1.0, 3.0, 10.0)))
     if call.move == "slow" or chance.random() < 0.1:
-        return Manner(chance.choice((100, 700)), chance.choice((0.05, 0.5)), seconds_max=chance.choice((20.0, 200.0)))
+        return Manner(chance.choice((300, 1_500)), chance.choice((0.2, 2.0)), seconds_max=chance.choice((20.0, 60.0)))
     return Manner()
 
 
@@ -400,7 +403,7 @@ class History:
             self.purse.refill(4 * self.unit)
             self.term = self._next_term()
         self.purse.trouble = step.name == "trouble"
-        for number in range(step.chance.randint(3, 6) if step.name == "crowd" else 1):
+        for number in range(step.chance.randint(3, 5) if step.name == "crowd" else 1):
             self.call(step, number)
 
     async def all_over(self) -> None:

@@ -20,7 +20,7 @@ from tests.support.vendors import VENDORS
 if TYPE_CHECKING:
     from tests.simulation.gateway import Call, History, Term
 
-LIMITS = GatewayLimits(body_seconds=20, body_bytes_max=3_000, bodies_bytes_max=8_000, calls_max=3, connections_max=5)
+LIMITS = GatewayLimits(body_seconds=20, body_bytes_max=3_000, bodies_bytes_max=6_000, calls_max=2, connections_max=4)
 MALFORMED = {
     "key": "athena_key",
     "path": "athena_path",
@@ -62,6 +62,11 @@ def others(call: "Call", calls: "Sequence[Call]") -> "list[Call]":
         and one.at <= max(call.over_at, call.ended_at)
         and max(one.over_at, one.ended_at) >= call.at
     ]
+
+
+def left_with_gateway(call: "Call") -> bool:
+    """Return True if the gateway was left before the call was over."""
+    return max(call.over_at, call.ended_at) >= call.term.left_at
 
 
 class Judge:
@@ -178,20 +183,20 @@ class Judge:
         if whole and script.counts in COUNTED and not script.fails:
             if (taken, given, cost.estimated) != (script.taken, script.given, False):
                 self.fail("count", f"{shown} but the vendor counted {script.taken} and {script.given}")
-        elif given < tokens_in(script.marks(visit.sent)):
+            return
+        least, most = tokens_in(script.marks(visit.sent)), max(script.given or 0, sent) + sent
+        inputs = {size, script.taken}
+        if script.counts == "huge":
+            most = max(visit.asked.limit or COUNTED_TOKENS_MAX, sent) + sent
+            inputs.add(min(taken, COUNTED_TOKENS_MAX))
+        elif whole and script.counts in {"none", "negative", "words"}:
+            most, inputs = tokens_in(script.said_max), {size}
+        if given < least:
             self.fail("free", f"{shown} but {script.marks(visit.sent)} bytes of output passed")
-        elif script.counts == "huge":
-            if given > max(visit.asked.limit or COUNTED_TOKENS_MAX, sent) + sent or taken > COUNTED_TOKENS_MAX:
-                self.fail("count", shown)
-        elif taken not in {size, script.taken} or given > max(script.given or 0, sent) + sent:
+        elif given > most or taken not in inputs:
             self.fail("count", shown)
-        elif whole and script.counts in {"none", "negative", "words"} and (given > sent or taken != size):
-            self.fail("count", shown)
-        if (
-            not cost.estimated
-            and script.written
-            and (script.counts not in COUNTED or (taken, given) != (script.taken, script.given))
-        ):
+        true = script.counts in COUNTED and (taken, given) == (script.taken, script.given)
+        if not cost.estimated and script.written and not true:
             self.fail("count", f"{shown} is not called an estimate")
 
     def _sum(self, call: "Call", visit: Visit, cost: CallCost) -> None:
@@ -243,7 +248,7 @@ class Judge:
         code = code_of(call)
         expected = int(call.head_sent and call.malformed not in UNRECORDED and code != "athena_connections")
         unsure = call.reply is None and (
-            call.term.leaving or len(others(call, history.calls)) >= LIMITS.connections_max
+            left_with_gateway(call) or len(others(call, history.calls)) >= LIMITS.connections_max
         )
         if len(call.ends) != expected and not (unsure and len(call.ends) < 2):
             self.fail("record", f"call {call.name} ({call.malformed}, {code}) has {len(call.ends)} ends")
@@ -257,7 +262,7 @@ class Judge:
         if visit is not None and call.left_at is not None:
             self._cut(call, visit)
         if reply is None:
-            if call.left_at is None and not call.term.leaving:
+            if call.left_at is None and not left_with_gateway(call):
                 self.fail("answer", f"call {call.name} ({call.habit}, {call.malformed}) gets no answer")
             return
         self.marks[f"error: {code}" if code else f"status: {reply.status}"] += 1
@@ -279,6 +284,9 @@ class Judge:
             self.fail("answer", f"call {call.name}: {reply.body!r} is no part of {data!r}")
         if visit.done and call.left_at is None and (reply.body != data or not reply.whole):
             self.fail("answer", f"call {call.name} gets {len(reply.body)} of {len(data)} bytes, whole: {reply.whole}")
+        cut = left_with_gateway(call) or call.refused or visit.script.ends != "well"
+        if not visit.done and call.left_at is None and not cut:
+            self.fail("cut", f"call {call.name} was cut off without a reason")
         complete = "content-length" in reply.headers and len(reply.body) == len(script.data)
         if not visit.done and reply.whole and not complete:
             self.fail("answer", f"call {call.name} takes an answer for whole that broke off")
@@ -289,8 +297,8 @@ class Judge:
         """Judge what follows at the vendor once the agent has hung up."""
         if call.streamed and visit.sent_at > (call.left_at or 0.0) + 1e-6:
             self.fail("cut", f"call {call.name}: the vendor goes on though its agent hung up")
-        wanted = not call.streamed and visit.headed and visit.script.ends == "well" and not visit.script.fails
-        if wanted and not visit.done and not call.term.leaving:
+        wanted = not call.streamed and visit.script.ends == "well" and not visit.script.fails
+        if wanted and not visit.done and not left_with_gateway(call):
             self.fail("cut", f"call {call.name}: an answer in one piece was not read to its end")
 
     def _refused_rightly(self, call: "Call", code: str, visit: Visit | None, history: "History") -> bool:
@@ -304,8 +312,9 @@ class Judge:
         match code:
             case "athena_budget" | "athena_stopped":
                 stopped = call.term.stopped_at
-                named = code == "athena_budget" or call.term.broken or call.term.leaving
-                return named and (call.term.leaving or (stopped is not None and stopped <= call.over_at))
+                left = left_with_gateway(call)
+                named = code == "athena_budget" or call.term.broken or left
+                return named and (left or (stopped is not None and stopped <= call.over_at))
             case "athena_calls":
                 return len(beside) >= LIMITS.calls_max
             case "athena_connections":

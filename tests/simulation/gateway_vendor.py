@@ -19,13 +19,13 @@ MODELS = {
     "anthropic": "claude-haiku-4-5",
     "gemini": "gemini-2.5-flash",
 }
-COUNTED = ("honest", "late", "running")
+COUNTED = ("honest", "late", "running", "falling")
 """Habits of counting that are right once the whole answer has passed."""
 COUNTS = (*COUNTED, "honest", "honest", "none", "none", "zero", "early", "huge", "negative", "words", "input only")
 PLAIN_COUNTS = ("honest", "honest", "none", "zero", "huge", "negative", "words", "input only")
 MARK = b"w"
 """What a model writes is made of this letter, which stands nowhere else in an answer."""
-FLOOD_PIECES, FLOOD_BYTES = 40, 4_100
+FLOOD_PIECES, FLOOD_BYTES = 20, 4_100
 SILENCE_SECONDS = 60.0
 UNLIMITED = 32_768
 
@@ -51,6 +51,8 @@ class Script(NamedTuple):
     given: int | None = None
     written: int = 0
     """The bytes that the model wrote, without repetitions."""
+    said_max: int = 0
+    """The same with all that may count beside it."""
     problem: bool = False
     """An error stands inside of the answer."""
 
@@ -171,7 +173,7 @@ def _usage(wire: AgentWire, taken: object, given: object, thought: int = 0) -> d
 def _counts(wire: AgentWire, chance: Random, habit: str, taken: int, given: int) -> dict[str, Any]:
     """Return the last counts of a vendor, true or not."""
     match habit:
-        case "honest" | "running" | "late":
+        case "honest" | "running" | "late" | "falling":
             return _usage(wire, taken, given, given // 3)
         case "zero":
             return _usage(wire, taken, 0)
@@ -299,7 +301,8 @@ def answer_of(wire: AgentWire, chance: Random, habit: str, asked: Asked, size: i
         own = set(range(FLOOD_BYTES, stop, FLOOD_BYTES))
     pieces = tuple((end, chance.choice((0.0, 0.0, 0.01, 0.3, 3.0))) for end in sorted(own | {stop}) if end)
     headers = (("content-type", kind), ("x-request-id", "req_1"), *framing)
-    return Script("", 200, headers, data, pieces, stop, ends, wait, counts, taken, given, written, problem)
+    most = written + 60 * len(said) + 100 if asked.streamed else len(data)
+    return Script("", 200, headers, data, pieces, stop, ends, wait, counts, taken, given, written, most, problem)
 
 
 def _stream(
@@ -324,6 +327,7 @@ def _stream(
         events += [*_end(wire, said, {}, named=True), _with(wire, last)]
     else:
         events += _end(wire, said, last, named=chance.random() < 0.5)
+        events += [_with(wire, _usage(wire, true[0], true[1] // 2))] if counts == "falling" else []
     end = chance.choice((b"\n", b"\n", b"\r\n", b"\r"))
     data = b"".join(_framed(event, end, chance.randrange(9)) for event in events)
     return data + (b"data: [DONE]" + end + end if wire == "openai-chat" and not problem else b""), problem
