@@ -212,7 +212,7 @@ gc.freeze()
 
 
 class Purse:
-    """The record of a run's money: its budget, the day's budget, what was spent, and what is reserved of the day's."""
+    """The record of a run's money: its budget and the day's, the sum spent, and the reserved part of the day's."""
 
     def __init__(self, budget: int | None, day: int | None) -> None:
         self.progress = SimpleNamespace(budget_micro_usd=budget, spent_micro_usd=0, calls=0)
@@ -227,7 +227,8 @@ class Purse:
     def least(self) -> int | None:
         """The lower of the two budgets."""
         both: tuple[int | None, ...] = (self.progress.budget_micro_usd, self.day)
-        return min((one for one in both if one is not None), default=None)
+        given = [one for one in both if one is not None]
+        return min(given) if given else None
 
     def refill(self, micro_usd: int | None) -> None:
         """Allow more, or any sum."""
@@ -341,7 +342,7 @@ class Term:
 
 
 class Manner(NamedTuple):
-    """The way in which an agent reads: so many bytes at a time with a pause, until it hangs up."""
+    """The way in which an agent reads: a number of bytes at a time with a pause, until it hangs up."""
 
     size: int = 65_536
     pause: float = 0.0
@@ -508,7 +509,7 @@ class History:
                 call.body = call.body[:-1] + b',"x":"' + b"x" * LIMITS.body_bytes_max + b'"}'
         data = request(target, call.body, key=key)
         if call.malformed == "twice":
-            data += data
+            return [(data + data, 0.0)]
         size = data.index(b"\r\n\r\n")
         if call.malformed in {"slow head", "slow body"}:
             return [(data[: size - 1 if call.malformed == "slow head" else -1], 0.0)]

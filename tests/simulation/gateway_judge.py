@@ -1,4 +1,4 @@
-"""The judge of the gateway corner: compares requests, answers, records and money with what is promised."""
+"""The judge of the gateway corner: compares requests, answers, records and money with the promises of the docs."""
 
 import asyncio
 import json
@@ -76,7 +76,7 @@ class Judge:
         self._wire, self._loop = wire, loop
         self._provider, self._model = VENDORS[wire].provider, MODELS[wire]
         self._excess = 0
-        """The sum by which vendors passed their reservations, as far as that is allowed."""
+        """The sum by which vendors passed their reservations where that is allowed."""
         self._flying: list[Call] = []
         self.failures: list[Failure] = []
         self.marks = Counter[str]()

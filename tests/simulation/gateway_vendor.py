@@ -202,7 +202,7 @@ def _with(wire: AgentWire, counts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _end(wire: AgentWire, said: list[dict[str, Any]], counts: dict[str, Any], *, named: bool) -> list[dict[str, Any]]:
-    """Return the last events. Those of OpenAI's responses repeat what was said."""
+    """Return the last events. The wire of OpenAI's responses repeats in them what was said."""
     match wire:
         case "openai-chat":
             last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
@@ -337,7 +337,7 @@ def _stream(
 
 
 class Visit(httpx2.AsyncByteStream):
-    """A request at a vendor, and the answer as far as it was sent."""
+    """A request at a vendor, and the sent part of its answer."""
 
     def __init__(
         self, headers: list[tuple[bytes, bytes]], body: bytes, asked: Asked, script: Script, patience: float

@@ -82,7 +82,9 @@ BUGS = [
         (
             GATEWAY,
             "            await self._call(exchange, self._count)\n        finally:\n            self._calls -= 1\n",
-            "            await self._call(exchange, self._count)\n        except Refusal:\n            self._calls -= 1\n"
+            "            await self._call(exchange, self._count)\n"
+            "        except Refusal:\n"
+            "            self._calls -= 1\n"
             "            raise\n        self._calls -= 1\n",
         ),
     ),
@@ -91,8 +93,14 @@ BUGS = [
         "",
         (
             GATEWAY,
-            "        except OSError:  # the client hung up\n            pass\n        finally:\n            exchange.release()\n",
-            "            else:\n                exchange.release()\n        except OSError:  # the client hung up\n            exchange.release()\n",
+            "        except OSError:  # the client hung up\n"
+            "            pass\n"
+            "        finally:\n"
+            "            exchange.release()\n",
+            "            else:\n"
+            "                exchange.release()\n"
+            "        except OSError:  # the client hung up\n"
+            "            exchange.release()\n",
         ),
     ),
     of(
@@ -130,7 +138,11 @@ BUGS = [
         (
             GATEWAY,
             "        except OSError:\n            raise\n        except Exception as error:\n            call",
-            "        except OSError:\n            await self._record(call.ended())\n            raise\n        except Exception as error:\n            call",
+            "        except OSError:\n"
+            "            await self._record(call.ended())\n"
+            "            raise\n"
+            "        except Exception as error:\n"
+            "            call",
         ),
     ),
     of(
@@ -162,7 +174,9 @@ BUGS = [
         (
             LEDGER,
             "            finally:\n                self._open.pop(ended.call, None)\n",
-            "            finally:\n                if ended.cost is not None:\n                    self._open.pop(ended.call, None)\n",
+            "            finally:\n"
+            "                if ended.cost is not None:\n"
+            "                    self._open.pop(ended.call, None)\n",
         ),
     ),
 ]
