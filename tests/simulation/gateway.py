@@ -250,7 +250,7 @@ class Purse:
         if self.day is None:
             return None
         spent = self.progress.spent_micro_usd
-        granted = min(self.day - spent - wanted.lost, wanted.most or 0)
+        granted: int = min(self.day - spent - wanted.lost, wanted.most or 0)
         if granted < wanted.least:
             raise BudgetReached(run.DayReached("daily-budget", spent, self.day))
         self.reserved = wanted.lost + granted
