@@ -1,6 +1,6 @@
 """Planted bugs of the gateway corner, of kinds that tired engineers make in the gateway and its meter."""
 
-from tests.reliability.mutant import of
+from tests.simulation.planted import bug
 
 ANSWERS = "athena_core/gateway/answers.py"
 CALL = "athena_core/gateway/call.py"
@@ -11,9 +11,8 @@ PRICES = "athena_core/providers/prices.py"
 LEDGER = "athena_core/services/execution/outside/run_ledger.py"
 
 BUGS = [
-    of(
+    bug(
         "only known members of an answer count",
-        "",
         (
             ANSWERS,
             "        self.meter.write(written(part, self.frame))\n",
@@ -23,14 +22,12 @@ BUGS = [
             "        self.meter.write(written(known if 'choices' in part else part, self.frame))\n",
         ),
     ),
-    of(
+    bug(
         "an event that breaks off is free",
-        "",
         (CALL, "            if self._answer is not None:\n                self._answer.break_off()\n", ""),
     ),
-    of(
+    bug(
         "a piece counts only after the agent has taken it",
-        "",
         (
             CALL,
             "                if self._answer is not None:\n                    self._read(self._answer, piece)\n"
@@ -43,42 +40,36 @@ BUGS = [
             "                    self._read(self._answer, piece)\n                    await self._pay(self._answer)\n",
         ),
     ),
-    of(
+    bug(
         "output after the last count is free",
-        "",
         (PRICES, "if not whole or late or not given:", "if not whole or not given:"),
     ),
-    of(
+    bug(
         "the last of several counts holds",
-        "",
         (
             PRICES,
             "max((count for count in known if count is not None), default=None)",
             "known[0] if found is None else found",
         ),
     ),
-    of(
+    bug(
         "repetitions count twice",
-        "",
         (ANSWERS, "if self._had[kind, digest] > self._counted[digest]:", "if self._had[kind, digest]:"),
     ),
-    of(
+    bug(
         "the limit pays for one of several answers",
-        "",
         (CALL, "tokens = min(max(paid // limit.answers, 1),", "tokens = min(max(paid, 1),"),
     ),
-    of(
+    bug(
         "a second reservation is forgotten",
-        "",
         (
             CALL,
             "        self._granted = await self._ledger.reserve(self._number, provider, model, cost",
             "        await self._ledger.reserve(self._number, provider, model, cost",
         ),
     ),
-    of(
+    bug(
         "a call that is cut keeps its place",
-        "",
         (
             GATEWAY,
             "            await self._call(exchange, self._count)\n        finally:\n            self._calls -= 1\n",
@@ -88,9 +79,8 @@ BUGS = [
             "            raise\n        self._calls -= 1\n",
         ),
     ),
-    of(
+    bug(
         "the body of a refused call stays counted",
-        "",
         (
             GATEWAY,
             "        except OSError:  # the client hung up\n"
@@ -103,38 +93,32 @@ BUGS = [
             "            exchange.release()\n",
         ),
     ),
-    of(
+    bug(
         "a body may take any time",
-        "",
         (EXCHANGE, "async with asyncio.timeout(self._limits.body_seconds):", "async with asyncio.timeout(None):"),
     ),
-    of(
+    bug(
         "a silent vendor is waited for",
-        "",
         (
             CONNECTION,
             "return httpx2.AsyncClient(\n            timeout=httpx2.Timeout(self._silence_seconds, connect",
             "return httpx2.AsyncClient(\n            timeout=httpx2.Timeout(None, connect",
         ),
     ),
-    of(
+    bug(
         "two calls at once share a number",
-        "",
         (GATEWAY, "await self._call(exchange, self._count)", "await self._call(exchange, self._calls)"),
     ),
-    of(
+    bug(
         "an answer in one piece is cut with its agent",
-        "",
         (CALL, "if making is not None and (streamed or not self._sent):", "if making is not None:"),
     ),
-    of(
+    bug(
         "a stream goes on without its agent",
-        "",
         (CALL, "if making is not None and (streamed or not self._sent):", "if making is not None and not self._sent:"),
     ),
-    of(
+    bug(
         "a call that breaks off is recorded twice",
-        "",
         (
             GATEWAY,
             "        except OSError:\n            raise\n        except Exception as error:\n            call",
@@ -145,32 +129,28 @@ BUGS = [
             "            call",
         ),
     ),
-    of(
+    bug(
         "an answer that broke off ends like a whole one",
-        "",
         (
             CALL,
             "                self._answer.break_off()\n            raise\n",
             "                self._answer.break_off()\n            self._exchange.finish()\n            raise\n",
         ),
     ),
-    of(
+    bug(
         "a call that is cut before its answer is free",
-        "",
         (CALL, 'return self._sent and self._outcome == "cut"', "return False"),
     ),
-    of(
+    bug(
         "an answer that failed is free",
-        "",
         (
             CALL,
             "        return self._answer is not None\n",
             '        return self._answer is not None and self._outcome != "failed"\n',
         ),
     ),
-    of(
+    bug(
         "the part of a free call stays taken",
-        "",
         (
             LEDGER,
             "            finally:\n                self._open.pop(ended.call, None)\n",
