@@ -96,7 +96,9 @@ class AgentTranscript:
         self.at_endpoint = EndpointCalls()
         """The calls of Athena's tools that the agent makes at the endpoint of the run."""
         self._calls = ToolCalls()
-        self._entries: dict[str, TranscriptCall] = {}
+        self._entries: list[TranscriptCall] = []
+        self._entry_of: dict[str, TranscriptCall] = {}
+        """The last call of each id of the agent."""
         self._chunks: list[str] = []
         self._chars = 0
         self._stream = StreamMask(mask)
@@ -227,7 +229,7 @@ class AgentTranscript:
 
     def begin_process(self) -> None:
         """Forget the calls of an earlier process of the agent: another one may use their ids again."""
-        self._calls, self._entries = ToolCalls(), {}
+        self._calls, self._entries, self._entry_of = ToolCalls(), [], {}
         self.at_endpoint.forget()
         self.rejected, self.refusals = False, 0
 
@@ -236,12 +238,11 @@ class AgentTranscript:
         """True while a call is open that began."""
         if self.at_endpoint.open:
             return True
-        entries = self._entries.values()
-        return any(entry.open or (entry.call.status == "in_progress" and not entry.finished) for entry in entries)
+        return any(entry.open or (entry.call.status == "in_progress" and not entry.finished) for entry in self._entries)
 
     def open_calls(self) -> list[TranscriptCall]:
         """Return the calls that have not ended, oldest first."""
-        return [entry for entry in self._entries.values() if not (entry.finished or entry.call.ended)]
+        return [entry for entry in self._entries if not (entry.finished or entry.call.ended)]
 
     async def updated(self, update: ToolCallUpdate) -> None:
         """Record what an update says about a call. Raise CallWithoutPermission, and as ``record``."""
@@ -279,13 +280,14 @@ class AgentTranscript:
 
     def entry(self, call: AgentToolCall) -> TranscriptCall:
         """Return the entry of a call."""
-        entry = self._entries.get(call.id)
-        if entry is None:
+        entry = self._entry_of.get(call.id)
+        if entry is None or entry.call is not call:
             fits = CALL_ID.fullmatch(call.id) and call.id not in self._taken
             call_id = call.id if fits else self._ids.new("call")
             self._taken.add(call_id)
             self.calls_mentioned += 1
-            entry = self._entries[call.id] = TranscriptCall(call, call_id)
+            entry = self._entry_of[call.id] = TranscriptCall(call, call_id)
+            self._entries.append(entry)
         return entry
 
     def _made_elsewhere(self, entry: TranscriptCall) -> bool:
@@ -331,7 +333,7 @@ class AgentTranscript:
         call whose MCP server asks a person stays open until the answer, unless the run is ``ending``.
         """
         steps: list[run.RunStep] = []
-        for entry in self._entries.values():
+        for entry in self._entries:
             call = entry.call
             if entry.finished or entry.waits:
                 continue
@@ -362,7 +364,7 @@ class AgentTranscript:
 
         The result is then recorded for that call.
         """
-        for entry in self._entries.values():
+        for entry in self._entries:
             if entry.open and entry.call.asked and is_report(entry.call, made):
                 entry.finished = entry.elsewhere = made.open = made.reported = True
                 made.id = entry.id
