@@ -211,19 +211,20 @@ class RunEndpoint(McpService):
         known = asked.ask
         try:
             decided = await asked.chosen
+            if isinstance(decided, ToolResult):
+                return decided
+            edited = decided.edited_sha256 is not None
+            arguments = decided.arguments if edited else known.arguments
+            if arguments is None:
+                await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
+                return ToolResult(content=ERASED, is_error=True)
+            await parts.mcp.prepare((known.tool_name or "",))
+            called, *results = parts.requested.allowed(self._profile, known, arguments)
+            assert isinstance(called, run.ToolCalled), "an allowed call"
+            return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
         finally:
             asked.chosen.cancel()
-        if isinstance(decided, ToolResult):
-            return decided
-        edited = decided.edited_sha256 is not None
-        arguments = decided.arguments if edited else known.arguments
-        if arguments is None:
-            await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
-            return ToolResult(content=ERASED, is_error=True)
-        await parts.mcp.prepare((known.tool_name or "",))
-        called, *results = parts.requested.allowed(self._profile, known, arguments)
-        assert isinstance(called, run.ToolCalled), "an allowed call"
-        return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
+            parts.permissions.claimed.discard(known.ask_id)  # if the call is not recorded, the next one may be made
 
     async def _asked(self, made: EndpointCall, ask: run.RunAsked) -> "AskedCall":
         """Record the ask of a call, or find the one of an earlier call, and begin to wait for its answer.
@@ -239,6 +240,7 @@ class RunEndpoint(McpService):
                 await self._to_its_end(parts.transcript.record(*parts.transcript.words(), *steps))
             made.id = known.tool_call_id or made.id
             asked = AskedCall(known, parts.transcript)
+            parts.permissions.claimed.add(known.ask_id)
             parts.permissions.wait_for(asked)
             return asked
 
