@@ -344,7 +344,7 @@ class AgentRun:
         try:
             while not any(one.done() for one in (prompting, serving, stopping)):
                 await asyncio.wait((prompting, serving, stopping), timeout=watch, return_when=asyncio.FIRST_COMPLETED)
-                if self.transcript.busy or self._ledger.busy:
+                if self.transcript.busy or self._endpoint.busy or self._ledger.busy:
                     client.peer.note_activity()
             if self._permissions.parking or serving.done():
                 await asyncio.wait((serving,))

@@ -235,9 +235,7 @@ class AgentTranscript:
 
     @property
     def busy(self) -> bool:
-        """True while a call is open that began."""
-        if self.at_endpoint.open:
-            return True
+        """True while a call of the agent's own tools is open that began."""
         return any(entry.open or (entry.call.status == "in_progress" and not entry.finished) for entry in self._entries)
 
     def open_calls(self) -> list[TranscriptCall]:

@@ -104,6 +104,11 @@ class RunEndpoint(McpService):
         """True if there is a tool to offer."""
         return bool(self._profile.config.tools or self._profile.mcp)
 
+    @property
+    def busy(self) -> bool:
+        """True while a call is open, also one that waits for a person."""
+        return self._calling > 0
+
     def hide(self, text: str) -> str:
         """Hide secrets."""
         return self._parts.mask.hide(text)
@@ -126,6 +131,7 @@ class RunEndpoint(McpService):
         if self._calling >= CALLS_MAX:
             return ServedResult(TOO_MANY, is_error=True)
         self._calling += 1
+        self._parts.ledger.alive()
         made = self._parts.transcript.at_endpoint.begin(self._parts.ids.new("call"), call.tool, call.arguments)
         showing = asyncio.create_task(_show_time(call, made))
         try:
@@ -139,6 +145,7 @@ class RunEndpoint(McpService):
             return ServedResult(OVER, is_error=True)
         finally:
             self._calling -= 1
+            self._parts.ledger.alive()
             showing.cancel()
         return ServedResult(result.content, is_error=result.is_error)
 
