@@ -87,7 +87,16 @@ class SimGateway:
             await asyncio.sleep(seconds)
             outcome = "answered"
         finally:
-            paid = CallCost("openai", "m", Usage(total_tokens=cost), False, cost, False, None, None)
+            paid = CallCost(
+                provider="openai",
+                model="m",
+                usage=Usage(total_tokens=cost),
+                estimated=False,
+                cost_micro_usd=cost,
+                unpriced=False,
+                price_version=None,
+                request_id=None,
+            )
             self._world.model_ended(cost)
             await self._ledger.ended(EndedCall(number, "m", outcome, OutsideText(""), paid, 1))  # type: ignore[arg-type]
         return True

@@ -15,9 +15,8 @@ from athena_core.protocols import Row
 from athena_core.services.execution.progress import allows
 from athena_core.services.proof.rule import rules_by_event
 from athena_core.services.proof.rules.ask import AskRules
-from athena_core.services.proof.rules.halt import HaltRules
 from athena_core.services.proof.rules.log import LogRules
-from athena_core.services.proof.rules.policy import PolicyRules
+from athena_core.services.proof.rules.policy import HaltRules, PolicyRules
 from athena_core.services.proof.rules.run import RunRules
 from tests.simulation.loop import SimClock, SimIds, SimLoop
 
@@ -108,8 +107,12 @@ class AgentRecord:
                 self.results[call_id] = event
 
     def _expire(self) -> None:
-        if self.state.asks and self.state.open:
-            self.submit(run.ExpireAsks())
+        """Decide the asks whose time is over, as ``services.asks.expiry`` does."""
+        before = {ask.ask_id for ask in self.state.asks}
+        if self.state.open and self.submit(run.ExpireAsks()) is not None:
+            expired = before - {ask.ask_id for ask in self.state.asks}
+            if any(self.asks[ask_id].on_expiry == "cancel" for ask_id in expired):
+                self.submit(run.CancelRun(reason="expired"))
 
     def allowed(self, tool: str, arguments: str) -> int:
         """Return how many asks about a call were allowed, or its question answered."""

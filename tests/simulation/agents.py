@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from athena_core.agents import acp
 from athena_core.agents.homes import HomeInUse
-from athena_core.definitions.profile import AgentPermission, AgentPolicy, AskPolicy, HarnessConfig, HarnessPolicies
+from athena_core.definitions.profile import AgentMatch, AgentPolicy, AgentRule, AskPolicy, HarnessConfig, HarnessPolicies
 from athena_core.domain import run
 from athena_core.errors import AthenaError, LeaseLost
 from athena_core.event import Event
@@ -51,7 +51,7 @@ END_SECONDS = 40_000.0
 KINDS = {"execute": "ask", "edit": "ask", "read": "allow", "fetch": "deny"}
 TOOLS: Mapping[str, Any] = {"deploy": "ask", "look": "allow", "drop": "deny", "form": "allow"}
 PERMISSIONS = tuple(
-    AgentPermission(match={"kind": kind}, approval=approval)  # type: ignore[arg-type]
+    AgentRule(match=AgentMatch(kind=kind), approval=approval)  # type: ignore[arg-type]
     for kind, approval in KINDS.items()
 )
 TOOLBOX = toolbox()
@@ -81,7 +81,15 @@ class Tools:
     def __init__(self) -> None:
         schema = {"type": "object"}
         self._tools = {
-            name: ServerTool("server", name, ToolSpec(name, "", schema), approval, False, False, "00")
+            name: ServerTool(
+                "server",
+                name,
+                ToolSpec(name=name, description="", parameters=schema),
+                approval,
+                repeats=False,
+                labelled=False,
+                sha256="00",
+            )
             for name, approval in TOOLS.items()
         }
 
