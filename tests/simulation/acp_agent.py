@@ -172,7 +172,7 @@ class SimAgent:
             self.last_sign = self.loop.time()
             self._push(msgspec.json.encode({"jsonrpc": "2.0", **message}))
 
-    def update(self, kind: str, **members: Any) -> None:
+    def update(self, kind: str, /, **members: Any) -> None:
         self.send(
             method="session/update", params={"sessionId": self.session, "update": {"sessionUpdate": kind, **members}}
         )
@@ -217,7 +217,12 @@ class SimAgent:
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = self.loop.create_task(work, context=self.process.context.copy())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.world.fail("agent", repr(task.exception()))
 
     async def _request(self, method: str, **params: Any) -> tuple[int, "asyncio.Future[dict[str, Any]]"]:
         self._next += 1
@@ -256,11 +261,12 @@ class SimAgent:
             self.update("tool_call_update", toolCallId=call_id, status="in_progress")
         self.own_calls += "early" in habits
         try:
-            if "unasked" not in habits and not await self._allowed(call, kind, raw, habits):
+            if "unasked" not in habits and not await self._allowed(call, raw, habits):
                 if "quiet" not in habits:
-                    self.update("tool_call_update", toolCallId=call_id, status="failed")
-                    self.ended_ids.append(call_id)
+                    self.update("tool_call_update", toolCallId=call["toolCallId"], status="failed")
+                    self.ended_ids.append(call["toolCallId"])
                 return
+            call_id = call["toolCallId"]
             self.own_calls += "early" not in habits
             habits |= {"early"}
             world.own_effect(kind, raw)
@@ -280,9 +286,9 @@ class SimAgent:
         finally:
             self.own_calls -= "early" in habits
 
-    async def _allowed(self, call: dict[str, Any], kind: str, raw: Any, habits: frozenset[str]) -> bool:
-        """Ask for a permission, or twice if it withdraws the first request. Return True if it is given."""
-        world = self.world
+    async def _allowed(self, call: dict[str, Any], raw: Any, habits: frozenset[str]) -> bool:
+        """Ask for a permission. Return True if it is given. An agent that withdraws may ask again, under a new id."""
+        world, kind = self.world, call["kind"]
         number, answer = await self._request("session/request_permission", toolCall=call, options=OPTIONS)
         if "withdraws" in habits:
             await asyncio.sleep(2)
@@ -293,7 +299,9 @@ class SimAgent:
                     return bool(world.permission(kind, raw, first))
                 if "again" not in habits:
                     return False
-                call = {**call, "toolCallId": world.new_call()} if "renamed" in habits else call
+                if "renamed" in habits:
+                    self.update("tool_call_update", toolCallId=call["toolCallId"], status="failed")
+                    call["toolCallId"] = world.new_call()
                 _, answer = await self._request("session/request_permission", toolCall=call, options=OPTIONS)
         return bool(world.permission(kind, raw, await self._answer(answer)))
 

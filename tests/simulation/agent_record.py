@@ -1,6 +1,7 @@
 """The record of one run in memory: the real decisions and rules of a run, commits that take time, and the writer of it."""
 
 import asyncio
+import contextvars
 from collections import Counter
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -92,7 +93,8 @@ class AgentRecord:
         match event:
             case run.RunAsked():
                 self.asks[event.ask_id] = event
-                self.loop.call_at(self.loop.time() + (event.expires_at_ms - self.clock.now()) / 1000, self._expire)
+                seconds = (event.expires_at_ms - self.clock.now()) / 1000
+                self.loop.call_later(seconds, self._expire, context=contextvars.Context())
             case run.RunAnswered():
                 self.answers[event.ask_id] = event
             case run.ToolCalled():

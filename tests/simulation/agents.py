@@ -5,7 +5,9 @@ the run over. A history ends once the run does.
 """
 
 import asyncio
+import contextvars
 import functools
+import gc
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -63,6 +65,8 @@ MOVES = {
     "away": 1, "cancel": 0.3, "wait": 1,
 }  # fmt: skip
 AGENT_MOVES = frozenset(list(MOVES)[:12])
+OUTSIDE = contextvars.Context()
+"""The context of what no simulated process does."""
 _kept: list[Any] = []
 """Loops of histories. What an ended process left half done must not be cleaned up."""
 
@@ -208,6 +212,8 @@ class Server:
 
     async def _execute(self) -> None:
         world, record = self.world, self.world.record
+        if record.state.executor != self.process.name:  # it was frozen
+            return
         assignment = assignment_of(record.rows)
         assert assignment is not None
         held = self.held = LeasedRun(assignment.token)
@@ -340,7 +346,7 @@ class AgentWorld:
         for server in self.servers:
             if not server.process.dead:
                 self.loop.call_soon(server.hear, events, context=server.process.context.copy())
-        self.loop.call_later(0.01, self._carry_on)
+        self.loop.call_later(0.01, self._carry_on, context=OUTSIDE)
 
     def _carry_on(self) -> None:
         """Let a parked run whose asks are answered go on, at another executor."""
@@ -371,7 +377,7 @@ class AgentWorld:
     def left(self, server: Server) -> None:
         """Take the run up again if an executor left it open: its own lease, or the outcome of a timeout."""
         if self.record.state.executor == server.process.name:
-            self.loop.call_later(2, self._take_up, server.process.name)
+            self.loop.call_later(2, self._take_up, server.process.name, context=OUTSIDE)
 
     def _take_up(self, name: str) -> None:
         if self.record.state.executor == name and self.record.state.open:
@@ -518,6 +524,8 @@ class AgentWorld:
         kind = chance.choice(("execute", "execute", "edit", "read", "fetch"))
         if kind == "fetch":
             habits -= {"unasked"}
+        if "unmentioned" in habits:
+            habits -= {"early", "unasked"}
         if "renamed" not in habits:
             habits -= {"again"}  # its second request for the same call would meet the first
         raw = raw or {"n": chance.randrange(3) if chance.random() < 0.5 else self.calls}
@@ -767,6 +775,7 @@ def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) 
         world.fail("hangs", "nothing can ever happen")
     world.judge()
     rows = [(row.recorded_at, row.event) for row in world.record.rows]
+    gc.freeze()
     return Played(world.failures, digest_of(rows), len(steps), dict(world.marks))
 
 
