@@ -46,6 +46,7 @@ class SimGateway:
     def __init__(self, world: Any, ledger: Any, tools: Any) -> None:
         self._world, self._ledger, self._tools = world, ledger, tools
         self._open: set[asyncio.Task[Any]] = set()
+        self._cut: set[asyncio.Task[Any]] = set()
         self._calls = 0
 
     async def __aenter__(self) -> "SimGateway":
@@ -57,9 +58,10 @@ class SimGateway:
         await asyncio.gather(*self._open, return_exceptions=True)
 
     def hang_up(self) -> None:
-        """Cancel what is open, because the other end is gone."""
-        for task in self._open:
+        """Cancel what is open, because the other end is gone. The end of a call is recorded nevertheless."""
+        for task in self._open - self._cut:
             task.cancel()
+        self._cut |= self._open
 
     def start(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         task = asyncio.get_running_loop().create_task(work)

@@ -633,12 +633,15 @@ class AgentWorld:
             self.loop.call_later(seconds * chance.choice((0.3, 0.99)), self._take_over, "frozen")
 
     def _park(self, chance: random.Random) -> None:
-        self.server.held.park()
+        self._at_server(self.server.held.park)
 
     def _memory(self, chance: random.Random) -> None:
         work = self.server.work
         if work is not None and work._permissions.held_since is not None:
-            work._permissions.park()
+            self._at_server(work._permissions.park)
+
+    def _at_server(self, act: Callable[[], None]) -> None:
+        self.loop.call_soon(act, context=self.server.process.context.copy())
 
     def _away(self, chance: random.Random) -> None:
         self.record.away_until = self.loop.time() + chance.choice((1, 30, 400))
@@ -718,9 +721,10 @@ class AgentWorld:
                 self.fail("timeout", "the run timed out while it asked a person")
 
     def _judge_answer(self, done: RunEnd) -> None:
-        said = [one for one in done.last if isinstance(one, run.TranscriptAppended) and one.role == "assistant"]
-        if self.words and self.words not in "".join(one.content or "" for one in said):
-            self.fail("turn", f"the agent said {self.words!r} last, the answer is {[one.content for one in said]}")
+        events = (*(row.event for row in self.record.rows), *done.last)
+        said = [one for one in events if isinstance(one, run.TranscriptAppended) and one.role == "assistant"]
+        if self.words not in "".join(one.content or "" for one in said):
+            self.fail("turn", f"the agent said {self.words!r} last, which is not recorded")
 
     def judge(self) -> None:
         """Judge the whole record."""
