@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from athena_core.decider import Context
-from athena_core.domain import run
+from athena_core.domain import policy, run
 from athena_core.domain.run.state import RunState, evolve
 from athena_core.errors import LeaseLost
 from athena_core.event import Event, Meta, Recorded
@@ -23,6 +23,7 @@ from tests.simulation.loop import SimClock, SimIds, SimLoop
 
 RUN = "run_1"
 META = Meta(actor="ada", correlation="trace")
+ATTEMPTS_MAX = 99
 COMMIT_SECONDS = 0.004
 
 
@@ -44,7 +45,9 @@ class AgentRecord:
         self.heard: Callable[[Sequence[Event]], None] = lambda _: None
         self._log = LogRules()
         asks = AskRules()
-        runs = RunRules(self._log, PolicyRules(), HaltRules(), asks)
+        policies = PolicyRules()
+        policies.now = policy.Policy(schema_version=1, max_run_attempts=ATTEMPTS_MAX)
+        runs = RunRules(self._log, policies, HaltRules(), asks)
         self._table = rules_by_event((asks, runs), {})
         self._commands = 0
 

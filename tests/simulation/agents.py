@@ -41,7 +41,7 @@ from athena_core.tools.tool import ServerAnswer, Tool, ToolResult, UnknownTool
 from athena_core.tools.toolbox import toolbox
 from athena_core.values import ToolSpec
 from tests.simulation.acp_agent import FORM, SimAgent, SimGateway, canonical
-from tests.simulation.agent_record import META, RUN, AgentRecord, AgentWriter
+from tests.simulation.agent_record import ATTEMPTS_MAX, META, AgentRecord, AgentWriter
 from tests.simulation.histories import Failure, Played, Step, digest_of, swarm
 from tests.simulation.loop import Deadlock, Process, SimClock, SimIds, SimLoop, simulate_threads
 from tests.support.events.run import COMPLETED, CREATED, SPEC
@@ -365,7 +365,7 @@ class AgentWorld:
         name, state = f"exe_{len(self.servers) + 1}", self.record.state
         if state.executor is None or not state.open:
             return
-        taken = run.TakeRun(executor=name, pid=1, token=state.token, because=because, attempts_max=99)
+        taken = run.TakeRun(executor=name, pid=1, token=state.token, because=because, attempts_max=ATTEMPTS_MAX)
         if self.record.submit(taken) is not None and self.record.state.executor == name:
             self._begin(name)
 
@@ -525,7 +525,7 @@ class AgentWorld:
         if kind == "fetch":
             habits -= {"unasked"}
         if "unmentioned" in habits:
-            habits -= {"early", "unasked"}
+            habits = (habits - {"early", "unasked"}) | {"quiet"}
         if "renamed" not in habits:
             habits -= {"again"}  # its second request for the same call would meet the first
         raw = raw or {"n": chance.randrange(3) if chance.random() < 0.5 else self.calls}
