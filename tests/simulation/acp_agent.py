@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from athena_core.errors import LeaseLost
+from athena_core.gateway.gateway import _to_its_end
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.mcp.served import McpCaller, ServedCall, ServedError
@@ -100,7 +101,8 @@ class SimGateway:
                 request_id=None,
             )
             self._world.model_ended(cost)
-            await self._ledger.ended(EndedCall(number, "m", outcome, OutsideText(""), paid, 1))  # type: ignore[arg-type]
+            ended = EndedCall(number, "m", outcome, OutsideText(""), paid, 1)  # type: ignore[arg-type]
+            await _to_its_end(self._ledger.ended(ended))
         return True
 
 

@@ -42,6 +42,8 @@ class AgentRecord:
         """The unrefused calls of the record: tool or kind, arguments."""
         self.away_until = 0.0
         """Until then no commit is possible."""
+        self.next_commit = 0.0
+        """The earliest moment of the next commit: they keep the order of the queue."""
         self.heard: Callable[[Sequence[Event]], None] = lambda _: None
         self._log = LogRules()
         asks = AskRules()
@@ -145,15 +147,29 @@ class AgentWriter:
         self._record = record
 
     async def apply(self, run_id: str, command: run.RunCommand, meta: Meta) -> Any:
+        """Commit once the log is there. What is queued is committed, also if this task is cancelled meanwhile."""
         record = self._record
-        chance = record.loop.chance.random()
         if record.away_until > record.loop.time():
             await asyncio.sleep(record.away_until - record.loop.time())
-        await asyncio.sleep(COMMIT_SECONDS * chance if chance > 0.5 else 0)
-        answer = record.submit(command)
+        committed: asyncio.Future[Any] = record.loop.create_future()
+        chance = record.loop.chance.random()
+        soon = record.loop.time() + (COMMIT_SECONDS * chance if chance > 0.5 else 0)
+        record.next_commit = max(soon, record.next_commit + 1e-6)
+        record.loop.call_at(record.next_commit, self._commit, command, committed)
+        answer = await committed
         if chance > 0.8:
             await asyncio.sleep(COMMIT_SECONDS * chance)
         return SimpleNamespace(answer=answer)
+
+    def _commit(self, command: run.RunCommand, committed: "asyncio.Future[Any]") -> None:
+        try:
+            answer = self._record.submit(command)
+        except LeaseLost as error:
+            if not committed.done():
+                committed.set_exception(error)
+        else:
+            if not committed.done():
+                committed.set_result(answer)
 
     ask = park = apply
 
