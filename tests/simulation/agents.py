@@ -46,6 +46,8 @@ from tests.simulation.histories import Failure, Played, Step, digest_of, swarm
 from tests.simulation.loop import Deadlock, Process, SimClock, SimIds, SimLoop, simulate_threads
 from tests.support.events.run import COMPLETED, CREATED, SPEC
 
+BATCH = 200
+"""How many histories one process plays."""
 SILENCE_SECONDS = 300.0
 TIMEOUT_MS = 1_800_000
 END_SECONDS = 40_000.0
@@ -716,12 +718,11 @@ class AgentWorld:
             case run.RunCompleted():
                 if self.reason != "end_turn" or self.stopped_by is not agent:
                     self.fail("turn", f"the run completed, but the agent's turn ended as {self.reason!r}")
-                self._judge_answer(done)
             case run.RunTimedOut() if self.record.state.asks:
                 self.fail("timeout", "the run timed out while it asked a person")
 
-    def _judge_answer(self, done: RunEnd) -> None:
-        events = (*(row.event for row in self.record.rows), *done.last)
+    def _judge_words(self) -> None:
+        events = [row.event for row in self.record.rows]
         said = [one for one in events if isinstance(one, run.TranscriptAppended) and one.role == "assistant"]
         if self.words not in "".join(one.content or "" for one in said):
             self.fail("turn", f"the agent said {self.words!r} last, which is not recorded")
@@ -744,10 +745,12 @@ class AgentWorld:
         for cost, times in paid.items():
             if times > self.costs[cost or 0]:
                 self.fail("usage", f"the cost {cost} was recorded {times} times")
-        if not self.crashed and self.costs != paid:
+        cancelled = isinstance(ending, run.RunCancelled)  # it ends with the first record after the request
+        if not self.crashed and not cancelled and self.costs != paid:
             self.fail("usage", f"models took {sorted(self.costs)}, recorded are {sorted(map(str, paid))}")
         if isinstance(ending, run.RunCompleted):
             self._judge_outputs()
+            self._judge_words()
 
     def _judge_outputs(self) -> None:
         """The results that the last process of the agent reported are recorded, each for its own call."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import anyio
 from msgspec.structs import replace
 
 from athena_core.agents.acp_messages import PermissionRequest, TextChunk, ToolCallUpdate
@@ -25,6 +26,8 @@ from athena_core.services.execution.performer import RunRecorder, ShowText
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
 from athena_core.text import clean
 
+RECORD_SECONDS_MAX = 3.0
+"""How long a task that is cancelled waits for its commit."""
 TEXT_CHARS_MAX = 1_000_000
 """Maximum number of characters that an agent may say between two calls; more is dropped."""
 EVENTS_MAX, CHARS_MAX = 20_000, 100_000_000
@@ -115,13 +118,26 @@ class AgentTranscript:
     # The record
 
     async def record(self, *steps: run.RunStep) -> None:
-        """Record steps in one commit. Raise RunOver, LeaseLost, AgentBroken, or AskLimit for steps that ask."""
+        """Record steps in one commit. Raise RunOver, LeaseLost, AgentBroken, or AskLimit for steps that ask.
+
+        A task that is cancelled meanwhile waits some seconds for the commit, so that ``progress`` has all of it.
+        """
         if not steps:
             return
         self._count(steps)
         if self._events > EVENTS_MAX or self._recorded_chars > CHARS_MAX:
             most = f"{EVENTS_MAX} events or {CHARS_MAX} characters"
             raise AgentBroken(f"the record of a run of an agent has at most {most}. Divide the task.")
+        recording = asyncio.ensure_future(self._record(steps))
+        try:
+            await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            with anyio.move_on_after(RECORD_SECONDS_MAX, shield=True):
+                await asyncio.wait((recording,))
+            recording.cancel()
+            raise
+
+    async def _record(self, steps: tuple[run.RunStep, ...]) -> None:
         async with self._lock:
             if self.closed:
                 raise RunOver

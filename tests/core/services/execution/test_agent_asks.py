@@ -17,11 +17,11 @@ from athena_core.services.execution.outside.agent_transcript import AgentTranscr
 from athena_core.services.execution.outside.calls.offered_tools import OfferedNames
 from athena_core.services.execution.outside.permissions import Permissions
 from athena_core.services.execution.outside.run_endpoint import EndpointParts, RunEndpoint
-from athena_core.services.execution.progress import RunProgress
+from athena_core.services.execution.progress import RunProgress, after
 from athena_core.tools.tool import ToolResult
-from tests.support.events.agent import AGENT_SPEC
+from tests.support.events.agent import AGENT_ALLOWED, AGENT_ASKED, AGENT_PERMITTED, AGENT_SPEC
 from tests.support.events.ask import PERMISSION
-from tests.support.events.run import CALLED, CREATED
+from tests.support.events.run import CALLED, CREATED, SAID
 
 PATIENCE_SECONDS = 5.0
 
@@ -238,3 +238,8 @@ async def test_a_decision_of_a_call_that_was_not_recorded_yet_is_not_used_for_an
         await site.answer(1, "deny")
         assert (await second).is_error
         assert tool.calls == 1
+
+
+def test_words_before_a_call_that_was_allowed_are_not_the_answer() -> None:
+    assert after(RunProgress(), (AGENT_ASKED, AGENT_ALLOWED, SAID)).answer == SAID.content
+    assert after(RunProgress(), (AGENT_ASKED, AGENT_ALLOWED, SAID, AGENT_PERMITTED)).answer is None
