@@ -127,6 +127,7 @@ class SimAgent:
         self.own_calls = 0
         """Calls of its own tools that it reported as begun and not as ended."""
         self.ended_ids: list[str] = []
+        self._calls = 0
         self.finishing = False
         self._lines: deque[bytes | None] = deque()
         self._more = asyncio.Event()
@@ -256,6 +257,11 @@ class SimAgent:
 
     # Its work
 
+    def new_id(self) -> str:
+        """Return the id of another call. Each process counts anew."""
+        self._calls += 1
+        return str(self._calls)
+
     async def own(self, call_id: str, kind: str, raw: Any, chance: random.Random, *, habits: frozenset[str]) -> None:
         """Make a call of its own tools."""
         world, call = self.world, {"toolCallId": call_id, "title": f"run {raw}", "kind": kind, "rawInput": raw}
@@ -305,7 +311,7 @@ class SimAgent:
                     return False
                 if "renamed" in habits:
                     self.update("tool_call_update", toolCallId=call["toolCallId"], status="failed")
-                    call["toolCallId"] = world.new_call()
+                    call["toolCallId"] = self.new_id()
                 _, answer = await self._request("session/request_permission", toolCall=call, options=OPTIONS)
         return bool(world.permission(kind, raw, await self._answer(answer)))
 
@@ -318,7 +324,7 @@ class SimAgent:
 
     async def tool(self, name: str, arguments: dict[str, Any], hangs_up: float, *, reports: bool) -> None:
         """Call a tool at the endpoint of the run."""
-        self.last_sign, call_id = self.loop.time(), self.world.new_call()
+        self.last_sign, call_id = self.loop.time(), self.new_id()
         call = {"toolCallId": call_id, "title": f"athena_{name}", "kind": "other", "rawInput": arguments}
         if reports:
             self.update("tool_call", status="in_progress", **call)

@@ -343,6 +343,10 @@ class AgentWorld:
     def _heard(self, events: Sequence[Event]) -> None:
         for event in events:
             self.marks[event.TYPE] += 1
+            agent = self.agent
+            if isinstance(event, run.RunPaused) and agent is not None and not agent.exited.is_set():
+                if not agent.process.dead and agent.process.frozen_until <= self.loop.time():
+                    self.fail("parked", "a parked run has a living process")
             if self.trace is not None:
                 self.say(f"  {event.TYPE} {_short(event)}")
         for server in self.servers:
@@ -394,10 +398,6 @@ class AgentWorld:
     def new_session(self) -> str:
         self.sessions.append(f"session-{len(self.sessions)}")
         return self.sessions[-1]
-
-    def new_call(self) -> str:
-        self.calls += 1
-        return str(self.calls)
 
     def agent_started(self) -> SimAgent:
         self.marks["agent started"] += 1
@@ -520,6 +520,7 @@ class AgentWorld:
 
     def _own(self, chance: random.Random, raw: Any = None) -> None:
         agent = self._an_agent()
+        self.calls += 1
         names = ("unmentioned", "early", "unasked", "withdraws", "again", "renamed", "quiet", "twice", "late", "whole")
         likely = (0.2, 0.3, 0.25, 0.2, 0.7, 0.7, 0.2, 0.2, 0.2, 0.2)
         habits = {name for name, share in zip(names, likely, strict=True) if chance.random() < share}
@@ -532,7 +533,7 @@ class AgentWorld:
             habits -= {"again"}  # its second request for the same call would meet the first
         raw = raw or {"n": chance.randrange(3) if chance.random() < 0.5 else self.calls}
         ended = agent.ended_ids
-        call_id = chance.choice(ended) if ended and chance.random() < 0.4 else self.new_call()
+        call_id = chance.choice(ended) if ended and chance.random() < 0.4 else agent.new_id()
         if call_id in ended:
             self.marks["id used again"] += 1
             ended[:] = [one for one in ended if one != call_id]
@@ -550,7 +551,7 @@ class AgentWorld:
         habits = frozenset({"withdraws", "again", "renamed"} if chance.random() < 0.3 else ())
         for _ in range(chance.randint(2, 3)):
             self.made[kind, canonical(raw)] += 1 + bool(habits)
-            agent.spawn(agent.own(self.new_call(), kind, raw, chance, habits=habits))
+            agent.spawn(agent.own(agent.new_id(), kind, raw, chance, habits=habits))
 
     def _tool(self, chance: random.Random, times: int = 1) -> None:
         agent = self._an_agent()
