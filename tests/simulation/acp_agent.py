@@ -7,6 +7,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.mcp.served import McpCaller, ServedCall, ServedError
 from athena_core.outside_text import OutsideText
 from athena_core.providers.prices import CallCost
+from athena_core.services.execution.outside.agent_transcript import RunOver
 from athena_core.values import Usage
 from tests.simulation.loop import Process
 
@@ -78,17 +80,18 @@ class SimGateway:
             return error.message, True
         return found.text, found.is_error
 
-    async def model(self, seconds: float, cost: int) -> bool:
-        """Ask a model. Return True if it answered."""
+    async def model(self, seconds: float, cost: int, answered: "asyncio.Future[None]") -> None:
+        """Ask a model. ``answered`` is done once the agent has the answer, which is paid afterwards."""
         self._calls += 1
         number, outcome = self._calls, "cut"
         try:
             await self._ledger.reserve(number, "openai", "m", 1, 100)
-        except CallBudgetReached:
-            return False
+        except (CallBudgetReached, LeaseLost):
+            return
         try:
             await asyncio.sleep(seconds)
             outcome = "answered"
+            answered.set_result(None)
         finally:
             paid = CallCost(
                 provider="openai",
@@ -102,8 +105,8 @@ class SimGateway:
             )
             self._world.model_ended(cost)
             ended = EndedCall(number, "m", outcome, OutsideText(""), paid, 1)  # type: ignore[arg-type]
-            await _to_its_end(self._ledger.ended(ended))
-        return True
+            with suppress(RunOver, LeaseLost):
+                await _to_its_end(self._ledger.ended(ended))
 
 
 class SimAgent:
@@ -189,6 +192,7 @@ class SimAgent:
             if waiting is None:
                 self.world.fail("protocol", f"an answer to {number}, which is not open")
             elif not waiting.done():
+                self.last_sign = self.loop.time()
                 waiting.set_result(message)
             return
         params = message.get("params") or {}
@@ -242,7 +246,6 @@ class SimAgent:
             return await answer
         finally:
             self.waits -= 1
-            self.last_sign = self.loop.time()
 
     def stop(self, reason: str) -> None:
         """End the turn."""
@@ -350,17 +353,13 @@ class SimAgent:
         """Ask a model."""
         self.last_sign = self.loop.time()
         self.waits += 1
+        answered = self.loop.create_future()
         try:
-            await asyncio.wait((self.gateway.start(self._model(seconds, cost)),))
+            task = self.gateway.start(self.gateway.model(seconds, cost, answered))
+            await asyncio.wait((task, answered), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.waits -= 1
             self.last_sign = self.loop.time()
-
-    async def _model(self, seconds: float, cost: int) -> bool:
-        try:
-            return await self.gateway.model(seconds, cost)
-        except LeaseLost:
-            return False
 
     async def finish(self, words: str) -> None:
         """End the turn once its calls have ended."""

@@ -98,7 +98,7 @@ class AgentRecord:
         match event:
             case run.RunAsked():
                 self.asks[event.ask_id] = event
-                seconds = (event.expires_at_ms - self.clock.now()) / 1000
+                seconds = (event.expires_at_ms - self.clock.now()) / 1000 + 0.001
                 self.loop.call_later(seconds, self._expire, context=contextvars.Context())
             case run.RunAnswered():
                 self.answers[event.ask_id] = event

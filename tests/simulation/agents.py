@@ -345,7 +345,7 @@ class AgentWorld:
             self.marks[event.TYPE] += 1
             agent = self.agent
             if isinstance(event, run.RunPaused) and agent is not None and not agent.exited.is_set():
-                if not agent.process.dead and agent.process.frozen_until <= self.loop.time():
+                if agent.process is self.server.process and not agent.process.dead:
                     self.fail("parked", "a parked run has a living process")
             if self.trace is not None:
                 self.say(f"  {event.TYPE} {_short(event)}")

@@ -87,10 +87,8 @@ BUGS: tuple[Mutant, ...] = (
         "",
         (
             TRANSCRIPT,
-            "            with anyio.move_on_after(RECORD_SECONDS_MAX, shield=True):\n"
-            "                await asyncio.wait((recording,))\n"
-            "            recording.cancel()\n",
-            "            recording.cancel()\n",
+            "            with anyio.CancelScope(shield=True):\n                await asyncio.wait((recording,))\n",
+            "",
         ),
     ),
     of(

@@ -26,8 +26,6 @@ from athena_core.services.execution.performer import RunRecorder, ShowText
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
 from athena_core.text import clean
 
-RECORD_SECONDS_MAX = 3.0
-"""How long a task that is cancelled waits for its commit."""
 TEXT_CHARS_MAX = 1_000_000
 """Maximum number of characters that an agent may say between two calls; more is dropped."""
 EVENTS_MAX, CHARS_MAX = 20_000, 100_000_000
@@ -120,7 +118,7 @@ class AgentTranscript:
     async def record(self, *steps: run.RunStep) -> None:
         """Record steps in one commit. Raise RunOver, LeaseLost, AgentBroken, or AskLimit for steps that ask.
 
-        A task that is cancelled meanwhile waits some seconds for the commit, so that ``progress`` has all of it.
+        A task that is cancelled meanwhile waits for the commit, so that ``progress`` has all that was recorded.
         """
         if not steps:
             return
@@ -132,9 +130,8 @@ class AgentTranscript:
         try:
             await asyncio.shield(recording)
         except asyncio.CancelledError:
-            with anyio.move_on_after(RECORD_SECONDS_MAX, shield=True):
+            with anyio.CancelScope(shield=True):
                 await asyncio.wait((recording,))
-            recording.cancel()
             raise
 
     async def _record(self, steps: tuple[run.RunStep, ...]) -> None:
