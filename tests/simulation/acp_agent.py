@@ -129,6 +129,8 @@ class SimAgent:
         """Requests, calls at the endpoint and calls of models that have no answer."""
         self.own_calls = 0
         """Calls of its own tools that it reported as begun and not as ended."""
+        self.words, self.reason = "", ""
+        """Its last words, and how it ended its turn."""
         self.ended_ids: list[str] = []
         self._calls = 0
         self.finishing = False
@@ -251,12 +253,13 @@ class SimAgent:
         """End the turn."""
         if self.prompt is not None:
             number, self.prompt = self.prompt, None
+            self.reason = reason
             self.world.turn_ended(self, reason)
             self.send(id=number, result={"stopReason": reason})
 
     def say(self, text: str) -> None:
         self.update("agent_message_chunk", content={"type": "text", "text": text})
-        self.world.said(text)
+        self.words = text
 
     # Its work
 

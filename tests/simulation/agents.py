@@ -322,8 +322,6 @@ class AgentWorld:
         self.values: dict[str, str] = {}
         """The ask of each value that a person gave."""
         self.used: Counter[str] = Counter()
-        self.words, self.reason = "", ""
-        self.stopped_by: SimAgent | None = None
         self.costs: Counter[int] = Counter()
         self.crashed = False
 
@@ -409,15 +407,9 @@ class AgentWorld:
 
     def prompted(self, agent: SimAgent, text: str) -> None:
         self.say("the agent is prompted")
-        self.words, self.reason = "", ""
-        self.stopped_by = None
-
-    def said(self, words: str) -> None:
-        self.words = words
 
     def turn_ended(self, agent: SimAgent, reason: str) -> None:
         self.say(f"the agent ends its turn: {reason}")
-        self.reason, self.stopped_by = reason, agent
 
     def permission(self, kind: str, raw: Any, message: dict[str, Any]) -> bool:
         """Judge the answer to a request for a permission."""
@@ -446,8 +438,10 @@ class AgentWorld:
         self.marks["own effect"] += 1
 
     def own_output(self, agent: SimAgent, kind: str, raw: Any, *, asked: bool) -> str:
-        output = f"output {len(self.outputs)}"
-        self.outputs.append((agent, kind, canonical(raw), output))
+        output = f"output {self.marks['own output']}"
+        self.marks["own output"] += 1
+        if agent.prompt is not None:
+            self.outputs.append((agent, kind, canonical(raw), output))
         return output
 
     def model_ended(self, cost: int) -> None:
@@ -714,19 +708,20 @@ class AgentWorld:
                     self.fail("silence", "an agent was ended as silent that waited, or worked")
                 elif agent is not None and now - agent.last_sign < SILENCE_SECONDS - 1:
                     self.fail("silence", f"an agent was ended as silent after {now - agent.last_sign:.1f} s")
-            case run.RunFailed(code="INTERNAL_ERROR" | "AGENT_BROKEN") if self.reason != "cancelled":
+            case run.RunFailed(code="INTERNAL_ERROR" | "AGENT_BROKEN") if agent is None or agent.reason != "cancelled":
                 self.fail("failed", done.ending.error_text or "")
             case run.RunCompleted():
-                if self.reason != "end_turn" or self.stopped_by is not agent:
-                    self.fail("turn", f"the run completed, but the agent's turn ended as {self.reason!r}")
+                if agent is None or agent.reason != "end_turn":
+                    self.fail("turn", f"the run completed, but the agent's turn ended as {agent and agent.reason!r}")
             case run.RunTimedOut() if self.record.state.asks:
                 self.fail("timeout", "the run timed out while it asked a person")
 
     def _judge_words(self) -> None:
         events = [row.event for row in self.record.rows]
         said = [one for one in events if isinstance(one, run.TranscriptAppended) and one.role == "assistant"]
-        if self.words not in "".join(one.content or "" for one in said):
-            self.fail("turn", f"the agent said {self.words!r} last, which is not recorded")
+        words = "" if self.agent is None else self.agent.words
+        if words not in "".join(one.content or "" for one in said):
+            self.fail("turn", f"the agent said {words!r} last, which is not recorded")
 
     def judge(self) -> None:
         """Judge the whole record."""
@@ -756,7 +751,7 @@ class AgentWorld:
     def _judge_outputs(self) -> None:
         """The results that the last process of the agent reported are recorded, each for its own call."""
         for agent, kind, raw, output in self.outputs:
-            if agent is not self.stopped_by:
+            if agent is not self.agent:
                 continue
             calls = [call for call, result in self.record.results.items() if result.content == output]
             made = [self.record.called[call] for call in calls if call in self.record.called]

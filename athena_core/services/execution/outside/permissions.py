@@ -378,6 +378,7 @@ class Permissions:
         entry.waits = False
         if allows(ask, answer):
             if permission.chosen.done():  # the agent withdrew its request: the answer counts for the next one
+                entry.id = self._ids.new("call")
                 return
             await self._begin(entry, ask)
             _choose(permission.chosen, permission.allow)
