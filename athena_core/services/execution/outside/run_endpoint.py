@@ -104,6 +104,11 @@ class RunEndpoint(McpService):
         """True if there is a tool to offer."""
         return bool(self._profile.config.tools or self._profile.mcp)
 
+    @property
+    def busy(self) -> bool:
+        """True while a call is open, also one that waits for a person."""
+        return self._calling > 0
+
     def hide(self, text: str) -> str:
         """Hide secrets."""
         return self._parts.mask.hide(text)
@@ -126,6 +131,7 @@ class RunEndpoint(McpService):
         if self._calling >= CALLS_MAX:
             return ServedResult(TOO_MANY, is_error=True)
         self._calling += 1
+        self._parts.ledger.alive()
         made = self._parts.transcript.at_endpoint.begin(self._parts.ids.new("call"), call.tool, call.arguments)
         showing = asyncio.create_task(_show_time(call, made))
         try:
@@ -139,6 +145,7 @@ class RunEndpoint(McpService):
             return ServedResult(OVER, is_error=True)
         finally:
             self._calling -= 1
+            self._parts.ledger.alive()
             showing.cancel()
         return ServedResult(result.content, is_error=result.is_error)
 
@@ -211,19 +218,20 @@ class RunEndpoint(McpService):
         known = asked.ask
         try:
             decided = await asked.chosen
+            if isinstance(decided, ToolResult):
+                return decided
+            edited = decided.edited_sha256 is not None
+            arguments = decided.arguments if edited else known.arguments
+            if arguments is None:
+                await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
+                return ToolResult(content=ERASED, is_error=True)
+            await parts.mcp.prepare((known.tool_name or "",))
+            called, *results = parts.requested.allowed(self._profile, known, arguments)
+            assert isinstance(called, run.ToolCalled), "an allowed call"
+            return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
         finally:
             asked.chosen.cancel()
-        if isinstance(decided, ToolResult):
-            return decided
-        edited = decided.edited_sha256 is not None
-        arguments = decided.arguments if edited else known.arguments
-        if arguments is None:
-            await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
-            return ToolResult(content=ERASED, is_error=True)
-        await parts.mcp.prepare((known.tool_name or "",))
-        called, *results = parts.requested.allowed(self._profile, known, arguments)
-        assert isinstance(called, run.ToolCalled), "an allowed call"
-        return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
+            parts.permissions.claimed.discard(known.ask_id)  # if the call is not recorded, the next one may be made
 
     async def _asked(self, made: EndpointCall, ask: run.RunAsked) -> "AskedCall":
         """Record the ask of a call, or find the one of an earlier call, and begin to wait for its answer.
@@ -239,6 +247,7 @@ class RunEndpoint(McpService):
                 await self._to_its_end(parts.transcript.record(*parts.transcript.words(), *steps))
             made.id = known.tool_call_id or made.id
             asked = AskedCall(known, parts.transcript)
+            parts.permissions.claimed.add(known.ask_id)
             parts.permissions.wait_for(asked)
             return asked
 
