@@ -42,7 +42,7 @@ def canonical(value: Any) -> str:
 
 
 class SimGateway:
-    """The gateway of a run without sockets: its endpoint and its ledger. What is open is cut off when it closes."""
+    """The gateway of a run without sockets: its endpoint and its ledger. Its close cuts off all open calls."""
 
     key, socket, url = "k", None, "http://gateway"
 
@@ -61,7 +61,7 @@ class SimGateway:
         await asyncio.gather(*self._open, return_exceptions=True)
 
     def hang_up(self) -> None:
-        """Cancel what is open, because the other end is gone. The end of a call is recorded nevertheless."""
+        """Cancel all open requests, because the other end is gone. The end of a call is recorded nevertheless."""
         for task in self._open - self._cut:
             task.cancel()
         self._cut |= self._open

@@ -1,4 +1,4 @@
-"""The record of one run in memory: the real decisions and rules of a run, commits that take time, and the writer of it."""
+"""The record of one run in memory: real decisions and rules, and commits that take time."""
 
 import asyncio
 import contextvars
@@ -9,7 +9,6 @@ from typing import Any
 
 from athena_core.decider import Context
 from athena_core.domain import policy, run
-from athena_core.domain.run.state import RunState, evolve
 from athena_core.errors import LeaseLost
 from athena_core.event import Event, Meta, Recorded
 from athena_core.protocols import Row
@@ -32,7 +31,7 @@ class AgentRecord:
 
     def __init__(self, loop: SimLoop, clock: SimClock, ids: SimIds, fail: Callable[[str, str], None]) -> None:
         self.loop, self.clock, self.ids, self.fail = loop, clock, ids, fail
-        self.state = RunState()
+        self.state = run.DECIDER.initial
         self.rows: list[Recorded[Any]] = []
         self.asks: dict[str, run.RunAsked] = {}
         self.answers: dict[str, run.RunAnswered] = {}
@@ -48,7 +47,7 @@ class AgentRecord:
         self._log = LogRules()
         asks = AskRules()
         policies = PolicyRules()
-        policies.now = policy.Policy(schema_version=1, max_run_attempts=ATTEMPTS_MAX)
+        policies.now = policy.PolicyState(policy=policy.Policy(schema_version=1, max_run_attempts=ATTEMPTS_MAX))
         runs = RunRules(self._log, policies, HaltRules(), asks)
         self._table = rules_by_event((asks, runs), {})
         self._commands = 0
@@ -88,7 +87,7 @@ class AgentRecord:
         for follower in entry.followers if entry is not None else ():
             follower(row, event)
         self._log.advance(row)
-        self.state = evolve(self.state, event)
+        self.state = run.DECIDER.evolve(self.state, event)
         self.rows.append(
             Recorded(number, RUN, number, event.TYPE, now, command, "trace", None, "ada", "s", RUN, b"mark", event)
         )
@@ -139,7 +138,7 @@ class AgentRecord:
 
 
 class AgentWriter:
-    """The commits of an executor (``lease_recorder.RunWriter``). Each takes a moment, and longer while the log is away."""
+    """The commits of an executor (``lease_recorder.RunWriter``), each after a moment, or once the log is back."""
 
     halted = False
 
@@ -147,7 +146,7 @@ class AgentWriter:
         self._record = record
 
     async def apply(self, run_id: str, command: run.RunCommand, meta: Meta) -> Any:
-        """Commit once the log is there. What is queued is committed, also if this task is cancelled meanwhile."""
+        """Commit once the log is there. A queued commit happens, also if this task is cancelled meanwhile."""
         record = self._record
         if record.away_until > record.loop.time():
             await asyncio.sleep(record.away_until - record.loop.time())

@@ -1,7 +1,7 @@
 """The corner of outside agents: the real driver, permissions, endpoint and ledger with a scripted agent.
 
-The agent, its servers and the record of its run are tasks of one loop. Executors crash and freeze, and another one takes
-the run over. A history ends once the run does.
+The agent, its servers and the record of its run are tasks of one loop. Executors crash and freeze, and another one
+takes the run over. A history ends once the run does.
 """
 
 import asyncio
@@ -21,7 +21,14 @@ from msgspec.structs import replace
 
 from athena_core.agents import acp
 from athena_core.agents.homes import HomeInUse
-from athena_core.definitions.profile import AgentMatch, AgentPolicy, AgentRule, AskPolicy, HarnessConfig, HarnessPolicies
+from athena_core.definitions.profile import (
+    AgentMatch,
+    AgentPolicy,
+    AgentRule,
+    AskPolicy,
+    HarnessConfig,
+    HarnessPolicies,
+)
 from athena_core.domain import run
 from athena_core.errors import AthenaError, LeaseLost
 from athena_core.event import Event
@@ -29,15 +36,15 @@ from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.rpc.peer import Peer
 from athena_core.services.execution.completion import RunCompletion
-from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.lease_recorder import LeaseRecorder
+from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.outside import agent_process, agent_run
 from athena_core.services.execution.outside.agent_run import AgentParts, AgentRun
 from athena_core.services.execution.outside.run_endpoint import OVER, TOO_MANY
 from athena_core.services.execution.performer import RunEnd, run_failed
 from athena_core.services.execution.progress import assignment_of, open_asks
 from athena_core.services.mcp.run_tools import ServerTool
-from athena_core.tools.tool import ServerAnswer, Tool, ToolResult, UnknownTool
+from athena_core.tools.tool import ServerAnswer, Tool, ToolResult
 from athena_core.tools.toolbox import toolbox
 from athena_core.values import ToolSpec
 from tests.simulation.acp_agent import FORM, SimAgent, SimGateway, canonical
@@ -181,9 +188,7 @@ class Known:
         return []
 
     def launch(self, *_: Any) -> Any:
-        return SimpleNamespace(
-            argv=(), environment={}, _replace=lambda **_: SimpleNamespace(write_files=lambda: None)
-        )
+        return SimpleNamespace(argv=(), environment={}, _replace=lambda **_: SimpleNamespace(write_files=lambda: None))
 
 
 KNOWN = Known()
@@ -201,7 +206,7 @@ def _peer(pipes: Any, handler: Any, limits: Any) -> Peer:
 
 
 class Server:
-    """An executor, as far as it executes this run (``runner.Runner._execute``)."""
+    """An executor of this run (``runner.Runner._execute``)."""
 
     def __init__(self, world: "AgentWorld", name: str) -> None:
         self.world, self.process = world, Process(name)
@@ -261,7 +266,7 @@ class Server:
                     self.held.stop()
                 case run.RunLeased() if event.executor != self.process.name:
                     self.held.stop()
-                case run.RunEnding():
+                case _ if isinstance(event, run.ENDINGS):
                     self.held.stop()
 
 
@@ -342,9 +347,9 @@ class AgentWorld:
         for event in events:
             self.marks[event.TYPE] += 1
             agent = self.agent
-            if isinstance(event, run.RunPaused) and agent is not None and not agent.exited.is_set():
-                if agent.process is self.server.process and not agent.process.dead:
-                    self.fail("parked", "a parked run has a living process")
+            ours = agent is not None and agent.process is self.server.process and not agent.process.dead
+            if isinstance(event, run.RunPaused) and agent is not None and ours and not agent.exited.is_set():
+                self.fail("parked", "a parked run has a living process")
             if self.trace is not None:
                 self.say(f"  {event.TYPE} {_short(event)}")
         for server in self.servers:
@@ -735,9 +740,7 @@ class AgentWorld:
         for call, times in record.made.items():
             if times > self.made[call] and call[0] != "ask_user":
                 self.fail("record", f"{call} was made {self.made[call]} times, and recorded {times} times")
-        paid = Counter(
-            row.event.cost_micro_usd for row in record.rows if isinstance(row.event, run.UsageRecorded)
-        )
+        paid = Counter(row.event.cost_micro_usd for row in record.rows if isinstance(row.event, run.UsageRecorded))
         for cost, times in paid.items():
             if times > self.costs[cost or 0]:
                 self.fail("usage", f"the cost {cost} was recorded {times} times")
@@ -783,6 +786,10 @@ def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) 
 
 
 simulate_threads()
-agent_run.RunMcp = Mcp  # type: ignore[assignment,misc]
-agent_process.Child = SimpleNamespace(start=_start_agent)  # type: ignore[assignment,misc]
-acp.Peer = functools.partial(_peer)  # type: ignore[assignment,misc]
+REPLACED: tuple[tuple[Any, str, Any], ...] = (
+    (agent_run, "RunMcp", Mcp),
+    (agent_process, "Child", SimpleNamespace(start=_start_agent)),
+    (acp, "Peer", functools.partial(_peer)),
+)
+for module, name, value in REPLACED:
+    setattr(module, name, value)

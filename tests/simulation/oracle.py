@@ -318,7 +318,7 @@ class Oracle:
     # While time passes
 
     def _stuck(self) -> None:
-        """Judge what is due, if no fault was there for a while."""
+        """Judge whether due work is late, if no fault was there for a while."""
         now = self.plane.loop.time()
         if not self.plane.calm(LATE_SECONDS):
             return

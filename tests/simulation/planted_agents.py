@@ -1,6 +1,7 @@
 """Bugs of outside agents that the simulator has to find: planted one at a time."""
 
-from tests.reliability.mutant import Mutant, of
+from tests.reliability.mutant import Mutant
+from tests.simulation.planted import bug
 
 OUTSIDE = "athena_core/services/execution/outside"
 RUN = f"{OUTSIDE}/agent_run.py"
@@ -11,117 +12,113 @@ EXECUTION = "athena_core/services/execution"
 PEER = "athena_core/rpc/peer.py"
 
 BUGS: tuple[Mutant, ...] = (
-    of(
+    bug(
         "a call with the id of one that ended is taken for that one",
-        "",
         (
             "athena_core/agents/tool_calls.py",
             "if call is None or (call.ended and update.session_update in BEGINNINGS):",
             "if call is None:",
         ),
     ),
-    of(
+    bug(
         "a request that arrives during the record of a decision is not waited for",
-        "",
         (
             PERMISSIONS,
-            """            decided = next((one for one in self._open.values() if self._answer(one.ask) is not None), None)
+            """decided = next((one for one in self._open.values() if self._answer(one.ask) is not None), None)
             if decided is not None:
                 await self._hand_over(decided)
                 continue  # the agent may have asked meanwhile
             waits = dict(self._open)
 """,
-            """            waits = {ask_id: one for ask_id, one in self._open.items() if self._answer(one.ask) is None}
+            """waits = {ask_id: one for ask_id, one in self._open.items() if self._answer(one.ask) is None}
             for one in [one for ask_id, one in self._open.items() if ask_id not in waits]:
                 await self._hand_over(one)
 """,
         ),
     ),
-    of(
+    bug(
         "a decision that is being recorded is used for an equal request",
-        "",
         (PERMISSIONS, "requested |= self.claimed | {self._decided}", "requested |= self.claimed"),
     ),
-    of(
+    bug(
         "a decision of a call at the endpoint that is not recorded yet is used again",
-        "",
         (PERMISSIONS, "requested |= self.claimed | {self._decided}", "requested |= {self._decided}"),
     ),
-    of(
+    bug(
         "an answer to a request that was withdrawn begins the call",
-        "",
         (
             PERMISSIONS,
             '                entry.id = self._ids.new("call")\n                return\n',
             "",
         ),
     ),
-    of(
+    bug(
         "an agent that waits at its endpoint is silent",
-        "",
         (RUN, "self.transcript.busy or self._endpoint.busy or", "self.transcript.busy or"),
     ),
-    of("an agent that asks is silent", "", (PEER, "if self._accepted or self._taking:", "if self._taking:")),
-    of(
+    bug("an agent that asks is silent", (PEER, "if self._accepted or self._taking:", "if self._taking:")),
+    bug(
         "words before an allowed call are the answer after a takeover",
-        "",
-        (f"{EXECUTION}/progress.py", "pending=pending, in_doubt=False, answer=None)", "pending=pending, in_doubt=False)"),
+        (
+            f"{EXECUTION}/progress.py",
+            "pending=pending, in_doubt=False, answer=None)",
+            "pending=pending, in_doubt=False)",
+        ),
     ),
-    of(
+    bug(
         "a call whose server asked stays open at the end of the turn",
-        "",
         (RUN, "transcript.interrupted(ending=True)", "transcript.interrupted()"),
     ),
-    of(
+    bug(
         "a call that is reported before its record is forgotten",
-        "",
         (
             f"{OUTSIDE}/calls/endpoint_calls.py",
             "        made.reported = True  # it is kept: its record may be about to begin\n",
             "        made.reported = True\n        if not made.open:\n            self._calls.remove(made)\n",
         ),
     ),
-    of(
+    bug(
         "a commit that is cut off is not noted",
-        "",
         (
             TRANSCRIPT,
             "            with anyio.CancelScope(shield=True):\n                await asyncio.wait((recording,))\n",
             "",
         ),
     ),
-    of(
+    bug(
         "the calls of an earlier process are taken for the ones of the next",
-        "",
-        (TRANSCRIPT, "        self._calls, self._entries, self._entry_of = ToolCalls(), [], {}\n        self.at", "        self.at"),
+        (
+            TRANSCRIPT,
+            "        self._calls, self._entries, self._entry_of = ToolCalls(), [], {}\n        self.at",
+            "        self.at",
+        ),
     ),
-    of(
+    bug(
         "calls that a lost executor left open have no result",
-        "",
         (RUN, "            if isinstance(call, run.ToolCalled):\n", "            if False:\n"),
     ),
-    of(
+    bug(
         "the time of a run goes on while another ask is open",
-        "",
         (f"{EXECUTION}/lease_recorder.py", "        if len(found) == len(asks):\n", "        if found:\n"),
     ),
-    of(
+    bug(
         "a run is parked while its agent still works",
-        "",
         (
             RUN,
             "        await self._end(process)\n        return *self.transcript.rest()",
             "        return *self.transcript.rest()",
         ),
     ),
-    of(
+    bug(
         "a cost is recorded again",
-        "",
         (TRANSCRIPT, "unpaid, self._unpaid = self._unpaid, []", "unpaid = self._unpaid"),
     ),
-    of(
+    bug(
         "a call that ends a second time has two results",
-        "",
-        (TRANSCRIPT, "                raise CallWithoutPermission(\"It made a call that was refused.\")\n            return\n", "                raise CallWithoutPermission(\"It made a call that was refused.\")\n"),
+        (
+            TRANSCRIPT,
+            '                raise CallWithoutPermission("It made a call that was refused.")\n            return\n',
+            '                raise CallWithoutPermission("It made a call that was refused.")\n',
+        ),
     ),
 )

@@ -1,8 +1,12 @@
 """Histories of each simulated world with fixed seeds, and planted bugs that they must find."""
 
+import re
 import subprocess
 import sys
 
+import pytest
+
+from tests.scale import sized
 from tests.support.tree import ROOT
 
 
