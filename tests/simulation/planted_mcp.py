@@ -38,6 +38,7 @@ BUGS = [
     of("id-again", "", (PEER, "number = self._next\n", "number = len(self._open)\n")),
     of("response-stays-open", "", (HTTP, "await response.aclose()", "pass")),
     of("first-page-only", "", (LISTING, "if not cursor:", "if not cursor or self._pages:")),
+    of("close-cut-short", "", (HTTP, "await asyncio.shield(self._closing)", "await self._closing")),
     of("change-forgotten", "", (SERVERS, "            self._looked = False  # until", "            # until")),
     of("change-unnoticed", "", (CLIENT, "return self._changed or", "return")),
     # Limits and times

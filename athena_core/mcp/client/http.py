@@ -87,7 +87,7 @@ class HttpWire:
         self._params: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {}
         self._notices: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
@@ -141,7 +141,7 @@ class HttpWire:
             stream.close()
             for one in receivers:
                 self._side.receivers.remove(one)
-            if self._closed and not self._open:
+            if self._closing is not None and not self._open:
                 await self._disconnect()
 
     async def _resumed(self, number: int, method: str, stream: ServerStream) -> Raw:
@@ -185,9 +185,11 @@ class HttpWire:
 
     async def close(self) -> None:
         """End the session. If the server forgot it, requests that are open may still get their answers."""
-        if self._closed:
-            return
-        self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._end())
+        await asyncio.shield(self._closing)
+
+    async def _end(self) -> None:
         with suppress(TimeoutError, McpFailure, OSError, httpx2.HTTPError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*self._notices)
