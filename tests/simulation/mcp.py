@@ -367,6 +367,9 @@ class McpWorld:
             await self.do_call(chance, name)
 
     async def do_cancel(self, chance: random.Random, name: str) -> None:
+        if chance.random() < 0.3:
+            await self.do_call(chance, name)
+            await asyncio.sleep(chance.uniform(0.0, 0.06))
         await asyncio.sleep(0)  # a task that did not begin cannot note its end
         if self.open:
             token = chance.choice(list(self.open))
@@ -422,6 +425,12 @@ class McpWorld:
         at = self.loop.time() + (0.1 if told else 30.1)
         self.note_trouble(name, "change", 0.0)
         self.changed.setdefault((name, tool), []).append((at, server.tools[tool]))
+        if chance.random() < 0.3:
+            server.slow_until = self.loop.time() + START + 1
+            self.note_trouble(name, "slow", START + 1.1)
+            for wait in (0.2, START + 0.5):
+                await asyncio.sleep(wait)
+                self.call(name, 0, tool, Script())
 
     async def do_accept(self, chance: random.Random, name: str) -> None:
         """Let an operator accept what was listed last."""

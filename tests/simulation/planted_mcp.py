@@ -36,6 +36,7 @@ BUGS = [
     bug("id-again", (PEER, "number = self._next\n", "number = len(self._open)\n")),
     bug("response-stays-open", (HTTP, "await response.aclose()", "pass")),
     bug("first-page-only", (LISTING, "if not cursor:", "if not cursor or self._pages:")),
+    bug("close-cut-short", (HTTP, "await asyncio.shield(self._closing)", "await self._closing")),
     bug("change-forgotten", (SERVERS, "            self._looked = False  # until", "            # until")),
     bug("change-unnoticed", (CLIENT, "return self._changed or", "return")),
     # Limits and times

@@ -12,9 +12,9 @@ from tests.simulation.mcp_server import Script
 SILENT = Script("silence")
 
 
-def played(kind: Kind, drive: Callable[[McpWorld], Coroutine[Any, Any, None]]) -> McpWorld:
+def played(kind: Kind, drive: Callable[[McpWorld], Coroutine[Any, Any, None]], seed: int = 0) -> McpWorld:
     """Let calls happen in a world with one server, and judge them."""
-    world = McpWorld("example", [kind])
+    world = McpWorld(f"example {seed}", [kind])
 
     async def go() -> None:
         await world.begin()
@@ -145,6 +145,20 @@ def test_a_change_is_not_forgotten_with_a_call_that_was_cancelled() -> None:
         await call(world, Script())
 
     assert not played(Kind(url=False), drive).failures
+
+
+def test_a_start_that_is_cancelled_leaves_no_connection() -> None:
+    async def drive(world: McpWorld) -> None:
+        first = call(world, Script())
+        await asyncio.sleep(world.loop.chance.uniform(0.01, 0.05))
+        world.cancelled.add(1)
+        first.cancel()
+        await asyncio.sleep(0)
+        first.cancel()
+        await first
+
+    for seed in range(20):
+        assert not played(Kind(), drive, seed).failures
 
 
 def test_a_run_is_parked_while_a_server_asks() -> None:

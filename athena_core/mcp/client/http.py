@@ -7,7 +7,7 @@ import asyncio
 import base64
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -87,7 +87,7 @@ class HttpWire:
         self._params: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {}
         self._notices: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
@@ -141,7 +141,7 @@ class HttpWire:
             stream.close()
             for one in receivers:
                 self._side.receivers.remove(one)
-            if self._closed and not self._open:
+            if self._closing is not None and not self._open:
                 await self._disconnect()
 
     async def _resumed(self, number: int, method: str, stream: ServerStream) -> Raw:
@@ -168,7 +168,7 @@ class HttpWire:
                     async with self._exchange("GET", None, headers) as response:
                         if response.status_code != 200 or _kind(response) != EVENTS or _is_compressed(response):
                             return
-                        async with aclosing(stream.messages(response.aiter_raw())) as messages:
+                        async with aclosing(stream.messages(_pieces(response))) as messages:
                             async for message in messages:
                                 if message.method is not UNSET:
                                     await stream.take(message)
@@ -185,9 +185,11 @@ class HttpWire:
 
     async def close(self) -> None:
         """End the session. If the server forgot it, requests that are open may still get their answers."""
-        if self._closed:
-            return
-        self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._end())
+        await asyncio.shield(self._closing)
+
+    async def _end(self) -> None:
         with suppress(TimeoutError, McpFailure, OSError, httpx2.HTTPError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*self._notices)
@@ -300,7 +302,7 @@ class HttpWire:
             self._keep_session(response)
         with _Reading(self._name):
             if kind == EVENTS:
-                async with aclosing(stream.messages(response.aiter_raw())) as messages:
+                async with aclosing(stream.messages(_pieces(response))) as messages:
                     async for message in messages:
                         if (found := _result(message, number)) is not None:
                             return found
@@ -373,6 +375,14 @@ def _kind(response: httpx2.Response) -> str:
     """Return the media type of a response."""
     kind: str = response.headers.get("content-type", "")
     return kind.partition(";")[0].strip().lower()
+
+
+async def _pieces(response: httpx2.Response) -> AsyncGenerator[bytes]:
+    """Yield a stream of events. A lost connection ends it, so that it can be taken up again."""
+    with suppress(httpx2.TransportError):
+        async with aclosing(response.aiter_raw()) as pieces:
+            async for piece in pieces:
+                yield piece
 
 
 def _is_compressed(response: httpx2.Response) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
-import httpx2
 from msgspec import UNSET, Raw
 
 from athena_core.mcp.client.events import EventReader, EventTooLarge
@@ -38,11 +37,8 @@ class ServerStream:
         await asyncio.sleep(self._reader.retry_seconds)
 
     async def messages(self, response: AsyncGenerator[bytes]) -> AsyncGenerator[RpcMessage]:
-        """Yield the messages of a response, which is given as pieces. Raise McpFailure, ProtocolBroken.
-
-        A lost connection ends the response, so that the stream can be taken up again.
-        """
-        async with aclosing(_whole(response)) as pieces:
+        """Yield the messages of a response, which is given as pieces. Raise McpFailure, ProtocolBroken."""
+        async with aclosing(response) as pieces:
             async for piece in pieces:
                 try:
                     events = self._reader.more(piece)
@@ -80,10 +76,3 @@ class ServerStream:
             answer["error"] = {"code": error.code, "message": error.message.exact}
         with suppress(McpFailure, RequestFailed):  # the call itself will fail
             await self._send(answer)
-
-
-async def _whole(response: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    with suppress(httpx2.TransportError):
-        async with aclosing(response) as pieces:
-            async for piece in pieces:
-                yield piece
