@@ -778,6 +778,7 @@ def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) 
         world.fail("hangs", "nothing can ever happen")
     world.judge()
     rows = [(row.recorded_at, row.event) for row in world.record.rows]
+    world.loop.let_go()
     gc.freeze()
     return Played(world.failures, digest_of(rows), len(steps), dict(world.marks))
 

@@ -52,6 +52,7 @@ BUGS: tuple[Mutant, ...] = (
         "",
         (
             PERMISSIONS,
+            "            if permission.chosen.done():  # the agent withdrew its request: the answer counts for the next one\n"
             '                entry.id = self._ids.new("call")\n                return\n',
             "",
         ),
