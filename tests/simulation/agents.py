@@ -623,7 +623,7 @@ class AgentWorld:
         self.loop.call_later(chance.choice((0.1, 5, 60)), self._take_over, "dead")
 
     def _freeze(self, chance: random.Random) -> None:
-        seconds = chance.choice((1, 20, 500))
+        seconds = chance.choice((1, 20, 200))
         self.server.process.frozen_until = self.loop.time() + seconds
         if chance.random() < 0.6:
             self.crashed = True

@@ -85,11 +85,7 @@ BUGS: tuple[Mutant, ...] = (
     of(
         "a commit that is cut off is not noted",
         "",
-        (
-            TRANSCRIPT,
-            "            with anyio.CancelScope(shield=True):\n                await asyncio.wait((recording,))\n",
-            "",
-        ),
+        (TRANSCRIPT, "await to_its_end(self._record(steps))", "await self._record(steps)"),
     ),
     of(
         "the calls of an earlier process are taken for the ones of the next",
