@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from athena_core.errors import LeaseLost
-from athena_core.gateway.gateway import _to_its_end
+from athena_core.gateway.gateway import to_its_end
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.mcp.served import McpCaller, ServedCall, ServedError
@@ -106,7 +106,7 @@ class SimGateway:
             self._world.model_ended(cost)
             ended = EndedCall(number, "m", outcome, OutsideText(""), paid, 1)  # type: ignore[arg-type]
             with suppress(RunOver, LeaseLost):
-                await _to_its_end(self._ledger.ended(ended))
+                await to_its_end(self._ledger.ended(ended))
 
 
 class SimAgent:
@@ -316,7 +316,8 @@ class SimAgent:
                 if "again" not in habits:
                     return False
                 if "renamed" in habits:
-                    self.update("tool_call_update", toolCallId=call["toolCallId"], status="failed")
+                    if "unmentioned" not in habits:
+                        self.update("tool_call_update", toolCallId=call["toolCallId"], status="failed")
                     call["toolCallId"] = self.new_id()
                 _, answer = await self._request("session/request_permission", toolCall=call, options=OPTIONS)
         return bool(world.permission(kind, raw, await self._answer(answer)))

@@ -628,7 +628,7 @@ class AgentWorld:
         self.loop.call_later(chance.choice((0.1, 5, 60)), self._take_over, "dead")
 
     def _freeze(self, chance: random.Random) -> None:
-        seconds = chance.choice((1, 20, 500))
+        seconds = chance.choice((1, 20, 200))
         self.server.process.frozen_until = self.loop.time() + seconds
         if chance.random() < 0.6:
             self.crashed = True
@@ -781,6 +781,7 @@ def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) 
         world.fail("hangs", "nothing can ever happen")
     world.judge()
     rows = [(row.recorded_at, row.event) for row in world.record.rows]
+    world.loop.let_go()
     gc.freeze()
     return Played(world.failures, digest_of(rows), len(steps), dict(world.marks))
 

@@ -83,6 +83,11 @@ class SimLoop(asyncio.SelectorEventLoop):
         self.call_later(self.chance.expovariate(1 / THREAD_SECONDS), work)
         return future
 
+    def let_go(self) -> None:
+        """Close the files of the loop, and leave its tasks as they are."""
+        self._close_self_pipe()  # type: ignore[attr-defined]
+        self._selector.close()  # type: ignore[attr-defined]
+
     def _thaw(self, process: Process) -> None:
         held, process.held = process.held, []
         self._ready.extend(held)  # type: ignore[attr-defined]

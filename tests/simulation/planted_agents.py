@@ -48,6 +48,7 @@ BUGS: tuple[Mutant, ...] = (
         "an answer to a request that was withdrawn begins the call",
         (
             PERMISSIONS,
+            "            if permission.chosen.done():  # the agent withdrew its request: the answer counts for the next one\n"
             '                entry.id = self._ids.new("call")\n                return\n',
             "",
         ),
@@ -79,11 +80,7 @@ BUGS: tuple[Mutant, ...] = (
     ),
     bug(
         "a commit that is cut off is not noted",
-        (
-            TRANSCRIPT,
-            "            with anyio.CancelScope(shield=True):\n                await asyncio.wait((recording,))\n",
-            "",
-        ),
+        (TRANSCRIPT, "await to_its_end(self._record(steps))", "await self._record(steps)"),
     ),
     bug(
         "the calls of an earlier process are taken for the ones of the next",

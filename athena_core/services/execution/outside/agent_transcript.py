@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import anyio
 from msgspec.structs import replace
 
 from athena_core.agents.acp_messages import PermissionRequest, TextChunk, ToolCallUpdate
@@ -18,6 +17,7 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.errors import AgentBroken
 from athena_core.event import Event
+from athena_core.gateway.gateway import to_its_end
 from athena_core.mask import Mask, StreamMask
 from athena_core.outside_text import OutsideText
 from athena_core.services.execution.outside.calls.call_records import call_result, tool_called, unmade_result
@@ -126,13 +126,7 @@ class AgentTranscript:
         if self._events > EVENTS_MAX or self._recorded_chars > CHARS_MAX:
             most = f"{EVENTS_MAX} events or {CHARS_MAX} characters"
             raise AgentBroken(f"the record of a run of an agent has at most {most}. Divide the task.")
-        recording = asyncio.ensure_future(self._record(steps))
-        try:
-            await asyncio.shield(recording)
-        except asyncio.CancelledError:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait((recording,))
-            raise
+        await to_its_end(self._record(steps))
 
     async def _record(self, steps: tuple[run.RunStep, ...]) -> None:
         async with self._lock:
