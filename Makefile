@@ -18,7 +18,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test quick check style types imports console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
+.PHONY: help serve demo test simulate quick check style types imports console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -44,6 +44,9 @@ demo: $(READY) ## Show a demo fleet: no key, no network (Ctrl-C ends and forgets
 
 test: check ## Run all checks and all tests except the heavy ones (about four minutes)
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
+
+simulate: $(READY) ## Play random histories of the whole plane (SEED=1 SECONDS=60 WORLD=plane, mcp, agents or gateway)
+	@$(BIN)/python -m tests.simulation $(or $(SEED),1) --world $(or $(WORLD),plane) --seconds $(or $(SECONDS),60) --shrink
 
 quick: $(READY) ## Run the tests of the core and of the projections (about a minute, while you work)
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections

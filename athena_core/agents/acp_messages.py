@@ -110,6 +110,8 @@ class ToolCallUpdate(AcpMessage):
     """The first message about a tool call (``tool_call``), or a later one. None means unchanged."""
 
     tool_call_id: str
+    session_update: str | None = None
+    """The kind of the update, None in a request for a permission."""
     title: str | None = None
     kind: str | None = None
     status: str | None = None

@@ -1,4 +1,7 @@
-"""The tool calls of a turn, merged from updates that each say only a part."""
+"""The tool calls of a turn, merged from updates that each say only a part.
+
+Agents may use the id of a call that ended again: its next ``tool_call``, or request for a permission, is another call.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +16,8 @@ from athena_core.rpc.peer import ProtocolBroken
 
 CALLS_MAX = 10_000
 """Maximum number of calls in a turn."""
+BEGINNINGS = ("tool_call", None)
+"""The kinds of messages that may begin a call. None is a request for a permission."""
 TERMINAL_CHARS_MAX = 65_536
 """Maximum number of characters that are shown of the output of a terminal."""
 
@@ -75,7 +80,7 @@ class AgentToolCall:
 
 
 class ToolCalls:
-    """The calls of a turn by their ids, in the order of their first mention."""
+    """The calls of a turn by their ids, in the order of their first mention. Of an id, it is the last call."""
 
     def __init__(self) -> None:
         self._calls: dict[str, AgentToolCall] = {}
@@ -86,7 +91,7 @@ class ToolCalls:
     def update(self, update: ToolCallUpdate) -> AgentToolCall:
         """Merge an update, also of an id that was not mentioned before. Return the call."""
         call = self._calls.get(update.tool_call_id)
-        if call is None:
+        if call is None or (call.ended and update.session_update in BEGINNINGS):
             if len(self._calls) >= CALLS_MAX:
                 raise ProtocolBroken("invalid-message", f"It made more than {CALLS_MAX} tool calls in a turn.")
             call = self._calls[update.tool_call_id] = AgentToolCall(update.tool_call_id)

@@ -112,6 +112,10 @@ class Answer(ABC):
         if self.meter.usage is None or self.meter.usage.output_tokens is None:
             self.meter.write(max(before + size - self.meter.output_bytes, 0))
 
+    def break_off(self) -> None:
+        """Count the unread rest of an answer that broke off: its last event, or an answer in one piece."""
+        self.meter.write(len(self._rest) + sum(map(len, self._data)))
+
     def _keep(self, piece: bytes) -> None:
         most = LINE_BYTES_MAX if self._events else PLAIN_BYTES_MAX
         if self._unread or len(self._rest) + len(piece) > most:

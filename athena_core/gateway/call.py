@@ -218,19 +218,24 @@ class Call:
         self._exchange.begin(raw.status, headers, int(length) if length.isdecimal() else None)
         try:
             async for piece in raw.pieces():
-                await self._write(hidden.more(piece))
                 if self._answer is not None:
-                    await self._read(self._answer, piece)
+                    self._read(self._answer, piece)
                 elif len(error) < MAX_ERROR_BODY_BYTES:
                     error += piece
-        except asyncio.CancelledError:
-            self._outcome, self._problem = "cut", CUT
+                await self._write(hidden.more(piece))
+                if self._answer is not None:
+                    await self._pay(self._answer)
+        except BaseException as broken:
+            if isinstance(broken, asyncio.CancelledError):
+                self._outcome, self._problem = "cut", CUT
+            if self._answer is not None:
+                self._answer.break_off()
             raise
-        await self._write(hidden.rest())
-        self._exchange.finish()
         if self._answer is not None:
             self._answer.close()
-        elif said := _message(bytes(error)):
+        await self._write(hidden.rest())
+        self._exchange.finish()
+        if said := _message(bytes(error)):
             self._problem += f": {said}"
 
     async def _write(self, piece: bytes) -> None:
@@ -243,11 +248,14 @@ class Call:
                     raise
                 self._client_left = True
 
-    async def _read(self, answer: Answer, piece: bytes) -> None:
-        """Read a piece of the answer. Ask for more money if it has used up its sum. Raise CallBudgetReached."""
+    def _read(self, answer: Answer, piece: bytes) -> None:
+        """Read a piece of the answer, before it is passed on: a client that hangs up meanwhile may have it."""
         answer.feed(piece)
         if self._first_token_ms is None and answer.meter.output_bytes:
             self._first_token_ms = round((self._clock.monotonic() - self._began) * 1_000)
+
+    async def _pay(self, answer: Answer) -> None:
+        """Ask for more money if the answer has used up its sum. Raise CallBudgetReached."""
         if self._granted is None or answer.ended and not answer.meter.late_bytes:
             return
         provider, model = self._upstream.provider, self.served

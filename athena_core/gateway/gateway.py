@@ -204,7 +204,7 @@ class Gateway:
             call.refused(self._break(error))
             raise self._break(error) from None
         finally:
-            await _to_its_end(self._record(call.ended()))
+            await to_its_end(self._record(call.ended()))
 
     async def _allowed(self, exchange: GatewayExchange) -> tuple[ModelCall, str]:
         """Read a call. Return it with the model that serves it. Raise Refusal, or OSError if the client hung up."""
@@ -240,14 +240,16 @@ def _text(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-async def _to_its_end(act: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, also if this task is cancelled meanwhile, or was."""
+async def to_its_end(act: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, also if this task is cancelled meanwhile, or was. Its error comes before the cancellation."""
     task = asyncio.create_task(act)
     cancelled = False
     while not task.done():
         try:
-            await asyncio.shield(task)
+            with anyio.CancelScope(shield=cancelled):  # otherwise a cancelled scope would cancel again at once
+                await asyncio.shield(task)
         except asyncio.CancelledError:
             cancelled = True
+    task.result()
     if cancelled:
         raise asyncio.CancelledError

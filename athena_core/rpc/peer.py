@@ -197,6 +197,8 @@ class Peer:
         self._accepted: dict[int | str, asyncio.Task[None]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._heard = monotonic()
+        self._taking = False
+        """True while a message of the other end is handled, which sends the next one only afterwards."""
 
     async def __aenter__(self) -> Self:
         self._reading = asyncio.get_running_loop().create_task(self._read())
@@ -271,7 +273,7 @@ class Peer:
                 return False
             due = deadline
             if silence_seconds is not None:
-                if self._accepted:  # this end is the one that is silent
+                if self._accepted or self._taking:  # this end is the one that is silent
                     self._heard = now
                 if now >= self._heard + silence_seconds:
                     self.end("silent", f"Nothing arrived for {silence_seconds:g} s.")
@@ -320,9 +322,10 @@ class Peer:
     async def _read(self) -> None:
         try:
             while self.ending is None and (line := await self._pipes.read_line(self._limits.line_bytes)) is not None:
-                self._heard = self._monotonic()
+                self._taking = True
                 if line.strip():
                     await self._take(line)
+                self._taking, self._heard = False, self._monotonic()
             self.end("output-closed", "It closed its output.")
         except LineTooLong:
             self.end("line-too-long", f"It sent a line of more than {self._limits.line_bytes} bytes.")

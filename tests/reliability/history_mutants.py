@@ -20,7 +20,7 @@ HEALED = f"{PAGES}::test_a_write_that_meets_a_damaged_index_is_refused_and_the_s
 
 HISTORY_MUTANTS: tuple[Mutant, ...] = (
     of("a timer looks only when it is woken", f"{DUE}[files-forward]")(
-        TIMER, "anyio.move_on_after(self.seconds)", "anyio.CancelScope()"
+        TIMER, "loop.call_later(self.seconds, self.woken.set)", "loop.call_later(1e9, self.woken.set)"
     ),
     of("a deadline that was replaced still counts", DEADLINE)(
         DEADLINES, "self._heap and self._at.get(self._heap[0][1]) != self._heap[0][0]", "not self._heap"

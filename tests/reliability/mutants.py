@@ -448,7 +448,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "views give up in trouble",
         "tests/reliability/test_disk.py::test_a_full_disk_is_said_and_needs_no_restart_once_there_is_space",
-    )("projections/engine/updater.py", "            stop.wait(TROUBLE_SECONDS)\n", "            return\n"),
+    )("projections/engine/updater.py", "                    stop.wait(rest.seconds)\n", "                    return\n"),
     of(
         "a poisoned event is skipped",
         "tests/reliability/test_rebuild.py::test_a_poisoned_event_stops_its_projection_alone_until_it_is_cured",

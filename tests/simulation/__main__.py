@@ -8,13 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.simulation.histories import Failure, Played, World, play_apart, play_here, shrink
+from tests.simulation.histories import Failure, Played, World, play_apart, play_batch, play_here, shrink
 from tests.simulation.planted import plant
 
 WORLDS = ("plane", "mcp", "agents", "gateway")
 FAILURES_MAX = 3
-BATCH_SECONDS = 5.0
-"""Corners play their histories one after another in forked processes that last about this long."""
 
 
 def world_of(name: str) -> World:
@@ -40,19 +38,23 @@ class Search:
 
     def run(self, seed: str, seconds: float | None, count: int | None, first: int = 0) -> None:
         until = time.monotonic() + (seconds or 1e9)
-        for number in range(first, first + (count or 10**9)):
-            if time.monotonic() > until or len(self.failed) >= FAILURES_MAX:
-                break
-            self.play(f"{seed}.{number}")
+        batch: int = getattr(self.world, "BATCH", 1)
+        number, end = first, first + (count or 10**9)
+        while number < end and time.monotonic() < until and len(self.failed) < FAILURES_MAX:
+            seeds = [f"{seed}.{one}" for one in range(number, min(number + batch, end))]
+            number += self.play(seeds)
 
-    def play(self, seed: str) -> None:
-        played = play_apart(self.world, seed)
-        self.histories += 1
-        self.steps += played.steps
-        self.cpu += played.cpu
-        self.marks.update(played.marks)
-        if played.failures:
-            self.failed.append((seed, played))
+    def play(self, seeds: Sequence[str]) -> int:
+        """Play histories in one process. Return how many were played."""
+        found = play_batch(self.world, seeds)
+        for seed, played in zip(seeds, found, strict=False):
+            self.histories += 1
+            self.steps += played.steps
+            self.cpu += played.cpu
+            self.marks.update(played.marks)
+            if played.failures:
+                self.failed.append((seed, played))
+        return len(found)
 
     def report(self, *, coverage: bool) -> None:
         rate = self.histories / self.cpu if self.cpu else 0.0
@@ -103,7 +105,7 @@ def main() -> int:
         search = Search(world, given.world)
         search.run(given.seed, given.seconds, given.count)
         search.report(coverage=given.coverage)
-        for seed, played in search.failed:
+        for seed, played in search.failed[:FAILURES_MAX]:
             print(f"seed {seed}:")
             show(played.failures)
             if given.shrink:

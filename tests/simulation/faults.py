@@ -75,5 +75,5 @@ async def join(plane: "Plane", chance: Any) -> None:
 
 @move(0.5)
 async def wait_long(plane: "Plane", chance: Any) -> None:
-    """Let hours or days pass, in which nothing happens but what is due."""
+    """Let hours or days pass, in which only due work happens."""
     await asyncio.sleep(chance.choice((3_600.0, 86_400.0)))

@@ -49,7 +49,10 @@ class Played(NamedTuple):
 
 
 class World(Protocol):
-    """A kind of simulated world. The plane and each corner is a module with these two functions."""
+    """A kind of simulated world. The plane and each corner is a module with these two functions.
+
+    A module whose histories leave nothing behind has ``BATCH``, too: as many are played in one forked process.
+    """
 
     def plan(self, seed: str) -> list[Step]:
         """Draw the steps of a history."""
@@ -92,22 +95,29 @@ def play_here(
 
 def play_apart(world: World, seed: str, keep: Sequence[int] | None = None) -> Played:
     """Play a history in a forked process, so that nothing of it stays."""
+    (played,) = play_batch(world, (seed,), keep)
+    return played
+
+
+def play_batch(world: World, seeds: Sequence[str], keep: Sequence[int] | None = None) -> list[Played]:
+    """Play histories one after another in one forked process. Those after one that ends the process are not played."""
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reads)
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS_MAX)
         with os.fdopen(writes, "w") as out:
-            out.write(json.dumps(play_here(world, seed, keep)))
+            for seed in seeds:
+                signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS_MAX)
+                print(json.dumps(play_here(world, seed, keep)), file=out, flush=True)
         os._exit(0)
     os.close(writes)
     with os.fdopen(reads) as answer:
-        text = answer.read()
+        lines = [json.loads(line) for line in answer]
     _, status = os.waitpid(child, 0)
-    if not text or status:
-        return Played([Failure("died", f"the process of the history ended with {status}")])
-    failures, *rest = json.loads(text)
-    return Played([Failure(*one) for one in failures], *rest)
+    found = [Played([Failure(*one) for one in failures], *rest) for failures, *rest in lines]
+    if status or not found:
+        found.append(Played([Failure("died", f"the process of the history ended with {status}")]))
+    return found
 
 
 def shrink(

@@ -83,6 +83,11 @@ class SimLoop(asyncio.SelectorEventLoop):
         self.call_later(self.chance.expovariate(1 / THREAD_SECONDS), work)
         return future
 
+    def let_go(self) -> None:
+        """Close the files of the loop, and leave its tasks as they are."""
+        self._close_self_pipe()  # type: ignore[attr-defined]
+        self._selector.close()  # type: ignore[attr-defined]
+
     def _thaw(self, process: Process) -> None:
         held, process.held = process.held, []
         self._ready.extend(held)  # type: ignore[attr-defined]
@@ -126,7 +131,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         return True
 
 
-async def _run_in_loop(
+async def run_in_loop(
     func: Callable[..., Any], *args: Any, abandon_on_cancel: bool = False, cancellable: Any = None, limiter: Any = None
 ) -> Any:
     """Stand for ``anyio.to_thread.run_sync``."""
@@ -139,7 +144,7 @@ async def _run_in_loop(
 
 def simulate_threads() -> None:
     """Let the work of all threads happen in the running loop, until this process ends."""
-    anyio.to_thread.run_sync = _run_in_loop  # type: ignore[assignment]
+    anyio.to_thread.run_sync = run_in_loop  # type: ignore[assignment]
 
 
 class SimClock:

@@ -31,7 +31,7 @@ CHOICE = {"question": "Which one?", "options": ["main", "next"]}
 
 
 class Outside:
-    """What happened outside of the plane: effects by name, model calls and their tokens."""
+    """The record of all that happened outside of the plane: effects by name, model calls and their tokens."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self.effects: Counter[str] = Counter()

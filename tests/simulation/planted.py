@@ -7,7 +7,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from tests.reliability.mutant import Change
+from tests.reliability.mutant import Change, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,6 +44,11 @@ class _Finder:
         loader = _Loader(name, found.origin)
         loader.changes = self._changes[file]
         return importlib.util.spec_from_file_location(name, found.origin, loader=loader)
+
+
+def bug(name: str, *changes: tuple[str, str, str]) -> Mutant:
+    """Return a bug of these changes: for each a file, the old text and the new one."""
+    return Mutant(name, tuple(Change(*change) for change in changes), "")
 
 
 def plant(changes: Sequence[Change]) -> None:

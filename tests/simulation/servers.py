@@ -184,7 +184,7 @@ class Answer(NamedTuple):
 
 
 class Hooks(NamedTuple):
-    """What a world gives to its servers: providers, and functions for commits, stores, problems and log lines."""
+    """Parts that a world gives to its servers: providers, and functions for commits, stores, problems and log lines."""
 
     providers: Callable[[], Mapping[str, Provider]]
     committed: Callable[[], None]

@@ -30,7 +30,7 @@ from athena_core.mcp.client.messages import (
     outside,
     read,
 )
-from athena_core.mcp.client.questions import QUESTIONS_MAX, Ask, question_of
+from athena_core.mcp.client.questions import QUESTIONS_MAX, Ask, McpQuestion, question_of
 from athena_core.mcp.client.result import McpResult, read_result
 from athena_core.mcp.client.wire import ELICIT, McpWire
 from athena_core.mcp.versions import (
@@ -66,7 +66,15 @@ NO_MESSAGE: Final = OutsideText("")
 class CallReceiver:
     """The receiver of progress and questions during one call. The deadline stands while a person is asked."""
 
-    def __init__(self, token: int, timer: asyncio.Timeout, progress: Progress | None, ask: Ask | None) -> None:
+    def __init__(
+        self,
+        token: int,
+        timer: asyncio.Timeout,
+        progress: Progress | None,
+        ask: Ask | None,
+        is_closed: Callable[[], bool],
+    ) -> None:
+        """``is_closed`` returns True once this end closes the conversation."""
         self.token = token if progress is not None else None
         self.asks = ask is not None
         self.failure: BaseException | None = None
@@ -74,6 +82,7 @@ class CallReceiver:
         self._timer = timer
         self._progress = progress
         self._ask = ask
+        self._is_closed = is_closed
         self._reports = 0
         self._questions = 0
         self._left = 0.0
@@ -91,22 +100,40 @@ class CallReceiver:
         self._progress(found.progress, found.total, found.message or NO_MESSAGE)
 
     async def asked(self, params: Raw) -> object:
-        """Answer a question. An exception of the caller's function ends the call."""
+        """Answer a question. An exception of the caller's function ends the call.
+
+        The function may close the conversation, which does not cancel it.
+        """
         self._questions += 1
         if self._ask is None or self._questions > QUESTIONS_MAX:
             return FormAnswer("decline")
-        question = question_of(params)
+        task = asyncio.get_running_loop().create_task(self._answer(self._ask, question_of(params)))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not self._is_closed():
+                task.cancel()
+            raise
+
+    async def _answer(self, ask: Ask, question: McpQuestion) -> FormAnswer:
         try:
             with self._standing():
-                values = await self._ask(question)
+                values = await ask(question)
         except Exception as error:  # noqa: BLE001 - raised by the call
             self._fail(error)
             return FormAnswer("cancel")
         return FormAnswer("decline") if values is None else FormAnswer("accept", question.with_defaults(values))
 
+    async def asked_all(self) -> None:
+        """Wait for the questions that are still open. Raise what the caller's function raised."""
+        if self._asking:
+            await asyncio.wait(self._asking)
+        if self.failure is not None:
+            raise self.failure
+
     def finish(self) -> None:
         """Cancel the questions that are still open once the call has ended."""
-        for task in self._asking - {asyncio.current_task()}:
+        for task in self._asking:
             task.cancel()
 
     def _fail(self, error: Exception) -> None:
@@ -148,6 +175,7 @@ class McpClient:
         self._asks = asks
         self._mask = mask or Mask()
         self._tokens = 0
+        self._closed = False
 
     @property
     def transport(self) -> str:
@@ -182,6 +210,7 @@ class McpClient:
 
     async def close(self) -> None:
         """End the conversation, and a program with all its processes. It may be called again."""
+        self._closed = True
         await self._wire.close()
 
     async def open(self, seconds: float) -> None:
@@ -228,7 +257,8 @@ class McpClient:
         """Call a tool. Raise McpFailure, and what ``ask`` raised. The deadline stands while ``ask`` runs."""
         self._tokens += 1
         async with self._deadline("tools/call", seconds) as timer:
-            receiver = CallReceiver(self._tokens, timer, on_progress, ask if self._asks else None)
+            ask = ask if self._asks else None
+            receiver = CallReceiver(self._tokens, timer, on_progress, ask, lambda: self._closed)
             params: dict[str, Any] = {"name": name, "arguments": arguments}
             try:
                 for _ in range(QUESTIONS_MAX + 1):
@@ -236,6 +266,10 @@ class McpClient:
                     if not self.modern or self._decode(raw, AnswerType, "tools/call").result_type != "input_required":
                         return self._result(raw)
                     params = {"name": name, "arguments": arguments} | await self._input(raw, receiver)
+            except McpFailure:
+                if self._closed:  # perhaps by a question, whose run was parked
+                    await receiver.asked_all()
+                raise
             finally:
                 receiver.finish()
         raise self._failure("too-many-questions", f"It asked more than {QUESTIONS_MAX} times in one call.")

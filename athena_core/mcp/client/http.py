@@ -7,7 +7,7 @@ import asyncio
 import base64
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -85,8 +85,9 @@ class HttpWire:
         self._next = 0
         self._open = 0
         self._params: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._notices: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
@@ -130,6 +131,8 @@ class HttpWire:
                 found = await self._answer(response, number, method, stream)
             return found if found is not None else await self._resumed(number, method, stream)
         except asyncio.CancelledError:
+            if receiver is not None:
+                self._side.give_up()
             if self.version != MODERN and method != "initialize":
                 self._say_later(CANCELLED, {"requestId": number})
             raise
@@ -138,6 +141,8 @@ class HttpWire:
             stream.close()
             for one in receivers:
                 self._side.receivers.remove(one)
+            if self._closing is not None and not self._open:
+                await self._disconnect()
 
     async def _resumed(self, number: int, method: str, stream: ServerStream) -> Raw:
         """Take up a stream that ended without the answer, as servers may close it meanwhile (2025-11-25)."""
@@ -152,7 +157,7 @@ class HttpWire:
 
     def listen(self) -> None:
         """Open the stream on which a server says what concerns no request. Servers may refuse it."""
-        self._background(self._listen())
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
 
     async def _listen(self) -> None:
         stream = self._stream(self._side)
@@ -163,7 +168,7 @@ class HttpWire:
                     async with self._exchange("GET", None, headers) as response:
                         if response.status_code != 200 or _kind(response) != EVENTS or _is_compressed(response):
                             return
-                        async with aclosing(stream.messages(response.aiter_raw())) as messages:
+                        async with aclosing(stream.messages(_pieces(response))) as messages:
                             async for message in messages:
                                 if message.method is not UNSET:
                                     await stream.take(message)
@@ -179,20 +184,26 @@ class HttpWire:
         await self._send({"jsonrpc": "2.0", "method": method, "params": params or {}})
 
     async def close(self) -> None:
-        """End the session."""
-        if self._closed:
-            return
-        self._closed = True
+        """End the session. If the server forgot it, requests that are open may still get their answers."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._end())
+        await asyncio.shield(self._closing)
+
+    async def _end(self) -> None:
         with suppress(TimeoutError, McpFailure, OSError, httpx2.HTTPError):
             async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(*self._notices)
                 if self._session is not None and self.ended is None:
                     async with self._exchange("DELETE", None, {}):
                         pass
         self.ended = self.ended or self._failure("ended", "Athena ended it.")
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        if not (self._open and self.ended.code == "session-lost"):
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         if "_client" in self.__dict__:
             with suppress(httpx2.HTTPError, OSError):
                 await self._client.aclose()
@@ -226,12 +237,9 @@ class HttpWire:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self.notify(method, params)
 
-        self._background(say())
-
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = asyncio.get_running_loop().create_task(say())
+        self._notices.add(task)
+        task.add_done_callback(self._notices.discard)
 
     @asynccontextmanager
     async def _post(self, message: dict[str, Any], routing: dict[str, str]) -> AsyncIterator[httpx2.Response]:
@@ -265,6 +273,8 @@ class HttpWire:
         """Try the addresses in turn until one accepts the connection."""
         addresses = list(await self._resolve(self._host, self._port))[:ADDRESSES_TRIED_MAX]
         for left, address in reversed(list(enumerate(reversed(addresses)))):
+            if self._client.is_closed:
+                raise self._failure("ended", "Athena ended it.")
             self._client.cookies.clear()
             host = f"[{address}]" if ":" in address else address
             url = httpx2.URL(scheme=self._scheme, host=host, port=self._port, raw_path=path.encode())
@@ -292,7 +302,7 @@ class HttpWire:
             self._keep_session(response)
         with _Reading(self._name):
             if kind == EVENTS:
-                async with aclosing(stream.messages(response.aiter_raw())) as messages:
+                async with aclosing(stream.messages(_pieces(response))) as messages:
                     async for message in messages:
                         if (found := _result(message, number)) is not None:
                             return found
@@ -334,6 +344,8 @@ class HttpWire:
             raise self._failure("unauthorized", f"It refused access with status {status}. Check its credential.")
         if status == 404 and self._session is not None:
             self.ended = self._failure("session-lost", "It forgot the session. The call was not carried out.")
+            if response.request.method == "GET":  # of a call that it had taken
+                raise self._failure("ended", "It forgot the session before its answer. What the call did is unknown.")
             raise self.ended
         error = _error_of(body)
         if error is not None:
@@ -363,6 +375,14 @@ def _kind(response: httpx2.Response) -> str:
     """Return the media type of a response."""
     kind: str = response.headers.get("content-type", "")
     return kind.partition(";")[0].strip().lower()
+
+
+async def _pieces(response: httpx2.Response) -> AsyncGenerator[bytes]:
+    """Yield a stream of events. A lost connection ends it, so that it can be taken up again."""
+    with suppress(httpx2.TransportError):
+        async with aclosing(response.aiter_raw()) as pieces:
+            async for piece in pieces:
+                yield piece
 
 
 def _is_compressed(response: httpx2.Response) -> bool:

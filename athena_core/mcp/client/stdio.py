@@ -126,6 +126,10 @@ class StdioWire:
             self._side.receivers.append(receiver)
         try:
             return await peer.request(method, params, seconds=REQUEST_SECONDS)
+        except asyncio.CancelledError:
+            if receiver is not None:
+                self._side.give_up()
+            raise
         except PeerEnded as error:
             raise await self._why(error) from None
         except TooManyRequests as error:

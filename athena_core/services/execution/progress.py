@@ -87,7 +87,7 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
             )
         case run.ToolCalled(ask_id=str(ask_id)):
             pending = tuple(event if _asked(call, ask_id) else call for call in progress.pending)
-            return replace(progress, pending=pending, in_doubt=False)
+            return replace(progress, pending=pending, in_doubt=False, answer=None)
         case run.RunAsked(server=str()):
             return replace(progress, elicited=(*progress.elicited, event))
         case run.ToolCalled() | run.RunAsked():

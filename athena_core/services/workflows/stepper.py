@@ -145,13 +145,14 @@ class WorkflowStepper:
                 ended = self._ended_steps(key, loaded)
                 after = self._state_after(loaded, ended)
                 moves, wanted = self._due(key, loaded.graph, after)
-                if not ended and not moves and not wanted and after == loaded.state and not _stalled(after):
+                changed = bool(ended or moves or after != loaded.state)
+                if not changed and not wanted and not _stalled(after):
                     return self._expiry(loaded.state)
                 seen = loaded
                 try:
                     loaded = await self._commit(key, seen, ended, moves, wanted)
                 except Halted:
-                    if ended or moves:
+                    if changed:
                         loaded = await self._commit(key, seen, ended, moves, [])
                         continue
                     expiry = self._expiry(seen.state)

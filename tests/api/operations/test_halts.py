@@ -291,9 +291,9 @@ def test_every_way_to_begin_work_is_refused_with_the_reason_and_possible_after_t
             assert answer.status_code in ({409} if operation == "resumeRun" else {200, 202}), answer.text
 
 
-def test_a_workflow_starts_no_step_and_goes_on_after_it(plane: Inside, gates: Gates) -> None:
-    gate = gates["step"]
-    first = plane.data("POST", "/directives", {"input": gate.order})["id"]
+def gated_workflow(plane: Inside, gate: str, *others: dict[str, Any], after: str) -> str:
+    """Run step a, which waits at the gate, then other steps, then step b behind ``after``. Return the run."""
+    first = plane.data("POST", "/directives", {"input": gate})["id"]
     second = plane.data("POST", "/directives", {"input": "second"})["id"]
     config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
     profile = {name: PROFILE[name] for name in ("displayName", "version")} | {"config": config}
@@ -303,9 +303,16 @@ def test_a_workflow_starts_no_step_and_goes_on_after_it(plane: Inside, gates: Ga
         {"id": name, "directiveId": directive, "harnessProfileId": profile_id}
         for name, directive in (("a", first), ("b", second))
     ]
-    definition = {"steps": steps, "dependencies": [{"from": "a", "to": "b"}]}
+    edges = [{"from": "a", "to": one["id"]} for one in others] + [{"from": after, "to": "b"}]
+    definition = {"steps": [*steps, *others], "dependencies": edges}
     workflow = plane.data("POST", "/workflows", {"definition": definition})["id"]
-    run_id = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
+    run_id: str = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
+    return run_id
+
+
+def test_a_workflow_starts_no_step_and_goes_on_after_it(plane: Inside, gates: Gates) -> None:
+    gate = gates["step"]
+    run_id = gated_workflow(plane, gate.order, after="a")
     gate.arrival()
     plane.data("POST", "/halt", WHY)
     gate.release()
@@ -316,4 +323,29 @@ def test_a_workflow_starts_no_step_and_goes_on_after_it(plane: Inside, gates: Ga
     assert plane.data("GET", "/admin/health")["status"] == "ok"
     plane.data("DELETE", "/halt")
     plane.until(f"/workflows/run/{run_id}", "status", "ok")
+    assert types(plane, "workflow.step.started") == ["workflow.step.started"] * 2
+
+
+@pytest.mark.parametrize(
+    ("decision", "after", "recorded", "status"),
+    [
+        ("approve", "ask", "workflow.approval.granted", "ok"),
+        ("reject", "a", "workflow.approval.rejected", "failed"),
+    ],
+)
+def test_an_approval_expires_during_it_beside_a_step_that_waits(
+    plane: Inside, gates: Gates, decision: str, after: str, recorded: str, status: str
+) -> None:
+    gate = gates["step"]
+    ask = {"id": "ask", "approval": {"message": "ship it?", "expiresAfterMs": 20, "onExpiry": decision}}
+    run_id = gated_workflow(plane, gate.order, ask, after=after)
+    gate.arrival()
+    plane.data("POST", "/halt", WHY)
+    gate.release()
+    for _ in soon():
+        if types(plane, recorded):
+            break
+    assert types(plane, "workflow.step.started") == ["workflow.step.started"]
+    plane.data("DELETE", "/halt")
+    plane.until(f"/workflows/run/{run_id}", "status", status)
     assert types(plane, "workflow.step.started") == ["workflow.step.started"] * 2

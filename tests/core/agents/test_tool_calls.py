@@ -43,6 +43,24 @@ def test_a_call_that_ended_stays_ended() -> None:
     assert merged(update(status="failed"), update(status="in_progress")).status == "failed"
 
 
+def test_the_id_of_a_call_that_ended_may_begin_another_one() -> None:
+    calls = ToolCalls()
+    first = calls.update(update(rawInput={"command": "one"}, status="completed", rawOutput="1"))
+    assert calls.update(update(status="in_progress")) is first, "a late word about it"
+    second = calls.update(update(sessionUpdate="tool_call", rawInput={"command": "two"}))
+    assert second is not first
+    assert (second.raw_input, second.status, second.raw_output) == ({"command": "two"}, "pending", None)
+    calls.update(update(status="failed"))
+    asked = {"sessionId": "s", "toolCall": {"toolCallId": "t", "rawInput": {"command": "three"}}, "options": []}
+    third = calls.ask(msgspec.convert(asked, PermissionRequest))
+    assert (third.raw_input, third.status, first.status, second.status) == (
+        {"command": "three"},
+        "pending",
+        "completed",
+        "failed",
+    )
+
+
 def test_a_request_for_a_permission_can_be_the_first_message() -> None:
     asked = msgspec.convert(
         {

@@ -97,6 +97,37 @@ async def test_an_answer_that_breaks_off_is_cut_for_the_client_and_paid(wire: Ag
     assert ended.cost.estimated
 
 
+UNFINISHED = {
+    "line": ("text/event-stream", b'data: {"later": "' + b"w" * 400),
+    "event": ("text/event-stream", b'data: {"later":\ndata: "' + b"w" * 400 + b'"\n'),
+    "in one piece": ("application/json", b'{"later": "' + b"w" * 400),
+}
+
+
+@pytest.mark.parametrize("kind", UNFINISHED)
+@ALL
+async def test_output_of_an_event_that_breaks_off_is_paid(wire: AgentWire, kind: str) -> None:
+    media_type, said = UNFINISHED[kind]
+    async with gateway(wire, says(head(media_type, "content-length: 100000"), said)) as world:
+        reply = await world.ask()
+    assert reply.body == said
+    cost = world.ledger.last.cost
+    assert cost
+    assert 100 <= (cost.usage.output_tokens or 0) <= len(said) // 4 + 1
+
+
+@ALL
+async def test_output_of_an_event_is_paid_in_which_the_client_hangs_up(wire: AgentWire) -> None:
+    async with gateway(wire, says_and_waits(STREAM + UNFINISHED["line"][1])) as world:
+        client = await world.begin()
+        await client.reader.readuntil(b"w" * 400)
+        client.writer.close()
+        await world.ledger.recorded.wait()
+    cost = world.ledger.last.cost
+    assert cost
+    assert (cost.usage.output_tokens or 0) >= 100
+
+
 async def test_an_answer_that_stops_is_cut_for_the_client_and_paid() -> None:
     one = CHAT.streamed
     async with gateway("openai-chat", says_and_waits(STREAM, *one.pieces[:2]), silence_seconds=2.0) as world:

@@ -86,6 +86,8 @@ class Methods:
 
     async def notification(self, method: str, params: Raw) -> None:
         self.order.append(method)
+        if method == "slow":
+            await self.gate.wait()
         if self.error is not None:
             raise self.error
 
@@ -305,7 +307,8 @@ async def test_an_end_that_reads_nothing_is_given_up() -> None:
             await talk.peer.request("m", None, seconds=SECONDS)
 
 
-async def test_silence_counts_only_while_the_other_end_has_the_word() -> None:
+@pytest.mark.parametrize("message", [{"id": 1, "method": "wait"}, {"method": "slow"}])
+async def test_silence_counts_only_while_the_other_end_has_the_word(message: dict[str, Any]) -> None:
     now, looked = [0.0], asyncio.Event()
 
     def monotonic() -> float:
@@ -321,12 +324,12 @@ async def test_silence_counts_only_while_the_other_end_has_the_word() -> None:
     async with talking(monotonic=monotonic) as talk:
         request = asyncio.create_task(talk.peer.request("m", None, seconds=1e6, silence_seconds=0.001))
         await talk.ends.written.get()
-        talk.ends.send(id=1, method="wait")
+        talk.ends.send(**message)
         await pass_seconds(0)
-        await pass_seconds(1_000)  # the other end waits for an answer
+        await pass_seconds(1_000)  # the other end waits for an answer, or until its message is handled
         assert not request.done()
         talk.methods.gate.set()
-        await talk.ends.written.get()
+        await pass_seconds(0)
         now[0] += 1
         talk.peer.note_activity()
         await pass_seconds(0)

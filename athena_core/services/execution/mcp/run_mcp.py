@@ -193,6 +193,7 @@ class RunMcp:
             except McpFailure as failure:
                 if failure.code != "session-lost":  # otherwise the call was not made
                     raise
+                self._failed.pop(server, None)  # it may have been noticed before the call
                 result = await self._call(server, tool, arguments, name, ask, report)
         except McpFailure as failure:
             return ServerAnswer(content=str(failure), is_error=True, local=local)

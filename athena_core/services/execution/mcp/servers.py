@@ -45,6 +45,7 @@ class OpenServer:
     async def look(self) -> None:
         """List the tools if they were not listed, or have changed since. Raise McpFailure."""
         if not self._looked or self.client.listing_changed:
+            self._looked = False  # until it is recorded, because this may fail or be cancelled
             found = await self.client.listing(self.known.start_timeout_ms / 1_000)
             listing = self._starter.listing_of(found)
             try:

@@ -344,7 +344,7 @@ class AgentRun:
         try:
             while not any(one.done() for one in (prompting, serving, stopping)):
                 await asyncio.wait((prompting, serving, stopping), timeout=watch, return_when=asyncio.FIRST_COMPLETED)
-                if self.transcript.busy or self._ledger.busy:
+                if self.transcript.busy or self._endpoint.busy or self._ledger.busy:
                     client.peer.note_activity()
             if self._permissions.parking or serving.done():
                 await asyncio.wait((serving,))
@@ -403,7 +403,7 @@ class AgentRun:
         asks = [call for call in progress.pending if isinstance(call, run.RunAsked) and call not in open_asks(progress)]
         answers = {answer.ask_id: answer for answer in progress.answers}
         results = [unused(ask, answers[ask.ask_id]) for ask in asks]  # the end closes open ones
-        steps = (*transcript.interrupted(), *results, *self._mcp.unrecorded(), *transcript.answer())
+        steps = (*transcript.interrupted(ending=True), *results, *self._mcp.unrecorded(), *transcript.answer())
         if runs_command(self._request.harness_profile_snapshot):
             await transcript.record(*steps)
             steps = ()

@@ -17,6 +17,7 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.errors import AgentBroken
 from athena_core.event import Event
+from athena_core.gateway.gateway import to_its_end
 from athena_core.mask import Mask, StreamMask
 from athena_core.outside_text import OutsideText
 from athena_core.services.execution.outside.calls.call_records import call_result, tool_called, unmade_result
@@ -96,7 +97,9 @@ class AgentTranscript:
         self.at_endpoint = EndpointCalls()
         """The calls of Athena's tools that the agent makes at the endpoint of the run."""
         self._calls = ToolCalls()
-        self._entries: dict[str, TranscriptCall] = {}
+        self._entries: list[TranscriptCall] = []
+        self._entry_of: dict[str, TranscriptCall] = {}
+        """The last call of each id of the agent."""
         self._chunks: list[str] = []
         self._chars = 0
         self._stream = StreamMask(mask)
@@ -113,13 +116,19 @@ class AgentTranscript:
     # The record
 
     async def record(self, *steps: run.RunStep) -> None:
-        """Record steps in one commit. Raise RunOver, LeaseLost, AgentBroken, or AskLimit for steps that ask."""
+        """Record steps in one commit. Raise RunOver, LeaseLost, AgentBroken, or AskLimit for steps that ask.
+
+        A task that is cancelled meanwhile waits for the commit, so that ``progress`` has all that was recorded.
+        """
         if not steps:
             return
         self._count(steps)
         if self._events > EVENTS_MAX or self._recorded_chars > CHARS_MAX:
             most = f"{EVENTS_MAX} events or {CHARS_MAX} characters"
             raise AgentBroken(f"the record of a run of an agent has at most {most}. Divide the task.")
+        await to_its_end(self._record(steps))
+
+    async def _record(self, steps: tuple[run.RunStep, ...]) -> None:
         async with self._lock:
             if self.closed:
                 raise RunOver
@@ -227,21 +236,18 @@ class AgentTranscript:
 
     def begin_process(self) -> None:
         """Forget the calls of an earlier process of the agent: another one may use their ids again."""
-        self._calls, self._entries = ToolCalls(), {}
+        self._calls, self._entries, self._entry_of = ToolCalls(), [], {}
         self.at_endpoint.forget()
         self.rejected, self.refusals = False, 0
 
     @property
     def busy(self) -> bool:
-        """True while a call is open that began."""
-        if self.at_endpoint.open:
-            return True
-        entries = self._entries.values()
-        return any(entry.open or (entry.call.status == "in_progress" and not entry.finished) for entry in entries)
+        """True while a call of the agent's own tools is open that began."""
+        return any(entry.open or (entry.call.status == "in_progress" and not entry.finished) for entry in self._entries)
 
     def open_calls(self) -> list[TranscriptCall]:
         """Return the calls that have not ended, oldest first."""
-        return [entry for entry in self._entries.values() if not (entry.finished or entry.call.ended)]
+        return [entry for entry in self._entries if not (entry.finished or entry.call.ended)]
 
     async def updated(self, update: ToolCallUpdate) -> None:
         """Record what an update says about a call. Raise CallWithoutPermission, and as ``record``."""
@@ -279,13 +285,14 @@ class AgentTranscript:
 
     def entry(self, call: AgentToolCall) -> TranscriptCall:
         """Return the entry of a call."""
-        entry = self._entries.get(call.id)
-        if entry is None:
+        entry = self._entry_of.get(call.id)
+        if entry is None or entry.call is not call:
             fits = CALL_ID.fullmatch(call.id) and call.id not in self._taken
             call_id = call.id if fits else self._ids.new("call")
             self._taken.add(call_id)
             self.calls_mentioned += 1
-            entry = self._entries[call.id] = TranscriptCall(call, call_id)
+            entry = self._entry_of[call.id] = TranscriptCall(call, call_id)
+            self._entries.append(entry)
         return entry
 
     def _made_elsewhere(self, entry: TranscriptCall) -> bool:
@@ -331,7 +338,7 @@ class AgentTranscript:
         call whose MCP server asks a person stays open until the answer, unless the run is ``ending``.
         """
         steps: list[run.RunStep] = []
-        for entry in self._entries.values():
+        for entry in self._entries:
             call = entry.call
             if entry.finished or entry.waits:
                 continue
@@ -362,7 +369,7 @@ class AgentTranscript:
 
         The result is then recorded for that call.
         """
-        for entry in self._entries.values():
+        for entry in self._entries:
             if entry.open and entry.call.asked and is_report(entry.call, made):
                 entry.finished = entry.elsewhere = made.open = made.reported = True
                 made.id = entry.id

@@ -116,6 +116,10 @@ class Permissions:
         self._clock = clock
         self._ids = ids
         self._open: dict[str, OpenPermission | OpenQuestion | EndpointAsk] = {}
+        self._decided = ""
+        """The ask whose decision is being recorded and handed over; empty if there is none."""
+        self.claimed: set[str] = set()
+        """The asks of open calls at the endpoint. A decision may be known there before its call is recorded."""
         self._raised = asyncio.Event()
         self._waiting: anyio.CancelScope | None = None
         self._parks = False
@@ -286,6 +290,7 @@ class Permissions:
 
     def _asks(self) -> list[run.RunAsked]:
         requested = {ask_id for ask_id, one in self._open.items() if not one.chosen.done()}
+        requested |= self.claimed | {self._decided}
         pending = self._transcript.progress.pending
         return [call for call in pending if isinstance(call, run.RunAsked) and call.ask_id not in requested]
 
@@ -310,9 +315,11 @@ class Permissions:
         ExpiredAsk, RunOver, LeaseLost.
         """
         while True:
-            waits = {ask_id: one for ask_id, one in self._open.items() if self._answer(one.ask) is None}
-            for one in [one for ask_id, one in self._open.items() if ask_id not in waits]:
-                await self._hand_over(one)
+            decided = next((one for one in self._open.values() if self._answer(one.ask) is not None), None)
+            if decided is not None:
+                await self._hand_over(decided)
+                continue  # the agent may have asked meanwhile
+            waits = dict(self._open)
             if not waits:
                 self._parks, self.held_since = False, None
                 self._raised.clear()
@@ -345,13 +352,15 @@ class Permissions:
         """Record a decision, then hand it to the agent. Raise ExpiredAsk, RunOver, LeaseLost."""
         answer = self._answer(one.ask)
         assert answer is not None, "an ask is decided before"
-        del self._open[one.ask.ask_id]
+        self._decided = one.ask.ask_id
+        del self._open[self._decided]
         if isinstance(one, OpenQuestion):
             await self._answer_question(one, answer)
         elif isinstance(one, OpenPermission):
             await self._decide_call(one, answer)
         else:
             await one.decide(answer)
+        self._decided = ""
 
     async def _answer_question(self, question: OpenQuestion, answer: run.RunAnswered) -> None:
         """Record and hand over an answer, also that there is none."""
@@ -369,6 +378,7 @@ class Permissions:
         entry.waits = False
         if allows(ask, answer):
             if permission.chosen.done():  # the agent withdrew its request: the answer counts for the next one
+                entry.id = self._ids.new("call")
                 return
             await self._begin(entry, ask)
             _choose(permission.chosen, permission.allow)
@@ -383,6 +393,8 @@ class Permissions:
         for permission in self._open.values():
             permission.chosen.cancel()
         self._open.clear()
+        self._decided = ""
+        self.claimed.clear()
         self.parking = self._parks = False
         self.held_since = None
 

@@ -6,7 +6,7 @@ same call again.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import AskPolicy
 from athena_core.domain import run
+from athena_core.gateway.gateway import to_its_end
 from athena_core.log.codec import SALT_BYTES
 from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
@@ -104,6 +105,11 @@ class RunEndpoint(McpService):
         """True if there is a tool to offer."""
         return bool(self._profile.config.tools or self._profile.mcp)
 
+    @property
+    def busy(self) -> bool:
+        """True while a call is open, also one that waits for a person."""
+        return self._calling > 0
+
     def hide(self, text: str) -> str:
         """Hide secrets."""
         return self._parts.mask.hide(text)
@@ -126,6 +132,7 @@ class RunEndpoint(McpService):
         if self._calling >= CALLS_MAX:
             return ServedResult(TOO_MANY, is_error=True)
         self._calling += 1
+        self._parts.ledger.alive()
         made = self._parts.transcript.at_endpoint.begin(self._parts.ids.new("call"), call.tool, call.arguments)
         showing = asyncio.create_task(_show_time(call, made))
         try:
@@ -139,6 +146,7 @@ class RunEndpoint(McpService):
             return ServedResult(OVER, is_error=True)
         finally:
             self._calling -= 1
+            self._parts.ledger.alive()
             showing.cancel()
         return ServedResult(result.content, is_error=result.is_error)
 
@@ -163,11 +171,11 @@ class RunEndpoint(McpService):
         if direct and self._parts.transcript.is_recorded(made):  # allowed is the exact call
             return await self._make(made, replace(called, tool_call_id=made.id), preface)
         called = replace(called, origin="mcp", repeatable=False)
-        await self._to_its_end(self._parts.transcript.begun(made, *self._parts.mcp.unrecorded(), called))
+        await to_its_end(self._parts.transcript.begun(made, *self._parts.mcp.unrecorded(), called))
         if results:
             (result,) = results
             assert isinstance(result, run.TranscriptAppended), "the result of a refused call"
-            await self._to_its_end(self._parts.transcript.ended(made, result))
+            await to_its_end(self._parts.transcript.ended(made, result))
             if called.refused == "unknown-tool":
                 raise UnknownTool(result.content or "")
             return ToolResult(content=result.content or "", is_error=True)
@@ -189,7 +197,7 @@ class RunEndpoint(McpService):
                 raise
             withdrawn = unmade_result(made.id, WITHDRAWN, interrupted=True)
             with suppress(RunOver):
-                await self._to_its_end(parts.transcript.ended(made, withdrawn))
+                await to_its_end(parts.transcript.ended(made, withdrawn))
             raise
         finally:
             parts.activity.progressed(made.id, made.tool, "")
@@ -199,7 +207,7 @@ class RunEndpoint(McpService):
         if result.shown is not None:
             labels = policy_labels(self._profile)
             steps += (to_evidence(parts.ids, result.shown, "tool", labels, tool_call_id=called.tool_call_id),)
-        await self._to_its_end(parts.transcript.ended(made, *steps))
+        await to_its_end(parts.transcript.ended(made, *steps))
         return result
 
     # Asks
@@ -211,19 +219,20 @@ class RunEndpoint(McpService):
         known = asked.ask
         try:
             decided = await asked.chosen
+            if isinstance(decided, ToolResult):
+                return decided
+            edited = decided.edited_sha256 is not None
+            arguments = decided.arguments if edited else known.arguments
+            if arguments is None:
+                await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
+                return ToolResult(content=ERASED, is_error=True)
+            await parts.mcp.prepare((known.tool_name or "",))
+            called, *results = parts.requested.allowed(self._profile, known, arguments)
+            assert isinstance(called, run.ToolCalled), "an allowed call"
+            return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
         finally:
             asked.chosen.cancel()
-        if isinstance(decided, ToolResult):
-            return decided
-        edited = decided.edited_sha256 is not None
-        arguments = decided.arguments if edited else known.arguments
-        if arguments is None:
-            await parts.transcript.record(parts.transcript.answered(unmade_result(made.id, ERASED)))
-            return ToolResult(content=ERASED, is_error=True)
-        await parts.mcp.prepare((known.tool_name or "",))
-        called, *results = parts.requested.allowed(self._profile, known, arguments)
-        assert isinstance(called, run.ToolCalled), "an allowed call"
-        return await self._begin(made, called, results, f"{EDITED}{arguments}\n" if edited else "")
+            parts.permissions.claimed.discard(known.ask_id)  # if the call is not recorded, the next one may be made
 
     async def _asked(self, made: EndpointCall, ask: run.RunAsked) -> "AskedCall":
         """Record the ask of a call, or find the one of an earlier call, and begin to wait for its answer.
@@ -236,9 +245,10 @@ class RunEndpoint(McpService):
             if known is None:
                 known = replace(ask, origin="mcp", hold_until_ms=self._hold_until_ms())
                 steps = await parts.requested.with_answers(parts.assignment, (known,))
-                await self._to_its_end(parts.transcript.record(*parts.transcript.words(), *steps))
+                await parts.transcript.record(*parts.transcript.words(), *steps)
             made.id = known.tool_call_id or made.id
             asked = AskedCall(known, parts.transcript)
+            parts.permissions.claimed.add(known.ask_id)
             parts.permissions.wait_for(asked)
             return asked
 
@@ -268,7 +278,7 @@ class RunEndpoint(McpService):
         ask = elicited(called, server, shown, self._profile.asks, parts.ids, parts.clock)
         asked = Elicited(replace(ask, hold_until_ms=self._hold_until_ms()))
         made.asking = True
-        await self._to_its_end(parts.transcript.record(*parts.mcp.unrecorded(), asked.ask))
+        await parts.transcript.record(*parts.mcp.unrecorded(), asked.ask)
         parts.permissions.wait_for(asked)
         try:
             answer = await asked.chosen
@@ -285,17 +295,6 @@ class RunEndpoint(McpService):
         share = f"{done:g}" if total is None else f"{done:g}/{total:g}"
         made.line = message.line(self._parts.mask, LINE_CHARS_MAX)
         self._parts.activity.progressed(made.id, made.tool, f"{share} {made.line}".rstrip())
-
-    async def _to_its_end(self, recording: Coroutine[Any, Any, None]) -> None:
-        """Record to the end, also if the agent hangs up meanwhile, so that it is known what was recorded."""
-        task = asyncio.ensure_future(recording)
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait((task,))
-            if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, RunOver):
-                self._parts.ledger.give_up(error)
-            raise
 
 
 async def _show_time(call: ServedCall, made: EndpointCall) -> None:

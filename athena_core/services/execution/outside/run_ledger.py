@@ -67,7 +67,7 @@ class RunLedger:
         self.failure: OutsideText | None = None
         self.broken: Exception | None = None
         self.alive: Callable[[], object] = lambda: None
-        """Called at each sign of life of a call."""
+        """Called at each sign of life of a call, also at the endpoint of the run."""
         self._transcript = transcript
         self._recorder = recorder
         self._calls_max = calls_max

@@ -130,6 +130,29 @@ def merged(*updates: dict[str, Any]) -> AgentToolCall:
     return call
 
 
+async def test_a_call_with_the_id_of_one_that_ended_is_recorded_as_a_call_of_its_own() -> None:
+    steps = list[Any]()
+
+    async def record(more: tuple[run.RunStep, ...]) -> bool:
+        steps.extend(more)
+        return True
+
+    recorder: Any = SimpleNamespace(record=record)
+    assignment: Any = SimpleNamespace(progress=RunProgress())
+    transcript = AgentTranscript(assignment, recorder, Mask(), SystemIds(), None, message_ids=True)
+    for command in ("one", "two"):
+        for members in (
+            {"sessionUpdate": "tool_call", "rawInput": {"command": command}},
+            {"sessionUpdate": "tool_call_update", "status": "completed", "rawOutput": f"{command} is done"},
+        ):
+            await transcript.updated(msgspec.convert({"toolCallId": "1", **members}, ToolCallUpdate))
+    one, first, two, second = steps
+    assert [call.arguments for call in (one, two)] == ['{"command":"one"}', '{"command":"two"}']
+    assert [result.content for result in (first, second)] == ["one is done", "two is done"]
+    assert [result.tool_call_id for result in (first, second)] == [one.tool_call_id, two.tool_call_id]
+    assert one.tool_call_id != two.tool_call_id
+
+
 @pytest.mark.parametrize(
     ("recorded", "chars"), [((AGENT_CALLED,) * EVENTS_MAX, 0), ((replace(AGENT_CALLED, chars=CHARS_MAX),), 1)]
 )

@@ -232,8 +232,9 @@ async def test_a_declined_question_is_declined_for_the_same_call_for_the_rest_of
         assert "declin" in (plane.results(run_id)[2].content or ""), "the server was called, and asked"
 
 
-async def test_a_parked_question_ends_the_server_and_the_call_is_interrupted(tmp_path: Path) -> None:
-    async with serving(tmp_path, ASK, DONE) as plane:
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_parked_question_ends_the_server_and_the_call_is_interrupted(tmp_path: Path, era: str) -> None:
+    async with serving(tmp_path, ASK, DONE, switches=(f"era={era}",)) as plane:
         run_id = await plane.start(PARKED)
         await plane.until(run_id, run.RunPaused.TYPE)
         with anyio.fail_after(PATIENCE_SECONDS):

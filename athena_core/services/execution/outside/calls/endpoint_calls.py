@@ -72,9 +72,7 @@ class EndpointCalls:
         made = next((one for one in self._calls if not one.reported and is_report(call, one)), None)
         if made is None:
             return False
-        made.reported = True
-        if not made.open:
-            self._calls.remove(made)
+        made.reported = True  # it is kept: its record may be about to begin
         return True
 
     def ended(self, call: EndpointCall) -> None:

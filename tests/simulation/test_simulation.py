@@ -1,0 +1,52 @@
+"""Histories of each simulated world with fixed seeds, and planted bugs that they must find."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.scale import sized
+from tests.support.tree import ROOT
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line of the simulator."""
+    command = [sys.executable, "-m", "tests.simulation", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+
+
+@pytest.mark.parametrize(
+    ("world", "count"),
+    [
+        ("plane", 6),
+        ("gateway", 200),
+        pytest.param("plane", sized(6, 40, 4_000), marks=pytest.mark.heavy),
+        pytest.param("gateway", sized(200, 2_000, 40_000), marks=pytest.mark.heavy),
+        pytest.param("mcp", sized(200, 4_000, 100_000), marks=pytest.mark.heavy),
+    ],
+)
+def test_histories_keep_the_promises(world: str, count: int) -> None:
+    played = simulate("fixed", "--world", world, "--count", str(count))
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert f"{world}: {count} histories" in played.stdout
+
+
+def test_a_seed_gives_the_same_log_in_another_process() -> None:
+    first, second = (simulate("same.1", "--digest").stdout for _ in range(2))
+    assert re.fullmatch(r"[0-9a-f]{16}\n", first)
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("world", "bug"),
+    [
+        ("plane", "a halt leases"),
+        ("gateway", "a silent vendor is waited for"),
+        ("mcp", "no-deadline"),
+    ],
+)
+def test_a_planted_bug_is_found_and_shrunk(world: str, bug: str) -> None:
+    played = simulate("fixed", "--world", world, "--count", "60", "--planted", bug, "--shrink")
+    assert played.returncode == 1, played.stdout + played.stderr
+    assert re.search(r"\d+ steps after \d+ tries", played.stdout), played.stdout
