@@ -1,6 +1,7 @@
 """Oracle: what must hold after each commit, in each answer, while time passes and at the end, from the documents."""
 
 import json
+import os
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import closing

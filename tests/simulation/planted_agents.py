@@ -48,7 +48,8 @@ BUGS: tuple[Mutant, ...] = (
         "an answer to a request that was withdrawn begins the call",
         (
             PERMISSIONS,
-            "            if permission.chosen.done():  # the agent withdrew its request: the answer counts for the next one\n"
+            "            if permission.chosen.done():  # the agent withdrew its request: the answer counts "
+            "for the next one\n"
             '                entry.id = self._ids.new("call")\n                return\n',
             "",
         ),

@@ -41,7 +41,7 @@ def test_a_seed_gives_the_same_log_in_another_process() -> None:
 @pytest.mark.parametrize(
     ("world", "bug"),
     [
-        ("plane", "a halt leases"),
+        ("plane", "a question of anybody"),
         ("gateway", "a silent vendor is waited for"),
         ("mcp", "no-deadline"),
     ],
