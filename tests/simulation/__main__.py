@@ -87,7 +87,7 @@ def main() -> int:
     parser.add_argument("seed", nargs="?", default="1")
     parser.add_argument("--world", choices=WORLDS, default="plane")
     parser.add_argument("--seconds", type=float, help="play histories for so long")
-    parser.add_argument("--count", type=int, help="play so many histories")
+    parser.add_argument("--count", type=int, help="play this number of histories")
     parser.add_argument("--keep", help="play only these steps: numbers with commas")
     parser.add_argument("--planted", help="plant a bug of the world's list first")
     parser.add_argument("--trace", action="store_true", help="print each step")

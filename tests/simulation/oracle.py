@@ -43,11 +43,9 @@ class KnownRun:
         self.spec = event.harness_profile_snapshot
         self.profile = event.harness_profile_id
         self.parent = event.parent_run_id
-        self.position = 0
         self.cancelled_at: float | None = None
         self.requesters: set[str] = set()
         self.workflow_run: str | None = None
-        self.resumed = False
 
 
 class KnownAsk:
@@ -79,7 +77,6 @@ class Oracle:
         self.slots: set[tuple[str, int]] = set()
         self.halted = False
         self.limit: int | None = None
-        self.limited = False
         self.waiting: dict[str, deque[str]] = defaultdict(deque)
         self.holders: set[str] = set()
         self.turns: dict[str, str] = {}
@@ -128,7 +125,6 @@ class Oracle:
 
     def _on_policy_updated(self, recorded: Any, event: Any) -> None:
         self.limit = event.after.max_concurrent_runs
-        self.limited = bool(event.after.limits) or event.after.cost_budget_daily_usd is not None
 
     def _on_run_queued(self, recorded: Any, event: Any) -> None:
         run = self.runs[recorded.stream] = KnownRun(recorded.stream, event, True)

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,12 @@ from tests.simulation.loop import EPOCH_MS, Deadlock, SimLoop
 from tests.simulation.moves import MOVES, PROFILES, ROLES
 from tests.simulation.oracle import Oracle, judge_end
 from tests.simulation.outside import Outside
-from tests.simulation.servers import SECRET, Answer, Hooks, Server, open_seams
+from tests.simulation.servers import Answer, Hooks, Server, open_seams
+from tests.support.vouched import VOUCHED
 
 STEPS = 80
 END_SECONDS = 7_200.0
 """The virtual time in which everything must have ended after the last step."""
-
-Move = Callable[["Plane", Any], Coroutine[Any, Any, None]]
 
 
 def plan(seed: str) -> list[Step]:
@@ -95,8 +94,7 @@ class Plane:
         settings = {
             "ATHENA_STATE_DIR": str(place / "state"),
             "ATHENA_WORKSPACE_ROOT": str(place / "workspace"),
-            "ATHENA_AUTH_ENABLED": "true",
-            "ATHENA_AUTH_PROXY_SECRET": SECRET,
+            **{f"ATHENA_{name.upper()}": value for name, value in VOUCHED.items()},
             "ATHENA_AUTH_IDENTITY_ROLE_MAP": ",".join(f"{name}:{role}" for name, role in ROLES.items()),
             "ATHENA_EXECUTOR_MAX_RUNS": "8",
             "ATHENA_MEMORY_ENABLED": "true",

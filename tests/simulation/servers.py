@@ -27,6 +27,7 @@ from athena_core.system.watchdog import Watchdog
 from projections.engine import updater
 from projections.engine.updater import ViewUpdater
 from tests.simulation.loop import Process, SimClock, SimIds, SimLoop, simulate_threads
+from tests.support.vouched import VOUCHED
 
 COMMIT_SECONDS = 0.001
 """The mean delay of a commit."""
@@ -36,7 +37,6 @@ WATCH_SECONDS = 20.0
 PATIENCE_SECONDS = 600.0
 """A caller gives up after this time; the answer of a started run takes as long as the run."""
 
-SECRET = "between-proxy-and-server"
 LOCKED: dict[int, tuple[Process | None, tuple[int, int]]] = {}
 """The process of each locked descriptor, with the device and number of its file."""
 
@@ -270,7 +270,11 @@ class Server(Process):
     ) -> Answer | None:
         """Send one request. Return None if the server ended before it answered, or nothing came in time."""
         raw = b"" if body is None else json.dumps(body).encode()
-        fields = {"host": "127.0.0.1:8787", "x-athena-proxy-secret": SECRET, "x-athena-identity": caller}
+        fields = {
+            "host": "127.0.0.1:8787",
+            "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"],
+            "x-athena-identity": caller,
+        }
         fields |= headers or {}
         if body is not None:
             fields |= {"content-type": "application/json", "content-length": str(len(raw))}
