@@ -254,10 +254,12 @@ def test_a_run_is_opened_by_the_end_of_its_id(page: Any, scene: Scene) -> None:
 def test_records_are_opened_by_their_names(page: Any, scene: Scene) -> None:
     agent = scene.api.post("/harness-profiles", {**Profile().body, "displayName": "Señora Überblick"})["id"]
     scene.api.post("/schedules", {"id": "ueberfluss", "input": "go", "sessionId": "s", "everyMinutes": 60})
+    heading = page.get_by_role("heading", level=1)
     page.goto("/#/runs")
-    for part, shown, kind, place in (
-        ("ÜBERB", f"Señora Überblick · hp_…{agent[-6:]}", "harness profile", f"#/profiles/{agent}"),
-        ("fluss", "ueberfluss", "schedule", "#/schedules/ueberfluss"),
+    expect(heading).to_contain_text("Runs")
+    for part, name, shown, kind, place in (
+        ("ÜBERB", "Señora Überblick", f"Señora Überblick · hp_…{agent[-6:]}", "harness profile", f"#/profiles/{agent}"),
+        ("fluss", "ueberfluss", "ueberfluss", "schedule", "#/schedules/ueberfluss"),
     ):
         page.keyboard.press("Control+k")
         palette = page.get_by_role("dialog", name="Command palette")
@@ -266,6 +268,7 @@ def test_records_are_opened_by_their_names(page: Any, scene: Scene) -> None:
         expect(found).to_contain_text(kind)
         found.click()
         expect(page).to_have_url(re.compile(re.escape(place)))
+        expect(heading).to_contain_text(name)  # a new page closes the palette
 
 
 # What was refused
