@@ -17,13 +17,13 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.errors import AgentBroken
 from athena_core.event import Event
-from athena_core.gateway.gateway import to_its_end
 from athena_core.mask import Mask, StreamMask
 from athena_core.outside_text import OutsideText
 from athena_core.services.execution.outside.calls.call_records import call_result, tool_called, unmade_result
 from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall, EndpointCalls, is_report
 from athena_core.services.execution.performer import RunRecorder, ShowText
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
+from athena_core.system.tasks import to_its_end
 from athena_core.text import clean
 
 TEXT_CHARS_MAX = 1_000_000
