@@ -38,15 +38,14 @@ def test_a_seed_gives_the_same_log_in_another_process() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize(
-    ("world", "bug"),
-    [
-        ("plane", "a question of anybody"),
-        ("gateway", "a silent vendor is waited for"),
-        ("mcp", "no-deadline"),
-    ],
-)
+@pytest.mark.parametrize(("world", "bug"), [("gateway", "a silent vendor is waited for"), ("mcp", "no-deadline")])
 def test_a_planted_bug_is_found_and_shrunk(world: str, bug: str) -> None:
     played = simulate("fixed", "--world", world, "--count", "60", "--planted", bug, "--shrink")
     assert played.returncode == 1, played.stdout + played.stderr
     assert re.search(r"\d+ steps after \d+ tries", played.stdout), played.stdout
+
+
+def test_a_planted_bug_of_the_plane_is_found() -> None:
+    played = simulate("fixed", "--count", "20", "--planted", "a question of anybody")
+    assert played.returncode == 1, played.stdout + played.stderr
+    assert "who answers" in played.stdout
