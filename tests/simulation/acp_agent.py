@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from athena_core.errors import LeaseLost
-from athena_core.gateway.gateway import to_its_end
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.mcp.served import McpCaller, ServedCall, ServedError
 from athena_core.outside_text import OutsideText
 from athena_core.providers.prices import CallCost
 from athena_core.services.execution.outside.agent_transcript import RunOver
+from athena_core.system.tasks import to_its_end
 from athena_core.values import Usage
 from tests.simulation.loop import Process
 
