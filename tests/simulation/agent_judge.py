@@ -1,4 +1,4 @@
-"""The judge of an outside agent's run: what happened, and what was promised about it."""
+"""The judge of an outside agent's run: the checks of its permissions, answers, effects and end."""
 
 import random
 from collections import Counter
@@ -17,6 +17,8 @@ from tests.simulation.histories import Failure
 from tests.simulation.loop import SimClock, SimIds, SimLoop
 
 SILENCE_SECONDS = 300.0
+WITHDRAWN_SECONDS = 1.0
+"""After this time a withdrawn request is known, unless the log was away before."""
 KINDS = {"execute": "ask", "edit": "ask", "read": "allow", "fetch": "deny"}
 TOOLS: Mapping[str, Any] = {"deploy": "ask", "look": "allow", "drop": "deny", "form": "allow"}
 PERMISSIONS = tuple(
@@ -26,7 +28,7 @@ PERMISSIONS = tuple(
 
 
 class AgentJudge:
-    """What happened around one run, and the checks of it. The record checks its own rules."""
+    """The events around one run, and the checks of them. The record checks its own rules."""
 
     def __init__(self, seed: str, trace: Callable[[str], None] | None) -> None:
         self.loop = SimLoop(seed)
@@ -57,7 +59,7 @@ class AgentJudge:
         if self.trace is not None:
             self.trace(f"{self.loop.time():10.3f} {line}")
 
-    # What the agent is answered, and what is done
+    # Answers to the agent, and effects
 
     def permission(self, kind: str, raw: Any, message: dict[str, Any]) -> bool:
         """Judge the answer to a request for a permission."""
@@ -104,6 +106,15 @@ class AgentJudge:
         elif self.used[value] > 1:
             self.fail("answer", f"the answer {value!r} was used {self.used[value]} times")
 
+    def own_begins(self, called: run.ToolCalled) -> None:
+        """Judge the record that a call of the agent's own tools begins, which a person or a rule allowed."""
+        agent, call = self.agent, (called.kind or "", called.arguments or "")
+        withdrawn = None if agent is None else agent.withdrawn.get(call)
+        if agent is None or withdrawn is None or agent.asking[call] or agent.exited.is_set():
+            return
+        if self.loop.time() - withdrawn > WITHDRAWN_SECONDS and not self.marks["move away"]:
+            self.fail("withdrawn", f"{call} began, although its request had been withdrawn")
+
     def effect_begins(self, called: run.ToolCalled, tool: str, arguments: Mapping[str, Any]) -> None:
         """Judge that a server's tool is called."""
         call_id, record = called.tool_call_id, self.record
@@ -136,20 +147,22 @@ class AgentJudge:
         """Judge the end that an executor wants to record."""
         if self.record.state.executor != executor or self.record.state.cancel is not None:
             return
-        agent, now = self.agent, self.loop.time()
+        agent = self.agent
         match done.ending:
             case run.RunFailed(code="AGENT_SILENT"):
-                if agent is not None and (agent.waits or agent.own_calls):
+                if agent is not None and agent.last_state[0]:
                     self.fail("silence", "an agent was ended as silent that waited, or worked")
-                elif agent is not None and now - agent.last_sign < SILENCE_SECONDS - 1:
-                    self.fail("silence", f"an agent was ended as silent after {now - agent.last_sign:.1f} s")
+                elif agent is not None and agent.last_state[1] < SILENCE_SECONDS - 1:
+                    self.fail("silence", f"an agent was ended as silent after {agent.last_state[1]:.1f} s")
             case run.RunFailed(code="INTERNAL_ERROR" | "AGENT_BROKEN") if agent is None or agent.reason != "cancelled":
                 self.fail("failed", done.ending.error_text or "")
             case run.RunCompleted():
                 if agent is None or agent.reason != "end_turn":
                     self.fail("turn", f"the run completed, but the agent's turn ended as {agent and agent.reason!r}")
-            case run.RunTimedOut() if self.record.state.asks:
-                self.fail("timeout", "the run timed out while it asked a person")
+            case run.RunTimedOut():
+                worked = self.loop.time() - self.record.asked_seconds
+                if self.record.state.asks or worked < done.ending.timeout_ms / 1000 - 1:
+                    self.fail("timeout", f"the run timed out after {worked:.1f} s in which it did not ask")
 
     def _judge_words(self) -> None:
         events = [row.event for row in self.record.rows]

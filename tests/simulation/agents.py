@@ -49,7 +49,6 @@ from tests.support.events.run import COMPLETED, CREATED, SPEC
 
 BATCH = 200
 """How many histories one process plays."""
-TIMEOUT_MS = 1_800_000
 END_SECONDS = 40_000.0
 """How long a run may take after the last step. A person answers all asks by then."""
 MASK = Mask(())
@@ -101,7 +100,7 @@ class Server:
         assignment = assignment_of(record.rows)
         assert assignment is not None
         held = self.held = LeasedRun(assignment.token)
-        time = RunTime(world.clock, held, TIMEOUT_MS, max(world.clock.now() - assignment.clock_from, 0))
+        time = RunTime(world.clock, held, world.timeout_ms, max(world.clock.now() - assignment.clock_from, 0))
         writer: Any = AgentWriter(record)
         recorder = LeaseRecorder(writer, assignment, META, world.clock, held, time)
         if not open_asks(assignment.progress):
@@ -120,7 +119,7 @@ class Server:
                     done = RunEnd(cut_off(), run_failed(error.code, error.message))
             held.working = False
             if held.scope.cancelled_caught:
-                late = run.RunTimedOut(timeout_ms=TIMEOUT_MS)
+                late = run.RunTimedOut(timeout_ms=world.timeout_ms)
                 done = RunEnd(cut_off(), run.RunCancelled(cause="requested") if held.stopped else late)
             if done is not None:
                 world.judge_end(self.process.name, done)
@@ -162,6 +161,8 @@ class AgentWorld(AgentJudge):
         self.faulty = True
         """False at the end, when nothing fails any more."""
         draw = random.Random(f"{seed}:settings")
+        self.timeout_ms = draw.choice((1_800_000, 1_800_000, 1_800_000, 100_000))
+        self.people_are_slow = draw.random() < 0.3
         self.agent_obeys, self.agent_resumes = draw.random() < 0.7, draw.random() < 0.6
         self.asks = AskPolicy(
             hold_ms=draw.choice((0, 30_000, 1_000_000, 1_000_000)),
@@ -200,6 +201,8 @@ class AgentWorld(AgentJudge):
             ours = agent is not None and agent.process is self.server.process and not agent.process.dead
             if isinstance(event, run.RunPaused) and agent is not None and ours and not agent.exited.is_set():
                 self.fail("parked", "a parked run has a living process")
+            if isinstance(event, run.ToolCalled) and event.kind is not None and event.ask_id is not None and ours:
+                self.own_begins(event)
             if self.trace is not None:
                 self.say(f"  {event.TYPE} {_short(event)}")
         for server in self.servers:
@@ -281,7 +284,7 @@ class AgentWorld(AgentJudge):
 
     def hopes(self, agent: SimAgent) -> None:
         """Answer what the agent waits for at the end."""
-        self.answer_all(self.chance)
+        self._answer_at_last()
 
     # The moves
 
@@ -389,6 +392,13 @@ class AgentWorld(AgentJudge):
         for ask in self.record.state.asks:
             self._answer_one(ask.ask_id, chance)
 
+    def _answer_at_last(self) -> None:
+        """Answer at the end: everything, or now and then the oldest ask."""
+        if not self.people_are_slow:
+            self.answer_all(self.chance)
+        elif self.record.state.asks and self.chance.random() < 0.3:
+            self._answer_one(self.record.state.asks[0].ask_id, self.chance)
+
     def _answer_one(self, ask_id: str, chance: random.Random) -> None:
         ask = self.record.asks[ask_id]
         if self.record.state.cancel is not None or ask.expires_at_ms <= self.clock.now():
@@ -455,11 +465,11 @@ class AgentWorld(AgentJudge):
             SPEC,
             agent=AgentPolicy(name="codex", permissions=PERMISSIONS),
             config=HarnessConfig(provider="openai", model="m", tools=("ask_user",)),
-            policies=HarnessPolicies(timeout_ms=TIMEOUT_MS, retry_limit=1, budget_usd=0.0),
+            policies=HarnessPolicies(timeout_ms=self.timeout_ms, retry_limit=1, budget_usd=0.0),
             asks=self.asks,
         )
         created = replace(
-            CREATED, harness_profile_snapshot=spec, requested_by="", provider="openai", timeout_ms=TIMEOUT_MS
+            CREATED, harness_profile_snapshot=spec, requested_by="", provider="openai", timeout_ms=self.timeout_ms
         )
         self.record.append(created)
         self._lease()
@@ -471,7 +481,7 @@ class AgentWorld(AgentJudge):
         until = self.loop.time() + END_SECONDS
         while self.record.ending is None and self.loop.time() < until:
             await asyncio.sleep(self.chance.choice((1, 20, 100)))
-            self.answer_all(self.chance)
+            self._answer_at_last()
             agent = self.agent
             if agent is None or agent.prompt is None or agent.finishing or agent.process.dead:
                 continue
