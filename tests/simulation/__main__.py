@@ -14,7 +14,7 @@ from tests.simulation.histories import Failure, Played, World, play_apart, play_
 from tests.simulation.kept import Kept, kept_histories
 from tests.simulation.planted import plant
 
-WORLDS = ("plane", "mcp", "agents", "gateway")
+WORLDS = ("plane", "mcp", "agents", "gateway", "asks", "tokens")
 ALL = "all"
 FAILURES_MAX = 3
 

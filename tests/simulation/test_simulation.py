@@ -22,9 +22,13 @@ def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         ("plane", 6),
         ("gateway", 200),
+        ("asks", 200),
+        ("tokens", 200),
         pytest.param("plane", sized(6, 40, 4_000), marks=pytest.mark.heavy),
         pytest.param("gateway", sized(200, 2_000, 40_000), marks=pytest.mark.heavy),
         pytest.param("agents", sized(200, 2_000, 40_000), marks=pytest.mark.heavy),
+        pytest.param("asks", sized(200, 2_000, 100_000), marks=pytest.mark.heavy),
+        pytest.param("tokens", sized(200, 4_000, 200_000), marks=pytest.mark.heavy),
         pytest.param("mcp", sized(200, 4_000, 100_000), marks=pytest.mark.heavy),
     ],
 )
@@ -53,6 +57,8 @@ def test_a_seed_gives_the_same_log_in_another_process() -> None:
         ("plane", "a question of anybody"),
         ("gateway", "a silent vendor is waited for"),
         ("agents", "a run is parked while its agent still works"),
+        ("asks", "a rule lives too long"),
+        ("tokens", "the role of the token counts alone"),
         ("mcp", "no-deadline"),
     ],
 )
