@@ -193,8 +193,8 @@ class TokenWorld:
 
     async def _use(self, chance: random.Random) -> None:
         found, server = self._token(chance), self._server(chance)
-        if found is not None and self._identified(found, server, found.text) is not None:
-            self.spawn(server.tick())
+        if found is not None:
+            self._identified(found, server, found.text)
 
     async def _wrong(self, chance: random.Random) -> None:
         """Send a token whose secret is another one's, or that is cut."""
@@ -214,6 +214,7 @@ class TokenWorld:
             self.judge.not_identified(found, server, error.code, is_right=text == found.text)
             return None
         self.judge.identified(found, server, who, is_right=text == found.text)
+        self.spawn(server.tick())
         if who.token is not None and not server.tokens.in_force(who.token):
             self.judge.fail("force", f"{found.token_id} was identified and is not in force")
         return who
@@ -228,7 +229,9 @@ class TokenWorld:
         self._replace(server, chance)
 
     async def _crash(self, chance: random.Random) -> None:
-        self._replace(self._server(chance), chance)
+        server = self._server(chance)
+        self.judge.crashed(server)
+        self._replace(server, chance)
 
     def _replace(self, server: TokenServer, chance: random.Random) -> None:
         server.stop()

@@ -19,6 +19,8 @@ DEFAULT_MS = 90 * 86_400_000
 KNOWN_MS = 600
 """The time after which each server knows of a revocation."""
 MINUTE_MS = 60_000
+TICK_MS = 1_500
+"""The time after which a living server has stored a use."""
 
 
 class KnownToken:
@@ -37,6 +39,8 @@ class KnownToken:
         """The server that revoked it."""
         self.may_be_released = False
         self.uses: list[int] = []
+        self.stored: list[tuple[int, object]] = []
+        """Uses that are stored by now or soon, with their server."""
 
 
 class TokenJudge:
@@ -147,6 +151,7 @@ class TokenJudge:
         if claim is None or (claim.token_id, claim.session) != (found.token_id, found.parent is not None):
             self.fail("identity", f"{found.token_id} has the claim {claim}")
         found.uses.append(now)
+        found.stored.append((now, server))
 
     def not_identified(self, found: KnownToken, server: Any, code: str, *, is_right: bool) -> None:
         now = self._now()
@@ -165,12 +170,17 @@ class TokenJudge:
         if code not in wanted:
             self.fail("refused", f"{found.token_id} got {code}; expected {wanted or 'its identity'}")
 
+    def crashed(self, server: object) -> None:
+        """Expect none of the uses that a killed server may not have stored."""
+        for one in self.tokens:
+            one.stored = [(at, by) for at, by in one.stored if by is not server or at < self._now() - TICK_MS]
+
     def last_used(self, found: KnownToken, server: Any, at: int | None) -> None:
         """Judge the stored last use: at most a minute old, and never later than the last use."""
         now, last = self._now(), at or 0
         if last and last not in found.uses:
             self.fail("last use", f"{found.token_id} was last used at {last}, when it was not used")
-        stored = [use for use in found.uses if use < now - MINUTE_MS - 2_000]
+        stored = [use for use, _ in found.stored if use < now - MINUTE_MS - 2_000]
         if stored and last < stored[-1] - MINUTE_MS:
             self.fail("last use", f"{found.token_id} was used {stored[-1] - last} ms after its last use")
 
