@@ -173,7 +173,17 @@ class AgentTranscript:
     def left_over(self) -> tuple[run.RunStep, ...]:
         """Return the rest of the record of a run that is being stopped. Nothing is recorded here any more."""
         self.closed = True
+        self._unmark()
         return *self.words(partial=True), *self.interrupted(ending=True), *self.unpaid()
+
+    def _unmark(self) -> None:
+        """Take back the marks of steps that waited for the record when it was closed."""
+        pending = {call.tool_call_id for call in self.progress.pending if isinstance(call, run.ToolCalled)}
+        for entry in self._entries:
+            if entry.finished and not entry.elsewhere:
+                entry.finished = entry.id not in pending
+            elif entry.open:
+                entry.recorded = entry.id in pending
 
     def rest(self) -> tuple[run.RunStep, ...]:
         """Return what a process that was ended leaves to record, once: words, results of open calls, and usage."""
