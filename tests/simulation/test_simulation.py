@@ -57,7 +57,7 @@ def test_a_seed_gives_the_same_log_in_another_process() -> None:
         ("gateway", "a silent vendor is waited for"),
         ("agents", "a run is parked while its agent still works"),
         ("asks", "a rule lives too long"),
-        ("tokens", "the role of the token counts alone"),
+        ("tokens", "a scope is lost"),
         ("mcp", "no-deadline"),
     ],
 )
