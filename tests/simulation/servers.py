@@ -22,6 +22,7 @@ from athena_core.log.writer_threads import Turns
 from athena_core.providers.provider import Provider
 from athena_core.services import reactors
 from athena_core.services.execution import live_relay, liveness, runner
+from athena_core.services.execution.outside import agent_memory
 from athena_core.settings import Settings
 from athena_core.system.watchdog import Watchdog
 from projections.engine import updater
@@ -32,8 +33,17 @@ from tests.support.vouched import VOUCHED
 COMMIT_SECONDS = 0.001
 """The mean delay of a commit."""
 
+NOTICE_SECONDS = 30.0
+"""The time after which a commit of another process is found, if nothing said so."""
+
 VIEW_SECONDS = 0.01
 WATCH_SECONDS = 20.0
+IDLE_SECONDS = 60.0
+"""The time between two looks at a log, and at one that has nothing left to do."""
+
+BUSY_SECONDS = 1.0
+"""A log that wants to be looked at so soon has something left to do."""
+
 PATIENCE_SECONDS = 600.0
 """A caller gives up after this time; the answer of a started run takes as long as the run."""
 
@@ -69,7 +79,8 @@ class StepDriver:
     def _watch(self) -> None:
         assert self._log is not None
         if self._log.turn(idle=True) and self._log.watch():
-            self._loop.call_later(WATCH_SECONDS, self._watch)
+            busy = self._log.idle_seconds <= BUSY_SECONDS
+            self._loop.call_later(WATCH_SECONDS if busy else IDLE_SECONDS, self._watch)
 
     def rest(self, seconds: float) -> bool:
         """Do not wait: the time stands still during a turn."""
@@ -97,6 +108,11 @@ class LoopAlarm:
             handle.cancel()
 
 
+def _wake(sleeper: Any) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
 async def _pause(self: Any, *, found: bool) -> None:
     """Poll soon after another process wrote, else rarely, so that an idle hour is cheap."""
     loop = asyncio.get_running_loop()
@@ -104,8 +120,11 @@ async def _pause(self: Any, *, found: bool) -> None:
     if not found:
         wake = loop.create_future()
         Server.sleepers.append(wake)
-        with anyio.move_on_after(5.0):
+        late = loop.call_later(NOTICE_SECONDS, _wake, wake)
+        try:
             await wake
+        finally:
+            late.cancel()
     await asyncio.sleep(loop.chance.uniform(0.001, 0.05))
 
 
@@ -137,13 +156,14 @@ def open_seams() -> None:
     replaced: tuple[tuple[Any, str, Any], ...] = (
         (fcntl, "flock", _flock),
         (reactors, "Alarm", LoopAlarm),
-        # idle polls, slowed down: an idle virtual hour then takes some 50 ms
-        (runner, "SWEEP_SECONDS", 4.0),
-        (liveness, "SWEEP_SECONDS", 4.0),
-        (reactors, "LEADER_SECONDS", 5.0),
-        (reactors, "LOOK_SECONDS", 5.0),
-        (updater, "CHECK_SECONDS", 5.0),
-        (updater, "LOCK_SECONDS", 5.0),
+        # idle polls, slowed down, because most of the time of a history is idle
+        (runner, "SWEEP_SECONDS", 10.0),
+        (liveness, "SWEEP_SECONDS", 10.0),
+        (reactors, "LEADER_SECONDS", 10.0),
+        (reactors, "LOOK_SECONDS", 10.0),
+        (agent_memory, "LOOK_SECONDS", 60.0),
+        (updater, "CHECK_SECONDS", 20.0),
+        (updater, "LOCK_SECONDS", 10.0),
         (live_relay, "GATHER_SECONDS", 0.5),
     )
     for module, name, value in replaced:
@@ -219,8 +239,7 @@ class Server(Process):
     def _committed(self) -> None:
         self.hooks.committed()
         for sleeper in Server.sleepers:
-            if not sleeper.done():
-                sleeper.set_result(None)
+            _wake(sleeper)
         Server.sleepers.clear()
 
     async def _serve(self) -> None:
@@ -232,7 +251,7 @@ class Server(Process):
             self.plane = self.app.plane
             self.hooks.store(self.plane.log.store)
             for part in (self.plane.refusal_limits, self.plane.authentication_limits, self.plane.tokens):
-                part.timer.seconds = 5.0
+                part.timer.seconds = 20.0
             async with plane_lifespan(self.plane, serving=True, updates=in_loop):
                 self.ready.set_result(None)
                 await self.left
