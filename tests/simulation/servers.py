@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import fcntl
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from athena_api.lifespan import plane_lifespan
 from athena_core.log.port import Store
 from athena_core.log.sqlite import notify
 from athena_core.log.writer_threads import Turns
+from athena_core.providers.prices import Prices
 from athena_core.providers.provider import Provider
 from athena_core.services import reactors
 from athena_core.services.execution import live_relay, liveness, runner
@@ -36,7 +38,9 @@ COMMIT_SECONDS = 0.001
 NOTICE_SECONDS = 30.0
 """The time after which a commit of another process is found, if nothing said so."""
 
-VIEW_SECONDS = 0.01
+VIEW_SECONDS = 0.1
+"""The mean time after which the views take in a commit."""
+
 WATCH_SECONDS = 20.0
 IDLE_SECONDS = 60.0
 """The time between two looks at a log, and at one that has nothing left to do."""
@@ -46,6 +50,9 @@ BUSY_SECONDS = 1.0
 
 PATIENCE_SECONDS = 600.0
 """A caller gives up after this time; the answer of a started run takes as long as the run."""
+
+PRICES = functools.cache(Prices.load)
+"""Reads the table once: it never changes."""
 
 LOCKED: dict[int, tuple[Process | None, tuple[int, int]]] = {}
 """The process of each locked descriptor, with the device and number of its file."""
@@ -150,12 +157,15 @@ def unlock(process: Process, plain: Any = fcntl.flock) -> None:
 
 def open_seams() -> None:
     """Replace what the product takes from the machine, until this process ends."""
+    Server.sleepers.clear()
+    LOCKED.clear()
     simulate_threads()
     notify.SqliteCommitNotifier.pause = _pause  # type: ignore[method-assign]
     Watchdog.start = lambda self: None  # type: ignore[method-assign]
     replaced: tuple[tuple[Any, str, Any], ...] = (
         (fcntl, "flock", _flock),
         (reactors, "Alarm", LoopAlarm),
+        (Prices, "load", PRICES),
         # idle polls, slowed down, because most of the time of a history is idle
         (runner, "SWEEP_SECONDS", 10.0),
         (liveness, "SWEEP_SECONDS", 10.0),
@@ -252,6 +262,7 @@ class Server(Process):
             self.hooks.store(self.plane.log.store)
             for part in (self.plane.refusal_limits, self.plane.authentication_limits, self.plane.tokens):
                 part.timer.seconds = 20.0
+            self.plane.workspace_cleaner.timer.seconds = 300.0
             async with plane_lifespan(self.plane, serving=True, updates=in_loop):
                 self.ready.set_result(None)
                 await self.left
