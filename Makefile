@@ -45,7 +45,7 @@ demo: $(READY) ## Show a demo fleet: no key, no network (Ctrl-C ends and forgets
 test: check ## Run all checks and all tests except the heavy ones (about four minutes)
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
 
-simulate: $(READY) ## Play random histories of the whole plane (SEED=1 SECONDS=60 WORLD=plane, mcp, agents or gateway)
+simulate: $(READY) ## Play random histories of the whole plane (SEED=1 SECONDS=60 WORLD=plane, mcp, agents, gateway, asks, tokens or all)
 	@$(BIN)/python -m tests.simulation $(or $(SEED),1) --world $(or $(WORLD),plane) --seconds $(or $(SECONDS),60) --shrink
 
 quick: $(READY) ## Run the tests of the core and of the projections (about a minute, while you work)

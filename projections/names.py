@@ -80,12 +80,7 @@ def profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> No
 
 
 @NAMES.handler
-def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None:
-    _named(rows, recorded, "run-template", recorded.event.run_template_id, recorded.event.display_name)
-
-
-@NAMES.handler
-def template_updated(rows: Rows, recorded: Recorded[RunTemplateUpdated]) -> None:
+def template_changed(rows: Rows, recorded: Recorded[RunTemplateCreated | RunTemplateUpdated]) -> None:
     rows.delete(NAME, "run-template", recorded.event.run_template_id)
     _named(rows, recorded, "run-template", recorded.event.run_template_id, recorded.event.display_name)
 

@@ -187,8 +187,8 @@ def test_approve(tmp_path: Path) -> None:
         (tmp_path / "notes.md").write_text("one two\n")
         with served(shell, "athena api serve"):
             (tmp_path / "publisher.json").write_text(page.take("json"))
-            profile = json.loads(shell.run(page.take("sh")))["id"]
-            start = page.take("sh").replace(PROFILE, profile)
+            shell.run(page.take("sh"))
+            start = page.take("sh")
 
             def ask(run: Json) -> Json:
                 """Return the open ask of a run."""
@@ -236,8 +236,8 @@ def test_openai_anthropic(tmp_path: Path) -> None:
         assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
         with served(shell, page.take("sh")):
             (tmp_path / "analyst.json").write_text(page.take("json"))
-            profile = json.loads(shell.run(page.take("sh")))["id"]
-            run = json.loads(shell.run(page.take("sh").replace(PROFILE, profile)))
+            shell.run(page.take("sh"))
+            run = json.loads(shell.run(page.take("sh")))
             assert run["output"] == script[-1]
             assert json.loads(shell.run(f"athena evidence list {run['runId']}"))["items"][0]["label"] == "lines"
             assert '"maxConcurrentRuns":10' in shell.run(page.take("sh"))
@@ -275,8 +275,8 @@ def test_own_workspaces(tmp_path: Path) -> None:
             model.script(said, call("files", action="write", path="notes.md", content=text), "Done.")
         with served(shell, "athena api serve"):
             (tmp_path / "coder.json").write_text(page.take("json"))
-            profile = json.loads(shell.run(page.take("sh")))["id"]
-            started = page.take("sh").replace(PROFILE, profile).splitlines()
+            shell.run(page.take("sh"))
+            started = page.take("sh").splitlines()
             one, two = (json.loads(shell.run(line))["runId"] for line in started)
             assert (tmp_path / "workspace" / "notes.md").read_text() == notes
             assert "+# Notes\n" in shell.run(page.take("sh").replace(RUN, one))
@@ -362,8 +362,8 @@ def test_credentials(tmp_path: Path) -> None:
             assert "s3cret" not in found
             with served(shell, page.take("sh")):
                 (tmp_path / "clerk.json").write_text(page.take("json"))
-                profile = json.loads(shell.run(page.take("sh")))["id"]
-                ask = page.take("sh").replace(PROFILE, profile)
+                shell.run(page.take("sh"))
+                ask = page.take("sh")
                 assert "None is urgent." in shell.run(ask)
                 write, move = page.take("sh").splitlines()
                 shell.run(write)

@@ -8,10 +8,10 @@ import base64
 import hashlib
 import hmac
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import anyio
 
@@ -28,6 +28,7 @@ from athena_core.mcp.served import McpService
 from athena_core.mcp.serving import McpServing
 from athena_core.providers.prices import Prices
 from athena_core.system.box.private_socket import PrivateSocket
+from athena_core.system.tasks import to_its_end
 
 ANY_MODEL = "*"
 """The entry of the map of models that serves all models without an entry of their own."""
@@ -238,18 +239,3 @@ class Gateway:
 
 def _text(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-async def to_its_end(act: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, also if this task is cancelled meanwhile, or was. Its error comes before the cancellation."""
-    task = asyncio.create_task(act)
-    cancelled = False
-    while not task.done():
-        try:
-            with anyio.CancelScope(shield=cancelled):  # otherwise a cancelled scope would cancel again at once
-                await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError

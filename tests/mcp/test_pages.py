@@ -19,7 +19,7 @@ from athena_core.system.sandbox import probe
 from tests.support import repository
 from tests.support.api import soon
 from tests.support.model import acting, call
-from tests.support.pages import PROFILE, RUN, Page, Shell, served, words_of
+from tests.support.pages import RUN, Page, Shell, served, words_of
 
 URL = "http://127.0.0.1:8787"
 SDK = importlib.util.find_spec("mcp")
@@ -159,8 +159,8 @@ def _used(shell: Shell, page: Page) -> None:
     checked, shown = shell.run(page.take("sh")).splitlines()
     assert [json.loads(one)["server"]["state"] for one in (checked, shown)] == ["current", "current"]
     (shell.directory / "historian.json").write_text(page.take("json"))
-    profile = json.loads(shell.run(page.take("sh")))["id"]
-    run = json.loads(shell.run(page.take("sh").replace(PROFILE, profile)))["runId"]
+    shell.run(page.take("sh"))
+    run = json.loads(shell.run(page.take("sh")))["runId"]
     listed, answer = page.take("sh").splitlines()
     for _ in soon():
         asks = json.loads(shell.run(listed))["items"]

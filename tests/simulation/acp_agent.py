@@ -5,7 +5,7 @@ It keeps to the protocol, but for the habits of its moves: it uses ids again, as
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from athena_core.errors import LeaseLost
-from athena_core.gateway.gateway import to_its_end
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.mcp.served import McpCaller, ServedCall, ServedError
 from athena_core.outside_text import OutsideText
 from athena_core.providers.prices import CallCost
 from athena_core.services.execution.outside.agent_transcript import RunOver
+from athena_core.system.tasks import to_its_end
 from athena_core.values import Usage
 from tests.simulation.loop import Process
 
@@ -129,6 +129,12 @@ class SimAgent:
         """Requests, calls at the endpoint and calls of models that have no answer."""
         self.own_calls = 0
         """Calls of its own tools that it reported as begun and not as ended."""
+        self.last_state = False, 0.0
+        """At its end: True if it waited or worked, and the seconds since its last sign."""
+        self.asking: Counter[tuple[str, str]] = Counter()
+        """Requests for permissions that are open, by kind and input."""
+        self.withdrawn: dict[tuple[str, str], float] = {}
+        """The second at which a request for the call was withdrawn."""
         self.words, self.reason = "", ""
         """Its last words, and how it ended its turn."""
         self.ended_ids: list[str] = []
@@ -164,6 +170,7 @@ class SimAgent:
         if self.exited.is_set():
             return
         self.exited.set()
+        self.last_state = bool(self.waits or self.own_calls), self.loop.time() - self.last_sign
         self.prompt = None
         self.world.agent_died(self)
         for task in self._tasks:
@@ -305,10 +312,14 @@ class SimAgent:
     async def _allowed(self, call: dict[str, Any], raw: Any, habits: frozenset[str]) -> bool:
         """Ask for a permission. Return True if it is given. An agent that withdraws may ask again, under a new id."""
         world, kind = self.world, call["kind"]
+        same = kind, canonical(raw)
+        self.asking[same] += 1
         number, answer = await self._request("session/request_permission", toolCall=call, options=OPTIONS)
         if "withdraws" in habits:
             await asyncio.sleep(2)
             if not answer.done():
+                self.asking[same] -= 1
+                self.withdrawn[same] = self.loop.time()
                 self.send(method="$/cancel_request", params={"requestId": number})
                 first = await self._answer(answer)
                 if "error" not in first:
@@ -319,8 +330,11 @@ class SimAgent:
                     if "unmentioned" not in habits:
                         self.update("tool_call_update", toolCallId=call["toolCallId"], status="failed")
                     call["toolCallId"] = self.new_id()
+                self.asking[same] += 1
                 _, answer = await self._request("session/request_permission", toolCall=call, options=OPTIONS)
-        return bool(world.permission(kind, raw, await self._answer(answer)))
+        found = await self._answer(answer)
+        self.asking[same] -= 1
+        return bool(world.permission(kind, raw, found))
 
     async def question(self, message: str) -> None:
         """Ask a person by a form."""

@@ -9,8 +9,7 @@ import contextvars
 import functools
 import gc
 import random
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,9 +21,7 @@ from msgspec.structs import replace
 from athena_core.agents import acp
 from athena_core.agents.homes import HomeInUse
 from athena_core.definitions.profile import (
-    AgentMatch,
     AgentPolicy,
-    AgentRule,
     AskPolicy,
     HarnessConfig,
     HarnessPolicies,
@@ -35,39 +32,26 @@ from athena_core.event import Event
 from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
 from athena_core.rpc.peer import Peer
-from athena_core.services.execution.completion import RunCompletion
 from athena_core.services.execution.lease_recorder import LeaseRecorder
 from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.outside import agent_process, agent_run
 from athena_core.services.execution.outside.agent_run import AgentParts, AgentRun
-from athena_core.services.execution.outside.run_endpoint import OVER, TOO_MANY
 from athena_core.services.execution.performer import RunEnd, run_failed
 from athena_core.services.execution.progress import assignment_of, open_asks
-from athena_core.services.mcp.run_tools import ServerTool
-from athena_core.tools.tool import ServerAnswer, Tool, ToolResult
-from athena_core.tools.toolbox import toolbox
-from athena_core.values import ToolSpec
+from athena_core.tools.tool import ServerAnswer
 from tests.simulation.acp_agent import FORM, SimAgent, SimGateway, canonical
-from tests.simulation.agent_record import ATTEMPTS_MAX, META, AgentRecord, AgentWriter
-from tests.simulation.histories import Failure, Played, Step, digest_of, swarm
-from tests.simulation.loop import Deadlock, Process, SimClock, SimIds, SimLoop, simulate_threads
+from tests.simulation.agent_judge import PERMISSIONS, SILENCE_SECONDS, AgentJudge
+from tests.simulation.agent_parts import KNOWN, Completion, Mcp, Place
+from tests.simulation.agent_record import ATTEMPTS_MAX, META, AgentWriter
+from tests.simulation.histories import Played, Step, digest_of, swarm
+from tests.simulation.loop import Deadlock, Process, simulate_threads
 from tests.support.events.run import COMPLETED, CREATED, SPEC
 
 BATCH = 200
 """How many histories one process plays."""
-SILENCE_SECONDS = 300.0
-TIMEOUT_MS = 1_800_000
 END_SECONDS = 40_000.0
 """How long a run may take after the last step. A person answers all asks by then."""
-KINDS = {"execute": "ask", "edit": "ask", "read": "allow", "fetch": "deny"}
-TOOLS: Mapping[str, Any] = {"deploy": "ask", "look": "allow", "drop": "deny", "form": "allow"}
-PERMISSIONS = tuple(
-    AgentRule(match=AgentMatch(kind=kind), approval=approval)  # type: ignore[arg-type]
-    for kind, approval in KINDS.items()
-)
-TOOLBOX = toolbox()
 MASK = Mask(())
-ENDED = "The run is over."
 MOVES = {
     "own": 10, "many": 3, "twins": 3, "tool": 8, "tools": 3, "ask_user": 2, "question": 2, "model": 2, "say": 2,
     "flood": 0.5, "stop": 1, "die": 1, "answer": 14, "answers": 3, "crash": 1, "freeze": 1, "park": 1.5, "memory": 1,
@@ -84,114 +68,6 @@ def plan(seed: str) -> list[Step]:
     """Draw the steps of a history."""
     chance = random.Random(f"{seed}:size")
     return swarm(seed, MOVES, chance.choice((4, 8, 12, 16)), (0.1, 0.3, 1, 2))
-
-
-class Tools:
-    """The tools of the run: ``ask_user``, and four of a server whose calls are effects (``ToolRegistry``)."""
-
-    names = frozenset((*TOOLBOX.names, *TOOLS))
-
-    def __init__(self) -> None:
-        schema = {"type": "object"}
-        self._tools = {
-            name: ServerTool(
-                "server",
-                name,
-                ToolSpec(name=name, description="", parameters=schema),
-                approval,
-                repeats=False,
-                labelled=False,
-                sha256="00",
-            )
-            for name, approval in TOOLS.items()
-        }
-
-    def specs(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
-        return (*TOOLBOX.specs(names), *(tool.spec for tool in self._tools.values()))
-
-    def read(self, name: str, arguments: str, names: Iterable[str]) -> tuple[Tool, Mapping[str, Any]]:
-        if name in self._tools:
-            return self._tools[name], msgspec.json.decode(arguments)
-        return TOOLBOX.read(name, arguments, names)
-
-    def server_of(self, name: str) -> str | None:
-        return "server" if name in self._tools else None
-
-
-class Mcp:
-    """The MCP servers of a run (``RunMcp``). Starting one takes a moment."""
-
-    tools = Tools()
-
-    def __init__(self, world: "AgentWorld", *_: Any) -> None:
-        self._world = world
-
-    async def list_new(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    def unrecorded(self) -> tuple[run.RunStep, ...]:
-        return ()
-
-    async def prepare(self, names: Iterable[str]) -> None:
-        if self._world.chance.random() < 0.4:
-            await asyncio.sleep(self._world.chance.choice((0, 0.01, 2)))
-
-    def servers_of(self, called: run.ToolCalled, ask: Callable[[McpQuestion], Awaitable[Any]], report: Any) -> Any:
-        async def call(server: str, tool: str, arguments: Mapping[str, Any]) -> ServerAnswer:
-            return await self._world.tool_effect(called, tool, arguments, ask)
-
-        return SimpleNamespace(call=call)
-
-
-class Place:
-    """The place of a run, without files (``RunPlace``)."""
-
-    box = None
-
-    def __init__(self) -> None:
-        self.files = SimpleNamespace(root=Path("/work"))
-        self.sandbox = SimpleNamespace(note=lambda _: None, unrecorded=tuple)
-
-    async def changes(self) -> tuple[run.RunStep, ...]:
-        return ()
-
-    last_changes = changes
-
-    async def sync_mirror(self) -> None:
-        await asyncio.sleep(0)
-
-
-class Completion(RunCompletion):
-    """Completes runs without a workspace."""
-
-    def __init__(self) -> None:
-        pass
-
-    def bench(self, request: Any, place: Any, carries: Any = (), servers: Any = None) -> Any:
-        return SimpleNamespace(servers=servers)
-
-    def masked(self, result: ToolResult) -> ToolResult:
-        return result
-
-
-class Known:
-    """A registered agent (``known.KnownAgent``)."""
-
-    name, wire, resume, mcp = "codex", "openai-chat", "exact", "session"
-    mode = boxed_mode = model = None
-    message_ids, tool_names, read_only, provider = False, {}, (), "openai"  # type: ignore[var-annotated]
-
-    def missing(self) -> list[str]:
-        return []
-
-    def launch(self, *_: Any) -> Any:
-        return SimpleNamespace(argv=(), environment={}, _replace=lambda **_: SimpleNamespace(write_files=lambda: None))
-
-
-KNOWN = Known()
 
 
 async def _start_agent(*_: Any, **__: Any) -> SimAgent:
@@ -224,7 +100,7 @@ class Server:
         assignment = assignment_of(record.rows)
         assert assignment is not None
         held = self.held = LeasedRun(assignment.token)
-        time = RunTime(world.clock, held, TIMEOUT_MS, max(world.clock.now() - assignment.clock_from, 0))
+        time = RunTime(world.clock, held, world.timeout_ms, max(world.clock.now() - assignment.clock_from, 0))
         writer: Any = AgentWriter(record)
         recorder = LeaseRecorder(writer, assignment, META, world.clock, held, time)
         if not open_asks(assignment.progress):
@@ -243,10 +119,10 @@ class Server:
                     done = RunEnd(cut_off(), run_failed(error.code, error.message))
             held.working = False
             if held.scope.cancelled_caught:
-                late = run.RunTimedOut(timeout_ms=TIMEOUT_MS)
+                late = run.RunTimedOut(timeout_ms=world.timeout_ms)
                 done = RunEnd(cut_off(), run.RunCancelled(cause="requested") if held.stopped else late)
             if done is not None:
-                world.judge_end(self, done)
+                world.judge_end(self.process.name, done)
                 with suppress(LeaseLost):
                     await recorder.end(done)
         except Exception as error:  # noqa: BLE001 - a bug of the product
@@ -270,29 +146,23 @@ class Server:
                     self.held.stop()
 
 
-class AgentWorld:
+class AgentWorld(AgentJudge):
     """One run of an outside agent, its executors, its people, and the judge of what happens."""
 
     current: "AgentWorld | None" = None
 
     def __init__(self, seed: str, trace: Callable[[str], None] | None) -> None:
-        self.loop = SimLoop(seed)
-        self.chance = random.Random(f"{seed}:world")
-        self.trace = trace
-        self.clock = SimClock(self.loop)
-        self.ids = SimIds(seed, self.clock)
-        self.failures: list[Failure] = []
-        self.marks: Counter[str] = Counter()
-        self.record = AgentRecord(self.loop, self.clock, self.ids, self.fail)
+        super().__init__(seed, trace)
         self.record.heard = self._heard
         self.servers: list[Server] = []
         self.gateway: Any = None
-        self.agent: SimAgent | None = None
         self.sessions: list[str] = []
         self.calls = 0
         self.faulty = True
         """False at the end, when nothing fails any more."""
         draw = random.Random(f"{seed}:settings")
+        self.timeout_ms = draw.choice((1_800_000, 1_800_000, 1_800_000, 100_000))
+        self.people_are_slow = draw.random() < 0.3
         self.agent_obeys, self.agent_resumes = draw.random() < 0.7, draw.random() < 0.6
         self.asks = AskPolicy(
             hold_ms=draw.choice((0, 30_000, 1_000_000, 1_000_000)),
@@ -318,28 +188,9 @@ class AgentWorld:
             show_activity=None,
             timing=agent_process.AgentTiming(silence_seconds=SILENCE_SECONDS),
         )
-        # what happened, for the judge
-        self.granted: Counter[tuple[str, str]] = Counter()
-        self.made: Counter[tuple[str, str]] = Counter()
-        """Calls that the agent made, or asked for."""
-        self.effects: Counter[str] = Counter()
-        self.outputs: list[tuple[SimAgent, str, str, str]] = []
-        self.values: dict[str, str] = {}
-        """The ask of each value that a person gave."""
-        self.used: Counter[str] = Counter()
-        self.costs: Counter[int] = Counter()
-        self.crashed = False
 
     async def _no_rule(self, *_: Any) -> None:
         return None
-
-    def fail(self, kind: str, what: str) -> None:
-        self.failures.append(Failure(kind, what, round(self.loop.time(), 3)))
-        self.say(f"FAILED {kind}: {what}")
-
-    def say(self, line: str) -> None:
-        if self.trace is not None:
-            self.trace(f"{self.loop.time():10.3f} {line}")
 
     # The plane around the run
 
@@ -350,6 +201,8 @@ class AgentWorld:
             ours = agent is not None and agent.process is self.server.process and not agent.process.dead
             if isinstance(event, run.RunPaused) and agent is not None and ours and not agent.exited.is_set():
                 self.fail("parked", "a parked run has a living process")
+            if isinstance(event, run.ToolCalled) and event.kind is not None and event.ask_id is not None and ours:
+                self.own_begins(event)
             if self.trace is not None:
                 self.say(f"  {event.TYPE} {_short(event)}")
         for server in self.servers:
@@ -416,89 +269,22 @@ class AgentWorld:
     def turn_ended(self, agent: SimAgent, reason: str) -> None:
         self.say(f"the agent ends its turn: {reason}")
 
-    def permission(self, kind: str, raw: Any, message: dict[str, Any]) -> bool:
-        """Judge the answer to a request for a permission."""
-        outcome = (message.get("result") or {}).get("outcome") or {}
-        chosen, call = outcome.get("optionId"), (f"codex:{kind}", canonical(raw))
-        self.say(f"  the agent may {call}: {chosen}")
-        if chosen == "always":
-            self.fail("permission", f"{call} got a permission that lasts")
-        if chosen == "no" and KINDS[kind] != "deny" and not self.record.refused(*call) and not self.twice(kind, raw):
-            self.fail("permission", f"{call} was refused, but nothing refused it")
-        if chosen != "yes":
-            return False
-        self.granted[call] += 1
-        may = {"allow": 1_000, "deny": 0, "ask": self.record.allowed(*call)}[KINDS[kind]]
-        if self.granted[call] > may:
-            self.fail("permission", f"{call} was permitted {self.granted[call]} times, but allowed {may} times")
-        if self.granted[call] > self.record.made[kind, call[1]]:
-            self.fail("permission", f"{call} was permitted before it was recorded")
-        return True
-
-    def twice(self, kind: str, raw: Any) -> bool:
-        """Return True if a call asked while a request for its own permission was open."""
-        return isinstance(raw, dict) and bool(raw.get("again"))
-
-    def own_effect(self, kind: str, raw: Any) -> None:
-        self.marks["own effect"] += 1
-
-    def own_output(self, agent: SimAgent, kind: str, raw: Any, *, asked: bool) -> str:
-        output = f"output {self.marks['own output']}"
-        self.marks["own output"] += 1
-        if agent.prompt is not None:
-            self.outputs.append((agent, kind, canonical(raw), output))
-        return output
-
-    def model_ended(self, cost: int) -> None:
-        self.costs[cost] += 1
-
-    def answered(self, message: str, value: str) -> None:
-        """Judge the answer to a question."""
-        self.used[value] += 1
-        ask = self.record.asks.get(self.values.get(value, ""))
-        if ask is None or message not in (ask.title or ""):
-            self.fail("answer", f"the question {message!r} got {value!r}, the answer to {ask and ask.title!r}")
-        elif self.used[value] > 1:
-            self.fail("answer", f"the answer {value!r} was used {self.used[value]} times")
-
     async def tool_effect(
         self, called: run.ToolCalled, tool: str, arguments: Mapping[str, Any], ask: Callable[..., Awaitable[Any]]
     ) -> ServerAnswer:
         """Be the server whose tool is called."""
-        call_id, record = called.tool_call_id, self.record
-        self.marks[f"tool {tool}"] += 1
-        self.effects[call_id] += 1
-        found = record.called.get(call_id)
-        if found is None or found.refused is not None or msgspec.json.decode(found.arguments or "{}") != arguments:
-            self.fail("effect", f"{tool} {dict(arguments)} is made as {call_id}, which is not recorded so")
-        elif call_id in record.results:
-            self.fail("effect", f"{call_id} is made after its result")
-        if self.effects[call_id] > 1:
-            self.fail("effect", f"{call_id} is made {self.effects[call_id]} times")
-        if TOOLS[tool] == "deny" or (TOOLS[tool] == "ask" and called.ask_id is None):
-            self.fail("effect", f"{tool} is made, which no person has allowed")
+        self.effect_begins(called, tool, arguments)
         if tool == "form":
             message = f"Which {arguments['n']}?"
             values = await ask(McpQuestion(message, FORM))
             if values is not None:
                 self.answered(message, values["a"])
         await asyncio.sleep(self.chance.choice((0, 0.01, 1, 20)))
-        return ServerAnswer(content=f"made {call_id}")
-
-    def tool_answered(self, name: str, arguments: Mapping[str, Any], text: str, *, is_error: bool) -> None:
-        """Judge the result of a call at the endpoint."""
-        self.say(f"  the agent gets of {name} {dict(arguments)}: {text[:80]}")
-        if text in {OVER, TOO_MANY} or text.startswith("Unknown tool"):
-            return
-        if not any(result.content == text for result in self.record.results.values()):
-            self.fail("result", f"{name} {dict(arguments)} answered {text!r}, which is not recorded")
-        if name == "ask_user" and not is_error:
-            values = msgspec.json.decode(text)
-            self.answered(str(arguments["question"]), values["answer"])
+        return ServerAnswer(content=f"made {called.tool_call_id}")
 
     def hopes(self, agent: SimAgent) -> None:
         """Answer what the agent waits for at the end."""
-        self.answer_all(self.chance)
+        self._answer_at_last()
 
     # The moves
 
@@ -606,6 +392,13 @@ class AgentWorld:
         for ask in self.record.state.asks:
             self._answer_one(ask.ask_id, chance)
 
+    def _answer_at_last(self) -> None:
+        """Answer at the end: everything, or now and then the oldest ask."""
+        if not self.people_are_slow:
+            self.answer_all(self.chance)
+        elif self.record.state.asks and self.chance.random() < 0.3:
+            self._answer_one(self.record.state.asks[0].ask_id, self.chance)
+
     def _answer_one(self, ask_id: str, chance: random.Random) -> None:
         ask = self.record.asks[ask_id]
         if self.record.state.cancel is not None or ask.expires_at_ms <= self.clock.now():
@@ -672,11 +465,11 @@ class AgentWorld:
             SPEC,
             agent=AgentPolicy(name="codex", permissions=PERMISSIONS),
             config=HarnessConfig(provider="openai", model="m", tools=("ask_user",)),
-            policies=HarnessPolicies(timeout_ms=TIMEOUT_MS, retry_limit=1, budget_usd=0.0),
+            policies=HarnessPolicies(timeout_ms=self.timeout_ms, retry_limit=1, budget_usd=0.0),
             asks=self.asks,
         )
         created = replace(
-            CREATED, harness_profile_snapshot=spec, requested_by="", provider="openai", timeout_ms=TIMEOUT_MS
+            CREATED, harness_profile_snapshot=spec, requested_by="", provider="openai", timeout_ms=self.timeout_ms
         )
         self.record.append(created)
         self._lease()
@@ -688,7 +481,7 @@ class AgentWorld:
         until = self.loop.time() + END_SECONDS
         while self.record.ending is None and self.loop.time() < until:
             await asyncio.sleep(self.chance.choice((1, 20, 100)))
-            self.answer_all(self.chance)
+            self._answer_at_last()
             agent = self.agent
             if agent is None or agent.prompt is None or agent.finishing or agent.process.dead:
                 continue
@@ -699,67 +492,6 @@ class AgentWorld:
             state = self.record.state
             self.fail("hangs", f"the run is {state.status}, {len(state.asks)} asks are open")
         await asyncio.sleep(5)
-
-    # The judge
-
-    def judge_end(self, server: Server, done: RunEnd) -> None:
-        """Judge the end that an executor wants to record."""
-        if self.record.state.executor != server.process.name or self.record.state.cancel is not None:
-            return
-        agent, now = self.agent, self.loop.time()
-        match done.ending:
-            case run.RunFailed(code="AGENT_SILENT"):
-                if agent is not None and (agent.waits or agent.own_calls):
-                    self.fail("silence", "an agent was ended as silent that waited, or worked")
-                elif agent is not None and now - agent.last_sign < SILENCE_SECONDS - 1:
-                    self.fail("silence", f"an agent was ended as silent after {now - agent.last_sign:.1f} s")
-            case run.RunFailed(code="INTERNAL_ERROR" | "AGENT_BROKEN") if agent is None or agent.reason != "cancelled":
-                self.fail("failed", done.ending.error_text or "")
-            case run.RunCompleted():
-                if agent is None or agent.reason != "end_turn":
-                    self.fail("turn", f"the run completed, but the agent's turn ended as {agent and agent.reason!r}")
-            case run.RunTimedOut() if self.record.state.asks:
-                self.fail("timeout", "the run timed out while it asked a person")
-
-    def _judge_words(self) -> None:
-        events = [row.event for row in self.record.rows]
-        said = [one for one in events if isinstance(one, run.TranscriptAppended) and one.role == "assistant"]
-        words = "" if self.agent is None else self.agent.words
-        if words not in "".join(one.content or "" for one in said):
-            self.fail("turn", f"the agent said {words!r} last, which is not recorded")
-
-    def judge(self) -> None:
-        """Judge the whole record."""
-        record, ending = self.record, self.record.ending
-        if ending is None:
-            return
-        self.marks[f"end {getattr(ending, 'code', None) or ending.TYPE}"] += 1
-        by_executor = not isinstance(ending, run.RunCancelled) or record.state.executor is not None
-        if record.open_calls and by_executor and not isinstance(ending, run.RunCrashed):
-            self.fail("unended", f"calls without a result: {record.open_calls}")
-        for call, times in record.made.items():
-            if times > self.made[call] and call[0] != "ask_user":
-                self.fail("record", f"{call} was made {self.made[call]} times, and recorded {times} times")
-        paid = Counter(row.event.cost_micro_usd for row in record.rows if isinstance(row.event, run.UsageRecorded))
-        for cost, times in paid.items():
-            if times > self.costs[cost or 0]:
-                self.fail("usage", f"the cost {cost} was recorded {times} times")
-        cancelled = isinstance(ending, run.RunCancelled)  # it ends with the first record after the request
-        if not self.crashed and not cancelled and self.costs != paid:
-            self.fail("usage", f"models took {sorted(self.costs)}, recorded are {sorted(map(str, paid))}")
-        if isinstance(ending, run.RunCompleted):
-            self._judge_outputs()
-            self._judge_words()
-
-    def _judge_outputs(self) -> None:
-        """The results that the last process of the agent reported are recorded, each for its own call."""
-        for agent, kind, raw, output in self.outputs:
-            if agent is not self.agent:
-                continue
-            calls = [call for call, result in self.record.results.items() if result.content == output]
-            made = [self.record.called[call] for call in calls if call in self.record.called]
-            if [(one.kind, one.arguments) for one in made] != [(kind, raw)]:
-                self.fail("output", f"{output!r} of {kind} {raw} is recorded for {made}")
 
 
 def _short(event: Event) -> str:

@@ -97,7 +97,7 @@ BUGS: tuple[Mutant, ...] = (
     ),
     bug(
         "the time of a run goes on while another ask is open",
-        (f"{EXECUTION}/lease_recorder.py", "        if len(found) == len(asks):\n", "        if found:\n"),
+        (f"{EXECUTION}/lease_recorder.py", "if len(found) == len(asks) and", "if found and"),
     ),
     bug(
         "a run is parked while its agent still works",

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.scale import sized
+from tests.simulation.kept import kept_histories
 from tests.support.tree import ROOT
 
 
@@ -21,8 +22,13 @@ def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         ("plane", 6),
         ("gateway", 200),
+        ("asks", 200),
+        ("tokens", 200),
         pytest.param("plane", sized(6, 40, 4_000), marks=pytest.mark.heavy),
         pytest.param("gateway", sized(200, 2_000, 40_000), marks=pytest.mark.heavy),
+        pytest.param("agents", sized(200, 2_000, 40_000), marks=pytest.mark.heavy),
+        pytest.param("asks", sized(200, 2_000, 100_000), marks=pytest.mark.heavy),
+        pytest.param("tokens", sized(200, 4_000, 200_000), marks=pytest.mark.heavy),
         pytest.param("mcp", sized(200, 4_000, 100_000), marks=pytest.mark.heavy),
     ],
 )
@@ -30,6 +36,13 @@ def test_histories_keep_the_promises(world: str, count: int) -> None:
     played = simulate("fixed", "--world", world, "--count", str(count))
     assert played.returncode == 0, played.stdout + played.stderr
     assert f"{world}: {count} histories" in played.stdout
+
+
+def test_kept_histories_keep_the_promises() -> None:
+    played = simulate("--kept", "--world", "all")
+    assert played.returncode == 0, played.stdout + played.stderr
+    kept = {one.world for one in kept_histories()}
+    assert {world for world in kept if f"{world}: 0 kept" not in played.stdout} == kept
 
 
 def test_a_seed_gives_the_same_log_in_another_process() -> None:
@@ -41,8 +54,10 @@ def test_a_seed_gives_the_same_log_in_another_process() -> None:
 @pytest.mark.parametrize(
     ("world", "bug"),
     [
-        ("plane", "a question of anybody"),
         ("gateway", "a silent vendor is waited for"),
+        ("agents", "a run is parked while its agent still works"),
+        ("asks", "a rule lives too long"),
+        ("tokens", "the role of the token counts alone"),
         ("mcp", "no-deadline"),
     ],
 )
@@ -50,3 +65,13 @@ def test_a_planted_bug_is_found_and_shrunk(world: str, bug: str) -> None:
     played = simulate("fixed", "--world", world, "--count", "60", "--planted", bug, "--shrink")
     assert played.returncode == 1, played.stdout + played.stderr
     assert re.search(r"\d+ steps after \d+ tries", played.stdout), played.stdout
+    (line, *_) = re.findall(r"For seeds.txt: (.+)", played.stdout)
+    (kept,) = kept_histories([line])
+    assert (kept.world, kept.why) == (world, bug)
+    assert f"Repeat it: {kept.command()}" in played.stdout
+
+
+def test_a_planted_bug_of_the_plane_is_found() -> None:
+    played = simulate("fixed", "--count", "20", "--planted", "a question of anybody")
+    assert played.returncode == 1, played.stdout + played.stderr
+    assert "who answers" in played.stdout

@@ -191,9 +191,8 @@ def _issue(reader: Reader, context: Context, issued: IssuedToken) -> Outcome:
     created, now = issued.created, context.now
     rows = reader.guards(TOKEN_GUARD)
     kept = KEPT_MS if len(rows) < token.TOKENS_MAX else 0
-    expired = [key for key, value in rows.items() if int(value[EXPIRES_AT]) <= (now if value[PARENT] else now - kept)][
-        :RELEASED_AT_ONCE
-    ]
+    expired = [key for key, value in rows.items() if int(value[EXPIRES_AT]) <= (now if value[PARENT] else now - kept)]
+    expired = sorted(expired, key=lambda key: not rows[key][PARENT])[:RELEASED_AT_ONCE]  # sessions before their token
     facts = [fact for one in expired for fact in _revoked(reader, context, one, "expiry", None)]
     left = len(rows) - len(expired)
     if created.parent is not None:

@@ -126,6 +126,8 @@ class LeaseRecorder:
         self._clock = clock
         self._held = held
         self._time = time
+        self._raising = 0
+        """Commits of further asks that are under way."""
 
     async def record(self, steps: tuple[run.RunStep, ...]) -> bool:
         """Record steps. Return True if the run is still open. Raise LeaseLost, or AskLimit for steps that ask."""
@@ -133,7 +135,11 @@ class LeaseRecorder:
         if not has_asks(steps):
             return still_open((await self._apply(command)).answer)
         self._time.stand()  # before the commit, so that no timeout falls behind it
-        return still_open((await self._writer.ask(self._assignment.run_id, command, self._meta)).answer)
+        self._raising += 1
+        try:
+            return still_open((await self._writer.ask(self._assignment.run_id, command, self._meta)).answer)
+        finally:
+            self._raising -= 1
 
     async def commit(self, transaction: Transaction[A]) -> Committed[A]:
         """Commit something else for the run, even if its lease is lost. Raise LeaseLost if the outcome is unknown."""
@@ -161,7 +167,7 @@ class LeaseRecorder:
             if still_open((await self._writer.park(self._assignment.run_id, pause, self._meta)).answer):
                 return ()
             found = self._answered(asks)  # meanwhile, so there was nothing to wait for
-        if len(found) == len(asks):
+        if len(found) == len(asks) and not self._raising:
             self._time.go()
         return found
 

@@ -17,13 +17,13 @@ from athena_core.clock import Ids
 from athena_core.domain import run
 from athena_core.errors import AgentBroken
 from athena_core.event import Event
-from athena_core.gateway.gateway import to_its_end
 from athena_core.mask import Mask, StreamMask
 from athena_core.outside_text import OutsideText
 from athena_core.services.execution.outside.calls.call_records import call_result, tool_called, unmade_result
 from athena_core.services.execution.outside.calls.endpoint_calls import EndpointCall, EndpointCalls, is_report
 from athena_core.services.execution.performer import RunRecorder, ShowText
 from athena_core.services.execution.progress import INTERRUPTED, RunAssignment, after
+from athena_core.system.tasks import to_its_end
 from athena_core.text import clean
 
 TEXT_CHARS_MAX = 1_000_000
@@ -173,7 +173,17 @@ class AgentTranscript:
     def left_over(self) -> tuple[run.RunStep, ...]:
         """Return the rest of the record of a run that is being stopped. Nothing is recorded here any more."""
         self.closed = True
+        self._unmark()
         return *self.words(partial=True), *self.interrupted(ending=True), *self.unpaid()
+
+    def _unmark(self) -> None:
+        """Take back the marks of steps that waited for the record when it was closed."""
+        pending = {call.tool_call_id for call in self.progress.pending if isinstance(call, run.ToolCalled)}
+        for entry in self._entries:
+            if entry.finished and not entry.elsewhere:
+                entry.finished = entry.id not in pending
+            elif entry.open:
+                entry.recorded = entry.id in pending
 
     def rest(self) -> tuple[run.RunStep, ...]:
         """Return what a process that was ended leaves to record, once: words, results of open calls, and usage."""

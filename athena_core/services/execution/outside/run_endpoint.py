@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import AskPolicy
 from athena_core.domain import run
-from athena_core.gateway.gateway import to_its_end
 from athena_core.log.codec import SALT_BYTES
 from athena_core.mask import Mask
 from athena_core.mcp.client.questions import McpQuestion
@@ -52,6 +51,7 @@ from athena_core.services.execution.requested_calls import (
 )
 from athena_core.services.execution.run_place import RunPlace
 from athena_core.services.execution.verification import policy_labels, to_evidence
+from athena_core.system.tasks import to_its_end
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolResult, UnknownTool
 from athena_core.values import ToolCall
