@@ -137,7 +137,9 @@ def matching(directory: Path, pattern: str) -> list[Path]:
     Raise OSError if it cannot be read: from Python 3.13 on, ``Path.glob`` reports nothing then.
     """
     try:
-        return sorted(path for path in directory.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
+        with os.scandir(directory) as found:
+            names = sorted(fnmatch.filter((entry.name for entry in found), pattern))
+        return [directory / name for name in names]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -51,7 +51,7 @@ class Played(NamedTuple):
 class World(Protocol):
     """A kind of simulated world. The plane and each corner is a module with these two functions.
 
-    A module whose histories leave nothing behind has ``BATCH``, too: as many are played in one forked process.
+    A module whose histories do not affect each other has ``BATCH``, too: as many are played in one forked process.
     """
 
     def plan(self, seed: str) -> list[Step]:

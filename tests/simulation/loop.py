@@ -47,6 +47,8 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, seed: str) -> None:
         self._passed = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._number = 0
         self.callbacks = 0
         self.chance = random.Random(f"{seed}:latency")
         self.graveyard: list[Any] = []
@@ -55,6 +57,25 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._passed
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        """Do as the plain loop does, without its checks."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        return self.call_at(self._passed + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        """Set a timer. Timers of one moment ring in the order in which they were set."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._number += 1
+        heapq.heappush(self._timers, (when, self._number, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Do nothing: the timer is dropped when it is due."""
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         return self.call_soon(callback, *args, context=context)
@@ -93,17 +114,15 @@ class SimLoop(asyncio.SelectorEventLoop):
         self._ready.extend(held)  # type: ignore[attr-defined]
 
     def _run_once(self) -> None:
-        ready, timers = self._ready, self._scheduled  # type: ignore[attr-defined]
-        while timers and timers[0]._cancelled:
-            heapq.heappop(timers)._scheduled = False
+        ready, timers = self._ready, self._timers  # type: ignore[attr-defined]
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
         if not ready:
             if not timers:
                 raise Deadlock
-            self._passed = max(self._passed, timers[0]._when)
-        while timers and timers[0]._when <= self._passed + 1e-9:
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
-            ready.append(timer)
+            self._passed = max(self._passed, timers[0][0])
+        while timers and timers[0][0] <= self._passed + 1e-9:
+            ready.append(heapq.heappop(timers)[2])
         for _ in range(len(ready)):
             handle = ready.popleft()
             if handle._cancelled:
@@ -112,7 +131,12 @@ class SimLoop(asyncio.SelectorEventLoop):
             if process is not None and not self._may_run(process, handle):
                 continue
             self.callbacks += 1
-            handle._run()
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self.call_exception_handler({"message": f"a callback fails: {handle}", "exception": error})
 
     def _may_run(self, process: Process, handle: Any) -> bool:
         if process.dead:

@@ -1,6 +1,7 @@
 """World of the whole plane: one to three servers on one log, callers, a scripted outside, faults, and judges."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -25,6 +26,10 @@ from tests.simulation.outside import Outside
 from tests.simulation.servers import Answer, Hooks, Server, open_seams
 from tests.support.vouched import VOUCHED
 
+BATCH = 6
+"""Histories in a process. What they leave behind stays as it is, so it takes files and memory."""
+
+LEFT: list["Plane"] = []
 STEPS = 80
 END_SECONDS = 7_200.0
 """The virtual time in which everything must have ended after the last step."""
@@ -35,12 +40,14 @@ def plan(seed: str) -> list[Step]:
 
 
 def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) -> Played:
+    gc.disable()  # nothing of an ended server may run again, not even what would clean up
     open_seams()
     logging.getLogger().handlers[:] = [Lines(trace)] if trace else [logging.NullHandler()]
     place = Path(tempfile.mkdtemp(prefix="simulated-", dir="/dev/shm"))
     loop = SimLoop(seed)
     asyncio.set_event_loop(loop)
     plane = Plane(seed, loop, place, trace)
+    LEFT.append(plane)
     os.chdir(place)
     try:
         with suppress(Deadlock):
@@ -52,6 +59,10 @@ def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) 
         asyncio.set_event_loop(None)
         os.chdir("/")
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _said(answer: Answer | None) -> str:
+    return "no answer" if answer is None else f"{answer.status} {json.dumps(answer.data)[:300]}"
 
 
 class Lines(logging.Handler):
@@ -183,15 +194,16 @@ class Plane:
         server: Server = chance.choice(up)
         headers = {"idempotency-key": key} if key else {}
         answer = await server.send(method, path, body, caller, headers, **query)
-        said = "no answer" if answer is None else f"{answer.status} {json.dumps(answer.data)[:300]}"
-        self.trace(f"{server.name} {caller} {method} {path} {query or ''} {json.dumps(body) if body else ''} -> {said}")
+        if self._trace is not None:
+            sent = json.dumps(body) if body else ""
+            self.trace(f"{server.name} {caller} {method} {path} {query or ''} {sent} -> {_said(answer)}")
         if answer is None:
             return None
         self.marks[f"status:{answer.status}"] += 1
         if answer.code:
             self.marks[f"code:{answer.code}"] += 1
         if answer.status == 500 or (answer.status == 503 and answer.code != "HALTED" and self.calm(5.0)):
-            self.fail("server error", f"{method} {path}: {said}")
+            self.fail("server error", f"{method} {path}: {_said(answer)}")
         self.oracle.answered(method, path, caller, answer)
         if key and answer.status < 500:
             self.oracle.keyed(method, path, body, caller, key, answer)

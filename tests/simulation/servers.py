@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import fcntl
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +20,11 @@ from athena_api.lifespan import plane_lifespan
 from athena_core.log.port import Store
 from athena_core.log.sqlite import notify
 from athena_core.log.writer_threads import Turns
+from athena_core.providers.prices import Prices
 from athena_core.providers.provider import Provider
 from athena_core.services import reactors
 from athena_core.services.execution import live_relay, liveness, runner
+from athena_core.services.execution.outside import agent_memory
 from athena_core.settings import Settings
 from athena_core.system.watchdog import Watchdog
 from projections.engine import updater
@@ -32,10 +35,24 @@ from tests.support.vouched import VOUCHED
 COMMIT_SECONDS = 0.001
 """The mean delay of a commit."""
 
-VIEW_SECONDS = 0.01
+NOTICE_SECONDS = 30.0
+"""The time after which a commit of another process is found, if nothing said so."""
+
+VIEW_SECONDS = 0.1
+"""The mean time after which the views take in a commit."""
+
 WATCH_SECONDS = 20.0
+IDLE_SECONDS = 60.0
+"""The time between two looks at a log, and at one that has nothing left to do."""
+
+BUSY_SECONDS = 1.0
+"""A log that wants to be looked at so soon has something left to do."""
+
 PATIENCE_SECONDS = 600.0
 """A caller gives up after this time; the answer of a started run takes as long as the run."""
+
+PRICES = functools.cache(Prices.load)
+"""Reads the table once: it never changes."""
 
 LOCKED: dict[int, tuple[Process | None, tuple[int, int]]] = {}
 """The process of each locked descriptor, with the device and number of its file."""
@@ -69,7 +86,8 @@ class StepDriver:
     def _watch(self) -> None:
         assert self._log is not None
         if self._log.turn(idle=True) and self._log.watch():
-            self._loop.call_later(WATCH_SECONDS, self._watch)
+            busy = self._log.idle_seconds <= BUSY_SECONDS
+            self._loop.call_later(WATCH_SECONDS if busy else IDLE_SECONDS, self._watch)
 
     def rest(self, seconds: float) -> bool:
         """Do not wait: the time stands still during a turn."""
@@ -97,6 +115,11 @@ class LoopAlarm:
             handle.cancel()
 
 
+def _wake(sleeper: Any) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
 async def _pause(self: Any, *, found: bool) -> None:
     """Poll soon after another process wrote, else rarely, so that an idle hour is cheap."""
     loop = asyncio.get_running_loop()
@@ -104,8 +127,11 @@ async def _pause(self: Any, *, found: bool) -> None:
     if not found:
         wake = loop.create_future()
         Server.sleepers.append(wake)
-        with anyio.move_on_after(5.0):
+        late = loop.call_later(NOTICE_SECONDS, _wake, wake)
+        try:
             await wake
+        finally:
+            late.cancel()
     await asyncio.sleep(loop.chance.uniform(0.001, 0.05))
 
 
@@ -131,19 +157,23 @@ def unlock(process: Process, plain: Any = fcntl.flock) -> None:
 
 def open_seams() -> None:
     """Replace what the product takes from the machine, until this process ends."""
+    Server.sleepers.clear()
+    LOCKED.clear()
     simulate_threads()
     notify.SqliteCommitNotifier.pause = _pause  # type: ignore[method-assign]
     Watchdog.start = lambda self: None  # type: ignore[method-assign]
     replaced: tuple[tuple[Any, str, Any], ...] = (
         (fcntl, "flock", _flock),
         (reactors, "Alarm", LoopAlarm),
-        # idle polls, slowed down: an idle virtual hour then takes some 50 ms
-        (runner, "SWEEP_SECONDS", 4.0),
-        (liveness, "SWEEP_SECONDS", 4.0),
-        (reactors, "LEADER_SECONDS", 5.0),
-        (reactors, "LOOK_SECONDS", 5.0),
-        (updater, "CHECK_SECONDS", 5.0),
-        (updater, "LOCK_SECONDS", 5.0),
+        (Prices, "load", PRICES),
+        # idle polls, slowed down, because most of the time of a history is idle
+        (runner, "SWEEP_SECONDS", 10.0),
+        (liveness, "SWEEP_SECONDS", 10.0),
+        (reactors, "LEADER_SECONDS", 10.0),
+        (reactors, "LOOK_SECONDS", 10.0),
+        (agent_memory, "LOOK_SECONDS", 60.0),
+        (updater, "CHECK_SECONDS", 20.0),
+        (updater, "LOCK_SECONDS", 10.0),
         (live_relay, "GATHER_SECONDS", 0.5),
     )
     for module, name, value in replaced:
@@ -219,8 +249,7 @@ class Server(Process):
     def _committed(self) -> None:
         self.hooks.committed()
         for sleeper in Server.sleepers:
-            if not sleeper.done():
-                sleeper.set_result(None)
+            _wake(sleeper)
         Server.sleepers.clear()
 
     async def _serve(self) -> None:
@@ -232,7 +261,8 @@ class Server(Process):
             self.plane = self.app.plane
             self.hooks.store(self.plane.log.store)
             for part in (self.plane.refusal_limits, self.plane.authentication_limits, self.plane.tokens):
-                part.timer.seconds = 5.0
+                part.timer.seconds = 20.0
+            self.plane.workspace_cleaner.timer.seconds = 300.0
             async with plane_lifespan(self.plane, serving=True, updates=in_loop):
                 self.ready.set_result(None)
                 await self.left
