@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import faults
-from tests.simulation.moves import CALLERS, OVERLAPS, SESSIONS, move, profile_id, script, some_run
+from tests.simulation.moves import CALLERS, MOVES, OVERLAPS, SESSIONS, move, profile_id, script, some_run
 
 if TYPE_CHECKING:
     from tests.simulation.plane import Plane
@@ -131,7 +131,44 @@ async def expire(plane: "Plane", chance: Any) -> None:
     await asyncio.sleep(max(left, 0))
 
 
+@move(1)
+async def who_requested(plane: "Plane", chance: Any) -> None:
+    """Let one person write a schedule or start a parent, and another begin its run; both try to answer it."""
+    author, other = chance.sample(("ada", "root", "olga"), 2)
+    profile, words = profile_id(plane, "holds"), f"e:{plane.name('whose')}"
+    name, runs = plane.name("whose"), set(plane.oracle.runs)
+    if chance.random() < 0.7:
+        body = {"sessionId": name, "input": words, "harnessProfileId": profile, "everyMinutes": 5}
+        await plane.ask(chance, "PUT", f"/schedules/{name}", body, author)
+        await plane.ask(chance, "POST", f"/schedules/{name}/run", {}, other, headers=ASYNC)
+        found = [one for one, run in plane.oracle.runs.items() if one not in runs and run.session == name]
+        if chance.random() < 0.5:
+            await plane.ask(chance, "PUT", f"/schedules/{name}", body | {"everyMinutes": 7}, other)
+    else:
+        parent = await begin(plane, chance, "w:20", author)
+        found = [await begin(plane, chance, words, other, parentRunId=parent, harnessProfileId=profile)]
+    ask_id = await asked(plane, found[0] if found else "")
+    for who in (author, other, "root"):
+        await decide(plane, chance, ask_id, who)
+    await plane.ask(chance, "DELETE", f"/schedules/{name}", None, author)
+
+
 # Second times
+
+
+@move(1)
+async def bulk_again(plane: "Plane", chance: Any) -> None:
+    """Repeat a bulk request after other runs of its filter have ended or begun."""
+    session, act = plane.name("many"), chance.choice(("retry", "retry", "cancel"))
+    await begin(plane, chance, chance.choice(("x", "hello")), sessionId=session)
+    await begin(plane, chance, "w:4", sessionId=session)
+    await asyncio.sleep(chance.choice((1.0, 2.0)))
+    body = {"filter": {"sessionId": session}} | ({"reason": "all"} if act == "cancel" else {})
+    key = plane.name("key")
+    await plane.ask(chance, "POST", f"/runs/{act}", body, "ada", key)
+    await begin(plane, chance, "hello", sessionId=session)
+    await asyncio.sleep(chance.choice((1.0, 8.0)))
+    await plane.ask(chance, "POST", f"/runs/{act}", body, "ada", key)
 
 
 @move(2)
@@ -291,6 +328,7 @@ async def slots_over_a_halt(plane: "Plane", chance: Any) -> None:
         "everyMinutes": 1,
         "overlapPolicy": overlap,
         "catchUp": chance.choice(("none", "latest", "all")),
+        "catchUpWindowSeconds": 600,
     }
     await plane.ask(chance, "PUT", f"/schedules/{name}", body, chance.choice(("ada", "olga")))
     await asyncio.sleep(chance.choice((65.0, 130.0)))
@@ -401,3 +439,7 @@ async def read_as_two(plane: "Plane", chance: Any) -> None:
     seen = one.data if other.status == 304 else other.data
     if other.status in (200, 304) and fresh.status == 200 and seen != fresh.data:
         plane.fail("other caller", f"{second} got {other.status} of {path} {query} as {first} had it")
+
+
+NAMES = tuple(name for name, one in MOVES.items() if one.act.__module__ == __name__)
+"""The moves of this module."""

@@ -365,8 +365,8 @@ async def look_back(plane: "Plane", chance: Any) -> None:
 class Follower:
     """A client that replays the feed with cursors."""
 
-    def __init__(self, caller: str, limit: int) -> None:
-        self.caller, self.limit = caller, limit
+    def __init__(self, caller: str, limit: int, types: str | None) -> None:
+        self.caller, self.limit, self.types = caller, limit, types
         self.cursor: str | None = None
         self.seen: list[str] = []
         self._lock = asyncio.Lock()
@@ -376,7 +376,8 @@ class Follower:
             return await self._page(plane, chance)
 
     async def _page(self, plane: "Plane", chance: Any) -> bool:
-        answer = await plane.ask(chance, "GET", "/events", None, self.caller, cursor=self.cursor, limit=self.limit)
+        query: dict[str, Any] = {"cursor": self.cursor, "limit": self.limit, "types": self.types}
+        answer = await plane.ask(chance, "GET", "/events", None, self.caller, **query)
         if answer is None or answer.status != 200:
             return False
         self.seen += [item["id"] for item in answer.data["events"]]
@@ -386,12 +387,13 @@ class Follower:
     async def finish(self, plane: "Plane") -> None:
         while await self.page(plane, plane.chance):
             pass
-        if len(set(self.seen)) < len(self.seen) or len(self.seen) != plane.oracle.position:
-            plane.fail("feed", f"{self.caller} saw {len(set(self.seen))} of {plane.oracle.position} events")
+        known = plane.oracle.position if self.types is None else plane.oracle.events[self.types]
+        if len(set(self.seen)) < len(self.seen) or len(self.seen) != known:
+            plane.fail("feed", f"{self.caller} saw {len(set(self.seen))} of {known} events ({self.types})")
 
 
 @move(4)
 async def follow(plane: "Plane", chance: Any) -> None:
     if len(plane.followers) < 2:
-        plane.followers.append(Follower("ada", chance.choice((1, 7, 50))))
+        plane.followers.append(Follower("ada", chance.choice((1, 7, 50)), chance.choice((None, "run.created"))))
     await chance.choice(plane.followers).page(plane, chance)

@@ -33,6 +33,7 @@ BEGINS = {
 ASKING = "shell"
 ATTEMPTS_MAX = 3
 PAGE = 50
+EXECUTOR_RUNS = 8
 
 
 class KnownRun:
@@ -47,6 +48,7 @@ class KnownRun:
         self.provider = str(self.spec.config.provider)
         self.parent = event.parent_run_id
         self.ended_at = 0.0
+        self.leased = self.requeued = False
         self.cancelled_at: float | None = None
         self.orphaned_at: float | None = None
         """The second at which a run above it was cancelled while it was open."""
@@ -141,6 +143,8 @@ class Oracle:
         """Recorded calls whose effects may happen, by the name of the effect."""
         self.keys: dict[tuple[str, str], tuple[Answer, float]] = {}
         self.late: set[str] = set()
+        self.free_since: dict[str, float] = {}
+        """Runs in line that nothing holds up, with the second since when."""
         self.events: Counter[str] = Counter()
         self.spent: Counter[str] = Counter()
         self.requested: dict[str, str] = {}
@@ -160,6 +164,7 @@ class Oracle:
                 self.position = row.position
                 self.events[row.type] += 1
                 self.plane.marks[f"event:{row.type}"] += 1
+                self.plane.trace(f"   {row.position} {row.type} {row.stream}")
                 self._look(row.type, recorded, recorded.event)
         self._stuck()
 
@@ -184,12 +189,14 @@ class Oracle:
     def _on_run_queued(self, recorded: Any, event: Any) -> None:
         run = self.runs[recorded.stream] = KnownRun(recorded.stream, event, True)
         run.requesters |= set(event.requesters or ())
+        self._check_retry(run, event)
         self.waiting[run.session].append(run.run_id)
 
     def _on_run_created(self, recorded: Any, event: Any) -> None:
         run = self.runs.get(recorded.stream)
         if run is None:
             run = self.runs[recorded.stream] = KnownRun(recorded.stream, event, False)
+            self._check_retry(run, event)
             if self.waiting[run.session]:
                 self.plane.fail("order", f"{run.run_id} overtakes {self.waiting[run.session][0]} in {run.session}")
         else:
@@ -201,6 +208,10 @@ class Oracle:
         run.status = "running"
         run.requesters |= set(event.requesters or ())
         self._take(run)
+
+    def _check_retry(self, run: KnownRun, event: Any) -> None:
+        if event.retry_of is not None and not self._has_ended(self.runs[event.retry_of]):
+            self.plane.fail("retry", f"{run.run_id} retries {event.retry_of}, which goes on")
 
     def _take(self, run: KnownRun) -> None:
         self.holders.add(run.run_id)
@@ -220,8 +231,14 @@ class Oracle:
         run = self.runs[recorded.stream]
         if run.status != "paused":
             self.plane.fail("resumed", f"{run.run_id} was {run.status}")
-        run.status = "running"
+        run.status, run.requeued = "running", False
         self._take(run)
+
+    def _on_run_requeued(self, recorded: Any, event: Any) -> None:
+        self.runs[recorded.stream].requeued = True
+
+    def _on_run_leased(self, recorded: Any, event: Any) -> None:
+        self.runs[recorded.stream].leased = True
 
     def _on_run_paused(self, recorded: Any, event: Any) -> None:
         self.runs[recorded.stream].status = "paused"
@@ -559,6 +576,10 @@ class Oracle:
     def _late_work(self, now: float) -> None:
         """Judge what the reactors do. Nothing of it is due in a halt."""
         going = set(self.open_runs())
+        self.free_since = {one: self.free_since.get(one, now) for one in self._free(going)}
+        for run_id, since in self.free_since.items():
+            if now - since > LATE_SECONDS:
+                self._late(run_id, "admission", f"{run_id} has not begun for {now - since:.0f} s: there is room")
         for name, known in self.schedules.items():
             over = self.plane.wall() / 1000 - known.decided_at - 60 * (known.minutes or 1e9)
             if known.enabled and not known.paused and over > LATE_SECONDS:
@@ -576,6 +597,18 @@ class Oracle:
             busy = bool(flow.approvals) or any(one in going for one in flow.running)
             if flow.open and not busy and now - last > LATE_SECONDS:
                 self._late(f"{stream} {last}", "workflow", f"{stream} stands still: {flow.ok} {flow.running}")
+
+    def _free(self, going: set[str]) -> Iterator[str]:
+        """Yield the runs that may begin: there is no limit, and no run before them."""
+        if self.limits or self.limit is not None or len(self.holders) >= EXECUTOR_RUNS:
+            return
+        for session, line in self.waiting.items():
+            if line and session not in self.turns:
+                yield line[0]
+        for run_id in going:
+            run = self.runs[run_id]
+            if run.requeued or (run.status == "running" and not run.leased):
+                yield run_id
 
     def _late(self, key: str, kind: str, what: str) -> None:
         if key not in self.late:
@@ -619,7 +652,7 @@ class Oracle:
         if path == "/asks" and not set(query) - {"answerable", "nth"} and len(data["items"]) < PAGE:
             shown = {one["id"] for one in data["items"] if one["kind"] != "workflow-approval"}
             known = dict(self.open_asks)
-            if query:
+            if "answerable" in query:
                 known = {one: ask for one, ask in known.items() if self.may_answer(ask, caller)}
             if shown != set(known):
                 self.plane.fail("asks", f"{caller} reads {shown}, open are {set(known)} ({dict(query)})")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import random
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -20,18 +21,24 @@ from tests.simulation import faults, motifs, moves  # noqa: F401 - they register
 from tests.simulation.histories import Failure, Played, Step, swarm
 from tests.simulation.loop import EPOCH_MS, Deadlock, SimLoop
 from tests.simulation.moves import MOVES, PROFILES, ROLES
-from tests.simulation.oracle import Oracle, judge_end
+from tests.simulation.oracle import EXECUTOR_RUNS, Oracle, judge_end
 from tests.simulation.outside import Outside
 from tests.simulation.servers import Answer, Hooks, Server, open_seams
 from tests.support.vouched import VOUCHED
 
 STEPS = 80
+OFTEN, OFTEN_WEIGHT = 3, 12.0
 END_SECONDS = 7_200.0
 """The virtual time in which everything must have ended after the last step."""
 
 
 def plan(seed: str) -> list[Step]:
-    return swarm(seed, {name: move.weight for name, move in MOVES.items()}, STEPS)
+    """Draw the steps of a history. Each history has a few motifs that it plays often, so that they meet."""
+    chance = random.Random(f"{seed}:often")
+    weights = {name: move.weight for name, move in MOVES.items()}
+    for name in chance.sample(sorted(motifs.NAMES), OFTEN):
+        weights[name] += OFTEN_WEIGHT
+    return swarm(seed, weights, STEPS)
 
 
 def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) -> Played:
@@ -100,7 +107,7 @@ class Plane:
             "ATHENA_WORKSPACE_ROOT": str(place / "workspace"),
             **{f"ATHENA_{name.upper()}": value for name, value in VOUCHED.items()},
             "ATHENA_AUTH_IDENTITY_ROLE_MAP": ",".join(f"{name}:{role}" for name, role in ROLES.items()),
-            "ATHENA_EXECUTOR_MAX_RUNS": "8",
+            "ATHENA_EXECUTOR_MAX_RUNS": str(EXECUTOR_RUNS),
             "ATHENA_MEMORY_ENABLED": "true",
             "ATHENA_OPENAI_API_KEY": "the-key-of-the-simulated-vendor",
         }
@@ -209,7 +216,11 @@ class Plane:
         assert server is not None
         headers = {"idempotency-key": key, **(headers or {})} if key else headers or {}
         answer = await server.send(method, path, body, caller, headers, **query)
-        said = "no answer" if answer is None else f"{answer.status} {json.dumps(answer.data)[:300]}"
+        said = (
+            "no answer"
+            if answer is None
+            else f"{answer.status} at {answer.headers.get('athena-position')} {json.dumps(answer.data)[:300]}"
+        )
         self.trace(f"{server.name} {caller} {method} {path} {query or ''} {json.dumps(body) if body else ''} -> {said}")
         if answer is None:
             return None
