@@ -16,7 +16,7 @@ CALM_SECONDS = 75.0
 
 
 async def until(find: Callable[[], Any], seconds: float, every: float = 0.5) -> Any:
-    """Return what is found within a time, or the last thing that was not."""
+    """Return the first true value within a time, or the last other one."""
     for _ in range(int(seconds / every)):
         if found := find():
             return found
@@ -253,13 +253,19 @@ async def admitted_in_a_halt(plane: "Plane", chance: Any) -> None:
         await plane.ask(chance, "PUT", "/policy", body, "ada")
     first = await begin(plane, chance, "w:5", sessionId=session)
     others = [await begin(plane, chance, f"e:{plane.name('line')}", sessionId=session) for _ in range(2)]
-    if chance.random() < 0.5:  # just when the next one was admitted
+    if chance.random() < 0.7:  # just when the next one was admitted, perhaps as its server ends
         second = plane.oracle.runs.get(others[0])
-        await until(lambda: second is None or second.status != "queued", 10, 0.001)
+        await asyncio.sleep(4.5)
+        await until(lambda: second is None or second.status != "queued", 1.5, 0.0002)
+        for server in chance.sample(plane.up(), len(plane.up()))[1:] if chance.random() < 0.7 else ():
+            plane.troubled(faults.LEASE_SECONDS)
+            server.crash()
         await plane.ask(chance, "POST", "/halt", {"reason": "line"}, "ada")
     else:
         await plane.ask(chance, "POST", "/halt", {"reason": "line"}, "ada")
         await plane.ask(chance, "POST", f"/run-control/by-run/{first}/cancel", {"reason": "room"}, "ada")
+    for name in [one.name for one in plane.servers.values() if one.dead]:
+        await plane.bring_up(name)
     if chance.random() < 0.3:
         await faults.restart(plane, chance)
     if limited and chance.random() < 0.5:
@@ -289,6 +295,33 @@ async def fail_within(plane: "Plane", chance: Any) -> None:
     await begin(plane, chance, f"w:1+e:{plane.name('fails')} w:1")
     await asyncio.sleep(chance.choice((0.0, 0.05, 0.3, 1.2, 2.5)))
     faults.fail_commits(plane, chance.choice((1, 1, 2, 5)))
+
+
+@move(1.5)
+async def work(plane: "Plane", chance: Any) -> None:
+    """Enqueue work twice, drain it, and cancel its run, halt, end a server or drain again meanwhile."""
+    session, payload = plane.name("work"), chance.choice(("w:10", "x", f"e:{plane.name('work')}"))
+    body = {"sessionId": session, "payload": payload, "mode": chance.choice(("followup", "collect"))}
+    for item in (body, body, body | {"payload": "hello"}):
+        await plane.ask(chance, "POST", "/work/enqueue", item, chance.choice(("ada", "olga")))
+    drain = f"/work/{session}/drain"
+    await plane.ask(chance, "POST", drain, {}, "ada", headers=ASYNC)
+    what = chance.choice(("cancel", "cancel", "halt", "crash", "fail", "drain"))
+    if what == "cancel":
+        for run_id in [one for one, run in plane.oracle.runs.items() if run.session == session]:
+            await plane.ask(chance, "POST", f"/run-control/by-run/{run_id}/cancel", {"reason": "no"}, "ada")
+    elif what == "halt":
+        await plane.ask(chance, "POST", "/halt", {"reason": "work"}, "ada")
+        await asyncio.sleep(12.0)
+        await plane.ask(chance, "DELETE", "/halt", None, "ada")
+    elif what == "crash":
+        await faults.crash(plane, chance)
+    elif what == "fail":
+        faults.fail_commits(plane, 1)
+    await asyncio.sleep(chance.choice((0.5, 15.0)))
+    for _ in range(chance.choice((1, 3))):
+        await plane.ask(chance, "POST", drain, {}, "olga", headers=ASYNC)
+        await asyncio.sleep(2.0)
 
 
 # Families, schedules and workflows
@@ -395,7 +428,7 @@ async def steer(plane: "Plane", chance: Any, flow: str, what: str) -> None:
     elif what == "cancel":
         await plane.ask(chance, "POST", f"/workflows/run/{flow}/cancel", {}, "ada")
     else:
-        await asyncio.sleep(62.0)
+        await asyncio.sleep(chance.choice((62.0, 200.0)))
 
 
 # Reads
@@ -424,8 +457,8 @@ async def read_as_two(plane: "Plane", chance: Any) -> None:
     if not (up := plane.up()):
         return
     server = chance.choice(up)
-    first, second = chance.sample(sorted(set(CALLERS)), 2)
-    if chance.random() < 0.4 and path in ("/asks", "/runs", f"/runs/{run_id}"):
+    first, second = chance.sample(chance.choice((sorted(set(CALLERS)), ["olga", "otto"], ["ada", "root"])), 2)
+    if chance.random() < 0.5 and path in ("/asks", "/runs", f"/runs/{run_id}"):
         query = query | {"asOf": str(plane.oracle.position)}
     one = await plane.ask(chance, "GET", path, None, first, server=server, **query)
     known = {"if-none-match": one.headers["etag"]} if one is not None and "etag" in one.headers else {}

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LATE_SECONDS = 60.0
 """The time after which something due is late, in a calm plane."""
 
+PROMPT_SECONDS = 30.0
+"""The time after which a leader has heard of what it waits for, although it looks at everything once a minute."""
+
 BEGINS = {
     *("run.created", "run.resumed", "run.leased", "workflow.run.created", "workflow.step.started"),
     *("work.batch.started", "schedule.run.started", "a2a.message.started", "persona.run.started"),
@@ -46,6 +49,7 @@ class KnownRun:
         self.spec = event.harness_profile_snapshot
         self.profile = str(event.harness_profile_id)
         self.provider = str(self.spec.config.provider)
+        self.profile_named = event.profile_named
         self.parent = event.parent_run_id
         self.ended_at = 0.0
         self.leased = self.requeued = False
@@ -57,7 +61,8 @@ class KnownRun:
 
     def place(self, scope: str) -> str:
         """Return what a limit of a scope counts the run for."""
-        names = {"session": self.session, "harness-profile": self.profile, "provider": self.provider}
+        named = self.profile if self.profile_named else ""
+        names = {"session": self.session, "harness-profile": named, "provider": self.provider}
         return names.get(scope, "")
 
 
@@ -147,8 +152,8 @@ class Oracle:
         """Runs in line that nothing holds up, with the second since when."""
         self.events: Counter[str] = Counter()
         self.spent: Counter[str] = Counter()
-        self.requested: dict[str, str] = {}
-        """The caller of each run that was started by a request of its own."""
+        self.requested: dict[str, set[str]] = defaultdict(set)
+        """The callers of runs that were started by a request of their own, and the authors of their schedules."""
 
     # Each commit
 
@@ -222,7 +227,7 @@ class Oracle:
             self.plane.fail("session", f"{run.run_id} and {holder} have {run.session}")
         for limit in self.limits:
             mine = run.place(limit.scope)
-            if limit.key in (None, mine):
+            if mine and limit.key in (None, mine):
                 same = sum(self.runs[one].place(limit.scope) == mine for one in self.holders)
                 if same > limit.max:
                     self.plane.fail("key limit", f"{same} runs of {limit.scope} {mine}, {limit.max} allowed")
@@ -310,9 +315,7 @@ class Oracle:
 
     def requesters_of(self, run: KnownRun) -> set[str]:
         """Return who requested a run: as requests, schedules and workflow runs say."""
-        found = set(run.requesters)
-        if run.run_id in self.requested:
-            found.add(self.requested[run.run_id])
+        found = run.requesters | self.requested[run.run_id]
         if run.workflow_run in self.workflows:
             found |= self.workflows[run.workflow_run].by
         if run.parent in self.runs:
@@ -384,9 +387,9 @@ class Oracle:
             if slot in self.slots:
                 self.plane.fail("slot twice", str(slot))
             self.slots.add(slot)
-        known, run = self._decided(event.id), self.runs.get(event.target_run_id)
-        if known and run is not None:
-            run.requesters.add(known.author)
+        known = self._decided(event.id)
+        if known:
+            self.requested[event.target_run_id] |= {known.author} | ({recorded.actor} & ROLES.keys())
         going = {one for one, of in self.flights.items() if of == event.id and one in self.open_runs()}
         if known and known.overlap != "allow-all" and going - set(event.terminates or ()):
             self.plane.fail("overlap", f"{event.target_run_id} begins beside {going} ({known.overlap})")
@@ -572,6 +575,9 @@ class Oracle:
                     self._late(f"{stream} {step}", "expiry", f"the approval {step} of {stream} is open after its time")
         if not self.halted and now - self.lifted_at > LATE_SECONDS:
             self._late_work(now)
+        for server in self.plane.up():
+            for problem in server.plane.log.problems.failing():
+                self._late(f"{server.name} {problem.loop}", "problem", f"{server.name}: {problem}")
 
     def _late_work(self, now: float) -> None:
         """Judge what the reactors do. Nothing of it is due in a halt."""
@@ -585,7 +591,7 @@ class Oracle:
             if known.enabled and not known.paused and over > LATE_SECONDS:
                 self._late(f"{name} {known.decided_at}", "slot", f"{name} decided about no slot for {over:.0f} s")
         for run_id, name in self.flights.items():
-            if run_id in self.runs and run_id not in going and now - self.runs[run_id].ended_at > LATE_SECONDS:
+            if run_id in self.runs and run_id not in going and now - self.runs[run_id].ended_at > PROMPT_SECONDS:
                 self._late(run_id, "end of slot", f"{run_id} of {name} ended, which is not recorded")
         for session, queue in self.queues.items():
             last = max([queue.changed_at, *(self.runs[one].ended_at for one in queue.items.values() if one)])
@@ -599,7 +605,7 @@ class Oracle:
                 self._late(f"{stream} {last}", "workflow", f"{stream} stands still: {flow.ok} {flow.running}")
 
     def _free(self, going: set[str]) -> Iterator[str]:
-        """Yield the runs that may begin: there is no limit, and no run before them."""
+        """Yield the runs that may begin: they have neither a limit nor a run before them."""
         if self.limits or self.limit is not None or len(self.holders) >= EXECUTOR_RUNS:
             return
         for session, line in self.waiting.items():
@@ -642,10 +648,13 @@ class Oracle:
             if position > self.position:
                 self.plane.fail("position", f"{method} {path} is of {position}, the log has {self.position}")
         data = answer.data
+        decides = path.endswith(("/answer", "/approve", "/reject", "/cancel")) or path in ("/policy", "/halt")
+        if answer.code == "HALTED" and (method != "POST" or decides):
+            self.plane.fail("refused in a halt", f"{method} {path} of {caller}")
         if method == "GET" and answer.status == 200 and position == self.position and "asOf" not in query:
             self._seen(path, caller, query, data)
         if method == "POST" and path == "/runs" and answer.status < 300 and isinstance(data, dict) and "runId" in data:
-            self.requested.setdefault(data["runId"], caller)
+            self.requested[data["runId"]].add(caller)
 
     def _seen(self, path: str, caller: str, query: Mapping[str, Any], data: Any) -> None:
         """Compare what was read at the head with what the log says."""

@@ -39,14 +39,14 @@ def test_a_seed_gives_the_same_log_in_another_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("world", "bug"),
+    ("world", "count", "bug"),
     [
-        ("plane", "a question of anybody"),
-        ("gateway", "a silent vendor is waited for"),
-        ("mcp", "no-deadline"),
+        ("plane", 5, "a question of anybody"),
+        ("gateway", 60, "a silent vendor is waited for"),
+        ("mcp", 60, "no-deadline"),
     ],
 )
-def test_a_planted_bug_is_found_and_shrunk(world: str, bug: str) -> None:
-    played = simulate("fixed", "--world", world, "--count", "60", "--planted", bug, "--shrink")
+def test_a_planted_bug_is_found_and_shrunk(world: str, count: int, bug: str) -> None:
+    played = simulate("fixed", "--world", world, "--count", str(count), "--planted", bug, "--shrink")
     assert played.returncode == 1, played.stdout + played.stderr
     assert re.search(r"\d+ steps after \d+ tries", played.stdout), played.stdout
