@@ -7,18 +7,14 @@ from tests.simulation.moves import move
 
 if TYPE_CHECKING:
     from tests.simulation.plane import Plane
+    from tests.simulation.servers import Server
 
 LEASE_SECONDS = 60.0
 """The time after which everything of an ended server has been taken over."""
 
 
-@move(1.5)
-async def crash(plane: "Plane", chance: Any) -> None:
+async def end_one(plane: "Plane", chance: Any, server: "Server") -> None:
     """End a server before one of its next callbacks. It is back after a while."""
-    up = plane.up()
-    if not up:
-        return
-    server = chance.choice(up)
     server.crash_at = server.callbacks + chance.randint(1, 300)
     back = chance.choice((1.0, 5.0, 40.0, 120.0))
     plane.troubled(back + LEASE_SECONDS)
@@ -30,14 +26,49 @@ async def crash(plane: "Plane", chance: Any) -> None:
     plane.troubled(LEASE_SECONDS)
 
 
+async def stop_one(plane: "Plane", chance: Any, server: "Server") -> None:
+    """Stop a server in order, and start it again."""
+    plane.troubled(LEASE_SECONDS)
+    await server.leave()
+    await plane.bring_up(server.name)
+    plane.troubled(LEASE_SECONDS)
+
+
+async def freeze_one(plane: "Plane", chance: Any, server: "Server") -> None:
+    """Stop a server for some time: a suspended machine, or a long collection of garbage."""
+    seconds = chance.choice((5.0, 45.0))
+    server.frozen_until = plane.loop.time() + seconds
+    plane.troubled(seconds + LEASE_SECONDS)
+
+
+def fail_commits(plane: "Plane", count: int) -> None:
+    """Let the next commits fail, of whatever server."""
+    plane.failing_commits = count
+    plane.troubled(LEASE_SECONDS)
+
+
+@move(1.5)
+async def crash(plane: "Plane", chance: Any) -> None:
+    if up := plane.up():
+        await end_one(plane, chance, chance.choice(up))
+
+
 @move(1)
 async def freeze(plane: "Plane", chance: Any) -> None:
-    """Stop a server for some time: a suspended machine, or a long collection of garbage."""
-    up = plane.up()
-    if up:
-        server, seconds = chance.choice(up), chance.choice((5.0, 45.0))
-        server.frozen_until = plane.loop.time() + seconds
-        plane.troubled(seconds + LEASE_SECONDS)
+    if up := plane.up():
+        await freeze_one(plane, chance, chance.choice(up))
+
+
+@move(0.7)
+async def restart(plane: "Plane", chance: Any) -> None:
+    if up := plane.up():
+        await stop_one(plane, chance, chance.choice(up))
+
+
+@move(1)
+async def fail(plane: "Plane", chance: Any) -> None:
+    """Let one commit fail, or a few."""
+    fail_commits(plane, chance.choice((1, 1, 3)))
 
 
 @move(1.2)
@@ -46,23 +77,11 @@ async def fill_the_disk(plane: "Plane", chance: Any) -> None:
     plane.troubled(plane.full_until - plane.loop.time() + LEASE_SECONDS)
 
 
-@move(0.7)
-async def restart(plane: "Plane", chance: Any) -> None:
-    """Stop a server in order, and start it again."""
-    up = plane.up()
-    if up:
-        server = chance.choice(up)
-        plane.troubled(LEASE_SECONDS)
-        await server.leave()
-        await plane.bring_up(server.name)
-        plane.troubled(LEASE_SECONDS)
-
-
 @move(1)
 async def set_the_clock(plane: "Plane", chance: Any) -> None:
     """Set the date of a server by a little, also by a single millisecond back."""
     server = chance.choice(list(plane.servers.values()))
-    server.clock.set_by_ms += chance.choice((-1, -1, -2_000, 2_000))
+    server.clock.set_by_ms += chance.choice((-1, -1, -20, -2_000, 2_000))
 
 
 @move(0.7)

@@ -55,6 +55,7 @@ PROFILES = [
 ]
 ROLES = dict(ada="Admin", root="Admin", olga="Operator", otto="Operator", vera="Viewer", viktor="Viewer")
 CALLERS = ("ada", "root", "olga", "olga", "otto", "otto", "vera", "viktor")
+OVERLAPS = ("skip", "buffer-one", "buffer-latest", "buffer-all", "cancel-other", "terminate-other", "allow-all")
 SESSIONS = ("red", "green", "blue", "white")
 
 
@@ -91,6 +92,11 @@ def run_body(plane: "Plane", chance: Any) -> dict[str, Any]:
     return body
 
 
+def profile_id(plane: "Plane", name: str) -> str:
+    """Return the id of a profile by its name in ``PROFILES``."""
+    return plane.known["profile"][[one["displayName"] for one in PROFILES].index(name)]
+
+
 def some_run(plane: "Plane", chance: Any, status: str | None = None) -> str:
     found = [run.run_id for run in plane.oracle.runs.values() if status in (None, run.status)]
     return str(chance.choice(found[-12:])) if found else "run_unknown"
@@ -99,7 +105,8 @@ def some_run(plane: "Plane", chance: Any, status: str | None = None) -> str:
 async def keyed(plane: "Plane", chance: Any, method: str, path: str, body: Any, caller: str, **query: Any) -> Any:
     """Send a request with a key of its own in half of the cases; repeat it at once in some."""
     key = plane.name("key") if chance.random() < 0.5 else ""
-    answer = await plane.ask(chance, method, path, body, caller, key, **query)
+    headers = {"prefer": "respond-async"} if chance.random() < 0.3 else {}
+    answer = await plane.ask(chance, method, path, body, caller, key, headers=headers, **query)
     if key and chance.random() < 0.2:
         await plane.ask(chance, method, path, body, caller, key, **query)
     return answer
@@ -178,7 +185,7 @@ async def resume_run(plane: "Plane", chance: Any) -> None:
 @move(6)
 async def repeat(plane: "Plane", chance: Any) -> None:
     """Repeat a keyed request on any server: half of them bulk requests."""
-    known = [one for one in plane.answered if plane.loop.time() - one[6] < 22 * 3600]
+    known = [one for one in plane.answered if plane.wall() / 1000 - one[6] < 22 * 3600]
     many = [one for one in known if one[1] in ("/runs/cancel", "/runs/retry", "/asks/answer")]
     if known:
         method, path, body, caller, key, *_ = chance.choice(many if many and chance.random() < 0.5 else known)
@@ -230,11 +237,11 @@ async def schedule(plane: "Plane", chance: Any) -> None:
             "input": script(plane, chance),
             "harnessProfileId": chance.choice(plane.known["profile"]),
             "everyMinutes": chance.choice((1, 5)),
-            "overlap": chance.choice(("skip", "buffer-one", "terminate-other", "allow-all")),
+            "overlapPolicy": chance.choice(OVERLAPS),
             "catchUpWindowSeconds": 600,
         }
         if chance.random() < 0.5:
-            del body["overlap"]
+            del body["overlapPolicy"]
         await plane.ask(chance, "PUT", f"/schedules/{name}", body, caller)
     elif act == "delete":
         await plane.ask(chance, "DELETE", f"/schedules/{name}", None, caller)
@@ -332,7 +339,8 @@ async def read(plane: "Plane", chance: Any) -> None:
     example = EXAMPLES[name]
     plane.marks[f"operation:{name}"] += 1
     path = example.path.replace("run_unknown", some_run(plane, chance))
-    await plane.ask(chance, "GET", path, None, chance.choice(CALLERS), **dict(example.query or {}))
+    query: dict[str, Any] = dict(example.query or {})
+    await plane.ask(chance, "GET", path, None, chance.choice(CALLERS), **query)
 
 
 def _reads(name: str, example: Any) -> bool:
@@ -357,8 +365,8 @@ async def look_back(plane: "Plane", chance: Any) -> None:
 class Follower:
     """A client that replays the feed with cursors."""
 
-    def __init__(self, caller: str, limit: int) -> None:
-        self.caller, self.limit = caller, limit
+    def __init__(self, caller: str, limit: int, types: str | None) -> None:
+        self.caller, self.limit, self.types = caller, limit, types
         self.cursor: str | None = None
         self.seen: list[str] = []
         self._lock = asyncio.Lock()
@@ -368,7 +376,8 @@ class Follower:
             return await self._page(plane, chance)
 
     async def _page(self, plane: "Plane", chance: Any) -> bool:
-        answer = await plane.ask(chance, "GET", "/events", None, self.caller, cursor=self.cursor, limit=self.limit)
+        query: dict[str, Any] = {"cursor": self.cursor, "limit": self.limit, "types": self.types}
+        answer = await plane.ask(chance, "GET", "/events", None, self.caller, **query)
         if answer is None or answer.status != 200:
             return False
         self.seen += [item["id"] for item in answer.data["events"]]
@@ -378,12 +387,13 @@ class Follower:
     async def finish(self, plane: "Plane") -> None:
         while await self.page(plane, plane.chance):
             pass
-        if len(set(self.seen)) < len(self.seen) or len(self.seen) != plane.oracle.position:
-            plane.fail("feed", f"{self.caller} saw {len(set(self.seen))} of {plane.oracle.position} events")
+        known = plane.oracle.position if self.types is None else plane.oracle.events[self.types]
+        if len(set(self.seen)) < len(self.seen) or len(self.seen) != known:
+            plane.fail("feed", f"{self.caller} saw {len(set(self.seen))} of {known} events ({self.types})")
 
 
 @move(4)
 async def follow(plane: "Plane", chance: Any) -> None:
     if len(plane.followers) < 2:
-        plane.followers.append(Follower("ada", chance.choice((1, 7, 50))))
+        plane.followers.append(Follower("ada", chance.choice((1, 7, 50)), chance.choice((None, "run.created"))))
     await chance.choice(plane.followers).page(plane, chance)

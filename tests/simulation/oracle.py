@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LATE_SECONDS = 60.0
 """The time after which something due is late, in a calm plane."""
 
+PROMPT_SECONDS = 30.0
+"""The time after which a leader has heard of what it waits for, although it looks at everything once a minute."""
+
 BEGINS = {
     *("run.created", "run.resumed", "run.leased", "workflow.run.created", "workflow.step.started"),
     *("work.batch.started", "schedule.run.started", "a2a.message.started", "persona.run.started"),
@@ -31,6 +34,9 @@ BEGINS = {
 """What never happens in a halt."""
 
 ASKING = "shell"
+ATTEMPTS_MAX = 3
+PAGE = 50
+EXECUTOR_RUNS = 8
 
 
 class KnownRun:
@@ -41,11 +47,23 @@ class KnownRun:
         self.status = "queued" if queued else "running"
         self.session = str(event.session_id)
         self.spec = event.harness_profile_snapshot
-        self.profile = event.harness_profile_id
+        self.profile = str(event.harness_profile_id)
+        self.provider = str(self.spec.config.provider)
+        self.profile_named = event.profile_named
         self.parent = event.parent_run_id
+        self.ended_at = 0.0
+        self.leased = self.requeued = False
         self.cancelled_at: float | None = None
+        self.orphaned_at: float | None = None
+        """The second at which a run above it was cancelled while it was open."""
         self.requesters: set[str] = set()
         self.workflow_run: str | None = None
+
+    def place(self, scope: str) -> str:
+        """Return what a limit of a scope counts the run for."""
+        named = self.profile if self.profile_named else ""
+        names = {"session": self.session, "harness-profile": named, "provider": self.provider}
+        return names.get(scope, "")
 
 
 class KnownAsk:
@@ -60,6 +78,44 @@ class KnownAsk:
         self.decided_in_halt = False
 
 
+class KnownSchedule:
+    """A schedule: its author, overlap policy and interval, and when its slots were last decided."""
+
+    def __init__(self, event: Any, now: float) -> None:
+        self.author, self.overlap = event.updated_by, event.definition.overlap_policy
+        self.minutes = event.definition.trigger.every_minutes
+        self.enabled = event.enabled
+        self.paused = False
+        self.decided_at = now
+        """The second, by the date, of its last event."""
+
+
+class KnownQueue:
+    """A queue: its items with the run of each that is leased, their attempts, and its open drain."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, str] = {}
+        """The run of each item; empty while it waits."""
+        self.said: dict[str, tuple[str, str | None]] = {}
+        self.attempts: Counter[str] = Counter()
+        self.drain = ""
+        self.changed_at = 0.0
+
+
+class Flow:
+    """A workflow run: what it has to do before each step, and how far it is."""
+
+    def __init__(self, event: Any, before: Mapping[str, set[str]]) -> None:
+        self.of, self.before = event.workflow_id, before
+        self.by = {event.requested_by, *(event.requesters or ())}
+        self.open, self.cancelled = True, False
+        self.approvals: dict[str, Any] = {}
+        self.ok: set[str] = set()
+        self.running: dict[str, str] = {}
+        """The runs of steps that have begun, with the steps."""
+        self.changed_at = 0.0
+
+
 class Oracle:
     """Follows the log row by row, and judges."""
 
@@ -72,24 +128,32 @@ class Oracle:
         self.open_asks: dict[str, KnownAsk] = {}
         self.permissions: dict[str, Any] = {}
         self.revoked: set[str] = set()
-        self.schedules: dict[str, str] = {}
-        """The author of each schedule."""
+        self.schedules: dict[str, KnownSchedule] = {}
+        self.flights: dict[str, str] = {}
+        """The schedule of each of its runs whose end is not recorded there."""
         self.slots: set[tuple[str, int]] = set()
+        self.queues: dict[str, KnownQueue] = defaultdict(KnownQueue)
+        self.messages: set[str] = set()
+        """Messages that are neither delivered nor given up."""
         self.halted = False
+        self.lifted_at = 0.0
+        self.limits: tuple[Any, ...] = ()
+        self.graphs: dict[str, dict[str, set[str]]] = {}
         self.limit: int | None = None
         self.waiting: dict[str, deque[str]] = defaultdict(deque)
         self.holders: set[str] = set()
         self.turns: dict[str, str] = {}
-        self.workflows: dict[str, dict[str, Any]] = {}
-        """Workflow runs: ``open``, ``cancelled``, ``by`` and open approvals by step."""
+        self.workflows: dict[str, Flow] = {}
         self.calls: Counter[str] = Counter()
         """Recorded calls whose effects may happen, by the name of the effect."""
         self.keys: dict[tuple[str, str], tuple[Answer, float]] = {}
         self.late: set[str] = set()
+        self.free_since: dict[str, float] = {}
+        """Runs in line that nothing holds up, with the second since when."""
         self.events: Counter[str] = Counter()
         self.spent: Counter[str] = Counter()
-        self.requested: dict[str, str] = {}
-        """The caller of each run that was started by a request of its own."""
+        self.requested: dict[str, set[str]] = defaultdict(set)
+        """The callers of runs that were started by a request of their own, and the authors of their schedules."""
 
     # Each commit
 
@@ -105,6 +169,7 @@ class Oracle:
                 self.position = row.position
                 self.events[row.type] += 1
                 self.plane.marks[f"event:{row.type}"] += 1
+                self.plane.trace(f"   {row.position} {row.type} {row.stream}")
                 self._look(row.type, recorded, recorded.event)
         self._stuck()
 
@@ -121,20 +186,22 @@ class Oracle:
         self.halted = True
 
     def _on_halt_lifted(self, recorded: Any, event: Any) -> None:
-        self.halted = False
+        self.halted, self.lifted_at = False, self.plane.loop.time()
 
     def _on_policy_updated(self, recorded: Any, event: Any) -> None:
-        self.limit = event.after.max_concurrent_runs
+        self.limit, self.limits = event.after.max_concurrent_runs, event.after.limits or ()
 
     def _on_run_queued(self, recorded: Any, event: Any) -> None:
         run = self.runs[recorded.stream] = KnownRun(recorded.stream, event, True)
         run.requesters |= set(event.requesters or ())
+        self._check_retry(run, event)
         self.waiting[run.session].append(run.run_id)
 
     def _on_run_created(self, recorded: Any, event: Any) -> None:
         run = self.runs.get(recorded.stream)
         if run is None:
             run = self.runs[recorded.stream] = KnownRun(recorded.stream, event, False)
+            self._check_retry(run, event)
             if self.waiting[run.session]:
                 self.plane.fail("order", f"{run.run_id} overtakes {self.waiting[run.session][0]} in {run.session}")
         else:
@@ -147,6 +214,10 @@ class Oracle:
         run.requesters |= set(event.requesters or ())
         self._take(run)
 
+    def _check_retry(self, run: KnownRun, event: Any) -> None:
+        if event.retry_of is not None and not self._has_ended(self.runs[event.retry_of]):
+            self.plane.fail("retry", f"{run.run_id} retries {event.retry_of}, which goes on")
+
     def _take(self, run: KnownRun) -> None:
         self.holders.add(run.run_id)
         if self.limit is not None and len(self.holders) > self.limit:
@@ -154,13 +225,25 @@ class Oracle:
         holder = self.turns.setdefault(run.session, run.run_id)
         if holder != run.run_id:
             self.plane.fail("session", f"{run.run_id} and {holder} have {run.session}")
+        for limit in self.limits:
+            mine = run.place(limit.scope)
+            if mine and limit.key in (None, mine):
+                same = sum(self.runs[one].place(limit.scope) == mine for one in self.holders)
+                if same > limit.max:
+                    self.plane.fail("key limit", f"{same} runs of {limit.scope} {mine}, {limit.max} allowed")
 
     def _on_run_resumed(self, recorded: Any, event: Any) -> None:
         run = self.runs[recorded.stream]
         if run.status != "paused":
             self.plane.fail("resumed", f"{run.run_id} was {run.status}")
-        run.status = "running"
+        run.status, run.requeued = "running", False
         self._take(run)
+
+    def _on_run_requeued(self, recorded: Any, event: Any) -> None:
+        self.runs[recorded.stream].requeued = True
+
+    def _on_run_leased(self, recorded: Any, event: Any) -> None:
+        self.runs[recorded.stream].leased = True
 
     def _on_run_paused(self, recorded: Any, event: Any) -> None:
         self.runs[recorded.stream].status = "paused"
@@ -170,12 +253,19 @@ class Oracle:
         run = self.runs.get(recorded.stream)
         if run is not None and event.status == "cancelled" and run.cancelled_at is None:
             run.cancelled_at = self.plane.loop.time()
+            self._orphan(run)
+
+    def _orphan(self, parent: KnownRun) -> None:
+        for run in self.runs.values():
+            if run.parent == parent.run_id and not self._has_ended(run) and run.orphaned_at is None:
+                run.orphaned_at = self.plane.loop.time()
+                self._orphan(run)
 
     def _ended(self, recorded: Any) -> None:
         run = self.runs.get(recorded.stream)
         if run is None:
             return
-        run.status = recorded.type
+        run.status, run.ended_at = recorded.type, self.plane.loop.time()
         self.holders.discard(run.run_id)
         if run.run_id in self.waiting[run.session]:
             self.waiting[run.session].remove(run.run_id)
@@ -197,16 +287,23 @@ class Oracle:
         ask.decided, ask.decided_in_halt = event, self.halted
         asked, run = ask.event, self.runs[ask.run_id]
         if event.cause == "person":
-            self._check_person(ask, run, str(event.by))
+            by = str(event.by)
+            if not self.may_answer(ask, by):
+                self.plane.fail("who answers", f"{by} ({ROLES.get(by)}) answered {event.ask_id} of {run.run_id}")
         if event.cause == "rule":
             rule = self.permissions.get(str(event.rule_id))
-            if rule is None or event.rule_id in self.revoked or rule.expires_at_ms <= recorded.recorded_at:
+            if rule is None or event.rule_id in self.revoked or rule.expires_at_ms <= recorded.at:
                 self.plane.fail("rule of nothing", f"{event.rule_id} answers {event.ask_id}: gone")
             elif not _covers(rule, run) or rule.arguments != asked.arguments:
                 self.plane.fail("rule", f"{event.rule_id} answers {event.ask_id}: of another run or call")
+            elif self.runs[self.asks[rule.ask_id].run_id].profile != run.profile:
+                self.plane.fail("rule", f"{event.rule_id} answers {event.ask_id}: of another profile")
+            elif asked.not_requester and rule.by in self.requesters_of(run):
+                self.plane.fail("rule", f"{event.rule_id} of {rule.by} answers what {rule.by} requested")
 
-    def _check_person(self, ask: KnownAsk, run: KnownRun, by: str) -> None:
-        asked, role = ask.event, ROLES.get(by, "Viewer")
+    def may_answer(self, ask: KnownAsk, by: str) -> bool:
+        """Return True if a person may answer an ask."""
+        asked, run, role = ask.event, self.runs[ask.run_id], ROLES.get(by, "Viewer")
         may = role == "Admin" or (role == "Operator" and (asked.role or "Operator") == "Operator")
         if asked.kind in ("question", "choice") and by in self.requesters_of(run):
             may = True
@@ -214,16 +311,13 @@ class Oracle:
             may = False
         if asked.not_requester and by in self.requesters_of(run):
             may = False
-        if not may:
-            self.plane.fail("who answers", f"{by} ({role}) answered {asked.ask_id} of {run.run_id}")
+        return may
 
     def requesters_of(self, run: KnownRun) -> set[str]:
         """Return who requested a run: as requests, schedules and workflow runs say."""
-        found = set(run.requesters)
-        if run.run_id in self.requested:
-            found.add(self.requested[run.run_id])
+        found = run.requesters | self.requested[run.run_id]
         if run.workflow_run in self.workflows:
-            found |= self.workflows[run.workflow_run]["by"]
+            found |= self.workflows[run.workflow_run].by
         if run.parent in self.runs:
             found |= self.requesters_of(self.runs[run.parent])
         return found
@@ -261,11 +355,31 @@ class Oracle:
     def _on_usage_recorded(self, recorded: Any, event: Any) -> None:
         self.spent[event.provider] += event.usage.output_tokens
 
+    # Schedules
+
+    def _decided(self, schedule: str) -> KnownSchedule | None:
+        if known := self.schedules.get(schedule):
+            known.decided_at = self.plane.wall() / 1000
+        return known
+
     def _on_schedule_upserted(self, recorded: Any, event: Any) -> None:
-        self.schedules[event.id] = event.updated_by
+        paused = event.id in self.schedules and self.schedules[event.id].paused
+        self.schedules[event.id] = known = KnownSchedule(event, self.plane.wall() / 1000)
+        known.paused = paused
 
     def _on_schedule_removed(self, recorded: Any, event: Any) -> None:
         self.schedules.pop(event.id, None)
+
+    def _on_schedule_switched(self, recorded: Any, event: Any) -> None:
+        if known := self._decided(event.id):
+            match recorded.type:
+                case "schedule.enabled" | "schedule.disabled":
+                    known.enabled = recorded.type == "schedule.enabled"
+                case "schedule.paused" | "schedule.resumed":
+                    known.paused = recorded.type == "schedule.paused"
+
+    _on_schedule_enabled = _on_schedule_disabled = _on_schedule_paused = _on_schedule_resumed = _on_schedule_switched
+    _on_schedule_run_buffered = _on_schedule_run_skipped = _on_schedule_slots_missed = _on_schedule_switched
 
     def _on_schedule_run_started(self, recorded: Any, event: Any) -> None:
         if event.slot_ms is not None:
@@ -273,41 +387,168 @@ class Oracle:
             if slot in self.slots:
                 self.plane.fail("slot twice", str(slot))
             self.slots.add(slot)
-        author = self.schedules.get(event.id)
+        known = self._decided(event.id)
+        if known:
+            self.requested[event.target_run_id] |= {known.author} | ({recorded.actor} & ROLES.keys())
+        going = {one for one, of in self.flights.items() if of == event.id and one in self.open_runs()}
+        if known and known.overlap != "allow-all" and going - set(event.terminates or ()):
+            self.plane.fail("overlap", f"{event.target_run_id} begins beside {going} ({known.overlap})")
+        self.flights[event.target_run_id] = event.id
+
+    def _on_schedule_run_ended(self, recorded: Any, event: Any) -> None:
+        self._decided(event.id)
         run = self.runs.get(event.target_run_id)
-        if author and run is not None:
-            run.requesters.add(author)
+        if self.flights.pop(event.target_run_id, None) is None:
+            self.plane.fail("end twice", f"{event.target_run_id} of {event.id}")
+        if run is not None and (run.status == "run.completed") != (recorded.type == "schedule.run.completed"):
+            self.plane.fail("end of slot", f"{recorded.type} of {event.id}, but {run.run_id} is {run.status}")
+
+    _on_schedule_run_completed = _on_schedule_run_failed = _on_schedule_run_ended
+
+    # Queues and messages
+
+    def _queue(self, recorded: Any) -> KnownQueue:
+        known = self.queues[recorded.session_id]
+        known.changed_at = self.plane.loop.time()
+        return known
+
+    def _on_work_enqueued(self, recorded: Any, event: Any) -> None:
+        known, said = self._queue(recorded), (event.mode, event.payload)
+        if not event.message_id and not event.dead_letter_id:
+            same = [one for one, run_id in known.items.items() if not run_id and known.said[one] == said]
+            if same:
+                self.plane.fail("enqueued twice", f"{event.item_id} is as {same}")
+            known.said[event.item_id] = said
+        else:
+            known.said[event.item_id] = ("", event.item_id)
+        known.items[event.item_id] = ""
+
+    def _on_work_drain_started(self, recorded: Any, event: Any) -> None:
+        known = self._queue(recorded)
+        if known.drain:
+            self.plane.fail("two drains", f"{event.drain_id} beside {known.drain}")
+        known.drain = event.drain_id
+
+    def _on_work_batch_started(self, recorded: Any, event: Any) -> None:
+        known = self._queue(recorded)
+        waiting = [one for one, run_id in known.items.items() if not run_id]
+        if waiting[: len(event.item_ids)] != list(event.item_ids):
+            self.plane.fail("batch", f"{event.run_id} takes {event.item_ids}, {waiting} wait")
+        for item in event.item_ids:
+            known.items[item] = event.run_id
+            if known.attempts[item] >= ATTEMPTS_MAX:
+                self.plane.fail("attempts", f"{item} begins after {known.attempts[item]} attempts")
+
+    def _on_work_item_drained(self, recorded: Any, event: Any) -> None:
+        known, run = self._queue(recorded), self.runs.get(event.run_id)
+        if known.items.pop(event.item_id, None) != event.run_id or run is None or run.status != "run.completed":
+            self.plane.fail("drained", f"{event.item_id} by {event.run_id}: {run and run.status}")
+
+    def _on_work_batch_returned(self, recorded: Any, event: Any) -> None:
+        known, run = self._queue(recorded), self.runs.get(event.run_id)
+        for item in event.item_ids:
+            if known.items.get(item) != event.run_id or run is None or run.status == "run.completed":
+                self.plane.fail("returned", f"{item} by {event.run_id}: {run and run.status}")
+            known.items[item] = ""
+            known.attempts[item] += event.counted
+            if run is not None and event.counted == (run.status == "run.cancelled"):
+                self.plane.fail("attempts", f"{item} of {run.run_id}: {run.status}, counted {event.counted}")
+
+    def _on_work_batch_dead_lettered(self, recorded: Any, event: Any) -> None:
+        known = self._queue(recorded)
+        for item in event.item_ids:
+            if known.items.pop(item, None) is None:
+                self.plane.fail("dead letter", f"{item} does not wait")
+            if event.reason == "attempts-exhausted" and known.attempts[item] < ATTEMPTS_MAX:
+                self.plane.fail("attempts", f"{item} is given up after {known.attempts[item]} attempts")
+
+    def _on_work_drained(self, recorded: Any, event: Any) -> None:
+        known = self._queue(recorded)
+        if known.drain != event.drain_id:
+            self.plane.fail("drain", f"{event.drain_id} ends, {known.drain} is open")
+        known.drain = ""
+
+    _on_work_drain_failed = _on_work_drained
+
+    def _on_a2a_message_sent(self, recorded: Any, event: Any) -> None:
+        self.messages.add(event.message_id)
+
+    def _on_a2a_message_completed(self, recorded: Any, event: Any) -> None:
+        if event.message_id not in self.messages:
+            self.plane.fail("message", f"{recorded.type} of {event.message_id}, which is over")
+        self.messages.discard(event.message_id)
+
+    _on_a2a_message_failed = _on_a2a_message_completed
+
+    # Workflows
+
+    def _on_workflow_created(self, recorded: Any, event: Any) -> None:
+        before: dict[str, set[str]] = {step.id: set() for step in event.definition.steps}
+        for edge in event.definition.dependencies:
+            before[edge.target].add(edge.source)
+        self.graphs[event.workflow_id] = before
 
     def _on_workflow_run_created(self, recorded: Any, event: Any) -> None:
-        by = {event.requested_by, *(event.requesters or ())}
-        self.workflows[recorded.stream] = {"open": True, "cancelled": False, "by": by, "approvals": {}}
+        self.workflows[recorded.stream] = Flow(event, self.graphs[event.workflow_id])
+        self._flow(recorded)
+
+    def _flow(self, recorded: Any) -> Flow:
+        flow = self.workflows[recorded.stream]
+        flow.changed_at = self.plane.loop.time()
+        return flow
 
     def _on_workflow_step_started(self, recorded: Any, event: Any) -> None:
-        known = self.workflows[recorded.stream]
-        if known["cancelled"] or not known["open"]:
-            self.plane.fail("step after cancel", f"{event.step_id} of {recorded.stream}")
+        flow, step = self._flow(recorded), event.step_id
+        if flow.cancelled or not flow.open:
+            self.plane.fail("step after cancel", f"{step} of {recorded.stream}")
+        if not flow.before[step] <= flow.ok:
+            self.plane.fail("step too early", f"{step} of {recorded.stream} before {flow.before[step] - flow.ok}")
+        if step in flow.ok or step in flow.running.values():
+            self.plane.fail("step again", f"{step} of {recorded.stream}")
+        flow.running[event.step_run_id] = step
         if event.step_run_id in self.runs:
             self.runs[event.step_run_id].workflow_run = recorded.stream
 
+    def _on_workflow_step_completed(self, recorded: Any, event: Any) -> None:
+        flow = self._flow(recorded)
+        run = self.runs.get(event.step_run_id or "")
+        flow.running.pop(event.step_run_id, None)
+        if run is None or (run.status == "run.completed") != (recorded.type == "workflow.step.completed"):
+            self.plane.fail("step", f"{recorded.type} of {event.step_id}, but its run is {run and run.status}")
+        if recorded.type == "workflow.step.completed":
+            flow.ok.add(event.step_id)
+
+    def _on_workflow_step_failed(self, recorded: Any, event: Any) -> None:
+        if event.step_run_id is not None:
+            self._on_workflow_step_completed(recorded, event)
+
+    _on_workflow_step_cancelled = _on_workflow_step_failed
+
     def _on_workflow_approval_requested(self, recorded: Any, event: Any) -> None:
-        self.workflows[recorded.stream]["approvals"][event.step_id] = event
+        self._flow(recorded).approvals[event.step_id] = event
 
     def _on_workflow_approval_granted(self, recorded: Any, event: Any) -> None:
-        if self.workflows[recorded.stream]["approvals"].pop(event.step_id, None) is None:
-            self.plane.fail("granted twice", f"{event.step_id} of {recorded.stream}")
+        flow = self._flow(recorded)
+        if flow.approvals.pop(event.step_id, None) is None:
+            self.plane.fail("decided twice", f"{event.step_id} of {recorded.stream}")
+        if recorded.type == "workflow.approval.granted":
+            flow.ok.add(event.step_id)
 
-    def _on_workflow_approval_rejected(self, recorded: Any, event: Any) -> None:
-        if self.workflows[recorded.stream]["approvals"].pop(event.step_id, None) is None:
-            self.plane.fail("rejected twice", f"{event.step_id} of {recorded.stream}")
+    _on_workflow_approval_rejected = _on_workflow_approval_granted
 
     def _on_workflow_run_cancel_requested(self, recorded: Any, event: Any) -> None:
-        self.workflows[recorded.stream]["cancelled"] = True
+        self._flow(recorded).cancelled = True
 
     def _on_workflow_resumed(self, recorded: Any, event: Any) -> None:
-        self.workflows[recorded.stream].update(open=True, cancelled=False)
+        flow = self._flow(recorded)
+        flow.open, flow.cancelled = True, False
+        flow.by.add(event.requested_by)
+        flow.ok -= set(event.reset)
 
     def _close_workflow(self, recorded: Any, event: Any) -> None:
-        self.workflows[recorded.stream].update(open=False, approvals={})
+        flow = self._flow(recorded)
+        flow.open = False
+        flow.approvals.clear()
 
     _on_workflow_run_completed = _on_workflow_run_failed = _on_workflow_run_cancelled = _close_workflow
 
@@ -319,15 +560,61 @@ class Oracle:
         if not self.plane.calm(LATE_SECONDS):
             return
         for run in self.runs.values():
-            if run.cancelled_at is not None and not self._has_ended(run) and now - run.cancelled_at > LATE_SECONDS:
-                self._late(
-                    run.run_id, "cancel", f"{run.run_id} is {run.status} {now - run.cancelled_at:.0f} s after it"
-                )
+            since = run.cancelled_at or run.orphaned_at
+            if since is not None and not self._has_ended(run) and now - since > LATE_SECONDS:
+                kind = "cancel" if run.cancelled_at else "cancel of a child"
+                self._late(run.run_id, kind, f"{run.run_id} is {run.status} {now - since:.0f} s after it")
         wall = self.plane.wall()
         for ask_id, ask in self.open_asks.items():
             over = (wall - ask.event.expires_at_ms) / 1000
-            if over > LATE_SECONDS and not self.halted:
+            if over > LATE_SECONDS:
                 self._late(ask_id, "expiry", f"{ask_id} is open {over:.0f} s after its time")
+        for stream, flow in self.workflows.items():
+            for step, asked in flow.approvals.items():
+                if asked.expires_at_ms and (wall - asked.expires_at_ms) / 1000 > LATE_SECONDS:
+                    self._late(f"{stream} {step}", "expiry", f"the approval {step} of {stream} is open after its time")
+        if not self.halted and now - self.lifted_at > LATE_SECONDS:
+            self._late_work(now)
+        for server in self.plane.up():
+            for problem in server.plane.log.problems.failing():
+                self._late(f"{server.name} {problem.loop}", "problem", f"{server.name}: {problem}")
+
+    def _late_work(self, now: float) -> None:
+        """Judge what the reactors do. Nothing of it is due in a halt."""
+        going = set(self.open_runs())
+        self.free_since = {one: self.free_since.get(one, now) for one in self._free(going)}
+        for run_id, since in self.free_since.items():
+            if now - since > LATE_SECONDS:
+                self._late(run_id, "admission", f"{run_id} has not begun for {now - since:.0f} s: there is room")
+        for name, known in self.schedules.items():
+            over = self.plane.wall() / 1000 - known.decided_at - 60 * (known.minutes or 1e9)
+            if known.enabled and not known.paused and over > LATE_SECONDS:
+                self._late(f"{name} {known.decided_at}", "slot", f"{name} decided about no slot for {over:.0f} s")
+        for run_id, name in self.flights.items():
+            if run_id in self.runs and run_id not in going and now - self.runs[run_id].ended_at > PROMPT_SECONDS:
+                self._late(run_id, "end of slot", f"{run_id} of {name} ended, which is not recorded")
+        for session, queue in self.queues.items():
+            last = max([queue.changed_at, *(self.runs[one].ended_at for one in queue.items.values() if one)])
+            busy = any(one in going for one in queue.items.values())
+            if queue.drain and not busy and now - last > LATE_SECONDS:
+                self._late(f"{session} {last}", "drain", f"{queue.drain} of {session} stands still: {queue.items}")
+        for stream, flow in self.workflows.items():
+            last = max([flow.changed_at, *(self.runs[one].ended_at for one in flow.running)])
+            busy = bool(flow.approvals) or any(one in going for one in flow.running)
+            if flow.open and not busy and now - last > LATE_SECONDS:
+                self._late(f"{stream} {last}", "workflow", f"{stream} stands still: {flow.ok} {flow.running}")
+
+    def _free(self, going: set[str]) -> Iterator[str]:
+        """Yield the runs that may begin: they have neither a limit nor a run before them."""
+        if self.limits or self.limit is not None or len(self.holders) >= EXECUTOR_RUNS:
+            return
+        for session, line in self.waiting.items():
+            if line and session not in self.turns:
+                yield line[0]
+        for run_id in going:
+            run = self.runs[run_id]
+            if run.requeued or (run.status == "running" and not run.leased):
+                yield run_id
 
     def _late(self, key: str, kind: str, what: str) -> None:
         if key not in self.late:
@@ -341,14 +628,19 @@ class Oracle:
     def open_runs(self) -> list[str]:
         return [run.run_id for run in self.runs.values() if not self._has_ended(run)]
 
+    def open_work(self) -> list[str]:
+        """Return what the reactors have still to do."""
+        drains = [known.drain for known in self.queues.values() if known.drain]
+        return [*self.messages, *drains, *(one for one, flow in self.workflows.items() if flow.open), *self.flights]
+
     def approvals(self) -> Iterator[tuple[str, str, str]]:
-        for stream, known in self.workflows.items():
-            for step_id, event in known["approvals"].items():
+        for stream, flow in self.workflows.items():
+            for step_id, event in flow.approvals.items():
                 yield stream, step_id, event.subject_sha256
 
     # Answers
 
-    def answered(self, method: str, path: str, caller: str, answer: Answer) -> None:
+    def answered(self, method: str, path: str, caller: str, query: Mapping[str, Any], answer: Answer) -> None:
         """Note what an answer says, and judge it."""
         position = int(answer.headers.get("athena-position", 0))
         if position > self.position:
@@ -356,13 +648,34 @@ class Oracle:
             if position > self.position:
                 self.plane.fail("position", f"{method} {path} is of {position}, the log has {self.position}")
         data = answer.data
+        decides = path.endswith(("/answer", "/approve", "/reject", "/cancel")) or path in ("/policy", "/halt")
+        if answer.code == "HALTED" and (method != "POST" or decides):
+            self.plane.fail("refused in a halt", f"{method} {path} of {caller}")
+        if method == "GET" and answer.status == 200 and position == self.position and "asOf" not in query:
+            self._seen(path, caller, query, data)
         if method == "POST" and path == "/runs" and answer.status < 300 and isinstance(data, dict) and "runId" in data:
-            self.requested.setdefault(data["runId"], caller)
+            self.requested[data["runId"]].add(caller)
+
+    def _seen(self, path: str, caller: str, query: Mapping[str, Any], data: Any) -> None:
+        """Compare what was read at the head with what the log says."""
+        if path == "/asks" and not set(query) - {"answerable", "nth"} and len(data["items"]) < PAGE:
+            shown = {one["id"] for one in data["items"] if one["kind"] != "workflow-approval"}
+            known = dict(self.open_asks)
+            if "answerable" in query:
+                known = {one: ask for one, ask in known.items() if self.may_answer(ask, caller)}
+            if shown != set(known):
+                self.plane.fail("asks", f"{caller} reads {shown}, open are {set(known)} ({dict(query)})")
+        if path.startswith("/runs/run_") and path.count("/") == 2 and not set(query) - {"nth"}:
+            run = self.runs.get(data["runId"])
+            status = STATUS_OF_ENDING.get(run.status, "open") if run else "unknown"
+            shown_status = data["status"] if data["status"] in STATUS_OF_ENDING.values() else "open"
+            if status != shown_status:
+                self.plane.fail("status", f"{path} is {data['status']}, recorded {run and run.status}")
 
     def keyed(self, method: str, path: str, body: Any, caller: str, key: str, answer: Answer) -> None:
         """Compare the answer to a repeated key with the first one."""
         known = self.keys.get((caller, key))
-        now = self.plane.loop.time()
+        now = self.plane.wall() / 1000
         if known is None:
             if answer.status < 300:
                 self.keys[caller, key] = (answer, now)

@@ -5,10 +5,11 @@ import gc
 import json
 import logging
 import os
+import random
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ import apsw
 
 from athena_core.log.port import Store
 from athena_core.settings import load
-from tests.simulation import faults, moves  # noqa: F401 - they register moves
+from tests.simulation import faults, motifs, moves  # noqa: F401 - they register moves
 from tests.simulation.histories import Failure, Played, Step, swarm
 from tests.simulation.loop import EPOCH_MS, Deadlock, SimLoop
 from tests.simulation.moves import MOVES, PROFILES, ROLES
-from tests.simulation.oracle import Oracle, judge_end
+from tests.simulation.oracle import EXECUTOR_RUNS, Oracle, judge_end
 from tests.simulation.outside import Outside
 from tests.simulation.servers import Answer, Hooks, Server, open_seams
 from tests.support.vouched import VOUCHED
@@ -31,12 +32,18 @@ BATCH = 6
 
 LEFT: list["Plane"] = []
 STEPS = 80
+OFTEN, OFTEN_WEIGHT = 3, 12.0
 END_SECONDS = 7_200.0
 """The virtual time in which everything must have ended after the last step."""
 
 
 def plan(seed: str) -> list[Step]:
-    return swarm(seed, {name: move.weight for name, move in MOVES.items()}, STEPS)
+    """Draw the steps of a history. Each history has a few motifs that it plays often, so that they meet."""
+    chance = random.Random(f"{seed}:often")
+    weights = {name: move.weight for name, move in MOVES.items()}
+    for name in chance.sample(sorted(motifs.NAMES), OFTEN):
+        weights[name] += OFTEN_WEIGHT
+    return swarm(seed, weights, STEPS)
 
 
 def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) -> Played:
@@ -62,7 +69,9 @@ def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) 
 
 
 def _said(answer: Answer | None) -> str:
-    return "no answer" if answer is None else f"{answer.status} {json.dumps(answer.data)[:300]}"
+    if answer is None:
+        return "no answer"
+    return f"{answer.status} at {answer.headers.get('athena-position')} {json.dumps(answer.data)[:300]}"
 
 
 class Lines(logging.Handler):
@@ -95,6 +104,10 @@ class Plane:
         self.calm_since = 0.0
         """The second at which the last fault ended. Nothing is expected to be punctual before it."""
         self.full_until = 0.0
+        self.failing_commits = 0
+        """The next commits, of whatever server, that fail."""
+        self.jumped_ms = 0
+        """How far all clocks were set ahead together."""
         self.names = 0
         self.judged = False
         self.digest = ""
@@ -107,7 +120,7 @@ class Plane:
             "ATHENA_WORKSPACE_ROOT": str(place / "workspace"),
             **{f"ATHENA_{name.upper()}": value for name, value in VOUCHED.items()},
             "ATHENA_AUTH_IDENTITY_ROLE_MAP": ",".join(f"{name}:{role}" for name, role in ROLES.items()),
-            "ATHENA_EXECUTOR_MAX_RUNS": "8",
+            "ATHENA_EXECUTOR_MAX_RUNS": str(EXECUTOR_RUNS),
             "ATHENA_MEMORY_ENABLED": "true",
             "ATHENA_OPENAI_API_KEY": "the-key-of-the-simulated-vendor",
         }
@@ -121,7 +134,7 @@ class Plane:
 
     def wall(self) -> int:
         """Return the date in milliseconds, as a clock without a fault shows it."""
-        return EPOCH_MS + int(self.loop.time() * 1000)
+        return EPOCH_MS + int(self.loop.time() * 1000) + self.jumped_ms
 
     def trace(self, line: str) -> None:
         if self._trace is not None:
@@ -144,6 +157,13 @@ class Plane:
         self.calm_since = max(self.calm_since, self.loop.time() + seconds)
         self.hard_faults += hard
 
+    def jump(self, seconds: float) -> None:
+        """Set all clocks ahead at once, as if nothing had happened for that time."""
+        self.jumped_ms += int(seconds * 1000)
+        for server in self.servers.values():
+            server.clock.set_by_ms += int(seconds * 1000)
+        self.troubled(hard=False)
+
     def up(self) -> list[Server]:
         """Return the servers that answer."""
         return [one for one in self.servers.values() if not one.dead and one.ready.done() and one.serves]
@@ -153,17 +173,20 @@ class Plane:
         self.marks[f"start:{name}"] += 1
         hooks = Hooks(self.outside.providers, self.oracle.committed, self._breakable, self._problem, self._line)
         server = self.servers[name] = Server(name, self.loop, self.settings, f"{self.seed}:{name}:{number}", hooks)
+        server.clock.set_by_ms = self.jumped_ms
         server.start()
         return server
 
     async def bring_up(self, name: str) -> None:
-        """Start a server; on a full disk it does not start, and it is tried again."""
-        while True:
+        """Start a server unless it runs; on a full disk it does not start, and it is tried again."""
+        known = self.servers.get(name)
+        while known is None or known.dead or not known.serves:
             try:
-                await self.start(name).ready
+                known = self.start(name)
+                await known.ready
                 return
             except Exception:
-                if self.loop.time() > self.full_until:
+                if self.calm(5.0):
                     raise
             await asyncio.sleep(5.0)
 
@@ -171,7 +194,8 @@ class Plane:
         insert = store.insert
 
         def insert_unless_full(rows: Any) -> None:
-            if self.loop.time() < self.full_until:
+            fails, self.failing_commits = self.failing_commits > 0, max(self.failing_commits - 1, 0)
+            if fails or self.loop.time() < self.full_until:
                 raise apsw.FullError("database or disk is full")
             insert(rows)
 
@@ -185,14 +209,25 @@ class Plane:
             self.trace(line.decode().replace("\\n", "\n"))
 
     async def ask(
-        self, chance: Any, method: str, path: str, body: Any = None, caller: str = "ada", key: str = "", **query: Any
+        self,
+        chance: Any,
+        method: str,
+        path: str,
+        body: Any = None,
+        caller: str = "ada",
+        key: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        server: Server | None = None,
+        **query: Any,
     ) -> Answer | None:
-        """Send a request to any server that is up, and judge its answer."""
+        """Send a request to a server, or to any that is up, and judge its answer."""
         up = self.up()
-        if not up:
+        if not up or (server is not None and server not in up):
             return None
-        server: Server = chance.choice(up)
-        headers = {"idempotency-key": key} if key else {}
+        server = server or chance.choice(up)
+        assert server is not None
+        headers = {"idempotency-key": key, **(headers or {})} if key else headers or {}
         answer = await server.send(method, path, body, caller, headers, **query)
         if self._trace is not None:
             sent = json.dumps(body) if body else ""
@@ -204,7 +239,7 @@ class Plane:
             self.marks[f"code:{answer.code}"] += 1
         if answer.status == 500 or (answer.status == 503 and answer.code != "HALTED" and self.calm(5.0)):
             self.fail("server error", f"{method} {path}: {_said(answer)}")
-        self.oracle.answered(method, path, caller, answer)
+        self.oracle.answered(method, path, caller, query, answer)
         if key and answer.status < 500:
             self.oracle.keyed(method, path, body, caller, key, answer)
         return answer
@@ -244,7 +279,7 @@ class Plane:
     async def _end(self) -> None:
         """Let the faults stop, lift every limit, answer every ask, and wait until every run has ended."""
         self.ending = True
-        self.full_until = 0.0
+        self.full_until = self.failing_commits = 0
         for server in self.servers.values():
             server.crash_at = server.crash_at if server.dead else 0
         await asyncio.sleep(60.0)
@@ -257,7 +292,7 @@ class Plane:
         await self._force("PUT", "/policy", {"policy": {"schemaVersion": 1}, "auditComment": "the end"})
         for schedule in list(self.oracle.schedules):
             await self._force("DELETE", f"/schedules/{schedule}")
-        while open_runs := self.oracle.open_runs():
+        while (open_runs := self.oracle.open_runs()) or self.oracle.open_work():
             for ask_id, ask in list(self.oracle.open_asks.items()):
                 option = "deny" if ask.kind == "tool-permission" else "decline"
                 await self._force("POST", f"/asks/{ask_id}/answer", {"subjectHash": ask.shown, "optionId": option})
@@ -270,7 +305,7 @@ class Plane:
             await asyncio.sleep(30.0)
             if self.loop.time() > end:
                 stuck = {one: self.oracle.runs[one].status for one in open_runs}
-                self.fail("no end", f"{len(stuck)} runs have not ended: {stuck}")
+                self.fail("no end", f"{len(stuck)} runs have not ended: {stuck}, {self.oracle.open_work()}")
                 break
         await judge_end(self)
         self.judged = True

@@ -72,6 +72,6 @@ def test_a_planted_bug_is_found_and_shrunk(world: str, bug: str) -> None:
 
 
 def test_a_planted_bug_of_the_plane_is_found() -> None:
-    played = simulate("fixed", "--count", "20", "--planted", "a question of anybody")
+    played = simulate("fixed", "--count", "12", "--planted", "a question of anybody")
     assert played.returncode == 1, played.stdout + played.stderr
     assert "who answers" in played.stdout
