@@ -321,7 +321,7 @@ def test_a_server_that_is_away_is_asked_again_for_the_moment(browser: Any, tmp_p
         port = int(scene.server.url.rpartition(":")[2])
         scene.server.kill()
         page.evaluate(f"location.hash = '#/fleet?at={then}'")
-        expect(page.get_by_role("alert")).to_contain_text("UNREACHABLE")
+        expect(page.get_by_role("alert").first).to_contain_text("UNREACHABLE")
         scene.server.start(port)
         expect(bar(page)).to_contain_text(f"event {then:,}")
         expect(completed(page)).to_have_text("1")

@@ -195,6 +195,10 @@ class Plane:
 
         def insert_unless_full(rows: Any) -> None:
             fails, self.failing_commits = self.failing_commits > 0, max(self.failing_commits - 1, 0)
+            if fails:
+                self.troubled(
+                    faults.LEASE_SECONDS
+                )  # it may be long after the fault was planned
             if fails or self.loop.time() < self.full_until:
                 raise apsw.FullError("database or disk is full")
             insert(rows)

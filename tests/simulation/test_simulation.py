@@ -24,12 +24,12 @@ def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
         ("gateway", 200),
         ("asks", 200),
         ("tokens", 200),
-        pytest.param("plane", sized(6, 40, 4_000), marks=pytest.mark.heavy),
-        pytest.param("gateway", sized(200, 2_000, 40_000), marks=pytest.mark.heavy),
-        pytest.param("agents", sized(200, 2_000, 40_000), marks=pytest.mark.heavy),
-        pytest.param("asks", sized(200, 2_000, 100_000), marks=pytest.mark.heavy),
-        pytest.param("tokens", sized(200, 4_000, 200_000), marks=pytest.mark.heavy),
-        pytest.param("mcp", sized(200, 4_000, 100_000), marks=pytest.mark.heavy),
+        pytest.param("plane", sized(6, 12, 4_000), marks=pytest.mark.heavy),
+        pytest.param("gateway", sized(200, 600, 40_000), marks=pytest.mark.heavy),
+        pytest.param("agents", sized(200, 600, 40_000), marks=pytest.mark.heavy),
+        pytest.param("asks", sized(200, 600, 100_000), marks=pytest.mark.heavy),
+        pytest.param("tokens", sized(200, 600, 200_000), marks=pytest.mark.heavy),
+        pytest.param("mcp", sized(200, 600, 100_000), marks=pytest.mark.heavy),
     ],
 )
 def test_histories_keep_the_promises(world: str, count: int) -> None:
