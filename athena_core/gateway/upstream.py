@@ -134,6 +134,7 @@ class SecretBytes:
         found = {form.encode() for one in secrets if len(one) >= MIN_KEY_CHARS for form in forms(one)}
         self._forms = sorted((form for form in found if len(form) >= MIN_KEY_CHARS), key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, self._forms)) or b"(?!)")
+        self._first = re.compile(b"|".join(re.escape(form[:1]) for form in self._forms) or b"(?!)")
         self._longest = max(map(len, self._forms), default=1)
 
     def hide(self, data: bytes) -> bytes:
@@ -142,9 +143,10 @@ class SecretBytes:
 
     def held(self, data: bytes) -> int:
         """Return how many bytes at the end may be the beginning of a secret."""
-        for place in range(max(len(data) - self._longest + 1, 0), len(data)):
-            if any(form.startswith(data[place:]) for form in self._forms):
-                return len(data) - place
+        for found in self._first.finditer(data, max(len(data) - self._longest + 1, 0)):
+            rest = data[found.start() :]
+            if any(form.startswith(rest) for form in self._forms):
+                return len(rest)
         return 0
 
 
