@@ -56,7 +56,8 @@ SWEEPS_BETWEEN_LOOKS = 10
 """Sweeps between two looks at which other executors exist."""
 
 NOTICED_TYPES = run.ENDING_TYPES | {
-    event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested, run.RunAnswered)
+    event.TYPE
+    for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunPaused, run.RunCancelRequested, run.RunAnswered)
 }
 
 
@@ -186,11 +187,13 @@ class Runner:
                     self._forget_failures(row.stream)
                     self._cancelled.pop(row.stream, None)
                     self._stop_run(row.stream)
+                case run.RunPaused.TYPE:  # by an executor that was lost for a while
+                    self._forget_failures(row.stream)
                 case run.RunAnswered.TYPE if row.stream in self._held:
                     self._held[row.stream].woken.happen()
 
     def _forget_failures(self, run_id: str) -> None:
-        """Clear the problems of a run that is leased or over."""
+        """Clear the problems of a run that is leased, paused or over."""
         self._problems.recovered(CLAIM, run_id)
         self._problems.recovered(TAKE_OVER, run_id)
 
