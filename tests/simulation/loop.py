@@ -5,12 +5,14 @@ import contextvars
 import functools
 import heapq
 import random
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import anyio.to_thread
 
 from athena_core.clock import ulid
+
+T = TypeVar("T")
 
 EPOCH_MS = 1_767_225_600_000
 THREAD_SECONDS = 0.0005
@@ -42,6 +44,17 @@ class Process:
         self.dead = True
 
 
+class SimTask(asyncio.Task[T]):
+    """A task whose hash is its number, so that sets of tasks have the same order in each process."""
+
+    def __init__(self, coro: Any, *, loop: "SimLoop", **options: Any) -> None:
+        self._hash = loop.number()
+        super().__init__(coro, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 class SimLoop(asyncio.SelectorEventLoop):
     """A loop whose time jumps to the next timer, with all chance from one seed. Nothing in it may wait for a socket."""
 
@@ -58,6 +71,14 @@ class SimLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._passed
 
+    def number(self) -> int:
+        """Return a number that no timer or task has yet."""
+        self._number += 1
+        return self._number
+
+    def create_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:  # type: ignore[override]
+        return SimTask(coro, loop=self, **options)
+
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         """Do as the plain loop does, without its checks."""
         handle = asyncio.Handle(callback, args, self, context)
@@ -70,8 +91,7 @@ class SimLoop(asyncio.SelectorEventLoop):
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         """Set a timer. Timers of one moment ring in the order in which they were set."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        self._number += 1
-        heapq.heappush(self._timers, (when, self._number, handle))
+        heapq.heappush(self._timers, (when, self.number(), handle))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
