@@ -686,6 +686,8 @@ class Oracle:
             return
         if answer.status == 404 and path == "/memory":
             return  # the note was forgotten meanwhile
+        if answer.code == "IDEMPOTENCY_IN_PROGRESS":
+            return  # the run goes on, and the same request may wait for it again
         if answer.status >= 400 and not _ids(answer.data):
             self.plane.fail("repeat", f"{method} {path} {key}: {first.status}, then {answer.status} {answer.data}")
         else:

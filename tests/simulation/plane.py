@@ -103,6 +103,7 @@ class Plane:
         self.marks: Counter[str] = Counter()
         self.calm_since = 0.0
         """The second at which the last fault ended. Nothing is expected to be punctual before it."""
+        self.starting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.full_until = 0.0
         self.failing_commits = 0
         """The next commits, of whatever server, that fail."""
@@ -179,16 +180,17 @@ class Plane:
 
     async def bring_up(self, name: str) -> None:
         """Start a server unless it runs; on a full disk it does not start, and it is tried again."""
-        known = self.servers.get(name)
-        while known is None or known.dead or not known.serves:
-            try:
-                known = self.start(name)
-                await known.ready
-                return
-            except Exception:
-                if self.calm(5.0):
-                    raise
-            await asyncio.sleep(5.0)
+        async with self.starting[name]:  # two would start it twice
+            known = self.servers.get(name)
+            while known is None or known.dead or not known.serves:
+                try:
+                    known = self.start(name)
+                    await known.ready
+                    return
+                except Exception:
+                    if self.calm(5.0):
+                        raise
+                await asyncio.sleep(5.0)
 
     def _breakable(self, store: Store) -> None:
         insert = store.insert
@@ -196,9 +198,7 @@ class Plane:
         def insert_unless_full(rows: Any) -> None:
             fails, self.failing_commits = self.failing_commits > 0, max(self.failing_commits - 1, 0)
             if fails:
-                self.troubled(
-                    faults.LEASE_SECONDS
-                )  # it may be long after the fault was planned
+                self.troubled(faults.LEASE_SECONDS)  # it may be long after the fault was planned
             if fails or self.loop.time() < self.full_until:
                 raise apsw.FullError("database or disk is full")
             insert(rows)
