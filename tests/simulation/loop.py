@@ -5,7 +5,7 @@ import contextvars
 import functools
 import heapq
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import anyio.to_thread
@@ -67,6 +67,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         self.graveyard: list[Any] = []
         """What ended processes left half done. It is never resumed and never closed."""
         super().__init__()
+        self.set_task_factory(lambda _, coro, **options: SimTask(coro, loop=self, **options))
 
     def time(self) -> float:
         return self._passed
@@ -75,9 +76,6 @@ class SimLoop(asyncio.SelectorEventLoop):
         """Return a number that no timer or task has yet."""
         self._number += 1
         return self._number
-
-    def create_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:  # type: ignore[override]
-        return SimTask(coro, loop=self, **options)
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         """Do as the plain loop does, without its checks."""
