@@ -161,7 +161,7 @@ class AgentJudge:
                     self.fail("turn", f"the run completed, but the agent's turn ended as {agent and agent.reason!r}")
             case run.RunTimedOut():
                 worked = self.loop.time() - self.record.asked_seconds
-                if self.record.state.asks or worked < done.ending.timeout_ms / 1000 - 1:
+                if worked < done.ending.timeout_ms / 1000 - 1:
                     self.fail("timeout", f"the run timed out after {worked:.1f} s in which it did not ask")
 
     def _judge_words(self) -> None:

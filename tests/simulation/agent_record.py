@@ -39,7 +39,7 @@ class AgentRecord:
         self.results: dict[str, run.TranscriptAppended] = {}
         self.made: Counter[tuple[str, str]] = Counter()
         """The unrefused calls of the record: tool or kind, arguments."""
-        self.asked_seconds = 0.0
+        self._asked_seconds = 0.0
         """The time in which asks were open, until the last event."""
         self._asked_at = 0.0
         self.away_until = 0.0
@@ -91,13 +91,18 @@ class AgentRecord:
             follower(row, event)
         self._log.advance(row)
         if self.state.asks:
-            self.asked_seconds += self.loop.time() - self._asked_at
+            self._asked_seconds += self.loop.time() - self._asked_at
         self._asked_at = self.loop.time()
         self.state = run.DECIDER.evolve(self.state, event)
         self.rows.append(
             Recorded(number, RUN, number, event.TYPE, now, command, "trace", None, "ada", "s", RUN, b"mark", event)
         )
         self._note(event)
+
+    @property
+    def asked_seconds(self) -> float:
+        """The time in which asks were open."""
+        return self._asked_seconds + (self.loop.time() - self._asked_at if self.state.asks else 0.0)
 
     def _note(self, event: Event) -> None:
         match event:
