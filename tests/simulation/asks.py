@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import random
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -32,9 +31,8 @@ from athena_core.tools.toolbox import toolbox
 from athena_core.values import Identity, Role, Scope
 from tests.core.services.asks.plane import FORM, PROFILE, AskingPlane, Executor
 from tests.simulation.asks_judge import AskJudge, Request
-from tests.simulation.histories import Failure, Played, Step, digest_of, swarm
-from tests.simulation.loop import Deadlock, SimClock, SimIds, SimLoop
-from tests.simulation.small_log import small_log
+from tests.simulation.histories import Played, Step, swarm
+from tests.simulation.small_log import SmallWorld
 from tests.support.events.ask import DRY, OPTIONS, PUSH, SALT
 from tests.support.events.run import COMPLETED, CREATED
 
@@ -79,15 +77,14 @@ class OpenRun(NamedTuple):
     request: run.RunCreated
 
 
-class AskWorld(AskingPlane):
+class AskWorld(SmallWorld, AskingPlane):
     """One log with its services, the runs that ask, and the callers."""
 
+    clock: Any
+
     def __init__(self, seed: str, trace: Callable[[str], None] | None) -> None:
-        self.loop = SimLoop(seed)
-        self.trace = trace
-        self.clock = SimClock(self.loop)  # type: ignore[assignment]
-        ids = self.ids = SimIds(seed, self.clock)  # type: ignore[arg-type]
-        self.log = small_log(self.loop, self.clock, ids)  # type: ignore[arg-type]
+        SmallWorld.__init__(self, seed, trace)
+        ids = self.ids
         self.executor = Executor(2)
         limits = RefusalLimits(self.log, self.clock, ids, 1000, 1000, 1000, {})
         roster = Roster(enabled=True, roles={}, default=Role.OPERATOR)
@@ -100,28 +97,12 @@ class AskWorld(AskingPlane):
         self.reader = self.log.reader()
         self.halts = Halts(self.log, self.reader, self.executor)
         self.judge = AskJudge(self.say)
-        self.marks: Counter[str] = Counter()
         self.runs: list[OpenRun] = []
         self.asked: list[tuple[Position, OpenRun, run.RunAsked]] = []
         self.raised: dict[str, tuple[OpenRun, run.RunAsked]] = {}
         self.rule_ids: list[str] = []
-        self.tasks: set[asyncio.Task[None]] = set()
         self._seen: Position = 0
         self._numbers = 0
-
-    def say(self, line: str) -> None:
-        if self.trace is not None:
-            self.trace(f"{self.loop.time():10.3f} {line}")
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self.tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.judge.fail("exception", repr(task.exception()))
 
     # The log and the reactor of expiry
 
@@ -402,16 +383,4 @@ def _short(event: Any) -> str:
 
 def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) -> Played:
     """Play steps and judge them."""
-    world = AskWorld(seed, trace)
-    asyncio.set_event_loop(world.loop)
-    try:
-        world.loop.run_until_complete(world.play(steps))
-    except Deadlock:
-        world.judge.fail("hangs", "nothing can ever happen")
-    rows = [(row.recorded_at, row.stream, row.type, row.actor) for row in world.reader.rows(0, 10_000)]
-    for task in world.tasks:
-        task.cancel()
-    world.loop.run_until_complete(asyncio.sleep(0))
-    asyncio.set_event_loop(None)
-    world.loop.close()
-    return Played([Failure(*one) for one in world.judge.failures], digest_of(rows), len(steps), dict(world.marks))
+    return AskWorld(seed, trace).played(steps)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import anyio.to_thread
 
 from athena_core.clock import ulid
+from athena_core.log.writer_threads import Turns
 
 T = TypeVar("T")
 
@@ -187,6 +188,38 @@ async def run_in_loop(
 def simulate_threads() -> None:
     """Let the work of all threads happen in the running loop, until this process ends."""
     anyio.to_thread.run_sync = run_in_loop  # type: ignore[assignment]
+
+
+class LoopTurns:
+    """Takes the turns of a log in the loop, each a little after it is wanted: a driver without threads."""
+
+    is_writer = True
+
+    def __init__(self, loop: SimLoop, seconds: float) -> None:
+        """``seconds`` is the mean delay. Transactions that arrive meanwhile are one batch."""
+        self._loop, self._seconds = loop, seconds
+        self._log: Turns | None = None
+        self._due = False
+
+    def start(self, log: Turns) -> None:
+        self._log = log
+
+    def wake(self) -> None:
+        if not self._due and self._log is not None:
+            self._due = True
+            self._loop.call_later(self._loop.chance.expovariate(1 / self._seconds), self._turn)
+
+    def _turn(self) -> None:
+        self._due = False
+        assert self._log is not None
+        self._log.turn(idle=False)
+
+    def rest(self, seconds: float) -> bool:
+        """Do not wait: the time stands still during a turn."""
+        return True
+
+    def close(self) -> None:
+        self._turn()
 
 
 class SimClock:

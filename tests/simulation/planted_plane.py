@@ -41,9 +41,9 @@ BUGS = [
         "the author of a schedule did not request",
         (SCHEDULES, "tuple(dict.fromkeys(filter(None, (who.subject, known.state.updated_by))))", "(who.subject,)"),
     ),
-    bug("a rule for every profile", (RULES, "or rule.bound != bound or", "or")),
+    bug("a rule of all profiles", (RULES, "or rule.bound != bound or", "or")),
     bug("an answer for another caller", (ENDPOINT, "if reply.steady and not call.personal and", "if reply.steady and")),
-    bug("an entity tag for every caller", (PAST, "who.subject, who.role, who.scope", "who.role, who.scope")),
+    bug("one entity tag for all callers", (PAST, "who.subject, who.role, who.scope", "who.role, who.scope")),
     bug("a held call in a halt", (LEASES, "if not found or self._writer.halted:", "if not found:")),
     # Halts
     bug("a halt leases", (ADMISSION, IN_A_HALT, "")),
@@ -105,7 +105,7 @@ BUGS = [
     bug("a new leader trusts what it knew", (STEPPER, "        self._known.clear()\n", "")),
     # Second times
     bug("a key of minutes", (WRITER, "key_hours * 3_600_000", "key_hours * 60_000")),
-    bug("a key for ever", (BATCH, "if bound_at < self.keys_since or", "if")),
+    bug("a key without an end", (BATCH, "if bound_at < self.keys_since or", "if")),
     bug("a failed commit leaves its keys", (BATCH, "self.keys.get(key.hash) or", "None or")),
     # Reads
     bug(

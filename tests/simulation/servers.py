@@ -29,7 +29,7 @@ from athena_core.settings import Settings
 from athena_core.system.watchdog import Watchdog
 from projections.engine import updater
 from projections.engine.updater import ViewUpdater
-from tests.simulation.loop import Process, SimClock, SimIds, SimLoop, simulate_threads
+from tests.simulation.loop import LoopTurns, Process, SimClock, SimIds, SimLoop, simulate_threads
 from tests.support.vouched import VOUCHED
 
 COMMIT_SECONDS = 0.001
@@ -58,29 +58,19 @@ LOCKED: dict[int, tuple[Process | None, tuple[int, int]]] = {}
 """The process of each locked descriptor, with the device and number of its file."""
 
 
-class StepDriver:
-    """Takes the turns of a log in the loop, each a little after it is wanted."""
-
-    is_writer = True
+class StepDriver(LoopTurns):
+    """The driver of a server's log: it also looks for others' commits, and says what was committed."""
 
     def __init__(self, loop: SimLoop, committed: Callable[[], None]) -> None:
-        self._loop, self._committed = loop, committed
-        self._log: Turns | None = None
-        self._due = False
+        super().__init__(loop, COMMIT_SECONDS)
+        self._committed = committed
 
     def start(self, log: Turns) -> None:
-        self._log = log
+        super().start(log)
         self._loop.call_later(WATCH_SECONDS, self._watch)
 
-    def wake(self) -> None:
-        if not self._due and self._log is not None:
-            self._due = True
-            self._loop.call_later(self._loop.chance.expovariate(1 / COMMIT_SECONDS), self._turn)
-
     def _turn(self) -> None:
-        self._due = False
-        assert self._log is not None
-        self._log.turn(idle=False)
+        super()._turn()
         self._committed()
 
     def _watch(self) -> None:
@@ -88,10 +78,6 @@ class StepDriver:
         if self._log.turn(idle=True) and self._log.watch():
             busy = self._log.idle_seconds <= BUSY_SECONDS
             self._loop.call_later(WATCH_SECONDS if busy else IDLE_SECONDS, self._watch)
-
-    def rest(self, seconds: float) -> bool:
-        """Do not wait: the time stands still during a turn."""
-        return True
 
     def close(self) -> None:
         while self._log is not None and self._log.turn(idle=False):

@@ -1,8 +1,11 @@
 """A real log in the memory file system for short histories: one file for each process, emptied before each history."""
 
+import asyncio
 import os
 import shutil
 import tempfile
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,13 @@ from athena_core.domain import DECIDERS
 from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.writer import Log
-from athena_core.log.writer_threads import Turns
-from tests.simulation.loop import SimClock, SimIds, SimLoop
+from tests.simulation.histories import Failure, Played, Step, digest_of
+from tests.simulation.loop import Deadlock, LoopTurns, SimClock, SimIds, SimLoop
 from tests.support.event_samples import CODEC
 
 MEMORY = "/dev/shm"
 COMMIT_SECONDS = 0.004
-"""The mean delay of a commit. Transactions that arrive meanwhile are one batch."""
+"""The mean delay of a commit."""
 TABLES = ("log", "command", "guard", "checkpoint", "token_use")
 _stores: dict[int, "SmallStore"] = {}
 """The store of this process."""
@@ -55,34 +58,56 @@ class SmallStore(SqliteStore):
         pass
 
 
-class LogTurns:
-    """Takes the turns of a log in the loop, each a little after it is wanted."""
+class SmallWorld:
+    """A history on such a log: its loop, clock, ids, judge and marks, and the work that it began."""
 
-    is_writer = True
+    judge: Any
 
-    def __init__(self, loop: SimLoop) -> None:
-        self._loop = loop
-        self._log: Turns | None = None
-        self._due = False
+    def __init__(self, seed: str, trace: Callable[[str], None] | None) -> None:
+        self.loop = SimLoop(seed)
+        self.clock = SimClock(self.loop)
+        self.ids = SimIds(seed, self.clock)
+        self.log = small_log(self.loop, self.clock, self.ids)
+        self.marks: Counter[str] = Counter()
+        self._trace = trace
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, log: Turns) -> None:
-        self._log = log
+    def say(self, line: str) -> None:
+        if self._trace is not None:
+            self._trace(f"{self.loop.time():14.3f} {line}")
 
-    def wake(self) -> None:
-        if not self._due:
-            self._due = True
-            self._loop.call_later(self._loop.chance.expovariate(1 / COMMIT_SECONDS), self._turn)
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
 
-    def _turn(self) -> None:
-        self._due = False
-        assert self._log is not None
-        self._log.turn(idle=False)
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.judge.fail("exception", repr(task.exception()))
 
-    def rest(self, seconds: float) -> bool:
-        return True
+    async def play(self, steps: Sequence[Step]) -> None:
+        """Play steps, and judge their end."""
+        raise NotImplementedError
 
-    def close(self) -> None:
-        self._turn()
+    def stop(self) -> None:
+        """End what is not a task of ``spawn``."""
+
+    def played(self, steps: Sequence[Step]) -> Played:
+        """Play steps, and leave nothing behind."""
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_until_complete(self.play(steps))
+        except Deadlock:
+            self.judge.fail("hangs", "nothing can ever happen")
+        rows = [(row.recorded_at, row.stream, row.type, row.actor) for row in self.log.reader().rows(0, 10_000)]
+        self.stop()
+        for task in self._tasks:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.sleep(0))
+        asyncio.set_event_loop(None)
+        self.loop.close()
+        return Played([Failure(*one) for one in self.judge.failures], digest_of(rows), len(steps), dict(self.marks))
 
 
 def small_log(loop: SimLoop, clock: SimClock, ids: SimIds) -> Log:
@@ -97,7 +122,7 @@ def small_log(loop: SimLoop, clock: SimClock, ids: SimIds) -> Log:
 
 def opened(store: Any, loop: SimLoop, clock: SimClock, ids: SimIds) -> Log:
     """Open a log again, as another process would."""
-    turns = LogTurns(loop)
+    turns = LoopTurns(loop, COMMIT_SECONDS)
     log = Log(store, CODEC, DECIDERS, clock=clock, ids=ids, driver=turns)
     turns.start(log)  # without the anchor, which is a file of its own
     return log

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,9 +15,8 @@ from athena_core.services.access.authentication_limits import AuthenticationLimi
 from athena_core.services.access.token_records import IssuedToken, TokenBody, TokenRecords, TokenScopeBody
 from athena_core.services.access.tokens import Tokens
 from athena_core.values import Identity, Role
-from tests.simulation.histories import Failure, Played, Step, digest_of, swarm
-from tests.simulation.loop import Deadlock, SimClock, SimIds, SimLoop
-from tests.simulation.small_log import opened, small_log
+from tests.simulation.histories import Played, Step, swarm
+from tests.simulation.small_log import SmallWorld, opened
 from tests.simulation.tokens_judge import KnownToken, TokenJudge
 
 BATCH = 200
@@ -61,37 +59,21 @@ class TokenServer:
             await self.tokens.tick()
 
 
-class TokenWorld:
+class TokenWorld(SmallWorld):
     """Two servers, their clients, and the tokens of a history."""
 
     def __init__(self, seed: str, trace: Callable[[str], None] | None) -> None:
-        self.loop = SimLoop(seed)
-        self.trace = trace
-        self.clock = SimClock(self.loop)
-        self.ids = SimIds(seed, self.clock)
-        self.marks: Counter[str] = Counter()
+        super().__init__(seed, trace)
         self.judge = TokenJudge(self.clock.now, self.say)
-        self.first = small_log(self.loop, self.clock, self.ids)
         self.servers: list[TokenServer] = []
-        self.tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
 
-    def say(self, line: str) -> None:
-        if self.trace is not None:
-            self.trace(f"{self.loop.time():14.3f} {line}")
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
 
     def _new_log(self) -> Any:
-        return opened(self.first.store, self.loop, self.clock, self.ids)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self.tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.judge.fail("exception", repr(task.exception()))
+        return opened(self.log.store, self.loop, self.clock, self.ids)
 
     async def _followed(self) -> None:
         """Let the other server read what was committed."""
@@ -256,23 +238,9 @@ class TokenWorld:
                 await asyncio.sleep(step.at - self.loop.time())
             await self.move(step)
         await asyncio.sleep(2)
-        self.judge.end(self.first.store.reader().rows(0, 10_000))
+        self.judge.end(self.log.store.reader().rows(0, 10_000))
 
 
 def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) -> Played:
     """Play steps and judge them."""
-    world = TokenWorld(seed, trace)
-    asyncio.set_event_loop(world.loop)
-    try:
-        world.loop.run_until_complete(world.play(steps))
-    except Deadlock:
-        world.judge.fail("hangs", "nothing can ever happen")
-    rows = [(row.recorded_at, row.stream, row.type) for row in world.first.store.reader().rows(0, 10_000)]
-    for server in world.servers:
-        server.stop()
-    for task in world.tasks:
-        task.cancel()
-    world.loop.run_until_complete(asyncio.sleep(0))
-    asyncio.set_event_loop(None)
-    world.loop.close()
-    return Played([Failure(*one) for one in world.judge.failures], digest_of(rows), len(steps), dict(world.marks))
+    return TokenWorld(seed, trace).played(steps)
