@@ -91,7 +91,7 @@ class SmallWorld:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End what is not a task of ``spawn``."""
+        """End other work that the history began."""
 
     def played(self, steps: Sequence[Step]) -> Played:
         """Play steps, and leave nothing behind."""
