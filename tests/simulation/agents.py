@@ -86,7 +86,7 @@ class Server:
 
     def __init__(self, world: "AgentWorld", name: str) -> None:
         self.world, self.process = world, Process(name)
-        self.held = LeasedRun(0)
+        self.held: LeasedRun | None = None
         self.work: AgentRun | None = None
 
     def begin(self) -> None:
@@ -134,16 +134,19 @@ class Server:
 
     def hear(self, events: Sequence[Event]) -> None:
         """Follow the log, as soon as the process runs."""
+        held = self.held
+        if held is None:  # it reads the record when it begins
+            return
         for event in events:
             match event:
                 case run.RunAnswered():
-                    self.held.woken.happen()
+                    held.woken.happen()
                 case run.RunCancelRequested():
-                    self.held.stop()
+                    held.stop()
                 case run.RunLeased() if event.executor != self.process.name:
-                    self.held.stop()
+                    held.stop()
                 case _ if isinstance(event, run.ENDINGS):
-                    self.held.stop()
+                    held.stop()
 
 
 class AgentWorld(AgentJudge):
@@ -188,6 +191,10 @@ class AgentWorld(AgentJudge):
             show_activity=None,
             timing=agent_process.AgentTiming(silence_seconds=SILENCE_SECONDS),
         )
+
+    def unhandled(self, _loop: Any, found: Mapping[str, Any]) -> None:
+        """Report an error that nothing caught."""
+        self.fail("unhandled", repr(found.get("exception") or found))
 
     async def _no_rule(self, *_: Any) -> None:
         return None
@@ -428,7 +435,8 @@ class AgentWorld(AgentJudge):
             self.loop.call_later(seconds * chance.choice((0.3, 0.99)), self._take_over, "frozen")
 
     def _park(self, chance: random.Random) -> None:
-        self._at_server(self.server.held.park)
+        if self.server.held is not None:
+            self._at_server(self.server.held.park)
 
     def _memory(self, chance: random.Random) -> None:
         work = self.server.work
@@ -505,7 +513,7 @@ def play(seed: str, steps: Sequence[Step], trace: Callable[[str], None] | None) 
     world = AgentWorld(seed, trace)
     AgentWorld.current = world
     _kept.append(world)
-    world.loop.set_exception_handler(lambda _loop, _context: None)
+    world.loop.set_exception_handler(world.unhandled)
     asyncio.set_event_loop(world.loop)
     try:
         world.loop.run_until_complete(world.play(steps))
