@@ -331,6 +331,7 @@ class SimAgent:
                         self.update("tool_call_update", toolCallId=call["toolCallId"], status="failed")
                     call["toolCallId"] = self.new_id()
                 self.asking[same] += 1
+                self.withdrawn.pop(same, None)
                 _, answer = await self._request("session/request_permission", toolCall=call, options=OPTIONS)
         found = await self._answer(answer)
         self.asking[same] -= 1
