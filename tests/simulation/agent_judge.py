@@ -66,6 +66,8 @@ class AgentJudge:
         outcome = (message.get("result") or {}).get("outcome") or {}
         chosen, call = outcome.get("optionId"), (f"codex:{kind}", canonical(raw))
         self.say(f"  the agent may {call}: {chosen}")
+        if chosen is None:  # the request may be unread: the report that it failed is then a call without a description
+            self.made["other", '{"content":[],"title":""}'] += 1
         if chosen == "always":
             self.fail("permission", f"{call} got a permission that lasts")
         if chosen == "no" and KINDS[kind] != "deny" and not self.record.refused(*call) and not self.twice(kind, raw):
