@@ -119,11 +119,15 @@ async def fan(spec: Spec) -> Fan:
         go_on(await connect(watch.spec, answered))
     await asyncio.sleep(watch.spec.warm_up_seconds)
     began = sum(subscriber.frames for subscriber in subscribers)
+
+    def delivered() -> int:
+        return sum(subscriber.frames for subscriber in subscribers) - began
+
     watch.start()
     await asyncio.sleep(spec.seconds)
-    await until(lambda: bool(watch.latencies))  # a busy machine may pause
+    await until(lambda: bool(watch.latencies and delivered()))  # a busy machine may pause
     watch.stop()
-    watch.things = sum(subscriber.frames for subscriber in subscribers) - began
+    watch.things = delivered()
     wanted = 0
     await until(lambda: not open_requests and all(each.frames >= posted + spec.marks for each in subscribers))
     result = watch.result()
