@@ -139,9 +139,13 @@ class AgentJudge:
         if TOOLS[tool] == "deny" or (TOOLS[tool] == "ask" and called.ask_id is None):
             self.fail("effect", f"{tool} is made, which no person has allowed")
 
-    def tool_answered(self, name: str, arguments: Mapping[str, Any], text: str, *, is_error: bool) -> None:
+    def tool_answered(
+        self, name: str, arguments: Mapping[str, Any], text: str, *, is_error: bool, reports: bool
+    ) -> None:
         """Judge the result of a call at the endpoint."""
         self.say(f"  the agent gets of {name} {dict(arguments)}: {text[:80]}")
+        if text == TOO_MANY and reports:  # the endpoint records nothing, so the record has the report of the agent
+            self.made["other", canonical(arguments)] += 1
         if text in {OVER, TOO_MANY} or text.startswith("Unknown tool"):
             return
         if not any(result.content == text for result in self.record.results.values()):
