@@ -362,7 +362,7 @@ class SimAgent:
             self.last_sign = self.loop.time()
         if not task.cancelled() and task.exception() is None:
             text, is_error = task.result()
-            self.world.tool_answered(name, arguments, text, is_error=is_error)
+            self.world.tool_answered(name, arguments, text, is_error=is_error, reports=reports)
             if reports:
                 self.update("tool_call_update", **call, status="failed" if is_error else "completed", rawOutput=text)
         elif reports:

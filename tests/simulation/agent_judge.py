@@ -1,7 +1,7 @@
 """The judge of an outside agent's run: the checks of its permissions, answers, effects and end."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +14,7 @@ from athena_core.services.execution.performer import RunEnd
 from tests.simulation.acp_agent import SimAgent, canonical
 from tests.simulation.agent_record import AgentRecord
 from tests.simulation.histories import Failure
-from tests.simulation.loop import SimClock, SimIds, SimLoop
+from tests.simulation.loop import Process, SimClock, SimIds, SimLoop
 
 SILENCE_SECONDS = 300.0
 WITHDRAWN_SECONDS = 1.0
@@ -47,7 +47,8 @@ class AgentJudge:
         self.outputs: list[tuple[SimAgent, str, str, str]] = []
         self.values: dict[str, str] = {}
         """The ask of each value that a person gave."""
-        self.used: Counter[str] = Counter()
+        self.users: defaultdict[str, list[Process | None]] = defaultdict(list)
+        """The executors that used each value."""
         self.costs: Counter[int] = Counter()
         self.crashed = False
 
@@ -101,12 +102,18 @@ class AgentJudge:
 
     def answered(self, message: str, value: str) -> None:
         """Judge the answer to a question."""
-        self.used[value] += 1
+        users = self.users[value]
+        users.append(Process.current.get())
         ask = self.record.asks.get(self.values.get(value, ""))
         if ask is None or message not in (ask.title or ""):
             self.fail("answer", f"the question {message!r} got {value!r}, the answer to {ask and ask.title!r}")
-        elif self.used[value] > 1:
-            self.fail("answer", f"the answer {value!r} was used {self.used[value]} times")
+        elif len(users) > (len(set(users)) if self.lost(ask) else 1):
+            self.fail("answer", f"the answer {value!r} was used {len(users)} times")
+
+    def lost(self, ask: run.RunAsked) -> bool:
+        """Return True if a server asked during a call that was interrupted: no record says that it got the answer."""
+        result = self.record.results.get(ask.tool_call_id or "")
+        return ask.server is not None and result is not None and bool(result.interrupted)
 
     def own_begins(self, called: run.ToolCalled) -> None:
         """Judge the record that a call of the agent's own tools begins, which a person or a rule allowed."""
@@ -132,9 +139,13 @@ class AgentJudge:
         if TOOLS[tool] == "deny" or (TOOLS[tool] == "ask" and called.ask_id is None):
             self.fail("effect", f"{tool} is made, which no person has allowed")
 
-    def tool_answered(self, name: str, arguments: Mapping[str, Any], text: str, *, is_error: bool) -> None:
+    def tool_answered(
+        self, name: str, arguments: Mapping[str, Any], text: str, *, is_error: bool, reports: bool
+    ) -> None:
         """Judge the result of a call at the endpoint."""
         self.say(f"  the agent gets of {name} {dict(arguments)}: {text[:80]}")
+        if text == TOO_MANY and reports:  # the endpoint records nothing, so the record has the report of the agent
+            self.made["other", canonical(arguments)] += 1
         if text in {OVER, TOO_MANY} or text.startswith("Unknown tool"):
             return
         if not any(result.content == text for result in self.record.results.values()):

@@ -211,7 +211,7 @@ class Judge:
         more = 0
         if call.habit == "flood" and not visit.done and visit.sent <= FLOOD_BYTES * FLOOD_PIECES:
             more = self._ceiling(0, tokens_in(2 * FLOOD_BYTES))
-        elif not visit.done or script.counts not in COUNTED:
+        elif not (visit.done and script.whole) or script.counts not in COUNTED:
             more = self._ceiling(
                 max(cost.usage.input_tokens or 0, 0) if script.counts == "huge" else 0, tokens_in(visit.sent)
             )

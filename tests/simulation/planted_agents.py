@@ -80,6 +80,10 @@ BUGS: tuple[Mutant, ...] = (
         ),
     ),
     bug(
+        "a report of a call at the endpoint is recorded as another call",
+        (TRANSCRIPT, "if self.at_endpoint.reports(entry.call):", "if False:"),
+    ),
+    bug(
         "a commit that is cut off is not noted",
         (TRANSCRIPT, "await to_its_end(self._record(steps))", "await self._record(steps)"),
     ),

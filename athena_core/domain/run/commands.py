@@ -416,7 +416,8 @@ def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Ru
     """Return the executor's events. A cancel that was requested wins, but work, costs and model output are kept."""
     match command:
         case EndRun(ending=RunTimedOut()) if state.asks and state.cancel is None:
-            return ()  # its time stands; the timeout met the commit of the ask
+            # its time stands; the timeout met the commit of the ask
+            return tuple(step for step in command.last if isinstance(step, UsageRecorded))
         case EndRun():
             steps: tuple[RunStep, ...] = command.last
             end: tuple[Event, ...] = (command.ending,)

@@ -193,7 +193,7 @@ class LeaseRecorder:
         return still_open((await self._apply(pause)).answer)
 
     async def end(self, done: RunEnd) -> Committed[Event | None]:
-        """End the run. The answer is its ending, None if something else ended it before. Raise LeaseLost."""
+        """End the run. The answer is its ending, unless the run had ended or waits for a person. Raise LeaseLost."""
         return await self._apply(run.EndRun(token=self._assignment.token, last=done.last, ending=done.ending))
 
     async def _apply(self, command: run.RunCommand) -> Committed[Event | None]:

@@ -410,7 +410,7 @@ class Runner:
                 bug, done = bug or problem, done._replace(last=(*done.last, *last))
                 with suppress(LeaseLost):
                     committed = await recorder.end(done)
-                    ended = committed.answer is not None
+                    ended = isinstance(committed.answer, run.ENDINGS)
                     if committed.answer is done.ending and isinstance(done.ending, run.RunCompleted):
                         completion = LocalCompletion(done.answer, done.ending, committed.position)
                         self._waiters.completed(assignment.run_id, completion)

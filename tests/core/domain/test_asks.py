@@ -141,3 +141,8 @@ def test_a_run_that_waits_for_a_person_cannot_time_out() -> None:
     late = run.EndRun(token=1, last=(), ending=run.RunTimedOut(timeout_ms=1_000))
     given(*OPEN).when(late).then_nothing()
     given(*OPEN, ALLOWED).when(late).then(late.ending)
+
+
+def test_a_timeout_that_meets_an_ask_records_the_costs_only() -> None:
+    late = run.EndRun(token=1, last=(SAID, PAID), ending=run.RunTimedOut(timeout_ms=1_000))
+    given(*OPEN).when(late).then(PAID)
