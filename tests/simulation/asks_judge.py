@@ -344,6 +344,6 @@ class AskJudge:
             why.add("CONFIG_ERROR")
         if ask.hidden and body.option_id == "allow":
             opened = self._opened.get((ask.ask_id, who.subject))
-            if opened is None or opened > request.began:
+            if opened is None or opened >= request.began:
                 why.add("EXACT_NOT_OPENED")
         return why
