@@ -112,7 +112,8 @@ class AskWorld(SmallWorld, AskingPlane):
             event = self.log.codec.decode(row).event
             self._seen = row.position
             self.marks[f"{row.type} {getattr(event, 'cause', '')}".strip()] += 1
-            self.say(f"  {row.position} {row.type} {row.stream} {_short(event)}")
+            if self.traces:
+                self.say(f"  {row.position} {row.type} {row.stream} {_short(event)}")
             self.judge.look(row, event)
             if isinstance(event, run.RunAsked):
                 self.asked.append((row.position, *self.raised[event.ask_id]))

@@ -10,7 +10,6 @@ from athena_core.domain.permission_rule import PermissionRuleCreated, Permission
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.asks.answers import AnswerBody
-from athena_core.services.proof.rule import rules_by_event
 from athena_core.services.proof.rules.ask import AskRules
 from athena_core.services.proof.rules.log import LogRules
 from athena_core.services.proof.rules.permission_rule import PermissionRuleRules
@@ -18,6 +17,7 @@ from athena_core.services.proof.rules.policy import HaltRules, PolicyRules
 from athena_core.services.proof.rules.run import RunRules
 from athena_core.values import Identity
 from tests.simulation.loop import EPOCH_MS
+from tests.simulation.proof import Proof
 
 RANKS = {"None": 0, "Viewer": 1, "Operator": 2, "Admin": 3}
 DAY_MS = 86_400_000
@@ -94,8 +94,7 @@ class AskJudge:
         self._log = LogRules()
         policies, halts, asks = PolicyRules(), HaltRules(), AskRules()
         runs = RunRules(self._log, policies, halts, asks)
-        self._rule_sets = policies, asks, runs, PermissionRuleRules(asks, runs), halts
-        self._table = rules_by_event(self._rule_sets, {})
+        self._proof = Proof(policies, asks, runs, PermissionRuleRules(asks, runs), halts)
         self._requests_of: dict[str, run.RunCreated] = {}
         self._asks: dict[str, tuple[run.RunAsked, str, int]] = {}
         self._decided: dict[str, Decision] = {}
@@ -121,13 +120,8 @@ class AskJudge:
     def look(self, row: Row, event: Event) -> None:
         """Judge a committed row."""
         self.now = row.recorded_at
-        entry = self._table.get(type(event))
-        for name, rule in entry.rules if entry is not None else ():
-            breach = rule(row, event)
-            if breach is not None:
-                self.fail("verify", f"{name}: {breach[:200]}")
-        for follower in entry.followers if entry is not None else ():
-            follower(row, event)
+        for breach in self._proof.breaches(row, event):
+            self.fail("verify", breach)
         self._log.advance(row)
         match event:
             case run.RunCreated():
@@ -260,9 +254,8 @@ class AskJudge:
         for run_id, queued in self._waits.items():
             if not queued and not self._open(run_id) and run_id not in self._stopped:
                 self.fail("stuck", f"{run_id} is parked and has no open ask")
-        for rule_set in self._rule_sets:
-            for found in rule_set.finish():
-                self.fail("verify", str(found)[:200])
+        for breach in self._proof.finish():
+            self.fail("verify", breach)
 
     def _judge_cancelled(self, ask_id: str, run_id: str) -> None:
         if run_id not in self._stopped:
