@@ -305,6 +305,7 @@ class AskWorld(SmallWorld, AskingPlane):
             await asyncio.gather(first, self._sent(found, body, who, key))
         else:
             await first
+            self.follow()  # the reactor does not wait for the second answer
             await asyncio.sleep(chance.choice((0.1, 100)))
             await self._sent(found, body, who, key)
 
