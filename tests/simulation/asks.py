@@ -56,11 +56,11 @@ PEOPLE = {
 }
 ARGUMENTS = (PUSH, PUSH, PUSH, DRY)
 POLICIES = (
-    *[AskPolicy()] * 6, AskPolicy(role="Admin"), AskPolicy(not_requester=True),
+    *[AskPolicy()] * 5, AskPolicy(role="Admin"), *[AskPolicy(not_requester=True)] * 2,
     AskPolicy(approvers=("grace", "olga")), AskPolicy(approvers=("vic", "ada")),
 )  # fmt: skip
 BOXES = (None, None, None, SandboxPolicy(mode="required"))
-REQUESTERS = (("ada",), ("ada",), ("grace",))
+REQUESTERS = (("ada",), ("grace",))
 SCOPES: tuple[RuleScope, ...] = ("run", "session", "profile", "profile")
 REMEMBERED_FOR = (None, None, 2_000, 60_000)
 SECONDS_MAX = 40.0
@@ -234,7 +234,7 @@ class AskWorld(SmallWorld, AskingPlane):
         when, left = chance.random(), (rule.expires_at_ms - self.clock.now()) / 1000
         if when < 0.3 and 0 < left < 100:
             await asyncio.sleep(max(left - chance.uniform(0.0, 0.06), 0.0))
-        asking = self._permission(chance, of if chance.random() < 0.6 else None, **call)
+        asking = self._permission(chance, of if chance.random() < 0.4 else None, **call)
         await asyncio.gather(asking, *(self._revoked(rule.rule_id) for _ in range(when > 0.85)))
 
     async def _remembered(self, chance: random.Random) -> None:
