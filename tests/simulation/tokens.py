@@ -101,7 +101,7 @@ class TokenWorld(SmallWorld):
     async def _create(self, chance: random.Random) -> None:
         identity = chance.choice(("alice", "bob", "bob", "vic"))
         role = chance.choice(TOKEN_ROLES)
-        if not self.judge.tokens:  # the first one is no refusal
+        if not self.judge.tokens:  # the first one is created in each history
             role = min((role, ROLES[identity].value), key=RANKS.__getitem__)
         scope = TokenScopeBody(sessions=("s",)) if role != "Admin" and chance.random() < 0.4 else None
         after = chance.choice((None, 60_000, 3_600_000, 86_400_000))
