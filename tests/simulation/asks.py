@@ -13,6 +13,8 @@ from athena_core.decider import Key
 from athena_core.definitions.profile import AskPolicy, SandboxPolicy
 from athena_core.domain import run
 from athena_core.domain.halt import HaltBody
+from athena_core.domain.permission_rule import PermissionRuleCreated
+from athena_core.enums import RuleScope
 from athena_core.errors import AthenaError
 from athena_core.event import Meta, Position
 from athena_core.mask import Mask
@@ -30,7 +32,7 @@ from athena_core.tools.approval import call_sha256, question_sha256
 from athena_core.tools.toolbox import toolbox
 from athena_core.values import Identity, Role, Scope
 from tests.core.services.asks.plane import FORM, PROFILE, AskingPlane, Executor
-from tests.simulation.asks_judge import AskJudge, Request
+from tests.simulation.asks_judge import AskJudge, Request, may_answer
 from tests.simulation.histories import Played, Step, swarm
 from tests.simulation.small_log import SmallWorld
 from tests.support.events.ask import DRY, OPTIONS, PUSH, SALT
@@ -39,7 +41,7 @@ from tests.support.events.run import COMPLETED, CREATED
 BATCH = 200
 MOVES = {
     "begin": 2, "permission": 10, "question": 3, "hidden": 1.5, "answer": 16, "twice": 3, "again": 2, "keyed": 2,
-    "open": 2, "revoke": 1, "halt": 0.7, "lift": 1.5, "park": 3, "cancel": 0.5, "end": 1, "wait": 2,
+    "open": 2, "ruled": 6, "revoke": 1, "halt": 0.7, "lift": 1.5, "park": 3, "cancel": 0.5, "end": 1, "wait": 1,
 }  # fmt: skip
 PEOPLE = {
     "root": Identity(subject="root", role=Role.ADMIN),
@@ -52,13 +54,15 @@ PEOPLE = {
     "vic": Identity(subject="vic", role=Role.VIEWER),
     "nemo": Identity(subject="nemo", role=Role.NONE),
 }
-LIKELY = ("root", "grace", "grace")
 ARGUMENTS = (PUSH, PUSH, PUSH, DRY)
 POLICIES = (
-    *[AskPolicy()] * 6, AskPolicy(role="Admin"), AskPolicy(not_requester=True),
+    *[AskPolicy()] * 5, AskPolicy(role="Admin"), *[AskPolicy(not_requester=True)] * 2,
     AskPolicy(approvers=("grace", "olga")), AskPolicy(approvers=("vic", "ada")),
 )  # fmt: skip
 BOXES = (None, None, None, SandboxPolicy(mode="required"))
+REQUESTERS = (("ada",), ("grace",))
+SCOPES: tuple[RuleScope, ...] = ("run", "session", "profile", "profile")
+REMEMBERED_FOR = (None, None, 2_000, 60_000)
 SECONDS_MAX = 40.0
 """The time after which an ask or a rule that expired must have ended."""
 OUTSIDE = contextvars.Context()
@@ -100,7 +104,10 @@ class AskWorld(SmallWorld, AskingPlane):
         self.runs: list[OpenRun] = []
         self.asked: list[tuple[Position, OpenRun, run.RunAsked]] = []
         self.raised: dict[str, tuple[OpenRun, run.RunAsked]] = {}
-        self.rule_ids: list[str] = []
+        self.rules_made: list[PermissionRuleCreated] = []
+        chance = random.Random(f"{seed}:world")
+        self._likely = chance.choice(POLICIES), chance.choice(BOXES)
+        """The profile of most runs."""
         self._seen: Position = 0
         self._numbers = 0
 
@@ -112,7 +119,8 @@ class AskWorld(SmallWorld, AskingPlane):
             event = self.log.codec.decode(row).event
             self._seen = row.position
             self.marks[f"{row.type} {getattr(event, 'cause', '')}".strip()] += 1
-            self.say(f"  {row.position} {row.type} {row.stream} {_short(event)}")
+            if self.traces:
+                self.say(f"  {row.position} {row.type} {row.stream} {_short(event)}")
             self.judge.look(row, event)
             if isinstance(event, run.RunAsked):
                 self.asked.append((row.position, *self.raised[event.ask_id]))
@@ -120,8 +128,8 @@ class AskWorld(SmallWorld, AskingPlane):
             if row.type in self.expiry.types and at is not None:
                 delay = (at - self.clock.now()) / 1000 + self.loop.chance.choice((0.0, 0.001, 1.0, 20.0))
                 self.loop.call_later(max(delay, 0.0), self._expire, row.stream, context=OUTSIDE)
-            if row.type == "permission-rule.created":
-                self.rule_ids.append(row.stream)
+            if isinstance(event, PermissionRuleCreated):
+                self.rules_made.append(event)
 
     def _expire(self, stream: str) -> None:
         self.spawn(self._act(stream))
@@ -148,22 +156,26 @@ class AskWorld(SmallWorld, AskingPlane):
     async def _begin(self, chance: random.Random) -> None:
         if len(self.runs) == 4:
             return
-        policy, box, named = chance.choice(POLICIES), chance.choice(BOXES), chance.random() < 0.8
+        policy, box = self._likely if chance.random() < 0.7 else (chance.choice(POLICIES), chance.choice(BOXES))
+        named = chance.random() < 0.8
         number = len(self.runs) + 1
         found = OpenRun(f"run_{number}", chance.choice("st") if number < 3 else f"s{number}", CREATED)
         if any(one.session == found.session for one in self.runs):
             found = found._replace(session=f"u{number}")
         profile = replace(PROFILE, asks=policy, sandbox=box)
-        fields = {"harness_profile_id": chance.choice(("hp_1", "hp_1", "hp_2"))}
+        fields = {
+            "harness_profile_id": chance.choice(("hp_1", "hp_1", "hp_1", "hp_2")),
+            "requesters": chance.choice(REQUESTERS),
+        }
         request = replace(
             CREATED, session_id=found.session, harness_profile_snapshot=profile, profile_named=named, **fields
         )
         self.runs.append(found._replace(request=request))
         await self.begin(found.run_id, found.session, harness_profile_snapshot=profile, profile_named=named, **fields)
 
-    async def _permission(self, chance: random.Random, **changes: Any) -> None:
+    async def _permission(self, chance: random.Random, of: OpenRun | None = None, **changes: Any) -> None:
         """Ask as an executor does: a rule may answer in the commit of the ask."""
-        found = self._a_run(chance)
+        found = of or self._a_run(chance)
         if found is None:
             return
         policy = found.request.harness_profile_snapshot.asks or AskPolicy()
@@ -210,6 +222,30 @@ class AskWorld(SmallWorld, AskingPlane):
         await self.log.submit(
             lambda reader, context: raise_asks(reader, context, capacity, found.run_id, command), self._meta("exe_1")
         )
+
+    async def _ruled(self, chance: random.Random) -> None:
+        """Ask for the call of a rule: at any time, when the rule expires, or while it is revoked."""
+        if not self.rules_made:
+            await self._remembered(chance)
+            return
+        rule = chance.choice(self.rules_made)
+        of, ask = self.raised[rule.ask_id]
+        call = {name: getattr(ask, name) for name in ("arguments", "subject_sha256", "credentials")}
+        when, left = chance.random(), (rule.expires_at_ms - self.clock.now()) / 1000
+        if when < 0.3 and 0 < left < 100:
+            await asyncio.sleep(max(left - chance.uniform(0.0, 0.06), 0.0))
+        asking = self._permission(chance, of if chance.random() < 0.4 else None, **call)
+        await asyncio.gather(asking, *(self._revoked(rule.rule_id) for _ in range(when > 0.85)))
+
+    async def _remembered(self, chance: random.Random) -> None:
+        """Ask, and allow the call from now on."""
+        await self._permission(chance)
+        self.follow()
+        if self.asked and (ask := self.asked[-1][2]).kind == "tool-permission" and not ask.hidden:
+            self._numbers += 1
+            given = AnswerBody(subject_hash=ask.subject_sha256, option_id="allow", note=f"note {self._numbers}")
+            body = replace(given, remember=chance.choice(SCOPES), remember_for_ms=chance.choice(REMEMBERED_FOR))
+            await self._sent(self.asked[-1], body, self._person(self.asked[-1], chance), None)
 
     async def _question(self, chance: random.Random) -> None:
         answer = run.AskOption(id="answer", kind="allow_once"), run.AskOption(id="decline", kind="reject_once")
@@ -262,21 +298,24 @@ class AskWorld(SmallWorld, AskingPlane):
         key, body, who = (
             Key.of("k", "answerAsk", f"k{self._numbers}", b""),
             self._body(found, chance),
-            self._person(chance),
+            self._person(found, chance),
         )
         first = self._sent(found, body, who, key)
         if chance.random() < 0.5:
             await asyncio.gather(first, self._sent(found, body, who, key))
         else:
             await first
+            self.follow()  # the reactor does not wait for the second answer
             await asyncio.sleep(chance.choice((0.1, 100)))
             await self._sent(found, body, who, key)
 
-    def _person(self, chance: random.Random) -> Identity:
-        return PEOPLE[chance.choice(LIKELY if chance.random() < 0.75 else list(PEOPLE))]
+    def _person(self, found: tuple[Position, OpenRun, run.RunAsked], chance: random.Random) -> Identity:
+        """Return a caller: one that may answer, as a rule."""
+        able = [one for one in PEOPLE.values() if may_answer(found[2], found[1].request, one)]
+        return chance.choice(able if chance.random() < 0.7 else list(PEOPLE.values()))
 
     async def _ask_answered(self, found: tuple[Position, OpenRun, run.RunAsked], chance: random.Random) -> None:
-        await self._sent(found, self._body(found, chance), self._person(chance), None)
+        await self._sent(found, self._body(found, chance), self._person(found, chance), None)
 
     def _body(self, found: tuple[Position, OpenRun, run.RunAsked], chance: random.Random) -> AnswerBody:
         _, _, ask = found
@@ -288,9 +327,9 @@ class AskWorld(SmallWorld, AskingPlane):
             fields["values"] = {"branch": f"b{self._numbers}"}
         elif allows and chance.random() < 0.2:
             fields["edited_arguments"] = {"command": ["git", "log", f"-{self._numbers}"]}
-        elif allows and chance.random() < 0.6:
-            fields["remember"] = chance.choice(("run", "session", "profile", "profile"))
-            fields["remember_for_ms"] = chance.choice((None, None, 2_000, 60_000))
+        elif allows and chance.random() < 0.75:
+            fields["remember"] = chance.choice(SCOPES)
+            fields["remember_for_ms"] = chance.choice(REMEMBERED_FOR)
         return AnswerBody(subject_hash=sha256, **fields)
 
     async def _sent(
@@ -307,19 +346,23 @@ class AskWorld(SmallWorld, AskingPlane):
             self.say(f"  {error.message}")
         request = Request(ask, of.request, of.run_id, body, who, began, self.clock.now(), outcome, replayed, subject)
         self.judge.requests.append(request)
+        self.marks[f"answer {outcome or 'ok'}"] += 1
         self.say(f"  {who.subject} answers {ask.ask_id} {body.option_id} {body.remember or ''}: {outcome or 'ok'}")
 
     async def _open(self, chance: random.Random) -> None:
         hidden = [one for one in self.asked if one[2].hidden]
         found = chance.choice(hidden) if hidden else self._an_ask(chance)
         if found is not None:
-            who = self._person(chance)
+            who = self._person(found, chance)
             text, _ = await self.answers.open_exact(found[0], who, self._meta(who.subject))
-            self.judge.opened(found[2], who, text)
+            self.judge.opened(found[2], found[1].request, who, text)
 
     async def _revoke(self, chance: random.Random) -> None:
-        if self.rule_ids:
-            await self.rules.revoke(chance.choice(self.rule_ids), "root", self._meta("root"), None)
+        if self.rules_made:
+            await self._revoked(chance.choice(self.rules_made).rule_id)
+
+    async def _revoked(self, rule_id: str) -> None:
+        await self.rules.revoke(rule_id, "root", self._meta("root"), None)
 
     async def _halt(self, chance: random.Random) -> None:
         await self.halts.start(HaltBody(reason="enough"), PEOPLE["root"], self._meta("root"), None)

@@ -10,7 +10,6 @@ from athena_core.domain.permission_rule import PermissionRuleCreated, Permission
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.asks.answers import AnswerBody
-from athena_core.services.proof.rule import rules_by_event
 from athena_core.services.proof.rules.ask import AskRules
 from athena_core.services.proof.rules.log import LogRules
 from athena_core.services.proof.rules.permission_rule import PermissionRuleRules
@@ -18,13 +17,13 @@ from athena_core.services.proof.rules.policy import HaltRules, PolicyRules
 from athena_core.services.proof.rules.run import RunRules
 from athena_core.values import Identity
 from tests.simulation.loop import EPOCH_MS
+from tests.simulation.proof import Proof
 
 RANKS = {"None": 0, "Viewer": 1, "Operator": 2, "Admin": 3}
 DAY_MS = 86_400_000
 REMEMBERED_MS = {"run": DAY_MS, "session": 7 * DAY_MS, "profile": 30 * DAY_MS}
 LATE_MS = 40_000
 """The time after which an ask or a rule must have ended that expired."""
-REQUESTER = "ada"
 MEANWHILE = frozenset(("ASK_DECIDED", "ASK_EXPIRED", "ASK_ENDED", "EXACT_NOT_OPENED"))
 """Errors whose cause may come or go while a request waits. The rows show the order."""
 SLACK_MS = 100
@@ -63,9 +62,9 @@ class Decision(NamedTuple):
     command: str
 
 
-def may_answer(ask: run.RunAsked, who: Identity) -> bool:
-    """Return True if the docs let an identity answer."""
-    requested, rank = who.subject == REQUESTER, RANKS[who.role.value]
+def may_answer(ask: run.RunAsked, of: run.RunCreated, who: Identity) -> bool:
+    """Return True if the docs let an identity answer an ask of a run."""
+    requested, rank = who.subject in (of.requesters or ()), RANKS[who.role.value]
     if (ask.not_requester and requested) or (ask.approvers is not None and who.subject not in ask.approvers):
         return False
     return rank >= RANKS[ask.role or "Operator"] or (ask.kind != "tool-permission" and requested and rank > 0)
@@ -94,8 +93,7 @@ class AskJudge:
         self._log = LogRules()
         policies, halts, asks = PolicyRules(), HaltRules(), AskRules()
         runs = RunRules(self._log, policies, halts, asks)
-        self._rule_sets = policies, asks, runs, PermissionRuleRules(asks, runs), halts
-        self._table = rules_by_event(self._rule_sets, {})
+        self._proof = Proof(policies, asks, runs, PermissionRuleRules(asks, runs), halts)
         self._requests_of: dict[str, run.RunCreated] = {}
         self._asks: dict[str, tuple[run.RunAsked, str, int]] = {}
         self._decided: dict[str, Decision] = {}
@@ -121,13 +119,8 @@ class AskJudge:
     def look(self, row: Row, event: Event) -> None:
         """Judge a committed row."""
         self.now = row.recorded_at
-        entry = self._table.get(type(event))
-        for name, rule in entry.rules if entry is not None else ():
-            breach = rule(row, event)
-            if breach is not None:
-                self.fail("verify", f"{name}: {breach[:200]}")
-        for follower in entry.followers if entry is not None else ():
-            follower(row, event)
+        for breach in self._proof.breaches(row, event):
+            self.fail("verify", breach)
         self._log.advance(row)
         match event:
             case run.RunCreated():
@@ -216,7 +209,7 @@ class AskJudge:
             return "another profile than its creator saw"
         if ask.hidden:
             return "a hidden part"
-        excluded = ask.not_requester and created.by == REQUESTER
+        excluded = ask.not_requester and created.by in (request.requesters or ())
         if excluded or (ask.approvers is not None and created.by not in ask.approvers):
             return f"{created.by} may not answer it"
         return None
@@ -229,9 +222,9 @@ class AskJudge:
             self.fail("rule", f"{event.rule_id} expired too early")
         self._permissions[event.rule_id] = rule._replace(ended=row.recorded_at)
 
-    def opened(self, ask: run.RunAsked, who: Identity, text: str | None) -> None:
+    def opened(self, ask: run.RunAsked, of: run.RunCreated, who: Identity, text: str | None) -> None:
         """Judge that a caller read an exact text."""
-        if not may_answer(ask, who):
+        if not may_answer(ask, of, who):
             self.fail("opened", f"{who.subject} read {ask.ask_id}, which it may not answer")
         if text != (ask.exact or ask.arguments):
             self.fail("opened", f"{ask.ask_id} was shown as {text}")
@@ -260,22 +253,26 @@ class AskJudge:
         for run_id, queued in self._waits.items():
             if not queued and not self._open(run_id) and run_id not in self._stopped:
                 self.fail("stuck", f"{run_id} is parked and has no open ask")
-        for rule_set in self._rule_sets:
-            for found in rule_set.finish():
-                self.fail("verify", str(found)[:200])
+        for breach in self._proof.finish():
+            self.fail("verify", breach)
 
     def _judge_cancelled(self, ask_id: str, run_id: str) -> None:
         if run_id not in self._stopped:
             self.fail("late", f"{run_id} was not cancelled, although {ask_id} expired")
 
     def _judge_unruled(self, ask: run.RunAsked, run_id: str, at: int) -> None:
-        """Fail if a rule was in force that allows an ask, which did not answer it."""
+        """Fail if a rule was in force that allows an ask, and no rule answered it.
+
+        If the rule that was chosen ends before the answer is recorded, the ask stays open, although another rule fits.
+        """
         request = self._requests_of[run_id]
-        for rule_id, rule in self._permissions.items():
-            until = min(rule.created.expires_at_ms, rule.ended or rule.created.expires_at_ms)
-            in_force = rule.at < at - 2 * SLACK_MS and at + SLACK_MS < until
-            if ask.kind == "tool-permission" and in_force and self._unfit(rule, run_id, request, ask) is None:
-                self.fail("unruled", f"{rule_id} allows {ask.ask_id}, and did not answer it")
+        fits = [rule for rule in self._permissions.values() if self._unfit(rule, run_id, request, ask) is None]
+        ends = [min(rule.created.expires_at_ms, rule.ended or rule.created.expires_at_ms) for rule in fits]
+        if ask.kind != "tool-permission" or any(at - 2 * SLACK_MS < end <= at + SLACK_MS for end in ends):
+            return
+        for rule, end in zip(fits, ends, strict=True):
+            if rule.at < at - 2 * SLACK_MS and at < end:
+                self.fail("unruled", f"{rule.created.rule_id} allows {ask.ask_id}, and did not answer it")
 
     def _judge_decision(self, ask: run.RunAsked, decision: Decision) -> None:
         """Fail unless one request gave an answer, and could give it."""
@@ -321,7 +318,7 @@ class AskJudge:
     def _refusals(self, request: Request) -> set[str]:
         """Return the errors that a request may get."""
         ask, body, who, why = request.ask, request.body, request.who, set[str]()
-        if not may_answer(ask, who) or not covers(who, request):
+        if not may_answer(ask, request.of, who) or not covers(who, request):
             why.add("AUTHZ_DENIED")
         if body.subject_hash != ask.subject_sha256:
             why.add("ASK_CHANGED")
@@ -344,6 +341,6 @@ class AskJudge:
             why.add("CONFIG_ERROR")
         if ask.hidden and body.option_id == "allow":
             opened = self._opened.get((ask.ask_id, who.subject))
-            if opened is None or opened > request.began:
+            if opened is None or opened >= request.began:
                 why.add("EXACT_NOT_OPENED")
         return why

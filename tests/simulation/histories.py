@@ -1,5 +1,6 @@
 """Histories: plans of steps with their own chances, their results, and processes that play them."""
 
+import gc
 import hashlib
 import json
 import os
@@ -105,6 +106,7 @@ def play_batch(world: World, seeds: Sequence[str], keep: Sequence[int] | None = 
     child = os.fork()
     if child == 0:
         os.close(reads)
+        gc.freeze()  # the loaded modules are not garbage
         with os.fdopen(writes, "w") as out:
             for seed in seeds:
                 signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS_MAX)

@@ -141,6 +141,13 @@ def seams(world: "McpWorld") -> Iterator[None]:
             setattr(place, name, value)
 
 
+class SimClient(httpx2.AsyncClient):
+    """A client without defaults for its requests, as the product sends all headers."""
+
+    def build_request(self, method: str, url: Any, *, headers: Any = None, content: Any = None, **_: Any) -> Any:
+        return httpx2.Request(method, url, headers=headers, content=content)
+
+
 class SimStarter(McpStarter):
     """Starts the fake servers instead of programs."""
 
@@ -290,7 +297,7 @@ class McpWorld:
     def client_of(self, host: str) -> httpx2.AsyncClient:
         """Return a client whose connections lead to a fake server."""
         transport = SimTransport(self.servers[host])
-        client = httpx2.AsyncClient(
+        client = SimClient(
             transport=transport, trust_env=False, follow_redirects=False, timeout=httpx2.Timeout(None, connect=10.0)
         )
         self.clients.append((transport, client))

@@ -17,7 +17,7 @@ from athena_core.services.access.tokens import Tokens
 from athena_core.values import Identity, Role
 from tests.simulation.histories import Played, Step, swarm
 from tests.simulation.small_log import SmallWorld, opened
-from tests.simulation.tokens_judge import KnownToken, TokenJudge
+from tests.simulation.tokens_judge import RANKS, KnownToken, TokenJudge
 
 BATCH = 200
 MOVES = {
@@ -32,7 +32,8 @@ PAGE_SECONDS = 0.5
 
 
 def plan(seed: str) -> list[Step]:
-    return swarm(seed, MOVES, random.Random(f"{seed}:size").choice((6, 10, 16, 24)), (0.1, 0.3, 1))
+    first, *rest = swarm(seed, MOVES, random.Random(f"{seed}:size").choice((6, 10, 16, 24)), (0.1, 0.3, 1))
+    return [first._replace(name="create"), *rest]
 
 
 class TokenServer:
@@ -100,6 +101,8 @@ class TokenWorld(SmallWorld):
     async def _create(self, chance: random.Random) -> None:
         identity = chance.choice(("alice", "bob", "bob", "vic"))
         role = chance.choice(TOKEN_ROLES)
+        if not self.judge.tokens:  # the first one is created in each history
+            role = min((role, ROLES[identity].value), key=RANKS.__getitem__)
         scope = TokenScopeBody(sessions=("s",)) if role != "Admin" and chance.random() < 0.4 else None
         after = chance.choice((None, 60_000, 3_600_000, 86_400_000))
         await self._issued(chance, TokenBody(identity=identity, role=role, scope=scope, expires_after_ms=after))  # type: ignore[arg-type]

@@ -6,10 +6,10 @@ from typing import Any
 from athena_core.protocols import Row
 from athena_core.roles import is_reserved
 from athena_core.services.access.token_records import IssuedToken, TokenBody
-from athena_core.services.proof.rule import rules_by_event
 from athena_core.services.proof.rules.token import TokenRules
 from athena_core.values import Identity, Role
 from tests.simulation.loop import EPOCH_MS
+from tests.simulation.proof import Proof
 from tests.support.event_samples import CODEC
 
 RANKS = {"None": 0, "Viewer": 1, "Operator": 2, "Admin": 3}
@@ -188,18 +188,12 @@ class TokenJudge:
 
     def end(self, rows: Sequence[Row]) -> None:
         """Judge the rows of the log."""
-        tokens = TokenRules()
-        table = rules_by_event((tokens,), {})
+        proof = Proof(TokenRules())
         open_sessions: dict[str, list[str]] = {}
         for row in rows:
             event = CODEC.decode(row).event
-            entry = table.get(type(event))
-            for name, rule in entry.rules if entry is not None else ():
-                breach = rule(row, event)
-                if breach is not None:
-                    self.fail("verify", f"{name}: {breach[:200]}")
-            for follower in entry.followers if entry is not None else ():
-                follower(row, event)
+            for breach in proof.breaches(row, event):
+                self.fail("verify", breach)
             parent = getattr(event, "parent", None)
             if row.type == "token.created" and parent is not None:
                 open_sessions.setdefault(parent, []).append(row.stream)
