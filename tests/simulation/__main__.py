@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.simulation.coverage import surprises
 from tests.simulation.histories import Failure, Played, World, play_apart, play_batch, play_here, shrink
 from tests.simulation.kept import Kept, kept_histories
 from tests.simulation.planted import plant
@@ -65,6 +66,8 @@ class Search:
         if coverage:
             for mark, times in sorted(self.marks.items()):
                 print(f"  {mark}\t{times}")
+            for line in surprises(self.name, WORLDS, getattr(self.world, "MOVES", ()), self.marks):
+                print(f"  {line}")
 
 
 def show(found: Sequence[Failure]) -> None:
@@ -139,7 +142,7 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="print each step")
     parser.add_argument("--shrink", action="store_true", help="leave out steps of what fails")
     parser.add_argument("--digest", action="store_true", help="print the digest of a history")
-    parser.add_argument("--coverage", action="store_true", help="print how often each mark was reached")
+    parser.add_argument("--coverage", action="store_true", help="print what was reached, and how often")
     given = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"

@@ -1,13 +1,20 @@
 """Moves of callers: requests of all kinds, drawn from the chance of a step."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import json
+import re
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from athena_api.operations import OPERATIONS
 from tests.api.examples import EXAMPLES
+from tests.simulation.servers import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.simulation.plane import Plane
+
+ID = re.compile(r"\b([a-z]+)_(?:unknown\b|[0-9A-HJKMNP-TV-Z]{26})")
+"""An id in an example or an answer, with its kind."""
 
 Act = Callable[["Plane", Any], Coroutine[Any, Any, None]]
 
@@ -57,6 +64,37 @@ ROLES = dict(ada="Admin", root="Admin", olga="Operator", otto="Operator", vera="
 CALLERS = ("ada", "root", "olga", "olga", "otto", "otto", "vera", "viktor")
 OVERLAPS = ("skip", "buffer-one", "buffer-latest", "buffer-all", "cancel-other", "terminate-other", "allow-all")
 SESSIONS = ("red", "green", "blue", "white")
+TEXTS = ("input", "payload", "text", "reason")
+"""Fields of bodies with any text."""
+NAMED = (*SESSIONS, "queued", "timed", "s1", "s2", "ann")
+"""Names of sessions, queues, schedules and personas."""
+
+
+class Spoilt(NamedTuple):
+    """The parts of a request that replace its own."""
+
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, Any] = {}
+    body: Any = None
+
+
+SPOILT = (
+    Spoilt({"x-athena-proxy-secret": "wrong"}),
+    Spoilt({"x-athena-identity": ""}),
+    Spoilt({"x-athena-identity": "system:me"}),
+    Spoilt({"host": "elsewhere.example"}),
+    Spoilt({"origin": "https://elsewhere.example"}),
+    Spoilt({"authorization": "Bearer ath_wrong"}),
+    Spoilt({"x-athena-scope-sessions": "red"}),
+    Spoilt({"if-match": '"0"'}),
+    Spoilt(query={"cursor": "wrong"}),
+    Spoilt(query={"minPosition": 10**9}),
+    Spoilt(query={"asOf": 10**9}),
+    Spoilt(query={"limit": -1}),
+    Spoilt(body={"wrong": True}),
+    Spoilt(body={"input": "x" * 2_000_000}),
+)
+"""Spoilt requests: each has an error of its own, at least for some operations."""
 
 
 def script(plane: "Plane", chance: Any) -> str:
@@ -189,7 +227,12 @@ async def repeat(plane: "Plane", chance: Any) -> None:
     many = [one for one in known if one[1] in ("/runs/cancel", "/runs/retry", "/asks/answer")]
     if known:
         method, path, body, caller, key, *_ = chance.choice(many if many and chance.random() < 0.5 else known)
-        await plane.ask(chance, method, path, body, caller, key)
+        if chance.random() < 0.9:
+            await plane.ask(chance, method, path, body, caller, key)
+        elif (other := {name: f"{value}!" if name in TEXTS else value for name, value in body.items()}) != body:
+            answer = await plane.ask(chance, method, path, other, caller, headers={"idempotency-key": key})
+            if answer is not None and answer.status < 300:
+                plane.fail("repeat", f"{method} {path} {key} with another body: {answer.status} {answer.data}")
 
 
 @move(2)
@@ -333,19 +376,32 @@ async def memory(plane: "Plane", chance: Any) -> None:
 
 
 @move(8)
-async def read(plane: "Plane", chance: Any) -> None:
-    """Send any example of the document that reads."""
-    name = chance.choice(sorted(name for name, one in EXAMPLES.items() if _reads(name, one)))
-    example = EXAMPLES[name]
-    plane.marks[f"operation:{name}"] += 1
-    path = example.path.replace("run_unknown", some_run(plane, chance))
-    query: dict[str, Any] = dict(example.query or {})
-    await plane.ask(chance, "GET", path, None, chance.choice(CALLERS), **query)
+async def call(plane: "Plane", chance: Any) -> None:
+    """Send some examples."""
+    for _ in range(6):
+        await send_example(plane, chance)
 
 
-def _reads(name: str, example: Any) -> bool:
-    verbs = ("list", "get", "explain", "find", "search", "preview")
-    return name.startswith(verbs) and example.body is None and "stream" not in name.lower()
+async def send_example(plane: "Plane", chance: Any) -> None:
+    """Send the example of any operation about records that were seen, as it is or spoilt."""
+    reads = chance.random() < 0.7
+    operation = chance.choice([one for one in OPERATIONS if (one.method == "GET") == reads])
+    example = EXAMPLES[operation.id]
+
+    def seen(found: re.Match[str]) -> str:
+        known = plane.known[found[1]][-20:]
+        return str(chance.choice(known)) if known and chance.random() < 0.9 else found[0]
+
+    path = ID.sub(seen, example.path).replace("/unknown", f"/{chance.choice(NAMED)}")
+    body = json.loads(ID.sub(seen, json.dumps(example.body)))
+    query: dict[str, Any] = dict(example.query or {}) if chance.random() < 0.5 else {}
+    spoilt = chance.choice(SPOILT) if chance.random() < 0.3 else Spoilt()
+    await plane.ask(
+        *(chance, operation.method, path, body if spoilt.body is None else spoilt.body, chance.choice(CALLERS)),
+        headers=spoilt.headers,
+        seconds=chance.choice((1.0, 30.0)) if operation.stream else PATIENCE_SECONDS,
+        **{**query, **spoilt.query},
+    )
 
 
 @move(4)

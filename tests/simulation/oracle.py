@@ -169,6 +169,8 @@ class Oracle:
                 self.position = row.position
                 self.events[row.type] += 1
                 self.plane.marks[f"event:{row.type}"] += 1
+                if code := getattr(recorded.event, "code", None):
+                    self.plane.marks[f"code:{code}"] += 1
                 self.plane.trace(f"   {row.position} {row.type} {row.stream}")
                 self._look(row.type, recorded, recorded.event)
         self._stuck()

@@ -319,7 +319,7 @@ class Server(Process):
                 error = await exchange.done
         except TimeoutError:
             exchange.hang_up()
-            return None
+            return exchange.answer  # only a stream has one
         if error is not None:
             self.hooks.problem(f"{method} {path}: {type(error).__name__}: {error}")
         return exchange.answer
