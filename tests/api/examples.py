@@ -203,7 +203,7 @@ EXAMPLES: dict[str, Example] = {
     "getRunTemplate": Example("/run-templates/tpl_unknown", 404, query={"version": "1"}),
     "updateRunTemplate": Example("/run-templates/tpl_unknown", 404, body=TEMPLATE),
     "runTemplate": Example(
-        "/templates/tpl_unknown/run", 404, body={"params": {"topic": "pears"}, "sessionId": "session"}
+        "/templates/tpl_unknown/run", 404, body={"params": {"topic": "pears", "count": 3}, "sessionId": "session"}
     ),
     "enqueueWork": Example(
         "/work/enqueue", body={"sessionId": "queued", "payload": "what is to be done", "mode": "collect"}

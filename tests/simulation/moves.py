@@ -73,11 +73,13 @@ NAMED = (*SESSIONS, "queued", "timed", "s1", "s2", "ann")
 class Spoilt(NamedTuple):
     """The parts of a request that replace its own."""
 
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str | None] = {}
     query: Mapping[str, Any] = {}
     body: Any = None
 
 
+UNPROVEN: dict[str, str | None] = {"x-athena-proxy-secret": None, "x-athena-identity": None}
+NOUNS = sorted({one.tag for one in OPERATIONS})
 SPOILT = (
     Spoilt({"x-athena-proxy-secret": "wrong"}),
     Spoilt({"x-athena-identity": ""}),
@@ -85,6 +87,8 @@ SPOILT = (
     Spoilt({"host": "elsewhere.example"}),
     Spoilt({"origin": "https://elsewhere.example"}),
     Spoilt({"authorization": "Bearer ath_wrong"}),
+    Spoilt(UNPROVEN),
+    Spoilt(UNPROVEN | {"authorization": "Bearer ath_wrong"}),
     Spoilt({"x-athena-scope-sessions": "red"}),
     Spoilt({"if-match": '"0"'}),
     Spoilt(query={"cursor": "wrong"}),
@@ -92,6 +96,7 @@ SPOILT = (
     Spoilt(query={"asOf": 10**9}),
     Spoilt(query={"limit": -1}),
     Spoilt(body={"wrong": True}),
+    Spoilt(body={"provider": "none"}),
     Spoilt(body={"input": "x" * 2_000_000}),
 )
 """Spoilt requests: each has an error of its own, at least for some operations."""
@@ -216,6 +221,11 @@ async def retry_run(plane: "Plane", chance: Any) -> None:
 
 @move(3)
 async def resume_run(plane: "Plane", chance: Any) -> None:
+    if chance.random() < 0.5:  # one that soon has no budget
+        paid = {"input": "u:5000 hello", "sessionId": plane.name("paid")}
+        paid["harnessProfileId"] = profile_id(plane, "paid")
+        await plane.ask(chance, "POST", "/runs", paid, "ada", headers={"prefer": "respond-async"})
+        await asyncio.sleep(3.0)
     run_id = some_run(plane, chance, "paused")
     await keyed(plane, chance, "POST", f"/runs/{run_id}/resume", {"budgetUsd": 1}, chance.choice(CALLERS))
 
@@ -312,6 +322,8 @@ async def message(plane: "Plane", chance: Any) -> None:
     act, caller = chance.random(), chance.choice(("ada", "olga", "vera"))
     if act < 0.6:
         body = {"fromPersona": "ann", "toPersona": chance.choice(("ann", "bob")), "payload": script(plane, chance)}
+        if chance.random() < 0.3:
+            body["payload"] = "x"
         await keyed(plane, chance, "POST", "/a2a/messages", body, caller)
         return
     letters = await plane.ask(chance, "GET", "/a2a/dlq", None, caller)
@@ -377,31 +389,37 @@ async def memory(plane: "Plane", chance: Any) -> None:
 
 @move(8)
 async def call(plane: "Plane", chance: Any) -> None:
-    """Send some examples."""
-    for _ in range(6):
-        await send_example(plane, chance)
+    """Send examples of the operations of a noun."""
+    noun = chance.choice(NOUNS)
+    rows = [one for one in OPERATIONS if one.tag == noun]
+    for _ in range(12):
+        await send_example(plane, chance, chance.choice(rows))
 
 
-async def send_example(plane: "Plane", chance: Any) -> None:
-    """Send the example of any operation about records that were seen, as it is or spoilt."""
-    reads = chance.random() < 0.7
-    operation = chance.choice([one for one in OPERATIONS if (one.method == "GET") == reads])
-    example = EXAMPLES[operation.id]
+async def send_example(plane: "Plane", chance: Any, operation: Any) -> None:
+    """Send the example of an operation about records that were seen, as it is or spoilt."""
 
     def seen(found: re.Match[str]) -> str:
-        known = plane.known[found[1]][-20:]
+        known = plane.known[found[1]][-5:]
         return str(chance.choice(known)) if known and chance.random() < 0.9 else found[0]
 
+    example = EXAMPLES[operation.id]
     path = ID.sub(seen, example.path).replace("/unknown", f"/{chance.choice(NAMED)}")
     body = json.loads(ID.sub(seen, json.dumps(example.body)))
     query: dict[str, Any] = dict(example.query or {}) if chance.random() < 0.5 else {}
     spoilt = chance.choice(SPOILT) if chance.random() < 0.3 else Spoilt()
-    await plane.ask(
-        *(chance, operation.method, path, body if spoilt.body is None else spoilt.body, chance.choice(CALLERS)),
+    if chance.random() < 0.1 and plane.known["secret"]:
+        token = {"authorization": f"Bearer {chance.choice(plane.known['secret'])}"}
+        spoilt = Spoilt(UNPROVEN | token)
+    answer = await plane.ask(
+        *(chance, operation.method, path, body if spoilt.body is None else {**(body or {}), **spoilt.body}),
+        "ada" if chance.random() < 0.5 else chance.choice(CALLERS),
         headers=spoilt.headers,
         seconds=chance.choice((1.0, 30.0)) if operation.stream else PATIENCE_SECONDS,
         **{**query, **spoilt.query},
     )
+    if answer is not None and answer.status < 300 and operation.id == "createToken":
+        plane.known["secret"].append(answer.data["token"])
 
 
 @move(4)
