@@ -75,7 +75,6 @@ class Spoilt(NamedTuple):
 
     headers: Mapping[str, str | None] = {}
     query: Mapping[str, Any] = {}
-    body: Any = None
 
 
 UNPROVEN: dict[str, str | None] = {"x-athena-proxy-secret": None, "x-athena-identity": None}
@@ -95,11 +94,16 @@ SPOILT = (
     Spoilt(query={"minPosition": 10**9}),
     Spoilt(query={"asOf": 10**9}),
     Spoilt(query={"limit": -1}),
-    Spoilt(body={"wrong": True}),
-    Spoilt(body={"provider": "none"}),
-    Spoilt(body={"input": "x" * 2_000_000}),
 )
 """Spoilt requests: each has an error of its own, at least for some operations."""
+SPOILT_BODIES: tuple[dict[str, Any], ...] = (
+    {"wrong": True},
+    {"provider": "none"},
+    {"harnessProfileId": "Careful"},
+    {"subjectHash": "0" * 64, "dryRun": False},
+    {"input": "long " * 10_000},
+    {"input": "x" * 2_000_000},
+)
 
 
 def script(plane: "Plane", chance: Any) -> str:
@@ -329,8 +333,8 @@ async def message(plane: "Plane", chance: Any) -> None:
     letters = await plane.ask(chance, "GET", "/a2a/dlq", None, caller)
     if letters is not None and letters.status == 200 and letters.data["items"]:
         letter = chance.choice(letters.data["items"])["id"]
-        verb = chance.choice(("requeue", "discard", "restore"))
-        await keyed(plane, chance, "POST", f"/a2a/dlq/{letter}/{verb}", {}, caller)
+        for verb in chance.choice((("requeue",), ("discard",), ("discard", "restore"))):
+            await keyed(plane, chance, "POST", f"/a2a/dlq/{letter}/{verb}", {}, caller)
     if chance.random() < 0.3:
         await keyed(plane, chance, "POST", "/a2a/dlq/redrive", {"filter": {}}, caller)
 
@@ -347,6 +351,8 @@ async def workflow(plane: "Plane", chance: Any) -> None:
             return
         first, second = ({"directiveId": one.data["id"], "id": f"step{n}"} for n, one in enumerate(found) if one)
         first["harnessProfileId"] = chance.choice(plane.known["profile"][:3])
+        if chance.random() < 0.2:
+            second["when"] = {"step": "step0", "op": "exists", "path": "/items", "value": True}
         steps, edges = [first, second], [{"from": "step0", "to": "step1"}]
         if chance.random() < 0.6:
             steps.append({"id": "gate", "approval": {"message": "go?", "expiresAfterMs": 300_000}})
@@ -407,12 +413,14 @@ async def send_example(plane: "Plane", chance: Any, operation: Any) -> None:
     path = ID.sub(seen, example.path).replace("/unknown", f"/{chance.choice(NAMED)}")
     body = json.loads(ID.sub(seen, json.dumps(example.body)))
     query: dict[str, Any] = dict(example.query or {}) if chance.random() < 0.5 else {}
-    spoilt = chance.choice(SPOILT) if chance.random() < 0.3 else Spoilt()
+    if body and chance.random() < 0.2:
+        body |= chance.choice(SPOILT_BODIES)
+    spoilt = chance.choice(SPOILT) if chance.random() < 0.2 else Spoilt()
     if chance.random() < 0.1 and plane.known["secret"]:
         token = {"authorization": f"Bearer {chance.choice(plane.known['secret'])}"}
         spoilt = Spoilt(UNPROVEN | token)
     answer = await plane.ask(
-        *(chance, operation.method, path, body if spoilt.body is None else {**(body or {}), **spoilt.body}),
+        *(chance, operation.method, path, body),
         "ada" if chance.random() < 0.5 else chance.choice(CALLERS),
         headers=spoilt.headers,
         seconds=chance.choice((1.0, 30.0)) if operation.stream else PATIENCE_SECONDS,
