@@ -18,7 +18,7 @@ def declared() -> dict[str, list[str]]:
     for line in FILE.read_text().splitlines():
         if line.startswith(" "):
             found[heading] += line.split()
-        else:
+        elif not line.startswith("#"):
             heading = line.removesuffix(":")
             found[heading] = []
     return found

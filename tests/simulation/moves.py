@@ -336,7 +336,10 @@ async def message(plane: "Plane", chance: Any) -> None:
         for verb in chance.choice((("requeue",), ("discard",), ("discard", "restore"))):
             await keyed(plane, chance, "POST", f"/a2a/dlq/{letter}/{verb}", {}, caller)
     if chance.random() < 0.3:
-        await keyed(plane, chance, "POST", "/a2a/dlq/redrive", {"filter": {}}, caller)
+        begun = await keyed(plane, chance, "POST", "/a2a/dlq/redrive", {"filter": {}}, caller)
+        if begun is not None and begun.status < 300:
+            then = chance.choice(("GET", "DELETE"))
+            await plane.ask(chance, then, f"/a2a/dlq/redrive/{begun.data['id']}", None, caller)
 
 
 @move(5)
@@ -351,8 +354,6 @@ async def workflow(plane: "Plane", chance: Any) -> None:
             return
         first, second = ({"directiveId": one.data["id"], "id": f"step{n}"} for n, one in enumerate(found) if one)
         first["harnessProfileId"] = chance.choice(plane.known["profile"][:3])
-        if chance.random() < 0.2:
-            second["when"] = {"step": "step0", "op": "exists", "path": "/items", "value": True}
         steps, edges = [first, second], [{"from": "step0", "to": "step1"}]
         if chance.random() < 0.6:
             steps.append({"id": "gate", "approval": {"message": "go?", "expiresAfterMs": 300_000}})
