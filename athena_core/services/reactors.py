@@ -158,17 +158,16 @@ class ReactorLoop(Timer):
                     if lifts != self._lifts:  # it was lifted meanwhile
                         continue
                     self._halted[key] = None
-                    break
                 except Exception as error:  # a bug of ours must not stop other keys; this one is retried
                     self._failing.add(key)
                     self._problems.report(self.loop, error, key)
                     hopeless = isinstance(error, AthenaError) and not error.retryable
                     failures += retry.DOUBLINGS_MAX if hopeless else 1
                     await anyio.sleep(retry.LOG.after(failures))
-                else:
-                    self._failing.discard(key)
-                    self._problems.recovered(self.loop, key)
-                    break
+                    continue
+                self._failing.discard(key)
+                self._problems.recovered(self.loop, key)
+                break
         finally:
             self._busy.discard(key)
             self.wake()

@@ -203,7 +203,7 @@ EXAMPLES: dict[str, Example] = {
     "getRunTemplate": Example("/run-templates/tpl_unknown", 404, query={"version": "1"}),
     "updateRunTemplate": Example("/run-templates/tpl_unknown", 404, body=TEMPLATE),
     "runTemplate": Example(
-        "/templates/tpl_unknown/run", 404, body={"params": {"topic": "pears"}, "sessionId": "session"}
+        "/templates/tpl_unknown/run", 404, body={"params": {"topic": "pears", "count": 3}, "sessionId": "session"}
     ),
     "enqueueWork": Example(
         "/work/enqueue", body={"sessionId": "queued", "payload": "what is to be done", "mode": "collect"}
@@ -272,9 +272,9 @@ EXAMPLES: dict[str, Example] = {
     "getWorkflow": Example("/workflows/wf_unknown", 404),
     "listWorkflowRuns": Example("/workflows/wf_unknown/runs", 404),
     "runWorkflow": Example("/workflows/wf_unknown/run", 404, body={"input": {"topic": "pears"}}),
-    "getWorkflowRun": Example("/workflows/run/wf_unknown", 404),
+    "getWorkflowRun": Example("/workflows/run/wfr_unknown", 404),
     "resumeWorkflow": Example(
-        "/workflows/run/wf_unknown/resume", 404, body={"inputOverrides": {"topic": "pears"}, "dryRun": True}
+        "/workflows/run/wfr_unknown/resume", 404, body={"inputOverrides": {"topic": "pears"}, "dryRun": True}
     ),
     "cancelWorkflowRun": Example("/workflows/run/wfr_unknown/cancel", 404, body={"reason": "enough"}),
     "listWorkflowRunItems": Example("/workflows/run/wfr_unknown/steps/each/items", 404, query={"status": "failed"}),

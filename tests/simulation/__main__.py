@@ -65,6 +65,9 @@ class Search:
         if coverage:
             for mark, times in sorted(self.marks.items()):
                 print(f"  {mark}\t{times}")
+            table = importlib.import_module("tests.simulation.coverage")  # late: bugs are planted in what it loads
+            for line in table.surprises(self.name, WORLDS, getattr(self.world, "MOVES", ()), self.marks):
+                print(f"  {line}")
 
 
 def show(found: Sequence[Failure]) -> None:
@@ -139,7 +142,7 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="print each step")
     parser.add_argument("--shrink", action="store_true", help="leave out steps of what fails")
     parser.add_argument("--digest", action="store_true", help="print the digest of a history")
-    parser.add_argument("--coverage", action="store_true", help="print how often each mark was reached")
+    parser.add_argument("--coverage", action="store_true", help="print what was reached, and how often")
     given = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"

@@ -141,7 +141,6 @@ class AskWorld(SmallWorld, AskingPlane):
     # The moves
 
     def move(self, step: Step) -> None:
-        self.marks[f"move {step.name}"] += 1
         self.say(f"{step.number} {step.name}")
         self.spawn(self._moved(getattr(self, f"_{step.name}"), step.chance))
 
@@ -343,6 +342,7 @@ class AskWorld(SmallWorld, AskingPlane):
             replayed, subject = done.replayed, done.subject
         except AthenaError as error:
             outcome = error.code
+            self.marks[f"code {outcome}"] += 1
             self.say(f"  {error.message}")
         request = Request(ask, of.request, of.run_id, body, who, began, self.clock.now(), outcome, replayed, subject)
         self.judge.requests.append(request)

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -91,7 +92,8 @@ def play_here(
     except Exception as error:
         where = traceback.format_exc(limit=-6)
         played = Played([Failure("simulator", f"{type(error).__name__}: {error}\n{where}")], steps=len(steps))
-    return played._replace(cpu=time.process_time() - began)
+    made = Counter(f"move {step.name}" for step in steps)
+    return played._replace(cpu=time.process_time() - began, marks={**played.marks, **made})
 
 
 def play_apart(world: World, seed: str, keep: Sequence[int] | None = None) -> Played:

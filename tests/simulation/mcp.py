@@ -333,7 +333,6 @@ class McpWorld:
             chance = step.chance
             name = chance.choice(list(self.servers))
             self.note(f"step {step.number}: {step.name} {name}")
-            self.marks[f"move {step.name}"] += 1
             await getattr(self, f"do_{step.name}")(chance, name)
         while self.open:
             await asyncio.wait(self.open.values())

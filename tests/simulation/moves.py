@@ -1,13 +1,20 @@
 """Moves of callers: requests of all kinds, drawn from the chance of a step."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import json
+import re
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from athena_api.operations import OPERATIONS
 from tests.api.examples import EXAMPLES
+from tests.simulation.servers import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.simulation.plane import Plane
+
+ID = re.compile(r"\b([a-z]+)_(?:unknown\b|[0-9A-HJKMNP-TV-Z]{26})")
+"""An id in an example or an answer, with its kind."""
 
 Act = Callable[["Plane", Any], Coroutine[Any, Any, None]]
 
@@ -57,6 +64,46 @@ ROLES = dict(ada="Admin", root="Admin", olga="Operator", otto="Operator", vera="
 CALLERS = ("ada", "root", "olga", "olga", "otto", "otto", "vera", "viktor")
 OVERLAPS = ("skip", "buffer-one", "buffer-latest", "buffer-all", "cancel-other", "terminate-other", "allow-all")
 SESSIONS = ("red", "green", "blue", "white")
+TEXTS = ("input", "payload", "text", "reason")
+"""Fields of bodies with any text."""
+NAMED = (*SESSIONS, "queued", "timed", "s1", "s2", "ann")
+"""Names of sessions, queues, schedules and personas."""
+
+
+class Spoilt(NamedTuple):
+    """The parts of a request that replace its own."""
+
+    headers: Mapping[str, str | None] = {}
+    query: Mapping[str, Any] = {}
+
+
+UNPROVEN: dict[str, str | None] = {"x-athena-proxy-secret": None, "x-athena-identity": None}
+NOUNS = sorted({one.tag for one in OPERATIONS})
+SPOILT = (
+    Spoilt({"x-athena-proxy-secret": "wrong"}),
+    Spoilt({"x-athena-identity": ""}),
+    Spoilt({"x-athena-identity": "system:me"}),
+    Spoilt({"host": "elsewhere.example"}),
+    Spoilt({"origin": "https://elsewhere.example"}),
+    Spoilt({"authorization": "Bearer ath_wrong"}),
+    Spoilt(UNPROVEN),
+    Spoilt(UNPROVEN | {"authorization": "Bearer ath_wrong"}),
+    Spoilt({"x-athena-scope-sessions": "red"}),
+    Spoilt({"if-match": '"0"'}),
+    Spoilt(query={"cursor": "wrong"}),
+    Spoilt(query={"minPosition": 10**9}),
+    Spoilt(query={"asOf": 10**9}),
+    Spoilt(query={"limit": -1}),
+)
+"""Spoilt requests: each has an error of its own, at least for some operations."""
+SPOILT_BODIES: tuple[dict[str, Any], ...] = (
+    {"wrong": True},
+    {"provider": "none"},
+    {"harnessProfileId": "Careful"},
+    {"subjectHash": "0" * 64, "dryRun": False},
+    {"input": "long " * 10_000},
+    {"input": "x" * 2_000_000},
+)
 
 
 def script(plane: "Plane", chance: Any) -> str:
@@ -178,6 +225,11 @@ async def retry_run(plane: "Plane", chance: Any) -> None:
 
 @move(3)
 async def resume_run(plane: "Plane", chance: Any) -> None:
+    if chance.random() < 0.5:  # one that soon has no budget
+        paid = {"input": "u:5000 hello", "sessionId": plane.name("paid")}
+        paid["harnessProfileId"] = profile_id(plane, "paid")
+        await plane.ask(chance, "POST", "/runs", paid, "ada", headers={"prefer": "respond-async"})
+        await asyncio.sleep(3.0)
     run_id = some_run(plane, chance, "paused")
     await keyed(plane, chance, "POST", f"/runs/{run_id}/resume", {"budgetUsd": 1}, chance.choice(CALLERS))
 
@@ -189,7 +241,12 @@ async def repeat(plane: "Plane", chance: Any) -> None:
     many = [one for one in known if one[1] in ("/runs/cancel", "/runs/retry", "/asks/answer")]
     if known:
         method, path, body, caller, key, *_ = chance.choice(many if many and chance.random() < 0.5 else known)
-        await plane.ask(chance, method, path, body, caller, key)
+        if chance.random() < 0.9:
+            await plane.ask(chance, method, path, body, caller, key)
+        elif (other := {name: f"{value}!" if name in TEXTS else value for name, value in body.items()}) != body:
+            answer = await plane.ask(chance, method, path, other, caller, headers={"idempotency-key": key})
+            if answer is not None and answer.status < 300:
+                plane.fail("repeat", f"{method} {path} {key} with another body: {answer.status} {answer.data}")
 
 
 @move(2)
@@ -269,15 +326,20 @@ async def message(plane: "Plane", chance: Any) -> None:
     act, caller = chance.random(), chance.choice(("ada", "olga", "vera"))
     if act < 0.6:
         body = {"fromPersona": "ann", "toPersona": chance.choice(("ann", "bob")), "payload": script(plane, chance)}
+        if chance.random() < 0.3:
+            body["payload"] = "x"
         await keyed(plane, chance, "POST", "/a2a/messages", body, caller)
         return
     letters = await plane.ask(chance, "GET", "/a2a/dlq", None, caller)
     if letters is not None and letters.status == 200 and letters.data["items"]:
         letter = chance.choice(letters.data["items"])["id"]
-        verb = chance.choice(("requeue", "discard", "restore"))
-        await keyed(plane, chance, "POST", f"/a2a/dlq/{letter}/{verb}", {}, caller)
+        for verb in chance.choice((("requeue",), ("discard",), ("discard", "restore"))):
+            await keyed(plane, chance, "POST", f"/a2a/dlq/{letter}/{verb}", {}, caller)
     if chance.random() < 0.3:
-        await keyed(plane, chance, "POST", "/a2a/dlq/redrive", {"filter": {}}, caller)
+        begun = await keyed(plane, chance, "POST", "/a2a/dlq/redrive", {"filter": {}}, caller)
+        if begun is not None and begun.status < 300:
+            then = chance.choice(("GET", "DELETE"))
+            await plane.ask(chance, then, f"/a2a/dlq/redrive/{begun.data['id']}", None, caller)
 
 
 @move(5)
@@ -333,19 +395,40 @@ async def memory(plane: "Plane", chance: Any) -> None:
 
 
 @move(8)
-async def read(plane: "Plane", chance: Any) -> None:
-    """Send any example of the document that reads."""
-    name = chance.choice(sorted(name for name, one in EXAMPLES.items() if _reads(name, one)))
-    example = EXAMPLES[name]
-    plane.marks[f"operation:{name}"] += 1
-    path = example.path.replace("run_unknown", some_run(plane, chance))
-    query: dict[str, Any] = dict(example.query or {})
-    await plane.ask(chance, "GET", path, None, chance.choice(CALLERS), **query)
+async def call(plane: "Plane", chance: Any) -> None:
+    """Send examples of the operations of a noun."""
+    noun = chance.choice(NOUNS)
+    rows = [one for one in OPERATIONS if one.tag == noun]
+    for _ in range(12):
+        await send_example(plane, chance, chance.choice(rows))
 
 
-def _reads(name: str, example: Any) -> bool:
-    verbs = ("list", "get", "explain", "find", "search", "preview")
-    return name.startswith(verbs) and example.body is None and "stream" not in name.lower()
+async def send_example(plane: "Plane", chance: Any, operation: Any) -> None:
+    """Send the example of an operation about records that were seen, as it is or spoilt."""
+
+    def seen(found: re.Match[str]) -> str:
+        known = plane.known[found[1]][-5:]
+        return str(chance.choice(known)) if known and chance.random() < 0.9 else found[0]
+
+    example = EXAMPLES[operation.id]
+    path = ID.sub(seen, example.path).replace("/unknown", f"/{chance.choice(NAMED)}")
+    body = json.loads(ID.sub(seen, json.dumps(example.body)))
+    query: dict[str, Any] = dict(example.query or {}) if chance.random() < 0.5 else {}
+    if body and chance.random() < 0.2:
+        body |= chance.choice(SPOILT_BODIES)
+    spoilt = chance.choice(SPOILT) if chance.random() < 0.2 else Spoilt()
+    if chance.random() < 0.1 and plane.known["secret"]:
+        token = {"authorization": f"Bearer {chance.choice(plane.known['secret'])}"}
+        spoilt = Spoilt(UNPROVEN | token)
+    answer = await plane.ask(
+        *(chance, operation.method, path, body),
+        "ada" if chance.random() < 0.5 else chance.choice(CALLERS),
+        headers=spoilt.headers,
+        seconds=chance.choice((1.0, 30.0)) if operation.stream else PATIENCE_SECONDS,
+        **{**query, **spoilt.query},
+    )
+    if answer is not None and answer.status < 300 and operation.id == "createToken":
+        plane.known["secret"].append(answer.data["token"])
 
 
 @move(4)

@@ -102,10 +102,12 @@ class ScriptedProvider:
             else:
                 text += f"{part} "
         last = turn >= len(words) or not calls
+        cut = request.max_output_tokens is not None and tokens >= request.max_output_tokens
+        tokens = min(tokens, request.max_output_tokens or tokens)
         yield TextDelta(text="done" if turn >= len(words) else text or "Now.")
         self._outside.tokens[self.name] += tokens
         yield UsageReport(usage=Usage(input_tokens=20, output_tokens=tokens, total_tokens=20 + tokens))
-        yield Finished(reason="stop" if last else "tool_calls")
+        yield Finished(reason="length" if cut else "stop" if last else "tool_calls")
 
     async def models(self) -> tuple[str, ...]:
         return (self.default_model,)

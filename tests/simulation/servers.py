@@ -280,13 +280,13 @@ class Server(Process):
         path: str,
         body: Any = None,
         caller: str = "ada",
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         seconds: float = PATIENCE_SECONDS,
         **query: Any,
     ) -> Answer | None:
         """Send one request. Return None if the server ended before it answered, or nothing came in time."""
         raw = b"" if body is None else json.dumps(body).encode()
-        fields = {
+        fields: dict[str, str | None] = {
             "host": "127.0.0.1:8787",
             "x-athena-proxy-secret": VOUCHED["auth_proxy_secret"],
             "x-athena-identity": caller,
@@ -304,7 +304,7 @@ class Server(Process):
             "path": f"/api/v1{path}",
             "raw_path": f"/api/v1{path}".encode(),
             "query_string": text.encode(),
-            "headers": [(name.encode(), str(value).encode()) for name, value in fields.items()],
+            "headers": [(name.encode(), value.encode()) for name, value in fields.items() if value is not None],
             "client": ("127.0.0.1", 5),
             "server": ("127.0.0.1", 8787),
         }
@@ -319,7 +319,7 @@ class Server(Process):
                 error = await exchange.done
         except TimeoutError:
             exchange.hang_up()
-            return None
+            return exchange.answer  # only a stream has one
         if error is not None:
             self.hooks.problem(f"{method} {path}: {type(error).__name__}: {error}")
         return exchange.answer

@@ -3,10 +3,13 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from tests.scale import sized
+from tests.simulation.__main__ import WORLDS
+from tests.simulation.coverage import NAMES, declared
 from tests.simulation.kept import kept_histories
 from tests.support.tree import ROOT
 
@@ -36,6 +39,15 @@ def test_histories_keep_the_promises(world: str, count: int) -> None:
     played = simulate("fixed", "--world", world, "--count", str(count))
     assert played.returncode == 0, played.stdout + played.stderr
     assert f"{world}: {count} histories" in played.stdout
+
+
+def test_the_table_of_coverage_is_complete() -> None:
+    table = declared()
+    names = Counter(name for found in table.values() for name in found)
+    assert set(names) == NAMES, f"declare where these are reached, or why not: {set(names) ^ NAMES}"
+    assert not [name for name, times in names.items() if times > 1]
+    reasons = [heading for heading in table if heading not in WORLDS]
+    assert all(list(ROOT.glob(path)) for heading in reasons for path in re.findall(r"tests/[\w/.]+", heading))
 
 
 def test_kept_histories_keep_the_promises() -> None:

@@ -85,7 +85,6 @@ class TokenWorld(SmallWorld):
     # The moves
 
     async def move(self, step: Step) -> None:
-        self.marks[f"move {step.name}"] += 1
         self.say(f"{step.number} {step.name}")
         with suppress(AthenaError):
             await getattr(self, f"_{step.name}")(step.chance)
@@ -157,6 +156,7 @@ class TokenWorld(SmallWorld):
             try:
                 done = await server.records.log_in(who, self._meta(), None)
             except AthenaError as error:
+                self.marks[f"code {error.code}"] += 1
                 self.judge.not_logged_in(parent, error.code)
                 return
             issued = done.handover
@@ -195,6 +195,7 @@ class TokenWorld(SmallWorld):
         try:
             who = server.tokens.identify(text.encode(), f"10.0.{self._numbers // 250}.{self._numbers % 250}")
         except AthenaError as error:
+            self.marks[f"code {error.code}"] += 1
             self.say(f"  {server.name} refuses {found.token_id}: {error.code}")
             self.judge.not_identified(found, server, error.code, is_right=text == found.text)
             return None

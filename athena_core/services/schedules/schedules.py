@@ -19,6 +19,7 @@ from athena_core.domain import halt, plane, run, schedule, workflow_run
 from athena_core.errors import (
     AthenaError,
     ConfigError,
+    Conflict,
     NotFound,
     ProviderError,
     ProviderNotFound,
@@ -71,15 +72,18 @@ class SlotLaunch(NamedTuple):
 class SlotResult(Value):
     """The result of one step of a schedule.
 
-    ``run_id`` is present if a run started; ``refused`` means that it was refused at once. ``moved`` means that the
-    schedule was put again meanwhile, so nothing was decided. ``due`` is when to look again (0: at once).
+    ``run_id`` is present if a run started; ``refused`` means that it was refused at once. ``due`` is when to look again
+    (0: at once).
     """
 
     run_id: str | None = None
     refused: bool = False
-    moved: bool = False
     changed: bool = False
     due: int | None = None
+
+
+class _Moved(Conflict):
+    """The schedule was put again meanwhile, so nothing is decided, and no key is bound."""
 
 
 class ScheduleChange(Value):
@@ -204,7 +208,8 @@ class Schedules:
 
         With ``wait``, wait for the run's end. Raise NotFound or ProviderNotFound.
         """
-        while True:
+        committed = None
+        while committed is None:
             known = self.due.read(schedule_id)
             if not known.state.exists:
                 raise NotFound(f"no schedule {schedule_id!r} exists")
@@ -212,8 +217,6 @@ class Schedules:
             attempt = await self._attempt(known, replace(who, scope=scope), asked, by_hand=True)
             command = schedule.RunSchedule(id=schedule_id, target_run_id=attempt.run_id)
             committed = await self._step(known, attempt, command, meta, key)
-            if committed.replayed or not committed.answer.moved:
-                break
         if wait and committed.subject:
             await self._wait_for_runs((committed.subject,))
             await self.bring_back(schedule_id)
@@ -271,10 +274,12 @@ class Schedules:
             who = self._access.on_behalf(known.state.updated_by, unpinned(known.state.scope))
             attempt = await self._attempt(known, who, asked or RunScheduleBody())
             command = schedule.TickSchedule(at=at, target_run_id=attempt.run_id)
-            step = (await self._step(known, attempt, command, meta, None)).answer
-            if step.run_id is not None:
-                started.append(step.run_id)
-            if not step.moved and (due > now or not step.changed):
+            done = await self._step(known, attempt, command, meta, None)
+            if done is None:
+                continue
+            if done.answer.run_id is not None:
+                started.append(done.answer.run_id)
+            if due > now or not done.answer.changed:
                 return started
 
     async def _attempt(
@@ -340,15 +345,15 @@ class Schedules:
         command: schedule.RunSchedule | schedule.TickSchedule,
         meta: Meta,
         key: Key | None,
-    ) -> Committed[SlotResult]:
-        """Decide about one schedule, and admit or refuse its run in the same commit."""
+    ) -> Committed[SlotResult] | None:
+        """Decide about one schedule, and admit or refuse its run in the same commit; None if it was put meanwhile."""
         schedule_id, capacity = known.state.id, self._runs.capacity
 
         def step(reader: Reader, context: Context) -> Outcome[SlotResult]:
             halt.refuse(reader)
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
             if state.revision != known.state.revision or state.exists != known.state.exists:
-                return Outcome(answer=SlotResult(moved=True))
+                raise _Moved(f"schedule {schedule_id!r} has changed")
             definition = state.definition
             now = command
             if isinstance(now, schedule.TickSchedule):
@@ -387,9 +392,12 @@ class Schedules:
                 handover=admission.lease,
             )
 
-        if attempt.launch is not None:
-            return await self._runs.launch(attempt.launch, meta, key, step, answers=SlotResult)
-        return await self._log.submit(step, meta, key, answers=SlotResult)
+        try:
+            if attempt.launch is not None:
+                return await self._runs.launch(attempt.launch, meta, key, step, answers=SlotResult)
+            return await self._log.submit(step, meta, key, answers=SlotResult)
+        except _Moved:
+            return None
 
     @staticmethod
     def _make_way(

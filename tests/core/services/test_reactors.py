@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 
 from athena_core.clock import SystemClock
-from athena_core.errors import Overloaded
+from athena_core.errors import Halted, Overloaded
 from athena_core.log.port import StoreReader
 from athena_core.log.sqlite.locks import FileLeaderLock
 from athena_core.log.tail import Tail
@@ -33,7 +33,7 @@ class Counting:
         self.asked: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
-        self.failing = False
+        self.error: Exception | None = None
         self.broken = False
         self.gate = anyio.Event()
         self.gate.set()
@@ -60,8 +60,8 @@ class Counting:
             await self.gate.wait()
         finally:
             self.at_once -= 1
-        if self.failing:
-            raise Overloaded("not now")
+        if self.error is not None:
+            raise self.error
         return None
 
     async def times(self, count: int) -> None:
@@ -149,12 +149,24 @@ async def test_news_of_a_key_that_is_being_seen_to_is_looked_at_afterwards_and_o
 
 async def test_a_transaction_that_the_log_refuses_is_retried_and_reported_meanwhile(tmp_path: Path) -> None:
     log, reactor = started(tmp_path), Counting("pot_a")
-    reactor.failing = True
+    reactor.error = Overloaded("not now")
     async with at_work(log, tmp_path, reactor):
         await reactor.times(2)
         (problem,) = log.problems.failing()
         assert (problem.loop, problem.message) == ("reactors.drains", "OVERLOADED: not now")
-        reactor.failing = False
+        reactor.error = None
+        await reactor.times(len(reactor.asked) + 1)
+        await anyio.wait_all_tasks_blocked()
+        assert log.problems.failing() == ()
+    log.close()
+
+
+async def test_a_failed_key_that_a_halt_holds_up_is_reported_no_longer(tmp_path: Path) -> None:
+    log, reactor = started(tmp_path), Counting("pot_a")
+    reactor.error = Overloaded("not now")
+    async with at_work(log, tmp_path, reactor):
+        await reactor.times(2)
+        reactor.error = Halted("all work is halted")
         await reactor.times(len(reactor.asked) + 1)
         await anyio.wait_all_tasks_blocked()
         assert log.problems.failing() == ()
