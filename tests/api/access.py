@@ -14,7 +14,7 @@ from athena_api.operations import OPERATIONS
 from tests.api import access_of_runs
 from tests.api.callers import KINDS, OWN_PERSONA, OWN_SESSION, ROLES, cells
 from tests.api.examples import EXAMPLES
-from tests.support.inside import Inside
+from tests.support.inside import Inside, said_by_tool
 from tests.support.server import NO_FLOOD
 
 HEAD = """\
@@ -25,8 +25,6 @@ HEAD = """\
 # Rows of "run." say what a run is given, or may cause, that such a caller starts: "-": it is not, or the run is denied.
 # Its own session holds a run of its own persona, the other one a run of another persona.
 """
-
-MCP = "http://plane/mcp"
 
 
 @contextmanager
@@ -85,15 +83,11 @@ class Question:
         arguments |= {**(EXAMPLES[row.id].query or {}), **(self._body(row) or {}), "waitSeconds": 0}
         assert isinstance(tool.served.input_schema, dict)
         known = tool.served.input_schema["properties"]
-        params = {"name": name, "arguments": {name: value for name, value in arguments.items() if name in known}}
-        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        answer = self.inside.ask(
-            "POST", MCP, body, accept="application/json, text/event-stream", **self._scoped(headers)
-        )
+        arguments = {name: value for name, value in arguments.items() if name in known}
+        answer = self.inside.ask_tool(name, arguments, **self._scoped(headers))
         if answer.status_code != 200:
             return _cell(answer)
-        (said,) = answer.json()["result"]["content"]
-        return "-" if '"code":"AUTHZ_DENIED"' in said["text"] else "yes"
+        return "-" if '"code":"AUTHZ_DENIED"' in said_by_tool(answer) else "yes"
 
     def _segments(self, row: Operation[Any, Any]) -> list[str]:
         first = next((part for part in row.path.split("/") if part.startswith(":")), None)

@@ -1,5 +1,6 @@
 """The plane inside this process: the whole application without a socket, for tests that need many of them."""
 
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -67,6 +68,11 @@ class Inside:
         with anyio.fail_after(PATIENCE_SECONDS):
             return await self.client.request(method, path, json=body, headers=named)
 
+    def ask_tool(self, name: str, arguments: dict[str, Any], **headers: str) -> httpx2.Response:
+        """Return the answer of ``/mcp`` to a call of a tool."""
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+        return self.ask("POST", "http://plane/mcp", call, accept="application/json, text/event-stream", **headers)
+
     def erase(self) -> None:
         """Erase every text of the log."""
         plane = self.app.plane
@@ -106,6 +112,13 @@ class Inside:
                 return (await self.client.get("http://plane/metrics")).text
 
         return str(self._portal.call(ask))
+
+
+def said_by_tool(answer: httpx2.Response) -> str:
+    """Return the text of a tool's answer, also of one that was slow and became a stream with pings."""
+    (text,) = (line for line in answer.text.splitlines() if line.startswith(("{", "data: ")))
+    (said,) = json.loads(text.removeprefix("data: "))["result"]["content"]
+    return str(said["text"])
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from athena_api.operations import OPERATIONS
 from athena_core.event import Meta
 from athena_core.values import LOCAL
 from tests.api.examples import EXAMPLES
-from tests.support.inside import Inside
+from tests.support.inside import Inside, said_by_tool
 from tests.support.server import NO_FLOOD
 
 READS = tuple(row for row in OPERATIONS if row.method == "GET" and not row.stream)
@@ -160,12 +160,7 @@ def test_no_entity_tag_of_one_caller_holds_for_another_answer(plane: Plane, row:
 
 def test_the_tools_of_mcp_answer_each_caller_alone(plane: Plane) -> None:
     def asks(caller: str) -> str:
-        params = {"name": "list_asks", "arguments": {"answerable": True}}
-        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        accept = "application/json, text/event-stream"
-        answer = plane.inside.ask("POST", "http://plane/mcp", body, accept=accept, **CALLERS[caller])
-        (said,) = answer.json()["result"]["content"]
-        return str(said["text"])
+        return said_by_tool(plane.inside.ask_tool("list_asks", {"answerable": True}, **CALLERS[caller]))
 
     head = plane.inside.app.plane.log.signal.position
     found = [plane.names["askId"] in asks(caller) for caller in ("viewer", "operator", "another operator", "operator")]
