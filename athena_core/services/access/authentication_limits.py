@@ -110,8 +110,8 @@ class AuthenticationLimits:
         """Record the failures if a summary is due. Return True if none is left."""
         now = self._clock.monotonic()
         if self._failures and self._summaries.has(now):
-            self._summaries.take(now)
             await self.flush()
+            self._summaries.take(now)
         return not self._failures
 
     async def flush(self) -> None:

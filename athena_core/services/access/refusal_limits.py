@@ -164,8 +164,8 @@ class RefusalLimits:
         now = self._clock.monotonic()
         self._counts = {key: count for key, count in self._counts.items() if now - count.since < WINDOW_SECONDS}
         if self._suppressed and self._summaries.has(now):
-            self._summaries.take(now)
             await self.flush()
+            self._summaries.take(now)
         return not self._suppressed
 
     async def flush(self) -> None:

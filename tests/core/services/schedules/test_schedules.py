@@ -13,6 +13,7 @@ from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import FixedDate, SystemIds, iso
+from athena_core.decider import Key
 from athena_core.definitions.schedule_definition import ScheduleSpec
 from athena_core.definitions.slots import MINUTE
 from athena_core.domain import schedule
@@ -316,6 +317,31 @@ async def test_the_log_of_a_paused_schedule_has_the_slots_of_the_pause_until_now
         await change(schedule.DisableSchedule(id="a"))
         at.clock.advance(5 * HOUR)
         assert len(await at.logs()) == 6, "a disabled schedule has no due slots"
+
+
+async def test_a_run_by_hand_that_meets_a_put_runs_the_new_text_and_binds_its_key_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hours(tmp_path) as at:
+        await at.put("the first text")
+        schedules = at.parts.schedules
+        attempt, texts = schedules._attempt, ["the second text"]
+
+        async def beside_a_put(*args: Any, **named: Any) -> Any:
+            launch = await attempt(*args, **named)
+            if texts:
+                await at.put(texts.pop())
+            return launch
+
+        monkeypatch.setattr(schedules, "_attempt", beside_a_put)
+        key = Key.of("local", "runSchedule", "a", b"the same body")
+        first = await schedules.run("a", RunScheduleBody(), LOCAL, META, key, wait=True)
+        again = await schedules.run("a", RunScheduleBody(), LOCAL, META, key, wait=True)
+        assert (first.replayed, again.replayed, again.subject) == (False, True, first.subject)
+        rows = at.parts.reader.rows(0, 1000)
+        assert [row.run_id for row in rows if row.type == "run.created"] == [first.subject]
+        (text,) = [row.text or b"" for row in rows if row.type == "directive.created"]
+        assert b"the second text" in text
 
 
 async def test_missed_slots_are_listed_one_by_one_and_paged(tmp_path: Path) -> None:
