@@ -9,6 +9,7 @@ from typing import Protocol
 import hypothesis
 import pytest
 
+from tests.scale import in_another_turn
 from tests.support import postgres
 from tests.support.certificates import Pair, make_pair
 from tests.support.gate import Gates
@@ -128,6 +129,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest files first, so that none begins when all others have ended: own time limits, then heavy."""
+    """Leave out other turns, and run the longest files first, so that none begins when all others have ended."""
+    items[:] = [item for item in items if not (item.get_closest_marker("heavy") and in_another_turn(item.path))]
     long, heavy = ({item.path for item in items if item.get_closest_marker(name)} for name in ("timeout", "heavy"))
     items.sort(key=lambda item: (item.path not in long, item.path not in heavy))

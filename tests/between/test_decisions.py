@@ -1,6 +1,6 @@
 """The shown is the done, at each place where a person or a persona decides.
 
-Each place takes the same 200 texts. `make test` tries some of them, the heavy tests all.
+Each place takes the same 200 texts. `make test` tries some of them, CI some others, the proof all.
 """
 
 import json
@@ -17,6 +17,7 @@ from athena_core.mask import Mask
 from athena_core.outside_text import OutsideText, visible_marks
 from athena_core.services.execution.mcp.forms import shown_question
 from athena_core.text import clean
+from tests.scale import sized
 from tests.support import repository
 from tests.support.agent_model import Calls
 from tests.support.api import Api, Json, refused_by, soon
@@ -54,7 +55,8 @@ SOME = tuple(range(0, len(ALL), 9))
 """Numbers of the texts that `make test` tries."""
 DESCRIBED = [number for number in SOME if len(ALL[number]) < 5_000]
 """Numbers of the texts that MCP servers describe a tool by."""
-WAYS = [pytest.param(SOME, id="some"), pytest.param(tuple(range(len(ALL))), id="all", marks=pytest.mark.heavy)]
+MORE = range(*sized((1, len(ALL), 9), (1, len(ALL), 3), (0, len(ALL), 1)))
+WAYS = [pytest.param(SOME, id="some"), pytest.param(tuple(MORE), id="more", marks=pytest.mark.heavy)]
 
 
 def fits(shown: str, exact: str) -> bool:

@@ -72,7 +72,7 @@ def test_the_tests_of_a_module_catch_its_mutants_and_nothing_else_is_caught(tmp_
     tests = ["tests/core/log/test_recent.py", "tests/core/test_clock.py"]
     measure(tmp_path, 1, tests)
     made = {module: list(mutations(module)) for module in (RECENT, "athena_core/services/waiters.py")}
-    verdicts = list(judge(sampled(made, sized(4, 4, 12), 1), Lines(tmp_path, PACKAGES), 1, tests))
+    verdicts = list(judge(sampled(made, sized(3, 3, 12), 1), Lines(tmp_path, PACKAGES), 1, tests))
     caught = [verdict.caught for verdict in verdicts if verdict.place.module == RECENT]
     assert [name.startswith("tests/core/log/test_recent.py::") for name in caught].count(True) >= len(caught) - 2
     assert not any(verdict.caught for verdict in verdicts if verdict.place.module != RECENT)

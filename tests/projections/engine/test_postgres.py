@@ -93,7 +93,7 @@ def test_the_same_history_gives_the_same_digests_on_both(schemas: PostgresGenera
     lock = schemas.builder_lock()
     assert lock.acquire()
 
-    @settings(deadline=None, max_examples=sized(4, 60, 400), suppress_health_check=list(HealthCheck))
+    @settings(deadline=None, max_examples=sized(4, 20, 400), suppress_health_check=list(HealthCheck))
     @given(HISTORIES, HISTORIES)
     def same(first: list[tuple[int, int]], then: list[tuple[int, int]]) -> None:
         history = History().play(first)
