@@ -157,28 +157,6 @@ async def test_a_tool_that_changes_between_two_turns_is_refused(tmp_path: Path) 
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("switch", ["silence", "crash", "exit", "close", "bad-json", "wrong-id", "endless-flood"])
-async def test_a_server_that_misbehaves_in_a_call_ends_in_an_error_of_the_tool(tmp_path: Path, switch: str) -> None:
-    async with serving(tmp_path, ECHO, DONE, switches=(f"{switch}=call",), **FAST) as plane:
-        run_id = await plane.start(ALLOWED)
-        result = await plane.result(run_id)
-        assert result.is_error
-        assert "fake" in (result.content or "")
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("switch", ["silence=list", "crash=start", "silence=initialize"])
-async def test_a_server_that_cannot_be_started_has_no_tools_and_the_model_reads_why(
-    tmp_path: Path, switch: str
-) -> None:
-    async with serving(tmp_path, ECHO, DONE, switches=(switch, "era=legacy"), **FAST) as plane:
-        run_id = await plane.start(ALLOWED)
-        result = await plane.result(run_id)
-        assert "MCP server fake has no tools" in (result.content or "")
-        assert plane.one(run_id, run.ToolCalled).refused == "unknown-tool"
-
-
-@pytest.mark.heavy
 async def test_a_server_ends_with_its_run_and_starts_again_after_a_crash(tmp_path: Path) -> None:
     async with serving(tmp_path, ECHO, call("fake__fail"), DONE, switches=("crash=call",)) as plane:
         run_id = await plane.start(ALLOWED)
@@ -325,16 +303,3 @@ async def test_a_server_behind_a_url_is_called_and_asks(tmp_path: Path, era: str
             (result,) = plane.results(run_id)
             assert "green" in (result.content or "")
             assert not result.changed, "a server elsewhere does not change the workspace"
-
-
-@pytest.mark.heavy
-async def test_a_call_whose_session_the_server_forgot_is_made_in_a_new_one(tmp_path: Path) -> None:
-    with fake_mcp_http("era=legacy", "session", "forgets") as fake:
-        file = mcp_servers_file(tmp_path, {"fake": {"url": fake.url, "private": True}})
-        async with at_work(tmp_path, ECHO, DONE, mcp_servers=str(file)) as plane:
-            run_id = await plane.start(ALLOWED)
-            assert isinstance(await plane.ended(run_id), run.RunCompleted)
-            (result,) = plane.results(run_id)
-            methods = [asked.body.get("method") for asked in fake.asked if isinstance(asked.body, dict)]
-            assert (methods.count("initialize"), methods.count("tools/call")) == (2, 2), "once more, and no oftener"
-            assert "forgot the session" in (result.content or "")
