@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent_model import Calls, shell
+from tests.support.agent_model import Calls
 from tests.support.api import Json, Refused, soon
 from tests.support.asks import answer, answer_in_a_halt
 from tests.support.outside_agents import AgentSite, agent_site, site_of_module
@@ -20,9 +20,6 @@ AGENTS = {
     "cancels": ("reject-cancels",),
     "only-always": ("only-always",),
     "withdraws": ("withdraws",),
-    "abandons": ("abandons",),
-    "many": ("asks-many=3",),
-    "dies": ("die=ask",),
     "forgets": ("forgets",),
     "asker": ("question",),
     "forgetful-asker": ("question", "forgets"),
@@ -128,24 +125,6 @@ def test_an_allowed_call_that_is_not_made_again_is_recorded_as_such(site: AgentS
 
 
 @pytest.mark.heavy
-def test_an_answer_is_used_for_one_call_only(site: AgentSite) -> None:
-    api = site.server.api
-    task = "asks twice"
-    run_id = site.start(task, EDIT, EDIT, "Done.", profile=site.profile())
-    first = api.await_event("run.asked", runId=run_id)["payload"]
-    body = {"subjectHash": first["subjectSha256"], "optionId": "allow"}
-    api.post(f"/asks/{first['askId']}/answer", body)
-    for _ in soon():
-        asks = site.payloads(run_id, "run.asked")
-        if len(asks) == 2:
-            break
-    body = {"subjectHash": asks[1]["subjectSha256"], "optionId": "allow"}
-    api.post(f"/asks/{asks[1]['askId']}/answer", body)
-    assert api.await_ending(run_id) == "run.completed"
-    assert order(site, run_id)[1:] == ["run.asked", "run.answered", "tool.called"] * 2
-
-
-@pytest.mark.heavy
 def test_a_remembered_call_is_not_asked_again(site: AgentSite) -> None:
     api = site.server.api
     profile = site.profile()
@@ -161,17 +140,6 @@ def test_a_remembered_call_is_not_asked_again(site: AgentSite) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(("on_expiry", "ending"), [("deny", "run.completed"), ("cancel", "run.cancelled")])
-def test_an_ask_that_expires_is_decided_by_the_profile(site: AgentSite, on_expiry: str, ending: str) -> None:
-    asks: Json = {"expiresAfterMs": 1_000, "onExpiry": on_expiry}
-    run_id = site.start(f"expires {on_expiry}", EDIT, "Not done.", profile=site.profile(asks=asks))
-    assert site.server.api.await_ending(run_id) == ending
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["expiry"]
-    assert not (site.files(run_id) / "out.txt").exists()
-    assert site.processes() == []
-
-
-@pytest.mark.heavy
 def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite) -> None:
     run_id = site.start("always only", EDIT, "Not done.", profile=site.profile("only-always", ALLOW_ALL))
     site.server.api.await_ending(run_id)
@@ -181,79 +149,12 @@ def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite
 
 
 @pytest.mark.heavy
-def test_several_asks_are_answered_in_any_order(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("asks for three", shell("true"), "Done.", profile=site.profile("many"))
-    for _ in soon():
-        asks = site.payloads(run_id, "run.asked")
-        if len(asks) == 3:
-            break
-    for ask in reversed(asks):
-        api.post(f"/asks/{ask['askId']}/answer", {"subjectHash": ask["subjectSha256"], "optionId": "allow"})
-    assert api.await_ending(run_id) == "run.completed"
-    assert len({ask["toolCallId"] for ask in asks}) == 3
-
-
-@pytest.mark.heavy
 def test_an_ask_that_the_agent_withdraws_stays_open_until_the_run_ends(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("withdraws", EDIT, "Not done.", profile=site.profile("withdraws", asks={"holdMs": 600_000}))
     assert api.await_ending(run_id) == "run.completed"
     assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
     assert not (site.files(run_id) / "out.txt").exists()
-
-
-@pytest.mark.heavy
-def test_an_agent_that_ends_its_turn_with_an_open_ask_ends_the_ask(site: AgentSite) -> None:
-    run_id = site.start("abandons", EDIT, profile=site.profile("abandons"))
-    assert site.server.api.await_ending(run_id) == "run.completed"
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
-
-
-@pytest.mark.heavy
-def test_a_cancel_with_an_open_ask_leaves_nothing(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("is cancelled while it asks", EDIT, "Done.", profile=site.profile())
-    api.await_event("run.asked", runId=run_id)
-    api.post(f"/run-control/by-run/{run_id}/cancel")
-    assert api.await_ending(run_id) == "run.cancelled"
-    assert site.processes() == []
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
-
-
-@pytest.mark.heavy
-def test_an_agent_that_dies_while_it_asks_is_started_after_the_answer(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("dies asking", EDIT, "Done.", profile=site.profile("dies"))
-    api.await_event("run.asked", runId=run_id)
-    for _ in soon():
-        if not site.processes():
-            break
-    answer(api, run_id)
-    assert api.await_ending(run_id) == "run.completed"
-    assert order(site, run_id)[:3] == ["agent.attached", "run.asked", "run.answered"]
-
-
-@pytest.mark.heavy
-def test_a_server_that_was_killed_parks_the_run_and_uses_the_answer(tmp_path: Path, store: dict[str, str]) -> None:
-    with agent_site(tmp_path, {"fake": ()}, **store) as site:
-        task = "outlives its server"
-        run_id = site.start(task, EDIT, "Done.", profile=site.profile())
-        site.server.api.await_event("run.asked", runId=run_id)
-        site.server.kill()
-        for _ in soon():
-            if not site.processes():
-                break
-        site.model.script(task, "", EDIT, "Done.")
-        site.server.start()
-        api = site.server.api
-        api.await_event("run.paused", runId=run_id)
-        answer(api, run_id)
-        assert api.await_ending(run_id) == "run.completed"
-        assert order(site, run_id) == [
-            *("agent.attached", "run.asked", "run.paused", "run.answered", "run.resumed"),
-            *("agent.attached", "tool.called"),
-        ]
 
 
 # A call that was refused, and is made again
@@ -372,16 +273,6 @@ def test_a_parked_question_is_used_once_the_agent_asks_again(site: AgentSite, ag
     ]
     prompt = site.model.models[f"parks its question as {agent}"].asked[-1].raw
     assert "A person was asked these questions." in prompt
-
-
-@pytest.mark.heavy
-def test_a_cancel_with_an_open_question_leaves_nothing(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("is cancelled with a question", "Done.", profile=site.profile("asker", **ASKER))
-    api.await_event("run.asked", runId=run_id)
-    api.post(f"/run-control/by-run/{run_id}/cancel")
-    assert api.await_ending(run_id) == "run.cancelled"
-    assert site.processes() == []
 
 
 @pytest.mark.heavy
