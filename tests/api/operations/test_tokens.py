@@ -142,14 +142,6 @@ def test_each_login_is_a_session_of_its_own(door: Door) -> None:
     assert cookie_in(door.log_in(made["token"], cookie=planted)) != planted
 
 
-def test_a_logout_ends_no_other_session(door: Door) -> None:
-    made = door.create()
-    cookie = cookie_in(door.log_in(made["token"]))
-    for headers in ({"authorization": f"Bearer {made['token']}"}, {"x_athena_identity": "otto"}):
-        assert door.ask("POST", "/logout", **headers).json()["data"] == {}
-    assert door.caller(cookie=cookie)[0] == 200
-
-
 @pytest.mark.parametrize("caller", ["header", "session"])
 def test_only_a_token_opens_a_session(door: Door, caller: str) -> None:
     headers = {"x_athena_identity": "otto"}

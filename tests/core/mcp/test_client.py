@@ -27,7 +27,6 @@ from tests.support.mcp_servers import fake_command
 pytestmark = pytest.mark.anyio
 
 SECONDS = 20.0
-SHORT = 0.3
 ERAS = ("era=modern", "era=legacy")
 
 

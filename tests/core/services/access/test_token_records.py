@@ -28,7 +28,7 @@ from athena_core.services.access.token_records import (
 )
 from athena_core.values import Identity, Role, Scope, TokenClaim
 from tests.support.event_samples import CODEC
-from tests.support.events.token import SESSION, TOKEN
+from tests.support.events.token import TOKEN
 
 META = Meta(actor="ada", correlation="00000000-0000-4000-8000-000000000000")
 ADA = Identity(subject="ada", role=Role.ADMIN)
@@ -120,14 +120,6 @@ async def test_the_token_of_the_settings_opens_sessions(plane: Plane) -> None:
     session = issued(await plane.log_in(None)).created
     assert session.parent == "api-token:00"
     assert session.expires_at_ms == plane.clock.now() + token.SESSION_MS
-
-
-@pytest.mark.parametrize("claim", [None, TokenClaim(token_id="tok_2", session=True)])
-async def test_only_a_token_opens_a_session(plane: Plane, claim: TokenClaim | None) -> None:
-    await plane.add(replace(TOKEN, expires_at_ms=2**50), SESSION)
-    with pytest.raises(ConfigError):
-        await plane.records.log_in(Identity(subject="ci", role=Role.VIEWER, token=claim), META, None)
-    assert len(plane.events()) == 2
 
 
 async def test_a_new_token_releases_expired_ones(plane: Plane) -> None:
