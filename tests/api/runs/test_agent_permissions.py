@@ -19,7 +19,6 @@ AGENTS = {
     "ends": ("reject-ends",),
     "cancels": ("reject-cancels",),
     "only-always": ("only-always",),
-    "withdraws": ("withdraws",),
     "forgets": ("forgets",),
     "asker": ("question",),
     "forgetful-asker": ("question", "forgets"),
@@ -125,35 +124,11 @@ def test_an_allowed_call_that_is_not_made_again_is_recorded_as_such(site: AgentS
 
 
 @pytest.mark.heavy
-def test_a_remembered_call_is_not_asked_again(site: AgentSite) -> None:
-    api = site.server.api
-    profile = site.profile()
-    first = site.start("remembers", EDIT, "Done.", profile=profile, sessionId="remembers")
-    api.await_event("run.asked", runId=first)
-    answer(api, first, remember="session")
-    assert api.await_ending(first) == "run.completed"
-    other = site.start("remembers still", EDIT, "Done.", profile=profile, sessionId="remembers")
-    assert api.await_ending(other) == "run.completed"
-    (answered,) = site.payloads(other, "run.answered")
-    assert answered["cause"] == "rule"
-    assert order(site, other) == ["agent.attached", "run.asked", "run.answered", "tool.called"]
-
-
-@pytest.mark.heavy
 def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite) -> None:
     run_id = site.start("always only", EDIT, "Not done.", profile=site.profile("only-always", ALLOW_ALL))
     site.server.api.await_ending(run_id)
     (called,) = site.payloads(run_id, "tool.called")
     assert called["refused"] == "denied"
-    assert not (site.files(run_id) / "out.txt").exists()
-
-
-@pytest.mark.heavy
-def test_an_ask_that_the_agent_withdraws_stays_open_until_the_run_ends(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("withdraws", EDIT, "Not done.", profile=site.profile("withdraws", asks={"holdMs": 600_000}))
-    assert api.await_ending(run_id) == "run.completed"
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
     assert not (site.files(run_id) / "out.txt").exists()
 
 
@@ -244,21 +219,6 @@ def test_a_question_of_an_agent_is_answered_with_values(site: AgentSite) -> None
 
 
 @pytest.mark.heavy
-def test_a_question_is_declined_or_expires(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("hears no", "Done.", profile=site.profile("asker", **ASKER))
-    api.await_event("run.asked", runId=run_id)
-    answer(api, run_id, "decline", note="none of them")
-    assert api.await_ending(run_id) == "run.completed"
-    assert outcome(site, run_id) == '{"action": "decline"}Done.'
-    asks: Json = {"expiresAfterMs": 1_000}
-    run_id = site.start("hears nothing", "Done.", profile=site.profile("asker", asks=asks, **ASKER))
-    assert api.await_ending(run_id) == "run.completed"
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["expiry"]
-    assert outcome(site, run_id) == '{"action": "decline"}Done.'
-
-
-@pytest.mark.heavy
 @pytest.mark.parametrize("agent", ["asker", "forgetful-asker"])
 def test_a_parked_question_is_used_once_the_agent_asks_again(site: AgentSite, agent: str) -> None:
     api = site.server.api
@@ -273,10 +233,3 @@ def test_a_parked_question_is_used_once_the_agent_asks_again(site: AgentSite, ag
     ]
     prompt = site.model.models[f"parks its question as {agent}"].asked[-1].raw
     assert "A person was asked these questions." in prompt
-
-
-@pytest.mark.heavy
-def test_questions_are_not_offered_without_the_tool(site: AgentSite) -> None:
-    run_id = site.start("may not ask", "Done.", profile=site.profile("asker"))
-    assert site.server.api.await_ending(run_id) == "run.completed"
-    assert "run.asked" not in site.types(run_id)

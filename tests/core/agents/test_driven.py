@@ -44,20 +44,6 @@ async def test_a_harmless_habit_changes_nothing(tmp_path: Path, switch: str) -> 
     assert list(call.changes) == [FileChange("out.txt", None, "hi\n")]
 
 
-async def test_several_permissions_are_open_at_once(tmp_path: Path) -> None:
-    async with agent_model(ECHO, "Done.") as model, fake_agent(tmp_path / "home", model, "asks-many=40") as agent:
-        await agent.begin(tmp_path)
-        agent.answer = None
-        prompt = asyncio.create_task(agent.prompt())
-        await agent.waiting.wait()
-        while len(agent.asked) < 32:
-            await asyncio.sleep(0)
-        assert agent.client.peer.waiting
-        await agent.client.cancel()
-        assert await prompt == "cancelled"
-    assert len(agent.asked) == 32  # the others were refused
-
-
 @pytest.mark.parametrize(
     ("switches", "opening"),
     [

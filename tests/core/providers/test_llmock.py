@@ -9,7 +9,7 @@ from athena_core.clock import SystemClock, SystemIds
 from athena_core.providers.anthropic import AnthropicProvider
 from athena_core.providers.openai import OpenAIProvider
 from athena_core.providers.prices import Prices
-from athena_core.providers.provider import ModelMessage, ModelRequest, Provider, ProviderFailure
+from athena_core.providers.provider import ModelMessage, ModelRequest, Provider
 from athena_core.services.execution.model_call import ModelAnswer, ModelCaller
 from athena_core.values import ToolSpec
 from tests.support.breakable import Breakable
@@ -72,10 +72,6 @@ def says(text: str | None = None, times: int | None = 1, **fields: object) -> di
     return {"type": "reply", "text": text, "times": times, **fields}
 
 
-def fails(status: int, times: int | None = 1, **fields: object) -> dict[str, object]:
-    return {"type": "fail", "status": status, "times": times, **fields}
-
-
 @pytest.fixture(params=MODELS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -91,22 +87,6 @@ async def test_an_answer_has_its_text_usage_and_price(server: Breakable, name: s
     assert answered.completion.request_id
     assert not answered.paid.estimated
     assert answered.paid.cost_micro_usd
-    server.grade()
-
-
-@pytest.mark.parametrize("status", [502, 529])
-async def test_a_server_that_comes_back_is_asked_again(server: Breakable, name: str, status: int) -> None:
-    server.behave(fails(status, 2))
-    assert (await ask(server, name)).attempts == 3
-    server.grade(strict=False)  # it warns when the second wait is not longer, which full jitter does not promise
-
-
-@pytest.mark.parametrize("status", [401, 422])
-async def test_a_lasting_error_is_not_retried(server: Breakable, name: str, status: int) -> None:
-    server.behave(fails(status))
-    with pytest.raises(ProviderFailure, match=f"HTTP {status}"):
-        await ask(server, name)
-    assert server.asked() == 1
     server.grade()
 
 

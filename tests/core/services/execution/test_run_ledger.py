@@ -205,19 +205,6 @@ def test_a_call_that_never_fits_stops_the_run(day: int | None, own: int | None) 
     assert (ledger.spent, ledger.reached is not None) == (own is not None, day is not None)
 
 
-def test_a_call_without_a_cost_gives_its_part_back() -> None:
-    bench = Bench(1_000, (None,))
-    ledger = bench.ledgers[0]
-    run_virtually(bench.calls(ledger, ScriptedCall(ending="free"), ScriptedCall(lasts=9)))
-    amounts = [
-        one.event.reserved_micro_usd
-        for one in bench.world.recorded["run_0"]
-        if isinstance(one.event, run.BudgetReserved)
-    ]
-    assert amounts == [100, 200, 100]
-    assert bench.reserved() == 0
-
-
 def test_the_calls_of_a_run_are_counted_while_they_are_open() -> None:
     bench = Bench(None, (None,))
     ledger = bench.ledgers[0] = bench.ledger("run_0", calls_max=2)
