@@ -11,7 +11,8 @@ RUNS = "tests/core/services/execution/test_mcp.py"
 FOLD = "tests/core/services/execution/test_agent.py"
 BREACHES = "tests/core/services/proof/test_verify.py::test_a_breach_is_found"
 
-MISBEHAVIOUR = "tests/core/mcp/test_misbehaviour.py"
+CLIENT = "tests/core/mcp/test_client.py"
+IN_RUNS = "tests/api/runs/test_mcp_misbehaviour.py"
 SERVING = "tests/core/mcp/test_serving.py"
 REQUESTS = "athena_core/mcp/requests.py"
 
@@ -55,15 +56,16 @@ MCP_MUTANTS: tuple[Mutant, ...] = (
         "    if listing_sha256(listed.tools) != command.listing_sha256:\n",
         "    if False:\n",
     ),
-    of("a model reads words of a server that people do not see", f"{MISBEHAVIOUR}::test_words_of_a_listing_cannot_act")(
-        "athena_core/text.py", 'HIDDEN.sub("", text)\n\n\ndef one_line', "text\n\n\ndef one_line"
-    ),
-    of("a redirect of a server is followed", f"{MISBEHAVIOUR}::test_a_redirect_reaches_no_other_host")(
+    of(
+        "a model reads words of a server that people do not see",
+        f"{IN_RUNS}::test_what_a_server_lists_is_bounded_and_cannot_act",
+    )("athena_core/text.py", 'HIDDEN.sub("", text)\n\n\ndef one_line', "text\n\n\ndef one_line"),
+    of("a redirect of a server is followed", f"{CLIENT}::test_redirects_are_not_followed")(
         "athena_core/mcp/client/http.py",
         "            follow_redirects=False,\n",
         "            follow_redirects=True,\n",
     ),
-    of("a cookie of a server goes back to it", f"{MISBEHAVIOUR}::test_a_cookie_is_not_kept")(
+    of("a cookie of a server goes back to it", f"{CLIENT}::test_cookies_are_not_sent_back")(
         "athena_core/mcp/client/http.py", "            self._client.cookies.clear()\n", ""
     ),
     of(

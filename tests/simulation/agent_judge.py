@@ -163,7 +163,9 @@ class AgentJudge:
         agent = self.agent
         match done.ending:
             case run.RunFailed(code="AGENT_SILENT"):
-                if agent is not None and agent.last_state[0]:
+                if not done.ending.retryable:
+                    self.fail("silence", "a run whose agent is silent cannot be repeated")
+                elif agent is not None and agent.last_state[0]:
                     self.fail("silence", "an agent was ended as silent that waited, or worked")
                 elif agent is not None and agent.last_state[1] < SILENCE_SECONDS - 1:
                     self.fail("silence", f"an agent was ended as silent after {agent.last_state[1]:.1f} s")

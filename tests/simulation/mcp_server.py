@@ -427,7 +427,8 @@ class SimServer:
         return True
 
     def _check_form(self, call: Call, given: Json) -> None:
-        if given.get("action") == "accept" and given.get("content") != {"n": call.token}:
+        answers = {"action": "decline"}, {"action": "accept", "content": {"n": call.token}}
+        if given and given not in answers[: 1 if call.patience < 0 else 2]:
             self._broken("wrong-form", f"call {call.token} got the form {given}")
 
     def _effect(self, call: Call) -> None:
@@ -505,7 +506,7 @@ class SimServer:
             case "no-result":
                 out.send(answer)
             case "bad-json":
-                out.raw(b"words")
+                out.raw(self.loop.chance.choice(RAW))
             case "too-large":
                 out.send(answer | {"result": {"content": [{"type": "text", "text": text + "x" * TOO_LARGE}]}})
             case "twice":
@@ -628,6 +629,8 @@ class SimTransport(httpx2.AsyncBaseTransport):
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 HUGE, TOO_LARGE, FLOOD = 3_000, 30_000, 40
 """Characters of answers, and messages before an answer. They are beyond the limits of the world."""
+RAW = (b"words", b"[]", b"7", b'{"answer": 42}', b'{"half', b"\xff", b'{"id": 1, "method": 7}')
+"""Lines that are no messages."""
 POISON = frozenset(("unknown-id", "text-id", "null-id", "no-result", "bad-json", "too-large"))
 """Answers that break the protocol: over standard streams they end the conversation."""
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from athena_core.decider import Key
-from athena_core.errors import AthenaError
+from athena_core.errors import AthenaError, NotFound
 from athena_core.event import Meta
 from athena_core.log.tail import Tail
 from athena_core.roles import Roster
@@ -142,7 +142,10 @@ class TokenWorld(SmallWorld):
 
     async def _revoked(self, found: KnownToken, server: TokenServer) -> None:
         self.judge.revoking(found)
-        await server.records.revoke(found.token_id, "alice", self._meta(), None)
+        try:
+            await server.records.revoke(found.token_id, "alice", self._meta(), None)
+        except NotFound:
+            self.judge.fail("revoked", f"{found.token_id} cannot be revoked")
         self.judge.revoked(found, server)
 
     async def _log_in(self, chance: random.Random, times: int = 1) -> None:
@@ -201,7 +204,7 @@ class TokenWorld(SmallWorld):
             return None
         self.judge.identified(found, server, who, is_right=text == found.text)
         self.spawn(server.tick())
-        if who.token is not None and not server.tokens.in_force(who.token):
+        if who.token is not None and not (server.tokens.in_force(who.token) and server.tokens.again(who.token) == who):
             self.judge.fail("force", f"{found.token_id} was identified and is not in force")
         return who
 

@@ -36,11 +36,6 @@ class Driver:
         self.updates: list[SessionUpdate] = []
         self.calls = ToolCalls()
         self.asked: list[PermissionRequest] = []
-        self.waiting = asyncio.Event()
-        """Set once a permission is left open."""
-        self.heard = asyncio.Event()
-        """Set at the first update."""
-        self.withdrawn = 0
 
     @property
     def text(self) -> str:
@@ -53,7 +48,6 @@ class Driver:
         self.updates.append(update)
         if isinstance(update, ToolCallUpdate):
             self.calls.update(update)
-        self.heard.set()
 
     async def permission(self, request: PermissionRequest) -> Choice:
         self.asked.append(request)
@@ -62,11 +56,7 @@ class Driver:
 
         async def choose() -> str | None:
             if answer is None:
-                self.waiting.set()
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    self.withdrawn += 1
+                await asyncio.Event().wait()
             option = request.option(answer) if answer else None
             return option.option_id if option else None
 

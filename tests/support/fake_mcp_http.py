@@ -11,17 +11,13 @@ import socketserver
 import ssl
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from tests.support.api import Json
 from tests.support.certificates import Pair
-from tests.support.fake_mcp import MODERN, PHASES, FakeMcp, failed, switches_of
-
-SESSION = "fake-session-1"
-NO_SESSION = json.dumps(failed(None, -32001, "no session")).encode()
+from tests.support.fake_mcp import PHASES, FakeMcp, switches_of
 
 
 class HttpAsked(NamedTuple):
@@ -42,7 +38,6 @@ class HttpOut:
         self._number = number
         self._lock = threading.Lock()
         self.begun = False
-        self.headers = ""
 
     def _on(self, name: str) -> bool:
         return self._server.on(name, self._phase)
@@ -75,14 +70,12 @@ class HttpOut:
 
     def _begin(self, kind: str, extra: str = "") -> None:
         self.begun = True
-        self._write(
-            f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{self.headers}{extra}connection: close\r\n\r\n".encode()
-        )
+        self._write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{extra}connection: close\r\n\r\n".encode())
 
     def _plain(self, data: bytes) -> None:
         """Write a whole answer, or a broken one."""
         self.begun = True
-        length, kind, extra = len(data), "content-type: application/json\r\n", self.headers
+        length, kind, extra = len(data), "content-type: application/json\r\n", ""
         if self._on("short-body"):
             length += 100
         if self._on("html"):
@@ -109,22 +102,11 @@ class HttpOut:
     def status(self, code: int, extra: str = "", data: bytes = b"") -> None:
         """Answer with a status."""
         self.begun = True
-        head = (
-            f"HTTP/1.1 {code} Status\r\n{extra}{self.headers}content-length: {len(data)}\r\nconnection: close\r\n\r\n"
-        )
+        head = f"HTTP/1.1 {code} Status\r\n{extra}content-length: {len(data)}\r\nconnection: close\r\n\r\n"
         self._write(head.encode() + data)
 
     def misbehave(self) -> bool:
         """Answer badly before the message is read. Return False if the answer is due."""
-        if self._on("endless-sse"):
-            self._begin("text/event-stream")
-            while True:
-                self._write(b": ping\n\n")
-                time.sleep(0.1)
-        if self._on("cut-sse"):
-            self._begin("text/event-stream")
-            self._write(b": ping\n\n")
-            return True
         if self._on("giant-event"):
             self._begin("text/event-stream")
             self._write(b"data: " + b" " * (20 << 20) + b"\n\n")
@@ -173,8 +155,6 @@ class _Handler(socketserver.StreamRequestHandler):
             fake.mcp.take(body, out)
             if not out.begun:
                 out.status(202)
-        if fake.mcp.calls and phase == "call" and fake.mcp.on("endless-sse"):
-            out.close()
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -241,17 +221,6 @@ class FakeMcpHttp:
             out.status(200)
         elif method != "POST":
             out.status(405, "allow: POST\r\n")
-        elif "session" not in switches or headers.get("mcp-protocol-version") == MODERN:
-            return False
-        elif phase == "initialize":
-            out.headers = f"mcp-session-id: {SESSION}\r\n"
-            return False
-        elif headers.get("mcp-session-id") != SESSION:
-            out.status(400)
-        elif phase == "call" and "forgets" in switches:
-            out.status(
-                404, "content-type: application/json\r\n", json.dumps(failed(None, -32001, "no session")).encode()
-            )
         else:
             return False
         return True

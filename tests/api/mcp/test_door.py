@@ -44,14 +44,6 @@ def test_messages_are_posted(shared: Server, method: str) -> None:
     assert answer.headers["allow"] == "POST"
 
 
-def test_pages_of_other_sites_cannot_use_the_door(shared: Server) -> None:
-    caller = McpWire(shared.api)
-    for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example"}):
-        answer = caller.post(caller.message("tools/list"), **headers)
-        assert answer.status_code in (403, 421), headers
-    assert caller.post(caller.message("tools/list"), origin=shared.url).status_code == 200
-
-
 def test_a_page_of_an_allowed_site_may_read_the_session(serve: Any) -> None:
     server = serve(allowed_origins="https://inspector.example")
     asked = "mcp-protocol-version, mcp-session-id"
@@ -67,20 +59,6 @@ def test_a_page_of_an_allowed_site_may_read_the_session(serve: Any) -> None:
     caller = McpWire(server.api, origin="https://inspector.example")
     answer = caller.post(caller.message("server/discover"))
     assert "mcp-session-id" in answer.headers["access-control-expose-headers"]
-
-
-def test_bodies_have_the_limit_of_the_api(shared: Server) -> None:
-    caller = McpWire(shared.api)
-    answer = caller.post(b'{"jsonrpc":"2.0","id":1,"method":"ping","x":"' + b"x" * (2 << 20) + b'"}')
-    assert (answer.status_code, answer.json()["error"]["data"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
-
-
-def test_deep_json_and_batches_cost_an_error(shared: Server) -> None:
-    caller = McpWire(shared.api)
-    for body in (b"[" * 200_000, b'{"a":' * 100_000, json.dumps([caller.message("ping")] * 500).encode()):
-        answer = caller.post(body)
-        assert answer.status_code == 400
-        assert answer.json()["error"]["code"] in (-32700, -32600)
 
 
 # Callers
@@ -134,48 +112,6 @@ def test_runs_are_resources(guarded: Server) -> None:
     assert [entry["role"] for entry in entries] == ["user", "assistant"]
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "athena://runs/run_00000000000000000000000000",
-        "athena://runs/",
-        "athena://runs/../policy",
-        "athena://runs/%2e%2e",
-        "athena://runs/a/evidence",
-        "file:///etc/passwd",
-        "",
-        "athena://runs/\u0000",
-    ],
-)
-def test_other_resources_do_not_exist(guarded: Server, uri: str) -> None:
-    caller = wire(guarded, "vera")
-    caller.initialize()
-    with pytest.raises(McpRefused) as refused:
-        caller.ask("resources/read", {"uri": uri})
-    assert refused.value.code == -32602
-
-
-def test_a_scope_hides_the_runs_of_others(guarded: Server) -> None:
-    admin = guarded.client("ada")
-    mine = admin.run("mine", sessionId="mcp-mine")
-    other = admin.run("other", sessionId="mcp-other")
-    body = {"identity": "otto", "role": "Operator", "scope": {"sessions": ["mcp-mine"]}}
-    token = admin.post("/tokens", body)["token"]
-    caller = McpWire(guarded.client(), TASKS, authorization=f"Bearer {token}")
-    listed = [found["name"] for found in caller.ask("resources/list")["resources"]]
-    assert mine["runId"] in listed
-    assert other["runId"] not in listed
-    assert caller.ask("tasks/get", {"taskId": mine["runId"]})["status"] == "completed"
-    for method, params in (
-        ("resources/read", {"uri": f"athena://runs/{other['runId']}"}),
-        ("resources/read", {"uri": f"athena://runs/{other['runId']}/transcript"}),
-        ("tasks/get", {"taskId": other["runId"]}),
-        ("tasks/cancel", {"taskId": other["runId"]}),
-    ):
-        with pytest.raises(McpRefused):
-            caller.ask(method, params)
-
-
 # Tasks
 
 
@@ -204,14 +140,6 @@ def test_a_task_is_cancelled(guarded: Server, shared_gates: Gates) -> None:
     assert wire(guarded, capabilities=TASKS).ask("tasks/cancel", {"taskId": run["runId"]})["resultType"] == "complete"
     guarded.client("otto").get(f"/runs/{run['runId']}", wait=30)
     assert wire(guarded, capabilities=TASKS).ask("tasks/get", {"taskId": run["runId"]})["status"] == "cancelled"
-
-
-def test_a_task_that_does_not_exist_says_so(guarded: Server) -> None:
-    for task_id in ("run_00000000000000000000000000", "x" * 200, "a/b", "."):
-        for method in ("tasks/get", "tasks/cancel"):
-            with pytest.raises(McpRefused) as refused:
-                wire(guarded, capabilities=TASKS).ask(method, {"taskId": task_id})
-            assert refused.value.code == -32602
 
 
 # Repeated requests
@@ -255,12 +183,6 @@ def test_a_stolen_session_replays_nothing_of_another_caller(guarded: Server) -> 
     thief = McpWire(guarded.client("ada"), mcp_session_id=str(caller.session))
     thief.session = caller.session
     assert run_id_of(thief.post(start(thief, "stolen", 7))) != mine
-
-
-def test_an_id_that_is_unique_in_the_world_is_a_key_without_a_session(guarded: Server) -> None:
-    caller, request_id = wire(guarded), "0195d6a8-7c1a-4b52-9c1d-2f6a3f1d7e10"
-    answers = [caller.post(start(caller, "unique", request_id)) for _ in range(2)]
-    assert len({run_id_of(answer) for answer in answers}) == len(runs_of(guarded, "unique")) == 1
 
 
 def test_a_key_of_the_client_is_a_key(guarded: Server) -> None:

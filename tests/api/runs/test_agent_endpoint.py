@@ -30,8 +30,6 @@ AGENTS = {
 SERVERS = {
     "plain": fake_server(),
     "asker": fake_server("asks=1"),
-    "changer": fake_server("changes-at-call"),
-    "slow": fake_server("silence", callTimeoutMs=500),
 }
 
 
@@ -87,20 +85,6 @@ def test_a_question_is_answered_while_the_run_is_held(site: AgentSite) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("agent", ["fake", "forgets"])
-def test_the_answer_to_a_parked_question_is_used_once_the_agent_asks_again(site: AgentSite, agent: str) -> None:
-    api, task = site.server.api, f"parks a color as {agent}"
-    run_id = site.start(task, ASKS, "Blue it is.", profile=profile(site, agent, asks={"holdMs": 0}))
-    api.await_event("run.paused", runId=run_id)
-    assert site.processes() == []
-    if agent == "fake":  # it remembers the interrupted turn
-        site.model.script(task, "", ASKS, "Blue it is.")
-    answer(api, run_id, "2")
-    assert api.await_ending(run_id) == "run.completed"
-    assert (site.results(run_id), len(site.payloads(run_id, "run.asked"))) == (['{"choice":"blue"}'], 1)
-
-
-@pytest.mark.heavy
 def test_a_parked_question_that_is_not_asked_again_is_in_the_next_prompt(site: AgentSite) -> None:
     api = site.server.api
     run_id = site.start("asks no more", ASKS, "Blue it is.", profile=profile(site, asks={"holdMs": 0}))
@@ -128,34 +112,6 @@ def test_a_declined_question_and_a_refused_call_are_not_asked_again(site: AgentS
         assert len(others) >= 2 - (state == "parked")
         assert set(others) == {f"{first} This was decided earlier in the run, so no person was asked again."}
         assert {one["refused"] for one in calls(site, run_id)} == {"denied"}
-
-
-@pytest.mark.heavy
-def test_a_declined_question_of_a_server_is_declined_for_the_same_call_for_the_rest_of_the_run(site: AgentSite) -> None:
-    api, profile_id = site.server.api, served(site, "asker", "forgets")
-    steps = (echo("asker"), echo("asker"), echo("asker", text="ho"), "Done.")
-    run_id = site.start("insists on what a server asks", *steps, profile=profile_id)
-    for number in (1, 2):
-        for _ in soon():
-            if len(asked := site.payloads(run_id, "run.asked")) == number:
-                break
-        body = {"subjectHash": asked[-1]["subjectSha256"], "optionId": "decline"}
-        api.post(f"/asks/{asked[-1]['askId']}/answer", body)
-    assert api.await_ending(run_id) == "run.completed"
-    first, second = site.payloads(run_id, "run.asked")
-    assert first["toolCallId"] == calls(site, run_id)[0]["toolCallId"]
-    assert second["toolCallId"] == calls(site, run_id)[2]["toolCallId"]
-    assert site.results(run_id)[0] == site.results(run_id)[1]
-
-
-@pytest.mark.heavy
-def test_a_cancel_while_a_call_waits_leaves_nothing(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("is cancelled with a color", ASKS, "Never.", profile=profile(site))
-    api.await_event("run.asked", runId=run_id)
-    api.post(f"/run-control/by-run/{run_id}/cancel")
-    assert api.await_ending(run_id) == "run.cancelled"
-    assert (site.processes(), calls(site, run_id)) == ([], [])
 
 
 @pytest.mark.heavy
@@ -287,18 +243,6 @@ def test_a_call_of_a_server_is_allowed_by_a_person_and_made_once(site: AgentSite
 
 
 @pytest.mark.heavy
-def test_a_refused_and_a_denied_call_of_a_server_are_not_made(site: AgentSite) -> None:
-    api = site.server.api
-    asks = site.start("is refused", echo("plain"), "Done.", profile=served(site, "plain", approval="ask"))
-    denied = site.start("is denied", echo("plain"), "Done.", profile=served(site, "plain", approval="deny"))
-    api.await_event("run.asked", runId=asks)
-    answer(api, asks, "deny")
-    assert {api.await_ending(asks), api.await_ending(denied)} == {"run.completed"}
-    assert calls(site, asks) == []
-    assert [one["refused"] for one in calls(site, denied)] == ["denied"]
-
-
-@pytest.mark.heavy
 @pytest.mark.parametrize("state", ["held", "parked", "halted"])
 def test_a_question_of_a_server_is_answered_by_a_person_once(site: AgentSite, state: str) -> None:
     api, task, parked = site.server.api, f"is questioned {state}", state != "held"
@@ -314,21 +258,3 @@ def test_a_question_of_a_server_is_answered_by_a_person_once(site: AgentSite, st
     assert len(calls(site, run_id)) == len(found) == 1 + parked
     assert "green" in found[-1]
     assert not parked or "while the MCP server waited for the answer of a person" in found[0]
-
-
-@pytest.mark.heavy
-def test_a_tool_that_changes_during_the_run_is_refused(site: AgentSite) -> None:
-    task = "meets a changed tool"
-    run_id = site.start(task, echo("changer"), echo("changer"), "Done.", profile=served(site, "changer"))
-    assert site.server.api.await_ending(run_id) == "run.completed"
-    assert [one.get("refused") for one in calls(site, run_id)] == [None, "changed-tool"]
-    assert "athena mcp-servers accept changer" in site.results(run_id)[-1]
-
-
-@pytest.mark.heavy
-def test_a_silent_server_and_a_tool_outside_of_the_profile_are_errors_of_the_tool(site: AgentSite) -> None:
-    other = Calls("athena_slow__append", {"path": "x", "text": "y"})
-    run_id = site.start("calls in vain", echo("slow"), other, "Done.", profile=served(site, "slow"))
-    assert site.server.api.await_ending(run_id) == "run.completed"
-    assert [one.get("refused") for one in calls(site, run_id)] == [None, "unknown-tool"]
-    assert "within 0.5 s" in site.results(run_id)[0]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent_model import Calls, shell
+from tests.support.agent_model import Calls
 from tests.support.api import Json, Refused, soon
 from tests.support.asks import answer, answer_in_a_halt
 from tests.support.outside_agents import AgentSite, agent_site, site_of_module
@@ -19,10 +19,6 @@ AGENTS = {
     "ends": ("reject-ends",),
     "cancels": ("reject-cancels",),
     "only-always": ("only-always",),
-    "withdraws": ("withdraws",),
-    "abandons": ("abandons",),
-    "many": ("asks-many=3",),
-    "dies": ("die=ask",),
     "forgets": ("forgets",),
     "asker": ("question",),
     "forgetful-asker": ("question", "forgets"),
@@ -128,132 +124,12 @@ def test_an_allowed_call_that_is_not_made_again_is_recorded_as_such(site: AgentS
 
 
 @pytest.mark.heavy
-def test_an_answer_is_used_for_one_call_only(site: AgentSite) -> None:
-    api = site.server.api
-    task = "asks twice"
-    run_id = site.start(task, EDIT, EDIT, "Done.", profile=site.profile())
-    first = api.await_event("run.asked", runId=run_id)["payload"]
-    body = {"subjectHash": first["subjectSha256"], "optionId": "allow"}
-    api.post(f"/asks/{first['askId']}/answer", body)
-    for _ in soon():
-        asks = site.payloads(run_id, "run.asked")
-        if len(asks) == 2:
-            break
-    body = {"subjectHash": asks[1]["subjectSha256"], "optionId": "allow"}
-    api.post(f"/asks/{asks[1]['askId']}/answer", body)
-    assert api.await_ending(run_id) == "run.completed"
-    assert order(site, run_id)[1:] == ["run.asked", "run.answered", "tool.called"] * 2
-
-
-@pytest.mark.heavy
-def test_a_remembered_call_is_not_asked_again(site: AgentSite) -> None:
-    api = site.server.api
-    profile = site.profile()
-    first = site.start("remembers", EDIT, "Done.", profile=profile, sessionId="remembers")
-    api.await_event("run.asked", runId=first)
-    answer(api, first, remember="session")
-    assert api.await_ending(first) == "run.completed"
-    other = site.start("remembers still", EDIT, "Done.", profile=profile, sessionId="remembers")
-    assert api.await_ending(other) == "run.completed"
-    (answered,) = site.payloads(other, "run.answered")
-    assert answered["cause"] == "rule"
-    assert order(site, other) == ["agent.attached", "run.asked", "run.answered", "tool.called"]
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize(("on_expiry", "ending"), [("deny", "run.completed"), ("cancel", "run.cancelled")])
-def test_an_ask_that_expires_is_decided_by_the_profile(site: AgentSite, on_expiry: str, ending: str) -> None:
-    asks: Json = {"expiresAfterMs": 1_000, "onExpiry": on_expiry}
-    run_id = site.start(f"expires {on_expiry}", EDIT, "Not done.", profile=site.profile(asks=asks))
-    assert site.server.api.await_ending(run_id) == ending
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["expiry"]
-    assert not (site.files(run_id) / "out.txt").exists()
-    assert site.processes() == []
-
-
-@pytest.mark.heavy
 def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite) -> None:
     run_id = site.start("always only", EDIT, "Not done.", profile=site.profile("only-always", ALLOW_ALL))
     site.server.api.await_ending(run_id)
     (called,) = site.payloads(run_id, "tool.called")
     assert called["refused"] == "denied"
     assert not (site.files(run_id) / "out.txt").exists()
-
-
-@pytest.mark.heavy
-def test_several_asks_are_answered_in_any_order(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("asks for three", shell("true"), "Done.", profile=site.profile("many"))
-    for _ in soon():
-        asks = site.payloads(run_id, "run.asked")
-        if len(asks) == 3:
-            break
-    for ask in reversed(asks):
-        api.post(f"/asks/{ask['askId']}/answer", {"subjectHash": ask["subjectSha256"], "optionId": "allow"})
-    assert api.await_ending(run_id) == "run.completed"
-    assert len({ask["toolCallId"] for ask in asks}) == 3
-
-
-@pytest.mark.heavy
-def test_an_ask_that_the_agent_withdraws_stays_open_until_the_run_ends(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("withdraws", EDIT, "Not done.", profile=site.profile("withdraws", asks={"holdMs": 600_000}))
-    assert api.await_ending(run_id) == "run.completed"
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
-    assert not (site.files(run_id) / "out.txt").exists()
-
-
-@pytest.mark.heavy
-def test_an_agent_that_ends_its_turn_with_an_open_ask_ends_the_ask(site: AgentSite) -> None:
-    run_id = site.start("abandons", EDIT, profile=site.profile("abandons"))
-    assert site.server.api.await_ending(run_id) == "run.completed"
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
-
-
-@pytest.mark.heavy
-def test_a_cancel_with_an_open_ask_leaves_nothing(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("is cancelled while it asks", EDIT, "Done.", profile=site.profile())
-    api.await_event("run.asked", runId=run_id)
-    api.post(f"/run-control/by-run/{run_id}/cancel")
-    assert api.await_ending(run_id) == "run.cancelled"
-    assert site.processes() == []
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["run-ended"]
-
-
-@pytest.mark.heavy
-def test_an_agent_that_dies_while_it_asks_is_started_after_the_answer(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("dies asking", EDIT, "Done.", profile=site.profile("dies"))
-    api.await_event("run.asked", runId=run_id)
-    for _ in soon():
-        if not site.processes():
-            break
-    answer(api, run_id)
-    assert api.await_ending(run_id) == "run.completed"
-    assert order(site, run_id)[:3] == ["agent.attached", "run.asked", "run.answered"]
-
-
-@pytest.mark.heavy
-def test_a_server_that_was_killed_parks_the_run_and_uses_the_answer(tmp_path: Path, store: dict[str, str]) -> None:
-    with agent_site(tmp_path, {"fake": ()}, **store) as site:
-        task = "outlives its server"
-        run_id = site.start(task, EDIT, "Done.", profile=site.profile())
-        site.server.api.await_event("run.asked", runId=run_id)
-        site.server.kill()
-        for _ in soon():
-            if not site.processes():
-                break
-        site.model.script(task, "", EDIT, "Done.")
-        site.server.start()
-        api = site.server.api
-        api.await_event("run.paused", runId=run_id)
-        answer(api, run_id)
-        assert api.await_ending(run_id) == "run.completed"
-        assert order(site, run_id) == [
-            *("agent.attached", "run.asked", "run.paused", "run.answered", "run.resumed"),
-            *("agent.attached", "tool.called"),
-        ]
 
 
 # A call that was refused, and is made again
@@ -343,21 +219,6 @@ def test_a_question_of_an_agent_is_answered_with_values(site: AgentSite) -> None
 
 
 @pytest.mark.heavy
-def test_a_question_is_declined_or_expires(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("hears no", "Done.", profile=site.profile("asker", **ASKER))
-    api.await_event("run.asked", runId=run_id)
-    answer(api, run_id, "decline", note="none of them")
-    assert api.await_ending(run_id) == "run.completed"
-    assert outcome(site, run_id) == '{"action": "decline"}Done.'
-    asks: Json = {"expiresAfterMs": 1_000}
-    run_id = site.start("hears nothing", "Done.", profile=site.profile("asker", asks=asks, **ASKER))
-    assert api.await_ending(run_id) == "run.completed"
-    assert [one["cause"] for one in site.payloads(run_id, "run.answered")] == ["expiry"]
-    assert outcome(site, run_id) == '{"action": "decline"}Done.'
-
-
-@pytest.mark.heavy
 @pytest.mark.parametrize("agent", ["asker", "forgetful-asker"])
 def test_a_parked_question_is_used_once_the_agent_asks_again(site: AgentSite, agent: str) -> None:
     api = site.server.api
@@ -372,20 +233,3 @@ def test_a_parked_question_is_used_once_the_agent_asks_again(site: AgentSite, ag
     ]
     prompt = site.model.models[f"parks its question as {agent}"].asked[-1].raw
     assert "A person was asked these questions." in prompt
-
-
-@pytest.mark.heavy
-def test_a_cancel_with_an_open_question_leaves_nothing(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("is cancelled with a question", "Done.", profile=site.profile("asker", **ASKER))
-    api.await_event("run.asked", runId=run_id)
-    api.post(f"/run-control/by-run/{run_id}/cancel")
-    assert api.await_ending(run_id) == "run.cancelled"
-    assert site.processes() == []
-
-
-@pytest.mark.heavy
-def test_questions_are_not_offered_without_the_tool(site: AgentSite) -> None:
-    run_id = site.start("may not ask", "Done.", profile=site.profile("asker"))
-    assert site.server.api.await_ending(run_id) == "run.completed"
-    assert "run.asked" not in site.types(run_id)

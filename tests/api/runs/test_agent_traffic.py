@@ -1,4 +1,4 @@
-"""Broken and unknown traffic of an outside agent: each run ends in a clear state, long before its timeout.
+"""Broken traffic of an outside agent: each kind ends its run in a clear state, long before its timeout.
 
 All runs begin together, so the deadlines pass at the same time.
 """
@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.scale import sized
 from tests.support.agent_model import Calls, Refuses
 from tests.support.api import Json
 from tests.support.outside_agents import AgentSite, agent_site
@@ -20,7 +19,6 @@ ALLOW_ALL = ({"match": {}, "approval": "allow"},)
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
 TIMEOUT_MS = 120_000
 EXPIRES: Json = {"expiresAfterMs": 30_000, "onExpiry": "cancel"}
-FLOOD = sized(10_000, 30_000, 100_000)
 
 
 class Habit(NamedTuple):
@@ -34,36 +32,16 @@ class Habit(NamedTuple):
 
 HABITS = {
     "bad-json": Habit(("bad-json",), "AGENT_BROKEN", "a line that is not JSON"),
-    "bad-utf8": Habit(("bad-utf8",), "AGENT_BROKEN", "of another shape than the protocol"),
-    "deep-json": Habit(("deep-json",), "AGENT_BROKEN", "a line that is not JSON"),
-    "half-line": Habit(("half-line",), "AGENT_GONE", "ended 4 times"),
-    "not-rpc": Habit(("not-rpc",), "AGENT_BROKEN", "not a JSON-RPC 2.0 message"),
-    "huge-line": Habit(("huge-line=17000000",), "AGENT_BROKEN", "a line of more than 16777216 bytes"),
-    "endless-line": Habit(("endless-line",), "AGENT_BROKEN", "a line of more than 16777216 bytes"),
-    "bad-update": Habit(("bad-update",), "AGENT_BROKEN", "of another shape than the protocol"),
-    "unasked-answer": Habit(("unasked-answer",), "AGENT_BROKEN", "a request that was never sent"),
-    "same-id": Habit(("same-id",), "AGENT_BROKEN", "the id of an open one"),
     "old-protocol": Habit(("old-protocol",), "AGENT_BROKEN", "version 2 of the protocol"),
     "mode-drift": Habit(("mode-drift",), "AGENT_MODE_CHANGED", "left the mode 'default', which Athena had ordered"),
     "mode-refused": Habit(("mode-refused",), "AGENT_MODE_CHANGED", "refused the mode"),
-    "mode-deaf": Habit(("mode-deaf",), "AGENT_MODE_CHANGED", "reports 'auto'"),
-    "no-modes": Habit(("no-modes",), "AGENT_MODE_CHANGED", "no modes"),
     "die": Habit(("die",), "AGENT_GONE", "ended 4 times"),
     "exit": Habit(("exit=3",), "AGENT_GONE", "the agent gives up"),
-    "close-output": Habit(("close-output",), "AGENT_GONE", "ended 4 times"),
     "deaf": Habit(("deaf",), "AGENT_MODE_CHANGED", "no answer to session/set_mode within 15 s"),
     "acts-early": Habit(("acts-early",), "AGENT_BROKEN", "made a call before its permission was given", ()),
     "ignores-refusal": Habit(("ignores-refusal",), "AGENT_BROKEN", "made a call that was refused", DENY_ALL),
     "end-turn-after-failure": Habit(("end-turn-after-failure",), "PROVIDER_ERROR"),
-    "unknown-methods": Habit(("unknown-methods",)),
     "unknown-ids": Habit(("unknown-ids",)),
-    "fs-write": Habit(("fs-write",)),
-    "answers-twice": Habit(("answers-twice",)),
-    "late-updates": Habit(("late-updates",)),
-    "blank-lines": Habit(("blank-lines",)),
-    "split-writes": Habit(("split-writes",)),
-    "flood": Habit((f"flood={FLOOD}",)),
-    "complains": Habit(("complains=5000000",)),
 }
 
 

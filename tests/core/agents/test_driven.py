@@ -1,21 +1,15 @@
 """Tests of the client of the Agent Client Protocol with a real process: the fake agent, well-behaved and not."""
 
 import asyncio
-import re
 from pathlib import Path
 
 import pytest
 
 from athena_core.agents.acp import AcpDeadlines, ModeRefused
-from athena_core.agents.acp_messages import PlanUpdate, ThoughtChunk
 from athena_core.agents.tool_calls import FileChange
-from athena_core.mask import Mask
-from athena_core.outside_text import last_words
-from athena_core.rpc.peer import EndState, PeerEnded, PeerLimits, RequestFailed, RequestTimedOut
+from athena_core.rpc.peer import EndState, PeerEnded, PeerLimits, RequestTimedOut
 from tests.support.agent_driver import SOON, fake_agent
-from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, Refuses, Step, agent_model, shell
-from tests.support.fake_agent import SWITCHES
-from tests.support.witness import Witness
+from tests.support.agent_model import TOKENS, Calls, Step, agent_model, shell
 
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
 ECHO = shell("echo hi > out.txt")
@@ -48,156 +42,6 @@ async def test_a_harmless_habit_changes_nothing(tmp_path: Path, switch: str) -> 
     (call,) = agent.calls
     assert (call.asked, call.status, call.kind, call.title) == (True, "completed", "edit", "out.txt")
     assert list(call.changes) == [FileChange("out.txt", None, "hi\n")]
-
-
-async def test_the_output_of_a_terminal_is_a_result(tmp_path: Path) -> None:
-    async with (
-        agent_model(shell("echo said"), "Done.") as model,
-        fake_agent(tmp_path / "home", model, "terminal", "never-asks") as agent,
-    ):
-        await agent.begin(tmp_path)
-        await agent.prompt()
-    (call,) = agent.calls
-    assert (call.output.exact, call.ran, call.raw_output) == ("said\n", True, None)
-
-
-async def test_reasoning_a_plan_and_the_changes_of_an_open_call_are_read(tmp_path: Path) -> None:
-    async with (
-        agent_model(Calls("edit", {"path": "out.txt", "text": "hi"}), "Done.") as model,
-        fake_agent(tmp_path / "home", model, "shows-work") as agent,
-    ):
-        await agent.begin(tmp_path)
-        await agent.prompt()
-    assert "".join(one.text for one in agent.updates if isinstance(one, ThoughtChunk)) == "I should do this first."
-    (plan,) = [one for one in agent.updates if isinstance(one, PlanUpdate)]
-    assert [(step.content, step.status) for step in plan.entries] == [
-        ("Change the file", "in_progress"),
-        ("Run the tests", "pending"),
-    ]
-    (asked,) = agent.asked
-    assert asked.tool_call.content == [{"type": "diff", "path": "out.txt", "oldText": None, "newText": "hi"}]
-
-
-@pytest.mark.parametrize(
-    ("switches", "reason", "asked"),
-    [((), "end_turn", 2), (("reject-ends",), "end_turn", 1), (("reject-cancels",), "cancelled", 1)],
-)
-async def test_a_rejected_call_is_not_made(tmp_path: Path, switches: tuple[str, ...], reason: str, asked: int) -> None:
-    async with agent_model(ECHO, "Not done.") as model, fake_agent(tmp_path / "home", model, *switches) as agent:
-        await agent.begin(tmp_path)
-        agent.answer = "reject_once"
-        assert await agent.prompt() == reason
-    assert not (tmp_path / "out.txt").exists()
-    assert len(model.asked) == asked
-    assert [call.status for call in agent.calls] == (["pending"] if switches else ["failed"])
-
-
-async def test_an_option_for_more_than_one_call_is_never_chosen(tmp_path: Path) -> None:
-    async with agent_model(ECHO, "Not done.") as model, fake_agent(tmp_path / "home", model, "only-always") as agent:
-        await agent.begin(tmp_path)
-        await agent.prompt()
-    assert not (tmp_path / "out.txt").exists()
-
-
-async def test_a_call_without_a_permission_is_seen_once_it_ran(tmp_path: Path) -> None:
-    async with agent_model(ECHO, "Done.") as model, fake_agent(tmp_path / "home", model, "never-asks") as agent:
-        await agent.begin(tmp_path)
-        await agent.prompt()
-    (call,) = agent.calls
-    assert (call.asked, call.ran) == (False, True)
-
-
-async def test_several_permissions_are_open_at_once(tmp_path: Path) -> None:
-    async with agent_model(ECHO, "Done.") as model, fake_agent(tmp_path / "home", model, "asks-many=40") as agent:
-        await agent.begin(tmp_path)
-        agent.answer = None
-        prompt = asyncio.create_task(agent.prompt())
-        await agent.waiting.wait()
-        while len(agent.asked) < 32:
-            await asyncio.sleep(0)
-        assert agent.client.peer.waiting
-        await agent.client.cancel()
-        assert await prompt == "cancelled"
-    assert len(agent.asked) == 32  # the others were refused
-
-
-@pytest.mark.parametrize("switches", [(), ("cancel-needs-answer",)])
-async def test_a_turn_is_cancelled_while_a_permission_is_open(tmp_path: Path, switches: tuple[str, ...]) -> None:
-    async with agent_model(ECHO, "Again.") as model, fake_agent(tmp_path / "home", model, *switches) as agent:
-        await agent.begin(tmp_path)
-        agent.answer = None
-        prompt = asyncio.create_task(agent.prompt())
-        await agent.waiting.wait()
-        await agent.client.cancel()
-        assert await prompt == "cancelled"
-        assert agent.withdrawn == 1
-        assert await agent.prompt("again") == "end_turn"  # the session can be used
-    assert not (tmp_path / "out.txt").exists()
-
-
-async def test_a_turn_is_cancelled_while_the_model_answers(tmp_path: Path) -> None:
-    async with agent_model(Hangs("Thinking")) as model, fake_agent(tmp_path / "home", model) as agent:
-        await agent.begin(tmp_path)
-        prompt = asyncio.create_task(agent.prompt())
-        await agent.heard.wait()
-        await agent.client.cancel()
-        assert await prompt == "cancelled"
-        assert agent.text == "Thinking"
-
-
-async def test_a_turn_is_cancelled_while_a_tool_runs(tmp_path: Path) -> None:
-    witness = Witness(tmp_path / "witness")
-    script = f'exec 3>"{witness.path}"; echo > started; sleep 1000'
-    async with agent_model(shell(script), "No.") as model, fake_agent(tmp_path / "home", model) as agent:
-        await agent.begin(tmp_path)
-        prompt = asyncio.create_task(agent.prompt())
-        while not (tmp_path / "started").exists():
-            await asyncio.sleep(0.005)
-        await agent.client.cancel()
-        assert await prompt == "cancelled"
-        assert await witness.all_gone()
-
-
-async def test_an_agent_that_ignores_a_cancel_is_left_with_its_tool(tmp_path: Path) -> None:
-    witness = Witness(tmp_path / "witness")
-    script = f'exec 3>"{witness.path}"; echo > started; sleep 1000'
-    switches = ("ignores-cancel", f'leaves-children=exec 3>"{witness.path}"; sleep 1000')
-    async with agent_model(shell(script)) as model, fake_agent(tmp_path / "home", model, *switches) as agent:
-        await agent.begin(tmp_path)
-        prompt = asyncio.create_task(agent.prompt(seconds=0.5))
-        while not (tmp_path / "started").exists():
-            await asyncio.sleep(0.005)
-        await agent.client.cancel()
-        with pytest.raises(RequestTimedOut):
-            await prompt
-        assert agent.client.peer.ending is None
-    assert await witness.all_gone()  # the end of the child ended them
-
-
-@pytest.mark.parametrize("when", ["", "tool", "ask"])
-async def test_an_agent_that_dies_ends_the_conversation_and_leaves_nothing(tmp_path: Path, when: str) -> None:
-    witness = Witness(tmp_path / "witness")
-    switches = (f"die={when}", f'leaves-children=exec 3>"{witness.path}"; sleep 1000')
-    script = f'exec 3>"{witness.path}"; sleep 1000'
-    async with agent_model(shell(script)) as model, fake_agent(tmp_path / "home", model, *switches) as agent:
-        await agent.begin(tmp_path)
-        with pytest.raises(PeerEnded, match="output-closed"):
-            await agent.prompt()
-        await agent.child.exited.wait()
-        assert await witness.all_gone()
-        assert agent.child.ending() == "killed by signal 9"
-
-
-async def test_the_last_words_of_an_agent_that_exits_are_kept(tmp_path: Path) -> None:
-    switches = ("exit=3", "complains=1000000")
-    async with agent_model("No.") as model, fake_agent(tmp_path / "home", model, *switches) as agent:
-        await agent.begin(tmp_path)
-        with pytest.raises(PeerEnded, match="output-closed"):
-            await agent.prompt()
-        await agent.child.exited.wait()
-        ending = agent.child.ending(last_words(Mask()))
-        assert ending.startswith("exit status 3: ")
-        assert ending.endswith("the agent gives up")
 
 
 @pytest.mark.parametrize(
@@ -238,12 +82,6 @@ async def test_a_session_that_the_agent_forgot_is_begun_again(tmp_path: Path) ->
         async with fake_agent(tmp_path / "home", model, "memory=1") as agent:
             assert await agent.begin(tmp_path, previous) == "new"
             assert agent.client.session_id != previous
-
-
-def test_each_switch_of_the_fake_agent_is_tried() -> None:
-    places = (Path(__file__), *(Path(__file__).parents[2] / "api" / "runs").glob("test_*agent*.py"))
-    text = "".join(path.read_text("utf-8") for path in places)
-    assert [switch for switch in SWITCHES if not re.search(f"[\"']{switch}\\b", text)] == []
 
 
 @pytest.mark.parametrize(
@@ -332,22 +170,6 @@ async def test_a_mode_can_be_a_setting(tmp_path: Path) -> None:
             await agent.client.order_mode("yolo")
 
 
-@pytest.mark.parametrize("step", [Refuses(), Refuses(500), Cuts("Half an")])
-@pytest.mark.parametrize("lies", [False, True])
-async def test_a_failed_call_of_the_model_may_look_like_an_end(tmp_path: Path, step: Step, lies: bool) -> None:
-    switches = ("end-turn-after-failure",) if lies else ()
-    async with agent_model(step) as model, fake_agent(tmp_path / "home", model, *switches, "retries=2") as agent:
-        await agent.begin(tmp_path)
-        if lies:  # so the gateway decides, not the agent
-            assert await agent.prompt() == "end_turn"
-        else:
-            with pytest.raises(RequestFailed) as failed:
-                await agent.prompt()
-            assert failed.value.message.exact.startswith("Internal error")
-        assert agent.client.peer.ending is None
-    assert (len(model.asked), model.answered) == (3, 0)
-
-
 async def test_what_was_not_offered_is_refused_and_the_turn_goes_on(tmp_path: Path) -> None:
     switches = ("fs-write", "unknown-methods", "unknown-ids", "flood=2000")
     async with agent_model(EDIT, "Done.") as model, fake_agent(tmp_path / "home", model, *switches) as agent:
@@ -370,18 +192,6 @@ async def test_calls_of_the_model_outside_of_a_turn_count(tmp_path: Path) -> Non
             await asyncio.sleep(0.005)
         assert agent.text == "Done."
         assert agent.client.peer.ending is None
-
-
-@pytest.mark.parametrize(("switch", "reason"), [("withdraws", "end_turn"), ("abandons", "end_turn")])
-async def test_a_permission_that_the_agent_gives_up_is_withdrawn(tmp_path: Path, switch: str, reason: str) -> None:
-    async with agent_model(ECHO, "Not done.") as model, fake_agent(tmp_path / "home", model, switch) as agent:
-        await agent.begin(tmp_path)
-        agent.answer = None
-        assert await agent.prompt() == reason
-        while agent.client.peer.waiting:
-            await asyncio.sleep(0)
-        assert agent.withdrawn == 1
-    assert not (tmp_path / "out.txt").exists()
 
 
 @pytest.mark.parametrize("offered", [False, True])

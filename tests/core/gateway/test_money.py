@@ -295,13 +295,6 @@ async def test_a_limit_below_what_the_request_allows_for_thinking_is_not_written
     assert (reply.status, reply.error["code"], world.vendor.heads) == (400, "athena_budget", [])
 
 
-async def test_without_a_budget_a_request_passes_unchanged() -> None:
-    body = json.dumps(VENDORS["gemini"].plain_request).encode()
-    async with gateway("gemini", answers(VENDORS["gemini"].streamed)) as world:
-        assert (await world.ask(body=body)).status == 200
-    assert world.vendor.bodies == [body]
-
-
 @pytest.mark.parametrize("response", ['{"id":"r"}', "{}", '"x"', "null"])
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete"])
 async def test_the_kind_of_its_last_event_ends_an_answer_of_responses(kind: str, response: str) -> None:

@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-import anyio
 import pytest
 
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.providers.anthropic import AnthropicProvider
 from athena_core.providers.openai import OpenAIProvider
 from athena_core.providers.prices import Prices
-from athena_core.providers.provider import ModelMessage, ModelRequest, Provider, ProviderFailure
+from athena_core.providers.provider import ModelMessage, ModelRequest, Provider
 from athena_core.services.execution.model_call import ModelAnswer, ModelCaller
 from athena_core.values import ToolSpec
 from tests.support.breakable import Breakable
@@ -73,10 +72,6 @@ def says(text: str | None = None, times: int | None = 1, **fields: object) -> di
     return {"type": "reply", "text": text, "times": times, **fields}
 
 
-def fails(status: int, times: int | None = 1, **fields: object) -> dict[str, object]:
-    return {"type": "fail", "status": status, "times": times, **fields}
-
-
 @pytest.fixture(params=MODELS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -95,56 +90,6 @@ async def test_an_answer_has_its_text_usage_and_price(server: Breakable, name: s
     server.grade()
 
 
-@pytest.mark.heavy
-async def test_a_storm_of_429_is_waited_out(server: Breakable, name: str) -> None:
-    server.behave(fails(429, 3, retry_after=0.2))
-    assert (await ask(server, name)).attempts == 4
-    server.grade()
-
-
-async def test_many_calls_at_once_wait_each_for_itself(server: Breakable, name: str) -> None:
-    server.behave(fails(429, 12, retry_after=0.2))
-    async with asking(server) as asker, anyio.create_task_group() as tasks:
-        for number in range(12):
-            request = ModelRequest(model="", messages=(ModelMessage(role="user", content=f"Question {number}"),))
-            tasks.start_soon(lambda it: asker.ask(it, [(name, MODELS[name])], attempts=9), request)
-    assert server.asked() == 24
-    server.grade()
-
-
-@pytest.mark.parametrize("status", [502, 529])
-async def test_a_server_that_comes_back_is_asked_again(server: Breakable, name: str, status: int) -> None:
-    server.behave(fails(status, 2))
-    assert (await ask(server, name)).attempts == 3
-    server.grade(strict=False)  # it warns when the second wait is not longer, which full jitter does not promise
-
-
-@pytest.mark.heavy
-async def test_an_outage_ends_in_a_failure_after_the_last_attempt(server: Breakable, name: str) -> None:
-    server.behave(fails(503, None))
-    with pytest.raises(ProviderFailure, match="HTTP 503") as caught:
-        await ask(server, name)
-    assert caught.value.attempts == server.asked() == ATTEMPTS
-    server.grade(strict=False)
-
-
-async def test_an_outage_of_one_provider_is_made_good_by_the_next(server: Breakable, name: str) -> None:
-    other = next(one for one in MODELS if one != name)
-    server.behave(fails(503, None, match={"provider": name}))
-    answered = await ask(server, name, other, attempts=2)
-    assert (answered.paid.provider, answered.attempts, answered.hops) == (other, 3, 1)
-    server.grade(strict=False)
-
-
-@pytest.mark.parametrize("status", [401, 422])
-async def test_a_lasting_error_is_not_retried(server: Breakable, name: str, status: int) -> None:
-    server.behave(fails(status))
-    with pytest.raises(ProviderFailure, match=f"HTTP {status}"):
-        await ask(server, name)
-    assert server.asked() == 1
-    server.grade()
-
-
 @pytest.mark.parametrize("how", ["disconnect", "truncate", "malformed"])
 async def test_a_stream_that_breaks_is_begun_anew(server: Breakable, name: str, how: str) -> None:
     server.behave(says("The whole answer, from the first word to the last.", None), breaks(how))
@@ -155,13 +100,6 @@ async def test_a_stream_that_breaks_is_begun_anew(server: Breakable, name: str, 
     after = seen[seen.index(None) + 1 :] if None in seen else seen
     assert "".join(filter(None, after)) == answered.completion.text
     server.grade(strict=False)  # it warns of the broken attempt when the next comes before it saw us leave
-
-
-async def test_a_stream_that_always_breaks_is_a_failure(server: Breakable, name: str) -> None:
-    server.behave(breaks("truncate", None))
-    with pytest.raises(ProviderFailure, match="truncated stream"):
-        await ask(server, name, attempts=3)
-    assert server.asked() == 3  # no grade: it counts requests, so it cannot know that the last failure was reported
 
 
 async def test_a_stream_that_stalls_is_left(server: Breakable, name: str) -> None:

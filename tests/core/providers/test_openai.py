@@ -1,6 +1,5 @@
 """Tests of the OpenAI provider against a real little server with a table of behaviours."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -16,7 +15,7 @@ from athena_core.providers.provider import (
     complete,
 )
 from athena_core.values import ToolCall, ToolSpec, Usage
-from tests.support.stub import Behaviour, Stub, data, refuses, says, serving
+from tests.support.stub import Behaviour, data, refuses, says, serving
 
 KEY = "sk-canary-0123456789"
 PROMPT = "the secret prompt"
@@ -353,33 +352,3 @@ async def test_a_wrong_base_url_is_not_worth_retrying(url: str) -> None:
     with pytest.raises(ProviderFailure, match="the base URL (is|does not)") as caught:
         await complete(OpenAIProvider(url, KEY), HI)
     assert not caught.value.worth_retrying
-
-
-@pytest.mark.parametrize("is_talking", [True, False])
-async def test_cancelling_the_reader_closes_the_connection(is_talking: bool) -> None:
-    asked = asyncio.Event()
-
-    async def behave(server: Stub, writer: asyncio.StreamWriter) -> None:
-        if is_talking:
-            writer.write(EVENTS + text("once upon a time"))
-        else:
-            asked.set()
-        await server.client_is_gone.wait()
-
-    async with serving(behave) as server:
-        provider = OpenAIProvider(server.url + "/v1/")
-        call = asyncio.create_task(complete(provider, HI, lambda piece: asked.set()))
-        await asked.wait()
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
-        await server.client_is_gone.wait()  # before the client is closed: the call itself hung up
-        await provider.close()
-
-
-async def test_many_calls_share_a_client() -> None:
-    async with serving(says(EVENTS, NORMAL)) as server:
-        provider = OpenAIProvider(server.url + "/v1/")
-        answers = await asyncio.gather(*[complete(provider, HI) for _ in range(120)])
-        await provider.close()
-    assert answers == [HELLO] * 120

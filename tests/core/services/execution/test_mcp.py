@@ -31,7 +31,6 @@ ECHO: Step = call("fake__echo", text="hi")
 APPEND: Step = call("fake__append", line="once")
 ASK: Step = call("fake__ask", question="Which color?")
 DONE = "all done"
-FAST = {"startTimeoutMs": 1_000, "callTimeoutMs": 700}
 
 
 class McpPlane(Plane):
@@ -156,39 +155,6 @@ async def test_a_tool_that_changes_between_two_turns_is_refused(tmp_path: Path) 
         assert len(calls) == 1
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("switch", ["silence", "crash", "exit", "close", "bad-json", "wrong-id", "endless-flood"])
-async def test_a_server_that_misbehaves_in_a_call_ends_in_an_error_of_the_tool(tmp_path: Path, switch: str) -> None:
-    async with serving(tmp_path, ECHO, DONE, switches=(f"{switch}=call",), **FAST) as plane:
-        run_id = await plane.start(ALLOWED)
-        result = await plane.result(run_id)
-        assert result.is_error
-        assert "fake" in (result.content or "")
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("switch", ["silence=list", "crash=start", "silence=initialize"])
-async def test_a_server_that_cannot_be_started_has_no_tools_and_the_model_reads_why(
-    tmp_path: Path, switch: str
-) -> None:
-    async with serving(tmp_path, ECHO, DONE, switches=(switch, "era=legacy"), **FAST) as plane:
-        run_id = await plane.start(ALLOWED)
-        result = await plane.result(run_id)
-        assert "MCP server fake has no tools" in (result.content or "")
-        assert plane.one(run_id, run.ToolCalled).refused == "unknown-tool"
-
-
-@pytest.mark.heavy
-async def test_a_server_ends_with_its_run_and_starts_again_after_a_crash(tmp_path: Path) -> None:
-    async with serving(tmp_path, ECHO, call("fake__fail"), DONE, switches=("crash=call",)) as plane:
-        run_id = await plane.start(ALLOWED)
-        assert isinstance(await plane.ended(run_id), run.RunCompleted)
-        assert len([event for event in plane.events(run_id) if isinstance(event, run.McpAttached)]) >= 2
-        with anyio.fail_after(PATIENCE_SECONDS):
-            while any(Path(f"/proc/{message['pid']}").exists() for message in plane.heard):
-                await anyio.sleep(0.01)
-
-
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_a_question_of_a_server_is_answered_by_a_person_while_the_run_is_held(tmp_path: Path, era: str) -> None:
     async with serving(tmp_path, ASK, DONE, switches=(f"era={era}",)) as plane:
@@ -203,15 +169,6 @@ async def test_a_question_of_a_server_is_answered_by_a_person_while_the_run_is_h
         assert "green" in (result.content or "")
         (_, requested, _) = plane.model.requests[-1]["messages"]
         assert len(requested["tool_calls"]) == 1, "the question is no call of the model"
-
-
-@pytest.mark.heavy
-async def test_a_declined_question_goes_back_to_the_server(tmp_path: Path) -> None:
-    async with serving(tmp_path, ASK, DONE) as plane:
-        run_id = await plane.start(HELD)
-        await plane.until(run_id, run.RunAsked.TYPE)
-        await plane.answer(run_id, "decline")
-        assert "declin" in ((await plane.result(run_id)).content or "")
 
 
 @pytest.mark.parametrize("profile", [HELD, PARKED], ids=["held", "parked"])
@@ -253,14 +210,6 @@ async def test_a_repeatable_call_is_repeated_with_the_answer_after_a_park(tmp_pa
         result = await plane.result(run_id)
         assert "green" in (result.content or "")
         assert len([event for event in plane.events(run_id) if isinstance(event, run.RunAsked)]) == 1
-
-
-@pytest.mark.heavy
-async def test_a_question_that_expires_cancels_the_run_if_the_profile_says_so(tmp_path: Path) -> None:
-    profile = ALLOWED._replace(asks={"holdMs": 60_000, "expiresAfterMs": 1_000, "onExpiry": "cancel"})
-    async with serving(tmp_path, ASK, DONE) as plane:
-        run_id = await plane.start(profile)
-        assert isinstance(await plane.ended(run_id), run.RunCancelled)
 
 
 async def test_a_cancelled_run_cancels_its_call_at_the_server(tmp_path: Path) -> None:
@@ -325,16 +274,3 @@ async def test_a_server_behind_a_url_is_called_and_asks(tmp_path: Path, era: str
             (result,) = plane.results(run_id)
             assert "green" in (result.content or "")
             assert not result.changed, "a server elsewhere does not change the workspace"
-
-
-@pytest.mark.heavy
-async def test_a_call_whose_session_the_server_forgot_is_made_in_a_new_one(tmp_path: Path) -> None:
-    with fake_mcp_http("era=legacy", "session", "forgets") as fake:
-        file = mcp_servers_file(tmp_path, {"fake": {"url": fake.url, "private": True}})
-        async with at_work(tmp_path, ECHO, DONE, mcp_servers=str(file)) as plane:
-            run_id = await plane.start(ALLOWED)
-            assert isinstance(await plane.ended(run_id), run.RunCompleted)
-            (result,) = plane.results(run_id)
-            methods = [asked.body.get("method") for asked in fake.asked if isinstance(asked.body, dict)]
-            assert (methods.count("initialize"), methods.count("tools/call")) == (2, 2), "once more, and no oftener"
-            assert "forgot the session" in (result.content or "")

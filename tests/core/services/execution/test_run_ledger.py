@@ -186,14 +186,6 @@ def admitted(asked: PreparedRun, reader: Reader, context: Context) -> Outcome:
     return Outcome(facts=admission.admit(reader, context, asked).facts)
 
 
-def test_calls_at_once_share_the_budget_of_the_run() -> None:
-    """Each one gets its part, so the second call does not find an empty budget."""
-    bench = Bench(None, (1_000,))
-    answered = run_virtually(bench.calls(bench.ledgers[0], *[ScriptedCall()] * 4))
-    assert answered == [True] * 4
-    assert not bench.ledgers[0].stopped.is_set()
-
-
 @pytest.mark.parametrize(("day", "own"), [(None, 120), (120, None), (120, 120), (1_000, 120)])
 def test_a_call_waits_for_the_calls_beside_it_and_then_fits(day: int | None, own: int | None) -> None:
     bench = Bench(day, (own,))
@@ -211,43 +203,6 @@ def test_a_call_that_never_fits_stops_the_run(day: int | None, own: int | None) 
     assert run_virtually(bench.calls(ledger, *scripts)) == [True, False]
     assert ledger.stopped.is_set()
     assert (ledger.spent, ledger.reached is not None) == (own is not None, day is not None)
-
-
-def test_a_call_without_a_cost_gives_its_part_back() -> None:
-    bench = Bench(1_000, (None,))
-    ledger = bench.ledgers[0]
-    run_virtually(bench.calls(ledger, ScriptedCall(ending="free"), ScriptedCall(lasts=9)))
-    amounts = [
-        one.event.reserved_micro_usd
-        for one in bench.world.recorded["run_0"]
-        if isinstance(one.event, run.BudgetReserved)
-    ]
-    assert amounts == [100, 200, 100]
-    assert bench.reserved() == 0
-
-
-def test_a_client_that_hangs_up_while_its_call_waits_leaves_nothing_reserved() -> None:
-    bench = Bench(100, (None,))
-    scripts = [ScriptedCall(most=100, lasts=5), ScriptedCall(lasts=1, ending="left")]
-    assert run_virtually(bench.calls(bench.ledgers[0], *scripts)) == [True, False]
-    assert bench.reserved() == 0
-
-
-def test_a_client_that_hangs_up_while_its_part_is_recorded_leaves_nothing_reserved() -> None:
-    bench = Bench(1_000, (None,))
-    scripts = [ScriptedCall(lasts=1.5 * COMMIT_SECONDS, ending="left")]
-    run_virtually(bench.calls(bench.ledgers[0], *scripts))
-    types = [one.type for one in bench.world.recorded["run_0"]]
-    assert types.count("budget.reserved") == 2  # the second one takes the first one back
-    assert bench.reserved() == 0
-
-
-def test_two_streams_that_both_want_more_do_not_wait_for_each_other() -> None:
-    bench = Bench(None, (200,))
-    scripts = [ScriptedCall(parts=(90, 90)), ScriptedCall(parts=(90, 90))]
-    answered = run_virtually(bench.calls(bench.ledgers[0], *scripts))
-    assert answered.count(True) <= 1
-    assert bench.ledgers[0].spent
 
 
 def test_the_calls_of_a_run_are_counted_while_they_are_open() -> None:
