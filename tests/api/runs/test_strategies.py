@@ -89,9 +89,9 @@ def test_children_are_cancelled_with_their_parent_and_theirs_as_well(server: Ser
     asked = [event["runId"] for event in api.events(traceId=trace, types="run.cancel.requested")]
     assert asked == [parent, child, grandchild]
     assert ending(api, parent) == {"type": "run.cancelled", "cause": "requested"}
-    assert api.get(f"/runs/{grandchild}")["error"]["message"] == "the run was cancelled: enough"
     for run_id in (child, grandchild):
         assert ending(api, run_id) == {"type": "run.cancelled", "cause": "parent"}
+    assert api.get(f"/runs/{grandchild}")["error"]["message"] == "the run was cancelled: enough"
     assert api.get(f"/runs/{stranger}")["status"] == "running"
     gate.release(4)
 
