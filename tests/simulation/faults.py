@@ -3,8 +3,6 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import apsw
-
 from tests.simulation.moves import move
 
 if TYPE_CHECKING:
@@ -13,17 +11,6 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 60.0
 """The time after which everything of an ended server has been taken over."""
-
-
-ERRORS = {"full": apsw.FullError, "busy": apsw.BusyError, "read-only": apsw.ReadOnlyError}
-"""Errors with which a commit fails for sure."""
-
-LOSSES = ("undone", "done", "unknown undone", "unknown undone", "unknown done", "unknown done", "unknown done")
-"""What a lost connection did with a commit, and whether the server finds out."""
-
-
-class Lost(Exception):
-    """A lost connection to the database."""
 
 
 async def end_one(plane: "Plane", chance: Any, server: "Server") -> None:
@@ -54,9 +41,9 @@ async def freeze_one(plane: "Plane", chance: Any, server: "Server") -> None:
     plane.troubled(seconds + LEASE_SECONDS)
 
 
-def fail_commits(plane: "Plane", chance: Any, count: int) -> None:
+def fail_commits(plane: "Plane", count: int) -> None:
     """Let the next commits fail, of whatever server."""
-    plane.breaks[:] = [chance.choice((*ERRORS, *LOSSES)) for _ in range(count)]
+    plane.failing_commits = count
     plane.troubled(LEASE_SECONDS)
 
 
@@ -81,7 +68,7 @@ async def restart(plane: "Plane", chance: Any) -> None:
 @move(1)
 async def fail(plane: "Plane", chance: Any) -> None:
     """Let one commit fail, or a few."""
-    fail_commits(plane, chance, chance.choice((1, 1, 3)))
+    fail_commits(plane, chance.choice((1, 1, 3)))
 
 
 @move(1.2)

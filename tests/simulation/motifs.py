@@ -124,7 +124,7 @@ async def expire(plane: "Plane", chance: Any) -> None:
             server.clock.set_by_ms -= chance.choice((1, 1, 30))
     elif what == "fail":
         await asyncio.sleep(left - 0.01)
-        faults.fail_commits(plane, chance, 1)
+        faults.fail_commits(plane, 1)
     elif what == "crash":
         await asyncio.sleep(left - chance.random())
         await faults.crash(plane, chance)
@@ -294,7 +294,7 @@ async def fail_within(plane: "Plane", chance: Any) -> None:
     await plane.ask(chance, "POST", "/a2a/messages", body, "ada", headers=ASYNC)
     await begin(plane, chance, f"w:1+e:{plane.name('fails')} w:1")
     await asyncio.sleep(chance.choice((0.0, 0.05, 0.3, 1.2, 2.5)))
-    faults.fail_commits(plane, chance, chance.choice((1, 1, 2, 5)))
+    faults.fail_commits(plane, chance.choice((1, 1, 2, 5)))
 
 
 @move(1.5)
@@ -317,7 +317,7 @@ async def work(plane: "Plane", chance: Any) -> None:
     elif what == "crash":
         await faults.crash(plane, chance)
     elif what == "fail":
-        faults.fail_commits(plane, chance, 1)
+        faults.fail_commits(plane, 1)
     await asyncio.sleep(chance.choice((0.5, 15.0)))
     for _ in range(chance.choice((1, 3))):
         await plane.ask(chance, "POST", drain, {}, "olga", headers=ASYNC)

@@ -9,8 +9,8 @@ import random
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,8 @@ class Plane:
         """The second at which the last fault ended. Nothing is expected to be punctual before it."""
         self.starting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.full_until = 0.0
-        self.breaks: list[str] = []
-        """How the next commits fail, of whatever server."""
+        self.failing_commits = 0
+        """The next commits, of whatever server, that fail."""
         self.jumped_ms = 0
         """How far all clocks were set ahead together."""
         self.names = 0
@@ -198,39 +198,17 @@ class Plane:
                 await asyncio.sleep(5.0)
 
     def _breakable(self, store: Store) -> None:
-        insert, exclusive, state = store.insert, store.exclusive, [""]
-        store.lost = (faults.Lost,)
+        insert = store.insert
 
-        def insert_unless_broken(rows: Any) -> None:
-            kind = self.breaks.pop(0) if self.breaks else ""
-            if kind:
-                self.marks[f"break {kind}"] += 1
+        def insert_unless_full(rows: Any) -> None:
+            fails, self.failing_commits = self.failing_commits > 0, max(self.failing_commits - 1, 0)
+            if fails:
                 self.troubled(faults.LEASE_SECONDS)  # it may be long after the fault was planned
-            if kind in faults.ERRORS:
-                raise faults.ERRORS[kind]("as the fault wants")
-            if self.loop.time() < self.full_until:
+            if fails or self.loop.time() < self.full_until:
                 raise apsw.FullError("database or disk is full")
             insert(rows)
-            state[0] = kind
 
-        @contextmanager
-        def exclusive_unless_lost() -> Iterator[None]:
-            """Lose the connection before a commit or after it; it comes back at once, or too late."""
-            if state[0] == "away":
-                state[0] = ""
-                raise faults.Lost
-            state[0] = ""
-            with exclusive():
-                yield
-                kind = state[0]
-                state[0] = "away" if kind.startswith("unknown") else ""
-                if kind.endswith("undone"):
-                    raise faults.Lost
-            if kind.endswith("done"):
-                raise faults.Lost
-
-        store.insert = insert_unless_broken  # type: ignore[method-assign]
-        store.exclusive = exclusive_unless_lost  # type: ignore[method-assign]
+        store.insert = insert_unless_full  # type: ignore[method-assign]
 
     def _problem(self, what: str) -> None:
         self.fail("problem", what)
@@ -317,8 +295,7 @@ class Plane:
     async def _end(self) -> None:
         """Let the faults stop, lift every limit, answer every ask, and wait until every run has ended."""
         self.ending = True
-        self.full_until = 0
-        self.breaks.clear()
+        self.full_until = self.failing_commits = 0
         for server in self.servers.values():
             server.crash_at = server.crash_at if server.dead else 0
         await asyncio.sleep(60.0)

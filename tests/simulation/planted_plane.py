@@ -107,25 +107,6 @@ BUGS = [
     bug("a key of minutes", (WRITER, "key_hours * 3_600_000", "key_hours * 60_000")),
     bug("a key without an end", (BATCH, "if bound_at < self.keys_since or", "if")),
     bug("a failed commit leaves its keys", (BATCH, "self.keys.get(key.hash) or", "None or")),
-    # Unknown outcomes
-    bug("a lost commit counts as stored", (WRITER, "batch.empty or self._holds(batch)", "True")),
-    bug("a stored commit counts as lost", (WRITER, "batch.empty or self._holds(batch)", "batch.empty")),
-    bug(
-        "an unknown commit counts as undone",
-        (
-            WRITER,
-            "[(job, OutcomeUnknown(UNKNOWN)) for job, _ in results]\n        except StoreMoved",
-            "[(job, Overloaded(UNDONE)) for job, _ in results]\n        except StoreMoved",
-        ),
-    ),
-    bug(
-        "an unknown commit leaves its state",
-        (
-            WRITER,
-            "        except CommitUnknown:\n            self._state.forget()\n",
-            "        except CommitUnknown:\n",
-        ),
-    ),
     # Reads
     bug(
         "a cursor skips one",
