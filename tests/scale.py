@@ -45,5 +45,6 @@ def some_quick(cases: Iterable[str], quick: int) -> list[Any]:
 
 
 if __name__ == "__main__":
-    left = [str(path.relative_to(ROOT)) for path in sorted(ROOT.rglob("test_*.py")) if in_another_turn(path)]
+    heavy = [path for path in sorted(ROOT.rglob("test_*.py")) if "mark.heavy" in path.read_text()]
+    left = [str(path.relative_to(ROOT)) for path in heavy if in_another_turn(path)]
     print(f"Heavy tests left to other commits: {', '.join(left) or 'none'}.")
