@@ -202,6 +202,8 @@ class McpWorld:
         self.reports: Counter[int] = Counter()
         self.parting: set[int] = set()
         """The calls whose run was parked meanwhile."""
+        self.flooding: set[str] = set()
+        """Servers whose flood no call awaits: what is left of it may end the next calls."""
         self.ended: dict[int, float] = {}
         self.cancelled: set[int] = set()
         self.given_up: set[int] = set()
@@ -544,6 +546,7 @@ class McpWorld:
             and self.busiest[str(call.token)] <= REQUESTS_MAX
             and not self.changed
             and call.token not in self.cancelled
+            and call.server not in self.flooding
         )
 
     def _judge(self, call: Call, outcome: Any) -> None:
@@ -556,6 +559,10 @@ class McpWorld:
             self.given_up.add(token)
         must = self.must_succeed(call)
         self.marks["must succeed"] += must
+        if said:
+            self.flooding.discard(call.server)
+        elif "flood" in script.says and not isinstance(outcome, ServerAnswer):
+            self.flooding.add(call.server)
         if token in self.parting and not isinstance(outcome, Parted | asyncio.CancelledError):
             self.broken("not-parked", f"call {token} {script} ended while its run was parked: {outcome!r}")
         match outcome:
