@@ -203,7 +203,7 @@ class McpWorld:
         self.parting: set[int] = set()
         """The calls whose run was parked meanwhile."""
         self.flooding: set[str] = set()
-        """Servers whose flood no call awaits: what is left of it may end the next calls."""
+        """Servers with a flood that no call awaits: the rest of it may end the next calls."""
         self.ended: dict[int, float] = {}
         self.cancelled: set[int] = set()
         self.given_up: set[int] = set()
