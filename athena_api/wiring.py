@@ -138,7 +138,9 @@ def wire(
     wiring = Wiring(settings, clock, ids, serves, serving=kind == "server")
     wiring.open_log(driver)
     wiring.wire_access()
+    wiring.wire_files()
     wiring.wire_views()
+    wiring.wire_memory()
     wiring.wire_executor(kind, serves, frozen_seconds)
     wiring.wire_runs()
     wiring.wire_queues()
@@ -149,7 +151,7 @@ def wire(
     wiring.wire_reactors()
     wiring.wire_erasure()
     wiring.wire_upkeep()
-    parts = ControlPlane(**{name: getattr(wiring, name) for name in ControlPlane._fields})
+    parts = wiring.parts()
     refuse_older(parts, looks=OLDER_LOOKS if kind != "command" else 1)
     return parts
 
@@ -362,42 +364,48 @@ class Wiring:
         self.policies = Policies(self.log, self.catalog, self.names | AGENT_PROVIDERS, self.runs)
         self.halts = Halts(self.log, self.reader, self.runner)
 
-    def wire_views(self) -> None:
-        """Connect the views, and the search in memory."""
-        settings, directory = self.settings, self.settings.state_dir
+    def wire_files(self) -> None:
+        """Connect the directories that tools and agents work in, and what reads files in them."""
+        settings = self.settings
         self.workspace = open_workspace(settings)
-        self.workspace_places = WorkspacePlaces(settings.workspaces_dir or directory / "workspaces")
         self.credentials.connect(self.log.problems, self.workspace.close)
+        self.workspace_places = WorkspacePlaces(settings.workspaces_dir or settings.state_dir / "workspaces")
         own = self.workspace_places.directory
         self.workspace_usage = DiskUsage(own, settings.workspaces_bytes_max)
         self.workspaces = Workspaces(self.log, self.workspace, settings, self.ids, own, self.workspace_usage)
         limits = limits_of(settings)
         self.mcp_checks = McpChecks(self.mcp_servers, self.mcp_starter, self.mcp_catalogue, self.workspace, limits)
-        (directory / "views").mkdir(exist_ok=True, mode=0o700)
-        databases = SqliteDatabases()
-        url = settings.database_url
-        self.generations = GenerationFiles(directory / "views", databases) if url is None else open_generations(url)
-        log = self.log
+        self.personas = PersonaFiles(self.workspace)
+        self.notes = NoteFiles(self.workspace, self.clock, self.mask)
+
+    def wire_views(self) -> None:
+        """Connect the views."""
+        log, url, directory = self.log, self.settings.database_url, self.settings.state_dir / "views"
+        directory.mkdir(exist_ok=True, mode=0o700)
+        self.databases = SqliteDatabases()
+        self.generations = GenerationFiles(directory, self.databases) if url is None else open_generations(url)
         self.views = Views(self.generations, log.recent_reader, log.codec.decode, self.clock, ALL, log.signal)
         self.views_reader = self.views.reader(self.reader)
         self.past = PastReaders(self.views, log.reader)
         self.digests = digests_of(self.views, log, self.read_threads)
-        notes = NoteFiles(self.workspace, self.clock, self.mask)
+
+    def wire_memory(self) -> None:
+        """Connect memory and the search in it."""
+        settings, log = self.settings, self.log
         self.index = MemoryIndex(
-            Path(settings.memory_sqlite_path or directory / "memory" / "index.sqlite"),
-            databases,
+            Path(settings.memory_sqlite_path or settings.state_dir / "memory" / "index.sqlite"),
+            self.databases,
             self.views,
-            notes,
+            self.notes,
             partial(sessions.messages_after, log_id=log.log_id) if settings.memory_include_transcripts else None,
             snippet_chars_max=settings.memory_max_snippet_chars,
         )
-        self.memory = Memory(log, self.ids, settings, notes, self.index)
+        self.memory = Memory(log, self.ids, settings, self.notes, self.index)
 
     def wire_queues(self) -> None:
         """Connect queues, messages, dead letters and redrives."""
         settings = self.settings
         self.queues = Queues(self.log, self.reader, self.tail, self.runs, self.ids, self.names)
-        self.personas = PersonaFiles(self.workspace)
         self.messages = Messages(
             self.log, self.reader, self.runs, self.personas, self.ids, hops_max=settings.a2a_max_hops
         )
@@ -538,6 +546,78 @@ class Wiring:
         sender = Sender.of(self.settings)
         self.anchors = Anchors(self.log, self.clock, sender, self.destinations, self.settings.anchor_seconds)
         self.clock_jumps = ClockJumps(self.log, self.tail, self.clock)
+
+    def parts(self) -> ControlPlane:
+        """Return the parts that operations use."""
+        return ControlPlane(
+            settings=self.settings,
+            mask=self.mask,
+            credentials=self.credentials,
+            agents=self.agents,
+            mcp_servers=self.mcp_servers,
+            mcp_catalogue=self.mcp_catalogue,
+            mcp_parts=self.mcp_parts,
+            mcp_checks=self.mcp_checks,
+            live_agents=self.live_agents,
+            agent_memory=self.agent_memory,
+            clock=self.clock,
+            ids=self.ids,
+            operations=self.operations,
+            providers=self.providers,
+            gateways=self.gateways,
+            watchdog=self.watchdog,
+            sandboxes=self.sandboxes,
+            workspaces=self.workspaces,
+            certificate=self.certificate,
+            log=self.log,
+            tail=self.tail,
+            reader=self.reader,
+            views=self.views,
+            views_reader=self.views_reader,
+            past=self.past,
+            digests=self.digests,
+            read_threads=self.read_threads,
+            write_threads=self.write_threads,
+            answer_cache=self.answer_cache,
+            answers_in_flight=self.answers_in_flight,
+            streams=self.streams,
+            feed=self.feed,
+            transcripts=self.transcripts,
+            live=self.live,
+            relay=self.relay,
+            traffic=self.traffic,
+            access=self.access,
+            tokens=self.tokens,
+            authentication_limits=self.authentication_limits,
+            rate_limits=self.rate_limits,
+            refusal_limits=self.refusal_limits,
+            anchors=self.anchors,
+            answers=self.answers,
+            bulk_requests=self.bulk_requests,
+            catalog=self.catalog,
+            clock_jumps=self.clock_jumps,
+            dead_letters=self.dead_letters,
+            erasure=self.erasure,
+            halts=self.halts,
+            memory=self.memory,
+            messages=self.messages,
+            permission_rules=self.permission_rules,
+            policies=self.policies,
+            queues=self.queues,
+            redrives=self.redrives,
+            reviews=self.reviews,
+            runs=self.runs,
+            schedules=self.schedules,
+            templates=self.templates,
+            token_records=self.token_records,
+            workflows=self.workflows,
+            applies=self.applies,
+            workspace_cleaner=self.workspace_cleaner,
+            reactors=self.reactors,
+            runner=self.runner,
+            timer=self.timer,
+            workflow_stepper=self.workflow_stepper,
+        )
 
 
 def providers_of(settings: Settings, mask: Mask, serves: tuple[str, ...]) -> Mapping[str, Provider]:

@@ -3,7 +3,6 @@
 import ast
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -435,25 +434,7 @@ def a_noun_has_one_name(sources: Sources) -> Iterator[Breach]:
             yield Breach(source.path, 1, f"'{name}' is no {form} noun of the glossary", "use the noun of the domain")
 
 
-MODULES_MAX, MODULE_LINES_MAX, FUNCTION_LINES_MAX = 16, 640, 60
-BY_NOUN = NOUN_FOLDERS.keys()
-"""Folders in which each file is a noun of the glossary, so that any number of them can be found."""
-
-
-def folders_are_small(sources: Sources) -> Iterator[Breach]:
-    """A folder of the product holds at most 16 modules."""
-    folders = Counter(s.path.rpartition("/")[0] for s in python(sources, *PACKAGES) if s.name != "__init__")
-    for folder, modules in sorted(folders.items()):
-        if modules > MODULES_MAX and folder not in BY_NOUN:
-            yield Breach(folder, 1, f"{modules} modules", "make a wing of those that belong together")
-
-
-def modules_are_short(sources: Sources) -> Iterator[Breach]:
-    """A module of the product has at most 640 lines, unless it is generated."""
-    for source in python(sources, *PACKAGES):
-        lines = source.text.count("\n")
-        if lines > MODULE_LINES_MAX and not source.generated:
-            yield Breach(source.path, 1, f"{lines} lines", "divide it by the ideas that it holds")
+FUNCTION_LINES_MAX = 60
 
 
 def is_declaration(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -611,8 +592,6 @@ RULES: tuple[Rule, ...] = (
     nothing_names_a_machine,
     the_command_line_has_one_writer,
     a_noun_has_one_name,
-    folders_are_small,
-    modules_are_short,
     functions_are_short,
     classes_have_names_of_their_own,
     names_are_no_riddles,
@@ -763,18 +742,6 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
             ),
             *("athena_core/services/letters.py:1", "tests/api/test_personas.py:1"),
         ],
-    ),
-    (
-        folders_are_small,
-        {f"{folder}/m{n}.py": "" for folder in ("projections", "athena_api/edge", "tests") for n in range(17)}
-        | {f"athena_core/log/m{n}.py": "" for n in range(16)}
-        | {"athena_core/log/__init__.py": ""},
-        ["athena_api/edge:1"],
-    ),
-    (
-        modules_are_short,
-        {"projections/a.py": "x = 1\n" * 641, "projections/b.py": "x = 1\n" * 640, "tests/c.py": "x = 1\n" * 641},
-        ["projections/a.py:1"],
     ),
     (
         functions_are_short,
