@@ -50,6 +50,11 @@ EXTRA = msgspec.Meta(extra={"part": "extra"})
 Text: TypeAlias = Annotated[str | None, TEXT]
 
 
+def says(text: str) -> msgspec.Meta:
+    """Describe a field, for the API document."""
+    return msgspec.Meta(description=text)
+
+
 Handled: TypeAlias = Literal[True] | str
 """True if a part of Athena handles the event, else the reason why it does not."""
 

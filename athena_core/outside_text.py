@@ -8,12 +8,12 @@ mark stands in its place with the length and the hash of the part, and the decis
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from athena_core.errors import SubjectChanged
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.mask import HELD_CHARS_MAX, DecisiveSpan, Mask
 from athena_core.text import HIDDEN as INVISIBLE
 from athena_core.text import clean, preview
@@ -28,8 +28,8 @@ HIDDEN_SPANS_MAX = 100
 class HiddenSpan(Value):
     """A part that a shown text hides. ``sha256`` is the hash of the salt and the part."""
 
-    chars: int
-    sha256: str
+    chars: Annotated[int, says("Length of the part, in characters.")]
+    sha256: Annotated[str, says("Hash of a secret salt and the part, hex. Its first 12 characters stand in the mark.")]
 
     def mark(self, how: str) -> str:
         """Return the mark that stands in the place of the part."""

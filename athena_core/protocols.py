@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Annotated, Any, NamedTuple, Protocol, TypeAlias
 
-from athena_core.event import Event, Position, Recorded, Value
+from athena_core.event import Event, Position, Recorded, Value, says
 from athena_core.values import PAGE_BYTES_MAX
 
 Cell: TypeAlias = int | str | bytes | None
@@ -360,9 +360,9 @@ class Passage(Value):
     """A passage found by a search. A higher ``score`` is a better match."""
 
     id: str
-    source_path: str
-    snippet: str
-    score: float
+    source_path: Annotated[str, says("File or entry of the passage.")]
+    snippet: Annotated[str, says("Text of the passage.")]
+    score: Annotated[float, says("Match with the query; higher is better.")]
     line_start: int | None = None
     line_end: int | None = None
     citation: str | None = None

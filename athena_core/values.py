@@ -19,7 +19,7 @@ from athena_core.enums import (
     WorkspaceMode,
 )
 from athena_core.errors import ConfigError
-from athena_core.event import Value
+from athena_core.event import Value, says
 
 BODY_BYTES_MAX = 1_000_000  # the default of ATHENA_BODY_BYTES_MAX
 JSON_DEPTH_MAX = 64
@@ -243,57 +243,59 @@ class Usage(Value):
 class ToolSpec(Value):
     """A tool as it is described to a model. ``parameters`` is the JSON Schema of an object."""
 
-    name: str
-    description: str
-    parameters: dict[str, Any]
+    name: Annotated[str, says("Name of the tool.")]
+    description: Annotated[str, says("What the tool does.")]
+    parameters: Annotated[dict[str, Any], says("JSON Schema of its arguments.")]
 
 
 class ToolCall(Value):
     """A tool call requested by a model. ``arguments`` is JSON as the model wrote it, possibly malformed."""
 
-    id: str
-    name: str
-    arguments: str
+    id: Annotated[str, says("Id of the call.")]
+    name: Annotated[str, says("Name of the tool.")]
+    arguments: Annotated[str, says("Arguments as the model wrote them, as JSON text.")]
 
 
 class VerificationFailure(Value):
     """A verification policy that the run did not meet."""
 
-    policy_id: str
-    kind: Annotated[str, known(VerificationKind)]
+    policy_id: Annotated[str, says("Id of the verification policy.")]
+    kind: Annotated[str, known(VerificationKind), says("Kind of the policy.")]
     message: str
-    details: dict[str, str]
+    details: Annotated[dict[str, str], says("Names and values, such as an exit code.")]
 
 
 class Reliability(Value):
     """Attempts, retries and fallbacks that an answer took."""
 
-    provider_attempts: int
-    provider_retries: int
-    fallback_hops: int
-    turn_latency_ms: int | None = None
+    provider_attempts: Annotated[int, says("Requests to providers.")]
+    provider_retries: Annotated[int, says("Requests that were repeated.")]
+    fallback_hops: Annotated[int, says("Changes to a fallback model.")]
+    turn_latency_ms: Annotated[int | None, says("Time of the last model call, in milliseconds; absent if unknown.")] = (
+        None
+    )
 
 
 class ContextStep(Value):
     """An attempt to shrink a context, with the sizes before and after in characters."""
 
-    kind: Literal["summary", "tool-result-truncation"]
-    applied: bool
-    before_chars: int | None = None
-    after_chars: int | None = None
-    details: str | None = None
+    kind: Annotated[Literal["summary", "tool-result-truncation"], says("How the context was made smaller.")]
+    applied: Annotated[bool, says("True if the smaller context was used.")]
+    before_chars: Annotated[int | None, says("Size before it, in characters.")] = None
+    after_chars: Annotated[int | None, says("Size after it, in characters.")] = None
+    details: Annotated[str | None, says("What was shortened; absent if nothing.")] = None
 
 
 class ContextMeta(Value):
     """Report of how the context of a run was compiled. Sizes are in characters."""
 
-    initial_strategy: Annotated[str, known(ContextStrategy)]
-    final_strategy: Annotated[str, known(ContextStrategy)]
-    overflow_recovered: bool
-    overflow_attempts: int
-    initial_chars: int
-    final_chars: int
-    effective_max_chars: int
+    initial_strategy: Annotated[str, known(ContextStrategy), says("Strategy at the start.")]
+    final_strategy: Annotated[str, known(ContextStrategy), says("Strategy at the end.")]
+    overflow_recovered: Annotated[bool, says("True if it was too large and was made to fit.")]
+    overflow_attempts: Annotated[int, says("Attempts to shrink the context.")]
+    initial_chars: Annotated[int, says("Size before shrinking, in characters.")]
+    final_chars: Annotated[int, says("Size at the end, in characters.")]
+    effective_max_chars: Annotated[int, says("Largest allowed context, in characters.")]
     steps: tuple[ContextStep, ...]
 
 
@@ -312,24 +314,28 @@ PERSONA_REVIEW = "Review of a change, asked of a persona."
 class RunBody(Body):
     """The request to start a run. A child run is cancelled with its parent."""
 
-    session_id: ClientId | None = None
-    input: LongText | None = None
-    directive_id: RecordId | None = None
-    harness_profile_id: RecordId | None = None
-    provider: Label | None = None
-    model: Label | None = None
-    metadata: Metadata | None = None
+    session_id: Annotated[ClientId | None, says("Session to run in; absent, a new one.")] = None
+    input: Annotated[LongText | None, says("Text of the task, instead of `directiveId`.")] = None
+    directive_id: Annotated[RecordId | None, says("Directive to run, instead of `input`.")] = None
+    harness_profile_id: Annotated[
+        RecordId | None, says("Profile that runs it; absent, the default profile with `provider` and `model`.")
+    ] = None
+    provider: Annotated[Label | None, says("Provider, without a profile; absent, the default.")] = None
+    model: Annotated[Label | None, says("Model, without a profile; absent, the default.")] = None
+    metadata: Annotated[
+        Metadata | None, says("Names and values of the client. `persona` names the persona of the run.")
+    ] = None
     session_strategy: SessionStrategy | None = None
-    parent_run_id: RecordId | None = None
+    parent_run_id: Annotated[RecordId | None, says("Run that starts it. Its cancel also cancels this run.")] = None
 
 
 class RunChanges(Body):
     """Changes to the requests of runs that are retried. An absent member keeps its value."""
 
-    harness_profile_id: RecordId | None = None
-    provider: Label | None = None
-    model: Label | None = None
-    budget_usd: Dollars | None = None
+    harness_profile_id: Annotated[RecordId | None, says("Another profile; absent, the same.")] = None
+    provider: Annotated[Label | None, says("Another provider; absent, the same.")] = None
+    model: Annotated[Label | None, says("Another model; absent, the same.")] = None
+    budget_usd: Annotated[Dollars | None, says("Budget in dollars, 0: none; absent, the same.")] = None
 
 
 class RunFilter(Value):
@@ -360,16 +366,18 @@ class RefusedPlan(Value):
     """
 
     model: str
-    input_chars: int
-    requested_by: str
-    patient: bool | None = None
+    input_chars: Annotated[int, says("Length of the input in characters.")]
+    requested_by: Annotated[str, says("Executor of the server that took the request.")]
+    patient: Annotated[bool | None, says("True if the request waits for a free slot; else absent.")] = None
     session_strategy: SessionStrategy | None = None
     fallbacks: tuple[str, ...] | None = None
     budget_micro_usd: int | None = None
-    least_micro_usd: int | None = None
+    least_micro_usd: Annotated[
+        int | None, says("Lowest cost of a model call in millionths of a dollar; absent without a price.")
+    ] = None
     timeout_ms: int | None = None
     parent_run_id: str | None = None
-    agent: str | None = None
+    agent: Annotated[str | None, says("Outside agent of the profile; absent: the loop of Athena.")] = None
 
 
 class RefusedRequest(Value):
@@ -378,12 +386,12 @@ class RefusedRequest(Value):
     A directive is represented by its id.
     """
 
-    input: str | None = None
+    input: Annotated[str | None, says("Text of the task; absent if too long.")] = None
     directive_id: str | None = None
     context_refs: tuple[str, ...] | None = None
     metadata: dict[str, str] | None = None
-    size_bytes: int | None = None
-    sha256: str | None = None
+    size_bytes: Annotated[int | None, says("Size as JSON, in bytes, of a request above 4 KiB.")] = None
+    sha256: Annotated[str | None, says("SHA-256 in hex of a request above 4 KiB.")] = None
 
 
 class TemplateUse(Value):
@@ -392,15 +400,15 @@ class TemplateUse(Value):
     id: str
     version: int
     harness_profile_id: str
-    effective_params: dict[str, Any]
+    effective_params: Annotated[dict[str, Any], says("Parameters with the defaults of the template.")]
 
 
 class Cancelled(Value):
     """The answer to a cancel."""
 
-    status: Literal["cancelled", "not-running"]
-    run_id: str | None = None
-    session_id: str | None = None
+    status: Annotated[Literal["cancelled", "not-running"], says("`not-running`: there was nothing to cancel.")]
+    run_id: Annotated[str | None, says("Run that was cancelled; absent without one.")] = None
+    session_id: Annotated[str | None, says("Session of the request; absent without one.")] = None
 
 
 class RuleBound(Value):
@@ -411,12 +419,16 @@ class RuleBound(Value):
     of the tool as an operator accepted it, if it is a tool of an MCP server.
     """
 
-    harness_profile_id: str
-    profile_sha256: str
-    sandbox: SandboxMode
-    workspace: WorkspaceMode
-    network: SandboxNetwork | None = None
-    role: ApproverRole | None = None
-    approvers: tuple[str, ...] | None = None
-    not_requester: bool | None = None
-    mcp_tool_sha256: str | None = None
+    harness_profile_id: Annotated[str, says("Profile of the run that asked.")]
+    profile_sha256: Annotated[str, says("Hash of that profile without its model, hex.")]
+    sandbox: Annotated[SandboxMode, says("Mode of its sandbox.")]
+    workspace: Annotated[WorkspaceMode, says("Kind of the workspace.")]
+    network: Annotated[SandboxNetwork | None, says("Network of its sandbox; absent: the default.")] = None
+    role: Annotated[ApproverRole | None, says("Least role that may allow the call; absent: Operator.")] = None
+    approvers: Annotated[
+        tuple[str, ...] | None, says("The only identities that may allow it; absent: all with the role.")
+    ] = None
+    not_requester: Annotated[bool | None, says("True if who requested the run may not allow it.")] = None
+    mcp_tool_sha256: Annotated[str | None, says("Hash of the MCP tool as it was accepted; absent for other tools.")] = (
+        None
+    )

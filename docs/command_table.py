@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 from msgspec import inspect as shapes
@@ -111,7 +111,8 @@ def record_type(row: Row) -> Any:
 
 def _struct_in(answer: object) -> Any:
     if isinstance(answer, type) and issubclass(answer, msgspec.Struct):
-        lists = (field.type for field in msgspec.structs.fields(answer) if field.encode_name in LISTS)
+        hints = get_type_hints(answer)
+        lists = (hints[field.name] for field in msgspec.structs.fields(answer) if field.encode_name in LISTS)
         return next((kind for found in lists if (kind := _struct_in(found)) is not None), None)
     kinds = (part for part in get_args(answer) if isinstance(part, type) and issubclass(part, msgspec.Struct))
     return next(kinds, None)

@@ -1,10 +1,12 @@
 """Read model of kept anchors: heads of other logs, as their operators sent them."""
 
+from typing import Annotated
+
 import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.anchor import AnchorKept
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Instant
 from projections.engine.page import Keyset, Page
@@ -54,9 +56,9 @@ class KeptAnchor(Value):
     log_id: str
     position: int
     chain: str
-    at: Instant
-    sender: str = msgspec.field(name="from")
-    kept_at: str
+    at: Annotated[Instant, says("When the anchor was taken.")]
+    sender: Annotated[str, says("Identity that sent it first.")] = msgspec.field(name="from")
+    kept_at: Annotated[str, says("When it was stored here.")]
 
 
 OLDEST = Keyset(kind="anchors", oldest_first=True)

@@ -3,7 +3,7 @@
 Texts have rows of their own, by the position of their event, so that a decision does not write them again.
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -28,7 +28,7 @@ from athena_core.domain.workflow_run import (
     WorkflowStepCancelled,
 )
 from athena_core.enums import ApproverRole, AskExpiry, AskOptionKind, AskOrigin, RunAskKind
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from projections.engine.cursor import id_from
 from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
@@ -42,9 +42,9 @@ ASK_TOOL = "ask_user"
 class AskChoice(Value):
     """A possible answer to an ask. ``name`` is text: it is absent in rows, and once erased."""
 
-    id: str
-    kind: AskOptionKind
-    name: str | None = None
+    id: Annotated[str, says("Id of the option.")]
+    kind: Annotated[AskOptionKind, says("`allow_once` allows or answers, `reject_once` refuses.")]
+    name: Annotated[str | None, says("Name of the option; absent once redacted.")] = None
 
 
 APPROVAL_OPTIONS = (AskChoice(id="approve", kind="allow_once"), AskChoice(id="reject", kind="reject_once"))

@@ -6,14 +6,14 @@ approval is about is not stored here: the operation reads it from the outputs of
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.workflow_graph import Approval
 from athena_core.enums import ApproverRole, AskExpiry, AskOrigin
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.outside_text import HiddenSpan, marked_form, visible_marks
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED
@@ -79,47 +79,61 @@ class Ask(Value):
     """
 
     id: str
-    kind: AskKind
+    kind: Annotated[AskKind, says("Kind of the ask.")]
     status: AskStatus
-    question: str
+    question: Annotated[str, says("Text that a person decides about.")]
     subject_hash: str
-    options: tuple[AskChoice, ...]
-    role: ApproverRole
-    parked: bool
-    editable: bool
-    asked_at: str
-    session_id: str | None = None
-    run_id: str | None = None
+    options: Annotated[tuple[AskChoice, ...], says("Possible answers.")]
+    role: Annotated[ApproverRole, says("Least role that may decide; questions also take an answer of `requestedBy`.")]
+    parked: Annotated[bool, says("True if the run gave its slot back to wait for the answer.")]
+    editable: Annotated[bool, says("True if the call may be allowed with other arguments.")]
+    asked_at: Annotated[str, says("When it was asked.")]
+    session_id: Annotated[str | None, says("Session that asks; absent for a workflow.")] = None
+    run_id: Annotated[str | None, says("Run that asks; absent for a workflow.")] = None
     harness_profile_id: str | None = None
     agent_name: str | None = None
-    requested_by: str | None = None
-    origin: AskOrigin | None = None
-    turn: int | None = None
+    requested_by: Annotated[str | None, says("Identity that requested the run, the first one if there are more.")] = (
+        None
+    )
+    origin: Annotated[AskOrigin | None, says("Who asks: the loop, an outside agent, or an MCP server or endpoint.")] = (
+        None
+    )
+    turn: Annotated[int | None, says("Turn of the model that asks.")] = None
     tool_call_id: str | None = None
     tool_name: str | None = None
-    arguments: str | None = None
-    form: dict[str, Any] | None = None
-    credentials: tuple[str, ...] | None = None
-    hidden: tuple[HiddenSpan, ...] | None = None
-    secrets: tuple[str, ...] | None = None
-    exact: str | None = None
-    workflow_id: str | None = None
-    workflow_run_id: str | None = None
-    step_id: str | None = None
-    subject: str | None = None
-    input: dict[str, Any] | None = None
+    arguments: Annotated[str | None, says("Arguments of the call, as JSON text.")] = None
+    form: Annotated[dict[str, Any] | None, says("JSON Schema of `values`; absent without a form.")] = None
+    credentials: Annotated[
+        tuple[str, ...] | None, says("Names of the credentials that the call would carry; absent: none.")
+    ] = None
+    hidden: Annotated[
+        tuple[HiddenSpan, ...] | None, says("The parts that the shown texts do not have, in the order of their marks.")
+    ] = None
+    secrets: Annotated[tuple[str, ...] | None, says("Names that stand in a text in place of secrets of Athena.")] = None
+    exact: Annotated[
+        str | None, says("The exact arguments, or the question with its form, as JSON text; only with `exact=true`.")
+    ] = None
+    workflow_id: Annotated[str | None, says("Its workflow; absent for a run.")] = None
+    workflow_run_id: Annotated[str | None, says("Workflow run that waits; absent for a run.")] = None
+    step_id: Annotated[str | None, says("Step that waits; absent for a run.")] = None
+    subject: Annotated[
+        str | None, says("Text to approve: the outputs of the steps before; absent once they were replaced.")
+    ] = None
+    input: Annotated[dict[str, Any] | None, says("Input values of the workflow run; absent without any.")] = None
     approvers: tuple[str, ...] | None = None
     not_requester: bool | None = None
     expires_at: str | None = None
-    on_expiry: AskExpiry | None = None
-    decided_at: str | None = None
-    decided_by: str | None = None
-    option_id: str | None = None
-    rule_id: str | None = None
-    values: dict[str, Any] | None = None
-    edited_arguments: str | None = None
-    note: str | None = None
-    truncated: bool | None = None
+    on_expiry: Annotated[
+        AskExpiry | None, says("Consequence of no answer in time: the call is refused, or the run is cancelled.")
+    ] = None
+    decided_at: Annotated[str | None, says("When it was decided, expired or was cancelled; absent while open.")] = None
+    decided_by: Annotated[str | None, says("Identity that decided; absent while open and at its expiry.")] = None
+    option_id: Annotated[str | None, says("Option that was chosen.")] = None
+    rule_id: Annotated[str | None, says("Permission rule that decided.")] = None
+    values: Annotated[dict[str, Any] | None, says("Answers to the form, by field.")] = None
+    edited_arguments: Annotated[str | None, says("Arguments that were allowed instead, as JSON text.")] = None
+    note: Annotated[str | None, says("Note of the decision; absent without one.")] = None
+    truncated: Annotated[bool | None, says("True if a text is cut or left out; else absent.")] = None
     redacted: bool | None = None
 
 

@@ -4,7 +4,7 @@ A new kind of entry is one line in ``ENTRIES``, and ``Shows.audit`` of its event
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -45,7 +45,7 @@ from athena_core.domain.workflow_run import (
     WorkflowRunCancelRequested,
 )
 from athena_core.domain.workspace import ExactDiffOpened, WorkspaceApplied, WorkspaceCleaned, WorkspaceRetained
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Event, Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX
 from projections.engine.cursor import event_id
@@ -470,15 +470,15 @@ class AuditEntry(Value):
 
     id: str
     created_at: str
-    kind: AuditKind
-    type: str
+    kind: Annotated[AuditKind, says("Kind of the entry.")]
+    type: Annotated[str, says("Type of the event.")]
     actor: str
     trace_id: str
-    target: str | None = None
-    reason: str | None = None
+    target: Annotated[str | None, says("Run, session, operation or document; absent without one.")] = None
+    reason: Annotated[str | None, says("Reason that the client gave; absent without one.")] = None
     before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
-    details: dict[str, Any] | None = None
+    after: Annotated[dict[str, Any] | None, says("State after the change; absent for other entries.")] = None
+    details: Annotated[dict[str, Any] | None, says("Further facts; absent without them.")] = None
     session_id: str | None = None
     run_id: str | None = None
     redacted: bool | None = None

@@ -1,6 +1,6 @@
 """Read model of dead letters: work that failed for good, its errors, and the decisions about it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -9,7 +9,7 @@ from athena_core.clock import iso
 from athena_core.domain.dead_letter import DeadLetterAdded, DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.enums import DeadLetterReason, DeadLetterSource, DeadLetterStatus, QueueMode
-from athena_core.event import Position, Recorded, Value
+from athena_core.event import Position, Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
 from projections.engine.page import Keyset, Page, first
@@ -167,7 +167,7 @@ class DeadLetterError(Value):
 
     code: str
     message: str
-    at: str
+    at: Annotated[str, says("When it happened.")]
     run_id: str | None = None
 
 
@@ -175,7 +175,7 @@ class DeadLetterItem(Value):
     """A work item of a dead letter."""
 
     item_id: str
-    mode: QueueMode
+    mode: Annotated[QueueMode, says("`followup`: a run of its own. `collect`: consecutive items share one run.")]
     chars: int
 
 
@@ -193,24 +193,26 @@ class DeadLetter(Value):
     created_at: str
     updated_at: str
     status: DeadLetterStatus
-    payload: dict[str, Any]
-    source: DeadLetterSource
+    payload: Annotated[dict[str, Any], says("The work; empty once redacted.")]
+    source: Annotated[DeadLetterSource, says("`work`: a queue item. `a2a`: a message.")]
     session_id: str
-    reason: DeadLetterReason
+    reason: Annotated[DeadLetterReason, says("Why the work could not be done.")]
     code: str
-    error: str
+    error: Annotated[str, says("Text of the error; `(erased)` once redacted.")]
     retry_count: int
-    items: tuple[DeadLetterItem, ...]
-    attempts: tuple[DeadLetterError, ...]
-    first_error: DeadLetterError
-    last_error: DeadLetterError
+    items: Annotated[tuple[DeadLetterItem, ...], says("Queue items that it holds.")]
+    attempts: Annotated[tuple[DeadLetterError, ...], says("Errors of the attempts, oldest first.")]
+    first_error: Annotated[DeadLetterError, says("Error of the first attempt.")]
+    last_error: Annotated[DeadLetterError, says("Error of the last attempt.")]
     source_persona: str | None = None
     target_persona: str | None = None
     message_id: str | None = None
     requeued_from: str | None = None
-    requeued_item_ids: tuple[str, ...] | None = None
-    requeued_message_id: str | None = None
-    decided_by: str | None = None
+    requeued_item_ids: Annotated[tuple[str, ...] | None, says("Items that a requeue created; absent before one.")] = (
+        None
+    )
+    requeued_message_id: Annotated[str | None, says("Message that a requeue created; absent otherwise.")] = None
+    decided_by: Annotated[str | None, says("Identity of the last decision; absent before one.")] = None
     audit_note: str | None = None
     redacted: bool | None = None
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -41,7 +41,7 @@ from athena_core.domain.workflow_run import (
 )
 from athena_core.domain.workspace import WorkspaceCleaned
 from athena_core.errors import CursorInvalid, DiffTooLarge
-from athena_core.event import Event, Position, Value
+from athena_core.event import Event, Position, Value, says
 from athena_core.protocols import StreamReader, TouchedStream
 from athena_core.values import DIFF_EVENTS_EACH, DIFF_EVENTS_MAX, Scope
 from projections.engine.cursor import Cursor, event_id, resolve
@@ -136,39 +136,39 @@ REJECTIONS = (PolicyConcurrencyRejected.TYPE, PolicyRejected.TYPE)
 class ChangeEvent(Value):
     """An event of a change, without its payload."""
 
-    id: str
-    type: str
+    id: Annotated[str, says("Id of the event.")]
+    type: Annotated[str, says("Type of the event.")]
     created_at: str
     trace_id: str
-    actor: str | None = None
+    actor: Annotated[str | None, says("Identity that caused the event.")] = None
 
 
 class ChangedRecord(Value):
     """A record that appeared, ended or changed, with the number of its events and the last of them."""
 
-    kind: ChangedKind
-    id: str
-    events: int
-    last: ChangeEvent
-    appeared: ChangeEvent | None = None
-    ended: ChangeEvent | None = None
+    kind: Annotated[ChangedKind, says("Kind of the record.")]
+    id: Annotated[str, says("Id or name of the record.")]
+    events: Annotated[int, says("Number of its events between the moments.")]
+    last: Annotated[ChangeEvent, says("Its last event until the second moment.")]
+    appeared: Annotated[ChangeEvent | None, says("Event that began it; absent if it was there before.")] = None
+    ended: Annotated[ChangeEvent | None, says("Event that ended it; absent if it did not end.")] = None
 
 
 class ChangeCount(Value):
     """The numbers of records of a kind that appeared, ended or changed. One that appeared and ended counts in both."""
 
-    kind: ChangedKind
-    appeared: int
-    ended: int
-    changed: int
+    kind: Annotated[ChangedKind, says("Kind of the records.")]
+    appeared: Annotated[int, says("Number that appeared.")]
+    ended: Annotated[int, says("Number that ended, those that appeared included.")]
+    changed: Annotated[int, says("Number that neither appeared nor ended.")]
 
 
 class DiffEnd(Value):
     """A moment: a position, with the id and the time of its event. Before the first event it has only a position."""
 
-    position: Position
-    id: str | None = None
-    created_at: str | None = None
+    position: Annotated[Position, says("Its position; 0 is before the first event.")]
+    id: Annotated[str | None, says("Id of the event; absent before the first one.")] = None
+    created_at: Annotated[str | None, says("Time of the event; absent before the first one.")] = None
 
 
 class Diff(Value):
@@ -177,10 +177,12 @@ class Diff(Value):
     Without counts, a page may have fewer items than its limit although another one follows.
     """
 
-    from_: DiffEnd = msgspec.field(name="from")
-    to: DiffEnd
-    items: tuple[ChangedRecord, ...]
-    counts: tuple[ChangeCount, ...] | None = None
+    from_: Annotated[DiffEnd, says("The first moment.")] = msgspec.field(name="from")
+    to: Annotated[DiffEnd, says("The second moment.")]
+    items: Annotated[tuple[ChangedRecord, ...], says("Records with events between the moments, last changed first.")]
+    counts: Annotated[
+        tuple[ChangeCount, ...] | None, says("Numbers of all records, by kind; absent without `counts`.")
+    ] = None
     next_cursor: str | None = None
 
 

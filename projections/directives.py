@@ -1,11 +1,13 @@
 """Read model of directives."""
 
+from typing import Annotated
+
 import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.plane import PayloadRedacted
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope, persona_named
 from projections.engine.page import Keyset, Page, first
@@ -60,7 +62,7 @@ class Directive(Value):
     """
 
     id: str
-    input: str | None
+    input: Annotated[str | None, says("Text of the task; null once redacted.")]
     created_at: str
     context_refs: tuple[str, ...] | None = None
     metadata: dict[str, str] | None = None

@@ -1,6 +1,6 @@
 """Read model of the evidence that runs attached."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -8,7 +8,7 @@ from athena_core.clock import iso
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.enums import EvidenceSource, EvidenceType
-from athena_core.event import Position, Recorded, Value
+from athena_core.event import Position, Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page
@@ -115,10 +115,10 @@ class EvidenceRecord(Value):
     run_id: str
     trace_id: str
     label: str
-    type: EvidenceType
+    type: Annotated[EvidenceType, says("Type of the content.")]
     size_bytes: int
-    sha256: str
-    source: EvidenceSource
+    sha256: Annotated[str, says("SHA-256 in hex of the salt and the content.")]
+    source: Annotated[EvidenceSource, says("Part of the run that attached it.")]
     stale: bool
     position: Position
     event_id: str
@@ -140,13 +140,13 @@ class TextContent(Value, tag_field="kind", tag="text"):
 class JsonContent(Value, tag_field="kind", tag="json"):
     """JSON content of evidence."""
 
-    value: Any
+    value: Annotated[Any, says("Any JSON value.")]
 
 
 class BinaryContent(Value, tag_field="kind", tag="binary"):
     """Binary content of evidence, in base64."""
 
-    base64: str
+    base64: Annotated[str, says("Bytes in base64.")]
 
 
 class Evidence(EvidenceRecord, kw_only=True):
@@ -156,8 +156,8 @@ class Evidence(EvidenceRecord, kw_only=True):
     recorded.
     """
 
-    content: TextContent | JsonContent | BinaryContent | None
-    content_salt: str | None = None
+    content: Annotated[TextContent | JsonContent | BinaryContent | None, says("The content; null once redacted.")]
+    content_salt: Annotated[str | None, says("Salt of `sha256`; absent once redacted.")] = None
 
 
 NEWEST = Keyset(kind="evidence")

@@ -1,10 +1,10 @@
 """Read model of the fleet: counts, durations and costs."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from athena_core.clock import iso, iso_or_none
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import MICRO_USD
 from projections.engine.projection import ONLY_ROW
@@ -51,24 +51,24 @@ SELECT_MOST = f"{SELECT_SPEND} ORDER BY cost_micro_usd DESC, name DESC LIMIT ?"
 class FleetCapabilities(Value):
     """The metrics that are available for the machines."""
 
-    supports_pod_status: bool
+    supports_pod_status: Annotated[bool, says("True if the state of pods is known.")]
     supports_cpu_mem_metrics: bool
 
 
 class ResourceUsage(Value):
     """CPU cores and memory bytes; 0 if they cannot be measured."""
 
-    cpu_usage: float
-    memory_usage: float
+    cpu_usage: Annotated[float, says("CPU cores; 0 if not measured.")]
+    memory_usage: Annotated[float, says("Bytes of memory; 0 if not measured.")]
 
 
 class OperationalSummary(Value):
     """Active runs now, and failures and rejections in the last 24 hours."""
 
-    total_active_runs: int
-    total_active_sessions: int
-    aggregate_resource_usage: ResourceUsage
-    recent_failure_rejection_count: int
+    total_active_runs: Annotated[int, says("Active runs of all sessions.")]
+    total_active_sessions: Annotated[int, says("Sessions with an active run.")]
+    aggregate_resource_usage: Annotated[ResourceUsage, says("CPU and memory of all.")]
+    recent_failure_rejection_count: Annotated[int, says("Failures and rejections of the last 24 hours.")]
 
 
 class Spend(Value):
@@ -111,33 +111,33 @@ class TokenMix(Value):
     input_tokens: int
     output_tokens: int
     total_tokens: int
-    input_ratio: float
-    output_ratio: float
+    input_ratio: Annotated[float, says("Share of input tokens, 0 to 1.")]
+    output_ratio: Annotated[float, says("Share of output tokens, 0 to 1.")]
 
 
 class DaySpend(Value):
     """Cost of the UTC day so far, the amount reserved by runs, and the daily budget of the policy, if any."""
 
-    day: str
-    spent_usd: float
-    reserved_usd: float
-    budget_usd: float | None = None
+    day: Annotated[str, says("UTC day, as `2026-01-31`.")]
+    spent_usd: Annotated[float, says("Dollars spent on the day.")]
+    reserved_usd: Annotated[float, says("Dollars that running runs have reserved.")]
+    budget_usd: Annotated[float | None, says("Daily budget of the policy in dollars; absent without one.")] = None
 
 
 class CostSummary(Value):
     """Consumption since the start of the month (UTC). Breakdowns have the 50 highest costs."""
 
-    month: str
+    month: Annotated[str, says("UTC month, as `2026-01`.")]
     window_start: str
     window_end: str
-    total_estimated_spend_usd: float
-    persona_breakdown: tuple[PersonaSpend, ...]
-    provider_breakdown: tuple[ProviderSpend, ...]
-    profile_breakdown: tuple[ProfileSpend, ...]
-    session_breakdown: tuple[SessionSpend, ...]
-    token_mix: TokenMix
-    unpriced_calls: int
-    today: DaySpend
+    total_estimated_spend_usd: Annotated[float, says("Cost of the month in dollars.")]
+    persona_breakdown: Annotated[tuple[PersonaSpend, ...], says("By persona, highest cost first.")]
+    provider_breakdown: Annotated[tuple[ProviderSpend, ...], says("By provider, highest cost first.")]
+    profile_breakdown: Annotated[tuple[ProfileSpend, ...], says("By harness profile, highest cost first.")]
+    session_breakdown: Annotated[tuple[SessionSpend, ...], says("By session, highest cost first.")]
+    token_mix: Annotated[TokenMix, says("Tokens of the month.")]
+    unpriced_calls: Annotated[int, says("Model calls without a known price.")]
+    today: Annotated[DaySpend, says("Costs of the day.")]
 
 
 class RunOutcomes(Value):
@@ -156,12 +156,14 @@ class FleetQueue(Value):
     ``withoutExecutor`` counts running runs that no executor has taken.
     """
 
-    waiting: int
-    without_executor: int
-    sessions: int
-    items: int
-    dead_letters: int
-    oldest_waiting_since: str | None = None
+    waiting: Annotated[int, says("Queued runs.")]
+    without_executor: Annotated[int, says("Running runs that no executor has taken.")]
+    sessions: Annotated[int, says("Sessions with waiting work.")]
+    items: Annotated[int, says("Waiting queue items.")]
+    dead_letters: Annotated[int, says("Dead letters without a decision.")]
+    oldest_waiting_since: Annotated[str | None, says("When the oldest waiting run was queued; absent without one.")] = (
+        None
+    )
 
 
 class RunTimes(Value):
@@ -178,10 +180,10 @@ class FleetWindow(Value):
     window_start: str
     admitted: int
     outcomes: RunOutcomes
-    refused: int
-    denied: int
-    suppressed: int
-    run_times: RunTimes
+    refused: Annotated[int, says("Runs that the policy refused.")]
+    denied: Annotated[int, says("Requests that a role did not allow.")]
+    suppressed: Annotated[int, says("Refusals that were only counted.")]
+    run_times: Annotated[RunTimes, says("Durations of completed runs.")]
 
 
 class FleetSummary(Value):
@@ -194,25 +196,25 @@ class FleetSummary(Value):
     and ``uptime`` is 1 minus that.
     """
 
-    total: int
-    running: int
-    paused: int
-    pending: int
-    succeeded: int
-    failed: int
+    total: Annotated[int, says("Runs ever admitted.")]
+    running: Annotated[int, says("Runs that are active.")]
+    paused: Annotated[int, says("Runs that are paused.")]
+    pending: Annotated[int, says("Sessions with waiting work.")]
+    succeeded: Annotated[int, says("Runs that completed.")]
+    failed: Annotated[int, says("Runs that ended without an answer.")]
     cancelled: int
-    uptime: float
-    error_rate: float
-    capabilities: FleetCapabilities
-    operational_summary: OperationalSummary
-    cost_summary: CostSummary
+    uptime: Annotated[float, says("1 minus `errorRate`.")]
+    error_rate: Annotated[float, says("`failed` divided by `total`, 0 to 1.")]
+    capabilities: Annotated[FleetCapabilities, says("Measurements that exist.")]
+    operational_summary: Annotated[OperationalSummary, says("Active runs and recent failures.")]
+    cost_summary: Annotated[CostSummary, says("Costs of the month.")]
     outcomes: RunOutcomes
-    withdrawn: int
-    queue: FleetQueue
-    recent: FleetWindow
-    open_asks: int
-    halted: bool
-    oldest_ask_since: str | None = None
+    withdrawn: Annotated[int, says("Queued runs that ended before they were admitted.")]
+    queue: Annotated[FleetQueue, says("Waiting work.")]
+    recent: Annotated[FleetWindow, says("The last 24 hours.")]
+    open_asks: Annotated[int, says("Asks that wait for a person.")]
+    halted: Annotated[bool, says("True while no work may begin.")]
+    oldest_ask_since: Annotated[str | None, says("Time of the oldest open ask; absent if none is open.")] = None
 
 
 class FleetCounts(Value):

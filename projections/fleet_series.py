@@ -1,11 +1,11 @@
 """Read model of the series: outcomes, cost, tokens and durations over time, by model, profile or error code."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from athena_core.clock import iso
 from athena_core.errors import ConfigError
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Connection
 from projections.fleet_rows import HOUR_MS, percentile
 from projections.fleet_series_rows import KEPT, OTHER, SERIES, Counts
@@ -29,17 +29,17 @@ PERCENTS: Mapping[str, int] = {"p50_ms": 50, "p95_ms": 95}
 class SeriesTotal(Value):
     """Counts of the whole window. Percentiles are of the runs that completed, at most an eighth too high."""
 
-    started: int
+    started: Annotated[int, says("Runs that were admitted.")]
     completed: int
-    failed: int
+    failed: Annotated[int, says("Runs that failed.")]
     cancelled: int
     timed_out: int
     crashed: int
-    rejected: int
-    calls: int
+    rejected: Annotated[int, says("Runs that the policy rejected.")]
+    calls: Annotated[int, says("Model calls.")]
     input_tokens: int
     output_tokens: int
-    cost_micro_usd: int
+    cost_micro_usd: Annotated[int, says("Cost, in millionths of a dollar.")]
     p50_ms: int | None = None
     p95_ms: int | None = None
 
@@ -51,21 +51,30 @@ class SeriesLine(Value):
     percentile is null in an interval in which no run completed.
     """
 
-    total: SeriesTotal
-    name: str | None = None
-    started: tuple[int, ...] | None = None
-    completed: tuple[int, ...] | None = None
-    failed: tuple[int, ...] | None = None
-    cancelled: tuple[int, ...] | None = None
-    timed_out: tuple[int, ...] | None = None
-    crashed: tuple[int, ...] | None = None
-    rejected: tuple[int, ...] | None = None
-    calls: tuple[int, ...] | None = None
-    input_tokens: tuple[int, ...] | None = None
-    output_tokens: tuple[int, ...] | None = None
-    cost_micro_usd: tuple[int, ...] | None = None
-    p50_ms: tuple[int | None, ...] | None = None
-    p95_ms: tuple[int | None, ...] | None = None
+    total: Annotated[SeriesTotal, says("Counts of the whole time.")]
+    name: Annotated[str | None, says("Model, id of the profile, or error code; absent in `all` and `other`.")] = None
+    started: Annotated[tuple[int, ...] | None, says("Runs that were admitted in each interval; absent if 0.")] = None
+    completed: Annotated[tuple[int, ...] | None, says("Runs that completed in each interval; absent if 0.")] = None
+    failed: Annotated[tuple[int, ...] | None, says("Runs that failed in each interval; absent if 0.")] = None
+    cancelled: Annotated[tuple[int, ...] | None, says("Runs that were cancelled in each interval; absent if 0.")] = None
+    timed_out: Annotated[tuple[int, ...] | None, says("Runs that timed out in each interval; absent if 0.")] = None
+    crashed: Annotated[tuple[int, ...] | None, says("Runs that crashed in each interval; absent if 0.")] = None
+    rejected: Annotated[
+        tuple[int, ...] | None, says("Runs that the policy rejected in each interval; absent if 0.")
+    ] = None
+    calls: Annotated[tuple[int, ...] | None, says("Model calls in each interval; absent if 0.")] = None
+    input_tokens: Annotated[tuple[int, ...] | None, says("Input tokens in each interval; absent if 0.")] = None
+    output_tokens: Annotated[tuple[int, ...] | None, says("Output tokens in each interval; absent if 0.")] = None
+    cost_micro_usd: Annotated[
+        tuple[int, ...] | None, says("Cost in each interval, in millionths of a dollar; absent if 0.")
+    ] = None
+    p50_ms: Annotated[
+        tuple[int | None, ...] | None,
+        says("Median duration of the runs that completed in each interval, or null; absent without any."),
+    ] = None
+    p95_ms: Annotated[
+        tuple[int | None, ...] | None, says("95th percentile of these durations, or null; absent without any.")
+    ] = None
 
 
 class FleetSeries(Value):
@@ -75,13 +84,13 @@ class FleetSeries(Value):
     the rest. Only runs that failed, timed out or crashed have an error code.
     """
 
-    start: str
-    end: str
-    step_seconds: int
-    intervals: int
-    all: SeriesLine
-    lines: tuple[SeriesLine, ...]
-    other: SeriesLine | None = None
+    start: Annotated[str, says("Start of the first interval.")]
+    end: Annotated[str, says("End of the last interval.")]
+    step_seconds: Annotated[int, says("Length of an interval, in seconds.")]
+    intervals: Annotated[int, says("Number of intervals.")]
+    all: Annotated[SeriesLine, says("Counts of everything.")]
+    lines: Annotated[tuple[SeriesLine, ...], says("Counts by name, the busiest first, at most 10.")]
+    other: Annotated[SeriesLine | None, says("Counts of all further names; absent without any.")] = None
 
 
 class Window(NamedTuple):

@@ -4,7 +4,7 @@ Names that people choose are left out, such as the names of sessions, except the
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -23,7 +23,7 @@ from athena_core.domain.token import TokenCreated
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.domain.workflow_run import WorkflowApprovalRequested, WorkflowRunCreated
 from athena_core.domain.workspace import WorkspaceCreated
-from athena_core.event import Event, Position, Recorded, Value
+from athena_core.event import Event, Position, Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope
 from projections.engine.cursor import id_from
@@ -154,16 +154,16 @@ def id_cells(
 class FoundId(Value):
     """The id of a record, and its kind. Evidence also has its run, and a record found by its name has that."""
 
-    kind: RecordKind
-    id: str
-    run_id: str | None = None
-    name: str | None = None
+    kind: Annotated[RecordKind, says("Kind of the record.")]
+    id: Annotated[str, says("Id of the record.")]
+    run_id: Annotated[str | None, says("Run of the evidence; else absent.")] = None
+    name: Annotated[str | None, says("Name that the record was found by; else absent.")] = None
 
 
 class FoundIds(Value):
     """At most ten ids that begin or end with the given part, or whose records have it in their names."""
 
-    items: tuple[FoundId, ...]
+    items: Annotated[tuple[FoundId, ...], says("The ids.")]
 
 
 def find_ids(connection: Connection, part: str, scope: Scope | None = None) -> FoundIds:

@@ -1,12 +1,14 @@
 """Read model of messages between personas, and of their delivery."""
 
+from typing import Annotated
+
 import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.message import MessageCompleted, MessageFailed, MessageSent, MessageStarted
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.enums import MessageStatus
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
 from projections.engine.page import Keyset, Page, first
@@ -133,17 +135,17 @@ class Message(Value):
     status: MessageStatus
     created_at: str
     updated_at: str
-    payload: str | None
+    payload: Annotated[str | None, says("Text of the message, or JSON as text; null once redacted.")]
     hops: int
     attempts: int
     sent_by: str
     task_id: str | None = None
     step_id: str | None = None
     parent_run_id: str | None = None
-    run_id: str | None = None
+    run_id: Annotated[str | None, says("Last run that processed it; absent before one.")] = None
     dead_letter_id: str | None = None
     requeued_from: str | None = None
-    error: MessageError | None = None
+    error: Annotated[MessageError | None, says("Why it was not delivered; absent otherwise.")] = None
     redacted: bool | None = None
 
 

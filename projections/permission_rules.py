@@ -1,7 +1,7 @@
 """Read model of permission rules: the calls that people allowed for good, and how often each rule was used."""
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -10,7 +10,7 @@ from athena_core.domain.permission_rule import PermissionRuleCreated, Permission
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import RunAnswered
 from athena_core.enums import RuleScope
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.outside_text import visible_marks
 from athena_core.protocols import Cell, Connection
 from athena_core.values import RuleBound
@@ -127,22 +127,26 @@ class PermissionRule(Value):
 
     id: str
     status: PermissionRuleStatus
-    scope: RuleScope
-    tool_name: str
-    ask_id: str
+    scope: Annotated[RuleScope, says("Where it is in force.")]
+    tool_name: Annotated[str, says("Tool whose calls it allows.")]
+    ask_id: Annotated[str, says("The ask whose answer created it.")]
     created_by: str
     created_at: str
-    expires_at: str
-    uses: int
-    run_id: str | None = None
-    session_id: str | None = None
-    harness_profile_id: str | None = None
-    arguments: str | None = None
-    credentials: tuple[str, ...] | None = None
-    secrets: tuple[str, ...] | None = None
-    bound: RuleBound | None = None
-    last_used_at: str | None = None
-    revoked_at: str | None = None
+    expires_at: Annotated[str, says("When it expires.")]
+    uses: Annotated[int, says("Number of calls that it allowed.")]
+    run_id: Annotated[str | None, says("Its run; absent for another scope.")] = None
+    session_id: Annotated[str | None, says("Its session; absent for another scope.")] = None
+    harness_profile_id: Annotated[str | None, says("Its profile; absent for another scope.")] = None
+    arguments: Annotated[str | None, says("JSON text of the call's arguments; absent once redacted.")] = None
+    credentials: Annotated[
+        tuple[str, ...] | None, says("Names of the credentials that the call carries; absent: none.")
+    ] = None
+    secrets: Annotated[
+        tuple[str, ...] | None, says("Names that stand in the arguments in place of secrets; absent: none.")
+    ] = None
+    bound: Annotated[RuleBound | None, says("What else has to be the same; absent for a rule of release 0.2.")] = None
+    last_used_at: Annotated[str | None, says("When it last allowed a call; absent before that.")] = None
+    revoked_at: Annotated[str | None, says("When it was revoked or expired; absent while in force.")] = None
     revoked_by: str | None = None
     redacted: bool | None = None
 

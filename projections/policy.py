@@ -1,5 +1,7 @@
 """Read model of the policy: the current document, and all rejections."""
 
+from typing import Annotated
+
 import msgspec
 
 from athena_core.clock import iso
@@ -8,7 +10,7 @@ from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.domain.run import PolicyRejected
 from athena_core.enums import FailureAction, PolicyEngine, PolicyRuleType, PolicyType, RejectionReason
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import RefusedPlan, RefusedRequest
 from projections.engine.cursor import event_id
@@ -158,13 +160,15 @@ class RejectionEvent(Value):
     schema_version: int
     timestamp: str
     policy_type: PolicyType
-    limit: int
+    limit: Annotated[int, says("Limit of active runs; 0 for a budget.")]
     rejected_run_details: RejectedRun
-    reason: RejectionReason
+    reason: Annotated[RejectionReason, says("Why it was rejected.")]
     active_runs: int
-    policy: PolicyRule | None = None
+    policy: Annotated[PolicyRule | None, says("Rule that rejected it; absent in old logs.")] = None
     spent_micro_usd: int | None = None
-    budget_micro_usd: int | None = None
+    budget_micro_usd: Annotated[int | None, says("Daily budget in millionths of a dollar; absent for run limits.")] = (
+        None
+    )
 
 
 class Rejection(Value):
@@ -179,12 +183,12 @@ class Rejection(Value):
     created_at: str
     session_id: str
     active_runs: int
-    max_concurrent_runs: int
-    reason: RejectionReason
-    event: RejectionEvent
+    max_concurrent_runs: Annotated[int, says("Limit that was reached; 0 for a budget.")]
+    reason: Annotated[RejectionReason, says("Why the policy rejected the run.")]
+    event: Annotated[RejectionEvent, says("The rejection as it was recorded.")]
     actor: str
     trace_id: str
-    policy: PolicyRule | None = None
+    policy: Annotated[PolicyRule | None, says("Rule that rejected it; absent in old logs.")] = None
     run_id: str | None = None
     directive_id: str | None = None
     harness_profile_id: str | None = None

@@ -1,6 +1,6 @@
 """Read model of session queues: waiting items, and drains with their outcomes."""
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -17,7 +17,7 @@ from athena_core.domain.queue import (
     WorkItemDrained,
 )
 from athena_core.enums import QueueMode
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Event, Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
 from athena_core.values import PAGE_ITEMS_MAX, Scope
@@ -229,11 +229,11 @@ class WorkItem(Value):
 
     id: str
     session_id: str
-    payload: str | None
-    mode: QueueMode
+    payload: Annotated[str | None, says("Text of the work; null once redacted.")]
+    mode: Annotated[QueueMode, says("`followup`: a run of its own. `collect`: consecutive items share one run.")]
     created_at: str
     attempts: int
-    run_id: str | None = None
+    run_id: Annotated[str | None, says("Run that processes it; absent while it waits.")] = None
     message_id: str | None = None
     dead_letter_id: str | None = None
     redacted: bool | None = None
@@ -242,8 +242,8 @@ class WorkItem(Value):
 class QueueCounts(Value):
     """The number of waiting items by mode."""
 
-    followup: int
-    collect: int
+    followup: Annotated[int, says("Waiting items of mode `followup`.")]
+    collect: Annotated[int, says("Waiting items of mode `collect`.")]
 
 
 class WorkQueueState(Value):
@@ -253,7 +253,7 @@ class WorkQueueState(Value):
     session_id: str
     items: tuple[WorkItem, ...]
     item_counts: QueueCounts
-    draining: bool
+    draining: Annotated[bool, says("True while a drain runs.")]
     updated_at: str
     next_cursor: str | None = None
 
@@ -262,10 +262,10 @@ class WorkQueueSummary(Value):
     """The queue of a session with waiting items, in a list. ``drainId`` is present while a drain runs."""
 
     session_id: str
-    item_count: int
-    oldest_item_since: str
+    item_count: Annotated[int, says("Number of waiting items.")]
+    oldest_item_since: Annotated[str, says("When the oldest item was enqueued.")]
     updated_at: str
-    drain_id: str | None = None
+    drain_id: Annotated[str | None, says("The drain that runs; else absent.")] = None
 
 
 class DrainError(Value):
@@ -286,15 +286,15 @@ class WorkDrain(Value):
     status: DrainStatus
     requested_by: str
     automatic: bool
-    started_at: str
+    started_at: Annotated[str, says("When it started.")]
     queue_depth_before: int
     drained_items: int
     queue_depth_after: int | None = None
     finished_at: str | None = None
     provider: str | None = None
     model: str | None = None
-    run_id: str | None = None
-    error: DrainError | None = None
+    run_id: Annotated[str | None, says("Its last run; absent before one.")] = None
+    error: Annotated[DrainError | None, says("Why it stopped; absent otherwise.")] = None
 
 
 ITEMS = Keyset(kind="work-items", oldest_first=True)

@@ -1,13 +1,13 @@
 """Read model of redrives: jobs that requeue dead letters, and the result for each."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.domain.redrive import RedriveAdvanced, RedriveCancelled, RedriveCompleted, RedriveStarted
 from athena_core.enums import RedriveDecision, RedriveStatus
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset
 from projections.engine.projection import Projection, Rows, Table, to_json
@@ -90,11 +90,11 @@ def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCance
 class AppliedRedriveFilter(Value):
     """The filter of a redrive. Times are inclusive."""
 
-    session_id: str | None = None
-    source: str | None = None
+    session_id: Annotated[str | None, says("Only dead letters of this session.")] = None
+    source: Annotated[str | None, says("Only dead letters of this source.")] = None
     source_persona: str | None = None
     target_persona: str | None = None
-    reason: str | None = None
+    reason: Annotated[str | None, says("Only dead letters with this reason.")] = None
     created_after: str | None = None
     created_before: str | None = None
 
@@ -107,8 +107,8 @@ class RedriveResult(Value):
 
     dead_letter_id: str
     result: RedriveDecision
-    at: str
-    code: str | None = None
+    at: Annotated[str, says("When the dead letter was decided.")]
+    code: Annotated[str | None, says("Why it failed; absent otherwise.")] = None
 
 
 class Redrive(Value):
@@ -118,21 +118,23 @@ class Redrive(Value):
     ``results`` is a page of the results, oldest first.
     """
 
-    id: str | None
+    id: Annotated[str | None, says("Id; null for a dry run.")]
     status: Literal[RedriveStatus, "dry-run"]
-    filter: AppliedRedriveFilter
+    filter: Annotated[AppliedRedriveFilter, says("Which dead letters to requeue.")]
     rate_per_second: int
     total: int
-    done: int
+    done: Annotated[int, says("Dead letters decided so far.")]
     requeued: int
     skipped: int
     failed: int
     requested_by: str
-    results: tuple[RedriveResult, ...]
-    started_at: str | None = None
+    results: Annotated[tuple[RedriveResult, ...], says("Page of the results, oldest first.")]
+    started_at: Annotated[str | None, says("When it started; absent for a dry run.")] = None
     finished_at: str | None = None
     next_cursor: str | None = None
-    subject_hash: str | None = None
+    subject_hash: Annotated[str | None, says("Hash of the dead letters that a dry run counted; absent otherwise.")] = (
+        None
+    )
 
 
 def redrive_by_id(connection: Connection, redrive_id: str, *, cursor: str | None, limit: int) -> Redrive | None:

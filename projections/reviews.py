@@ -1,6 +1,6 @@
 """Read model of reviews by personas."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -8,7 +8,7 @@ from athena_core.clock import iso, iso_or_none
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.review import PersonaRunCompleted, PersonaRunRepairRequested, PersonaRunStarted
 from athena_core.enums import MergeGate
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page
 from projections.engine.projection import Projection, Rows, Table, to_json
@@ -118,7 +118,7 @@ class PersonaRun(Value):
     finished_at: str | None = None
     repair_run_id: str | None = None
     merge_gate: MergeGate | None = None
-    findings: FindingCounts | None = None
+    findings: Annotated[FindingCounts | None, says("Number of findings; absent before the end.")] = None
     artifacts: dict[str, Any] | None = None
 
 
@@ -128,7 +128,7 @@ class PersonaRunDetails(PersonaRun, kw_only=True):
     ``redacted`` is true if the result was erased.
     """
 
-    result: dict[str, Any] | None = None
+    result: Annotated[dict[str, Any] | None, says("The result; absent while it runs and once redacted.")] = None
     redacted: bool | None = None
 
 

@@ -4,14 +4,14 @@ Hot: each change of a run encodes it once, in 3 µs. A page copies the stored by
 """
 
 import re
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.enums import LimitScope, PauseReason, RequeueReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.errors import RetryWith
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.values import Usage, VerificationFailure
 
 RunWaitReason: TypeAlias = Literal[WaitReason, RequeueReason, "ask"]
@@ -20,10 +20,10 @@ RunWaitReason: TypeAlias = Literal[WaitReason, RequeueReason, "ask"]
 class ReachedLimit(Value):
     """A limit of the policy by session, provider or profile that is reached: ``active`` runs of at most ``max``."""
 
-    scope: LimitScope
-    key: str
+    scope: Annotated[LimitScope, says("What the limit counts by.")]
+    key: Annotated[str, says("Name that the limit is for.")]
     max: int
-    active: int
+    active: Annotated[int, says("Active runs that the limit counts.")]
 
 
 class RunWait(Value):
@@ -35,25 +35,27 @@ class RunWait(Value):
     ``parked`` if it gave its slot back; then it also waits for a slot after the last answer.
     """
 
-    reason: RunWaitReason
-    position: int | None = None
+    reason: Annotated[RunWaitReason, says("Why the run waits.")]
+    position: Annotated[int | None, says("Place in the queue, from 1; absent if it waits for answers.")] = None
     blocked_by: str | None = None
-    limit: ReachedLimit | None = None
-    asks: tuple[str, ...] | None = None
-    parked: bool | None = None
+    limit: Annotated[ReachedLimit | None, says("The limit that is reached, if that is the reason.")] = None
+    asks: Annotated[tuple[str, ...] | None, says("Ids of the open asks that it waits for.")] = None
+    parked: Annotated[
+        bool | None, says("True if it gave its slot back to wait for a person; absent for a queued run.")
+    ] = None
 
 
 class RunUsage(Usage):
     """The tokens that a run used. ``estimated`` is true if a provider did not report all of them."""
 
-    estimated: bool | None = None
+    estimated: Annotated[bool | None, says("True if a provider did not report all tokens; else absent.")] = None
 
 
 class RunError(Value):
     """The error of a run without an answer."""
 
     code: str
-    message: str
+    message: Annotated[str, says("Text for people; `(erased)` once redacted.")]
     retryable: bool
     retry_with: RetryWith | None = None
 
@@ -61,17 +63,17 @@ class RunError(Value):
 class RunPause(Value):
     """Why and since when a run is paused. ``POST /runs/:runId/resume`` resumes it, an answer if it asked a person."""
 
-    reason: PauseReason
-    since: str
+    reason: Annotated[PauseReason, says("Why the run is paused.")]
+    since: Annotated[str, says("When it was paused.")]
 
 
 class RunLinks(Value, kw_only=False):
     """Paths of resources related to a run."""
 
-    self: str
-    session: str
-    events: str
-    cancel: str
+    self: Annotated[str, says("Path of the run.")]
+    session: Annotated[str, says("Path of its session.")]
+    events: Annotated[str, says("Path of its events.")]
+    cancel: Annotated[str, says("Path that cancels the run.")]
 
 
 class TemplateVersion(Value):
@@ -97,7 +99,9 @@ class Run(Value, kw_only=False):
 
     run_id: str
     session_id: str
-    status: RunStatus
+    status: Annotated[
+        RunStatus, says("`queued`, `running` or `paused` until the run ends; then its outcome, which is final.")
+    ]
     created_at: str
     directive_id: str
     harness_profile_id: str
@@ -105,35 +109,48 @@ class Run(Value, kw_only=False):
     model: str
     attempt: int
     evidence_count: int
-    links: RunLinks
-    started_at: str | None = None
+    links: Annotated[RunLinks, says("Paths of related resources.")]
+    started_at: Annotated[str | None, says("When an executor started it; absent before that.")] = None
     finished_at: str | None = None
-    waiting: RunWait | None = None
-    paused: RunPause | None = None
+    waiting: Annotated[RunWait | None, says("Why it waits; present while it is queued.")] = None
+    paused: Annotated[RunPause | None, says("Why and since when it is paused; absent if it is not.")] = None
     parent_run_id: str | None = None
     template: TemplateVersion | None = None
-    output: str | None = None
-    partial: bool | None = None
-    usage: RunUsage | None = None
+    output: Annotated[
+        str | None,
+        says("Text of the answer; absent before the end, once redacted, and in lists without `include=output`."),
+    ] = None
+    partial: Annotated[
+        bool | None, says("True if the output is not a whole answer: the run was cut off. Else absent.")
+    ] = None
+    usage: Annotated[RunUsage | None, says("Tokens of all its model calls; absent before the first.")] = None
     cost_micro_usd: int | None = None
     budget_micro_usd: int | None = None
-    error: RunError | None = None
-    verification_status: VerificationStatus | None = None
+    error: Annotated[RunError | None, says("Why it did not complete; absent otherwise.")] = None
+    verification_status: Annotated[
+        VerificationStatus | None, says("Whether it met its verification policies; absent before it completed.")
+    ] = None
     verification_failures: tuple[VerificationFailure, ...] | None = None
     input_preview: str | None = None
-    output_preview: str | None = None
+    output_preview: Annotated[str | None, says("First 160 characters of the output on one line, in lists only.")] = None
     output_chars: int | None = None
     redacted: bool | None = None
     agent_name: str | None = None
-    agent: str | None = None
+    agent: Annotated[str | None, says("Outside agent of its profile; absent without one.")] = None
     agent_version: str | None = None
-    agent_mode: str | None = None
-    duration_ms: int | None = None
-    child_count: int | None = None
+    agent_mode: Annotated[
+        str | None, says("Mode of the agent's session that Athena ordered; absent if none, or before it.")
+    ] = None
+    duration_ms: Annotated[int | None, says("Milliseconds from start to end; absent before the end.")] = None
+    child_count: Annotated[int | None, says("Number of runs that name it as their parent; absent without any.")] = None
     retry_of: str | None = None
-    retries: int | None = None
-    requested_by: str | None = None
-    requesters: tuple[str, ...] | None = None
+    retries: Annotated[int | None, says("Number of runs that retry it; absent without any.")] = None
+    requested_by: Annotated[
+        str | None, says("Identity that caused the run; absent for runs of releases before 0.3.")
+    ] = None
+    requesters: Annotated[
+        tuple[str, ...] | None, says("All identities that requested the run; absent if there is only one.")
+    ] = None
 
 
 class RunRow(msgspec.Struct, gc=False):

@@ -7,13 +7,13 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.enums import LimitScope, RunStatus
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import RunFilter, Scope
 from projections.engine.page import Keyset, Page, first, is_one_of
@@ -57,12 +57,17 @@ class ActiveStep(Value):
     ``position`` is the event of the open call. ``preview`` is the beginning of its arguments, unless they were erased.
     """
 
-    kind: Literal["executor", "model", "tool", "ask"]
-    since: str
-    position: Position | None = None
-    tool_name: str | None = None
-    tool_call_id: str | None = None
-    preview: str | None = None
+    kind: Annotated[
+        Literal["executor", "model", "tool", "ask"],
+        says("What it waits for: an executor, a model, a tool or a person."),
+    ]
+    since: Annotated[str, says("When the step began.")]
+    position: Annotated[Position | None, says("Event of the open call; absent without one.")] = None
+    tool_name: Annotated[str | None, says("Tool of the open call; absent if unknown.")] = None
+    tool_call_id: Annotated[str | None, says("Id of the open call; absent without one.")] = None
+    preview: Annotated[
+        str | None, says("Beginning of the arguments of the call; absent without one, or once erased.")
+    ] = None
 
 
 class ActiveRun(Value):
@@ -74,20 +79,22 @@ class ActiveRun(Value):
     """
 
     session_id: str
-    pid: int
-    started_at: str
+    pid: Annotated[int, says("Process that runs it; 0 before one does.")]
+    started_at: Annotated[str, says("When it started, or was admitted.")]
     run_id: str
     trace_id: str
-    turn: int
-    step: ActiveStep
-    timeout_ms: int
+    turn: Annotated[int, says("Number of the current model call, or of the one that requested the current tool call.")]
+    step: Annotated[ActiveStep, says("What it does now.")]
+    timeout_ms: Annotated[int, says("Longest time that it may take, in milliseconds.")]
     harness_profile_id: str
     provider: str
     model: str
-    clock_from: str | None = None
-    elapsed_ms: int | None = None
+    clock_from: Annotated[
+        str | None, says("When its time would have begun without pauses; absent while it waits for a person.")
+    ] = None
+    elapsed_ms: Annotated[int | None, says("Milliseconds that it ran; absent unless it waits for a person.")] = None
     agent_name: str | None = None
-    agent: str | None = None
+    agent: Annotated[str | None, says("Outside agent of its profile; absent without one.")] = None
     input_preview: str | None = None
     cost_micro_usd: int | None = None
     budget_micro_usd: int | None = None
@@ -99,9 +106,9 @@ class CancelRequest(Value):
     session_id: str
     requested_at: str
     run_id: str
-    reason: str | None = None
+    reason: Annotated[str | None, says("Reason that the client gave; absent without one or once redacted.")] = None
     trace_id: str | None = None
-    started_at: str | None = None
+    started_at: Annotated[str | None, says("When the run started; absent before that.")] = None
     redacted: bool | None = None
 
 
@@ -209,8 +216,8 @@ def is_indexed(wanted: RunFilter, sort: RunSort = "createdAt") -> bool:
 class RunFacet(Value):
     """A value of a field, and how many runs have it."""
 
-    value: str
-    count: int
+    value: Annotated[str, says("Value of the field.")]
+    count: Annotated[int, says("Number of runs.")]
 
 
 class RunFacets(Value):
@@ -220,13 +227,13 @@ class RunFacets(Value):
     there are more.
     """
 
-    total: int
-    complete: bool
-    status: tuple[RunFacet, ...]
-    harness_profile_id: tuple[RunFacet, ...]
-    model: tuple[RunFacet, ...]
-    error_code: tuple[RunFacet, ...]
-    session_id: tuple[RunFacet, ...]
+    total: Annotated[int, says("Number of runs that were counted.")]
+    complete: Annotated[bool, says("False if only the newest 100,000 runs of the filter were counted.")]
+    status: Annotated[tuple[RunFacet, ...], says("Counts by status.")]
+    harness_profile_id: Annotated[tuple[RunFacet, ...], says("Counts by profile.")]
+    model: Annotated[tuple[RunFacet, ...], says("Counts by model.")]
+    error_code: Annotated[tuple[RunFacet, ...], says("Counts by error code, of runs with an error.")]
+    session_id: Annotated[tuple[RunFacet, ...], says("Counts by session.")]
 
 
 def run_facets(connection: Connection, wanted: RunFilter, scope: Scope | None) -> RunFacets:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
-from typing import cast
+from typing import Annotated, cast
 
 import msgspec
 
@@ -12,7 +12,7 @@ from athena_core.definitions.cron import zone
 from athena_core.definitions.slots import AHEAD, due_at, last_slot, next_slot, slots_between
 from athena_core.definitions.trigger import Trigger
 from athena_core.enums import CatchUp, OverlapPolicy, PauseCause
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Connection
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page, first
@@ -33,9 +33,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class SchedulePause(Value):
     """Why and since when a schedule is paused. ``runId`` is the run that failed, if the cause is ``failure``."""
 
-    cause: PauseCause
-    since: str
-    run_id: str | None = None
+    cause: Annotated[PauseCause, says("Why it is paused.")]
+    since: Annotated[str, says("When it was paused.")]
+    run_id: Annotated[str | None, says("Run that failed, if that is the cause.")] = None
 
 
 class ScheduledTask(Value):
@@ -48,23 +48,23 @@ class ScheduledTask(Value):
 
     schema_version: int
     id: str
-    session_id: str | None
-    input: str | None
+    session_id: Annotated[str | None, says("Session of its runs; null without one.")]
+    input: Annotated[str | None, says("Text of the task; null if the target is another, and once redacted.")]
     enabled: bool
     paused: bool
-    running: bool
+    running: Annotated[bool, says("True while a run is active.")]
     overlap_policy: OverlapPolicy
     catch_up: CatchUp
     catch_up_window_seconds: int
     pause_on_failure: bool
     jitter_seconds: int
-    buffered: int
-    revision: int
+    buffered: Annotated[int, says("Scheduled times that wait for a run to end.")]
+    revision: Annotated[int, says("Number of writes.")]
     created_at: str
     updated_at: str
     updated_by: str
-    next_run_at: str | None
-    last_run_at: str | None = None
+    next_run_at: Annotated[str | None, says("When it runs next; null if no run is planned.")]
+    last_run_at: Annotated[str | None, says("When a run last completed; absent before one.")] = None
     every_minutes: int | None = None
     cron: str | None = None
     timezone: str | None = None
@@ -74,10 +74,10 @@ class ScheduledTask(Value):
     directive_id: str | None = None
     harness_profile_id: str | None = None
     run_template_id: str | None = None
-    params: dict[str, str] | None = None
+    params: Annotated[dict[str, str] | None, says("Values of the template's parameters; absent without them.")] = None
     workflow_id: str | None = None
-    note: str | None = None
-    paused_because: SchedulePause | None = None
+    note: Annotated[str | None, says("Reason of the last pause or resume; absent without one.")] = None
+    paused_because: Annotated[SchedulePause | None, says("Why it is paused; absent if it is not.")] = None
     redacted: bool | None = None
 
 
@@ -92,22 +92,22 @@ class ScheduleRunLog(Value):
 
     id: str
     schedule_id: str
-    session_id: str | None
-    started_at: str
+    session_id: Annotated[str | None, says("Session of the run; null without one.")]
+    started_at: Annotated[str, says("When it ran, or when it was decided that it would not.")]
     status: ScheduleRunStatus
     finished_at: str | None = None
-    nominal_time: str | None = None
-    reason: ScheduleRunReason | None = None
-    run_id: str | None = None
-    error: str | None = None
+    nominal_time: Annotated[str | None, says("When it was due; absent for a manual run.")] = None
+    reason: Annotated[ScheduleRunReason | None, says("Why it did not end with `ok`; absent otherwise.")] = None
+    run_id: Annotated[str | None, says("Its run or workflow run; absent without one.")] = None
+    error: Annotated[str | None, says("Text of the error; absent without one.")] = None
     error_code: str | None = None
 
 
 class FireTime(Value):
     """A scheduled time, in UTC and in local time of the schedule's timezone (UTC by default)."""
 
-    utc: str
-    local: str
+    utc: Annotated[str, says("Time in UTC.")]
+    local: Annotated[str, says("Local time with its offset.")]
 
 
 class ScheduleCounts(Value):

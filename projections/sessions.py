@@ -1,6 +1,6 @@
 """Read model of sessions and their transcripts."""
 
-from typing import Literal, TypeAlias, cast
+from typing import Annotated, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -23,7 +23,7 @@ from athena_core.domain.run import (
 )
 from athena_core.domain.session import SessionCreated
 from athena_core.enums import RunEndStatus, TranscriptKind, TranscriptRole
-from athena_core.event import Event, Position, Recorded, Value
+from athena_core.event import Event, Position, Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX, Scope
 from projections.engine.cursor import event_id
@@ -88,11 +88,11 @@ class Session(Value):
 
     id: str
     schema_version: int
-    transcript_path: str
+    transcript_path: Annotated[str, says("Label of the transcript. No file has this path.")]
     created_at: str
     updated_at: str
-    model: str | None = None
-    provider: str | None = None
+    model: Annotated[str | None, says("Model of the last run; absent before one.")] = None
+    provider: Annotated[str | None, says("Provider of the last run; absent before one.")] = None
 
 
 def _answer_of(row: SessionRow) -> bytes:
@@ -328,18 +328,20 @@ class TranscriptEntry(Value):
     """
 
     id: str
-    role: TranscriptRole
-    content: str | None
-    kind: TranscriptEntryKind
-    metadata: dict[str, str]
+    role: Annotated[TranscriptRole, says("Author of the entry.")]
+    content: Annotated[str | None, says("Text; null once redacted.")]
+    kind: Annotated[TranscriptEntryKind, says("Kind of the entry.")]
+    metadata: Annotated[dict[str, str], says("Facts about the entry, such as `truncated`.")]
     created_at: str
     run_id: str
     tool_call_id: str | None = None
     tool_name: str | None = None
     is_error: bool | None = None
-    provisional: bool | None = None
-    run_status: RunEndStatus | None = None
-    partial: bool | None = None
+    provisional: Annotated[bool | None, says("True until the run of the entry ends; then absent.")] = None
+    run_status: Annotated[RunEndStatus | None, says("How its run ended; absent before that.")] = None
+    partial: Annotated[
+        bool | None, says("True if the model had not finished when the run was cut off; else absent.")
+    ] = None
     redacted: bool | None = None
 
 

@@ -1,13 +1,13 @@
 """Read model of run templates, with all versions."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.template import RunTemplateCreated, RunTemplateUpdated
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import Projection, Rows, Table, to_json_or_null
@@ -100,10 +100,12 @@ class RunTemplate(Value):
     id: str
     version: int
     harness_profile_id: str
-    directive_template: str | None
-    default_params: dict[str, Any] | None
-    created_at: str
-    updated_at: str
+    directive_template: Annotated[str | None, says("Text with placeholders; null once redacted.")]
+    default_params: Annotated[
+        dict[str, Any] | None, says("Values of parameters that a run does not give; null once redacted.")
+    ]
+    created_at: Annotated[str, says("When the template was created.")]
+    updated_at: Annotated[str, says("When this version was created.")]
     params_schema: dict[str, Any] | None = None
     display_name: str | None = None
     redacted: bool | None = None

@@ -1,13 +1,13 @@
 """Read model of tokens: API tokens and console sessions, with the note of each."""
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.token import TokenCreated, TokenRevoked
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Role
 from projections.engine.page import Keyset, Page, first
@@ -104,19 +104,19 @@ class Token(Value):
     """
 
     token_id: str
-    kind: TokenKind
+    kind: Annotated[TokenKind, says("A token, or a session of the console.")]
     status: TokenStatus
-    identity: str
-    role: Role
+    identity: Annotated[str, says("Identity of its requests.")]
+    role: Annotated[Role, says("Highest role of its requests.")]
     created_by: str
     created_at: str
-    expires_at: str
-    scope: dict[str, tuple[str, ...]] | None = None
-    note: str | None = None
+    expires_at: Annotated[str, says("When it expires.")]
+    scope: Annotated[dict[str, tuple[str, ...]] | None, says("Names that it may concern, by kind; absent: all.")] = None
+    note: Annotated[str | None, says("Note of the Admin who created it; absent once redacted.")] = None
     parent_id: str | None = None
-    revoked_at: str | None = None
+    revoked_at: Annotated[str | None, says("When it was revoked; absent while it is not.")] = None
     revoked_by: str | None = None
-    last_used_at: str | None = None
+    last_used_at: Annotated[str | None, says("When it was last used, exact to a minute; absent before that.")] = None
     redacted: bool | None = None
 
 

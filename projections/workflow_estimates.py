@@ -1,13 +1,13 @@
 """Estimates of the ends of workflow runs, and their accuracy."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from athena_core.clock import iso
 from athena_core.definitions.workflow_graph import WorkflowGraph
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Connection
 from projections.workflow_rows import QUANTILES, StepRow, WorkflowRunRow, estimate
 
@@ -25,20 +25,26 @@ class EtaAccuracy(Value):
     """The accuracy of estimates: the number of recent runs, and the share that ended within each quantile."""
 
     runs: int
-    p50: float
-    p80: float
-    p95: float
+    p50: Annotated[float, says("Share of runs within the 50 % estimate, 0 to 1.")]
+    p80: Annotated[float, says("Share of runs within the 80 % estimate, 0 to 1.")]
+    p95: Annotated[float, says("Share of runs within the 95 % estimate, 0 to 1.")]
 
 
 class Eta(Value):
     """The estimated end of a run, from earlier durations of its steps, along the longest path."""
 
-    computed_at: str
-    source: Literal["completed", "historical-average", "insufficient-history"]
-    historical_sample_size: int
-    estimated_remaining_ms: int | None = None
-    estimated_completion_at: str | None = None
-    remaining_ms: dict[str, int] | None = None
+    computed_at: Annotated[str, says("When it was estimated.")]
+    source: Annotated[
+        Literal["completed", "historical-average", "insufficient-history"], says("What the estimate is based on.")
+    ]
+    historical_sample_size: Annotated[int, says("Durations that the estimate uses.")]
+    estimated_remaining_ms: Annotated[
+        int | None, says("Mean remaining time in milliseconds; absent without history.")
+    ] = None
+    estimated_completion_at: Annotated[str | None, says("When it should end; absent without history.")] = None
+    remaining_ms: Annotated[dict[str, int] | None, says("Remaining milliseconds by quantile: `p50`, `p80`, `p95`.")] = (
+        None
+    )
     held: EtaAccuracy | None = None
 
 

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.workflow_graph import Approval, Step, WorkflowDefinition
 from athena_core.enums import ApproverRole, StepStatus, WorkflowRunStatus
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import to_json
@@ -72,9 +72,9 @@ class Workflow(Value):
 class DependencyReadiness(Value):
     """The number of dependencies of a step that are ok, and the ids of the others."""
 
-    total_dependencies: int
-    ready_dependencies: int
-    blocking_step_ids: tuple[str, ...]
+    total_dependencies: Annotated[int, says("Number of dependencies.")]
+    ready_dependencies: Annotated[int, says("Dependencies that are ok.")]
+    blocking_step_ids: Annotated[tuple[str, ...], says("Dependencies that are not ok.")]
 
 
 class Artifact(Value):
@@ -84,12 +84,12 @@ class Artifact(Value):
     step's runs.
     """
 
-    kind: Literal["run-result"]
-    output: str | None
+    kind: Annotated[Literal["run-result"], says("Kind of the output.")]
+    output: Annotated[str | None, says("Text of the output; null once redacted.")]
     provider: str
     model: str
     created_at: str
-    output_truncated: bool | None = None
+    output_truncated: Annotated[bool | None, says("True if it is a preview; else absent.")] = None
     redacted: bool | None = None
 
 
@@ -99,7 +99,7 @@ class Checkpoint(Value):
     attempt: int
     started_at: str | None = None
     finished_at: str | None = None
-    artifact: Artifact | None = None
+    artifact: Annotated[Artifact | None, says("Output of the attempt; absent without one.")] = None
     error: str | None = None
 
 
@@ -110,9 +110,9 @@ class PendingApproval(Value):
     subject_hash: str
     requested_at: str
     expires_at: str | None = None
-    message: str | None = None
+    message: Annotated[str | None, says("Text for the approver; absent without one.")] = None
     approvers: tuple[str, ...] | None = None
-    role: ApproverRole | None = None
+    role: Annotated[ApproverRole | None, says("Least role of an approver.")] = None
     not_requester: bool | None = None
 
 
@@ -122,7 +122,7 @@ class StepItem(Value):
     item: int
     status: StepItemStatus
     attempt: int
-    run_id: str | None = None
+    run_id: Annotated[str | None, says("Its last run; absent before one.")] = None
     error: str | None = None
 
 
@@ -130,9 +130,9 @@ class ItemCounts(Value):
     """The number of items of a step, in total and by status."""
 
     total: int
-    pending: int
-    running: int
-    ok: int
+    pending: Annotated[int, says("Number that are pending.")]
+    running: Annotated[int, says("Number that are running.")]
+    ok: Annotated[int, says("Number that are ok.")]
     failed: int
     cancelled: int
 
@@ -144,18 +144,18 @@ class StepState(Value):
     them.
     """
 
-    step_id: str
+    step_id: Annotated[str, says("Id of the step in the graph of the workflow.")]
     status: StepStatus
     attempt: int
-    ready: bool
-    dependency_readiness: DependencyReadiness
+    ready: Annotated[bool, says("True if nothing blocks the step.")]
+    dependency_readiness: Annotated[DependencyReadiness, says("State of its dependencies.")]
     updated_at: str
-    checkpoint: Checkpoint | None = None
-    run_id: str | None = None
-    note: str | None = None
-    items: tuple[StepItem, ...] | None = None
+    checkpoint: Annotated[Checkpoint | None, says("Last attempt; absent before one.")] = None
+    run_id: Annotated[str | None, says("Its last run; absent before one.")] = None
+    note: Annotated[str | None, says("Why it was skipped or who decided; absent otherwise.")] = None
+    items: Annotated[tuple[StepItem, ...] | None, says("First items; absent without `map`.")] = None
     item_counts: ItemCounts | None = None
-    items_truncated: bool | None = None
+    items_truncated: Annotated[bool | None, says("True if more items exist; else absent.")] = None
     approval: PendingApproval | None = None
 
 
@@ -163,7 +163,7 @@ class WorkflowLogLine(Value):
     """A line of the log of a workflow run."""
 
     id: str
-    level: LogLevel
+    level: Annotated[LogLevel, says("Level of the line.")]
     message: str
     created_at: str
     step_id: str | None = None
@@ -172,9 +172,9 @@ class WorkflowLogLine(Value):
 class DryRun(Value):
     """The effect of a resume: the steps that would restart, those that would be kept, or a new run."""
 
-    resets: tuple[str, ...]
-    keeps: tuple[str, ...]
-    starts_new_run: bool
+    resets: Annotated[tuple[str, ...], says("Steps that would start again.")]
+    keeps: Annotated[tuple[str, ...], says("Steps that would stay as they are.")]
+    starts_new_run: Annotated[bool, says("True if a new run would start.")]
 
 
 class WorkflowRun(Value):
@@ -187,17 +187,17 @@ class WorkflowRun(Value):
     id: str
     workflow_id: str
     status: WorkflowRunStatus
-    step_order: tuple[str, ...]
-    step_states: dict[str, StepState]
-    execution_log: tuple[WorkflowLogLine, ...]
+    step_order: Annotated[tuple[str, ...], says("Ids of the steps, in the order of the definition.")]
+    step_states: Annotated[dict[str, StepState], says("State of each step, by id.")]
+    execution_log: Annotated[tuple[WorkflowLogLine, ...], says("Log of the run, oldest line first.")]
     created_at: str
     updated_at: str
     requested_by: str
     resumed_from_run_id: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
-    execution_log_truncated: bool | None = None
-    dry_run: DryRun | None = None
+    execution_log_truncated: Annotated[bool | None, says("True if older lines are left out; else absent.")] = None
+    dry_run: Annotated[DryRun | None, says("What the resume would do; only in answers to a dry run.")] = None
 
 
 class WorkflowRunSummary(Value):
@@ -217,22 +217,22 @@ class WorkflowRunSummary(Value):
 class WorkflowProgress(Value):
     """The number of steps by status, and the percentage of steps that are finished."""
 
-    total_steps: int
-    completed_steps: int
-    running_steps: int
+    total_steps: Annotated[int, says("Number of steps.")]
+    completed_steps: Annotated[int, says("Steps that are ok.")]
+    running_steps: Annotated[int, says("Steps that are running.")]
     failed_steps: int
-    pending_steps: int
-    skipped_steps: int
-    waiting_steps: int
-    percent_complete: float
+    pending_steps: Annotated[int, says("Steps that are pending.")]
+    skipped_steps: Annotated[int, says("Steps that were skipped.")]
+    waiting_steps: Annotated[int, says("Steps that wait for an approval.")]
+    percent_complete: Annotated[float, says("Share of steps that are ok or skipped, 0 to 100.")]
 
 
 class ArtifactRef(Value):
     """A reference to the output of a step."""
 
-    step_id: str
+    step_id: Annotated[str, says("Step that made it.")]
     artifact_ref: str
-    kind: Literal["run-result"]
+    kind: Annotated[Literal["run-result"], says("Kind of the output.")]
     provider: str
     model: str
     created_at: str
@@ -242,12 +242,12 @@ class ArtifactRef(Value):
 class WorkflowRunDetails(Value):
     """A workflow, with the state of a run. Without a run, ``run`` is null and the related fields are empty."""
 
-    workflow: Workflow
-    run: WorkflowRun | None
-    nodes: tuple[StepState, ...]
-    progress: WorkflowProgress
-    artifact_refs: tuple[ArtifactRef, ...]
-    eta: Eta
+    workflow: Annotated[Workflow, says("The workflow that it runs.")]
+    run: Annotated[WorkflowRun | None, says("The run; null without one.")]
+    nodes: Annotated[tuple[StepState, ...], says("Steps in the order of the definition.")]
+    progress: Annotated[WorkflowProgress, says("Steps by status.")]
+    artifact_refs: Annotated[tuple[ArtifactRef, ...], says("Outputs of the steps.")]
+    eta: Annotated[Eta, says("Estimated end.")]
 
 
 OutputOf: TypeAlias = Callable[[str, int], tuple[str | None, str | None]]

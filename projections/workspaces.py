@@ -1,6 +1,6 @@
 """Read model of the workspaces of sessions and workflow runs, and of the changes of runs in them."""
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -8,7 +8,7 @@ from athena_core.clock import iso, iso_or_none
 from athena_core.domain.run import WorkspaceChanged, WorkspaceOpened
 from athena_core.domain.workspace import WorkspaceApplied, WorkspaceCleaned, WorkspaceCreated, WorkspaceRetained
 from athena_core.enums import WorkspaceEnd, WorkspaceKind, WorkspaceSource
-from athena_core.event import Recorded, Value
+from athena_core.event import Recorded, Value, says
 from athena_core.outside_text import HiddenSpan
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope
@@ -169,28 +169,30 @@ class WorkspaceRecord(Value):
     """
 
     workspace_id: str
-    kind: WorkspaceKind
-    source: WorkspaceSource
+    kind: Annotated[WorkspaceKind, says("Owner: a session or a workflow run.")]
+    source: Annotated[WorkspaceSource, says("Source of its first files.")]
     status: WorkspaceStatus
-    keep: bool
-    runs: int
+    keep: Annotated[bool, says("True if it is kept though unused.")]
+    runs: Annotated[int, says("Number of runs that worked in it.")]
     created_at: str
-    last_used_at: str
-    session_id: str | None = None
+    last_used_at: Annotated[str, says("When a run last began or ended in it.")]
+    session_id: Annotated[str | None, says("Its session; absent for a workflow run.")] = None
     workflow_run_id: str | None = None
-    commit: str | None = None
-    cleaned_at: str | None = None
-    cleaned_by: str | None = None
-    cause: WorkspaceEnd | None = None
-    size_bytes: int | None = None
+    commit: Annotated[str | None, says("Commit that it was cloned at; absent for another source.")] = None
+    cleaned_at: Annotated[str | None, says("When it was cleaned; absent before.")] = None
+    cleaned_by: Annotated[str | None, says("Identity that cleaned it; absent if it was not requested.")] = None
+    cause: Annotated[WorkspaceEnd | None, says("Why it was cleaned; absent before.")] = None
+    size_bytes: Annotated[
+        int | None, says("Size on disk in bytes; absent in lists, and if this machine does not have it.")
+    ] = None
 
 
 class AppliedChanges(Value):
     """An apply of a run's changes: when, by which identity, and the number of files that were written."""
 
-    at: str
-    by: str
-    files: int
+    at: Annotated[str, says("When it was applied.")]
+    by: Annotated[str, says("Identity that applied it.")]
+    files: Annotated[int, says("Number of files written or deleted.")]
 
 
 class RecordedChanges(Value):

@@ -1,21 +1,6 @@
-"""Descriptions of fields, parameters and tags in the API document."""
+"""Names of fields that are times, and descriptions of tags, in the API document."""
 
 from collections.abc import Mapping
-
-from athena_api.document.fields import mcp_servers, names, queues, runs, server, workspaces
-
-FIELDS: Mapping[str, str] = {
-    **names.FIELDS,
-    **runs.FIELDS,
-    **queues.FIELDS,
-    **server.FIELDS,
-    **workspaces.FIELDS,
-    **mcp_servers.FIELDS,
-}
-"""The description of a field by its JSON name, or of one field of one type, as ``Run.status``. The longer name wins.
-
-A parameter is named like a field, with its operation in place of the type.
-"""
 
 TIMES: frozenset[str] = frozenset(
     {"at", "computedAt", "heartbeat", "nominalTime", "now", "oldestWaitingSince", "timestamp", "utc"}

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from athena_api.document.descriptions import FIELDS
-from athena_api.document.schemas import Json, Schemas, as_input
+from athena_api.document.fields import FIELDS
+from athena_api.document.schemas import Json, Schemas, as_input, said
 from athena_api.endpoint.body import is_time, query_kind
 from athena_api.endpoint.names import takes_text
 from athena_api.endpoint.operation import NoQuery, Operation
@@ -137,7 +137,7 @@ def parameters(row: Operation[Any, Any], schemas: Schemas) -> Iterator[Json]:
         schema = {"type": "string", "minLength": 1, "maxLength": CLIENT_ID_CHARS_MAX}
         if not takes_text(row, name):
             schema["pattern"] = ID_PATTERN
-        yield {"name": name, "in": "path", "required": True, "schema": schema, "description": _required(row.id, name)}
+        yield {"name": name, "in": "path", "required": True, "schema": schema, **_required(row.id, name)}
     if row.query is not NoQuery:
         for field in msgspec.structs.fields(row.query):
             name = field.encode_name
@@ -145,7 +145,7 @@ def parameters(row: Operation[Any, Any], schemas: Schemas) -> Iterator[Json]:
             query = _query(field.type, schemas)
             if isinstance(field.default, str | int):
                 query["schema"] |= {"default": field.default}
-            yield {"name": name, "in": "query", **needed, **query, **_described(row.id, name)}
+            yield {"name": name, "in": "query", **needed, **query, **_described(row.id, name, said(field.type))}
     if row.paging is not None:
         yield _shared("After" if row.paging == "tail" else "Cursor")
         yield _shared(LIMITS[row.paging][0])
@@ -180,13 +180,14 @@ def _query(type_: Any, schemas: Schemas) -> Json:
     return {"schema": schema}
 
 
-def _required(operation: str, name: str) -> str:
-    """Return the description of a parameter of the path, which is never absent."""
-    return re.sub(r"; absent .*", ".", FIELDS.get(f"{operation}.{name}", FIELDS[name]))
+def _required(operation: str, name: str) -> Json:
+    """Return the description of a parameter of the path. Most say all by their names."""
+    text = FIELDS.get(f"{operation}.{name}")
+    return {} if text is None else {"description": text}
 
 
-def _described(operation: str, name: str) -> Json:
-    text = FIELDS.get(f"{operation}.{name}", FIELDS.get(name))
+def _described(operation: str, name: str, own: str | None) -> Json:
+    text = own or FIELDS.get(f"{operation}.{name}", FIELDS.get(name))
     return {} if text is None else {"description": text}
 
 

@@ -75,7 +75,7 @@ COMPONENTS: Mapping[str, Json] = {
         "required": ["ok", "error"],
         "properties": {
             "ok": {"const": False},
-            "error": {"$ref": SCHEMAS + "ApiError", "description": "The error."},
+            "error": {"$ref": SCHEMAS + "ApiError", "description": "What failed, and what helps."},
         },
     },
     "RetryWith": {

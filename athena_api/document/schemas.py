@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from athena_api.document.descriptions import FIELDS, TIMES
+from athena_api.document.descriptions import TIMES
 from athena_api.document.enums import NAMES
+from athena_api.document.fields import FIELDS
 from athena_core.values import INTEGER_MAX
 
 Json: TypeAlias = dict[str, Any]
@@ -35,7 +36,7 @@ class Schemas:
             place = self._names[name] if "properties" in part else ""
             schema = self._tidy({key: value for key, value in part.items() if key != "title"}, place)
             self._add(self._names[name], schema)
-        self._by_type = {type_: self._tidy(schema, "") for type_, schema in zip(types, inline, strict=True)}
+        self._by_type = {type_: self._tidy(_apart(schema)[1], "") for type_, schema in zip(types, inline, strict=True)}
         for name in reachable((self._by_type[type_] for type_ in inputs), self.components):
             self.components[name] = as_input(self.components[name])
 
@@ -105,8 +106,9 @@ class Schemas:
 
     def _property(self, schema: Json, struct: str, name: str) -> Json:
         """Return the schema of a field, with its description and its format."""
+        own, schema = _apart(schema)
         tidy: Json = self._tidy(schema, struct + name[0].upper() + name[1:])
-        text = FIELDS.get(f"{struct}.{name}", FIELDS.get(name))
+        text = own or FIELDS.get(f"{struct}.{name}", FIELDS.get(name))
         if text is not None and "description" not in tidy:
             tidy = {**tidy, "description": text}
         return dated(tidy) if is_time(struct, name) else tidy
@@ -124,6 +126,17 @@ class Schemas:
             schema = {"type": "string", **schema}
         self._add(name or place, schema)
         return {"$ref": SCHEMAS + (name or place)}
+
+
+def said(type_: Any) -> str | None:
+    """Return the description that a field of a struct says itself."""
+    notes = (note for note in getattr(type_, "__metadata__", ()) if isinstance(note, msgspec.Meta))
+    return next((note.description for note in notes if note.description), None)
+
+
+def _apart(schema: Json) -> tuple[str | None, Json]:
+    """Return the description that a field says itself, and its schema without it: a set of values is a component."""
+    return schema.get("description"), {key: value for key, value in schema.items() if key != "description"}
 
 
 def is_time(struct: str, name: str) -> bool:

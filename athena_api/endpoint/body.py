@@ -220,9 +220,12 @@ def _query_of(type_: type) -> tuple[ObjectShape, dict[str, Check]]:
 
 
 def query_kind(info: inspect.Type) -> inspect.Type:
-    """Return the type of one query parameter without null. A time keeps its mark."""
+    """Return the type of one query parameter without null and description. A time keeps its mark."""
+    if isinstance(info, inspect.Metadata) and not is_time(info):
+        return query_kind(info.type)
     if isinstance(info, inspect.UnionType):
         (info,) = [part for part in info.types if not is_null(part)]
+        return query_kind(info)
     return info
 
 
@@ -234,7 +237,7 @@ def is_time(info: inspect.Type) -> bool:
 def _reader(info: inspect.Type) -> Check:
     match info:
         case inspect.Metadata():
-            return _time if is_time(info) else _reader(info.type)
+            return _time
         case inspect.IntType():
             return _integer
         case inspect.FloatType():

@@ -1,12 +1,12 @@
 """Operations on outside agents: the registered ones, and the processes that work for this server."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply
 from athena_core.agents.known import AgentResume, AgentWire, KnownAgent
 from athena_core.clock import iso
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.values import Identity, Role
 
 if TYPE_CHECKING:
@@ -22,14 +22,21 @@ class RegisteredAgent(Value):
     """
 
     name: str
-    wire: AgentWire
-    provider: str
-    resume: AgentResume
-    installed: bool
-    mode: str | None = None
-    boxed_mode: str | None = None
-    model: str | None = None
-    missing: tuple[str, ...] | None = None
+    wire: Annotated[AgentWire, says("API that it asks models with.")]
+    provider: Annotated[str, says("Provider that serves its model calls.")]
+    resume: Annotated[
+        AgentResume, says("Whether it takes up a session of a killed process: always, if it was idle, or never.")
+    ]
+    installed: Annotated[bool, says("True if this machine can start it.")]
+    mode: Annotated[str | None, says("Mode that Athena orders.")] = None
+    boxed_mode: Annotated[str | None, says("Mode that Athena orders in a sandbox; absent if it is the same.")] = None
+    model: Annotated[str | None, says("Model of profiles that `athena run --agent` makes; absent if none is set.")] = (
+        None
+    )
+    missing: Annotated[
+        tuple[str, ...] | None,
+        says("What this machine lacks to start it, for who may create profiles; absent if nothing."),
+    ] = None
 
 
 class LiveAgentProcess(Value):
@@ -39,12 +46,12 @@ class LiveAgentProcess(Value):
     waits for answers of people.
     """
 
-    agent: str
+    agent: Annotated[str, says("Name of the agent.")]
     run_id: str
     session_id: str
-    since: str
-    memory_bytes: int
-    waiting: bool
+    since: Annotated[str, says("When the process started.")]
+    memory_bytes: Annotated[int, says("Resident memory of the process and all that it started, a few seconds ago.")]
+    waiting: Annotated[bool, says("True if it waits for answers of people.")]
 
 
 class AgentList(Value):
@@ -53,10 +60,12 @@ class AgentList(Value):
     ``memoryBytes`` is the memory of all processes, ``memoryBytesMax`` its limit, if there is one.
     """
 
-    agents: tuple[RegisteredAgent, ...]
-    live: tuple[LiveAgentProcess, ...]
-    memory_bytes: int
-    memory_bytes_max: int | None = None
+    agents: Annotated[tuple[RegisteredAgent, ...], says("The registered agents, by name.")]
+    live: Annotated[
+        tuple[LiveAgentProcess, ...], says("Processes of agents that work on runs of this server, oldest first.")
+    ]
+    memory_bytes: Annotated[int, says("Memory of all processes, a few seconds ago.")]
+    memory_bytes_max: Annotated[int | None, says("Limit of this memory; absent without one.")] = None
 
 
 async def list_agents(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:

@@ -10,7 +10,7 @@ from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, N
 from athena_core.decider import Key
 from athena_core.domain.workflow_run import DecideApproval
 from athena_core.errors import AthenaError, ConfigError
-from athena_core.event import Meta, Value
+from athena_core.event import Meta, Value, says
 from athena_core.protocols import Connection
 from athena_core.services.asks.answers import OPERATION, AnswerBody, SelectedAsks
 from athena_core.services.runs.bulk_requests import ItemError
@@ -36,12 +36,12 @@ REJECTING = frozenset(("deny", "decline", "reject"))
 class AsksQuery(Value):
     """Filters of asks. With ``answerable=true`` only open asks that the caller may answer are listed."""
 
-    status: AskStatus = "open"
-    kind: AskKind | None = None
+    status: Annotated[AskStatus, says("Only asks with this status.")] = "open"
+    kind: Annotated[AskKind | None, says("Only asks of this kind.")] = None
     session_id: ClientId | None = None
     run_id: Label | None = None
     harness_profile_id: RecordId | None = None
-    answerable: bool | None = None
+    answerable: Annotated[bool | None, says("True: only open asks that the caller may answer.")] = None
 
 
 async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> Reply:
@@ -74,7 +74,9 @@ async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> 
 class AskQuery(Value):
     """The form of an ask: its shown text, or also its exact one."""
 
-    exact: bool | None = None
+    exact: Annotated[bool | None, says("Opens the exact text of an ask whose texts hide a part. It is recorded.")] = (
+        None
+    )
 
 
 async def get_ask(plane: "ControlPlane", call: ApiCall[NoBody, AskQuery]) -> Reply:
@@ -99,26 +101,29 @@ class AnswerItem(Body):
     """An ask to answer, with one of its options."""
 
     ask_id: RecordId
-    subject_hash: Label
-    option_id: Label
+    subject_hash: Annotated[Label, says("Hash that was shown, `subjectHash` of the ask.")]
+    option_id: Annotated[Label, says("An option of the ask.")]
     note: Label | None = None
 
 
 class AskFilter(Body):
     """Open asks to reject, the oldest 100."""
 
-    kind: AskKind | None = None
-    session_id: ClientId | None = None
-    run_id: RecordId | None = None
-    harness_profile_id: RecordId | None = None
+    kind: Annotated[AskKind | None, says("Only asks of this kind.")] = None
+    session_id: Annotated[ClientId | None, says("Only asks of this session.")] = None
+    run_id: Annotated[RecordId | None, says("Only asks of this run.")] = None
+    harness_profile_id: Annotated[RecordId | None, says("Only asks of this profile.")] = None
 
 
 class AnswersBody(Body):
     """Answers to several asks: `items`, or a `filter` with an `optionId` that rejects."""
 
-    items: Annotated[tuple[AnswerItem, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)] | None = None
-    filter: AskFilter | None = None
-    option_id: Label | None = None
+    items: Annotated[
+        Annotated[tuple[AnswerItem, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)] | None,
+        says("Asks to answer."),
+    ] = None
+    filter: Annotated[AskFilter | None, says("Open asks to reject instead, the oldest 100.")] = None
+    option_id: Annotated[Label | None, says("With `filter`: `deny`, `decline` or `reject`, which all reject.")] = None
     note: Label | None = None
 
 
@@ -126,15 +131,15 @@ class AnsweredAsk(Value):
     """The outcome for one ask."""
 
     ask_id: str
-    status: Literal["answered", "failed"]
-    error: ItemError | None = None
+    status: Annotated[Literal["answered", "failed"], says("Outcome.")]
+    error: Annotated[ItemError | None, says("Why it failed; absent if it did not.")] = None
 
 
 class AnsweredAsks(Value):
     """The outcome for each ask. ``more`` is true if the filter covers further open asks."""
 
-    items: tuple[AnsweredAsk, ...]
-    more: bool | None = None
+    items: Annotated[tuple[AnsweredAsk, ...], says("Outcomes, in the order of the request or oldest first.")]
+    more: Annotated[bool | None, says("True if the filter covers further asks; else absent.")] = None
 
 
 async def answer_ask(plane: "ControlPlane", call: ApiCall[AnswerBody, NoQuery]) -> Reply:

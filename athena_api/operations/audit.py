@@ -1,11 +1,11 @@
 """Operations on the audit trail: read it as JSON or CSV."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.csv import CONTENT_TYPE, to_csv
 from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, Noun, Operation, Reply
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Connection
 from athena_core.values import PAGE_BYTES_MAX, Label
 from projections import audit
@@ -19,10 +19,10 @@ class AuditQuery(Value):
     """Filters of the audit trail, and its format. Times are inclusive."""
 
     actor: Label | None = None
-    kind: audit.AuditKind | None = None
+    kind: Annotated[audit.AuditKind | None, says("Only entries of this kind.")] = None
     created_after: Time | None = None
     created_before: Time | None = None
-    format: Literal["json", "csv"] | None = None
+    format: Annotated[Literal["json", "csv"] | None, says("Format of the answer; `csv` for spreadsheets.")] = None
 
 
 AUDIT_COLUMNS = (

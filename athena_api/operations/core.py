@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -12,7 +12,7 @@ from athena_core.clock import iso, iso_or_none
 from athena_core.domain import EVENTS
 from athena_core.enums import AuthzMode
 from athena_core.errors import NO_CONNECTIONS, ConfigError, NotCaughtUp, StoreUnreachable
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.log.writer import REFUSALS
 from athena_core.protocols import Connection
 from athena_core.services.clock_jumps import AcceptedClock
@@ -43,47 +43,49 @@ EVENT_TYPES = tuple(sorted({event.TYPE for event in EVENTS}))
 class AuthCapabilities(Value):
     """Authentication and authorization of the server."""
 
-    enabled: bool
-    mode: AuthzMode
-    identity_header: str
+    enabled: Annotated[bool, says("True if callers need an identity.")]
+    mode: Annotated[AuthzMode, says("How strictly roles are enforced.")]
+    identity_header: Annotated[str, says("Header with the identity of the caller.")]
 
 
 class LimitCapabilities(Value):
     """The limits that apply to requests, runs and streams."""
 
-    body_bytes_max: int
-    json_depth_max: int
-    page_items_max: int
-    page_bytes_max: int
-    feed_scan_events_max: int
-    diff_events_max: int
-    run_timeout_ms: int
-    context_chars_max: int
-    idempotency_hours: int
-    idempotency_key_chars_max: int
-    reason_chars_max: int
-    header_bytes_max: int
-    headers_max: int
-    url_bytes_max: int
-    header_timeout_ms: int
-    body_timeout_ms: int
-    bodies_in_flight_bytes_max: int
-    answers_in_flight_bytes_max: int
-    send_timeout_ms: int
-    streams_max: int
-    streams_per_identity_max: int
-    refusals_per_second: int
-    refusals_per_day: int
-    refusals_per_day_in_all: int
-    requests_per_second: int | None = None
+    body_bytes_max: Annotated[int, says("Largest request body, in bytes.")]
+    json_depth_max: Annotated[int, says("Deepest nesting of JSON in a body.")]
+    page_items_max: Annotated[int, says("Most items of a page.")]
+    page_bytes_max: Annotated[int, says("Largest items of a page, in bytes.")]
+    feed_scan_events_max: Annotated[int, says("Most events that one page of the feed reads.")]
+    diff_events_max: Annotated[int, says("Most events between the two moments of a diff.")]
+    run_timeout_ms: Annotated[int, says("Default timeout of a run, in milliseconds.")]
+    context_chars_max: Annotated[int, says("Largest context, in characters.")]
+    idempotency_hours: Annotated[int, says("Hours that a key is kept.")]
+    idempotency_key_chars_max: Annotated[int, says("Longest `Idempotency-Key`, in characters.")]
+    reason_chars_max: Annotated[int, says("Longest reason, note or comment, in characters.")]
+    header_bytes_max: Annotated[int, says("Largest header fields, in bytes.")]
+    headers_max: Annotated[int, says("Most header fields.")]
+    url_bytes_max: Annotated[int, says("Longest path and query, in bytes.")]
+    header_timeout_ms: Annotated[int, says("Longest time to receive a head, in milliseconds.")]
+    body_timeout_ms: Annotated[int, says("Longest time to receive a body, in milliseconds.")]
+    bodies_in_flight_bytes_max: Annotated[int, says("Most bytes of all bodies being received.")]
+    answers_in_flight_bytes_max: Annotated[int, says("Most bytes of all large answers being sent.")]
+    send_timeout_ms: Annotated[int, says("Milliseconds until a client that stops reading is cut off.")]
+    streams_max: Annotated[int, says("Most open streams.")]
+    streams_per_identity_max: Annotated[int, says("Most open streams of an identity.")]
+    refusals_per_second: Annotated[int, says("Refusals of an identity and operation, per second.")]
+    refusals_per_day: Annotated[int, says("Refusals of an identity that are recorded one by one, per day.")]
+    refusals_per_day_in_all: Annotated[int, says("Refusals of all that are recorded one by one, per day.")]
+    requests_per_second: Annotated[
+        int | None, says("Requests of an identity, per second; absent without authentication.")
+    ] = None
 
 
 class SandboxCapabilities(Value):
     """The sandbox for commands of this server's runs: if it works, and else the reason and the remedy."""
 
-    available: bool
-    reason: str | None = None
-    remedy: str | None = None
+    available: Annotated[bool, says("True if it works.")]
+    reason: Annotated[str | None, says("Why none works; absent if one does.")] = None
+    remedy: Annotated[str | None, says("What to do about it; absent if one works.")] = None
 
 
 class Capabilities(Value):
@@ -93,32 +95,41 @@ class Capabilities(Value):
     delivers an event only to listeners of its type.
     """
 
-    execution_backend: Literal["local"]
-    state_store: Literal["sqlite", "postgres"]
-    supports_pods: bool
+    execution_backend: Annotated[Literal["local"], says("Where runs execute.")]
+    state_store: Annotated[Literal["sqlite", "postgres"], says("Database of the log.")]
+    supports_pods: Annotated[bool, says("True if runs execute in pods.")]
     supports_cpu_mem_metrics: bool
-    supports_sandbox: bool
-    supports_a2a_bus: bool = msgspec.field(name="supportsA2ABus")
-    version: str
+    supports_sandbox: Annotated[
+        bool, says("True if this server executes runs, and a sandbox works for their commands.")
+    ]
+    supports_a2a_bus: Annotated[bool, says("True if personas can send messages.")] = msgspec.field(
+        name="supportsA2ABus"
+    )
+    version: Annotated[str, says("Release of the server.")]
     log_id: str
-    durability: Literal["fsync"]
-    scheduler: Literal["on", "off"]
-    auth: AuthCapabilities
-    providers: tuple[str, ...]
-    event_types: tuple[str, ...]
-    limits: LimitCapabilities
-    demo: bool | None = None
-    credentials: tuple[str, ...] | None = None
-    agents: tuple[str, ...] | None = None
-    sandbox: SandboxCapabilities | None = None
+    durability: Annotated[Literal["fsync"], says("When a write is acknowledged: after `fsync`.")]
+    scheduler: Annotated[Literal["on", "off"], says("Whether this server starts due schedules.")]
+    auth: Annotated[AuthCapabilities, says("Authentication and authorization.")]
+    providers: Annotated[tuple[str, ...], says("Names of the providers that need no key, or have one.")]
+    event_types: Annotated[tuple[str, ...], says("All event types that this server records.")]
+    limits: Annotated[LimitCapabilities, says("Limits of this server.")]
+    demo: Annotated[bool | None, says("True on the server of `athena demo`; absent otherwise.")] = None
+    credentials: Annotated[
+        tuple[str, ...] | None, says("Names in the credentials file, for Operators and Admins; absent without a file.")
+    ] = None
+    agents: Annotated[tuple[str, ...] | None, says("Outside agents that are registered; absent without a file.")] = None
+    sandbox: Annotated[
+        SandboxCapabilities | None,
+        says("Whether a sandbox works, for Operators and Admins; absent if the server executes no runs."),
+    ] = None
 
 
 class CallerToken(Value):
     """The token of the caller: its id and expiry, if it is stored, and whether it is a session of the console."""
 
-    session: bool
-    token_id: str | None = None
-    expires_at: str | None = None
+    session: Annotated[bool, says("True for a session of the console.")]
+    token_id: Annotated[str | None, says("Its id; absent for `ATHENA_AUTH_API_TOKEN`.")] = None
+    expires_at: Annotated[str | None, says("When it expires; absent for `ATHENA_AUTH_API_TOKEN`.")] = None
 
 
 class Caller(Value):
@@ -127,30 +138,35 @@ class Caller(Value):
     ``groups`` are those that its proxy named and that have a role.
     """
 
-    identity: str
-    role: Role
-    operations: tuple[str, ...]
-    scope: dict[str, tuple[str, ...]] | None = None
-    token: CallerToken | None = None
-    groups: tuple[str, ...] | None = None
+    identity: Annotated[str, says("Name of the caller.")]
+    role: Annotated[Role, says("Role of the caller.")]
+    operations: Annotated[tuple[str, ...], says("Ids of the operations that the role allows.")]
+    scope: Annotated[
+        dict[str, tuple[str, ...]] | None, says("Names that the caller may see, by kind; absent: all.")
+    ] = None
+    token: Annotated[CallerToken | None, says("The token that the caller sent; absent without one.")] = None
+    groups: Annotated[
+        tuple[str, ...] | None,
+        says("Groups that its proxy named and that have a role, highest role first; absent without one."),
+    ] = None
 
 
 class ProjectionHealth(Value):
     """State of one projection: its position, its lag behind the log, its version, and the error that stopped it."""
 
-    position: int
+    position: Annotated[int, says("Last position that it has applied.")]
     lag: int
-    version: int
-    error: str | None = None
+    version: Annotated[int, says("Version of its tables.")]
+    error: Annotated[str | None, says("Why it stopped; absent if it runs.")] = None
 
 
 class BackgroundProblem(Value):
     """A background loop that is failing: since when, its last error, and the number of failures since then."""
 
-    loop: str
-    since: str
+    loop: Annotated[str, says("Name of the background loop.")]
+    since: Annotated[str, says("Since when it fails.")]
     message: str
-    count: int
+    count: Annotated[int, says("Number of failures.")]
 
 
 class Health(Value):
@@ -168,35 +184,41 @@ class Health(Value):
     """
 
     status: Literal["ok", "degraded"]
-    now: str
+    now: Annotated[str, says("Time of the server.")]
     head: int
     lag: int
-    queue: int
-    streams: int
+    queue: Annotated[int, says("Transactions that wait to be written.")]
+    streams: Annotated[int, says("Open streams.")]
     executor: str
-    loop_block_ms: float
-    clock_ahead_ms: int
-    clock_behind_log_ms: int
-    projections: dict[str, ProjectionHealth]
+    loop_block_ms: Annotated[
+        float, says("Longest block of the event loop in the last minutes, in milliseconds; 0 below 20.")
+    ]
+    clock_ahead_ms: Annotated[
+        int, says("Milliseconds that the machine's clock has jumped ahead, until it is accepted.")
+    ]
+    clock_behind_log_ms: Annotated[int, says("Milliseconds that the server's time is behind the last event.")]
+    projections: Annotated[dict[str, ProjectionHealth], says("State of each projection, by name.")]
     problems: tuple[BackgroundProblem, ...]
-    generation: str | None = None
-    candidate: str | None = None
-    reason: str | None = None
+    generation: Annotated[str | None, says("File of the views that serve reads; absent before the first.")] = None
+    candidate: Annotated[str | None, says("File of the views that will replace `generation`; absent without one.")] = (
+        None
+    )
+    reason: Annotated[str | None, says("Why reads or writes fail; absent if they do not.")] = None
 
 
 class ViewDigest(Value):
     """SHA-256 of the rows of a view at a position. Servers with the same log have the same digest."""
 
-    position: int
-    rows: int
-    sha256: str
+    position: Annotated[int, says("Position that the rows reflect.")]
+    rows: Annotated[int, says("Number of rows.")]
+    sha256: Annotated[str, says("SHA-256 of the rows in hex.")]
 
 
 class ViewDigests(Value):
     """Digests of the views that serve reads, all taken at one moment."""
 
-    generation: str | None
-    views: dict[str, ViewDigest]
+    generation: Annotated[str | None, says("File of the views that serve reads.")]
+    views: Annotated[dict[str, ViewDigest], says("Digest of each view, by name.")]
 
 
 class Worker(Value):
@@ -209,23 +231,26 @@ class Worker(Value):
     """
 
     id: str
-    kind: ProcessKind
-    status: Literal["alive", "lost"]
-    host: str
+    kind: Annotated[ProcessKind, says("What the process does.")]
+    status: Annotated[Literal["alive", "lost"], says("`lost`: others take over its runs.")]
+    host: Annotated[str, says("Host that it runs on.")]
     pid: int
-    providers: tuple[str, ...]
-    concurrency: int
-    running: int
-    since: str
-    heartbeat: str
+    providers: Annotated[tuple[str, ...], says("Providers that it can use.")]
+    concurrency: Annotated[int, says("Runs that it executes at a time; 0: none.")]
+    running: Annotated[int, says("Runs that it executes now.")]
+    since: Annotated[str, says("When it started.")]
+    heartbeat: Annotated[str, says("When it last reported.")]
     problems: tuple[BackgroundProblem, ...]
-    agents: tuple[str, ...] | None = None
+    agents: Annotated[
+        tuple[str, ...] | None,
+        says("Outside agents that are registered there; absent without one, or if they are not known."),
+    ] = None
 
 
 class Workers(Value):
     """The processes attached to the log, oldest first."""
 
-    items: tuple[Worker, ...]
+    items: Annotated[tuple[Worker, ...], says("The processes, oldest first.")]
 
 
 async def get_capabilities(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -431,7 +456,7 @@ async def workers_of(plane: "ControlPlane") -> Workers:
 class FindIdsQuery(Value):
     """Names beside ids, or ids alone for clients that complete them."""
 
-    names: bool = False
+    names: Annotated[bool, says("Find records by their names, too, and take a part of any length.")] = False
 
 
 async def find_ids(plane: "ControlPlane", call: ApiCall[NoBody, FindIdsQuery]) -> Reply:

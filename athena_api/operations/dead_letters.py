@@ -1,13 +1,13 @@
 """Operations on dead letters: list, requeue, discard and restore them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.enums import DeadLetterStatus
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.services.queues.dead_letters import DeadLetterDecision, NoteBody
 from athena_core.values import ClientId, Label
 from projections import dead_letters
@@ -23,9 +23,9 @@ class DeadLettersQuery(Value):
 
     status: DeadLetterStatus | None = None
     session_id: ClientId | None = None
-    source_persona: Label | None = None
-    target_persona: Label | None = None
-    reason: Label | None = None
+    source_persona: Annotated[Label | None, says("Only messages of this sender.")] = None
+    target_persona: Annotated[Label | None, says("Only messages to this persona.")] = None
+    reason: Annotated[Label | None, says("Only dead letters with this reason.")] = None
     created_after: Time | None = None
     created_before: Time | None = None
 
@@ -36,7 +36,7 @@ class DecidedDeadLetter(Value):
     id: str
     status: DeadLetterStatus
     updated: bool
-    item: dead_letters.DeadLetter
+    item: Annotated[dead_letters.DeadLetter, says("The dead letter.")]
 
 
 async def list_a2a_dlq(plane: "ControlPlane", call: ApiCall[NoBody, DeadLettersQuery]) -> Reply:

@@ -16,7 +16,7 @@ from athena_api.streams.lines import LINES_TYPE, Lines
 from athena_api.streams.segments import SEGMENT_EVENTS, rendered
 from athena_api.streams.sse import FrameNames
 from athena_core.errors import ConfigError, Fault
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.protocols import Connection
 from athena_core.values import ClientId, Label, Role
 from projections import diff, feed
@@ -76,39 +76,45 @@ class StreamQuery(Value):
 class DiffQuery(Value):
     """Two moments, each an event id, a position or a time, and filters of the records."""
 
-    from_: Label = msgspec.field(name="from")
-    to: Label | None = None
-    kind: diff.ChangedKind | None = None
-    change: diff.Change | None = None
-    counts: bool | None = None
+    from_: Annotated[Label, says("First moment: event id, position or time.")] = msgspec.field(name="from")
+    to: Annotated[Label | None, says("Second moment: event id, position or time; absent: now.")] = None
+    kind: Annotated[diff.ChangedKind | None, says("Only records of this kind.")] = None
+    change: Annotated[diff.Change | None, says("Only records with this change.")] = None
+    counts: Annotated[bool | None, says("True: with the counts; absent: without `limit` and `cursor` only.")] = None
 
 
 class EventRecord(Value):
     """A recorded event as it is published. ``id`` is the cursor of the events that follow it."""
 
-    id: str
+    id: Annotated[str, says("Id of the event, and cursor of the events after it.")]
     trace_id: str
-    type: str
+    type: Annotated[str, says("Event type; new types may be added.")]
     created_at: str
-    payload: dict[str, Any]
+    payload: Annotated[
+        dict[str, Any], says("Fields of the event. `/events.schema.json` describes them for each `type`.")
+    ]
     session_id: str | None = None
     run_id: str | None = None
     task_id: str | None = None
     parent_run_id: str | None = None
     retry_of: str | None = None
-    policy: dict[str, Any] | None = None
-    sandbox: dict[str, Any] | None = None
-    scope: dict[str, tuple[str, ...]] | None = None
-    undecodable: bool | None = None
+    policy: Annotated[dict[str, Any] | None, says("Rule of a rejection; absent otherwise.")] = None
+    sandbox: Annotated[
+        dict[str, Any] | None, says("Phase of the sandbox of a run, in `sandbox.lifecycle`; absent otherwise.")
+    ] = None
+    scope: Annotated[
+        dict[str, tuple[str, ...]] | None, says("Scope that the event stores, as names by kind; absent without one.")
+    ] = None
+    undecodable: Annotated[bool | None, says("True if the payload cannot be read here; else absent.")] = None
 
 
 class EventsPage(Value):
     """A page of the feed. ``cursor`` follows the last scanned position. ``nextCursor`` is absent at the log's head."""
 
-    events: tuple[EventRecord, ...]
-    cursor: str
+    events: Annotated[tuple[EventRecord, ...], says("Events, oldest first.")]
+    cursor: Annotated[str, says("Cursor of what follows the last scanned event.")]
     head: int
-    next_cursor: str | None = None
+    next_cursor: Annotated[str | None, says("Cursor of the next page; absent at the head.")] = None
 
 
 def _types(query: EventsQuery | StreamQuery) -> frozenset[str] | None:

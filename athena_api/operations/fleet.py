@@ -1,12 +1,12 @@
 """Operations on the fleet: its summary, and its series over time."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Connection
 from projections import asks, fleet, fleet_series, runs
 
@@ -21,10 +21,14 @@ INTERVALS_INLINE_MAX = 200
 class SeriesQuery(Value):
     """The time to show, the length of its intervals, and whether to count by model, profile or error code as well."""
 
-    from_: Time | None = msgspec.field(name="from", default=None)
-    to: Time | None = None
-    step: fleet_series.SeriesStep | None = None
-    by: fleet_series.SeriesNames | None = None
+    from_: Annotated[Time | None, says("Beginning; absent: an hour before the end.")] = msgspec.field(
+        name="from", default=None
+    )
+    to: Annotated[Time | None, says("End; absent: now.")] = None
+    step: Annotated[
+        fleet_series.SeriesStep | None, says("Length of an interval; absent: the shortest that suits the time.")
+    ] = None
+    by: Annotated[fleet_series.SeriesNames | None, says("Also count by model, profile or error code.")] = None
 
 
 async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:

@@ -11,7 +11,7 @@ from athena_core.definitions.profile import MCP_PATTERN_CHARS_MAX, MCP_TOOLS_MAX
 from athena_core.domain.mcp_server import AcceptTools
 from athena_core.enums import McpToolState, McpTransport
 from athena_core.errors import McpListingChanged
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.mcp.listed_tool import McpTool
 from athena_core.mcp.tool_names import public_name
 from athena_core.services.mcp.catalogue import CataloguedServer
@@ -29,63 +29,67 @@ WORDS_CHARS_MAX = 200
 class McpServerWords(Value):
     """The name and the version of an MCP server, in its own words."""
 
-    name: str | None = None
-    version: str | None = None
+    name: Annotated[str | None, says("Name of the program.")] = None
+    version: Annotated[str | None, says("Version of the program.")] = None
 
 
 class McpServerEntry(Value):
     """An MCP server that is registered here, or that was listed once."""
 
-    server: str
-    registered: bool
-    state: McpListState
-    tools: int
-    changed: int
+    server: Annotated[str, says("Name of the server in the operator's file.")]
+    registered: Annotated[bool, says("True if it is in the file of this server.")]
+    state: Annotated[McpListState, says("`unlisted`, `current` if it listed what was accepted, else `changed`.")]
+    tools: Annotated[int, says("Number of tools that it listed last.")]
+    changed: Annotated[int, says("Number of tools that are changed, new or removed since.")]
     transport: McpTransport | None = None
-    server_info: McpServerWords | None = None
+    server_info: Annotated[McpServerWords | None, says("Its name and version, in its own words.")] = None
     protocol_version: str | None = None
-    listed_at: str | None = None
-    accepted_at: str | None = None
-    accepted_by: str | None = None
-    missing: tuple[str, ...] | None = None
+    listed_at: Annotated[str | None, says("When its tools were recorded last.")] = None
+    accepted_at: Annotated[str | None, says("When tools were accepted last; absent: only the first list.")] = None
+    accepted_by: Annotated[str | None, says("Who accepted them.")] = None
+    missing: Annotated[
+        tuple[str, ...] | None, says("What this machine lacks for it; absent: nothing, or for other roles.")
+    ] = None
 
 
 class McpServerList(Value):
     """The MCP servers."""
 
-    servers: tuple[McpServerEntry, ...]
+    servers: Annotated[tuple[McpServerEntry, ...], says("The servers, by name.")]
 
 
 class McpDefinition(Value):
     """A tool in the words of its server. If its text was erased, only the hash is left."""
 
-    sha256: str
-    title: str | None = None
-    description: str | None = None
-    input_schema: dict[str, Any] | None = None
-    output_schema: dict[str, Any] | None = None
-    annotations: dict[str, Any] | None = None
+    sha256: Annotated[str, says("Hash of the definition, hex.")]
+    title: Annotated[str | None, says("Name for people.")] = None
+    description: Annotated[str | None, says("Description for models.")] = None
+    input_schema: Annotated[dict[str, Any] | None, says("JSON Schema of the arguments.")] = None
+    output_schema: Annotated[dict[str, Any] | None, says("JSON Schema of the structured result.")] = None
+    annotations: Annotated[dict[str, Any] | None, says("Hints of the server, such as `readOnlyHint`.")] = None
 
 
 class McpToolEntry(Value):
     """A tool of an MCP server, as it was listed last and as it was accepted."""
 
-    name: str
-    public_name: str
-    state: McpToolState
-    read_only: bool | None = None
-    listed: McpDefinition | None = None
-    accepted: McpDefinition | None = None
+    name: Annotated[str, says("Name of the tool by its server.")]
+    public_name: Annotated[str, says("Name of the tool for models and outside agents.")]
+    state: Annotated[
+        McpToolState, says("`accepted`, `changed` or `new` since the acceptance, or `removed` from the list.")
+    ]
+    read_only: Annotated[bool | None, says("True if the server says that calls change nothing.")] = None
+    listed: Annotated[McpDefinition | None, says("The tool as it was listed last.")] = None
+    accepted: Annotated[McpDefinition | None, says("The tool as it was accepted, if that differs.")] = None
 
 
 class McpServerDetails(Value):
     """An MCP server with its tools."""
 
-    server: McpServerEntry
-    tools: tuple[McpToolEntry, ...]
-    subject_hash: str | None = None
+    server: Annotated[McpServerEntry, says("The server as lists show it.")]
+    tools: Annotated[tuple[McpToolEntry, ...], says("Its tools, as listed last; then removed ones.")]
+    subject_hash: Annotated[str | None, says("Hash of the last list, hex. An acceptance names it.")] = None
     listing_sha256: str | None = None
-    note: str | None = None
+    note: Annotated[str | None, says("Note of the last acceptance.")] = None
 
 
 ToolName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MCP_PATTERN_CHARS_MAX)]
@@ -94,10 +98,13 @@ ToolName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MCP_P
 class AcceptanceBody(Body):
     """The tools to accept. ``subject_hash``, or ``listing_sha256`` as in release 0.2, names the list that was shown."""
 
-    subject_hash: ChainValue | None = None
+    subject_hash: Annotated[ChainValue | None, says("Hash of the list that was shown.")] = None
     listing_sha256: ChainValue | None = None
-    tools: Annotated[tuple[ToolName, ...], msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX)] | None = None
-    note: Label | None = None
+    tools: Annotated[
+        Annotated[tuple[ToolName, ...], msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX)] | None,
+        says("Names of the tools; absent: all of the list."),
+    ] = None
+    note: Annotated[Label | None, says("Reason, for the audit trail.")] = None
 
 
 async def list_mcp_servers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:

@@ -6,7 +6,7 @@ import msgspec
 
 from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.domain.memory import MemoryBody
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Connection, Passage
 from athena_core.services.memory import ForgottenEntry, NoteText
 from athena_core.values import Body, Count, Label
@@ -23,17 +23,19 @@ SCRUB_SECONDS = 1.5
 class SearchQuery(Value):
     """Words to search for, the maximum number of passages (default 6), and the minimum score from 0 to 1."""
 
-    query: Label
-    max_results: Count | None = None
-    min_score: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    query: Annotated[Label, says("Words to search for.")]
+    max_results: Annotated[Count | None, says("Most passages; absent: 6.")] = None
+    min_score: Annotated[
+        Annotated[float, msgspec.Meta(ge=0)] | None, says("Lowest `score` of a passage; absent: no limit.")
+    ] = None
 
 
 class ReadMemoryBody(Body):
     """A range of lines of a note. ``path`` is ``MEMORY.md`` or ``memory/<name>.md``; ``from`` is the first line."""
 
-    path: Label
-    from_line: Count = msgspec.field(name="from", default=1)
-    lines: Count | None = None
+    path: Annotated[Label, says("`MEMORY.md` or `memory/<name>.md`.")]
+    from_line: Annotated[Count, says("First line, from 1.")] = msgspec.field(name="from", default=1)
+    lines: Annotated[Count | None, says("Number of lines; absent: all.")] = None
 
 
 async def search_memory(plane: "ControlPlane", call: ApiCall[NoBody, SearchQuery]) -> Reply:

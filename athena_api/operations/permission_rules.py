@@ -1,10 +1,10 @@
 """Operations on permission rules: list and revoke what people allowed for good."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.enums import RuleScope
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.values import ClientId, Label, RecordId
 from projections import permission_rules
 from projections.engine.page import Page
@@ -19,12 +19,12 @@ VIEWS = ("permission_rules",)
 class PermissionRulesQuery(Value):
     """Filters of permission rules."""
 
-    status: PermissionRuleStatus | None = None
-    scope: RuleScope | None = None
-    tool_name: Label | None = None
-    run_id: RecordId | None = None
-    session_id: ClientId | None = None
-    harness_profile_id: RecordId | None = None
+    status: Annotated[PermissionRuleStatus | None, says("Only rules with this status.")] = None
+    scope: Annotated[RuleScope | None, says("Only rules of this scope.")] = None
+    tool_name: Annotated[Label | None, says("Only rules of this tool.")] = None
+    run_id: Annotated[RecordId | None, says("Only rules of this run.")] = None
+    session_id: Annotated[ClientId | None, says("Only rules of this session.")] = None
+    harness_profile_id: Annotated[RecordId | None, says("Only rules of this profile.")] = None
 
 
 async def list_permission_rules(plane: "ControlPlane", call: ApiCall[NoBody, PermissionRulesQuery]) -> Reply:

@@ -18,7 +18,7 @@ from athena_core.domain.policy import (
     supposed_policy,
 )
 from athena_core.errors import ConfigError, CursorInvalid
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.services.proof import simulate
 from athena_core.services.proof.recorded_requests import HistoryReader
 from athena_core.values import INTEGER_MAX, ClientId, Label
@@ -39,12 +39,14 @@ class RejectionsQuery(Value):
     session_id: ClientId | None = None
     created_after: Time | None = None
     created_before: Time | None = None
-    offset: Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)] | None = None
-    reason: Label | None = None
+    offset: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)] | None, says("Rejections to skip, without a cursor.")
+    ] = None
+    reason: Annotated[Label | None, says("Only rejections with this reason.")] = None
     actor: Label | None = None
     provider: Label | None = None
     harness_profile_id: Label | None = None
-    order: Literal["newest", "oldest"] | None = None
+    order: Annotated[Literal["newest", "oldest"] | None, says("Order; absent: oldest first.")] = None
 
 
 DAY_MS = 86_400_000

@@ -1,11 +1,11 @@
 """Operations on reviews: start a review of a repository by a persona, and read the results."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.services.reviews.preparation import PersonaRunBody
 from athena_core.services.reviews.result import ReviewResult, rendered
 from athena_core.values import Label
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class PersonaRunsQuery(Value):
     """Filters of reviews."""
 
-    persona_name: Label | None = msgspec.field(default=None, name="name")
+    persona_name: Annotated[Label | None, says("Only reviews by this persona.")] = msgspec.field(
+        default=None, name="name"
+    )
     status: reviews.PersonaRunStatus | None = None
 
 

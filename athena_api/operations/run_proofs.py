@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operat
 from athena_api.operations.runs import events_of
 from athena_core.clock import iso
 from athena_core.domain.run import DECIDER as RUN
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.protocols import Connection, Row
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.mcp.catalogue import PastCatalogue
@@ -31,15 +31,15 @@ class ProvenEvent(Value):
 
     id: str
     position: Position
-    chain: str
+    chain: Annotated[str, says("Chain value at the event, in hex.")]
     created_at: str
 
 
 class SentAnchor(Value):
     """The last anchor that this server has sent to a destination since it started."""
 
-    kind: DestinationKind
-    position: Position
+    kind: Annotated[DestinationKind, says("Kind of the destination.")]
+    position: Annotated[Position, says("Position of the anchor.")]
 
 
 class RunProof(Value):
@@ -54,15 +54,15 @@ class RunProof(Value):
 
     run_id: str
     log_id: str
-    events: int
-    first: ProvenEvent
-    last: ProvenEvent
-    head: ProvenEvent
-    sent: tuple[SentAnchor, ...]
-    covered: bool
-    links: int
-    commands: tuple[str, ...]
-    anchor: ProvenEvent | None = None
+    events: Annotated[int, says("Number of events of the run.")]
+    first: Annotated[ProvenEvent, says("First event of the run.")]
+    last: Annotated[ProvenEvent, says("Last event of the run.")]
+    head: Annotated[ProvenEvent, says("Last event of the log.")]
+    sent: Annotated[tuple[SentAnchor, ...], says("Destinations of anchors, with the last position that each received.")]
+    covered: Annotated[bool, says("True if that anchor is at or after the last event of the run.")]
+    links: Annotated[int, says("Events from the first one to the anchor, or else to the head.")]
+    commands: Annotated[tuple[str, ...], says("Commands that export the run as a bundle, and verify it.")]
+    anchor: Annotated[ProvenEvent | None, says("Newest anchor that this server has sent; absent without one.")] = None
 
 
 async def get_sent_request(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:

@@ -24,7 +24,7 @@ from athena_core.domain.run import DECIDER as RUN
 from athena_core.domain.run import RunAsked, ToolCalled
 from athena_core.enums import RunStatus
 from athena_core.errors import AthenaError
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Event, Recorded, Value, says
 from athena_core.protocols import Connection
 from athena_core.services.proof import explain
 from athena_core.services.runs.results import RunResult
@@ -62,9 +62,9 @@ class FacetsQuery(Value):
     provider: Label | None = None
     model: Label | None = None
     harness_profile_id: Label | None = None
-    error_code: Label | None = None
-    parent_run_id: Label | None = None
-    retry_of: Label | None = None
+    error_code: Annotated[Label | None, says("Only runs that ended with this error code.")] = None
+    parent_run_id: Annotated[Label | None, says("Only children of this run.")] = None
+    retry_of: Annotated[Label | None, says("Only retries of this run.")] = None
     created_after: Time | None = None
     created_before: Time | None = None
     cost_over_usd: Dollars | None = None
@@ -80,14 +80,16 @@ class FacetsQuery(Value):
 class RunsQuery(FacetsQuery):
     """Filters of runs. ``include=output`` adds whole outputs to the previews."""
 
-    sort: runs.RunSort | None = None
-    include: Literal["output"] | None = None
+    sort: Annotated[runs.RunSort | None, says("Order, the largest first; absent: `createdAt`.")] = None
+    include: Annotated[Literal["output"] | None, says("`output` adds whole outputs.")] = None
 
 
 class RunQuery(Value):
     """Seconds to wait for the end of the run. By default the answer does not wait."""
 
-    wait: Annotated[int, msgspec.Meta(ge=0, le=WAIT_SECONDS_MAX)] | None = None
+    wait: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=WAIT_SECONDS_MAX)] | None, says("Seconds to wait for the end of the run.")
+    ] = None
 
 
 class ActiveQuery(Value):
@@ -100,13 +102,15 @@ class ActiveQuery(Value):
 class CancelBody(Body):
     """The reason for cancelling a run."""
 
-    reason: Label | None = None
+    reason: Annotated[Label | None, says("Reason, for auditors.")] = None
 
 
 class ResumeBody(Body):
     """The total budget of a run in dollars, including what it has spent so far. Without it the run has no budget."""
 
-    budget_usd: Dollars | None = None
+    budget_usd: Annotated[
+        Dollars | None, says("New total budget in dollars, including the money spent; absent: no budget.")
+    ] = None
 
 
 AGENT_ERRORS = (

@@ -12,7 +12,7 @@ from athena_core.definitions.slots import PREVIEW_SLOTS_MAX, check_ahead, check_
 from athena_core.definitions.trigger import INSTANT_MAX, EveryMinutes, Expression, Trigger, ZoneName
 from athena_core.domain import schedule, workflow_run
 from athena_core.errors import CursorInvalid
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Connection
 from athena_core.services.schedules.schedules import RunScheduleBody
 from athena_core.values import Body, Label
@@ -31,8 +31,10 @@ class PreviewQuery(Value):
     The others are fields of a schedule as it would be written. With one of them, it need not exist.
     """
 
-    count: Annotated[int, msgspec.Meta(ge=1, le=PREVIEW_SLOTS_MAX)] | None = None
-    begin: Time | None = msgspec.field(default=None, name="from")
+    count: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=PREVIEW_SLOTS_MAX)] | None, says("Times to compute; absent: 10.")
+    ] = None
+    begin: Annotated[Time | None, says("Time to start at; absent: now.")] = msgspec.field(default=None, name="from")
     every_minutes: EveryMinutes | None = None
     cron: Expression | None = None
     timezone: ZoneName | None = None
@@ -55,13 +57,13 @@ class ScheduleNote(Body):
 class TickBody(RunScheduleBody, kw_only=True):
     """Overrides for the runs of a tick. ``at`` replaces the current time (ISO-8601 with an offset)."""
 
-    at: Label | None = None
+    at: Annotated[Label | None, says("Time to use instead of now.")] = None
 
 
 class RemovedSchedule(Value):
     """Result of a delete: ``removed`` is false if the schedule did not exist."""
 
-    id: str
+    id: Annotated[str, says("Id of the schedule.")]
     removed: bool
 
 
@@ -70,7 +72,7 @@ class UpdatedSchedule(Value):
 
     id: str
     updated: bool
-    schedule: schedules.ScheduledTask | None = None
+    schedule: Annotated[schedules.ScheduledTask | None, says("The schedule; absent if it does not exist.")] = None
 
 
 class ScheduleRunResult(Value):
@@ -81,21 +83,21 @@ class ScheduleRunResult(Value):
     """
 
     status: ScheduleRunStatus
-    id: str
-    session_id: str | None
-    started_at: str
+    id: Annotated[str, says("Id of the schedule.")]
+    session_id: Annotated[str | None, says("Session of the run; null without one.")]
+    started_at: Annotated[str, says("When it ran, or when it was refused.")]
     finished_at: str | None = None
-    error: str | None = None
+    error: Annotated[str | None, says("Text of the error; absent without one.")] = None
     error_code: str | None = None
-    reason: ScheduleRunReason | None = None
-    run_id: str | None = None
+    reason: Annotated[ScheduleRunReason | None, says("Why it did not end with `ok`; absent otherwise.")] = None
+    run_id: Annotated[str | None, says("Its run or workflow run; absent without one.")] = None
 
 
 class TickResult(Value):
     """Result of a tick: the runs that it started, and the number of schedules that it skipped."""
 
-    at: str
-    run: list[ScheduleRunResult]
+    at: Annotated[str, says("Time of the tick.")]
+    run: Annotated[list[ScheduleRunResult], says("Runs that it started.")]
     skipped: int
 
 

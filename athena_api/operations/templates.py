@@ -8,7 +8,7 @@ from athena_api.endpoint.etag import etag, expectation
 from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_api.operations.runs import RUN_ERRORS, reply_to_start
 from athena_core.domain.template import Params, TemplateSpec
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.services.runs.results import RunResult
 from athena_core.values import INTEGER_MAX, Body, ClientId
 from projections import templates
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 class TemplateQuery(Value):
     """Version of a template, the newest by default."""
 
-    version: Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)] | None = None
+    version: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)] | None, says("Version; absent: the newest.")
+    ] = None
 
 
 class RunTemplateBody(Body):
     """Parameters of a run, and its session, a new one by default."""
 
     params: Params | None = None
-    session_id: ClientId | None = None
+    session_id: Annotated[ClientId | None, says("Session to run in; absent, a new one.")] = None
 
 
 async def list_run_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:

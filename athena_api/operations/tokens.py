@@ -1,13 +1,13 @@
 """Operations on tokens: create, list and revoke them, log in and log out."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec.structs import asdict, replace
 
 from athena_api.edge.fields import CLEARED_COOKIES, session_cookie
 from athena_api.endpoint.operation import ADMINS, EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso_or_none
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.log.submission import Committed
 from athena_core.services.access.token_records import IdentityName, IssuedToken, TokenBody
 from projections import tokens
@@ -24,21 +24,21 @@ SET_COOKIE = "set-cookie"
 class CreatedToken(Token):
     """A new token. ``token`` is its text: it is answered once, and the answer to a repeated key lacks it."""
 
-    token: str | None = None
+    token: Annotated[str | None, says("The text of the token, answered once.")] = None
 
 
 class LoggedOut(Value):
     """The session that ended; absent if the caller had none."""
 
-    token_id: str | None = None
+    token_id: Annotated[str | None, says("The session that ended; absent if there was none.")] = None
 
 
 class TokensQuery(Value):
     """Filters of tokens."""
 
-    identity: IdentityName | None = None
-    status: TokenStatus | None = None
-    kind: TokenKind | None = None
+    identity: Annotated[IdentityName | None, says("Only tokens of this identity.")] = None
+    status: Annotated[TokenStatus | None, says("Only tokens with this status.")] = None
+    kind: Annotated[TokenKind | None, says("Only tokens, or only sessions.")] = None
 
 
 async def create_token(plane: "ControlPlane", call: ApiCall[TokenBody, NoQuery]) -> Reply:

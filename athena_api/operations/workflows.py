@@ -11,7 +11,7 @@ from athena_core.definitions.workflow_graph import WorkflowDefinition
 from athena_core.domain import workflow_run
 from athena_core.domain.workflow_run import DecideApproval
 from athena_core.errors import NotFound
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.protocols import Connection
 from athena_core.values import LIST_ITEMS_MAX, Body, Label
 from projections import runs, workflows
@@ -50,20 +50,20 @@ class WorkflowBody(Body):
 class RunWorkflowBody(Body):
     """Values of the placeholders in the directives, by name."""
 
-    input: Values | None = None
+    input: Annotated[Values | None, says("Values of placeholders, by name.")] = None
 
 
 class ResumeWorkflowBody(Body):
     """Values that replace earlier ones. ``dryRun`` only reports what a resume would do."""
 
-    input_overrides: Values | None = None
+    input_overrides: Annotated[Values | None, says("Inputs that replace earlier ones, by name.")] = None
     dry_run: bool | None = None
 
 
 class CancelWorkflowBody(Body):
     """The reason for cancelling a workflow run."""
 
-    reason: Label | None = None
+    reason: Annotated[Label | None, says("Reason, for auditors.")] = None
 
 
 class ApprovalBody(Body):

@@ -1,13 +1,13 @@
 """Operations on workspaces: list, keep and clean them, show what a run changed, and apply it."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from msgspec.structs import replace
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.enums import WorkspaceKind
 from athena_core.errors import ConfigError, NotFound, RunNotEnded
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.mask import HIDDEN as MASKED
 from athena_core.outside_text import HiddenSpan
 from athena_core.protocols import Connection
@@ -37,25 +37,27 @@ USES_SECONDS_MAX = 5.0
 class WorkspacesQuery(Value):
     """Filters of workspaces."""
 
-    status: WorkspaceStatus | None = None
-    kind: WorkspaceKind | None = None
-    session_id: ClientId | None = None
+    status: Annotated[WorkspaceStatus | None, says("Only this status.")] = None
+    kind: Annotated[WorkspaceKind | None, says("Only workspaces of sessions, or of workflow runs.")] = None
+    session_id: Annotated[ClientId | None, says("Only the workspaces of this session.")] = None
 
 
 class RunDiffQuery(Value):
     """The form of a diff: the recorded one, or the exact one."""
 
-    exact: bool | None = None
+    exact: Annotated[
+        bool | None, says("True: the exact diff, from the files of the workspace. Needs the right to apply; recorded.")
+    ] = None
 
 
 class RunDiffFile(Value):
     """A file that a run changed, with its added and removed lines. A binary file has none."""
 
-    path: str
-    change: FileChange
-    added: int
-    removed: int
-    binary: bool
+    path: Annotated[str, says("Path in the workspace.")]
+    change: Annotated[FileChange, says("Kind of the change.")]
+    added: Annotated[int, says("Number of added lines.")]
+    removed: Annotated[int, says("Number of removed lines.")]
+    binary: Annotated[bool, says("True if its lines are not compared.")]
 
 
 class RunDiff(Value):
@@ -73,25 +75,32 @@ class RunDiff(Value):
 
     run_id: str
     workspace_id: str
-    workspace_status: WorkspaceStatus
-    recorded: bool
-    files: tuple[RunDiffFile, ...]
-    files_total: int
-    binary_files: int
-    added_lines: int
-    removed_lines: int
-    truncated: bool
-    applied: tuple[AppliedChanges, ...]
-    hidden: tuple[HiddenSpan, ...]
-    hidden_total: int
-    exact_needed: bool
-    diff: str | None = None
-    evidence_id: str | None = None
+    workspace_status: Annotated[WorkspaceStatus, says("Whether the workspace still exists.")]
+    recorded: Annotated[bool, says("False until the run ends or pauses, and if it crashed.")]
+    files: Annotated[tuple[RunDiffFile, ...], says("Changed files in the diff.")]
+    files_total: Annotated[int, says("Number of changed files.")]
+    binary_files: Annotated[int, says("Number of changed binary files.")]
+    added_lines: Annotated[int, says("Number of added lines.")]
+    removed_lines: Annotated[int, says("Number of removed lines.")]
+    truncated: Annotated[bool, says("True if the diff is cut.")]
+    applied: Annotated[tuple[AppliedChanges, ...], says("The newest applies, newest first.")]
+    hidden: Annotated[tuple[HiddenSpan, ...], says("The first 100 parts that the recorded diff hides, in its order.")]
+    hidden_total: Annotated[int, says("Number of parts that the recorded diff hides.")]
+    exact_needed: Annotated[bool, says("True if the recorded diff does not show all that an apply writes.")]
+    diff: Annotated[str | None, says("Unified diff; absent if nothing changed, and once redacted.")] = None
+    evidence_id: Annotated[str | None, says("Evidence with the diff; absent if nothing changed.")] = None
     redacted: bool | None = None
-    subject_hash: str | None = None
-    exact: bool | None = None
-    secrets: tuple[str, ...] | None = None
-    not_shown: tuple[str, ...] | None = None
+    subject_hash: Annotated[str | None, says("Hash of the changes, for an apply; absent until they are recorded.")] = (
+        None
+    )
+    exact: Annotated[bool | None, says("True if the diff is the exact one; absent for the recorded one.")] = None
+    secrets: Annotated[
+        tuple[str, ...] | None,
+        says("Names of secrets of the server that stand in the exact diff; absent if there are none."),
+    ] = None
+    not_shown: Annotated[
+        tuple[str, ...] | None, says("Files that the exact diff does not show as they are; absent if there are none.")
+    ] = None
 
 
 class AppliedRun(Value):
@@ -102,10 +111,10 @@ class AppliedRun(Value):
 
     run_id: str
     workspace_id: str
-    dry_run: bool
-    files_changed: int
-    files: tuple[AppliedFile, ...]
-    subject_hash: str
+    dry_run: Annotated[bool, says("True if nothing was written.")]
+    files_changed: Annotated[int, says("Number of files written or deleted.")]
+    files: Annotated[tuple[AppliedFile, ...], says("Each file with its result; empty for a repeated key.")]
+    subject_hash: Annotated[str, says("Hash of the changes of the run.")]
 
 
 class WorkspaceUses:

@@ -19,6 +19,7 @@ from athena_core.enums import (
     WorkspaceKind,
     WorkspaceMode,
 )
+from athena_core.event import says
 from athena_core.values import (
     ASK_EXPIRES_MS_MAX,
     ASK_EXPIRES_MS_MIN,
@@ -53,23 +54,29 @@ class HarnessConfig(Body):
     provider: Label
     model: Label
     tools: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
-    credentials: Annotated[tuple[ClientId, ...], msgspec.Meta(max_length=CREDENTIALS_MAX)] | None = None
+    credentials: Annotated[
+        Annotated[tuple[ClientId, ...], msgspec.Meta(max_length=CREDENTIALS_MAX)] | None,
+        says("Names of credentials that requests of `http` to their hosts carry; absent: none."),
+    ] = None
 
 
 class HarnessPolicies(Body):
     """The limits of a run: milliseconds, attempts of a model call, dollars (0: no budget), and model calls."""
 
-    timeout_ms: Milliseconds
-    retry_limit: Annotated[int, msgspec.Meta(ge=1, le=100)]
-    budget_usd: Dollars
-    max_turns: Annotated[int, msgspec.Meta(ge=1, le=CLAIM_DELAYS_MAX)] | None = None
+    timeout_ms: Annotated[Milliseconds, says("Timeout of a run in milliseconds.")]
+    retry_limit: Annotated[int, msgspec.Meta(ge=1, le=100), says("Most attempts of a model call.")]
+    budget_usd: Annotated[Dollars, says("Budget of a run in dollars; 0: none.")]
+    max_turns: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=CLAIM_DELAYS_MAX)] | None,
+        says("Most model calls of a run; absent: the default."),
+    ] = None
 
 
 class Egress(Body):
     """A host, and optionally a port, that tool ``http`` may reach."""
 
-    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253), says("Host name.")]
+    port: Annotated[Annotated[int, msgspec.Meta(ge=1, le=65535)] | None, says("Port; absent: any.")] = None
 
 
 Words: TypeAlias = Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
@@ -78,48 +85,57 @@ Words: TypeAlias = Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_l
 class ShellMatch(Body):
     """Commands that begin with these words."""
 
-    command: Words
+    command: Annotated[Words, says("First words of the command.")]
 
 
 class ShellRule(Body):
     """The approval of the commands that match."""
 
     match: ShellMatch
-    approval: Approval
+    approval: Annotated[Approval, says("`allow` (the default), `ask` a person before a call, or `deny`.")]
 
 
 class HttpMatch(Body):
     """Requests to a host (or ``*.`` and its parent) with one of these methods; without a field, to any."""
 
-    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)] | None = None
-    methods: Annotated[tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6)] | None = None
+    host: Annotated[
+        Annotated[str, msgspec.Meta(min_length=1, max_length=253)] | None,
+        says("Host name, or `*.` and its parent; absent: any."),
+    ] = None
+    methods: Annotated[
+        Annotated[tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6)] | None,
+        says("Only these methods; absent: all."),
+    ] = None
 
 
 class HttpRule(Body):
     """The approval of the requests that match."""
 
     match: HttpMatch
-    approval: Approval
+    approval: Annotated[Approval, says("`allow` (the default), `ask` a person before a call, or `deny`.")]
 
 
 class FilesMatch(Body):
     """Calls on a path or below it, relative to the tool's directory, with one of these actions; any without a field."""
 
-    path: Label | None = None
-    actions: Annotated[tuple[FilesAction, ...], msgspec.Meta(min_length=1, max_length=5)] | None = None
+    path: Annotated[Label | None, says("The path, or a directory above it; absent: any.")] = None
+    actions: Annotated[
+        Annotated[tuple[FilesAction, ...], msgspec.Meta(min_length=1, max_length=5)] | None,
+        says("Only these actions; absent: all."),
+    ] = None
 
 
 class FilesRule(Body):
     """The approval of the calls that match."""
 
     match: FilesMatch
-    approval: Approval
+    approval: Annotated[Approval, says("`allow` (the default), `ask` a person before a call, or `deny`.")]
 
 
 class ToolPolicy(Body):
     """The approval of a tool's calls; ``allow`` by default."""
 
-    approval: Approval | None = None
+    approval: Annotated[Approval | None, says("`allow` (the default), `ask` a person before a call, or `deny`.")] = None
 
 
 class ShellPolicy(ToolPolicy, kw_only=True):
@@ -129,10 +145,16 @@ class ShellPolicy(ToolPolicy, kw_only=True):
     command decides whether it needs approval, else ``approval`` does.
     """
 
-    commands: Annotated[tuple[Words, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
+    commands: Annotated[
+        tuple[Words, ...],
+        msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX),
+        says("Allowed commands, each as a prefix of words."),
+    ]
     directory: Label | None = None
     timeout_ms: Milliseconds | None = None
-    output_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    output_bytes_max: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None, says("Largest output of a call, in bytes.")
+    ] = None
     rules: Annotated[tuple[ShellRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
 
 
@@ -142,9 +164,13 @@ class HttpPolicy(ToolPolicy, kw_only=True):
     Approval is decided as for ``shell``.
     """
 
-    methods: Annotated[tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6)] = ("GET",)
+    methods: Annotated[
+        tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6), says("Allowed HTTP methods.")
+    ] = ("GET",)
     timeout_ms: Milliseconds | None = None
-    response_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    response_bytes_max: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None, says("Largest response, in bytes.")
+    ] = None
     rules: Annotated[tuple[HttpRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
 
 
@@ -155,19 +181,21 @@ class FilesPolicy(ToolPolicy, kw_only=True):
     """
 
     directory: Label | None = None
-    write: bool = False
-    file_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    write: Annotated[bool, says("True to allow changes.")] = False
+    file_bytes_max: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None, says("Largest file, in bytes.")
+    ] = None
     rules: Annotated[tuple[FilesRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
 
 
 class ToolPolicies(Body):
     """The rules of the tools. Without them ``shell`` starts nothing, ``files`` only reads, and nothing is asked."""
 
-    shell: ShellPolicy | None = None
-    http: HttpPolicy | None = None
+    shell: Annotated[ShellPolicy | None, says("Rules of tool `shell`.")] = None
+    http: Annotated[HttpPolicy | None, says("Rules of tool `http`.")] = None
     files: FilesPolicy | None = None
-    memory: ToolPolicy | None = None
-    evidence: ToolPolicy | None = None
+    memory: Annotated[ToolPolicy | None, says("Rules of tool `memory`.")] = None
+    evidence: Annotated[ToolPolicy | None, says("Rules of tool `evidence`.")] = None
 
 
 class AskPolicy(Body):
@@ -176,12 +204,21 @@ class AskPolicy(Body):
     Defaults: 60 seconds, one day, ``deny``, and the role Operator. ``notRequester`` excludes who requested the run.
     """
 
-    hold_ms: Annotated[int, msgspec.Meta(ge=0, le=ASK_HOLD_MS_MAX)] | None = None
-    expires_after_ms: Annotated[int, msgspec.Meta(ge=ASK_EXPIRES_MS_MIN, le=ASK_EXPIRES_MS_MAX)] | None = None
-    on_expiry: AskExpiry | None = None
-    role: ApproverRole | None = None
-    approvers: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
-    not_requester: bool | None = None
+    hold_ms: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=ASK_HOLD_MS_MAX)] | None,
+        says("Milliseconds that a run holds its slot while it asks; 60,000 by default."),
+    ] = None
+    expires_after_ms: Annotated[
+        Annotated[int, msgspec.Meta(ge=ASK_EXPIRES_MS_MIN, le=ASK_EXPIRES_MS_MAX)] | None,
+        says("Milliseconds until an ask expires; one day by default."),
+    ] = None
+    on_expiry: Annotated[AskExpiry | None, says("Refuse the call (`deny`, the default), or cancel the run.")] = None
+    role: Annotated[ApproverRole | None, says("Least role of who answers; `Operator` by default.")] = None
+    approvers: Annotated[
+        Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None,
+        says("Identities that may answer; absent: all with the role."),
+    ] = None
+    not_requester: Annotated[bool | None, says("True if who requested the run may not answer.")] = None
 
 
 class VerificationPolicy(Body):
@@ -192,12 +229,15 @@ class VerificationPolicy(Body):
     """
 
     id: Label
-    kind: VerificationKind
-    label: Label
+    kind: Annotated[VerificationKind, says("What it checks.")]
+    label: Annotated[Label, says("Label of the evidence.")]
     evidence_type: EvidenceType | None = None
-    command: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
-    schema: dict[str, Any] | None = None
-    contains: LongText | None = None
+    command: Annotated[
+        Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None,
+        says("Command and arguments that must exit with 0."),
+    ] = None
+    schema: Annotated[dict[str, Any] | None, says("JSON Schema that the output must match.")] = None
+    contains: Annotated[LongText | None, says("Text that the output must contain.")] = None
 
 
 ReadOnlyPath: TypeAlias = Annotated[str, msgspec.Meta(min_length=2, max_length=PATH_CHARS_MAX)]
@@ -211,8 +251,10 @@ class SandboxPolicy(Body):
     paths that commands may read beside the system and the workspace.
     """
 
-    mode: SandboxMode
-    network: SandboxNetwork | None = None
+    mode: Annotated[SandboxMode, says("Run commands without a sandbox (`off`), in one where it works, or only in one.")]
+    network: Annotated[
+        SandboxNetwork | None, says("`none` (the default), or `egress`: the hosts of `allowedEgress`, through a proxy.")
+    ] = None
     read_only: Annotated[tuple[ReadOnlyPath, ...], msgspec.Meta(max_length=READ_ONLY_MAX)] | None = None
 
 
@@ -223,15 +265,15 @@ AGENT_PROVIDERS = frozenset({"anthropic", "gemini", "openai"})
 class AgentMatch(Body):
     """Tool calls of this kind, or commands that begin with these words; without a field, all calls."""
 
-    kind: AgentToolKind | None = None
-    command: Words | None = None
+    kind: Annotated[AgentToolKind | None, says("Kind of the call, as the agent says; absent: any.")] = None
+    command: Annotated[Words | None, says("First words of the command; absent: any call.")] = None
 
 
 class AgentRule(Body):
     """The approval of the tool calls that match."""
 
     match: AgentMatch
-    approval: Approval
+    approval: Annotated[Approval, says("`allow`, `ask` a person before a call, or `deny`.")]
 
 
 class AgentPolicy(Body):
@@ -242,10 +284,19 @@ class AgentPolicy(Body):
     a person is asked.
     """
 
-    name: ClientId
-    mode: Annotated[str, msgspec.Meta(min_length=1, max_length=MODE_CHARS_MAX)] | None = None
-    models: Annotated[dict[Label, Label], msgspec.Meta(min_length=1, max_length=AGENT_MODELS_MAX)] | None = None
-    permissions: Annotated[tuple[AgentRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+    name: Annotated[ClientId, says("A registered agent.")]
+    mode: Annotated[
+        Annotated[str, msgspec.Meta(min_length=1, max_length=MODE_CHARS_MAX)] | None,
+        says("Mode of its sessions; absent: the mode of the operator's file."),
+    ] = None
+    models: Annotated[
+        Annotated[dict[Label, Label], msgspec.Meta(min_length=1, max_length=AGENT_MODELS_MAX)] | None,
+        says("Models that it may ask for, and the models that serve them; absent: only the model of `config`."),
+    ] = None
+    permissions: Annotated[
+        Annotated[tuple[AgentRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None,
+        says("Approval of its tool calls; the first rule that matches decides, else a person."),
+    ] = None
 
 
 MCP_SERVERS_MAX = 16
@@ -263,14 +314,14 @@ McpToolPattern: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length
 class McpMatch(Body):
     """Tools whose name matches a pattern."""
 
-    tool: McpToolPattern
+    tool: Annotated[McpToolPattern, says("A name, or a pattern with `*`.")]
 
 
 class McpRule(Body):
     """The approval of the tools that match."""
 
     match: McpMatch
-    approval: Approval
+    approval: Annotated[Approval, says("`allow`, `ask` a person before a call, or `deny`.")]
 
 
 class McpPolicy(Body):
@@ -280,8 +331,12 @@ class McpPolicy(Body):
     it a person is asked.
     """
 
-    tools: Annotated[tuple[McpToolPattern, ...], msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX)]
-    approval: Approval | None = None
+    tools: Annotated[
+        tuple[McpToolPattern, ...],
+        msgspec.Meta(min_length=1, max_length=MCP_TOOLS_MAX),
+        says("Names of tools, or patterns with `*`."),
+    ]
+    approval: Annotated[Approval | None, says("`allow`, `ask` a person before a call (the default), or `deny`.")] = None
     rules: Annotated[tuple[McpRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
 
 
@@ -289,7 +344,7 @@ class HarnessSpec(Body):
     """A harness profile as a client writes it."""
 
     display_name: Label
-    version: HarnessVersion
+    version: Annotated[HarnessVersion, says("Version of this shape.")]
     config: HarnessConfig
     policies: HarnessPolicies
     tool_policies: ToolPolicies | None = None
@@ -299,8 +354,10 @@ class HarnessSpec(Body):
     )
     asks: AskPolicy | None = None
     sandbox: SandboxPolicy | None = None
-    workspace: WorkspaceMode | None = None
-    agent: AgentPolicy | None = None
+    workspace: Annotated[WorkspaceMode | None, says("Where its runs work; absent: in the shared workspace.")] = None
+    agent: Annotated[AgentPolicy | None, says("Outside agent that works on its runs; absent: the loop of Athena.")] = (
+        None
+    )
     mcp: Annotated[dict[McpServerName, McpPolicy], msgspec.Meta(max_length=MCP_SERVERS_MAX)] | None = None
 
 

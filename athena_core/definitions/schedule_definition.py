@@ -16,7 +16,7 @@ from athena_core.definitions.trigger import (
 )
 from athena_core.enums import CatchUp, OverlapPolicy
 from athena_core.errors import ConfigError
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.values import Body, ClientId, Label, LongText, Metadata, RecordId
 
 CATCH_UP_WINDOW_SECONDS_MIN = 10
@@ -39,7 +39,7 @@ class ScheduleDefinition(Value):
     """The stored definition of a schedule. No field has a default, because a later release could change it."""
 
     trigger: Trigger
-    target: ScheduleTarget
+    target: Annotated[ScheduleTarget, says("Run, template or workflow that it starts.")]
     overlap_policy: OverlapPolicy
     catch_up: CatchUp
     catch_up_window_seconds: int

@@ -10,7 +10,7 @@ import msgspec
 
 from athena_core.enums import ApproverRole, Operator, SkipReason, TriggerRule
 from athena_core.errors import ConfigError, Fault
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.values import (
     ID_PATTERN,
     LIST_ITEMS_MAX,
@@ -45,8 +45,8 @@ ApprovalMs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=APPROVAL_MS_MAX)]
 class StepExecution(Body):
     """The execution of a step: attempts, milliseconds for each attempt, and metadata of its runs."""
 
-    max_attempts: Attempts | None = None
-    timeout_ms: Milliseconds | None = None
+    max_attempts: Annotated[Attempts | None, says("Most attempts of the step.")] = None
+    timeout_ms: Annotated[Milliseconds | None, says("Timeout of an attempt in milliseconds.")] = None
     metadata: Metadata | None = None
 
 
@@ -56,10 +56,10 @@ class Condition(Body):
     ``path`` is a JSON pointer into the output, which must be JSON. Without ``path`` the output is compared as text.
     """
 
-    step: RecordId
-    op: Operator
-    path: Label | None = None
-    value: Any = None
+    step: Annotated[RecordId, says("Id of the earlier step.")]
+    op: Annotated[Operator, says("Comparison.")]
+    path: Annotated[Label | None, says("JSON pointer into the output; absent: compared as text.")] = None
+    value: Annotated[Any, says("Value to compare with.")] = None
 
 
 class MapOver(Body):
@@ -69,11 +69,11 @@ class MapOver(Body):
     ``index``.
     """
 
-    step: RecordId | None = None
-    input: Label | None = None
-    path: Label | None = None
-    item_name: Label | None = None
-    max_parallel: Parallel | None = None
+    step: Annotated[RecordId | None, says("Step whose output has the list.")] = None
+    input: Annotated[Label | None, says("Workflow input with the list.")] = None
+    path: Annotated[Label | None, says("JSON pointer to the list; absent: the whole value.")] = None
+    item_name: Annotated[Label | None, says("Placeholder for the item; absent: `item`.")] = None
+    max_parallel: Annotated[Parallel | None, says("Most items at once.")] = None
 
 
 class Approval(Body):
@@ -82,10 +82,10 @@ class Approval(Body):
     With ``not_requester`` the identities that requested or resumed the workflow run cannot approve.
     """
 
-    message: Label | None = None
+    message: Annotated[Label | None, says("Text for the approver.")] = None
     approvers: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
-    role: ApproverRole | None = None
-    expires_after_ms: ApprovalMs | None = None
+    role: Annotated[ApproverRole | None, says("Least role of an approver; absent: `Operator`.")] = None
+    expires_after_ms: Annotated[ApprovalMs | None, says("Milliseconds until it expires; absent: never.")] = None
     on_expiry: Literal["approve", "reject"] | None = None
     not_requester: bool | None = None
 
@@ -96,34 +96,39 @@ class Step(Body):
     id: RecordId
     directive_id: RecordId | None = None
     harness_profile_id: RecordId | None = None
-    outputs: Annotated[tuple[Label, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
-    execution: StepExecution | None = None
-    trigger_rule: TriggerRule | None = None
-    when: Condition | None = None
-    map: MapOver | None = None
+    outputs: Annotated[
+        Annotated[tuple[Label, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None, says("Names of the outputs.")
+    ] = None
+    execution: Annotated[StepExecution | None, says("Attempts and timeout of the step.")] = None
+    trigger_rule: Annotated[TriggerRule | None, says("When the step starts; absent: `all-succeeded`.")] = None
+    when: Annotated[Condition | None, says("Condition of the step; absent: none.")] = None
+    map: Annotated[MapOver | None, says("List for whose items the step runs.")] = None
     approval: Approval | None = None
 
 
 class OutputMapping(Body):
     """An output of one step that fills a placeholder in the directive of another."""
 
-    from_output: Label
-    to_input: Label
+    from_output: Annotated[Label, says("Name of the output.")]
+    to_input: Annotated[Label, says("Name of the placeholder.")]
 
 
 class Dependency(Body):
     """An edge of the graph: ``to`` starts after ``from``."""
 
-    source: RecordId = msgspec.field(name="from")
+    source: Annotated[RecordId, says("Step that ends first.")] = msgspec.field(name="from")
     target: RecordId = msgspec.field(name="to")
-    mappings: Annotated[tuple[OutputMapping, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+    mappings: Annotated[
+        Annotated[tuple[OutputMapping, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None,
+        says("Outputs that fill placeholders."),
+    ] = None
 
 
 class WorkflowDefinition(Body):
     """The steps of a workflow and their dependencies."""
 
     steps: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1, max_length=STEPS_MAX)]
-    dependencies: Annotated[tuple[Dependency, ...], msgspec.Meta(max_length=EDGES_MAX)]
+    dependencies: Annotated[tuple[Dependency, ...], msgspec.Meta(max_length=EDGES_MAX), says("Edges of the graph.")]
 
 
 # Checking

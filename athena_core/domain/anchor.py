@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.event import Event, Guard, Position, Recorded, Shows, Value
+from athena_core.event import Event, Guard, Position, Recorded, Shows, Value, says
 from athena_core.values import INTEGER_MAX, Body, ChainValue, Instant, LogId
 
 LOGS_MAX = 1_000
@@ -36,7 +36,7 @@ class AnchorKept(Event):
     log_id: str
     position: Position
     chain: str
-    at: str
+    at: Annotated[str, says("When the other log reported it.")]
     sender: str = msgspec.field(name="from")
 
 
@@ -86,7 +86,7 @@ class AnchorBody(Body):
     log_id: LogId
     position: Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
     chain: ChainValue
-    at: Instant
+    at: Annotated[Instant, says("When the anchor was taken.")]
 
 
 class KeepAnchor(Value):

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from athena_core.decider import Context, Decider
-from athena_core.event import EXTRA, Event, Shows, Value
+from athena_core.event import EXTRA, Event, Shows, Value, says
 from athena_core.values import PinnedScope, RunChanges, RunFilter
 
 BULK_RUNS_MAX = 10_000
@@ -22,7 +22,7 @@ class BulkRequested(Event):
     SHOWS: ClassVar[Shows] = Shows(audit=True, verify="each of its runs has events of its own, which are checked")
     bulk_id: str
     act: BulkAct
-    filter: RunFilter
+    filter: Annotated[RunFilter, says("Filter that selected the runs.")]
     total: int
     until: int
     changes: RunChanges | None = None

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from athena_core.decider import Context, Decider
 from athena_core.enums import DeadLetterReason, DeadLetterSource, DeadLetterStatus, QueueMode
 from athena_core.errors import Contradicted, NotFound
-from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value, says
 from athena_core.values import PinnedScope
 
 
@@ -15,7 +15,7 @@ class LetterItem(Value):
     """A work item in a dead letter."""
 
     item_id: str
-    mode: QueueMode
+    mode: Annotated[QueueMode, says("`followup`: a run of its own. `collect`: consecutive items share one run.")]
     chars: int
 
 
@@ -23,7 +23,7 @@ class DeadLetterAttempt(Value):
     """A failed run of the work: its id, time (ISO-8601) and error code."""
 
     run_id: str
-    at: str
+    at: Annotated[str, says("When it failed.")]
     code: str
 
 
@@ -41,9 +41,9 @@ class DeadLetterAdded(Event):
     SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(console=True)
     id: str
-    source: DeadLetterSource
+    source: Annotated[DeadLetterSource, says("`work`: a queue item. `a2a`: a message.")]
     session_id: str
-    reason: DeadLetterReason
+    reason: Annotated[DeadLetterReason, says("Why it could not be done.")]
     code: str
     retry_count: int
     items: tuple[LetterItem, ...]

@@ -5,12 +5,12 @@ begins work, of any room.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider, GuardRows, Reader
 from athena_core.errors import Halted
-from athena_core.event import Event, Fact, Guard, Position, Recorded, Shows, Text, Value
+from athena_core.event import Event, Fact, Guard, Position, Recorded, Shows, Text, Value, says
 from athena_core.values import Body, Label
 
 STREAM = "halt"
@@ -25,7 +25,7 @@ class HaltStarted(Event):
 
     TYPE: ClassVar[str] = "halt.started"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
-    by: str
+    by: Annotated[str, says("Identity that halted all work.")]
     cancelled: int | None = None
     reason: Text = None
 
@@ -35,7 +35,7 @@ class HaltLifted(Event):
 
     TYPE: ClassVar[str] = "halt.lifted"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
-    by: str
+    by: Annotated[str, says("Identity that lifted the halt.")]
     since_ms: int
 
 
@@ -126,8 +126,10 @@ def _row(rows: Mapping[str, tuple[str | int, ...]]) -> Halt | None:
 class HaltBody(Body):
     """Why all work stops. ``cancelRunning`` also requests the cancellation of every admitted run."""
 
-    reason: Label
-    cancel_running: bool = False
+    reason: Annotated[Label, says("Why all work is halted.")]
+    cancel_running: Annotated[
+        bool, says("True to request the cancellation of every run that holds a slot, and of its children.")
+    ] = False
 
 
 class StartHalt(Value):

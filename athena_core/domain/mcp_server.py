@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import ConfigError, McpListingChanged, NotFound
-from athena_core.event import Event, Guard, Recorded, Shows, Text, Value
+from athena_core.event import Event, Guard, Recorded, Shows, Text, Value, says
 
 LISTINGS_MAX = 20
 """Maximum number of listings that runs record of a server after the last acceptance. An operator's check adds more."""
@@ -57,7 +57,7 @@ class McpServerAccepted(Event):
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     server: str
     tools: dict[str, str]
-    by: str
+    by: Annotated[str, says("Identity that accepted the tools.")]
     note: Text = None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from athena_core.decider import Context, Decider
-from athena_core.event import TEXT, Event, Shows, Text, Value
+from athena_core.event import TEXT, Event, Shows, Text, Value, says
 from athena_core.values import Body, Metadata
 
 MEMORY_CHARS_MAX = 100_000
@@ -62,7 +62,7 @@ def evolve(state: MemoryState, event: Event) -> MemoryState:
 class MemoryBody(Body):
     """A note with optional metadata."""
 
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=MEMORY_CHARS_MAX)]
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=MEMORY_CHARS_MAX), says("Text to remember.")]
     metadata: Metadata | None = None
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.enums import MessageStatus
-from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value, says
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -59,7 +59,7 @@ class MessageFailed(MessageEvent, kw_only=True):
     SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(console=True)
     status: Literal["failed"]
-    reason: str
+    reason: Annotated[str, says("Why it could not be delivered.")]
     code: str
     dead_letter_id: str
     error_text: Text = None

@@ -1,7 +1,7 @@
 """The permission rule: a person's lasting permission for one exact tool call, in a run, a session or a profile."""
 
 import hashlib
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from athena_core.decider import Context, Decider, Reader
 from athena_core.definitions.profile import HarnessSpec
 from athena_core.enums import RuleScope
 from athena_core.errors import NotFound, PermissionRuleLimit
-from athena_core.event import Event, Guard, Recorded, Shows, Text, Value
+from athena_core.event import Event, Guard, Recorded, Shows, Text, Value, says
 from athena_core.values import RuleBound
 
 RULES_A_SCOPE_MAX = 1_000
@@ -46,11 +46,11 @@ class PermissionRuleCreated(Event):
     TYPE: ClassVar[str] = "permission-rule.created"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     rule_id: str
-    scope: RuleScope
+    scope: Annotated[RuleScope, says("Where it is in force.")]
     tool_name: str
     call_sha256: str
     ask_id: str
-    by: str
+    by: Annotated[str, says("Identity whose answer created it.")]
     expires_at_ms: int
     run_id: str | None = None
     session_id: str | None = None
@@ -78,8 +78,8 @@ class PermissionRuleRevoked(Event):
     TYPE: ClassVar[str] = "permission-rule.revoked"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     rule_id: str
-    cause: RevocationCause
-    by: str | None = None
+    cause: Annotated[RevocationCause, says("Why it ended.")]
+    by: Annotated[str | None, says("Identity that revoked it; absent if it expired.")] = None
 
 
 # State

@@ -1,9 +1,9 @@
 """The plane: events about the server itself, and audit records of violations."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from athena_core.decider import Decider
-from athena_core.event import Event, Guard, Position, Recorded, Shows, Text, Value
+from athena_core.event import Event, Guard, Position, Recorded, Shows, Text, Value, says
 
 STREAM = "plane"
 
@@ -21,7 +21,7 @@ class AuthzModeActive(Event):
 
     TYPE: ClassVar[str] = "AUTHZ_MODE_ACTIVE"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
-    mode: str
+    mode: Annotated[str, says("Mode of the setting `ATHENA_AUTHZ_MODE`.")]
 
 
 class RolesLoaded(Event):
@@ -33,7 +33,7 @@ class RolesLoaded(Event):
 
     TYPE: ClassVar[str] = "rbac.roles.loaded"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
-    source: Literal["settings", "file"]
+    source: Annotated[Literal["settings", "file"], says("Whether the map is from the settings or from a file.")]
     viewers: int
     operators: int
     admins: int
@@ -51,7 +51,7 @@ class GroupsChanged(Event):
 
     TYPE: ClassVar[str] = "rbac.groups.changed"
     SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
-    identity: str
+    identity: Annotated[str, says("Identity whose groups changed.")]
     groups: tuple[str, ...]
 
 
@@ -61,7 +61,7 @@ class AuthzDenied(Event):
     TYPE: ClassVar[str] = "authz.denied"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     subject: str
-    role: str
+    role: Annotated[str, says("Role of the identity.")]
     operation: str
     required_roles: tuple[str, ...]
     deny_reason: Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"]
@@ -76,9 +76,9 @@ class AuthnFailed(Event):
 
     TYPE: ClassVar[str] = "authn.failed"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
-    count: int
+    count: Annotated[int, says("Refused requests since then.")]
     code: Literal["AUTH_TOKEN_INVALID", "AUTH_TOKEN_EXPIRED", "RATE_LIMITED"]
-    since: str
+    since: Annotated[str, says("When the count began.")]
     token_id: str | None = None
     peer: Text = None
 
@@ -92,10 +92,10 @@ class RequestsSuppressed(Event):
 
     TYPE: ClassVar[str] = "requests.suppressed"
     SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
-    count: int
+    count: Annotated[int, says("Requests without an event of their own.")]
     subject: str
     operation: str
-    since: str | None = None
+    since: Annotated[str | None, says("When the count began.")] = None
 
 
 class ViolationSource(Value):
@@ -103,7 +103,7 @@ class ViolationSource(Value):
 
     position: Position
     trace_id: str
-    type: str
+    type: Annotated[str, says("Type of the event.")]
     created_at: str
 
 
@@ -111,7 +111,7 @@ class ViolationActor(Value):
     """The identity that caused a violation."""
 
     subject: str
-    role: str
+    role: Annotated[str, says("Role of the identity.")]
 
 
 class SafetyViolation(Event):

@@ -10,7 +10,7 @@ import msgspec
 from athena_core.decider import Context, Decider
 from athena_core.enums import LimitScope, LimitStrategy
 from athena_core.errors import ConfigError
-from athena_core.event import Event, Shows, Value
+from athena_core.event import Event, Shows, Value, says
 from athena_core.values import (
     ID_PATTERN,
     LIST_ITEMS_MAX,
@@ -35,10 +35,10 @@ class KeyLimit(Body):
     provider that it may call, including its fallbacks.
     """
 
-    scope: LimitScope
+    scope: Annotated[LimitScope, says("What the limit counts by.")]
     max: Count
-    strategy: LimitStrategy
-    key: RecordId | None = None
+    strategy: Annotated[LimitStrategy, says("What happens to runs above the limit.")]
+    key: Annotated[RecordId | None, says("Session, provider or profile; absent: each of them.")] = None
 
 
 class Policy(Body):
@@ -71,7 +71,7 @@ class PolicyDocument(Policy, kw_only=True):
 class PolicyInput(Policy):
     """A policy as a client sends it. ``updatedAt`` is accepted and ignored, so a client may send back what it read."""
 
-    updated_at: Any = None
+    updated_at: Annotated[Any, says("Accepted and ignored.")] = None
 
 
 class PlainPolicyBody(PolicyInput):
@@ -104,9 +104,9 @@ class SimulateBody(Body):
     ``run_id`` requests the result of one run, which may be a refused one.
     """
 
-    policy: PolicyInput
-    since: Label | None = None
-    run_id: Label | None = None
+    policy: Annotated[PolicyInput, says("Policy to simulate.")]
+    since: Annotated[Label | None, says("Time, position or event id; absent: 24 hours ago.")] = None
+    run_id: Annotated[Label | None, says("Run to report on.")] = None
 
 
 # Stored events. Their TYPE is storage: never rename one.

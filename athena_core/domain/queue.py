@@ -9,7 +9,7 @@ from athena_core.clock import iso
 from athena_core.decider import Context, Decider
 from athena_core.enums import DeadLetterReason, QueueMode
 from athena_core.errors import RetryWith, WorkQueueFull, retry_with
-from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value, says
 from athena_core.values import PinnedScope
 
 QUEUE_ITEMS_MAX = 1_000
@@ -30,7 +30,7 @@ class WorkEnqueued(Event):
     SHOWS: ClassVar[Shows] = Shows()
     queue_depth: int
     item_id: str
-    mode: QueueMode
+    mode: Annotated[QueueMode, says("`followup`: a run of its own. `collect`: consecutive items share one run.")]
     chars: int
     enqueued_by: str
     message_id: str | None = None
@@ -100,7 +100,7 @@ class WorkBatchDeadLettered(Event):
     drain_id: str
     dead_letter_id: str
     item_ids: tuple[str, ...]
-    reason: DeadLetterReason
+    reason: Annotated[DeadLetterReason, says("Why they could not be done.")]
     code: str
     queue_depth: int
     run_id: str | None = None

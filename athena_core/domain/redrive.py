@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.enums import RedriveDecision, RedriveStatus
-from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Value, says
 from athena_core.values import PinnedScope
 
 RATE_PER_SECOND_MAX = 500
@@ -16,10 +16,10 @@ class RedriveSelection(Value):
     """A filter of pending dead letters. Times are in milliseconds since 1970 UTC, inclusive."""
 
     session_id: str | None = None
-    source: str | None = None
+    source: Annotated[str | None, says("Only dead letters of this source.")] = None
     source_persona: str | None = None
     target_persona: str | None = None
-    reason: str | None = None
+    reason: Annotated[str | None, says("Only dead letters with this reason.")] = None
     created_after: int | None = None
     created_before: int | None = None
 
@@ -34,7 +34,7 @@ class RedriveStarted(Event):
     SHOWS: ClassVar[Shows] = Shows(audit=True)
     BEGINS: ClassVar[bool] = True
     redrive_id: str
-    filter: RedriveSelection
+    filter: Annotated[RedriveSelection, says("Which dead letters to requeue.")]
     filter_hash: str
     rate_per_second: int
     total: int

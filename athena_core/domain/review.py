@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.enums import MergeGate, PersonaStdout
-from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
+from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value, says
 from athena_core.values import PinnedScope, Usage
 
 PREFIX = "persona:"
@@ -17,9 +17,9 @@ FOLDER = "persona-runs"
 class PersonaArtifacts(Value):
     """The files of a review, in the state directory (written as ``.athena``) and in the workspace."""
 
-    audit_dir: str
-    result_json_path: str
-    report_markdown_path: str
+    audit_dir: Annotated[str, says("Directory of the review in the state directory.")]
+    result_json_path: Annotated[str, says("Where the result is stored.")]
+    report_markdown_path: Annotated[str, says("Where the report is stored.")]
     out_json_path: str | None = None
     out_markdown_path: str | None = None
 

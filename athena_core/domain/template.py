@@ -8,7 +8,7 @@ import msgspec
 from athena_core.decider import Context, Decider
 from athena_core.definitions.placeholder import malformed_in, names_in
 from athena_core.errors import ConfigError, NotFound
-from athena_core.event import TEXT, Event, Shows, Text, Value
+from athena_core.event import TEXT, Event, Shows, Text, Value, says
 from athena_core.values import LIST_ITEMS_MAX, Body, Label, LongText, RecordId
 
 Params = Annotated[dict[Label, Any], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
@@ -96,8 +96,8 @@ class TemplateSpec(Body):
     """
 
     harness_profile_id: RecordId
-    directive_template: LongText
-    default_params: Params
+    directive_template: Annotated[LongText, says("Text with placeholders such as `{{name}}`.")]
+    default_params: Annotated[Params, says("Values of parameters that a run does not give.")]
     params_schema: dict[str, Any] | None = None
     display_name: Label | None = None
 

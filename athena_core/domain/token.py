@@ -1,13 +1,13 @@
 """The token: a secret that names an identity, with a role, a scope and an expiry; a session is a token of a login."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
 from athena_core.errors import NotFound
-from athena_core.event import Event, Guard, Recorded, Shows, Text, Value
+from athena_core.event import Event, Guard, Recorded, Shows, Text, Value, says
 from athena_core.values import PinnedScope, Role
 
 TOKENS_MAX = 10_000
@@ -42,12 +42,12 @@ class TokenCreated(Event):
     TYPE: ClassVar[str] = "token.created"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
     token_id: str
-    identity: str
-    role: Role
+    identity: Annotated[str, says("Identity of its requests.")]
+    role: Annotated[Role, says("Highest role of its requests.")]
     expires_at_ms: int
     sha256: str
-    by: str
-    scope: PinnedScope | None = None
+    by: Annotated[str, says("Identity that created it.")]
+    scope: Annotated[PinnedScope | None, says("Names that it may concern, by kind; absent: all.")] = None
     parent: str | None = None
     note: Text = None
 
@@ -58,8 +58,8 @@ class TokenRevoked(Event):
     TYPE: ClassVar[str] = "token.revoked"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
     token_id: str
-    cause: TokenRevocationCause
-    by: str | None = None
+    cause: Annotated[TokenRevocationCause, says("Why it ended.")]
+    by: Annotated[str | None, says("Identity that revoked it; absent if it expired.")] = None
 
 
 # State

@@ -1,13 +1,13 @@
 """The workspace of a session or of a workflow run: a directory tree in which its runs work."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec.structs import asdict, replace
 
 from athena_core.decider import Context, Decider, Reader
 from athena_core.enums import WorkspaceEnd, WorkspaceKind, WorkspaceSource
 from athena_core.errors import NotFound, WorkspaceLimit
-from athena_core.event import Event, Guard, Recorded, Shows, Value
+from athena_core.event import Event, Guard, Recorded, Shows, Value, says
 
 WORKSPACES_MAX = 10_000
 """Maximum number of workspaces of sessions and workflow runs that are not cleaned."""
@@ -39,9 +39,9 @@ class WorkspaceCreated(Event):
     TYPE: ClassVar[str] = "workspace.created"
     SHOWS: ClassVar[Shows] = Shows(console=True)
     workspace_id: str
-    kind: WorkspaceKind
+    kind: Annotated[WorkspaceKind, says("Whether it belongs to a session or to a workflow run.")]
     owner: str
-    source: WorkspaceSource
+    source: Annotated[WorkspaceSource, says("How it was made from the shared workspace.")]
     run_id: str
     commit: str | None = None
 
@@ -58,7 +58,7 @@ class WorkspaceRetained(Event):
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workspace_id: str
     keep: bool
-    by: str
+    by: Annotated[str, says("Identity that decided it.")]
 
 
 class WorkspaceApplied(Event):
@@ -72,7 +72,7 @@ class WorkspaceApplied(Event):
     workspace_id: str
     run_id: str
     files: int
-    by: str
+    by: Annotated[str, says("Identity that applied the changes.")]
     subject_sha256: str | None = None
 
 
@@ -84,7 +84,7 @@ class ExactDiffOpened(Event):
     workspace_id: str
     run_id: str
     subject_sha256: str
-    by: str
+    by: Annotated[str, says("Identity that opened it.")]
 
 
 class WorkspaceCleaned(Event):
@@ -93,10 +93,10 @@ class WorkspaceCleaned(Event):
     TYPE: ClassVar[str] = "workspace.cleaned"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     workspace_id: str
-    kind: WorkspaceKind
+    kind: Annotated[WorkspaceKind, says("Whether it belonged to a session or to a workflow run.")]
     owner: str
-    cause: WorkspaceEnd
-    by: str | None = None
+    cause: Annotated[WorkspaceEnd, says("Why it was deleted.")]
+    by: Annotated[str | None, says("Identity that requested it; absent if no person did.")] = None
 
 
 # State

@@ -1,16 +1,16 @@
 """The families of errors: what they have in common, without HTTP statuses."""
 
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from athena_core.event import Value
+from athena_core.event import Value, says
 
 
 class Fault(Value):
     """A wrong field: its path, the problem and the remedy."""
 
-    field: str
-    reason: str
-    remedy: str | None = None
+    field: Annotated[str, says("Path of the field.")]
+    reason: Annotated[str, says("The fault.")]
+    remedy: Annotated[str | None, says("What to do; absent if unknown.")] = None
 
 
 RetryWith: TypeAlias = Literal["same-key", "new-key"]

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 
 import msgspec
 
 from athena_core.enums import TranscriptRole
 from athena_core.errors import ProviderError
-from athena_core.event import Value
+from athena_core.event import Value, says
 from athena_core.providers.prices import Frame, Meter, size_of, written
 from athena_core.text import clean, one_line
 from athena_core.values import ToolCall, ToolSpec, Usage
@@ -35,11 +35,11 @@ class ModelMessage(Value):
     An assistant message may have ``calls``. A message of role ``tool`` answers the call ``tool_call_id``.
     """
 
-    role: TranscriptRole
-    content: str
-    calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str | None = None
-    is_error: bool = False
+    role: Annotated[TranscriptRole, says("Role of the message.")]
+    content: Annotated[str, says("Text of the message.")]
+    calls: Annotated[tuple[ToolCall, ...], says("Tool calls that the model requested; absent without any.")] = ()
+    tool_call_id: Annotated[str | None, says("Call that a result answers; absent otherwise.")] = None
+    is_error: Annotated[bool, says("True if the result is an error.")] = False
 
 
 class ModelRequest(Value):

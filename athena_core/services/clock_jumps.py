@@ -1,11 +1,12 @@
 """Jumps of the machine's clock: an operator accepts one for every process on the log."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from athena_core.clock import Clock, iso
 from athena_core.decider import Key, Outcome, facts_of
 from athena_core.domain import plane
-from athena_core.event import Meta, Value
+from athena_core.event import Meta, Value, says
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
@@ -15,7 +16,7 @@ from athena_core.protocols import Row
 class AcceptedClock(Value):
     """The machine's time, and how many milliseconds it was ahead of the server's (0: in step)."""
 
-    clock: str
+    clock: Annotated[str, says("Time of the machine.")]
     ahead_ms: int
 
 

@@ -1,10 +1,12 @@
 """The service of the halt: stops the beginning of all work, and lets it begin again in order."""
 
+from typing import Annotated
+
 from athena_core.clock import iso
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import halt, policy, run
 from athena_core.errors import Halted
-from athena_core.event import Meta, Position, Value
+from athena_core.event import Meta, Position, Value, says
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
@@ -22,13 +24,15 @@ class HaltRecord(Value):
     whose cancellation this request asked for.
     """
 
-    halted: bool
-    running: int
-    waiting: int
-    by: str | None = None
-    since: str | None = None
-    reason: str | None = None
-    cancelled: int | None = None
+    halted: Annotated[bool, says("True while no work may begin.")]
+    running: Annotated[int, says("Runs that hold a slot and go on.")]
+    waiting: Annotated[int, says("Runs in line.")]
+    by: Annotated[str | None, says("Identity that halted all work; absent without a halt.")] = None
+    since: Annotated[str | None, says("When the halt began; absent without one.")] = None
+    reason: Annotated[str | None, says("Why all work is halted; absent without a halt.")] = None
+    cancelled: Annotated[
+        int | None, says("Runs whose cancellation was requested; only in answers to `cancelRunning`.")
+    ] = None
 
 
 class HaltChange(Value):

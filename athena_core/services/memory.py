@@ -5,6 +5,7 @@ import stat
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
+from typing import Annotated
 
 import anyio
 from anyio import to_thread
@@ -15,7 +16,7 @@ from athena_core.definitions.memory_chunks import lines_of
 from athena_core.definitions.memory_words import COMMON, WORD, query_words
 from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, Fault, NotCaughtUp, NotFound, Overloaded
-from athena_core.event import Meta, Position, Value
+from athena_core.event import Meta, Position, Value, says
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.mask import Mask
@@ -58,7 +59,7 @@ class ForgottenEntry(Value):
 
     id: str
     removed: bool
-    left: tuple[TextTrace, ...] | None = None
+    left: Annotated[tuple[TextTrace, ...] | None, says("Places that may still hold the text; absent if none.")] = None
 
 
 class NoteFiles:

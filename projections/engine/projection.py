@@ -64,7 +64,8 @@ class Table(Generic[R]):
         answer: Callable[[R], bytes] | None = None,
     ) -> None:
         """Derive the statements. Columns hold text, integers, booleans or bytes; only ``| None`` ones may be NULL."""
-        fields = {field.name: field.type for field in msgspec.structs.fields(row)}
+        hints = typing.get_type_hints(row)  # without descriptions
+        fields = {name: hints[name] for name in row.__struct_fields__}
         self.name = name
         self.row = row
         self.key = key

@@ -1,9 +1,9 @@
 """Stored events of programs that take part in a run: outside agents and MCP servers."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from athena_core.enums import AgentSessionStart, McpTransport
-from athena_core.event import Event, Shows
+from athena_core.event import Event, Shows, says
 
 FREES_NOTHING = "it occupies and frees nothing"
 
@@ -23,13 +23,13 @@ class AgentAttached(Event):
         simulate=FREES_NOTHING,
         console=True,
     )
-    agent: str
+    agent: Annotated[str, says("Name of the agent.")]
     agent_version: str
     protocol_version: int
     agent_session_id: str
     how: AgentSessionStart
     model: str
-    mode: str | None = None
+    mode: Annotated[str | None, says("Mode of the session, in the agent's words; absent without one.")] = None
 
 
 class McpAttached(Event):

@@ -24,7 +24,7 @@ from athena_core.enums import (
     WaitReason,
 )
 from athena_core.errors import RetryWith
-from athena_core.event import EXTRA, TEXT, Event, Shows, Text
+from athena_core.event import EXTRA, TEXT, Event, Shows, Text, says
 from athena_core.outside_text import HiddenSpan
 from athena_core.values import (
     ContextMeta,
@@ -123,7 +123,7 @@ class RunQueued(RunRequest, kw_only=True):
     SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     BEGINS: ClassVar[bool] = True
-    reason: WaitReason
+    reason: Annotated[WaitReason, says("Why it has no slot yet.")]
 
 
 class RunCreated(RunRequest):
@@ -169,8 +169,8 @@ class TranscriptAppended(Event):
 
     TYPE: ClassVar[str] = "transcript.appended"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
-    role: TranscriptRole
-    kind: TranscriptKind
+    role: Annotated[TranscriptRole, says("Author of the entry.")]
+    kind: Annotated[TranscriptKind, says("Kind of the entry.")]
     chars: int
     tool_call_id: str | None = None
     tool_name: str | None = None
@@ -218,7 +218,9 @@ class ToolCalled(Event):
     ask_id: str | None = None
     credentials: tuple[str, ...] | None = None
     origin: CallOrigin | None = None
-    kind: AgentToolKind | None = None
+    kind: Annotated[
+        AgentToolKind | None, says("Kind of the call, in the agent's words; absent for tools of Athena.")
+    ] = None
     asked: bool | None = None
     unknown_name: Text = None
     arguments: Text = None
@@ -238,7 +240,7 @@ class EvidenceAttached(Event):
     evidence_type: EvidenceType
     size_bytes: int
     sha256: str
-    source: EvidenceSource
+    source: Annotated[EvidenceSource, says("Part of the run that attached it.")]
     workspace: bool
     label: str | None = None
     tool_call_id: str | None = None
@@ -353,7 +355,7 @@ class RunAsked(Event):
     TYPE: ClassVar[str] = "run.asked"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
     ask_id: str
-    kind: RunAskKind
+    kind: Annotated[RunAskKind, says("Kind of the ask.")]
     origin: AskOrigin
     turn: int
     chars: int
@@ -365,7 +367,7 @@ class RunAsked(Event):
     tool_call_id: str | None = None
     tool_name: str | None = None
     tool_kind: AgentToolKind | None = None
-    role: ApproverRole | None = None
+    role: Annotated[ApproverRole | None, says("Lowest role that may answer; absent: Operator.")] = None
     approvers: tuple[str, ...] | None = None
     not_requester: bool | None = None
     credentials: tuple[str, ...] | None = None
@@ -396,7 +398,7 @@ class RunAskOpened(Event):
     SHOWS: ClassVar[Shows] = Shows(audit=True, explain=True, simulate=FREES_NOTHING)
     ask_id: str
     subject_sha256: str
-    by: str
+    by: Annotated[str, says("Identity that opened the exact text.")]
 
 
 class RunAnswered(Event):
@@ -410,8 +412,8 @@ class RunAnswered(Event):
     SHOWS: ClassVar[Shows] = Shows(audit=True, explain=True, simulate=FREES_NOTHING, console=True)
     ask_id: str
     subject_sha256: str
-    cause: AnswerCause
-    by: str | None = None
+    cause: Annotated[AnswerCause, says("What decided the ask.")]
+    by: Annotated[str | None, says("Identity that answered; absent if no person did.")] = None
     option_id: str | None = None
     rule_id: str | None = None
     edited_sha256: str | None = None
@@ -427,11 +429,11 @@ class RunRequeued(Event):
     TYPE: ClassVar[str] = "run.requeued"
     SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate="the resume that follows is replayed", console=True)
-    reason: RequeueReason
+    reason: Annotated[RequeueReason, says("Why it has no slot yet.")]
     harness_profile_id: str | None = None
     provider: str | None = None
     fallbacks: tuple[str, ...] | None = None
-    agent: str | None = None
+    agent: Annotated[str | None, says("Outside agent of its profile; absent: the loop of Athena.")] = None
 
 
 class RunPaused(Event):
@@ -444,7 +446,7 @@ class RunPaused(Event):
     TYPE: ClassVar[str] = "run.paused"
     SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
-    reason: PauseReason
+    reason: Annotated[PauseReason, says("Money or the person that it waits for.")]
     elapsed_ms: int
     spent_micro_usd: int | None = None
     budget_micro_usd: int | None = None
@@ -465,7 +467,7 @@ class RunResumed(Event):
     harness_profile_id: str | None = None
     provider: str | None = None
     fallbacks: tuple[str, ...] | None = None
-    agent: str | None = None
+    agent: Annotated[str | None, says("Outside agent of its profile; absent: the loop of Athena.")] = None
 
 
 class RunCancelRequested(Event):
@@ -478,7 +480,7 @@ class RunCancelRequested(Event):
     )
     status: Literal["cancelled", "not-running"]
     run_id: str | None = None
-    cause: CancelCause | None = None
+    cause: Annotated[CancelCause | None, says("Why a cancel was requested.")] = None
     note: Text = None
 
 
@@ -516,7 +518,7 @@ class RunCancelled(Event):
     TYPE: ClassVar[str] = "run.cancelled"
     SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
-    cause: CancelCause
+    cause: Annotated[CancelCause, says("Why it was cancelled.")]
     forced: bool | None = None
 
 
@@ -547,7 +549,7 @@ class PolicyConcurrencyRejected(Event):
     rejection: RunRejection
     active_runs: int
     max_concurrent_runs: int
-    reason: str
+    reason: Annotated[str, says("Why the run was refused.")]
     directive_id: str | None = None
     harness_profile_id: str | None = None
     provider: str | None = None

@@ -1,6 +1,6 @@
 """The values inside the stored events of a run."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from athena_core.enums import (
     AskOptionKind,
@@ -13,7 +13,7 @@ from athena_core.enums import (
     SandboxNetwork,
     SandboxPhase,
 )
-from athena_core.event import Value
+from athena_core.event import Value, says
 
 
 class SandboxReport(Value):
@@ -38,7 +38,7 @@ class AskOption(Value):
     """A possible answer to an ask. Its name is text of the ask."""
 
     id: str
-    kind: AskOptionKind
+    kind: Annotated[AskOptionKind, says("Whether it allows the call or refuses it.")]
 
 
 class RejectedRunDetails(Value):
@@ -71,7 +71,7 @@ class RunRejection(Value):
     policy_type: PolicyType
     limit: int
     rejected_run_details: RejectedRunDetails
-    reason: RejectionReason
+    reason: Annotated[RejectionReason, says("Limit that the run would have exceeded.")]
     active_runs: int
     policy: PolicyOrigin | None = None
     spent_micro_usd: int | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from athena_core.definitions.schedule_definition import ScheduleDefinition
 from athena_core.enums import MissedSlotsReason, PauseCause, RunEndReason, SlotSkipReason
-from athena_core.event import EXTRA, TEXT, Event, Shows, Text
+from athena_core.event import EXTRA, TEXT, Event, Shows, Text, says
 from athena_core.values import PinnedScope
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -66,7 +66,7 @@ class SchedulePaused(Event):
     TYPE: ClassVar[str] = "schedule.paused"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
-    cause: PauseCause
+    cause: Annotated[PauseCause, says("Why it is paused.")]
     target_run_id: str | None = None
     note: Text = None
 
@@ -85,7 +85,7 @@ class ScheduleTickExecuted(Event):
 
     TYPE: ClassVar[str] = "schedule.tick.executed"
     SHOWS: ClassVar[Shows] = Shows(views="the logs of the schedules show their slots")
-    at: str
+    at: Annotated[str, says("Time of the tick.")]
     run: int
     skipped: int
 
@@ -119,7 +119,7 @@ class ScheduleRunSkipped(Event):
     SHOWS: ClassVar[Shows] = Shows(console=True)
     id: str
     slot_ms: int
-    reason: SlotSkipReason
+    reason: Annotated[SlotSkipReason, says("Why the time does not run.")]
 
 
 class ScheduleSlotsMissed(Event):
@@ -131,8 +131,8 @@ class ScheduleSlotsMissed(Event):
     id: str
     from_ms: int
     to_ms: int
-    count: int
-    reason: MissedSlotsReason
+    count: Annotated[int, says("Number of times that do not run.")]
+    reason: Annotated[MissedSlotsReason, says("Why they do not run.")]
 
 
 class ScheduleRunCompleted(Event):
@@ -155,7 +155,7 @@ class ScheduleRunFailed(Event):
     target_run_id: str
     code: str
     slot_ms: int | None = None
-    reason: RunEndReason | None = None
+    reason: Annotated[RunEndReason | None, says("Set if the run was cancelled or rejected.")] = None
     error_text: Text = None
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from athena_core.definitions.workflow_graph import OutputHash
 from athena_core.enums import SkipReason
-from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
+from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value, says
 from athena_core.values import PinnedScope
 
 ApprovalCause: TypeAlias = Literal["identity", "expiry"]
@@ -129,7 +129,7 @@ class WorkflowStepSkipped(Event):
     SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
     step_id: str
-    reason: SkipReason
+    reason: Annotated[SkipReason, says("Why it was skipped.")]
     condition: OutputHash | None = None
     condition_salt: Text = None
 
@@ -170,8 +170,8 @@ class WorkflowApprovalGranted(Event):
     workflow_id: str
     step_id: str
     subject_sha256: str
-    cause: ApprovalCause
-    by: str | None = None
+    cause: Annotated[ApprovalCause, says("An identity's decision, or the end of its time.")]
+    by: Annotated[str | None, says("Identity that decided; absent if its time ended.")] = None
     note: Text = None
 
 
@@ -183,8 +183,8 @@ class WorkflowApprovalRejected(Event):
     workflow_id: str
     step_id: str
     subject_sha256: str
-    cause: ApprovalCause
-    by: str | None = None
+    cause: Annotated[ApprovalCause, says("An identity's decision, or the end of its time.")]
+    by: Annotated[str | None, says("Identity that decided; absent if its time ended.")] = None
     note: Text = None
 
 

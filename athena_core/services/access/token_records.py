@@ -14,7 +14,7 @@ from athena_core.domain import token
 from athena_core.domain.token import TOKEN_GUARD, TokenCreated, TokenRevocationCause
 from athena_core.enums import TokenRole
 from athena_core.errors import ConfigError, NotFound, TokenInvalid, TokenLimit
-from athena_core.event import Fact, Meta, Value
+from athena_core.event import Fact, Meta, Value, says
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.roles import IDENTITY_PATTERN, RESERVED_PREFIX, Roster, is_reserved
@@ -39,21 +39,22 @@ ScopeNames: TypeAlias = Annotated[tuple[IdentityName, ...], msgspec.Meta(min_len
 class TokenScopeBody(Body):
     """The sessions, runs and personas that a token is restricted to. All kinds must match."""
 
-    sessions: ScopeNames | None = None
-    runs: ScopeNames | None = None
-    personas: ScopeNames | None = None
+    sessions: Annotated[ScopeNames | None, says("Sessions that it may concern; absent: all.")] = None
+    runs: Annotated[ScopeNames | None, says("Runs that it may concern; absent: all.")] = None
+    personas: Annotated[ScopeNames | None, says("Personas that it may concern; absent: all.")] = None
 
 
 class TokenBody(Body):
     """A new token: its identity, its highest role, its scope, and its age in milliseconds (90 days by default)."""
 
-    identity: IdentityName
-    role: TokenRole
-    scope: TokenScopeBody | None = None
-    expires_after_ms: (
-        Annotated[int, msgspec.Meta(ge=token.EXPIRES_AFTER_MS_MIN, le=token.EXPIRES_AFTER_MS_MAX)] | None
-    ) = None
-    note: Label | None = None
+    identity: Annotated[IdentityName, says("Identity of its requests.")]
+    role: Annotated[TokenRole, says("Highest role of its requests; at most the identity's role.")]
+    scope: Annotated[TokenScopeBody | None, says("Names that it may concern, by kind; absent: all.")] = None
+    expires_after_ms: Annotated[
+        Annotated[int, msgspec.Meta(ge=token.EXPIRES_AFTER_MS_MIN, le=token.EXPIRES_AFTER_MS_MAX)] | None,
+        says("Milliseconds until it expires; 90 days by default."),
+    ] = None
+    note: Annotated[Label | None, says("Purpose of the token.")] = None
 
 
 class IssuedToken(Value):

@@ -24,7 +24,7 @@ from athena_core.errors import (
     ConfigError,
     NotFound,
 )
-from athena_core.event import Fact, Meta, Position
+from athena_core.event import Fact, Meta, Position, says
 from athena_core.log.codec import SALT_BYTES
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
@@ -61,13 +61,18 @@ class AnswerBody(Body):
     also allows the same call in the future, in the run, its session or all runs of its profile.
     """
 
-    subject_hash: Label
-    option_id: Label | None = None
-    values: dict[Label, Any] | None = None
+    subject_hash: Annotated[Label, says("Hash that was shown, `subjectHash` of the ask.")]
+    option_id: Annotated[Label | None, says("An option of the ask; needless with `values`.")] = None
+    values: Annotated[dict[Label, Any] | None, says("Values that fit the `form` of a question.")] = None
     note: Label | None = None
-    edited_arguments: dict[Label, Any] | None = None
-    remember: RuleScope | None = None
-    remember_for_ms: Annotated[int, msgspec.Meta(ge=1_000, le=REMEMBER_MS_MAX)] | None = None
+    edited_arguments: Annotated[
+        dict[Label, Any] | None, says("Arguments of the call to make instead; only where the ask is `editable`.")
+    ] = None
+    remember: Annotated[RuleScope | None, says("Also allow this exact call from now on, there.")] = None
+    remember_for_ms: Annotated[
+        Annotated[int, msgspec.Meta(ge=1_000, le=REMEMBER_MS_MAX)] | None,
+        says("How long; by default 1 day in a run, 7 in a session, 30 in a profile."),
+    ] = None
 
 
 class OpenAsk(NamedTuple):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 from anyio import to_thread
 
@@ -14,7 +14,7 @@ from athena_core.agents.homes import FOLDER, AgentHome, AgentHomes
 from athena_core.clock import Clock
 from athena_core.domain import plane, review
 from athena_core.errors import AthenaError
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.log.tools.backup import open_log_file
@@ -36,9 +36,9 @@ REST_PARTS = 10
 class TextTrace(Value):
     """A place that may still hold erased text: why, and how to remove it."""
 
-    place: str
-    reason: str
-    remedy: str
+    place: Annotated[str, says("Where the text may remain.")]
+    reason: Annotated[str, says("Why it may remain.")]
+    remedy: Annotated[str, says("What to do.")]
 
 
 class Erasure:

@@ -8,13 +8,13 @@ the log. Everything runs on the event loop.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 from athena_core.domain import run
 from athena_core.enums import AgentToolKind
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.log.tail import Tail
 from athena_core.protocols import Row
 from athena_core.system.signal import Signal
@@ -47,8 +47,8 @@ PlanStepStatus: TypeAlias = Literal["pending", "in_progress", "completed"]
 class PlanStep(Value):
     """A step of an agent's plan."""
 
-    text: str
-    status: PlanStepStatus
+    text: Annotated[str, says("The step.")]
+    status: Annotated[PlanStepStatus, says("Progress of the step.")]
 
 
 class OpenCall(Value):
@@ -58,11 +58,11 @@ class OpenCall(Value):
     """
 
     tool_call_id: str
-    title: str
-    kind: AgentToolKind
-    status: Literal["pending", "in_progress"]
-    output: str | None = None
-    diff: str | None = None
+    title: Annotated[str, says("Title of the call.")]
+    kind: Annotated[AgentToolKind, says("Kind of the call.")]
+    status: Annotated[Literal["pending", "in_progress"], says("`pending` until it begins.")]
+    output: Annotated[str | None, says("End of its output so far; absent without one.")] = None
+    diff: Annotated[str | None, says("Changes of files that it shows, as a unified diff; absent without one.")] = None
 
 
 class AgentActivity(Value):
@@ -71,9 +71,11 @@ class AgentActivity(Value):
     ``thoughts`` is the end of its newest reasoning.
     """
 
-    thoughts: str | None = None
-    plan: tuple[PlanStep, ...] | None = None
-    calls: tuple[OpenCall, ...] | None = None
+    thoughts: Annotated[str | None, says("End of its newest reasoning; absent without one.")] = None
+    plan: Annotated[tuple[PlanStep, ...] | None, says("Steps of its plan; absent without one.")] = None
+    calls: Annotated[
+        tuple[OpenCall, ...] | None, says("Newest calls that have not ended, oldest first; absent without one.")
+    ] = None
 
 
 class TranscriptDelta(Value):
@@ -86,11 +88,11 @@ class TranscriptDelta(Value):
 
     run_id: str
     turn: int
-    offset: int | None = None
-    text: str | None = None
+    offset: Annotated[int | None, says("First character of this text in its turn.")] = None
+    text: Annotated[str | None, says("Text to append; absent with `reset` and `activity`.")] = None
     reset: bool = False
-    settled: bool = False
-    activity: AgentActivity | None = None
+    settled: Annotated[bool, says("True if the log has all text of the turn.")] = False
+    activity: Annotated[AgentActivity | None, says("Replaces the activity before; absent if unchanged.")] = None
 
 
 class RemoteText(Value):

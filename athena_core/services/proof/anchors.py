@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, NoReturn, TypeAlias
+from typing import Annotated, BinaryIO, Literal, NamedTuple, NoReturn, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 import anyio
@@ -26,7 +26,7 @@ from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_o
 from athena_core.domain import anchor
 from athena_core.domain.anchor import AnchorBody, AnchorKept
 from athena_core.errors import AnchorConflict, AnchorLimit, AnchorNotSent, AthenaError, ConfigError
-from athena_core.event import Fact, Meta, Position, Value
+from athena_core.event import Fact, Meta, Position, Value, says
 from athena_core.log.anchor import LINE_BYTES_MAX, Anchor
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
@@ -394,8 +394,8 @@ class AnchorReceipt(Value):
     log_id: str
     position: Position
     chain: str
-    at: Instant
-    sender: str = msgspec.field(name="from")
+    at: Annotated[Instant, says("When the anchor was taken.")]
+    sender: Annotated[str, says("Identity that sent it first.")] = msgspec.field(name="from")
 
 
 class Anchors:

@@ -5,7 +5,7 @@ Everything but the place in the queue comes from the run's own events. No erasab
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from athena_core.clock import iso
 from athena_core.domain.run import (
@@ -38,7 +38,7 @@ from athena_core.domain.run import (
     WorkspaceOpened,
 )
 from athena_core.enums import AgentSessionStart, CallOrigin, PauseReason, RequeueReason, RunStatus, WaitReason
-from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
+from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value, says
 from athena_core.protocols import LogReader, Row
 from athena_core.text import duration, money, or_erased, took_longer
 from athena_core.values import RefusedPlan, RefusedRequest, Scope
@@ -124,29 +124,31 @@ class Cause(Value):
     """
 
     event_id: str
-    type: str
-    at: str
+    type: Annotated[str, says("Type of the event.")]
+    at: Annotated[str, says("When it happened.")]
     actor: str
     trace_id: str
     says: str
-    caused_by: str | None = None
+    caused_by: Annotated[str | None, says("Id of the event that caused it; absent without one.")] = None
     turn: int | None = None
-    waited_ms: int | None = None
-    after: str | None = None
+    waited_ms: Annotated[int | None, says("Milliseconds that the run had waited; absent if none.")] = None
+    after: Annotated[
+        str | None, says("Run whose end admitted this one; absent without one, or outside of the caller's scope.")
+    ] = None
 
 
 class CurrentWait(Value):
     """The one thing that a run waits for now, and since when. ``asks`` are its open asks, if it waits for answers."""
 
-    reason: CurrentWaitReason
-    since: str
+    reason: Annotated[CurrentWaitReason, says("What the run waits for.")]
+    since: Annotated[str, says("Since when it waits.")]
     says: str
-    position: int | None = None
+    position: Annotated[int | None, says("Place in the queue, from 1; absent if not queued.")] = None
     blocked_by: str | None = None
-    turn: int | None = None
+    turn: Annotated[int | None, says("Number of the model call; absent outside of one.")] = None
     tool_name: str | None = None
     tool_call_id: str | None = None
-    asks: tuple[str, ...] | None = None
+    asks: Annotated[tuple[str, ...] | None, says("Ids of the open asks that it waits for.")] = None
 
 
 class Explanation(Value):
@@ -159,9 +161,9 @@ class Explanation(Value):
     run_id: str
     session_id: str
     status: ExplainedRunStatus
-    causes: tuple[Cause, ...]
-    waits_for: CurrentWait | None
-    omitted: int = 0
+    causes: Annotated[tuple[Cause, ...], says("Events of the run, oldest first.")]
+    waits_for: Annotated[CurrentWait | None, says("What it waits for now; null after its end.")]
+    omitted: Annotated[int, says("Events left out in the middle.")] = 0
     parent_run_id: str | None = None
     plan: RefusedPlan | None = None
     request: RefusedRequest | None = None

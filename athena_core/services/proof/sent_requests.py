@@ -5,13 +5,13 @@ limits of contexts are taken from the settings of today.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from msgspec.structs import replace
 
 from athena_core.domain import run
 from athena_core.errors import NotFound
-from athena_core.event import Event, Position, Recorded, Value
+from athena_core.event import Event, Position, Recorded, Value, says
 from athena_core.providers.provider import ModelMessage
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.execution.agent import compile_context, wanted_schema
@@ -39,11 +39,11 @@ class RecordedCall(Value):
     provider: str
     model: str
     usage: Usage
-    attempts: int
-    request_id: str | None = None
-    first_token_ms: int | None = None
+    attempts: Annotated[int, says("Calls of providers until the answer.")]
+    request_id: Annotated[str | None, says("Id that the provider gave the request; absent without one.")] = None
+    first_token_ms: Annotated[int | None, says("Milliseconds to the first output; absent if not measured.")] = None
     cost_micro_usd: int | None = None
-    estimated: bool | None = None
+    estimated: Annotated[bool | None, says("True if the provider did not report all tokens; absent otherwise.")] = None
 
 
 class SentRequest(Value):
@@ -57,15 +57,19 @@ class SentRequest(Value):
     """
 
     run_id: str
-    turn: int
-    turns: int
-    messages: tuple[ModelMessage, ...]
-    context: ContextMeta
-    tools: tuple[ToolSpec, ...] = ()
-    call: RecordedCall | None = None
-    schema: dict[str, Any] | None = None
-    withheld: bool | None = None
-    erased_tools: tuple[str, ...] | None = None
+    turn: Annotated[int, says("Number of the turn, from 1.")]
+    turns: Annotated[int, says("Number of turns that are recorded.")]
+    messages: Annotated[tuple[ModelMessage, ...], says("The messages in their order.")]
+    context: Annotated[ContextMeta, says("How the messages were made to fit.")]
+    tools: Annotated[tuple[ToolSpec, ...], says("The tools that the model may call, as they are described to it.")] = ()
+    call: Annotated[RecordedCall | None, says("The call that answered the turn; absent if none is recorded.")] = None
+    schema: Annotated[dict[str, Any] | None, says("JSON Schema that the answer must match; absent without one.")] = None
+    withheld: Annotated[
+        bool | None, says("True if the scope of the caller hides some of the messages; absent otherwise.")
+    ] = None
+    erased_tools: Annotated[
+        tuple[str, ...] | None, says("Tools whose descriptions were erased since; absent if there are none.")
+    ] = None
 
 
 class CompiledTurn(NamedTuple):

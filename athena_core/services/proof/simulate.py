@@ -6,10 +6,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from athena_core.domain import policy
-from athena_core.event import Position, Value
+from athena_core.event import Position, Value, says
 from athena_core.services.proof.recorded_requests import RequestHistory
 from athena_core.services.proof.simulator import RUNS_MAX, SimulatedRun, Simulator
 from athena_core.values import MICRO_USD
@@ -39,10 +39,10 @@ class OutcomeChange(Value):
 
     runs: int
     cost_usd: float
-    by_session: tuple[ChangeShare, ...]
-    by_profile: tuple[ChangeShare, ...]
-    by_template: tuple[ChangeShare, ...]
-    by_reason: tuple[ChangeShare, ...]
+    by_session: Annotated[tuple[ChangeShare, ...], says("By session, most runs first.")]
+    by_profile: Annotated[tuple[ChangeShare, ...], says("By harness profile, most runs first.")]
+    by_template: Annotated[tuple[ChangeShare, ...], says("By template, most runs first.")]
+    by_reason: Annotated[tuple[ChangeShare, ...], says("By rule, most runs first.")]
 
 
 class RequestCounts(Value):
@@ -57,9 +57,9 @@ class SimulatedOutcome(Value):
     """The outcome of one request, recorded and simulated: the reason of a refusal, and whether it would wait."""
 
     run_id: str
-    waited: bool
-    recorded: str | None = None
-    simulated: str | None = None
+    waited: Annotated[bool, says("True if it would wait.")]
+    recorded: Annotated[str | None, says("Rule that refused it; absent if admitted.")] = None
+    simulated: Annotated[str | None, says("Rule that would refuse it; absent if admitted.")] = None
 
 
 class Simulation(Value):
@@ -73,20 +73,22 @@ class Simulation(Value):
     them.
     """
 
-    since: Position
-    to: Position
-    truncated: bool
-    requests: int
-    recorded: RequestCounts
-    simulated: RequestCounts
-    waited: int
-    paused: int
-    newly_rejected: OutcomeChange
-    newly_allowed: OutcomeChange
+    since: Annotated[Position, says("First position.")]
+    to: Annotated[Position, says("Last position that was read.")]
+    truncated: Annotated[bool, says("True if there are more events.")]
+    requests: Annotated[int, says("Requests that were simulated.")]
+    recorded: Annotated[RequestCounts, says("Totals as the requests were decided.")]
+    simulated: Annotated[RequestCounts, says("Totals as the simulated policy decides.")]
+    waited: Annotated[int, says("Runs that would wait.")]
+    paused: Annotated[int, says("Runs that the daily budget would pause.")]
+    newly_rejected: Annotated[OutcomeChange, says("Runs that would be refused now.")]
+    newly_allowed: Annotated[OutcomeChange, says("Runs that would be admitted now.")]
     estimated: int
-    not_simulated: tuple[NotSimulated, ...]
-    policy_version: int | None = None
-    run: SimulatedOutcome | None = None
+    not_simulated: Annotated[tuple[NotSimulated, ...], says("What stays as recorded.")]
+    policy_version: Annotated[int | None, says("Version of the policy in force, for the `If-Match` of an update.")] = (
+        None
+    )
+    run: Annotated[SimulatedOutcome | None, says("Outcome of the run asked for; absent without one.")] = None
 
 
 def simulate(

@@ -8,7 +8,7 @@ from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import dead_letter, message, queue, run
 from athena_core.errors import ConfigError
-from athena_core.event import Meta, Position
+from athena_core.event import Meta, Position, says
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
@@ -41,7 +41,7 @@ class MessageBody(Body):
 
     from_persona: PersonaName
     to_persona: PersonaName
-    payload: Any
+    payload: Annotated[Any, says("A text or an object.")]
     task_id: Label | None = None
     step_id: Label | None = None
     parent_run_id: RecordId | None = None

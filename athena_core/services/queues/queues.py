@@ -3,7 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
@@ -13,7 +13,7 @@ from athena_core.errors import (
     ProviderNotFound,
     recorded_error,
 )
-from athena_core.event import Event, Fact, Meta, Position, Recorded, Value
+from athena_core.event import Event, Fact, Meta, Position, Recorded, Value, says
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
@@ -33,8 +33,8 @@ class EnqueueBody(Body):
     """An item of work for a session; consecutive ``collect`` items are done in one run."""
 
     session_id: ClientId
-    payload: LongText
-    mode: QueueMode
+    payload: Annotated[LongText, says("Text of the work.")]
+    mode: Annotated[QueueMode, says("`followup`: a run of its own. `collect`: consecutive items share one run.")]
 
 
 class DrainBody(Body):
@@ -47,10 +47,10 @@ class DrainBody(Body):
 class DrainResult(Value):
     """The result of a drain."""
 
-    status: Literal["ok", "already-draining"]
+    status: Annotated[Literal["ok", "already-draining"], says("`already-draining`: another drain does the work.")]
     drained_items: int
     queue_depth_before: int
-    queue_depth_after: int
+    queue_depth_after: Annotated[int, says("Waiting items at the end.")]
 
 
 class PayloadsUnread(Exception):

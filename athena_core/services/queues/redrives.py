@@ -12,7 +12,7 @@ from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transac
 from athena_core.domain import dead_letter, redrive
 from athena_core.enums import RedriveDecision
 from athena_core.errors import AthenaError, AuthzDeniedError, Contradicted, NotFound
-from athena_core.event import Meta, Position, Value
+from athena_core.event import Meta, Position, Value, says
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
@@ -35,11 +35,11 @@ Rate = Annotated[int, msgspec.Meta(ge=1, le=redrive.RATE_PER_SECOND_MAX)]
 class RedriveFilter(Body):
     """A filter for pending dead letters; times in ISO-8601, inclusive. An empty filter matches all."""
 
-    session_id: ClientId | None = None
-    source: Label | None = None
+    session_id: Annotated[ClientId | None, says("Only dead letters of this session.")] = None
+    source: Annotated[Label | None, says("Only dead letters of this source, `work` or `a2a`.")] = None
     source_persona: Label | None = None
     target_persona: Label | None = None
-    reason: Label | None = None
+    reason: Annotated[Label | None, says("Only dead letters with this reason.")] = None
     created_after: Label | None = None
     created_before: Label | None = None
 
@@ -50,10 +50,12 @@ class RedriveBody(Body):
     With ``subjectHash``, requeue only the dead letters that a dry run counted.
     """
 
-    filter: RedriveFilter
+    filter: Annotated[RedriveFilter, says("Which dead letters to requeue.")]
     rate_per_second: Rate | None = None
     dry_run: bool | None = None
-    subject_hash: Label | None = None
+    subject_hash: Annotated[Label | None, says("Hash of a dry run: requeue only if the same dead letters match.")] = (
+        None
+    )
 
 
 class MatchedDeadLetter(NamedTuple):

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from anyio import to_thread
@@ -15,6 +15,7 @@ from athena_core.clock import Ids
 from athena_core.domain import review
 from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
+from athena_core.event import says
 from athena_core.mask import Mask
 from athena_core.outside_text import HIDDEN_SPANS_MAX, DecidedText, OutsideText
 from athena_core.services.catalog import Catalog
@@ -60,16 +61,16 @@ ReadFile: TypeAlias = tuple[ContextFileKind, str, str, bool]
 class PersonaRunBody(Body):
     """A review request: the persona and the commits to compare; paths are relative to the workspace."""
 
-    name: ClientId
+    name: Annotated[ClientId, says("Name of the persona.")]
     repo_path: Label
     head_ref: Label
-    base_ref: Label | None = None
+    base_ref: Annotated[Label | None, says("What to compare with; absent, the main branch.")] = None
     session_id: ClientId | None = None
     provider: Label | None = None
     model: Label | None = None
     out_json_path: Label | None = None
     out_markdown_path: Label | None = None
-    stdout: PersonaStdout | None = None
+    stdout: Annotated[PersonaStdout | None, says("Form of `stdout` in the answer; absent: `summary`.")] = None
 
 
 class Preparation:

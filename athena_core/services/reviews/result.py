@@ -13,7 +13,7 @@ from athena_core.clock import iso
 from athena_core.domain import run
 from athena_core.domain.review import FOLDER, PersonaArtifacts, PersonaRunStarted
 from athena_core.enums import EvidenceType, MergeGate, PersonaStdout
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Event, Recorded, Value, says
 from athena_core.mask import Mask
 from athena_core.outside_text import HiddenSpan
 from athena_core.services.runs.results import cancel_note, run_error
@@ -45,23 +45,23 @@ ContextFileKind: TypeAlias = Literal["prompt", "skill", "doc", "workspace-doc", 
 class Finding(Value):
     """A finding of a review; P1 forbids a merge."""
 
-    priority: Literal["P1", "P2", "P3"]
-    confidence: float
-    title: str
+    priority: Annotated[Literal["P1", "P2", "P3"], says("P1 forbids the merge.")]
+    confidence: Annotated[float, says("Confidence, 0 to 1.")]
+    title: Annotated[str, says("Title of the finding.")]
     message: str
-    suggestion: str | None = None
-    file: str | None = None
-    line: int | None = None
+    suggestion: Annotated[str | None, says("Suggested change; absent without one.")] = None
+    file: Annotated[str | None, says("File of the finding; absent without one.")] = None
+    line: Annotated[int | None, says("Line of the finding; absent without one.")] = None
 
 
 class DependencyInspection(Value):
     """The changes of dependencies."""
 
     status: Literal["ok", "skipped"]
-    detected_ecosystem: str | None = None
-    notes: str | None = None
-    added_imports: tuple[str, ...] | None = None
-    changed_manifests: tuple[str, ...] | None = None
+    detected_ecosystem: Annotated[str | None, says("Package ecosystem; absent if unknown.")] = None
+    notes: Annotated[str | None, says("Remarks.")] = None
+    added_imports: Annotated[tuple[str, ...] | None, says("Imports that were added.")] = None
+    changed_manifests: Annotated[tuple[str, ...] | None, says("Manifests that changed.")] = None
 
 
 class ReviewAnswer(Value):
@@ -78,7 +78,7 @@ class ContextFile(Value):
     """A file that the persona was shown."""
 
     path: str
-    kind: ContextFileKind
+    kind: Annotated[ContextFileKind, says("Why the persona was shown it.")]
     chars: int
     sha256: str
     truncated: bool
@@ -88,7 +88,7 @@ class FileSnapshot(Value):
     """A changed file as it is at the head commit."""
 
     path: str
-    content: str
+    content: Annotated[str, says("Text of the file.")]
     truncated: bool
 
 
@@ -98,8 +98,8 @@ class EvidenceFile(Value):
     id: str
     label: str
     sha256: str
-    artifact_path: str
-    type: EvidenceType
+    artifact_path: Annotated[str, says("Path of the file.")]
+    type: Annotated[EvidenceType, says("Type of the content.")]
     size_bytes: int
     created_at: str
 
@@ -138,8 +138,8 @@ class ReviewResult(Value):
     persona_name: str
     session_id: str
     status: Literal["ok", "failed"]
-    started_at: str
-    finished_at: str
+    started_at: Annotated[str, says("When it started.")]
+    finished_at: Annotated[str, says("When it ended.")]
     findings: tuple[Finding, ...]
     merge_gate: MergeGate
     report_markdown: str
@@ -148,21 +148,26 @@ class ReviewResult(Value):
     base_ref: str
     base_ref_resolved_from: Literal["flag", "main", "origin-head"]
     artifacts: PersonaArtifacts
-    context_manifest: tuple[ContextFile, ...]
-    referenced_file_meta: tuple[ContextFile, ...]
-    referenced_file_snapshots: tuple[FileSnapshot, ...]
-    evidence_manifest: tuple[EvidenceFile, ...]
+    context_manifest: Annotated[tuple[ContextFile, ...], says("Files that the persona was shown.")]
+    referenced_file_meta: Annotated[tuple[ContextFile, ...], says("Changed files that the persona was shown.")]
+    referenced_file_snapshots: Annotated[tuple[FileSnapshot, ...], says("Contents of those files.")]
+    evidence_manifest: Annotated[tuple[EvidenceFile, ...], says("Files that serve as evidence.")]
     dependency_inspection: DependencyInspection
-    model_output_raw: str
-    parse_retry_attempted: bool
-    model_output_parsed: ReviewAnswer | None = None
-    parse_error: str | None = None
+    model_output_raw: Annotated[str, says("Text of the model.")]
+    parse_retry_attempted: Annotated[bool, says("True if the model was asked once more.")]
+    model_output_parsed: Annotated[ReviewAnswer | None, says("Answer of the model; absent if it is not valid.")] = None
+    parse_error: Annotated[str | None, says("Why the answer is not valid; absent if it is.")] = None
     repair_run_id: str | None = None
     usage: Usage | None = None
     context_meta: ContextMeta | None = None
-    error: ReviewError | None = None
-    hidden: tuple[HiddenSpan, ...] | None = None
-    not_seen: tuple[str, ...] | None = None
+    error: Annotated[ReviewError | None, says("Why it failed; absent otherwise.")] = None
+    hidden: Annotated[
+        tuple[HiddenSpan, ...] | None, says("The first 100 masked parts of the diff; absent if there are none.")
+    ] = None
+    not_seen: Annotated[
+        tuple[str, ...] | None,
+        says("Parts of the change that were not shown, so that the gate is `fail`; absent if all was."),
+    ] = None
 
 
 class ReviewReply(NamedTuple):

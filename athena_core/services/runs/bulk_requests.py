@@ -5,7 +5,7 @@ continues where a crash ended the first one: runs that are done answer as before
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import anyio
 from msgspec.structs import asdict, replace
@@ -15,7 +15,7 @@ from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import bulk_request, halt
 from athena_core.enums import RunStatus
 from athena_core.errors import AthenaError, ConfigError
-from athena_core.event import Meta, Position, Value
+from athena_core.event import Meta, Position, Value, says
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.outside_text import check_subject, subject_hash
@@ -63,10 +63,10 @@ class RunFilterBody(Body):
 class BulkCancelBody(Body):
     """The runs to cancel, and the reason. ``dryRun`` only lists them. With ``subjectHash``, cancel only those runs."""
 
-    filter: RunFilterBody
-    reason: Label
-    dry_run: bool | None = None
-    subject_hash: Label | None = None
+    filter: Annotated[RunFilterBody, says("Open runs to cancel.")]
+    reason: Annotated[Label, says("Reason of the cancellations.")]
+    dry_run: Annotated[bool | None, says("True to only list the runs.")] = None
+    subject_hash: Annotated[Label | None, says("Hash of a dry run: cancel only if the same runs are selected.")] = None
 
 
 class BulkRetryBody(Body):
@@ -75,10 +75,10 @@ class BulkRetryBody(Body):
     With ``subjectHash``, retry only those runs.
     """
 
-    filter: RunFilterBody
-    changes: RunChanges | None = None
-    dry_run: bool | None = None
-    subject_hash: Label | None = None
+    filter: Annotated[RunFilterBody, says("Ended runs to retry.")]
+    changes: Annotated[RunChanges | None, says("Changes to every request; absent: none.")] = None
+    dry_run: Annotated[bool | None, says("True to only list the runs.")] = None
+    subject_hash: Annotated[Label | None, says("Hash of a dry run: retry only if the same runs are selected.")] = None
 
 
 class ItemError(Value):
@@ -94,10 +94,10 @@ class BulkItem(Value):
     ``status`` is ``selected`` in a dry run. ``not-running`` is a run that ended before its cancellation.
     """
 
-    run_id: str
-    status: Literal["selected", "cancelled", "not-running", "retried", "failed"]
-    retry_run_id: str | None = None
-    error: ItemError | None = None
+    run_id: Annotated[str, says("Run of the filter.")]
+    status: Annotated[Literal["selected", "cancelled", "not-running", "retried", "failed"], says("Result for the run.")]
+    retry_run_id: Annotated[str | None, says("The new run of a retry; absent otherwise.")] = None
+    error: Annotated[ItemError | None, says("Why it failed; absent otherwise.")] = None
 
 
 class BulkResult(Value):
@@ -107,13 +107,13 @@ class BulkResult(Value):
     the runs that it selected.
     """
 
-    dry_run: bool
-    total: int
-    done: int
-    failed: int
-    items: tuple[BulkItem, ...]
-    id: str | None = None
-    subject_hash: str | None = None
+    dry_run: Annotated[bool, says("True if nothing was done.")]
+    total: Annotated[int, says("Runs of the filter.")]
+    done: Annotated[int, says("Runs that were cancelled or retried.")]
+    failed: Annotated[int, says("Runs whose request failed.")]
+    items: Annotated[tuple[BulkItem, ...], says("The runs, the oldest first.")]
+    id: Annotated[str | None, says("Id of the request; absent in a dry run.")] = None
+    subject_hash: Annotated[str | None, says("Hash of the runs that a dry run selected; absent otherwise.")] = None
 
 
 class RunSearch(Protocol):

@@ -1,6 +1,7 @@
 """Results of runs, as their callers get them, rendered from events."""
 
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 from msgspec.structs import asdict, replace
 
@@ -20,7 +21,7 @@ from athena_core.errors import (
     SessionLockTimeout,
     recorded_error,
 )
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Event, Recorded, Value, says
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.text import or_erased, took_longer
@@ -35,7 +36,7 @@ class RunResult(Value):
 
     session_id: str
     run_id: str
-    output: str
+    output: Annotated[str, says("Text of the answer.")]
     provider: str
     model: str
     created_at: str

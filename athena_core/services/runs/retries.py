@@ -1,11 +1,12 @@
 """Retries: the request of a run that ended, read from its events to be made again with changes."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import run
 from athena_core.errors import ConfigError, NotFound
+from athena_core.event import says
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.services.access.access import ScopeProof
@@ -16,7 +17,7 @@ from athena_core.values import MICRO_USD, LongText, RunBody, RunChanges, persona
 class RetryBody(RunChanges):
     """Changes to the request of a run that is retried. An absent member keeps its value."""
 
-    input: LongText | None = None
+    input: Annotated[LongText | None, says("Another text of the task; absent, the same.")] = None
 
 
 class RetriedRequest(NamedTuple):

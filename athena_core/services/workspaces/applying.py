@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import anyio
 import msgspec
@@ -25,7 +25,7 @@ from anyio import to_thread
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import workspace
 from athena_core.errors import ExactNotOpened, Overloaded, WorkspaceConflict, WorkspaceMissing
-from athena_core.event import Meta, Value
+from athena_core.event import Meta, Value, says
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.mask import Mask
@@ -79,16 +79,18 @@ class ApplyBody(Body):
     ``subject_hash`` is the hash of the changes that were shown. Other changes are not applied.
     """
 
-    dry_run: bool | None = None
-    subject_hash: Label | None = None
+    dry_run: Annotated[bool | None, says("True to only report what would be done.")] = None
+    subject_hash: Annotated[
+        Label | None, says("Hash of the changes that were shown; required if the diff hides a part of them.")
+    ] = None
 
 
 class AppliedFile(Value):
     """A file of an apply: its path, what was done with it, and the reason of a conflict."""
 
-    path: str
-    result: ApplyResult
-    reason: str | None = None
+    path: Annotated[str, says("Path in the shared workspace.")]
+    result: Annotated[ApplyResult, says("What was done, or in a dry run would be done.")]
+    reason: Annotated[str | None, says("Why it conflicts; absent otherwise.")] = None
 
 
 class AppliedCount(Value):

@@ -7,7 +7,7 @@ it, at once and again at its next start, because another host may have recorded 
 import threading
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 from anyio import to_thread
 
@@ -20,7 +20,7 @@ from athena_core.domain.run import WORKSPACE_RUN, WorkspaceChanged
 from athena_core.domain.workspace import WORKSPACE_GUARD, WorkspaceCleaned, WorkspaceCreated, WorkspaceRetained
 from athena_core.enums import WorkspaceEnd
 from athena_core.errors import NotFound, Overloaded, WorkspaceBusy
-from athena_core.event import Fact, Meta
+from athena_core.event import Fact, Meta, says
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
@@ -51,7 +51,7 @@ ON_ANOTHER_MACHINE = "a running server that has it deletes it; otherwise delete 
 class KeepBody(Body):
     """The decision about a workspace: to keep it even if it is unused."""
 
-    keep: bool
+    keep: Annotated[bool, says("True to keep it though unused.")]
 
 
 class LastUse(NamedTuple):

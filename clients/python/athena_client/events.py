@@ -278,9 +278,7 @@ class EventRecord(Model, frozen=True, kw_only=True):
     created_at: datetime
     """When it was created."""
     session_id: str | None = None
-    """Id of the session."""
     run_id: str | None = None
-    """Id of the run."""
     task_id: str | None = None
     """Task of the sender; absent without one."""
     parent_run_id: str | None = None
@@ -301,9 +299,8 @@ class AskOption(Model, frozen=True, kw_only=True):
     """A possible answer to an ask. Its name is text of the ask."""
 
     id: str
-    """Id."""
     kind: AskOptionKind
-    """Kind of the content."""
+    """Whether it allows the call or refuses it."""
 
 
 class ContextReference(Model, frozen=True, kw_only=True):
@@ -320,9 +317,8 @@ class DeadLetterAttempt(Model, frozen=True, kw_only=True):
     """A failed run of the work: its id, time (ISO-8601) and error code."""
 
     run_id: str
-    """Id of the run."""
     at: datetime
-    """When it happened."""
+    """When it failed."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
 
@@ -360,7 +356,6 @@ class HashedTool(Model, frozen=True, kw_only=True):
     """A listed tool. `sha256` covers its name, description, schemas and annotations; `read_only` is a hint."""
 
     name: str
-    """Name."""
     sha256: str
     """SHA-256 in hex."""
     read_only: bool | None = None
@@ -371,7 +366,6 @@ class LetterItem(Model, frozen=True, kw_only=True):
     """A work item in a dead letter."""
 
     item_id: str
-    """Id of the item."""
     mode: models.QueueMode
     """`followup`: a run of its own. `collect`: consecutive items share one run."""
     chars: int
@@ -419,7 +413,6 @@ class PolicyOrigin(Model, frozen=True, kw_only=True):
     engine: models.PolicyEngine
     """Engine of the rule."""
     rule_type: models.PolicyRuleType
-    """Type of the rule."""
     policy_name: str | None = None
     """Name of the policy; absent without one."""
     rule_name: str | None = None
@@ -434,15 +427,14 @@ class RedriveSelection(Model, frozen=True, kw_only=True):
     """A filter of pending dead letters. Times are in milliseconds since 1970 UTC, inclusive."""
 
     session_id: str | None = None
-    """Id of the session."""
     source: str | None = None
-    """Where it comes from."""
+    """Only dead letters of this source."""
     source_persona: str | None = None
     """Persona that sent the message; absent for queue items."""
     target_persona: str | None = None
     """Persona that the message is for; absent for queue items."""
     reason: str | None = None
-    """Reason, for auditors."""
+    """Only dead letters with this reason."""
     created_after: int | None = None
     """Only what was created at this time or later."""
     created_before: int | None = None
@@ -453,9 +445,7 @@ class RejectedRunDetails(Model, frozen=True, kw_only=True):
     """The session and persona of a refused run."""
 
     session_id: str
-    """Id of the session."""
     persona_name: str | None = None
-    """Name of the persona."""
 
 
 class ReopenedApproval(Model, frozen=True, kw_only=True):
@@ -474,15 +464,12 @@ class RunFilter(Model, frozen=True, kw_only=True):
     """
 
     session_id: str | None = None
-    """Id of the session."""
     status: models.RunStatus | None = None
-    """Current status."""
     provider: str | None = None
     """Name of the provider."""
     model: str | None = None
     """Name of the model."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     error_code: str | None = None
     """Code of the error; absent without one."""
     parent_run_id: str | None = None
@@ -514,7 +501,7 @@ class RunRejection(Model, frozen=True, kw_only=True):
     rejected_run_details: RejectedRunDetails
     """Session and persona of the run."""
     reason: models.RejectionReason
-    """Reason, for auditors."""
+    """Limit that the run would have exceeded."""
     active_runs: int
     """Active runs when it was decided."""
     policy: PolicyOrigin | None = None
@@ -530,7 +517,7 @@ class ScheduleDefinition(Model, frozen=True, kw_only=True):
 
     trigger: Trigger
     target: ScheduleTarget
-    """Run, session, operation or document; absent without one."""
+    """Run, template or workflow that it starts."""
     overlap_policy: models.OverlapPolicy
     """What to do if a run is active when another is due; absent: `skip`."""
     catch_up: models.CatchUp
@@ -545,11 +532,9 @@ class ScheduleTarget(Model, frozen=True, kw_only=True):
     """The work that a schedule starts: the stored input, a directive, a template or a workflow."""
 
     session_id: str | None = None
-    """Id of the session."""
     directive_id: str | None = None
     """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     run_template_id: str | None = None
     """Id of the run template; absent without one."""
     workflow_id: str | None = None
@@ -582,7 +567,7 @@ class ViolationActor(Model, frozen=True, kw_only=True):
 
     subject: str
     role: str
-    """Who wrote it."""
+    """Role of the identity."""
 
 
 class ViolationSource(Model, frozen=True, kw_only=True):
@@ -593,7 +578,7 @@ class ViolationSource(Model, frozen=True, kw_only=True):
     trace_id: str
     """Trace id of the request that caused it."""
     type: str
-    """Event type; new types may be added."""
+    """Type of the event."""
     created_at: datetime
     """When it was created."""
 
@@ -602,11 +587,9 @@ class RunQueuedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.queued`."""
 
     session_id: str
-    """Id of the session."""
     directive_id: str
     """Id of the directive; absent if there is none."""
     harness_profile_id: str
-    """Id of the harness profile."""
     provider: str
     """Name of the provider."""
     model: str
@@ -626,13 +609,12 @@ class RunQueuedPayload(Model, frozen=True, kw_only=True):
     context_refs: list[ContextReference] | None = None
     """Files and URLs that the run's context names."""
     persona_name: str | None = None
-    """Name of the persona."""
     workflow_run_id: str | None = None
     """Id of the workflow run; absent for a session."""
     mcp_tools: dict[str, dict[str, str]] | None = None
     requesters: list[str] | None = None
     reason: RunQueuedReason
-    """Reason, for auditors."""
+    """Why it has no slot yet."""
 
 
 class RunQueued(EventRecord, frozen=True, kw_only=True):
@@ -646,11 +628,9 @@ class RunCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.created`."""
 
     session_id: str
-    """Id of the session."""
     directive_id: str
     """Id of the directive; absent if there is none."""
     harness_profile_id: str
-    """Id of the harness profile."""
     provider: str
     """Name of the provider."""
     model: str
@@ -670,7 +650,6 @@ class RunCreatedPayload(Model, frozen=True, kw_only=True):
     context_refs: list[ContextReference] | None = None
     """Files and URLs that the run's context names."""
     persona_name: str | None = None
-    """Name of the persona."""
     workflow_run_id: str | None = None
     """Id of the workflow run; absent for a session."""
     mcp_tools: dict[str, dict[str, str]] | None = None
@@ -741,7 +720,7 @@ class AgentAttachedPayload(Model, frozen=True, kw_only=True):
     """The payload of `agent.attached`."""
 
     agent: str
-    """Outside agent that works on its runs; absent: the loop of Athena."""
+    """Name of the agent."""
     agent_version: str
     """Version of the agent; absent before its session is open."""
     protocol_version: int
@@ -751,7 +730,7 @@ class AgentAttachedPayload(Model, frozen=True, kw_only=True):
     model: str
     """Name of the model."""
     mode: str | None = None
-    """`followup`: a run of its own. `collect`: consecutive items share one run."""
+    """Mode of the session, in the agent's words; absent without one."""
 
 
 class AgentAttached(EventRecord, frozen=True, kw_only=True):
@@ -796,9 +775,9 @@ class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
     """The payload of `transcript.appended`."""
 
     role: models.TranscriptRole
-    """Who wrote it."""
+    """Author of the entry."""
     kind: TranscriptAppendedKind
-    """Kind of the content."""
+    """Kind of the entry."""
     chars: int
     """Length in characters."""
     tool_call_id: str | None = None
@@ -842,11 +821,10 @@ class ToolCalledPayload(Model, frozen=True, kw_only=True):
     refused: ToolCalledRefused | None = None
     """Number that were refused."""
     ask_id: str | None = None
-    """Id of the ask."""
     credentials: list[str] | None = None
     origin: ToolCalledOrigin | None = None
     kind: models.AgentToolKind | None = None
-    """Kind of the content."""
+    """Kind of the call, in the agent's words; absent for tools of Athena."""
     asked: bool | None = None
 
 
@@ -871,7 +849,6 @@ class EvidenceAttachedPayload(Model, frozen=True, kw_only=True):
     """The payload of `evidence.attached`."""
 
     evidence_id: str
-    """Id of the evidence."""
     evidence_type: models.EvidenceType
     """Type that the evidence must have; absent: any."""
     size_bytes: int
@@ -879,7 +856,7 @@ class EvidenceAttachedPayload(Model, frozen=True, kw_only=True):
     sha256: str
     """SHA-256 in hex."""
     source: models.EvidenceSource
-    """Where it comes from."""
+    """Part of the run that attached it."""
     workspace: bool
     label: str | None = None
     """Label of the evidence."""
@@ -921,7 +898,6 @@ class WorkspaceOpenedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.opened`."""
 
     workspace_id: str
-    """Id of the workspace."""
     tree: str
 
 
@@ -936,7 +912,6 @@ class WorkspaceChangedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.changed`."""
 
     workspace_id: str
-    """Id of the workspace."""
     tree: str
     files: int
     """Rules of tool `files`."""
@@ -946,7 +921,6 @@ class WorkspaceChangedPayload(Model, frozen=True, kw_only=True):
     truncated: bool | None = None
     """True if it was cut."""
     evidence_id: str | None = None
-    """Id of the evidence."""
     hidden: int | None = None
     hidden_spans: list[models.HiddenSpan] | None = None
 
@@ -1027,9 +1001,8 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.asked`."""
 
     ask_id: str
-    """Id of the ask."""
     kind: RunAskedKind
-    """Kind of the content."""
+    """Kind of the ask."""
     origin: RunAskedOrigin
     turn: int
     """Number of the model call, from 1."""
@@ -1047,7 +1020,7 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     """Name of the tool; absent without one."""
     tool_kind: models.AgentToolKind | None = None
     role: models.ApproverRole | None = None
-    """Who wrote it."""
+    """Lowest role that may answer; absent: Operator."""
     approvers: list[str] | None = None
     """Identities that may decide; absent: all with the role."""
     not_requester: bool | None = None
@@ -1082,10 +1055,9 @@ class RunAskOpenedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.ask.opened`."""
 
     ask_id: str
-    """Id of the ask."""
     subject_sha256: str
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity that opened the exact text."""
 
 
 class RunAskOpened(EventRecord, frozen=True, kw_only=True):
@@ -1102,12 +1074,11 @@ class RunAnsweredPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.answered`."""
 
     ask_id: str
-    """Id of the ask."""
     subject_sha256: str
     cause: RunAnsweredCause
-    """Why it is paused."""
+    """What decided the ask."""
     by: str | None = None
-    """Identity that halted all work; absent without a halt."""
+    """Identity that answered; absent if no person did."""
     option_id: str | None = None
     rule_id: str | None = None
     """Id of the permission rule."""
@@ -1129,7 +1100,7 @@ class RunPausedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.paused`."""
 
     reason: models.PauseReason
-    """Reason, for auditors."""
+    """Money or the person that it waits for."""
     elapsed_ms: int
     spent_micro_usd: int | None = None
     """Spent on the UTC day, in millionths of a dollar; absent for run limits."""
@@ -1152,15 +1123,14 @@ class RunRequeuedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.requeued`."""
 
     reason: RunRequeuedReason
-    """Reason, for auditors."""
+    """Why it has no slot yet."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     provider: str | None = None
     """Name of the provider."""
     fallbacks: list[str] | None = None
     """Fallback models, as `provider/model`."""
     agent: str | None = None
-    """Outside agent that works on its runs; absent: the loop of Athena."""
+    """Outside agent of its profile; absent: the loop of Athena."""
 
 
 class RunRequeued(EventRecord, frozen=True, kw_only=True):
@@ -1178,13 +1148,12 @@ class RunResumedPayload(Model, frozen=True, kw_only=True):
     budget_micro_usd: int | None = None
     """Budget in millionths of a dollar; absent without one."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     provider: str | None = None
     """Name of the provider."""
     fallbacks: list[str] | None = None
     """Fallback models, as `provider/model`."""
     agent: str | None = None
-    """Outside agent that works on its runs; absent: the loop of Athena."""
+    """Outside agent of its profile; absent: the loop of Athena."""
 
 
 class RunResumed(EventRecord, frozen=True, kw_only=True):
@@ -1202,11 +1171,9 @@ class RunCancelRequestedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.cancel.requested`."""
 
     status: RunCancelRequestedStatus
-    """Current status."""
     run_id: str | None = None
-    """Id of the run."""
     cause: RunCancelRequestedCause | None = None
-    """Why it is paused."""
+    """Why a cancel was requested."""
     reason: str | None = None
     """Only in events of schema version 1."""
 
@@ -1226,7 +1193,6 @@ class RunCompletedPayload(Model, frozen=True, kw_only=True):
     model: str
     """Name of the model."""
     harness_profile_id: str
-    """Id of the harness profile."""
     evidence_count: int
     """Pieces of evidence attached; 0 until the run completed."""
     verification_status: models.VerificationStatus
@@ -1272,7 +1238,7 @@ class RunCancelledPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.cancelled`."""
 
     cause: RunCancelledCause
-    """Why it is paused."""
+    """Why it was cancelled."""
     forced: bool | None = None
     reason: str | None = None
     """Only in events of schema version 1."""
@@ -1324,11 +1290,10 @@ class PolicyConcurrencyRejectedPayload(Model, frozen=True, kw_only=True):
     max_concurrent_runs: int
     """Most active runs; absent: no limit."""
     reason: str
-    """Reason, for auditors."""
+    """Why the run was refused."""
     directive_id: str | None = None
     """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     provider: str | None = None
     """Name of the provider."""
 
@@ -1347,7 +1312,6 @@ class PolicyRejectedPayload(Model, frozen=True, kw_only=True):
     directive_id: str | None = None
     """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     provider: str | None = None
     """Name of the provider."""
     run_template_id: str | None = None
@@ -1372,7 +1336,6 @@ class SessionCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `session.created`."""
 
     session_id: str
-    """Id of the session."""
 
 
 class SessionCreated(EventRecord, frozen=True, kw_only=True):
@@ -1404,7 +1367,6 @@ class HarnessProfileCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `harness-profile.created`."""
 
     harness_profile_id: str
-    """Id of the harness profile."""
     version: str
     """Version number, from 1."""
     provider: str
@@ -1427,21 +1389,17 @@ class PermissionRuleCreatedPayload(Model, frozen=True, kw_only=True):
     rule_id: str
     """Id of the permission rule."""
     scope: models.RuleScope
-    """What the limit counts by."""
+    """Where it is in force."""
     tool_name: str
     """Name of the tool; absent without one."""
     call_sha256: str
     ask_id: str
-    """Id of the ask."""
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity whose answer created it."""
     expires_at_ms: int
     run_id: str | None = None
-    """Id of the run."""
     session_id: str | None = None
-    """Id of the session."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     credentials: list[str] | None = None
     secrets: list[str] | None = None
     bound: models.RuleBound | None = None
@@ -1466,9 +1424,9 @@ class PermissionRuleRevokedPayload(Model, frozen=True, kw_only=True):
     rule_id: str
     """Id of the permission rule."""
     cause: PermissionRuleRevokedCause
-    """Why it is paused."""
+    """Why it ended."""
     by: str | None = None
-    """Identity that halted all work; absent without a halt."""
+    """Identity that revoked it; absent if it expired."""
 
 
 class PermissionRuleRevoked(EventRecord, frozen=True, kw_only=True):
@@ -1484,16 +1442,16 @@ class TokenCreatedPayload(Model, frozen=True, kw_only=True):
     token_id: str
     """Id of the token or session."""
     identity: str
-    """Name of the caller."""
+    """Identity of its requests."""
     role: models.Role
-    """Who wrote it."""
+    """Highest role of its requests."""
     expires_at_ms: int
     sha256: str
     """SHA-256 in hex."""
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity that created it."""
     scope: dict[str, list[str]] | None = None
-    """What the limit counts by."""
+    """Names that it may concern, by kind; absent: all."""
     parent: str | None = None
 
 
@@ -1514,9 +1472,9 @@ class TokenRevokedPayload(Model, frozen=True, kw_only=True):
     token_id: str
     """Id of the token or session."""
     cause: TokenRevokedCause
-    """Why it is paused."""
+    """Why it ended."""
     by: str | None = None
-    """Identity that halted all work; absent without a halt."""
+    """Identity that revoked it; absent if it expired."""
 
 
 class TokenRevoked(EventRecord, frozen=True, kw_only=True):
@@ -1530,14 +1488,12 @@ class WorkspaceCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.created`."""
 
     workspace_id: str
-    """Id of the workspace."""
     kind: WorkspaceCreatedKind
-    """Kind of the content."""
+    """Whether it belongs to a session or to a workflow run."""
     owner: str
     source: WorkspaceCreatedSource
-    """Where it comes from."""
+    """How it was made from the shared workspace."""
     run_id: str
-    """Id of the run."""
     commit: str | None = None
 
 
@@ -1555,10 +1511,9 @@ class WorkspaceRetainedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.retained`."""
 
     workspace_id: str
-    """Id of the workspace."""
     keep: bool
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity that decided it."""
 
 
 class WorkspaceRetained(EventRecord, frozen=True, kw_only=True):
@@ -1572,13 +1527,11 @@ class WorkspaceAppliedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.applied`."""
 
     workspace_id: str
-    """Id of the workspace."""
     run_id: str
-    """Id of the run."""
     files: int
     """Rules of tool `files`."""
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity that applied the changes."""
     subject_sha256: str | None = None
 
 
@@ -1596,12 +1549,10 @@ class WorkspaceExactOpenedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.exact-opened`."""
 
     workspace_id: str
-    """Id of the workspace."""
     run_id: str
-    """Id of the run."""
     subject_sha256: str
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity that opened it."""
 
 
 class WorkspaceExactOpened(EventRecord, frozen=True, kw_only=True):
@@ -1615,14 +1566,13 @@ class WorkspaceCleanedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workspace.cleaned`."""
 
     workspace_id: str
-    """Id of the workspace."""
     kind: WorkspaceCleanedKind
-    """Kind of the content."""
+    """Whether it belonged to a session or to a workflow run."""
     owner: str
     cause: WorkspaceCleanedCause
-    """Why it is paused."""
+    """Why it was deleted."""
     by: str | None = None
-    """Identity that halted all work; absent without a halt."""
+    """Identity that requested it; absent if no person did."""
 
 
 class WorkspaceCleaned(EventRecord, frozen=True, kw_only=True):
@@ -1663,7 +1613,7 @@ class McpServerAcceptedPayload(Model, frozen=True, kw_only=True):
     tools: dict[str, str]
     """Names of the tools that the run may use."""
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity that accepted the tools."""
 
 
 class McpServerAccepted(EventRecord, frozen=True, kw_only=True):
@@ -1679,7 +1629,6 @@ class RunTemplateCreatedPayload(Model, frozen=True, kw_only=True):
     run_template_id: str
     """Id of the run template; absent without one."""
     harness_profile_id: str
-    """Id of the harness profile."""
     version: int
     """Version number, from 1."""
     param_names: list[str]
@@ -1702,7 +1651,6 @@ class RunTemplateUpdatedPayload(Model, frozen=True, kw_only=True):
     run_template_id: str
     """Id of the run template; absent without one."""
     harness_profile_id: str
-    """Id of the harness profile."""
     version: int
     """Version number, from 1."""
     param_names: list[str]
@@ -1729,7 +1677,6 @@ class RunTemplateRunPayload(Model, frozen=True, kw_only=True):
     directive_id: str
     """Id of the directive; absent if there is none."""
     harness_profile_id: str
-    """Id of the harness profile."""
     provider: str
     """Name of the provider."""
     model: str
@@ -1798,7 +1745,6 @@ class WorkflowResumedPayload(Model, frozen=True, kw_only=True):
     workflow_run_id: str
     """Id of the workflow run; absent for a session."""
     status: str
-    """Current status."""
     requested_by: str
     """Identity that requested it."""
     reset: list[str]
@@ -1923,7 +1869,7 @@ class WorkflowStepSkippedPayload(Model, frozen=True, kw_only=True):
     step_id: str
     """Id of the step; absent without one."""
     reason: WorkflowStepSkippedReason
-    """Reason, for auditors."""
+    """Why it was skipped."""
     condition: OutputHash | None = None
 
 
@@ -1985,9 +1931,9 @@ class WorkflowApprovalGrantedPayload(Model, frozen=True, kw_only=True):
     """Id of the step; absent without one."""
     subject_sha256: str
     cause: WorkflowApprovalGrantedCause
-    """Why it is paused."""
+    """An identity's decision, or the end of its time."""
     by: str | None = None
-    """Identity that halted all work; absent without a halt."""
+    """Identity that decided; absent if its time ended."""
 
 
 class WorkflowApprovalGranted(EventRecord, frozen=True, kw_only=True):
@@ -2006,9 +1952,9 @@ class WorkflowApprovalRejectedPayload(Model, frozen=True, kw_only=True):
     """Id of the step; absent without one."""
     subject_sha256: str
     cause: WorkflowApprovalRejectedCause
-    """Why it is paused."""
+    """An identity's decision, or the end of its time."""
     by: str | None = None
-    """Identity that halted all work; absent without a halt."""
+    """Identity that decided; absent if its time ended."""
 
 
 class WorkflowApprovalRejected(EventRecord, frozen=True, kw_only=True):
@@ -2123,7 +2069,7 @@ class HaltStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `halt.started`."""
 
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity that halted all work."""
     cancelled: int | None = None
     """Number that were cancelled."""
 
@@ -2139,7 +2085,7 @@ class HaltLiftedPayload(Model, frozen=True, kw_only=True):
     """The payload of `halt.lifted`."""
 
     by: str
-    """Identity that halted all work; absent without a halt."""
+    """Identity that lifted the halt."""
     since_ms: int
 
 
@@ -2154,7 +2100,6 @@ class ScheduleUpsertedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.upserted`."""
 
     id: str
-    """Id."""
     enabled: bool
     """False switches it off."""
     definition: ScheduleDefinition
@@ -2175,7 +2120,6 @@ class ScheduleRemovedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.removed`."""
 
     id: str
-    """Id."""
     removed: bool
     """False if it did not exist."""
 
@@ -2191,7 +2135,6 @@ class ScheduleEnabledPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.enabled`."""
 
     id: str
-    """Id."""
     updated: bool
     """False if it already was in this state."""
     anchor_ms: int | None = None
@@ -2212,7 +2155,6 @@ class ScheduleDisabledPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.disabled`."""
 
     id: str
-    """Id."""
     updated: bool
     """False if it already was in this state."""
 
@@ -2228,7 +2170,6 @@ class SchedulePausedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.paused`."""
 
     id: str
-    """Id."""
     cause: models.PauseCause
     """Why it is paused."""
     target_run_id: str | None = None
@@ -2248,7 +2189,6 @@ class ScheduleResumedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.resumed`."""
 
     id: str
-    """Id."""
 
 
 class ScheduleResumed(EventRecord, frozen=True, kw_only=True):
@@ -2262,7 +2202,7 @@ class ScheduleTickExecutedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.tick.executed`."""
 
     at: datetime
-    """When it happened."""
+    """Time of the tick."""
     run: int
     skipped: int
     """Number that were skipped."""
@@ -2279,7 +2219,6 @@ class ScheduleRunStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.started`."""
 
     id: str
-    """Id."""
     target_run_id: str
     slot_ms: int | None = None
     terminates: list[str] | None = None
@@ -2296,7 +2235,6 @@ class ScheduleRunBufferedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.buffered`."""
 
     id: str
-    """Id."""
     slot_ms: int
     cancels: list[str] | None = None
 
@@ -2312,10 +2250,9 @@ class ScheduleRunSkippedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.skipped`."""
 
     id: str
-    """Id."""
     slot_ms: int
     reason: ScheduleRunSkippedReason
-    """Reason, for auditors."""
+    """Why the time does not run."""
 
 
 class ScheduleRunSkipped(EventRecord, frozen=True, kw_only=True):
@@ -2329,13 +2266,12 @@ class ScheduleSlotsMissedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.slots.missed`."""
 
     id: str
-    """Id."""
     from_ms: int
     to_ms: int
     count: int
-    """Number of failures."""
+    """Number of times that do not run."""
     reason: ScheduleSlotsMissedReason
-    """Reason, for auditors."""
+    """Why they do not run."""
 
 
 class ScheduleSlotsMissed(EventRecord, frozen=True, kw_only=True):
@@ -2349,7 +2285,6 @@ class ScheduleRunCompletedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.completed`."""
 
     id: str
-    """Id."""
     target_run_id: str
     slot_ms: int | None = None
 
@@ -2365,13 +2300,12 @@ class ScheduleRunFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.failed`."""
 
     id: str
-    """Id."""
     target_run_id: str
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     slot_ms: int | None = None
     reason: ScheduleRunFailedReason | None = None
-    """Reason, for auditors."""
+    """Set if the run was cancelled or rejected."""
     message: str | None = None
     """Only in events of schema version 1."""
 
@@ -2387,9 +2321,7 @@ class ScheduleRunTriggeredPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.triggered`."""
 
     id: str
-    """Id."""
     status: ScheduleRunTriggeredStatus
-    """Current status."""
 
 
 class ScheduleRunTriggered(EventRecord, frozen=True, kw_only=True):
@@ -2404,7 +2336,6 @@ class WorkEnqueuedPayload(Model, frozen=True, kw_only=True):
 
     queue_depth: int
     item_id: str
-    """Id of the item."""
     mode: models.QueueMode
     """`followup`: a run of its own. `collect`: consecutive items share one run."""
     chars: int
@@ -2427,7 +2358,6 @@ class WorkDrainStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.drain.started`."""
 
     drain_id: str
-    """Id of the drain."""
     queue_depth_before: int
     """Waiting items at the start."""
     requested_by: str
@@ -2451,9 +2381,7 @@ class WorkBatchStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.batch.started`."""
 
     drain_id: str
-    """Id of the drain."""
     run_id: str
-    """Id of the run."""
     item_ids: list[str]
 
 
@@ -2468,11 +2396,8 @@ class WorkItemDrainedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.item.drained`."""
 
     drain_id: str
-    """Id of the drain."""
     run_id: str
-    """Id of the run."""
     item_id: str
-    """Id of the item."""
     queue_depth: int
 
 
@@ -2487,9 +2412,7 @@ class WorkBatchReturnedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.batch.returned`."""
 
     drain_id: str
-    """Id of the drain."""
     run_id: str
-    """Id of the run."""
     item_ids: list[str]
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
@@ -2510,17 +2433,15 @@ class WorkBatchDeadLetteredPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.batch.dead-lettered`."""
 
     drain_id: str
-    """Id of the drain."""
     dead_letter_id: str
     """The dead letter that it became or came from."""
     item_ids: list[str]
     reason: models.DeadLetterReason
-    """Reason, for auditors."""
+    """Why they could not be done."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     queue_depth: int
     run_id: str | None = None
-    """Id of the run."""
     message: str | None = None
     """Only in events of schema version 1."""
 
@@ -2536,7 +2457,6 @@ class WorkDrainedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.drained`."""
 
     status: WorkDrainedPayloadStatus
-    """Current status."""
     drained_items: int
     """Items done."""
     queue_depth_before: int
@@ -2544,7 +2464,6 @@ class WorkDrainedPayload(Model, frozen=True, kw_only=True):
     queue_depth_after: int
     """Waiting items at the end; absent before that."""
     drain_id: str
-    """Id of the drain."""
 
 
 class WorkDrained(EventRecord, frozen=True, kw_only=True):
@@ -2558,7 +2477,6 @@ class WorkDrainFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.drain.failed`."""
 
     drain_id: str
-    """Id of the drain."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     drained_items: int
@@ -2568,7 +2486,6 @@ class WorkDrainFailedPayload(Model, frozen=True, kw_only=True):
     queue_depth_after: int
     """Waiting items at the end; absent before that."""
     run_id: str | None = None
-    """Id of the run."""
     retryable: bool | None = None
     """True if a retry may succeed."""
     retry_with: models.RetryWith | None = None
@@ -2588,13 +2505,11 @@ class A2aDlqAddedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.dlq.added`."""
 
     id: str
-    """Id."""
     source: models.DeadLetterSource
-    """Where it comes from."""
+    """`work`: a queue item. `a2a`: a message."""
     session_id: str
-    """Id of the session."""
     reason: models.DeadLetterReason
-    """Reason, for auditors."""
+    """Why it could not be done."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     retry_count: int
@@ -2629,7 +2544,6 @@ class A2aDlqRequeuedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.dlq.requeued`."""
 
     id: str
-    """Id."""
     retry_count: int
     """Attempts and requeues after the first attempt."""
     item_ids: list[str]
@@ -2648,7 +2562,6 @@ class A2aDlqDiscardedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.dlq.discarded`."""
 
     id: str
-    """Id."""
     audit_note: str | None = None
     """Only in events of schema version 1."""
 
@@ -2664,7 +2577,6 @@ class A2aDlqRestoredPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.dlq.restored`."""
 
     id: str
-    """Id."""
     audit_note: str | None = None
     """Only in events of schema version 1."""
 
@@ -2686,13 +2598,11 @@ class A2aMessageSentPayload(Model, frozen=True, kw_only=True):
     step_id: str | None = None
     """Id of the step; absent without one."""
     status: A2aMessageSentPayloadStatus
-    """Current status."""
     hops: int
     """Messages in the chain up to this one."""
     sent_by: str
     """Identity that sent it."""
     item_id: str | None = None
-    """Id of the item."""
     dead_letter_id: str | None = None
     """The dead letter that it became or came from."""
 
@@ -2714,7 +2624,6 @@ class A2aMessageStartedPayload(Model, frozen=True, kw_only=True):
     step_id: str | None = None
     """Id of the step; absent without one."""
     status: A2aMessageStartedPayloadStatus
-    """Current status."""
     attempt: int
     """Number of the attempt, from 1; 0 before the first."""
 
@@ -2736,7 +2645,6 @@ class A2aMessageCompletedPayload(Model, frozen=True, kw_only=True):
     step_id: str | None = None
     """Id of the step; absent without one."""
     status: A2aMessageCompletedPayloadStatus
-    """Current status."""
 
 
 class A2aMessageCompleted(EventRecord, frozen=True, kw_only=True):
@@ -2756,9 +2664,8 @@ class A2aMessageFailedPayload(Model, frozen=True, kw_only=True):
     step_id: str | None = None
     """Id of the step; absent without one."""
     status: A2aMessageFailedPayloadStatus
-    """Current status."""
     reason: str
-    """Reason, for auditors."""
+    """Why it could not be delivered."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     dead_letter_id: str
@@ -2836,7 +2743,6 @@ class A2aDlqRedriveAdvancedPayload(Model, frozen=True, kw_only=True):
     """The dead letter that it became or came from."""
     letter_position: int
     result: models.RedriveDecision
-    """The result."""
     code: str | None = None
     """Error code, as in `ErrorCode`; older logs may hold others."""
 
@@ -2894,7 +2800,7 @@ class BulkRequestedPayload(Model, frozen=True, kw_only=True):
     bulk_id: str
     act: BulkRequestedAct
     filter: RunFilter
-    """Which dead letters to requeue."""
+    """Filter that selected the runs."""
     total: int
     """Number in all."""
     until: int
@@ -2912,7 +2818,6 @@ class PersonaRunStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.started`."""
 
     persona_name: str
-    """Name of the persona."""
     repo_path: str
     """Path of the repository in the workspace."""
     head_ref: str
@@ -2930,7 +2835,6 @@ class PersonaRunStartedPayload(Model, frozen=True, kw_only=True):
     stdout: models.PersonaStdout
     """Printed form of the result."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     provider: str | None = None
     """Name of the provider."""
     model: str | None = None
@@ -2952,7 +2856,6 @@ class PersonaRunRepairRequestedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.repair-requested`."""
 
     persona_name: str
-    """Name of the persona."""
     repair_run_id: str
     """Run of the second request; absent without one."""
 
@@ -2968,9 +2871,7 @@ class PersonaRunCompletedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.completed`."""
 
     persona_name: str
-    """Name of the persona."""
     status: PersonaRunCompletedStatus
-    """Current status."""
     merge_gate: models.MergeGate
     """Whether the change may be merged."""
     p1: int
@@ -3001,7 +2902,6 @@ class PersonaRunFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.failed`."""
 
     persona_name: str
-    """Name of the persona."""
     repo_path: str
     """Path of the repository in the workspace."""
     head_ref: str
@@ -3023,13 +2923,12 @@ class AnchorKeptPayload(Model, frozen=True, kw_only=True):
     """The payload of `anchor.kept`."""
 
     log_id: str
-    """Id of the log."""
     position: int
     """Position in the log."""
     chain: str
     """Chain value at the position, in hex."""
     at: datetime
-    """When it happened."""
+    """When the other log reported it."""
     from_: str
 
 
@@ -3044,7 +2943,6 @@ class AnchorConflictedPayload(Model, frozen=True, kw_only=True):
     """The payload of `anchor.conflicted`."""
 
     log_id: str
-    """Id of the log."""
     position: int
     """Position in the log."""
     chain: str
@@ -3064,7 +2962,7 @@ class AuthzModeActivePayload(Model, frozen=True, kw_only=True):
     """The payload of `AUTHZ_MODE_ACTIVE`."""
 
     mode: str
-    """`followup`: a run of its own. `collect`: consecutive items share one run."""
+    """Mode of the setting `ATHENA_AUTHZ_MODE`."""
 
 
 class AuthzModeActive(EventRecord, frozen=True, kw_only=True):
@@ -3078,7 +2976,7 @@ class RbacRolesLoadedPayload(Model, frozen=True, kw_only=True):
     """The payload of `rbac.roles.loaded`."""
 
     source: RolesLoadedSource
-    """Where it comes from."""
+    """Whether the map is from the settings or from a file."""
     viewers: int
     operators: int
     admins: int
@@ -3103,7 +3001,7 @@ class RbacGroupsChangedPayload(Model, frozen=True, kw_only=True):
     """The payload of `rbac.groups.changed`."""
 
     identity: str
-    """Name of the caller."""
+    """Identity whose groups changed."""
     groups: list[str]
 
 
@@ -3122,7 +3020,7 @@ class AuthzDeniedPayload(Model, frozen=True, kw_only=True):
 
     subject: str
     role: str
-    """Who wrote it."""
+    """Role of the identity."""
     operation: str
     required_roles: list[str]
     deny_reason: AuthzDeniedDenyReason
@@ -3139,11 +3037,11 @@ class AuthnFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `authn.failed`."""
 
     count: int
-    """Number of failures."""
+    """Refused requests since then."""
     code: AuthnFailedCode
     """Error code, as in `ErrorCode`; older logs may hold others."""
     since: str
-    """Since when it fails."""
+    """When the count began."""
     token_id: str | None = None
     """Id of the token or session."""
 
@@ -3163,11 +3061,11 @@ class RequestsSuppressedPayload(Model, frozen=True, kw_only=True):
     """The payload of `requests.suppressed`."""
 
     count: int
-    """Number of failures."""
+    """Requests without an event of their own."""
     subject: str
     operation: str
     since: str | None = None
-    """Since when it fails."""
+    """When the count began."""
 
 
 class RequestsSuppressed(EventRecord, frozen=True, kw_only=True):
@@ -3187,7 +3085,6 @@ class SafetyViolationPayload(Model, frozen=True, kw_only=True):
     schema_version: int
     """Version of this shape."""
     source: ViolationSource
-    """Where it comes from."""
     category: SafetyViolationCategory
     severity: SafetyViolationSeverity
     outcome: SafetyViolationOutcome

@@ -429,13 +429,11 @@ class ActiveRun(Model, frozen=True, kw_only=True):
     """
 
     session_id: str
-    """Id of the session."""
     pid: int
     """Process that runs it; 0 before one does."""
     started_at: datetime
     """When it started, or was admitted."""
     run_id: str
-    """Id of the run."""
     trace_id: str
     """Trace id of the request that caused it."""
     turn: int
@@ -445,7 +443,6 @@ class ActiveRun(Model, frozen=True, kw_only=True):
     timeout_ms: int
     """Longest time that it may take, in milliseconds."""
     harness_profile_id: str
-    """Id of the harness profile."""
     provider: str
     """Name of the provider."""
     model: str
@@ -556,7 +553,6 @@ class AnchorReceipt(Model, frozen=True, kw_only=True):
     """An anchor of another log that is kept here. `from` is the identity that first sent it."""
 
     log_id: str
-    """Id of the log."""
     position: int
     """Position in the log."""
     chain: str
@@ -571,7 +567,6 @@ class AnswerItem(Model, frozen=True, kw_only=True):
     """An ask to answer, with one of its options."""
 
     ask_id: str
-    """Id of the ask."""
     subject_hash: str
     """Hash that was shown, `subject_hash` of the ask."""
     option_id: str
@@ -584,7 +579,6 @@ class AnsweredAsk(Model, frozen=True, kw_only=True):
     """The outcome for one ask."""
 
     ask_id: str
-    """Id of the ask."""
     status: AnsweredAskStatus
     """Outcome."""
     error: ItemError | None = None
@@ -648,9 +642,7 @@ class AppliedRun(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
-    """Id of the run."""
     workspace_id: str
-    """Id of the workspace."""
     dry_run: bool
     """True if nothing was written."""
     files_changed: int
@@ -708,7 +700,7 @@ class ArtifactRef(Model, frozen=True, kw_only=True):
     """A reference to the output of a step."""
 
     step_id: str
-    """Id of the step."""
+    """Step that made it."""
     artifact_ref: str
     """Name of the output or evidence."""
     kind: ArtifactRefKind
@@ -744,13 +736,11 @@ class Ask(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     kind: AskKind
     """Kind of the ask."""
     status: AskStatus
-    """Current status."""
     question: str
-    """The question."""
+    """Text that a person decides about."""
     subject_hash: str
     """Hash of the subject to approve."""
     options: list[AskChoice]
@@ -768,7 +758,6 @@ class Ask(Model, frozen=True, kw_only=True):
     run_id: str | None = None
     """Run that asks; absent for a workflow."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     agent_name: str | None = None
     """Display name of its profile; absent without one."""
     requested_by: str | None = None
@@ -882,13 +871,12 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     created_at: datetime
     """When it was created."""
     kind: AuditKind
     """Kind of the entry."""
     type: str
-    """Event type; new types may be added."""
+    """Type of the event."""
     actor: str
     """Identity that did it, or a `system:` actor of the server."""
     trace_id: str
@@ -904,9 +892,7 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     details: dict[str, Any] | None = None
     """Further facts; absent without them."""
     session_id: str | None = None
-    """Id of the session."""
     run_id: str | None = None
-    """Id of the run."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
 
@@ -939,7 +925,7 @@ class BinaryContent(Model, frozen=True, kw_only=True):
     """Binary content of evidence, in base64."""
 
     kind: BinaryContentKind
-    """Kind of the content."""
+    """Bytes, in base64."""
     base64: str
     """Bytes in base64."""
 
@@ -1018,11 +1004,9 @@ class CancelRequest(Model, frozen=True, kw_only=True):
     """A request to cancel a run that has not ended. `redacted` is true if its reason was erased."""
 
     session_id: str
-    """Id of the session."""
     requested_at: datetime
     """When it was requested."""
     run_id: str
-    """Id of the run."""
     reason: str | None = None
     """Reason that the client gave; absent without one or once redacted."""
     trace_id: str | None = None
@@ -1066,7 +1050,6 @@ class Capabilities(Model, frozen=True, kw_only=True):
     version: str
     """Release of the server."""
     log_id: str
-    """Id of the log."""
     durability: CapabilitiesDurability
     """When a write is acknowledged: after `fsync`."""
     scheduler: CapabilitiesScheduler
@@ -1099,7 +1082,7 @@ class Cause(Model, frozen=True, kw_only=True):
     event_id: str
     """Id of the event in the feed."""
     type: str
-    """Event type; new types may be added."""
+    """Type of the event."""
     at: datetime
     """When it happened."""
     actor: str
@@ -1137,7 +1120,7 @@ class ChangeEvent(Model, frozen=True, kw_only=True):
     id: str
     """Id of the event."""
     type: str
-    """Event type; new types may be added."""
+    """Type of the event."""
     created_at: datetime
     """When it was created."""
     trace_id: str
@@ -1150,7 +1133,6 @@ class ChangeShare(Model, frozen=True, kw_only=True):
     """The part of a change that falls on one session, profile, template or rule."""
 
     name: str
-    """Name."""
     runs: int
     """Number of runs."""
     cost_usd: float
@@ -1211,7 +1193,7 @@ class ContextFile(Model, frozen=True, kw_only=True):
     path: str
     """Path of the file, relative to its root."""
     kind: ContextFileKind
-    """Kind of the content."""
+    """Why the persona was shown it."""
     chars: int
     """Length in characters."""
     sha256: str
@@ -1245,7 +1227,7 @@ class ContextStep(Model, frozen=True, kw_only=True):
     """An attempt to shrink a context, with the sizes before and after in characters."""
 
     kind: ContextStepKind
-    """Kind of the content."""
+    """How the context was made smaller."""
     applied: bool
     """True if the smaller context was used."""
     before_chars: int | None = None
@@ -1262,9 +1244,7 @@ class CostSummary(Model, frozen=True, kw_only=True):
     month: str
     """UTC month, as `2026-01`."""
     window_start: datetime
-    """Start of the window."""
     window_end: datetime
-    """End of the window."""
     total_estimated_spend_usd: float
     """Cost of the month in dollars."""
     persona_breakdown: list[PersonaSpend]
@@ -1289,31 +1269,30 @@ class CreatedToken(Model, frozen=True, kw_only=True):
     token_id: str
     """Id of the token or session."""
     kind: TokenKind
-    """Kind of the content."""
+    """A token, or a session of the console."""
     status: TokenStatus
-    """Current status."""
     identity: str
-    """Name of the caller."""
+    """Identity of its requests."""
     role: Role
-    """Who wrote it."""
+    """Highest role of its requests."""
     created_by: str
     """Identity that created it."""
     created_at: datetime
     """When it was created."""
     expires_at: datetime
-    """When it expires; absent: never."""
+    """When it expires."""
     scope: dict[str, list[str]] | None = None
-    """What the limit counts by."""
+    """Names that it may concern, by kind; absent: all."""
     note: str | None = None
-    """Reason, for auditors."""
+    """Note of the Admin who created it; absent once redacted."""
     parent_id: str | None = None
     """Token that opened the session; absent for a token."""
     revoked_at: datetime | None = None
-    """When it was revoked or expired; absent while in force."""
+    """When it was revoked; absent while it is not."""
     revoked_by: str | None = None
     """Identity that revoked it; absent otherwise."""
     last_used_at: datetime | None = None
-    """When it last allowed a call; absent before that."""
+    """When it was last used, exact to a minute; absent before that."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
     token: str | None = None
@@ -1367,19 +1346,16 @@ class DeadLetter(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     created_at: datetime
     """When it was created."""
     updated_at: datetime
     """When it last changed."""
     status: DeadLetterStatus
-    """Current status."""
     payload: dict[str, Any]
     """The work; empty once redacted."""
     source: DeadLetterSource
-    """Where it comes from."""
+    """`work`: a queue item. `a2a`: a message."""
     session_id: str
-    """Id of the session."""
     reason: DeadLetterReason
     """Why the work could not be done."""
     code: str
@@ -1426,14 +1402,12 @@ class DeadLetterError(Model, frozen=True, kw_only=True):
     at: datetime
     """When it happened."""
     run_id: str | None = None
-    """Id of the run."""
 
 
 class DeadLetterItem(Model, frozen=True, kw_only=True):
     """A work item of a dead letter."""
 
     item_id: str
-    """Id of the item."""
     mode: QueueMode
     """`followup`: a run of its own. `collect`: consecutive items share one run."""
     chars: int
@@ -1444,9 +1418,7 @@ class DecidedDeadLetter(Model, frozen=True, kw_only=True):
     """A dead letter after a decision. `updated` is false if it was already in this state."""
 
     id: str
-    """Id."""
     status: DeadLetterStatus
-    """Current status."""
     updated: bool
     """False if it already was in this state."""
     item: DeadLetter
@@ -1468,7 +1440,6 @@ class DependencyInspection(Model, frozen=True, kw_only=True):
     """The changes of dependencies."""
 
     status: DependencyInspectionStatus
-    """Current status."""
     detected_ecosystem: str | None = None
     """Package ecosystem; absent if unknown."""
     notes: str | None = None
@@ -1526,7 +1497,6 @@ class Directive(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     input: str | None
     """Text of the task; null once redacted."""
     created_at: datetime
@@ -1625,9 +1595,7 @@ class Evidence(Model, frozen=True, kw_only=True):
     schema_version: int
     """Version of this shape."""
     id: str
-    """Id."""
     run_id: str
-    """Id of the run."""
     trace_id: str
     """Trace id of the request that caused it."""
     label: str
@@ -1639,7 +1607,7 @@ class Evidence(Model, frozen=True, kw_only=True):
     sha256: str
     """SHA-256 in hex of the salt and the content."""
     source: EvidenceSource
-    """Where it comes from."""
+    """Part of the run that attached it."""
     stale: bool
     """True if the workspace changed afterwards."""
     position: int
@@ -1651,7 +1619,6 @@ class Evidence(Model, frozen=True, kw_only=True):
     artifact_ref: str
     """Name of the output or evidence."""
     session_id: str | None = None
-    """Id of the session."""
     tool_call_id: str | None = None
     """Id of the tool call; absent without one."""
     policy_id: str | None = None
@@ -1674,7 +1641,6 @@ class EvidenceFile(Model, frozen=True, kw_only=True):
     """A file of the review that serves as evidence."""
 
     id: str
-    """Id."""
     label: str
     """Label of the evidence."""
     sha256: str
@@ -1699,9 +1665,7 @@ class EvidenceRecord(Model, frozen=True, kw_only=True):
     schema_version: int
     """Version of this shape."""
     id: str
-    """Id."""
     run_id: str
-    """Id of the run."""
     trace_id: str
     """Trace id of the request that caused it."""
     label: str
@@ -1713,7 +1677,7 @@ class EvidenceRecord(Model, frozen=True, kw_only=True):
     sha256: str
     """SHA-256 in hex of the salt and the content."""
     source: EvidenceSource
-    """Where it comes from."""
+    """Part of the run that attached it."""
     stale: bool
     """True if the workspace changed afterwards."""
     position: int
@@ -1725,7 +1689,6 @@ class EvidenceRecord(Model, frozen=True, kw_only=True):
     artifact_ref: str
     """Name of the output or evidence."""
     session_id: str | None = None
-    """Id of the session."""
     tool_call_id: str | None = None
     """Id of the tool call; absent without one."""
     policy_id: str | None = None
@@ -1744,11 +1707,8 @@ class Explanation(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
-    """Id of the run."""
     session_id: str
-    """Id of the session."""
     status: ExplainedRunStatus
-    """Current status."""
     causes: list[Cause]
     """Events of the run, oldest first."""
     waits_for: CurrentWait | None
@@ -1966,7 +1926,6 @@ class FleetWindow(Model, frozen=True, kw_only=True):
     """Events of the window: the current hour and the 23 before it."""
 
     window_start: datetime
-    """Start of the window."""
     admitted: int
     """Number that were admitted."""
     outcomes: RunOutcomes
@@ -1988,7 +1947,6 @@ class ForgottenEntry(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     removed: bool
     """False if it did not exist."""
     left: list[TextTrace] | None = None
@@ -2092,7 +2050,6 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
     mcp: dict[str, McpPolicy] | None = None
     """Tools of MCP servers that its runs may call, by server; absent: none."""
     id: str
-    """Id."""
     created_at: datetime
     """When it was created."""
 
@@ -2112,7 +2069,6 @@ class Health(Model, frozen=True, kw_only=True):
     """
 
     status: HealthStatus
-    """Current status."""
     now: datetime
     """Time of the server."""
     head: int
@@ -2218,7 +2174,7 @@ class JsonContent(Model, frozen=True, kw_only=True):
     """JSON content of evidence."""
 
     kind: JsonContentKind
-    """Kind of the content."""
+    """JSON as text."""
     value: Any
     """Any JSON value."""
 
@@ -2231,7 +2187,6 @@ class KeptAnchor(Model, frozen=True, kw_only=True):
     """
 
     log_id: str
-    """Id of the log."""
     position: int
     """Position in the log."""
     chain: str
@@ -2326,9 +2281,7 @@ class LiveAgentProcess(Model, frozen=True, kw_only=True):
     agent: str
     """Name of the agent."""
     run_id: str
-    """Id of the run."""
     session_id: str
-    """Id of the session."""
     since: str
     """When the process started."""
     memory_bytes: int
@@ -2415,7 +2368,7 @@ class McpServerDetails(Model, frozen=True, kw_only=True):
     """An MCP server with its tools."""
 
     server: McpServerEntry
-    """The server."""
+    """The server as lists show it."""
     tools: list[McpToolEntry]
     """Its tools, as listed last; then removed ones."""
     subject_hash: str | None = None
@@ -2492,9 +2445,7 @@ class MemoryEntry(Model, frozen=True, kw_only=True):
     """A memory entry. `citation` is its name in search results and in the metadata of transcripts."""
 
     id: str
-    """Id."""
     text: str
-    """The text."""
     chars: int
     """Length in characters."""
     created_at: datetime
@@ -2519,9 +2470,7 @@ class Message(Model, frozen=True, kw_only=True):
     to_persona: str
     """Persona that receives the message."""
     session_id: str
-    """Id of the session."""
     status: MessageStatus
-    """Current status."""
     created_at: datetime
     """When it was created."""
     updated_at: datetime
@@ -2585,7 +2534,6 @@ class NoteText(Model, frozen=True, kw_only=True):
     path: str
     """Path of the file, relative to its root."""
     text: str
-    """The text."""
     line_start: int
     """First line, from 1."""
     line_end: int
@@ -2616,7 +2564,7 @@ class OperationalSummary(Model, frozen=True, kw_only=True):
     """Active runs now, and failures and rejections in the last 24 hours."""
 
     total_active_runs: int
-    """Active runs."""
+    """Active runs of all sessions."""
     total_active_sessions: int
     """Sessions with an active run."""
     aggregate_resource_usage: ResourceUsage
@@ -2655,7 +2603,6 @@ class Passage(Model, frozen=True, kw_only=True):
     """A passage found by a search. A higher `score` is a better match."""
 
     id: str
-    """Id."""
     source_path: str
     """File or entry of the passage."""
     snippet: str
@@ -2674,7 +2621,6 @@ class PendingApproval(Model, frozen=True, kw_only=True):
     """A requested approval. A decision must name `subject_hash`, so that it applies to this subject only."""
 
     ask_id: str
-    """Id of the ask."""
     subject_hash: str
     """Hash of the subject to approve."""
     requested_at: datetime
@@ -2700,13 +2646,11 @@ class PermissionRule(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     status: PermissionRuleStatus
-    """Current status."""
     scope: RuleScope
     """Where it is in force."""
     tool_name: str
-    """Name of the tool."""
+    """Tool whose calls it allows."""
     ask_id: str
     """The ask whose answer created it."""
     created_by: str
@@ -2747,9 +2691,9 @@ class PersonaArtifacts(Model, frozen=True, kw_only=True):
     audit_dir: str
     """Directory of the review in the state directory."""
     result_json_path: str
-    """Path of the result."""
+    """Where the result is stored."""
     report_markdown_path: str
-    """Path of the report."""
+    """Where the report is stored."""
     out_json_path: str | None = None
     """Copy of the result in the workspace."""
     out_markdown_path: str | None = None
@@ -2760,13 +2704,9 @@ class PersonaRun(Model, frozen=True, kw_only=True):
     """A review by a persona. `status` is running, ok or failed."""
 
     run_id: str
-    """Id of the run."""
     persona_name: str
-    """Name of the persona."""
     session_id: str
-    """Id of the session."""
     status: PersonaRunStatus
-    """Current status."""
     repo_path: str
     """Path of the repository in the workspace."""
     head_ref: str
@@ -2794,13 +2734,9 @@ class PersonaRunDetails(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
-    """Id of the run."""
     persona_name: str
-    """Name of the persona."""
     session_id: str
-    """Id of the session."""
     status: PersonaRunDetailsStatus
-    """Current status."""
     repo_path: str
     """Path of the repository in the workspace."""
     head_ref: str
@@ -2829,7 +2765,6 @@ class PersonaRunOutput(Model, frozen=True, kw_only=True):
     """The result of a review, and its printed form."""
 
     result: ReviewResult
-    """The result."""
     stdout: str
     """Printed form of the result."""
 
@@ -2846,7 +2781,6 @@ class PersonaSpend(Model, frozen=True, kw_only=True):
     total_tokens: int
     """Input and output tokens; absent if unknown."""
     persona_name: str
-    """Name of the persona."""
 
 
 class PlanStep(Model, frozen=True, kw_only=True):
@@ -2914,7 +2848,6 @@ class PolicyRule(Model, frozen=True, kw_only=True):
     engine: PolicyEngine
     """Engine of the rule."""
     rule_type: PolicyRuleType
-    """Type of the rule."""
     policy_name: str | None = None
     """Name of the policy; absent without one."""
     rule_name: str | None = None
@@ -2937,7 +2870,6 @@ class ProfileSpend(Model, frozen=True, kw_only=True):
     total_tokens: int
     """Input and output tokens; absent if unknown."""
     harness_profile_id: str
-    """Id of the harness profile."""
     agent_name: str | None = None
     """Display name of its profile; absent without one."""
 
@@ -2959,7 +2891,6 @@ class ProvenEvent(Model, frozen=True, kw_only=True):
     """An event in the chain. `chain` is its chain value, in hex."""
 
     id: str
-    """Id."""
     position: int
     """Position in the log."""
     chain: str
@@ -3036,7 +2967,6 @@ class Redrive(Model, frozen=True, kw_only=True):
     id: str | None
     """Id; null for a dry run."""
     status: RedriveStatus
-    """Current status."""
     filter: AppliedRedriveFilter
     """Which dead letters to requeue."""
     rate_per_second: int
@@ -3093,9 +3023,8 @@ class RedriveResult(Model, frozen=True, kw_only=True):
     dead_letter_id: str
     """The dead letter that it became or came from."""
     result: RedriveDecision
-    """The result."""
     at: datetime
-    """When it happened."""
+    """When the dead letter was decided."""
     code: str | None = None
     """Why it failed; absent otherwise."""
 
@@ -3128,7 +3057,7 @@ class RefusedPlan(Model, frozen=True, kw_only=True):
     parent_run_id: str | None = None
     """The run that started it; absent without one."""
     agent: str | None = None
-    """Outside agent that works on its runs; absent: the loop of Athena."""
+    """Outside agent of the profile; absent: the loop of Athena."""
 
 
 class RefusedRequest(Model, frozen=True, kw_only=True):
@@ -3160,7 +3089,6 @@ class RegisteredAgent(Model, frozen=True, kw_only=True):
     """
 
     name: str
-    """Name."""
     wire: RegisteredAgentWire
     """API that it asks models with."""
     provider: str
@@ -3183,9 +3111,7 @@ class RejectedRun(Model, frozen=True, kw_only=True):
     """The session and persona of a rejected run."""
 
     session_id: str
-    """Id of the session."""
     persona_name: str | None = None
-    """Name of the persona."""
 
 
 class Rejection(Model, frozen=True, kw_only=True):
@@ -3197,11 +3123,9 @@ class Rejection(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     created_at: datetime
     """When it was created."""
     session_id: str
-    """Id of the session."""
     active_runs: int
     """Active runs when it was decided."""
     max_concurrent_runs: int
@@ -3217,11 +3141,9 @@ class Rejection(Model, frozen=True, kw_only=True):
     policy: PolicyRule | None = None
     """Rule that rejected it; absent in old logs."""
     run_id: str | None = None
-    """Id of the run."""
     directive_id: str | None = None
     """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     provider: str | None = None
     """Name of the provider."""
     run_template_id: str | None = None
@@ -3316,7 +3238,6 @@ class ReviewAnswer(Model, frozen=True, kw_only=True):
     report_markdown: str
     """Report in Markdown."""
     findings: list[Finding]
-    """The findings."""
     dependency_inspection: DependencyInspection | None = None
     """Changes of dependencies."""
 
@@ -3338,19 +3259,14 @@ class ReviewResult(Model, frozen=True, kw_only=True):
     schema_version: int
     """Version of this shape."""
     run_id: str
-    """Id of the run."""
     persona_name: str
-    """Name of the persona."""
     session_id: str
-    """Id of the session."""
     status: ReviewResultStatus
-    """Current status."""
     started_at: datetime
     """When it started."""
     finished_at: datetime
     """When it ended."""
     findings: list[Finding]
-    """The findings."""
     merge_gate: MergeGate
     """Whether the change may be merged."""
     report_markdown: str
@@ -3439,9 +3355,7 @@ class Run(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
-    """Id of the run."""
     session_id: str
-    """Id of the session."""
     status: RunStatus
     """`queued`, `running` or `paused` until the run ends; then its outcome, which is final."""
     created_at: datetime
@@ -3449,7 +3363,6 @@ class Run(Model, frozen=True, kw_only=True):
     directive_id: str
     """Id of the directive; absent if there is none."""
     harness_profile_id: str
-    """Id of the harness profile."""
     provider: str
     """Name of the provider."""
     model: str
@@ -3544,11 +3457,9 @@ class RunDiff(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
-    """Id of the run."""
     workspace_id: str
-    """Id of the workspace."""
     workspace_status: WorkspaceStatus
-    """Status of the workspace."""
+    """Whether the workspace still exists."""
     recorded: bool
     """False until the run ends or pauses, and if it crashed."""
     files: list[RunDiffFile]
@@ -3651,15 +3562,12 @@ class RunFilterBody(Model, frozen=True, kw_only=True):
     """A filter of runs, as in `GET /runs`. An empty filter matches all. Times in ISO-8601, inclusive."""
 
     session_id: str | None = None
-    """Id of the session."""
     status: RunStatus | None = None
-    """Current status."""
     provider: str | None = None
     """Name of the provider."""
     model: str | None = None
     """Name of the model."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     error_code: str | None = None
     """Code of the error; absent without one."""
     parent_run_id: str | None = None
@@ -3724,9 +3632,7 @@ class RunProof(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
-    """Id of the run."""
     log_id: str
-    """Id of the log."""
     events: int
     """Number of events of the run."""
     first: ProvenEvent
@@ -3754,9 +3660,7 @@ class RunResult(Model, frozen=True, kw_only=True):
     """
 
     session_id: str
-    """Id of the session."""
     run_id: str
-    """Id of the run."""
     output: str
     """Text of the answer."""
     provider: str
@@ -3768,7 +3672,6 @@ class RunResult(Model, frozen=True, kw_only=True):
     directive_id: str
     """Id of the directive; absent if there is none."""
     harness_profile_id: str
-    """Id of the harness profile."""
     harness_profile_snapshot: HarnessProfile
     """Profile as the run used it."""
     evidence_count: int
@@ -3797,11 +3700,9 @@ class RunTemplate(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     version: int
     """Version number, from 1."""
     harness_profile_id: str
-    """Id of the harness profile."""
     directive_template: str | None
     """Text with placeholders; null once redacted."""
     default_params: dict[str, Any] | None
@@ -3921,15 +3822,12 @@ class ScheduleRunLog(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     schedule_id: str
-    """Id of the schedule."""
     session_id: str | None
     """Session of the run; null without one."""
     started_at: datetime
     """When it ran, or when it was decided that it would not."""
     status: ScheduleRunStatus
-    """Current status."""
     finished_at: datetime | None = None
     """When it ended; absent before that."""
     nominal_time: datetime | None = None
@@ -3952,7 +3850,6 @@ class ScheduleRunResult(Model, frozen=True, kw_only=True):
     """
 
     status: ScheduleRunStatus
-    """Current status."""
     id: str
     """Id of the schedule."""
     session_id: str | None
@@ -3982,7 +3879,6 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     schema_version: int
     """Version of this shape."""
     id: str
-    """Id."""
     session_id: str | None
     """Session of its runs; null without one."""
     input: str | None
@@ -4032,7 +3928,6 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     directive_id: str | None = None
     """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     run_template_id: str | None = None
     """Id of the run template; absent without one."""
     params: dict[str, str] | None = None
@@ -4067,7 +3962,6 @@ class SentRequest(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
-    """Id of the run."""
     turn: int
     """Number of the turn, from 1."""
     turns: int
@@ -4162,7 +4056,6 @@ class Session(Model, frozen=True, kw_only=True):
     """A session: a sequence of runs with one transcript. `transcript_path` is a label, not a file."""
 
     id: str
-    """Id."""
     schema_version: int
     """Version of this shape."""
     transcript_path: str
@@ -4189,7 +4082,6 @@ class SessionSpend(Model, frozen=True, kw_only=True):
     total_tokens: int
     """Input and output tokens; absent if unknown."""
     session_id: str
-    """Id of the session."""
 
 
 class ShellMatch(Model, frozen=True, kw_only=True):
@@ -4233,7 +4125,6 @@ class SimulatedOutcome(Model, frozen=True, kw_only=True):
     """The outcome of one request, recorded and simulated: the reason of a refusal, and whether it would wait."""
 
     run_id: str
-    """Id of the run."""
     waited: bool
     """True if it would wait."""
     recorded: str | None = None
@@ -4286,11 +4177,9 @@ class Step(Model, frozen=True, kw_only=True):
     """A step of a workflow: a directive with the profile that runs it, or an approval."""
 
     id: str
-    """Id."""
     directive_id: str | None = None
     """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
-    """Id of the harness profile."""
     outputs: list[str] | None = None
     """Names of the outputs."""
     execution: StepExecution | None = None
@@ -4302,7 +4191,6 @@ class Step(Model, frozen=True, kw_only=True):
     map: MapOver | None = None
     """List for whose items the step runs."""
     approval: Approval | None = None
-    """The approval."""
 
 
 class StepExecution(Model, frozen=True, kw_only=True):
@@ -4322,7 +4210,6 @@ class StepItem(Model, frozen=True, kw_only=True):
     item: int
     """Number of the item, from 0."""
     status: StepItemStatus
-    """Current status."""
     attempt: int
     """Number of the attempt, from 1; 0 before the first."""
     run_id: str | None = None
@@ -4339,9 +4226,8 @@ class StepState(Model, frozen=True, kw_only=True):
     """
 
     step_id: str
-    """Id of the step."""
+    """Id of the step in the graph of the workflow."""
     status: StepStatus
-    """Current status."""
     attempt: int
     """Number of the attempt, from 1; 0 before the first."""
     ready: bool
@@ -4363,18 +4249,15 @@ class StepState(Model, frozen=True, kw_only=True):
     items_truncated: bool | None = None
     """True if more items exist; else absent."""
     approval: PendingApproval | None = None
-    """The approval."""
 
 
 class TemplateUse(Model, frozen=True, kw_only=True):
     """The template version and parameters from which a run was started."""
 
     id: str
-    """Id."""
     version: int
     """Version number, from 1."""
     harness_profile_id: str
-    """Id of the harness profile."""
     effective_params: dict[str, Any]
     """Parameters with the defaults of the template."""
 
@@ -4383,7 +4266,6 @@ class TemplateVersion(Model, frozen=True, kw_only=True):
     """The template version that a run was started from."""
 
     id: str
-    """Id."""
     version: int
     """Version number, from 1."""
 
@@ -4392,9 +4274,8 @@ class TextContent(Model, frozen=True, kw_only=True):
     """Text content of evidence."""
 
     kind: TextContentKind
-    """Kind of the content."""
+    """Text."""
     text: str
-    """The text."""
 
 
 class TextTrace(Model, frozen=True, kw_only=True):
@@ -4432,7 +4313,6 @@ class Token(Model, frozen=True, kw_only=True):
     kind: TokenKind
     """A token, or a session of the console."""
     status: TokenStatus
-    """Current status."""
     identity: str
     """Identity of its requests."""
     role: Role
@@ -4538,7 +4418,6 @@ class TranscriptDelta(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
-    """Id of the run."""
     turn: int
     """Number of the model call, from 1."""
     offset: int | None = None
@@ -4561,19 +4440,17 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     role: TranscriptRole
-    """Who wrote it."""
+    """Author of the entry."""
     content: str | None
     """Text; null once redacted."""
     kind: TranscriptKind
-    """Kind of the content."""
+    """Kind of the entry."""
     metadata: dict[str, str]
     """Facts about the entry, such as `truncated`."""
     created_at: datetime
     """When it was created."""
     run_id: str
-    """Id of the run."""
     tool_call_id: str | None = None
     """Id of the tool call; absent without one."""
     tool_name: str | None = None
@@ -4594,7 +4471,6 @@ class UpdatedSchedule(Model, frozen=True, kw_only=True):
     """Result of a change: `updated` is false if nothing changed, and `schedule` is absent if there is none."""
 
     id: str
-    """Id."""
     updated: bool
     """False if it already was in this state."""
     schedule: ScheduledTask | None = None
@@ -4627,7 +4503,7 @@ class VerificationFailure(Model, frozen=True, kw_only=True):
     policy_id: str
     """Id of the verification policy."""
     kind: VerificationKind
-    """Kind of the content."""
+    """Kind of the policy."""
     message: str
     """Text for people."""
     details: dict[str, str]
@@ -4642,9 +4518,8 @@ class VerificationPolicy(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     kind: VerificationKind
-    """Kind of the content."""
+    """What it checks."""
     label: str
     """Label of the evidence."""
     evidence_type: EvidenceType | None = None
@@ -4684,11 +4559,8 @@ class WorkDrain(Model, frozen=True, kw_only=True):
     """
 
     drain_id: str
-    """Id of the drain."""
     session_id: str
-    """Id of the session."""
     status: WorkDrainStatus
-    """Current status."""
     requested_by: str
     """Identity that requested it."""
     automatic: bool
@@ -4720,9 +4592,7 @@ class WorkItem(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     session_id: str
-    """Id of the session."""
     payload: str | None
     """Text of the work; null once redacted."""
     mode: QueueMode
@@ -4747,7 +4617,6 @@ class WorkQueueState(Model, frozen=True, kw_only=True):
     schema_version: int
     """Version of this shape."""
     session_id: str
-    """Id of the session."""
     items: list[WorkItem]
     """Items of this page."""
     item_counts: QueueCounts
@@ -4764,7 +4633,6 @@ class WorkQueueSummary(Model, frozen=True, kw_only=True):
     """The queue of a session with waiting items, in a list. `drain_id` is present while a drain runs."""
 
     session_id: str
-    """Id of the session."""
     item_count: int
     """Number of waiting items."""
     oldest_item_since: str
@@ -4785,9 +4653,8 @@ class Worker(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    """Id."""
     kind: WorkerKind
-    """Kind of the content."""
+    """What the process does."""
     status: WorkerStatus
     """`lost`: others take over its runs."""
     host: str
@@ -4821,7 +4688,6 @@ class Workflow(Model, frozen=True, kw_only=True):
     """A workflow: a graph of steps. `redacted` is true if the metadata of its steps was erased."""
 
     id: str
-    """Id."""
     definition: WorkflowDefinition
     """Steps and dependencies."""
     created_at: datetime
@@ -4845,7 +4711,6 @@ class WorkflowLogLine(Model, frozen=True, kw_only=True):
     """A line of the log of a workflow run."""
 
     id: str
-    """Id."""
     level: WorkflowLogLineLevel
     """Level of the line."""
     message: str
@@ -4886,11 +4751,9 @@ class WorkflowRun(Model, frozen=True, kw_only=True):
     schema_version: int
     """Version of this shape."""
     id: str
-    """Id."""
     workflow_id: str
     """Id of the workflow; absent without one."""
     status: WorkflowRunStatus
-    """Current status."""
     step_order: list[str]
     """Ids of the steps, in the order of the definition."""
     step_states: dict[str, StepState]
@@ -4919,7 +4782,7 @@ class WorkflowRunDetails(Model, frozen=True, kw_only=True):
     """A workflow, with the state of a run. Without a run, `run` is null and the related fields are empty."""
 
     workflow: Workflow
-    """The workflow."""
+    """The workflow that it runs."""
     run: WorkflowRun | None
     """The run; null without one."""
     nodes: list[StepState]
@@ -4936,11 +4799,9 @@ class WorkflowRunSummary(Model, frozen=True, kw_only=True):
     """A run of a workflow, in a list."""
 
     id: str
-    """Id."""
     workflow_id: str
     """Id of the workflow; absent without one."""
     status: WorkflowRunStatus
-    """Current status."""
     created_at: datetime
     """When it was created."""
     updated_at: datetime
@@ -4964,13 +4825,11 @@ class WorkspaceRecord(Model, frozen=True, kw_only=True):
     """
 
     workspace_id: str
-    """Id of the workspace."""
     kind: WorkspaceRecordKind
     """Owner: a session or a workflow run."""
     source: WorkspaceRecordSource
     """Source of its first files."""
     status: WorkspaceStatus
-    """Current status."""
     keep: bool
     """True if it is kept though unused."""
     runs: int

@@ -152,7 +152,7 @@ class AsyncOperations(AsyncCore):
         """Get an MCP server with the tools that it listed last, and what an operator accepted.
 
         Args:
-            server: Name of the MCP server.
+            server: The `server` of the request.
 
         Raises:
             AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
@@ -168,7 +168,7 @@ class AsyncOperations(AsyncCore):
         Nothing is accepted by that.
 
         Args:
-            server: Name of the MCP server.
+            server: The `server` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -197,7 +197,7 @@ class AsyncOperations(AsyncCore):
         """Accept tools of an MCP server as it listed them last.
 
         Args:
-            server: Name of the MCP server.
+            server: The `server` of the request.
             subject_hash: Hash of the list that was shown.
             listing_sha256: The same as `subject_hash`, under its name of release 0.2.
             tools: Names of the tools; absent: all of the list.
@@ -365,7 +365,7 @@ class AsyncOperations(AsyncCore):
         parent. The first run stays as it is.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             harness_profile_id: Another profile; absent, the same.
             provider: Another provider; absent, the same.
             model: Another model; absent, the same.
@@ -432,11 +432,11 @@ class AsyncOperations(AsyncCore):
         first and leaves out runs that have not ended.
 
         Args:
-            session_id: Id of the session.
-            status: Current status.
+            session_id: The `session_id` of the request.
+            status: The `status` of the request.
             provider: Name of the provider.
             model: Name of the model.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             error_code: Only runs that ended with this error code.
             parent_run_id: Only children of this run.
             retry_of: Only retries of this run.
@@ -508,11 +508,11 @@ class AsyncOperations(AsyncCore):
         """Count runs by status, profile, model, error code and session, with the filters of `GET /runs`.
 
         Args:
-            session_id: Id of the session.
-            status: Current status.
+            session_id: The `session_id` of the request.
+            status: The `status` of the request.
             provider: Name of the provider.
             model: Name of the model.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             error_code: Only runs that ended with this error code.
             parent_run_id: Only children of this run.
             retry_of: Only retries of this run.
@@ -566,7 +566,7 @@ class AsyncOperations(AsyncCore):
         With `wait`, the answer waits up to that many seconds for its end.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             wait: Seconds to wait for the end of the run.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -598,7 +598,7 @@ class AsyncOperations(AsyncCore):
         """List a run's evidence, newest first, without contents.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -631,8 +631,8 @@ class AsyncOperations(AsyncCore):
         """Get a piece of evidence of a run, with its content.
 
         Args:
-            run_id: Id of the run.
-            evidence_id: Id of the evidence.
+            run_id: The `run_id` of the request.
+            evidence_id: The `evidence_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -656,7 +656,7 @@ class AsyncOperations(AsyncCore):
         """Explain the state of a run: the causes that led to it, and what the run is waiting for.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -688,8 +688,8 @@ class AsyncOperations(AsyncCore):
         """List admitted runs that have not ended, newest first, each with what it does now.
 
         Args:
-            session_id: Id of the session.
-            run_id: Id of the run.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -731,8 +731,8 @@ class AsyncOperations(AsyncCore):
         """List cancel requests of runs that have not ended, newest first.
 
         Args:
-            session_id: Id of the session.
-            run_id: Id of the run.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -768,7 +768,7 @@ class AsyncOperations(AsyncCore):
         `status` is `not-running` if it has already ended or does not exist.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             reason: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -794,7 +794,7 @@ class AsyncOperations(AsyncCore):
         Deprecated: use `/api/v1/run-control/by-run/{runId}/cancel`.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             reason: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -825,7 +825,7 @@ class AsyncOperations(AsyncCore):
         Waits for its end unless `respond_async` is True.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             budget_usd: New total budget in dollars, including the money spent; absent: no budget.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -862,7 +862,7 @@ class AsyncOperations(AsyncCore):
         outside agents are not known.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             turn: Number of the turn, from 1.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -889,7 +889,7 @@ class AsyncOperations(AsyncCore):
         When an anchor was sent is not recorded, so a past answer has none.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1016,7 +1016,7 @@ class AsyncOperations(AsyncCore):
         """Get a session.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1047,7 +1047,7 @@ class AsyncOperations(AsyncCore):
         """List the newest transcript entries of a session, or those after a cursor, in order of time.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -1075,7 +1075,7 @@ class AsyncOperations(AsyncCore):
         """Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             after: Start after this id or position, at `latest`, or at a time; absent: from the beginning.
 
         Returns:
@@ -1147,7 +1147,7 @@ class AsyncOperations(AsyncCore):
         A past answer has no size.
 
         Args:
-            workspace_id: Id of the workspace.
+            workspace_id: The `workspace_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1171,7 +1171,7 @@ class AsyncOperations(AsyncCore):
         """Keep a workspace even if it is unused, or with `keep` false let it be cleaned again.
 
         Args:
-            workspace_id: Id of the workspace.
+            workspace_id: The `workspace_id` of the request.
             keep: True to keep it though unused.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -1197,7 +1197,7 @@ class AsyncOperations(AsyncCore):
         The next run of its session or workflow run gets a new one. A workspace in which a run works is not cleaned.
 
         Args:
-            workspace_id: Id of the workspace.
+            workspace_id: The `workspace_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1228,7 +1228,7 @@ class AsyncOperations(AsyncCore):
         and hides nothing. This needs the right to apply, and is recorded once for each identity.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             exact: True: the exact diff, from the files of the workspace. Needs the right to apply; recorded.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -1265,7 +1265,7 @@ class AsyncOperations(AsyncCore):
         and conflicts are results.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             dry_run: True to only report what would be done.
             subject_hash: Hash of the changes that were shown; required if the diff hides a part of them.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1351,7 +1351,7 @@ class AsyncOperations(AsyncCore):
         """Get a directive.
 
         Args:
-            directive_id: Id of the directive.
+            directive_id: The `directive_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1471,7 +1471,7 @@ class AsyncOperations(AsyncCore):
         """Get a harness profile.
 
         Args:
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1533,7 +1533,7 @@ class AsyncOperations(AsyncCore):
         """Create a run template: a directive with placeholders, and the profile that runs it.
 
         Args:
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             directive_template: Text with placeholders such as `{{name}}`.
             default_params: Values of parameters that a run does not give.
             params_schema: JSON Schema of the parameters; absent: all are strings.
@@ -1571,7 +1571,7 @@ class AsyncOperations(AsyncCore):
         """Get the newest version of a run template, or the one that `version` names.
 
         Args:
-            template_id: Id of the run template.
+            template_id: The `template_id` of the request.
             version: Version; absent: the newest.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -1607,8 +1607,8 @@ class AsyncOperations(AsyncCore):
         Runs of earlier versions are not affected.
 
         Args:
-            template_id: Id of the run template.
-            harness_profile_id: Id of the harness profile.
+            template_id: The `template_id` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
             directive_template: Text with placeholders such as `{{name}}`.
             default_params: Values of parameters that a run does not give.
             params_schema: JSON Schema of the parameters; absent: all are strings.
@@ -1674,7 +1674,7 @@ class AsyncOperations(AsyncCore):
         Waits for its result unless `respond_async` is True.
 
         Args:
-            template_id: Id of the run template.
+            template_id: The `template_id` of the request.
             params: Values of the parameters, by name.
             session_id: Session to run in; absent, a new one.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1707,7 +1707,7 @@ class AsyncOperations(AsyncCore):
         """Enqueue a work item in a session's queue, unless an item with the same payload and mode is waiting.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             payload: Text of the work.
             mode: `followup`: a run of its own. `collect`: consecutive items share one run.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1769,7 +1769,7 @@ class AsyncOperations(AsyncCore):
         """List the waiting items of a session's queue, oldest first.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -1825,7 +1825,7 @@ class AsyncOperations(AsyncCore):
         Waits for the end unless `respond_async` is True.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             provider: Name of the provider.
             model: Name of the model.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1858,7 +1858,7 @@ class AsyncOperations(AsyncCore):
         """Get a drain.
 
         Args:
-            drain_id: Id of the drain.
+            drain_id: The `drain_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1938,7 +1938,7 @@ class AsyncOperations(AsyncCore):
         Args:
             from_persona: Persona that sends the message.
             to_persona: Persona that receives the message.
-            status: Current status.
+            status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -1973,7 +1973,7 @@ class AsyncOperations(AsyncCore):
         """Get a message.
 
         Args:
-            message_id: Id of the message.
+            message_id: The `message_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2010,8 +2010,8 @@ class AsyncOperations(AsyncCore):
         """List dead letters, which are work items and messages that could not be processed, oldest first.
 
         Args:
-            status: Current status.
-            session_id: Id of the session.
+            status: The `status` of the request.
+            session_id: The `session_id` of the request.
             source_persona: Only messages of this sender.
             target_persona: Only messages to this persona.
             reason: Only dead letters with this reason.
@@ -2252,7 +2252,7 @@ class AsyncOperations(AsyncCore):
         """Get a memory entry.
 
         Args:
-            entry_id: Id of the memory entry.
+            entry_id: The `entry_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2276,7 +2276,7 @@ class AsyncOperations(AsyncCore):
         `left` lists where the text may remain.
 
         Args:
-            entry_id: Id of the memory entry.
+            entry_id: The `entry_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2301,7 +2301,7 @@ class AsyncOperations(AsyncCore):
         """List the kept anchors of other logs, oldest first.
 
         Args:
-            log_id: Id of the log.
+            log_id: The `log_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -2334,7 +2334,7 @@ class AsyncOperations(AsyncCore):
         """Store an anchor of another log, so that a rewrite of its history is detected.
 
         Args:
-            log_id: Id of the log.
+            log_id: The `log_id` of the request.
             position: Position in the log.
             chain: Chain value at the position, in hex.
             at: When the anchor was taken.
@@ -2376,9 +2376,9 @@ class AsyncOperations(AsyncCore):
         Args:
             status: Only asks with this status.
             kind: Only asks of this kind.
-            session_id: Id of the session.
-            run_id: Id of the run.
-            harness_profile_id: Id of the harness profile.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
             answerable: True: only open asks that the caller may answer.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -2426,7 +2426,7 @@ class AsyncOperations(AsyncCore):
         first reading by each identity is recorded.
 
         Args:
-            ask_id: Id of the ask.
+            ask_id: The `ask_id` of the request.
             exact: Opens the exact text of an ask whose texts hide a part. It is recorded.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -2466,7 +2466,7 @@ class AsyncOperations(AsyncCore):
         the profile. A question may also be answered by who requested the run.
 
         Args:
-            ask_id: Id of the ask.
+            ask_id: The `ask_id` of the request.
             subject_hash: Hash that was shown, `subject_hash` of the ask.
             option_id: An option of the ask; needless with `values`.
             values: Values that fit the `form` of a question.
@@ -2598,7 +2598,7 @@ class AsyncOperations(AsyncCore):
         """Get a permission rule, in force or not.
 
         Args:
-            rule_id: Id of the permission rule.
+            rule_id: The `rule_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2624,7 +2624,7 @@ class AsyncOperations(AsyncCore):
         The next call of its kind asks again.
 
         Args:
-            rule_id: Id of the permission rule.
+            rule_id: The `rule_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2779,7 +2779,7 @@ class AsyncOperations(AsyncCore):
         """Get a workflow.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: The `workflow_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2810,7 +2810,7 @@ class AsyncOperations(AsyncCore):
         """List the runs of a workflow, newest first.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: The `workflow_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -2844,7 +2844,7 @@ class AsyncOperations(AsyncCore):
         Waits until it ends or needs an approval, unless `respond_async` is True.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: The `workflow_id` of the request.
             input: Values of placeholders, by name.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -2987,7 +2987,7 @@ class AsyncOperations(AsyncCore):
         Args:
             id: Id of the workflow run.
             step: Id of the step.
-            status: Current status.
+            status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -3130,7 +3130,7 @@ class AsyncOperations(AsyncCore):
             repo_path: Path of the repository in the workspace.
             head_ref: Commit, branch or tag to review.
             base_ref: What to compare with; absent, the main branch.
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             provider: Name of the provider.
             model: Name of the model.
             out_json_path: Copy of the result in the workspace.
@@ -3181,7 +3181,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             name: Only reviews by this persona.
-            status: Current status.
+            status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -3215,7 +3215,7 @@ class AsyncOperations(AsyncCore):
         """Get a review with its result.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -3366,14 +3366,14 @@ class AsyncOperations(AsyncCore):
         """List runs that the policy rejected, oldest first, or newest first with `order=newest`.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             offset: Rejections to skip, without a cursor.
             reason: Only rejections with this reason.
             actor: Identity that did it, or a `system:` actor of the server.
             provider: Name of the provider.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             order: Order; absent: oldest first.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -3550,7 +3550,7 @@ class AsyncOperations(AsyncCore):
         """Get a token or session, valid or not, without its text.
 
         Args:
-            token_id: Id of the token or session.
+            token_id: The `token_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -3574,7 +3574,7 @@ class AsyncOperations(AsyncCore):
         Its open streams end within a second.
 
         Args:
-            token_id: Id of the token or session.
+            token_id: The `token_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -3684,11 +3684,11 @@ class AsyncOperations(AsyncCore):
         An identical schedule changes nothing.
 
         Args:
-            id: Id.
-            session_id: Id of the session.
+            id: The `id` of the request.
+            session_id: The `session_id` of the request.
             input: Text of the task.
             directive_id: Id of the directive; absent if there is none.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             run_template_id: Id of the run template; absent without one.
             params: Values of the parameters, by name.
             workflow_id: Id of the workflow; absent without one.
@@ -3781,7 +3781,7 @@ class AsyncOperations(AsyncCore):
         """Get a schedule.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -3835,11 +3835,11 @@ class AsyncOperations(AsyncCore):
         An identical schedule changes nothing.
 
         Args:
-            schedule_id: Id of the schedule.
-            session_id: Id of the session.
+            schedule_id: The `schedule_id` of the request.
+            session_id: The `session_id` of the request.
             input: Text of the task.
             directive_id: Id of the directive; absent if there is none.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             run_template_id: Id of the run template; absent without one.
             params: Values of the parameters, by name.
             workflow_id: Id of the workflow; absent without one.
@@ -3903,7 +3903,7 @@ class AsyncOperations(AsyncCore):
         Its runs in progress continue, and its log is kept.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -3933,7 +3933,7 @@ class AsyncOperations(AsyncCore):
         Waits for the end unless `respond_async` is True.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             provider: Name of the provider.
             model: Name of the model.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -3961,7 +3961,7 @@ class AsyncOperations(AsyncCore):
         Its next time is computed from now on.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -3983,7 +3983,7 @@ class AsyncOperations(AsyncCore):
         Nothing is due or logged until it is enabled again.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -4007,7 +4007,7 @@ class AsyncOperations(AsyncCore):
         Due times are logged as skipped. `note` records the reason.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -4033,7 +4033,7 @@ class AsyncOperations(AsyncCore):
         Times that came due during the pause are not run.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -4064,7 +4064,7 @@ class AsyncOperations(AsyncCore):
         """List the executions of a schedule, including skipped ones, newest first.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -4105,7 +4105,7 @@ class AsyncOperations(AsyncCore):
         With fields of a schedule, such as `cron`, these are the times that it would have if it were written now.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             count: Times to compute; absent: 10.
             from_: Time to start at; absent: now.
             every_minutes: Interval in minutes.
@@ -4306,8 +4306,8 @@ class AsyncOperations(AsyncCore):
 
         Args:
             types: Event types, separated by commas; absent: all.
-            session_id: Id of the session.
-            run_id: Id of the run.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
             trace_id: Trace id of the request that caused it.
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
@@ -4436,8 +4436,8 @@ class AsyncOperations(AsyncCore):
 
         Args:
             types: Event types, separated by commas; absent: all.
-            session_id: Id of the session.
-            run_id: Id of the run.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
             after: Start after this id or position, at `latest`, or at a time; absent: from the beginning.
 
         Returns:

@@ -150,7 +150,7 @@ class Operations(Core):
         """Get an MCP server with the tools that it listed last, and what an operator accepted.
 
         Args:
-            server: Name of the MCP server.
+            server: The `server` of the request.
 
         Raises:
             AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
@@ -166,7 +166,7 @@ class Operations(Core):
         Nothing is accepted by that.
 
         Args:
-            server: Name of the MCP server.
+            server: The `server` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -195,7 +195,7 @@ class Operations(Core):
         """Accept tools of an MCP server as it listed them last.
 
         Args:
-            server: Name of the MCP server.
+            server: The `server` of the request.
             subject_hash: Hash of the list that was shown.
             listing_sha256: The same as `subject_hash`, under its name of release 0.2.
             tools: Names of the tools; absent: all of the list.
@@ -363,7 +363,7 @@ class Operations(Core):
         parent. The first run stays as it is.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             harness_profile_id: Another profile; absent, the same.
             provider: Another provider; absent, the same.
             model: Another model; absent, the same.
@@ -430,11 +430,11 @@ class Operations(Core):
         first and leaves out runs that have not ended.
 
         Args:
-            session_id: Id of the session.
-            status: Current status.
+            session_id: The `session_id` of the request.
+            status: The `status` of the request.
             provider: Name of the provider.
             model: Name of the model.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             error_code: Only runs that ended with this error code.
             parent_run_id: Only children of this run.
             retry_of: Only retries of this run.
@@ -506,11 +506,11 @@ class Operations(Core):
         """Count runs by status, profile, model, error code and session, with the filters of `GET /runs`.
 
         Args:
-            session_id: Id of the session.
-            status: Current status.
+            session_id: The `session_id` of the request.
+            status: The `status` of the request.
             provider: Name of the provider.
             model: Name of the model.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             error_code: Only runs that ended with this error code.
             parent_run_id: Only children of this run.
             retry_of: Only retries of this run.
@@ -564,7 +564,7 @@ class Operations(Core):
         With `wait`, the answer waits up to that many seconds for its end.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             wait: Seconds to wait for the end of the run.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -596,7 +596,7 @@ class Operations(Core):
         """List a run's evidence, newest first, without contents.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -629,8 +629,8 @@ class Operations(Core):
         """Get a piece of evidence of a run, with its content.
 
         Args:
-            run_id: Id of the run.
-            evidence_id: Id of the evidence.
+            run_id: The `run_id` of the request.
+            evidence_id: The `evidence_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -654,7 +654,7 @@ class Operations(Core):
         """Explain the state of a run: the causes that led to it, and what the run is waiting for.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -686,8 +686,8 @@ class Operations(Core):
         """List admitted runs that have not ended, newest first, each with what it does now.
 
         Args:
-            session_id: Id of the session.
-            run_id: Id of the run.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -729,8 +729,8 @@ class Operations(Core):
         """List cancel requests of runs that have not ended, newest first.
 
         Args:
-            session_id: Id of the session.
-            run_id: Id of the run.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -766,7 +766,7 @@ class Operations(Core):
         `status` is `not-running` if it has already ended or does not exist.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             reason: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -792,7 +792,7 @@ class Operations(Core):
         Deprecated: use `/api/v1/run-control/by-run/{runId}/cancel`.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             reason: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -823,7 +823,7 @@ class Operations(Core):
         Waits for its end unless `respond_async` is True.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             budget_usd: New total budget in dollars, including the money spent; absent: no budget.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -860,7 +860,7 @@ class Operations(Core):
         outside agents are not known.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             turn: Number of the turn, from 1.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -887,7 +887,7 @@ class Operations(Core):
         When an anchor was sent is not recorded, so a past answer has none.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1014,7 +1014,7 @@ class Operations(Core):
         """Get a session.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1045,7 +1045,7 @@ class Operations(Core):
         """List the newest transcript entries of a session, or those after a cursor, in order of time.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -1073,7 +1073,7 @@ class Operations(Core):
         """Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             after: Start after this id or position, at `latest`, or at a time; absent: from the beginning.
 
         Returns:
@@ -1145,7 +1145,7 @@ class Operations(Core):
         A past answer has no size.
 
         Args:
-            workspace_id: Id of the workspace.
+            workspace_id: The `workspace_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1169,7 +1169,7 @@ class Operations(Core):
         """Keep a workspace even if it is unused, or with `keep` false let it be cleaned again.
 
         Args:
-            workspace_id: Id of the workspace.
+            workspace_id: The `workspace_id` of the request.
             keep: True to keep it though unused.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -1195,7 +1195,7 @@ class Operations(Core):
         The next run of its session or workflow run gets a new one. A workspace in which a run works is not cleaned.
 
         Args:
-            workspace_id: Id of the workspace.
+            workspace_id: The `workspace_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1226,7 +1226,7 @@ class Operations(Core):
         and hides nothing. This needs the right to apply, and is recorded once for each identity.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             exact: True: the exact diff, from the files of the workspace. Needs the right to apply; recorded.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -1263,7 +1263,7 @@ class Operations(Core):
         and conflicts are results.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             dry_run: True to only report what would be done.
             subject_hash: Hash of the changes that were shown; required if the diff hides a part of them.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1349,7 +1349,7 @@ class Operations(Core):
         """Get a directive.
 
         Args:
-            directive_id: Id of the directive.
+            directive_id: The `directive_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1469,7 +1469,7 @@ class Operations(Core):
         """Get a harness profile.
 
         Args:
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1531,7 +1531,7 @@ class Operations(Core):
         """Create a run template: a directive with placeholders, and the profile that runs it.
 
         Args:
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             directive_template: Text with placeholders such as `{{name}}`.
             default_params: Values of parameters that a run does not give.
             params_schema: JSON Schema of the parameters; absent: all are strings.
@@ -1569,7 +1569,7 @@ class Operations(Core):
         """Get the newest version of a run template, or the one that `version` names.
 
         Args:
-            template_id: Id of the run template.
+            template_id: The `template_id` of the request.
             version: Version; absent: the newest.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -1605,8 +1605,8 @@ class Operations(Core):
         Runs of earlier versions are not affected.
 
         Args:
-            template_id: Id of the run template.
-            harness_profile_id: Id of the harness profile.
+            template_id: The `template_id` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
             directive_template: Text with placeholders such as `{{name}}`.
             default_params: Values of parameters that a run does not give.
             params_schema: JSON Schema of the parameters; absent: all are strings.
@@ -1672,7 +1672,7 @@ class Operations(Core):
         Waits for its result unless `respond_async` is True.
 
         Args:
-            template_id: Id of the run template.
+            template_id: The `template_id` of the request.
             params: Values of the parameters, by name.
             session_id: Session to run in; absent, a new one.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1705,7 +1705,7 @@ class Operations(Core):
         """Enqueue a work item in a session's queue, unless an item with the same payload and mode is waiting.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             payload: Text of the work.
             mode: `followup`: a run of its own. `collect`: consecutive items share one run.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1767,7 +1767,7 @@ class Operations(Core):
         """List the waiting items of a session's queue, oldest first.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -1823,7 +1823,7 @@ class Operations(Core):
         Waits for the end unless `respond_async` is True.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             provider: Name of the provider.
             model: Name of the model.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1856,7 +1856,7 @@ class Operations(Core):
         """Get a drain.
 
         Args:
-            drain_id: Id of the drain.
+            drain_id: The `drain_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -1936,7 +1936,7 @@ class Operations(Core):
         Args:
             from_persona: Persona that sends the message.
             to_persona: Persona that receives the message.
-            status: Current status.
+            status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -1971,7 +1971,7 @@ class Operations(Core):
         """Get a message.
 
         Args:
-            message_id: Id of the message.
+            message_id: The `message_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2008,8 +2008,8 @@ class Operations(Core):
         """List dead letters, which are work items and messages that could not be processed, oldest first.
 
         Args:
-            status: Current status.
-            session_id: Id of the session.
+            status: The `status` of the request.
+            session_id: The `session_id` of the request.
             source_persona: Only messages of this sender.
             target_persona: Only messages to this persona.
             reason: Only dead letters with this reason.
@@ -2250,7 +2250,7 @@ class Operations(Core):
         """Get a memory entry.
 
         Args:
-            entry_id: Id of the memory entry.
+            entry_id: The `entry_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2274,7 +2274,7 @@ class Operations(Core):
         `left` lists where the text may remain.
 
         Args:
-            entry_id: Id of the memory entry.
+            entry_id: The `entry_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2299,7 +2299,7 @@ class Operations(Core):
         """List the kept anchors of other logs, oldest first.
 
         Args:
-            log_id: Id of the log.
+            log_id: The `log_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -2332,7 +2332,7 @@ class Operations(Core):
         """Store an anchor of another log, so that a rewrite of its history is detected.
 
         Args:
-            log_id: Id of the log.
+            log_id: The `log_id` of the request.
             position: Position in the log.
             chain: Chain value at the position, in hex.
             at: When the anchor was taken.
@@ -2374,9 +2374,9 @@ class Operations(Core):
         Args:
             status: Only asks with this status.
             kind: Only asks of this kind.
-            session_id: Id of the session.
-            run_id: Id of the run.
-            harness_profile_id: Id of the harness profile.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
             answerable: True: only open asks that the caller may answer.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -2424,7 +2424,7 @@ class Operations(Core):
         first reading by each identity is recorded.
 
         Args:
-            ask_id: Id of the ask.
+            ask_id: The `ask_id` of the request.
             exact: Opens the exact text of an ask whose texts hide a part. It is recorded.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
@@ -2464,7 +2464,7 @@ class Operations(Core):
         the profile. A question may also be answered by who requested the run.
 
         Args:
-            ask_id: Id of the ask.
+            ask_id: The `ask_id` of the request.
             subject_hash: Hash that was shown, `subject_hash` of the ask.
             option_id: An option of the ask; needless with `values`.
             values: Values that fit the `form` of a question.
@@ -2596,7 +2596,7 @@ class Operations(Core):
         """Get a permission rule, in force or not.
 
         Args:
-            rule_id: Id of the permission rule.
+            rule_id: The `rule_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2620,7 +2620,7 @@ class Operations(Core):
         The next call of its kind asks again.
 
         Args:
-            rule_id: Id of the permission rule.
+            rule_id: The `rule_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2775,7 +2775,7 @@ class Operations(Core):
         """Get a workflow.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: The `workflow_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -2806,7 +2806,7 @@ class Operations(Core):
         """List the runs of a workflow, newest first.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: The `workflow_id` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -2840,7 +2840,7 @@ class Operations(Core):
         Waits until it ends or needs an approval, unless `respond_async` is True.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: The `workflow_id` of the request.
             input: Values of placeholders, by name.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -2983,7 +2983,7 @@ class Operations(Core):
         Args:
             id: Id of the workflow run.
             step: Id of the step.
-            status: Current status.
+            status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -3126,7 +3126,7 @@ class Operations(Core):
             repo_path: Path of the repository in the workspace.
             head_ref: Commit, branch or tag to review.
             base_ref: What to compare with; absent, the main branch.
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             provider: Name of the provider.
             model: Name of the model.
             out_json_path: Copy of the result in the workspace.
@@ -3177,7 +3177,7 @@ class Operations(Core):
 
         Args:
             name: Only reviews by this persona.
-            status: Current status.
+            status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -3211,7 +3211,7 @@ class Operations(Core):
         """Get a review with its result.
 
         Args:
-            run_id: Id of the run.
+            run_id: The `run_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -3362,14 +3362,14 @@ class Operations(Core):
         """List runs that the policy rejected, oldest first, or newest first with `order=newest`.
 
         Args:
-            session_id: Id of the session.
+            session_id: The `session_id` of the request.
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             offset: Rejections to skip, without a cursor.
             reason: Only rejections with this reason.
             actor: Identity that did it, or a `system:` actor of the server.
             provider: Name of the provider.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             order: Order; absent: oldest first.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -3546,7 +3546,7 @@ class Operations(Core):
         """Get a token or session, valid or not, without its text.
 
         Args:
-            token_id: Id of the token or session.
+            token_id: The `token_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -3570,7 +3570,7 @@ class Operations(Core):
         Its open streams end within a second.
 
         Args:
-            token_id: Id of the token or session.
+            token_id: The `token_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -3680,11 +3680,11 @@ class Operations(Core):
         An identical schedule changes nothing.
 
         Args:
-            id: Id.
-            session_id: Id of the session.
+            id: The `id` of the request.
+            session_id: The `session_id` of the request.
             input: Text of the task.
             directive_id: Id of the directive; absent if there is none.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             run_template_id: Id of the run template; absent without one.
             params: Values of the parameters, by name.
             workflow_id: Id of the workflow; absent without one.
@@ -3777,7 +3777,7 @@ class Operations(Core):
         """Get a schedule.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
@@ -3831,11 +3831,11 @@ class Operations(Core):
         An identical schedule changes nothing.
 
         Args:
-            schedule_id: Id of the schedule.
-            session_id: Id of the session.
+            schedule_id: The `schedule_id` of the request.
+            session_id: The `session_id` of the request.
             input: Text of the task.
             directive_id: Id of the directive; absent if there is none.
-            harness_profile_id: Id of the harness profile.
+            harness_profile_id: The `harness_profile_id` of the request.
             run_template_id: Id of the run template; absent without one.
             params: Values of the parameters, by name.
             workflow_id: Id of the workflow; absent without one.
@@ -3899,7 +3899,7 @@ class Operations(Core):
         Its runs in progress continue, and its log is kept.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -3929,7 +3929,7 @@ class Operations(Core):
         Waits for the end unless `respond_async` is True.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             provider: Name of the provider.
             model: Name of the model.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -3957,7 +3957,7 @@ class Operations(Core):
         Its next time is computed from now on.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -3979,7 +3979,7 @@ class Operations(Core):
         Nothing is due or logged until it is enabled again.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -4003,7 +4003,7 @@ class Operations(Core):
         Due times are logged as skipped. `note` records the reason.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -4029,7 +4029,7 @@ class Operations(Core):
         Times that came due during the pause are not run.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -4060,7 +4060,7 @@ class Operations(Core):
         """List the executions of a schedule, including skipped ones, newest first.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
             as_of: Answer as of this event id, position or time (ISO-8601), without what was erased since.
@@ -4101,7 +4101,7 @@ class Operations(Core):
         With fields of a schedule, such as `cron`, these are the times that it would have if it were written now.
 
         Args:
-            schedule_id: Id of the schedule.
+            schedule_id: The `schedule_id` of the request.
             count: Times to compute; absent: 10.
             from_: Time to start at; absent: now.
             every_minutes: Interval in minutes.
@@ -4302,8 +4302,8 @@ class Operations(Core):
 
         Args:
             types: Event types, separated by commas; absent: all.
-            session_id: Id of the session.
-            run_id: Id of the run.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
             trace_id: Trace id of the request that caused it.
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
@@ -4432,8 +4432,8 @@ class Operations(Core):
 
         Args:
             types: Event types, separated by commas; absent: all.
-            session_id: Id of the session.
-            run_id: Id of the run.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
             after: Start after this id or position, at `latest`, or at a time; absent: from the beginning.
 
         Returns:

@@ -48,9 +48,8 @@ export type AgentAttachedHow = "new" | "replayed" | "resumed";
 
 /** A possible answer to an ask. Its name is text of the ask. */
 export interface AskOption {
-  /** Id. */
   readonly id: string;
-  /** Kind of the content. */
+  /** Whether it allows the call or refuses it. */
   readonly kind: AskOptionKind | (string & {});
 }
 
@@ -73,9 +72,8 @@ export interface ContextReference {
 
 /** A failed run of the work: its id, time (ISO-8601) and error code. */
 export interface DeadLetterAttempt {
-  /** Id of the run. */
   readonly runId: string;
-  /** When it happened. */
+  /** When it failed. */
   readonly at: string;
   /** Error code, as in `ErrorCode`; older logs may hold others. */
   readonly code: string;
@@ -83,7 +81,6 @@ export interface DeadLetterAttempt {
 
 /** A listed tool. `sha256` covers its name, description, schemas and annotations; `readOnly` is a hint. */
 export interface HashedTool {
-  /** Name. */
   readonly name: string;
   /** SHA-256 in hex. */
   readonly sha256: string;
@@ -93,7 +90,6 @@ export interface HashedTool {
 
 /** A work item in a dead letter. */
 export interface LetterItem {
-  /** Id of the item. */
   readonly itemId: string;
   /** `followup`: a run of its own. `collect`: consecutive items share one run. */
   readonly mode: QueueMode | (string & {});
@@ -149,7 +145,6 @@ export interface PolicyOrigin {
   readonly schemaVersion: number;
   /** Engine of the rule. */
   readonly engine: PolicyEngine | (string & {});
-  /** Type of the rule. */
   readonly ruleType: PolicyRuleType | (string & {});
   /** Name of the policy; absent without one. */
   readonly policyName?: string | undefined;
@@ -163,15 +158,14 @@ export interface PolicyOrigin {
 
 /** A filter of pending dead letters. Times are in milliseconds since 1970 UTC, inclusive. */
 export interface RedriveSelection {
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Where it comes from. */
+  /** Only dead letters of this source. */
   readonly source?: string | undefined;
   /** Persona that sent the message; absent for queue items. */
   readonly sourcePersona?: string | undefined;
   /** Persona that the message is for; absent for queue items. */
   readonly targetPersona?: string | undefined;
-  /** Reason, for auditors. */
+  /** Only dead letters with this reason. */
   readonly reason?: string | undefined;
   /** Only what was created at this time or later. */
   readonly createdAfter?: number | undefined;
@@ -181,9 +175,7 @@ export interface RedriveSelection {
 
 /** The session and persona of a refused run. */
 export interface RejectedRunDetails {
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Name of the persona. */
   readonly personaName?: string | undefined;
 }
 
@@ -217,15 +209,12 @@ export type RunCancelledCause = "executor" | "interrupted" | "key-limit" | "pare
  * `costOverMicroUsd` selects runs that cost more, and `durationOverMs` ended runs that took longer.
  */
 export interface RunFilter {
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Current status. */
   readonly status?: RunStatus | (string & {}) | undefined;
   /** Name of the provider. */
   readonly provider?: string | undefined;
   /** Name of the model. */
   readonly model?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Code of the error; absent without one. */
   readonly errorCode?: string | undefined;
@@ -261,7 +250,7 @@ export interface RunRejection {
   readonly limit: number;
   /** Session and persona of the run. */
   readonly rejectedRunDetails: RejectedRunDetails;
-  /** Reason, for auditors. */
+  /** Limit that the run would have exceeded. */
   readonly reason: RejectionReason | (string & {});
   /** Active runs when it was decided. */
   readonly activeRuns: number;
@@ -284,7 +273,7 @@ export type SafetyViolationSeverity = "critical" | "high";
 /** The stored definition of a schedule. No field has a default, because a later release could change it. */
 export interface ScheduleDefinition {
   readonly trigger: Trigger;
-  /** Run, session, operation or document; absent without one. */
+  /** Run, template or workflow that it starts. */
   readonly target: ScheduleTarget;
   /** What to do if a run is active when another is due; absent: `skip`. */
   readonly overlapPolicy: OverlapPolicy | (string & {});
@@ -306,11 +295,9 @@ export type ScheduleSlotsMissedReason = "buffer-full" | "catchup-latest" | "catc
 
 /** The work that a schedule starts: the stored input, a directive, a template or a workflow. */
 export interface ScheduleTarget {
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
   /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | undefined;
@@ -350,7 +337,7 @@ export interface Trigger {
 /** The identity that caused a violation. */
 export interface ViolationActor {
   readonly subject: string;
-  /** Who wrote it. */
+  /** Role of the identity. */
   readonly role: string;
 }
 
@@ -360,7 +347,7 @@ export interface ViolationSource {
   readonly eventId: string;
   /** Trace id of the request that caused it. */
   readonly traceId: string;
-  /** Event type; new types may be added. */
+  /** Type of the event. */
   readonly type: string;
   /** When it was created. */
   readonly createdAt: string;
@@ -384,11 +371,9 @@ export type WorkspaceCreatedSource = "clone" | "copy" | "empty";
 export interface RunQueuedEvent extends EventBase {
   readonly type: "run.queued";
   readonly payload: {
-    /** Id of the session. */
     readonly sessionId: string;
     /** Id of the directive; absent if there is none. */
     readonly directiveId: string;
-    /** Id of the harness profile. */
     readonly harnessProfileId: string;
     /** Name of the provider. */
     readonly provider: string;
@@ -408,13 +393,12 @@ export interface RunQueuedEvent extends EventBase {
     readonly retryBudget?: number | undefined;
     /** Files and URLs that the run's context names. */
     readonly contextRefs?: readonly ContextReference[] | undefined;
-    /** Name of the persona. */
     readonly personaName?: string | undefined;
     /** Id of the workflow run; absent for a session. */
     readonly workflowRunId?: string | undefined;
     readonly mcpTools?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined;
     readonly requesters?: readonly string[] | undefined;
-    /** Reason, for auditors. */
+    /** Why it has no slot yet. */
     readonly reason: RunQueuedReason | (string & {});
   };
 }
@@ -423,11 +407,9 @@ export interface RunQueuedEvent extends EventBase {
 export interface RunCreatedEvent extends EventBase {
   readonly type: "run.created";
   readonly payload: {
-    /** Id of the session. */
     readonly sessionId: string;
     /** Id of the directive; absent if there is none. */
     readonly directiveId: string;
-    /** Id of the harness profile. */
     readonly harnessProfileId: string;
     /** Name of the provider. */
     readonly provider: string;
@@ -447,7 +429,6 @@ export interface RunCreatedEvent extends EventBase {
     readonly retryBudget?: number | undefined;
     /** Files and URLs that the run's context names. */
     readonly contextRefs?: readonly ContextReference[] | undefined;
-    /** Name of the persona. */
     readonly personaName?: string | undefined;
     /** Id of the workflow run; absent for a session. */
     readonly workflowRunId?: string | undefined;
@@ -504,7 +485,7 @@ export interface MemoryRecalledEvent extends EventBase {
 export interface AgentAttachedEvent extends EventBase {
   readonly type: "agent.attached";
   readonly payload: {
-    /** Outside agent that works on its runs; absent: the loop of Athena. */
+    /** Name of the agent. */
     readonly agent: string;
     /** Version of the agent; absent before its session is open. */
     readonly agentVersion: string;
@@ -514,7 +495,7 @@ export interface AgentAttachedEvent extends EventBase {
     readonly how: AgentAttachedHow | (string & {});
     /** Name of the model. */
     readonly model: string;
-    /** `followup`: a run of its own. `collect`: consecutive items share one run. */
+    /** Mode of the session, in the agent's words; absent without one. */
     readonly mode?: string | undefined;
   };
 }
@@ -552,9 +533,9 @@ export interface McpAttachedEvent extends EventBase {
 export interface TranscriptAppendedEvent extends EventBase {
   readonly type: "transcript.appended";
   readonly payload: {
-    /** Who wrote it. */
+    /** Author of the entry. */
     readonly role: TranscriptRole | (string & {});
-    /** Kind of the content. */
+    /** Kind of the entry. */
     readonly kind: TranscriptAppendedKind | (string & {});
     /** Length in characters. */
     readonly chars: number;
@@ -599,11 +580,10 @@ export interface ToolCalledEvent extends EventBase {
     readonly toolName?: string | undefined;
     /** Number that were refused. */
     readonly refused?: ToolCalledRefused | (string & {}) | undefined;
-    /** Id of the ask. */
     readonly askId?: string | undefined;
     readonly credentials?: readonly string[] | undefined;
     readonly origin?: ToolCalledOrigin | (string & {}) | undefined;
-    /** Kind of the content. */
+    /** Kind of the call, in the agent's words; absent for tools of Athena. */
     readonly kind?: AgentToolKind | (string & {}) | undefined;
     readonly asked?: boolean | undefined;
   };
@@ -618,7 +598,6 @@ export interface ToolCalledEvent extends EventBase {
 export interface EvidenceAttachedEvent extends EventBase {
   readonly type: "evidence.attached";
   readonly payload: {
-    /** Id of the evidence. */
     readonly evidenceId: string;
     /** Type that the evidence must have; absent: any. */
     readonly evidenceType: EvidenceType | (string & {});
@@ -626,7 +605,7 @@ export interface EvidenceAttachedEvent extends EventBase {
     readonly sizeBytes: number;
     /** SHA-256 in hex. */
     readonly sha256: string;
-    /** Where it comes from. */
+    /** Part of the run that attached it. */
     readonly source: EvidenceSource | (string & {});
     readonly workspace: boolean;
     /** Label of the evidence. */
@@ -655,7 +634,6 @@ export interface SandboxLifecycleEvent extends EventBase {
 export interface WorkspaceOpenedEvent extends EventBase {
   readonly type: "workspace.opened";
   readonly payload: {
-    /** Id of the workspace. */
     readonly workspaceId: string;
     readonly tree: string;
   };
@@ -670,7 +648,6 @@ export interface WorkspaceOpenedEvent extends EventBase {
 export interface WorkspaceChangedEvent extends EventBase {
   readonly type: "workspace.changed";
   readonly payload: {
-    /** Id of the workspace. */
     readonly workspaceId: string;
     readonly tree: string;
     /** Rules of tool `files`. */
@@ -680,7 +657,6 @@ export interface WorkspaceChangedEvent extends EventBase {
     readonly removedLines: number;
     /** True if it was cut. */
     readonly truncated?: boolean | undefined;
-    /** Id of the evidence. */
     readonly evidenceId?: string | undefined;
     readonly hidden?: number | undefined;
     readonly hiddenSpans?: readonly HiddenSpan[] | undefined;
@@ -756,9 +732,8 @@ export interface BudgetReservedEvent extends EventBase {
 export interface RunAskedEvent extends EventBase {
   readonly type: "run.asked";
   readonly payload: {
-    /** Id of the ask. */
     readonly askId: string;
-    /** Kind of the content. */
+    /** Kind of the ask. */
     readonly kind: RunAskedKind | (string & {});
     readonly origin: RunAskedOrigin | (string & {});
     /** Number of the model call, from 1. */
@@ -776,7 +751,7 @@ export interface RunAskedEvent extends EventBase {
     /** Name of the tool; absent without one. */
     readonly toolName?: string | undefined;
     readonly toolKind?: AgentToolKind | (string & {}) | undefined;
-    /** Who wrote it. */
+    /** Lowest role that may answer; absent: Operator. */
     readonly role?: ApproverRole | (string & {}) | undefined;
     /** Identities that may decide; absent: all with the role. */
     readonly approvers?: readonly string[] | undefined;
@@ -799,10 +774,9 @@ export interface RunAskedEvent extends EventBase {
 export interface RunAskOpenedEvent extends EventBase {
   readonly type: "run.ask.opened";
   readonly payload: {
-    /** Id of the ask. */
     readonly askId: string;
     readonly subjectSha256: string;
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that opened the exact text. */
     readonly by: string;
   };
 }
@@ -816,12 +790,11 @@ export interface RunAskOpenedEvent extends EventBase {
 export interface RunAnsweredEvent extends EventBase {
   readonly type: "run.answered";
   readonly payload: {
-    /** Id of the ask. */
     readonly askId: string;
     readonly subjectSha256: string;
-    /** Why it is paused. */
+    /** What decided the ask. */
     readonly cause: RunAnsweredCause | (string & {});
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that answered; absent if no person did. */
     readonly by?: string | undefined;
     readonly optionId?: string | undefined;
     /** Id of the permission rule. */
@@ -839,7 +812,7 @@ export interface RunAnsweredEvent extends EventBase {
 export interface RunPausedEvent extends EventBase {
   readonly type: "run.paused";
   readonly payload: {
-    /** Reason, for auditors. */
+    /** Money or the person that it waits for. */
     readonly reason: PauseReason | (string & {});
     readonly elapsedMs: number;
     /** Spent on the UTC day, in millionths of a dollar; absent for run limits. */
@@ -853,15 +826,14 @@ export interface RunPausedEvent extends EventBase {
 export interface RunRequeuedEvent extends EventBase {
   readonly type: "run.requeued";
   readonly payload: {
-    /** Reason, for auditors. */
+    /** Why it has no slot yet. */
     readonly reason: RunRequeuedReason | (string & {});
-    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
     /** Name of the provider. */
     readonly provider?: string | undefined;
     /** Fallback models, as `provider/model`. */
     readonly fallbacks?: readonly string[] | undefined;
-    /** Outside agent that works on its runs; absent: the loop of Athena. */
+    /** Outside agent of its profile; absent: the loop of Athena. */
     readonly agent?: string | undefined;
   };
 }
@@ -879,13 +851,12 @@ export interface RunResumedEvent extends EventBase {
     readonly requestedBy: string;
     /** Budget in millionths of a dollar; absent without one. */
     readonly budgetMicroUsd?: number | undefined;
-    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
     /** Name of the provider. */
     readonly provider?: string | undefined;
     /** Fallback models, as `provider/model`. */
     readonly fallbacks?: readonly string[] | undefined;
-    /** Outside agent that works on its runs; absent: the loop of Athena. */
+    /** Outside agent of its profile; absent: the loop of Athena. */
     readonly agent?: string | undefined;
   };
 }
@@ -894,11 +865,9 @@ export interface RunResumedEvent extends EventBase {
 export interface RunCancelRequestedEvent extends EventBase {
   readonly type: "run.cancel.requested";
   readonly payload: {
-    /** Current status. */
     readonly status: RunCancelRequestedStatus | (string & {});
-    /** Id of the run. */
     readonly runId?: string | undefined;
-    /** Why it is paused. */
+    /** Why a cancel was requested. */
     readonly cause?: RunCancelRequestedCause | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly reason?: string | undefined;
@@ -913,7 +882,6 @@ export interface RunCompletedEvent extends EventBase {
     readonly provider: string;
     /** Name of the model. */
     readonly model: string;
-    /** Id of the harness profile. */
     readonly harnessProfileId: string;
     /** Pieces of evidence attached; 0 until the run completed. */
     readonly evidenceCount: number;
@@ -949,7 +917,7 @@ export interface RunFailedEvent extends EventBase {
 export interface RunCancelledEvent extends EventBase {
   readonly type: "run.cancelled";
   readonly payload: {
-    /** Why it is paused. */
+    /** Why it was cancelled. */
     readonly cause: RunCancelledCause | (string & {});
     readonly forced?: boolean | undefined;
     /** Only in events of schema version 1. */
@@ -986,11 +954,10 @@ export interface PolicyConcurrencyRejectedEvent extends EventBase {
     readonly activeRuns: number;
     /** Most active runs; absent: no limit. */
     readonly maxConcurrentRuns: number;
-    /** Reason, for auditors. */
+    /** Why the run was refused. */
     readonly reason: string;
     /** Id of the directive; absent if there is none. */
     readonly directiveId?: string | undefined;
-    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
     /** Name of the provider. */
     readonly provider?: string | undefined;
@@ -1008,7 +975,6 @@ export interface PolicyRejectedEvent extends EventBase {
     readonly rejection: RunRejection;
     /** Id of the directive; absent if there is none. */
     readonly directiveId?: string | undefined;
-    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
     /** Name of the provider. */
     readonly provider?: string | undefined;
@@ -1025,7 +991,6 @@ export interface PolicyRejectedEvent extends EventBase {
 export interface SessionCreatedEvent extends EventBase {
   readonly type: "session.created";
   readonly payload: {
-    /** Id of the session. */
     readonly sessionId: string;
   };
 }
@@ -1047,7 +1012,6 @@ export interface DirectiveCreatedEvent extends EventBase {
 export interface HarnessProfileCreatedEvent extends EventBase {
   readonly type: "harness-profile.created";
   readonly payload: {
-    /** Id of the harness profile. */
     readonly harnessProfileId: string;
     /** Version number, from 1. */
     readonly version: string;
@@ -1072,21 +1036,17 @@ export interface PermissionRuleCreatedEvent extends EventBase {
   readonly payload: {
     /** Id of the permission rule. */
     readonly ruleId: string;
-    /** What the limit counts by. */
+    /** Where it is in force. */
     readonly scope: RuleScope | (string & {});
     /** Name of the tool; absent without one. */
     readonly toolName: string;
     readonly callSha256: string;
-    /** Id of the ask. */
     readonly askId: string;
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity whose answer created it. */
     readonly by: string;
     readonly expiresAtMs: number;
-    /** Id of the run. */
     readonly runId?: string | undefined;
-    /** Id of the session. */
     readonly sessionId?: string | undefined;
-    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
     readonly credentials?: readonly string[] | undefined;
     readonly secrets?: readonly string[] | undefined;
@@ -1100,9 +1060,9 @@ export interface PermissionRuleRevokedEvent extends EventBase {
   readonly payload: {
     /** Id of the permission rule. */
     readonly ruleId: string;
-    /** Why it is paused. */
+    /** Why it ended. */
     readonly cause: PermissionRuleRevokedCause | (string & {});
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that revoked it; absent if it expired. */
     readonly by?: string | undefined;
   };
 }
@@ -1118,16 +1078,16 @@ export interface TokenCreatedEvent extends EventBase {
   readonly payload: {
     /** Id of the token or session. */
     readonly tokenId: string;
-    /** Name of the caller. */
+    /** Identity of its requests. */
     readonly identity: string;
-    /** Who wrote it. */
+    /** Highest role of its requests. */
     readonly role: Role | (string & {});
     readonly expiresAtMs: number;
     /** SHA-256 in hex. */
     readonly sha256: string;
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that created it. */
     readonly by: string;
-    /** What the limit counts by. */
+    /** Names that it may concern, by kind; absent: all. */
     readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
     readonly parent?: string | undefined;
   };
@@ -1139,9 +1099,9 @@ export interface TokenRevokedEvent extends EventBase {
   readonly payload: {
     /** Id of the token or session. */
     readonly tokenId: string;
-    /** Why it is paused. */
+    /** Why it ended. */
     readonly cause: TokenRevokedCause | (string & {});
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that revoked it; absent if it expired. */
     readonly by?: string | undefined;
   };
 }
@@ -1154,14 +1114,12 @@ export interface TokenRevokedEvent extends EventBase {
 export interface WorkspaceCreatedEvent extends EventBase {
   readonly type: "workspace.created";
   readonly payload: {
-    /** Id of the workspace. */
     readonly workspaceId: string;
-    /** Kind of the content. */
+    /** Whether it belongs to a session or to a workflow run. */
     readonly kind: WorkspaceCreatedKind | (string & {});
     readonly owner: string;
-    /** Where it comes from. */
+    /** How it was made from the shared workspace. */
     readonly source: WorkspaceCreatedSource | (string & {});
-    /** Id of the run. */
     readonly runId: string;
     readonly commit?: string | undefined;
   };
@@ -1171,10 +1129,9 @@ export interface WorkspaceCreatedEvent extends EventBase {
 export interface WorkspaceRetainedEvent extends EventBase {
   readonly type: "workspace.retained";
   readonly payload: {
-    /** Id of the workspace. */
     readonly workspaceId: string;
     readonly keep: boolean;
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that decided it. */
     readonly by: string;
   };
 }
@@ -1187,13 +1144,11 @@ export interface WorkspaceRetainedEvent extends EventBase {
 export interface WorkspaceAppliedEvent extends EventBase {
   readonly type: "workspace.applied";
   readonly payload: {
-    /** Id of the workspace. */
     readonly workspaceId: string;
-    /** Id of the run. */
     readonly runId: string;
     /** Rules of tool `files`. */
     readonly files: number;
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that applied the changes. */
     readonly by: string;
     readonly subjectSha256?: string | undefined;
   };
@@ -1203,12 +1158,10 @@ export interface WorkspaceAppliedEvent extends EventBase {
 export interface WorkspaceExactOpenedEvent extends EventBase {
   readonly type: "workspace.exact-opened";
   readonly payload: {
-    /** Id of the workspace. */
     readonly workspaceId: string;
-    /** Id of the run. */
     readonly runId: string;
     readonly subjectSha256: string;
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that opened it. */
     readonly by: string;
   };
 }
@@ -1217,14 +1170,13 @@ export interface WorkspaceExactOpenedEvent extends EventBase {
 export interface WorkspaceCleanedEvent extends EventBase {
   readonly type: "workspace.cleaned";
   readonly payload: {
-    /** Id of the workspace. */
     readonly workspaceId: string;
-    /** Kind of the content. */
+    /** Whether it belonged to a session or to a workflow run. */
     readonly kind: WorkspaceCleanedKind | (string & {});
     readonly owner: string;
-    /** Why it is paused. */
+    /** Why it was deleted. */
     readonly cause: WorkspaceCleanedCause | (string & {});
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that requested it; absent if no person did. */
     readonly by?: string | undefined;
   };
 }
@@ -1254,7 +1206,7 @@ export interface McpServerAcceptedEvent extends EventBase {
     readonly server: string;
     /** Names of the tools that the run may use. */
     readonly tools: Readonly<Record<string, string>>;
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that accepted the tools. */
     readonly by: string;
   };
 }
@@ -1265,7 +1217,6 @@ export interface RunTemplateCreatedEvent extends EventBase {
   readonly payload: {
     /** Id of the run template; absent without one. */
     readonly runTemplateId: string;
-    /** Id of the harness profile. */
     readonly harnessProfileId: string;
     /** Version number, from 1. */
     readonly version: number;
@@ -1283,7 +1234,6 @@ export interface RunTemplateUpdatedEvent extends EventBase {
   readonly payload: {
     /** Id of the run template; absent without one. */
     readonly runTemplateId: string;
-    /** Id of the harness profile. */
     readonly harnessProfileId: string;
     /** Version number, from 1. */
     readonly version: number;
@@ -1309,7 +1259,6 @@ export interface RunTemplateRunEvent extends EventBase {
     readonly version: number;
     /** Id of the directive; absent if there is none. */
     readonly directiveId: string;
-    /** Id of the harness profile. */
     readonly harnessProfileId: string;
     /** Name of the provider. */
     readonly provider: string;
@@ -1366,7 +1315,6 @@ export interface WorkflowResumedEvent extends EventBase {
     readonly workflowId: string;
     /** Id of the workflow run; absent for a session. */
     readonly workflowRunId: string;
-    /** Current status. */
     readonly status: string;
     /** Identity that requested it. */
     readonly requestedBy: string;
@@ -1462,7 +1410,7 @@ export interface WorkflowStepSkippedEvent extends EventBase {
     readonly workflowId: string;
     /** Id of the step; absent without one. */
     readonly stepId: string;
-    /** Reason, for auditors. */
+    /** Why it was skipped. */
     readonly reason: WorkflowStepSkippedReason | (string & {});
     readonly condition?: OutputHash | undefined;
   };
@@ -1509,9 +1457,9 @@ export interface WorkflowApprovalGrantedEvent extends EventBase {
     /** Id of the step; absent without one. */
     readonly stepId: string;
     readonly subjectSha256: string;
-    /** Why it is paused. */
+    /** An identity's decision, or the end of its time. */
     readonly cause: WorkflowApprovalGrantedCause | (string & {});
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that decided; absent if its time ended. */
     readonly by?: string | undefined;
   };
 }
@@ -1525,9 +1473,9 @@ export interface WorkflowApprovalRejectedEvent extends EventBase {
     /** Id of the step; absent without one. */
     readonly stepId: string;
     readonly subjectSha256: string;
-    /** Why it is paused. */
+    /** An identity's decision, or the end of its time. */
     readonly cause: WorkflowApprovalRejectedCause | (string & {});
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that decided; absent if its time ended. */
     readonly by?: string | undefined;
   };
 }
@@ -1607,7 +1555,7 @@ export interface PolicyUpdatedEvent extends EventBase {
 export interface HaltStartedEvent extends EventBase {
   readonly type: "halt.started";
   readonly payload: {
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that halted all work. */
     readonly by: string;
     /** Number that were cancelled. */
     readonly cancelled?: number | undefined;
@@ -1618,7 +1566,7 @@ export interface HaltStartedEvent extends EventBase {
 export interface HaltLiftedEvent extends EventBase {
   readonly type: "halt.lifted";
   readonly payload: {
-    /** Identity that halted all work; absent without a halt. */
+    /** Identity that lifted the halt. */
     readonly by: string;
     readonly sinceMs: number;
   };
@@ -1628,7 +1576,6 @@ export interface HaltLiftedEvent extends EventBase {
 export interface ScheduleUpsertedEvent extends EventBase {
   readonly type: "schedule.upserted";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     /** False switches it off. */
     readonly enabled: boolean;
@@ -1644,7 +1591,6 @@ export interface ScheduleUpsertedEvent extends EventBase {
 export interface ScheduleRemovedEvent extends EventBase {
   readonly type: "schedule.removed";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     /** False if it did not exist. */
     readonly removed: boolean;
@@ -1659,7 +1605,6 @@ export interface ScheduleRemovedEvent extends EventBase {
 export interface ScheduleEnabledEvent extends EventBase {
   readonly type: "schedule.enabled";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     /** False if it already was in this state. */
     readonly updated: boolean;
@@ -1672,7 +1617,6 @@ export interface ScheduleEnabledEvent extends EventBase {
 export interface ScheduleDisabledEvent extends EventBase {
   readonly type: "schedule.disabled";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     /** False if it already was in this state. */
     readonly updated: boolean;
@@ -1687,7 +1631,6 @@ export interface ScheduleDisabledEvent extends EventBase {
 export interface SchedulePausedEvent extends EventBase {
   readonly type: "schedule.paused";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     /** Why it is paused. */
     readonly cause: PauseCause | (string & {});
@@ -1699,7 +1642,6 @@ export interface SchedulePausedEvent extends EventBase {
 export interface ScheduleResumedEvent extends EventBase {
   readonly type: "schedule.resumed";
   readonly payload: {
-    /** Id. */
     readonly id: string;
   };
 }
@@ -1708,7 +1650,7 @@ export interface ScheduleResumedEvent extends EventBase {
 export interface ScheduleTickExecutedEvent extends EventBase {
   readonly type: "schedule.tick.executed";
   readonly payload: {
-    /** When it happened. */
+    /** Time of the tick. */
     readonly at: string;
     readonly run: number;
     /** Number that were skipped. */
@@ -1720,7 +1662,6 @@ export interface ScheduleTickExecutedEvent extends EventBase {
 export interface ScheduleRunStartedEvent extends EventBase {
   readonly type: "schedule.run.started";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     readonly targetRunId: string;
     readonly slotMs?: number | undefined;
@@ -1732,7 +1673,6 @@ export interface ScheduleRunStartedEvent extends EventBase {
 export interface ScheduleRunBufferedEvent extends EventBase {
   readonly type: "schedule.run.buffered";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     readonly slotMs: number;
     readonly cancels?: readonly string[] | undefined;
@@ -1743,10 +1683,9 @@ export interface ScheduleRunBufferedEvent extends EventBase {
 export interface ScheduleRunSkippedEvent extends EventBase {
   readonly type: "schedule.run.skipped";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     readonly slotMs: number;
-    /** Reason, for auditors. */
+    /** Why the time does not run. */
     readonly reason: ScheduleRunSkippedReason | (string & {});
   };
 }
@@ -1755,13 +1694,12 @@ export interface ScheduleRunSkippedEvent extends EventBase {
 export interface ScheduleSlotsMissedEvent extends EventBase {
   readonly type: "schedule.slots.missed";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     readonly fromMs: number;
     readonly toMs: number;
-    /** Number of failures. */
+    /** Number of times that do not run. */
     readonly count: number;
-    /** Reason, for auditors. */
+    /** Why they do not run. */
     readonly reason: ScheduleSlotsMissedReason | (string & {});
   };
 }
@@ -1770,7 +1708,6 @@ export interface ScheduleSlotsMissedEvent extends EventBase {
 export interface ScheduleRunCompletedEvent extends EventBase {
   readonly type: "schedule.run.completed";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     readonly targetRunId: string;
     readonly slotMs?: number | undefined;
@@ -1781,13 +1718,12 @@ export interface ScheduleRunCompletedEvent extends EventBase {
 export interface ScheduleRunFailedEvent extends EventBase {
   readonly type: "schedule.run.failed";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     readonly targetRunId: string;
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
     readonly slotMs?: number | undefined;
-    /** Reason, for auditors. */
+    /** Set if the run was cancelled or rejected. */
     readonly reason?: ScheduleRunFailedReason | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
@@ -1798,9 +1734,7 @@ export interface ScheduleRunFailedEvent extends EventBase {
 export interface ScheduleRunTriggeredEvent extends EventBase {
   readonly type: "schedule.run.triggered";
   readonly payload: {
-    /** Id. */
     readonly id: string;
-    /** Current status. */
     readonly status: ScheduleRunTriggeredStatus | (string & {});
   };
 }
@@ -1810,7 +1744,6 @@ export interface WorkEnqueuedEvent extends EventBase {
   readonly type: "work.enqueued";
   readonly payload: {
     readonly queueDepth: number;
-    /** Id of the item. */
     readonly itemId: string;
     /** `followup`: a run of its own. `collect`: consecutive items share one run. */
     readonly mode: QueueMode | (string & {});
@@ -1828,7 +1761,6 @@ export interface WorkEnqueuedEvent extends EventBase {
 export interface WorkDrainStartedEvent extends EventBase {
   readonly type: "work.drain.started";
   readonly payload: {
-    /** Id of the drain. */
     readonly drainId: string;
     /** Waiting items at the start. */
     readonly queueDepthBefore: number;
@@ -1847,9 +1779,7 @@ export interface WorkDrainStartedEvent extends EventBase {
 export interface WorkBatchStartedEvent extends EventBase {
   readonly type: "work.batch.started";
   readonly payload: {
-    /** Id of the drain. */
     readonly drainId: string;
-    /** Id of the run. */
     readonly runId: string;
     readonly itemIds: readonly string[];
   };
@@ -1859,11 +1789,8 @@ export interface WorkBatchStartedEvent extends EventBase {
 export interface WorkItemDrainedEvent extends EventBase {
   readonly type: "work.item.drained";
   readonly payload: {
-    /** Id of the drain. */
     readonly drainId: string;
-    /** Id of the run. */
     readonly runId: string;
-    /** Id of the item. */
     readonly itemId: string;
     readonly queueDepth: number;
   };
@@ -1873,9 +1800,7 @@ export interface WorkItemDrainedEvent extends EventBase {
 export interface WorkBatchReturnedEvent extends EventBase {
   readonly type: "work.batch.returned";
   readonly payload: {
-    /** Id of the drain. */
     readonly drainId: string;
-    /** Id of the run. */
     readonly runId: string;
     readonly itemIds: readonly string[];
     /** Error code, as in `ErrorCode`; older logs may hold others. */
@@ -1891,17 +1816,15 @@ export interface WorkBatchReturnedEvent extends EventBase {
 export interface WorkBatchDeadLetteredEvent extends EventBase {
   readonly type: "work.batch.dead-lettered";
   readonly payload: {
-    /** Id of the drain. */
     readonly drainId: string;
     /** The dead letter that it became or came from. */
     readonly deadLetterId: string;
     readonly itemIds: readonly string[];
-    /** Reason, for auditors. */
+    /** Why they could not be done. */
     readonly reason: DeadLetterReason | (string & {});
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
     readonly queueDepth: number;
-    /** Id of the run. */
     readonly runId?: string | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
@@ -1912,7 +1835,6 @@ export interface WorkBatchDeadLetteredEvent extends EventBase {
 export interface WorkDrainedEvent extends EventBase {
   readonly type: "work.drained";
   readonly payload: {
-    /** Current status. */
     readonly status: "ok";
     /** Items done. */
     readonly drainedItems: number;
@@ -1920,7 +1842,6 @@ export interface WorkDrainedEvent extends EventBase {
     readonly queueDepthBefore: number;
     /** Waiting items at the end; absent before that. */
     readonly queueDepthAfter: number;
-    /** Id of the drain. */
     readonly drainId: string;
   };
 }
@@ -1929,7 +1850,6 @@ export interface WorkDrainedEvent extends EventBase {
 export interface WorkDrainFailedEvent extends EventBase {
   readonly type: "work.drain.failed";
   readonly payload: {
-    /** Id of the drain. */
     readonly drainId: string;
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
@@ -1939,7 +1859,6 @@ export interface WorkDrainFailedEvent extends EventBase {
     readonly queueDepthBefore: number;
     /** Waiting items at the end; absent before that. */
     readonly queueDepthAfter: number;
-    /** Id of the run. */
     readonly runId?: string | undefined;
     /** True if a retry may succeed. */
     readonly retryable?: boolean | undefined;
@@ -1959,13 +1878,11 @@ export interface WorkDrainFailedEvent extends EventBase {
 export interface A2aDlqAddedEvent extends EventBase {
   readonly type: "a2a.dlq.added";
   readonly payload: {
-    /** Id. */
     readonly id: string;
-    /** Where it comes from. */
+    /** `work`: a queue item. `a2a`: a message. */
     readonly source: DeadLetterSource | (string & {});
-    /** Id of the session. */
     readonly sessionId: string;
-    /** Reason, for auditors. */
+    /** Why it could not be done. */
     readonly reason: DeadLetterReason | (string & {});
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
@@ -1991,7 +1908,6 @@ export interface A2aDlqAddedEvent extends EventBase {
 export interface A2aDlqRequeuedEvent extends EventBase {
   readonly type: "a2a.dlq.requeued";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     /** Attempts and requeues after the first attempt. */
     readonly retryCount: number;
@@ -2005,7 +1921,6 @@ export interface A2aDlqRequeuedEvent extends EventBase {
 export interface A2aDlqDiscardedEvent extends EventBase {
   readonly type: "a2a.dlq.discarded";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     /** Only in events of schema version 1. */
     readonly auditNote?: string | undefined;
@@ -2016,7 +1931,6 @@ export interface A2aDlqDiscardedEvent extends EventBase {
 export interface A2aDlqRestoredEvent extends EventBase {
   readonly type: "a2a.dlq.restored";
   readonly payload: {
-    /** Id. */
     readonly id: string;
     /** Only in events of schema version 1. */
     readonly auditNote?: string | undefined;
@@ -2033,13 +1947,11 @@ export interface A2aMessageSentEvent extends EventBase {
     readonly toAgent: string;
     /** Id of the step; absent without one. */
     readonly stepId?: string | undefined;
-    /** Current status. */
     readonly status: "sent";
     /** Messages in the chain up to this one. */
     readonly hops: number;
     /** Identity that sent it. */
     readonly sentBy: string;
-    /** Id of the item. */
     readonly itemId?: string | undefined;
     /** The dead letter that it became or came from. */
     readonly deadLetterId?: string | undefined;
@@ -2056,7 +1968,6 @@ export interface A2aMessageStartedEvent extends EventBase {
     readonly toAgent: string;
     /** Id of the step; absent without one. */
     readonly stepId?: string | undefined;
-    /** Current status. */
     readonly status: "started";
     /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
@@ -2073,7 +1984,6 @@ export interface A2aMessageCompletedEvent extends EventBase {
     readonly toAgent: string;
     /** Id of the step; absent without one. */
     readonly stepId?: string | undefined;
-    /** Current status. */
     readonly status: "completed";
   };
 }
@@ -2088,9 +1998,8 @@ export interface A2aMessageFailedEvent extends EventBase {
     readonly toAgent: string;
     /** Id of the step; absent without one. */
     readonly stepId?: string | undefined;
-    /** Current status. */
     readonly status: "failed";
-    /** Reason, for auditors. */
+    /** Why it could not be delivered. */
     readonly reason: string;
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
@@ -2148,7 +2057,6 @@ export interface A2aDlqRedriveAdvancedEvent extends EventBase {
     /** The dead letter that it became or came from. */
     readonly deadLetterId: string;
     readonly letterPosition: number;
-    /** The result. */
     readonly result: RedriveDecision | (string & {});
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code?: string | undefined;
@@ -2191,7 +2099,7 @@ export interface BulkRequestedEvent extends EventBase {
   readonly payload: {
     readonly bulkId: string;
     readonly act: BulkRequestedAct | (string & {});
-    /** Which dead letters to requeue. */
+    /** Filter that selected the runs. */
     readonly filter: RunFilter;
     /** Number in all. */
     readonly total: number;
@@ -2204,7 +2112,6 @@ export interface BulkRequestedEvent extends EventBase {
 export interface PersonaRunStartedEvent extends EventBase {
   readonly type: "persona.run.started";
   readonly payload: {
-    /** Name of the persona. */
     readonly personaName: string;
     /** Path of the repository in the workspace. */
     readonly repoPath: string;
@@ -2222,7 +2129,6 @@ export interface PersonaRunStartedEvent extends EventBase {
     readonly requestedBy: string;
     /** Printed form of the result. */
     readonly stdout: PersonaStdout | (string & {});
-    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
     /** Name of the provider. */
     readonly provider?: string | undefined;
@@ -2239,7 +2145,6 @@ export interface PersonaRunStartedEvent extends EventBase {
 export interface PersonaRunRepairRequestedEvent extends EventBase {
   readonly type: "persona.run.repair-requested";
   readonly payload: {
-    /** Name of the persona. */
     readonly personaName: string;
     /** Run of the second request; absent without one. */
     readonly repairRunId: string;
@@ -2250,9 +2155,7 @@ export interface PersonaRunRepairRequestedEvent extends EventBase {
 export interface PersonaRunCompletedEvent extends EventBase {
   readonly type: "persona.run.completed";
   readonly payload: {
-    /** Name of the persona. */
     readonly personaName: string;
-    /** Current status. */
     readonly status: PersonaRunCompletedStatus | (string & {});
     /** Whether the change may be merged. */
     readonly mergeGate: MergeGate | (string & {});
@@ -2278,7 +2181,6 @@ export interface PersonaRunCompletedEvent extends EventBase {
 export interface PersonaRunFailedEvent extends EventBase {
   readonly type: "persona.run.failed";
   readonly payload: {
-    /** Name of the persona. */
     readonly personaName: string;
     /** Path of the repository in the workspace. */
     readonly repoPath: string;
@@ -2295,13 +2197,12 @@ export interface PersonaRunFailedEvent extends EventBase {
 export interface AnchorKeptEvent extends EventBase {
   readonly type: "anchor.kept";
   readonly payload: {
-    /** Id of the log. */
     readonly logId: string;
     /** Position in the log. */
     readonly position: number;
     /** Chain value at the position, in hex. */
     readonly chain: string;
-    /** When it happened. */
+    /** When the other log reported it. */
     readonly at: string;
     readonly from: string;
   };
@@ -2311,7 +2212,6 @@ export interface AnchorKeptEvent extends EventBase {
 export interface AnchorConflictedEvent extends EventBase {
   readonly type: "anchor.conflicted";
   readonly payload: {
-    /** Id of the log. */
     readonly logId: string;
     /** Position in the log. */
     readonly position: number;
@@ -2326,7 +2226,7 @@ export interface AnchorConflictedEvent extends EventBase {
 export interface Authz_mode_activeEvent extends EventBase {
   readonly type: "AUTHZ_MODE_ACTIVE";
   readonly payload: {
-    /** `followup`: a run of its own. `collect`: consecutive items share one run. */
+    /** Mode of the setting `ATHENA_AUTHZ_MODE`. */
     readonly mode: string;
   };
 }
@@ -2339,7 +2239,7 @@ export interface Authz_mode_activeEvent extends EventBase {
 export interface RbacRolesLoadedEvent extends EventBase {
   readonly type: "rbac.roles.loaded";
   readonly payload: {
-    /** Where it comes from. */
+    /** Whether the map is from the settings or from a file. */
     readonly source: RolesLoadedSource | (string & {});
     readonly viewers: number;
     readonly operators: number;
@@ -2360,7 +2260,7 @@ export interface RbacRolesLoadedEvent extends EventBase {
 export interface RbacGroupsChangedEvent extends EventBase {
   readonly type: "rbac.groups.changed";
   readonly payload: {
-    /** Name of the caller. */
+    /** Identity whose groups changed. */
     readonly identity: string;
     readonly groups: readonly string[];
   };
@@ -2371,7 +2271,7 @@ export interface AuthzDeniedEvent extends EventBase {
   readonly type: "authz.denied";
   readonly payload: {
     readonly subject: string;
-    /** Who wrote it. */
+    /** Role of the identity. */
     readonly role: string;
     readonly operation: string;
     readonly requiredRoles: readonly string[];
@@ -2388,11 +2288,11 @@ export interface AuthzDeniedEvent extends EventBase {
 export interface AuthnFailedEvent extends EventBase {
   readonly type: "authn.failed";
   readonly payload: {
-    /** Number of failures. */
+    /** Refused requests since then. */
     readonly count: number;
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: AuthnFailedCode | (string & {});
-    /** Since when it fails. */
+    /** When the count began. */
     readonly since: string;
     /** Id of the token or session. */
     readonly tokenId?: string | undefined;
@@ -2408,11 +2308,11 @@ export interface AuthnFailedEvent extends EventBase {
 export interface RequestsSuppressedEvent extends EventBase {
   readonly type: "requests.suppressed";
   readonly payload: {
-    /** Number of failures. */
+    /** Requests without an event of their own. */
     readonly count: number;
     readonly subject: string;
     readonly operation: string;
-    /** Since when it fails. */
+    /** When the count began. */
     readonly since?: string | undefined;
   };
 }
@@ -2423,7 +2323,6 @@ export interface SafetyViolationEvent extends EventBase {
   readonly payload: {
     /** Version of this shape. */
     readonly schemaVersion: number;
-    /** Where it comes from. */
     readonly source: ViolationSource;
     readonly category: SafetyViolationCategory | (string & {});
     readonly severity: SafetyViolationSeverity | (string & {});

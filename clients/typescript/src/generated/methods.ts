@@ -15,15 +15,12 @@ export interface FindIdsQuery {
 
 /** The query of `listRuns`. */
 export interface ListRunsQuery extends PageQuery {
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Current status. */
   readonly status?: types.RunStatus | undefined;
   /** Name of the provider. */
   readonly provider?: string | undefined;
   /** Name of the model. */
   readonly model?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Only runs that ended with this error code. */
   readonly errorCode?: string | undefined;
@@ -47,15 +44,12 @@ export interface ListRunsQuery extends PageQuery {
 
 /** The query of `getRunFacets`. */
 export interface GetRunFacetsQuery {
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Current status. */
   readonly status?: types.RunStatus | undefined;
   /** Name of the provider. */
   readonly provider?: string | undefined;
   /** Name of the model. */
   readonly model?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Only runs that ended with this error code. */
   readonly errorCode?: string | undefined;
@@ -81,17 +75,13 @@ export interface GetRunQuery {
 
 /** The query of `listActiveRuns`. */
 export interface ListActiveRunsQuery extends PageQuery {
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Id of the run. */
   readonly runId?: string | undefined;
 }
 
 /** The query of `listCancellationRequests`. */
 export interface ListCancellationRequestsQuery extends PageQuery {
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Id of the run. */
   readonly runId?: string | undefined;
 }
 
@@ -139,15 +129,12 @@ export interface ListA2aMessagesQuery extends PageQuery {
   readonly fromPersona?: string | undefined;
   /** Persona that receives the message. */
   readonly toPersona?: string | undefined;
-  /** Current status. */
   readonly status?: types.MessageStatus | undefined;
 }
 
 /** The query of `listA2aDlq`. */
 export interface ListA2aDlqQuery extends PageQuery {
-  /** Current status. */
   readonly status?: types.DeadLetterStatus | undefined;
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
   /** Only messages of this sender. */
   readonly sourcePersona?: string | undefined;
@@ -173,7 +160,6 @@ export interface SearchMemoryQuery {
 
 /** The query of `listAnchors`. */
 export interface ListAnchorsQuery extends PageQuery {
-  /** Id of the log. */
   readonly logId?: string | undefined;
 }
 
@@ -183,11 +169,8 @@ export interface ListAsksQuery extends PageQuery {
   readonly status?: types.AskStatus | undefined;
   /** Only asks of this kind. */
   readonly kind?: types.AskKind | undefined;
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Id of the run. */
   readonly runId?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** True: only open asks that the caller may answer. */
   readonly answerable?: boolean | undefined;
@@ -217,7 +200,6 @@ export interface ListPermissionRulesQuery extends PageQuery {
 
 /** The query of `listWorkflowRunItems`. */
 export interface ListWorkflowRunItemsQuery extends PageQuery {
-  /** Current status. */
   readonly status?: types.StepItemStatus | undefined;
 }
 
@@ -225,13 +207,11 @@ export interface ListWorkflowRunItemsQuery extends PageQuery {
 export interface ListPersonaRunsQuery extends PageQuery {
   /** Only reviews by this persona. */
   readonly name?: string | undefined;
-  /** Current status. */
   readonly status?: "failed" | "ok" | "running" | undefined;
 }
 
 /** The query of `listPolicyConcurrencyRejections`. */
 export interface ListPolicyConcurrencyRejectionsQuery extends PageQuery {
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
   /** Only what was created at this time or later. */
   readonly createdAfter?: string | undefined;
@@ -245,7 +225,6 @@ export interface ListPolicyConcurrencyRejectionsQuery extends PageQuery {
   readonly actor?: string | undefined;
   /** Name of the provider. */
   readonly provider?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Order; absent: oldest first. */
   readonly order?: "newest" | "oldest" | undefined;
@@ -317,9 +296,7 @@ export interface GetFleetSeriesQuery {
 export interface ListEventsQuery extends PageQuery {
   /** Event types, separated by commas; absent: all. */
   readonly types?: readonly string[] | undefined;
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Id of the run. */
   readonly runId?: string | undefined;
   /** Trace id of the request that caused it. */
   readonly traceId?: string | undefined;
@@ -347,9 +324,7 @@ export interface GetDiffQuery extends PageQuery {
 export interface StreamEventsQuery {
   /** Event types, separated by commas; absent: all. */
   readonly types?: readonly string[] | undefined;
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Id of the run. */
   readonly runId?: string | undefined;
   /** `event`: each frame names its event. `message`: none does, and `data.event` has the name. */
   readonly frames?: "event" | "message" | undefined;

@@ -28,13 +28,11 @@ export interface AcceptedClock {
  * stands.
  */
 export interface ActiveRun {
-  /** Id of the session. */
   readonly sessionId: string;
   /** Process that runs it; 0 before one does. */
   readonly pid: number;
   /** When it started, or was admitted. */
   readonly startedAt: string;
-  /** Id of the run. */
   readonly runId: string;
   /** Trace id of the request that caused it. */
   readonly traceId: string;
@@ -44,7 +42,6 @@ export interface ActiveRun {
   readonly step: ActiveStep;
   /** Longest time that it may take, in milliseconds. */
   readonly timeoutMs: number;
-  /** Id of the harness profile. */
   readonly harnessProfileId: string;
   /** Name of the provider. */
   readonly provider: string;
@@ -166,7 +163,6 @@ export type AgentToolKind = "delete" | "edit" | "execute" | "fetch" | "move" | "
 
 /** An anchor of another log: its id, a position, the chain value there in hex, and the time it was taken. */
 export interface AnchorBody {
-  /** Id of the log. */
   readonly logId: string;
   /** Position in the log. */
   readonly position: number;
@@ -178,7 +174,6 @@ export interface AnchorBody {
 
 /** An anchor of another log that is kept here. `from` is the identity that first sent it. */
 export interface AnchorReceipt {
-  /** Id of the log. */
   readonly logId: string;
   /** Position in the log. */
   readonly position: number;
@@ -215,7 +210,6 @@ export interface AnswerBody {
 
 /** An ask to answer, with one of its options. */
 export interface AnswerItem {
-  /** Id of the ask. */
   readonly askId: string;
   /** Hash that was shown, `subjectHash` of the ask. */
   readonly subjectHash: string;
@@ -227,7 +221,6 @@ export interface AnswerItem {
 
 /** The outcome for one ask. */
 export interface AnsweredAsk {
-  /** Id of the ask. */
   readonly askId: string;
   /** Outcome. */
   readonly status: AnsweredAskStatus | (string & {});
@@ -320,9 +313,7 @@ export interface AppliedRedriveFilter {
  * A `merged` file also has changes of the shared workspace, so it differs from the diff that was shown.
  */
 export interface AppliedRun {
-  /** Id of the run. */
   readonly runId: string;
-  /** Id of the workspace. */
   readonly workspaceId: string;
   /** True if nothing was written. */
   readonly dryRun: boolean;
@@ -405,7 +396,7 @@ export interface Artifact {
 
 /** A reference to the output of a step. */
 export interface ArtifactRef {
-  /** Id of the step. */
+  /** Step that made it. */
   readonly stepId: string;
   /** Name of the output or evidence. */
   readonly artifactRef: string;
@@ -441,13 +432,11 @@ export interface ArtifactRef {
  * part was erased.
  */
 export interface Ask {
-  /** Id. */
   readonly id: string;
   /** Kind of the ask. */
   readonly kind: AskKind | (string & {});
-  /** Current status. */
   readonly status: AskStatus | (string & {});
-  /** The question. */
+  /** Text that a person decides about. */
   readonly question: string;
   /** Hash of the subject to approve. */
   readonly subjectHash: string;
@@ -465,7 +454,6 @@ export interface Ask {
   readonly sessionId?: string | undefined;
   /** Run that asks; absent for a workflow. */
   readonly runId?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Display name of its profile; absent without one. */
   readonly agentName?: string | undefined;
@@ -597,13 +585,12 @@ export type AskStatus = "answered" | "approved" | "cancelled" | "expired" | "ope
  * `target` is the affected run, session, operation or document. `redacted` is true if its text was erased.
  */
 export interface AuditEntry {
-  /** Id. */
   readonly id: string;
   /** When it was created. */
   readonly createdAt: string;
   /** Kind of the entry. */
   readonly kind: AuditKind | (string & {});
-  /** Event type; new types may be added. */
+  /** Type of the event. */
   readonly type: string;
   /** Identity that did it, or a `system:` actor of the server. */
   readonly actor: string;
@@ -619,9 +606,7 @@ export interface AuditEntry {
   readonly after?: Readonly<Record<string, unknown>> | undefined;
   /** Further facts; absent without them. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Id of the run. */
   readonly runId?: string | undefined;
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
@@ -663,7 +648,7 @@ export interface BackgroundProblem {
 
 /** Binary content of evidence, in base64. */
 export interface BinaryContent {
-  /** Kind of the content. */
+  /** Bytes, in base64. */
   readonly kind: "binary";
   /** Bytes in base64. */
   readonly base64: string;
@@ -776,11 +761,9 @@ export interface CancelBody {
 
 /** A request to cancel a run that has not ended. `redacted` is true if its reason was erased. */
 export interface CancelRequest {
-  /** Id of the session. */
   readonly sessionId: string;
   /** When it was requested. */
   readonly requestedAt: string;
-  /** Id of the run. */
   readonly runId: string;
   /** Reason that the client gave; absent without one or once redacted. */
   readonly reason?: string | undefined;
@@ -839,7 +822,6 @@ export interface Capabilities {
   readonly supportsA2ABus: boolean;
   /** Release of the server. */
   readonly version: string;
-  /** Id of the log. */
   readonly logId: string;
   /** When a write is acknowledged: after `fsync`. */
   readonly durability: "fsync";
@@ -878,7 +860,7 @@ export type CatchUp = "all" | "latest" | "none";
 export interface Cause {
   /** Id of the event in the feed. */
   readonly eventId: string;
-  /** Event type; new types may be added. */
+  /** Type of the event. */
   readonly type: string;
   /** When it happened. */
   readonly at: string;
@@ -916,7 +898,7 @@ export interface ChangeCount {
 export interface ChangeEvent {
   /** Id of the event. */
   readonly id: string;
-  /** Event type; new types may be added. */
+  /** Type of the event. */
   readonly type: string;
   /** When it was created. */
   readonly createdAt: string;
@@ -928,7 +910,6 @@ export interface ChangeEvent {
 
 /** The part of a change that falls on one session, profile, template or rule. */
 export interface ChangeShare {
-  /** Name. */
   readonly name: string;
   /** Number of runs. */
   readonly runs: number;
@@ -998,7 +979,7 @@ export type ConditionOperator = "contains" | "eq" | "exists" | "ge" | "gt" | "le
 export interface ContextFile {
   /** Path of the file, relative to its root. */
   readonly path: string;
-  /** Kind of the content. */
+  /** Why the persona was shown it. */
   readonly kind: ContextFileKind | (string & {});
   /** Length in characters. */
   readonly chars: number;
@@ -1032,7 +1013,7 @@ export interface ContextMeta {
 
 /** An attempt to shrink a context, with the sizes before and after in characters. */
 export interface ContextStep {
-  /** Kind of the content. */
+  /** How the context was made smaller. */
   readonly kind: ContextStepKind | (string & {});
   /** True if the smaller context was used. */
   readonly applied: boolean;
@@ -1052,9 +1033,7 @@ export type ContextStrategy = "raw" | "summary";
 export interface CostSummary {
   /** UTC month, as `2026-01`. */
   readonly month: string;
-  /** Start of the window. */
   readonly windowStart: string;
-  /** End of the window. */
   readonly windowEnd: string;
   /** Cost of the month in dollars. */
   readonly totalEstimatedSpendUsd: number;
@@ -1078,31 +1057,30 @@ export interface CostSummary {
 export interface CreatedToken {
   /** Id of the token or session. */
   readonly tokenId: string;
-  /** Kind of the content. */
+  /** A token, or a session of the console. */
   readonly kind: TokenKind | (string & {});
-  /** Current status. */
   readonly status: TokenStatus | (string & {});
-  /** Name of the caller. */
+  /** Identity of its requests. */
   readonly identity: string;
-  /** Who wrote it. */
+  /** Highest role of its requests. */
   readonly role: Role | (string & {});
   /** Identity that created it. */
   readonly createdBy: string;
   /** When it was created. */
   readonly createdAt: string;
-  /** When it expires; absent: never. */
+  /** When it expires. */
   readonly expiresAt: string;
-  /** What the limit counts by. */
+  /** Names that it may concern, by kind; absent: all. */
   readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
-  /** Reason, for auditors. */
+  /** Note of the Admin who created it; absent once redacted. */
   readonly note?: string | undefined;
   /** Token that opened the session; absent for a token. */
   readonly parentId?: string | undefined;
-  /** When it was revoked or expired; absent while in force. */
+  /** When it was revoked; absent while it is not. */
   readonly revokedAt?: string | undefined;
   /** Identity that revoked it; absent otherwise. */
   readonly revokedBy?: string | undefined;
-  /** When it last allowed a call; absent before that. */
+  /** When it was last used, exact to a minute; absent before that. */
   readonly lastUsedAt?: string | undefined;
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
@@ -1156,19 +1134,16 @@ export interface DaySpend {
  * this work was requeued from.
  */
 export interface DeadLetter {
-  /** Id. */
   readonly id: string;
   /** When it was created. */
   readonly createdAt: string;
   /** When it last changed. */
   readonly updatedAt: string;
-  /** Current status. */
   readonly status: DeadLetterStatus | (string & {});
   /** The work; empty once redacted. */
   readonly payload: Readonly<Record<string, unknown>>;
-  /** Where it comes from. */
+  /** `work`: a queue item. `a2a`: a message. */
   readonly source: DeadLetterSource | (string & {});
-  /** Id of the session. */
   readonly sessionId: string;
   /** Why the work could not be done. */
   readonly reason: DeadLetterReason | (string & {});
@@ -1214,13 +1189,11 @@ export interface DeadLetterError {
   readonly message: string;
   /** When it happened. */
   readonly at: string;
-  /** Id of the run. */
   readonly runId?: string | undefined;
 }
 
 /** A work item of a dead letter. */
 export interface DeadLetterItem {
-  /** Id of the item. */
   readonly itemId: string;
   /** `followup`: a run of its own. `collect`: consecutive items share one run. */
   readonly mode: QueueMode | (string & {});
@@ -1244,9 +1217,7 @@ export type DeadLetterStatus = "discarded" | "pending" | "requeued";
 
 /** A dead letter after a decision. `updated` is false if it was already in this state. */
 export interface DecidedDeadLetter {
-  /** Id. */
   readonly id: string;
-  /** Current status. */
   readonly status: DeadLetterStatus | (string & {});
   /** False if it already was in this state. */
   readonly updated: boolean;
@@ -1266,7 +1237,6 @@ export interface Dependency {
 
 /** The changes of dependencies. */
 export interface DependencyInspection {
-  /** Current status. */
   readonly status: DependencyInspectionStatus | (string & {});
   /** Package ecosystem; absent if unknown. */
   readonly detectedEcosystem?: string | undefined;
@@ -1324,7 +1294,6 @@ export interface DiffEnd {
  * `redacted` is true if its text was erased.
  */
 export interface Directive {
-  /** Id. */
   readonly id: string;
   /** Text of the task; null once redacted. */
   readonly input: string | null;
@@ -1408,7 +1377,6 @@ export interface Egress {
 
 /** An item of work for a session; consecutive `collect` items are done in one run. */
 export interface EnqueueBody {
-  /** Id of the session. */
   readonly sessionId: string;
   /** Text of the work. */
   readonly payload: string;
@@ -1463,9 +1431,7 @@ export interface EventRecord {
   readonly createdAt: string;
   /** Fields of the event. `/events.schema.json` describes them for each `type`. */
   readonly payload: Readonly<Record<string, unknown>>;
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Id of the run. */
   readonly runId?: string | undefined;
   /** Task of the sender; absent without one. */
   readonly taskId?: string | undefined;
@@ -1503,9 +1469,7 @@ export interface EventsPage {
 export interface Evidence {
   /** Version of this shape. */
   readonly schemaVersion: number;
-  /** Id. */
   readonly id: string;
-  /** Id of the run. */
   readonly runId: string;
   /** Trace id of the request that caused it. */
   readonly traceId: string;
@@ -1517,7 +1481,7 @@ export interface Evidence {
   readonly sizeBytes: number;
   /** SHA-256 in hex of the salt and the content. */
   readonly sha256: string;
-  /** Where it comes from. */
+  /** Part of the run that attached it. */
   readonly source: EvidenceSource | (string & {});
   /** True if the workspace changed afterwards. */
   readonly stale: boolean;
@@ -1529,7 +1493,6 @@ export interface Evidence {
   readonly createdAt: string;
   /** Name of the output or evidence. */
   readonly artifactRef: string;
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
   /** Id of the tool call; absent without one. */
   readonly toolCallId?: string | undefined;
@@ -1549,7 +1512,6 @@ export type EvidenceContent = TextContent | JsonContent | BinaryContent;
 
 /** A file of the review that serves as evidence. */
 export interface EvidenceFile {
-  /** Id. */
   readonly id: string;
   /** Label of the evidence. */
   readonly label: string;
@@ -1574,9 +1536,7 @@ export interface EvidenceFile {
 export interface EvidenceRecord {
   /** Version of this shape. */
   readonly schemaVersion: number;
-  /** Id. */
   readonly id: string;
-  /** Id of the run. */
   readonly runId: string;
   /** Trace id of the request that caused it. */
   readonly traceId: string;
@@ -1588,7 +1548,7 @@ export interface EvidenceRecord {
   readonly sizeBytes: number;
   /** SHA-256 in hex of the salt and the content. */
   readonly sha256: string;
-  /** Where it comes from. */
+  /** Part of the run that attached it. */
   readonly source: EvidenceSource | (string & {});
   /** True if the workspace changed afterwards. */
   readonly stale: boolean;
@@ -1600,7 +1560,6 @@ export interface EvidenceRecord {
   readonly createdAt: string;
   /** Name of the output or evidence. */
   readonly artifactRef: string;
-  /** Id of the session. */
   readonly sessionId?: string | undefined;
   /** Id of the tool call; absent without one. */
   readonly toolCallId?: string | undefined;
@@ -1633,11 +1592,8 @@ export type ExplainedRunStatus = "cancelled" | "completed" | "crashed" | "failed
  * `request` are present if they were recorded. `redacted` is true if the request was erased.
  */
 export interface Explanation {
-  /** Id of the run. */
   readonly runId: string;
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Current status. */
   readonly status: ExplainedRunStatus | (string & {});
   /** Events of the run, oldest first. */
   readonly causes: readonly Cause[];
@@ -1658,7 +1614,7 @@ export interface Explanation {
 /** The envelope of an error. */
 export interface Failure {
   readonly ok: false;
-  /** The error. */
+  /** What failed, and what helps. */
   readonly error: ApiError;
 }
 
@@ -1873,7 +1829,6 @@ export interface FleetSummary {
 
 /** Events of the window: the current hour and the 23 before it. */
 export interface FleetWindow {
-  /** Start of the window. */
   readonly windowStart: string;
   /** Number that were admitted. */
   readonly admitted: number;
@@ -1895,7 +1850,6 @@ export interface FleetWindow {
  * `left` names the places that may still hold its text.
  */
 export interface ForgottenEntry {
-  /** Id. */
   readonly id: string;
   /** False if it did not exist. */
   readonly removed: boolean;
@@ -2002,7 +1956,6 @@ export interface HarnessProfile {
   readonly agent?: AgentPolicy | undefined;
   /** Tools of MCP servers that its runs may call, by server; absent: none. */
   readonly mcp?: Readonly<Record<string, McpPolicy>> | undefined;
-  /** Id. */
   readonly id: string;
   /** When it was created. */
   readonly createdAt: string;
@@ -2064,7 +2017,6 @@ export type HarnessVersion = "v1" | "v2";
  * event loop in the last one to two minutes, or 0 if none exceeded 20 ms.
  */
 export interface Health {
-  /** Current status. */
   readonly status: HealthStatus | (string & {});
   /** Time of the server. */
   readonly now: string;
@@ -2172,7 +2124,7 @@ export interface ItemError {
 
 /** JSON content of evidence. */
 export interface JsonContent {
-  /** Kind of the content. */
+  /** JSON as text. */
   readonly kind: "json";
   /** Any JSON value. */
   readonly value: unknown;
@@ -2191,7 +2143,6 @@ export interface KeepBody {
  * server recorded the anchor.
  */
 export interface KeptAnchor {
-  /** Id of the log. */
   readonly logId: string;
   /** Position in the log. */
   readonly position: number;
@@ -2297,9 +2248,7 @@ export type LimitStrategy = "enqueue" | "reject";
 export interface LiveAgentProcess {
   /** Name of the agent. */
   readonly agent: string;
-  /** Id of the run. */
   readonly runId: string;
-  /** Id of the session. */
   readonly sessionId: string;
   /** When the process started. */
   readonly since: string;
@@ -2384,7 +2333,7 @@ export type McpRuleApproval = "allow" | "ask" | "deny";
 
 /** An MCP server with its tools. */
 export interface McpServerDetails {
-  /** The server. */
+  /** The server as lists show it. */
   readonly server: McpServerEntry;
   /** Its tools, as listed last; then removed ones. */
   readonly tools: readonly McpToolEntry[];
@@ -2470,9 +2419,7 @@ export interface MemoryBody {
 
 /** A memory entry. `citation` is its name in search results and in the metadata of transcripts. */
 export interface MemoryEntry {
-  /** Id. */
   readonly id: string;
-  /** The text. */
   readonly text: string;
   /** Length in characters. */
   readonly chars: number;
@@ -2507,9 +2454,7 @@ export interface Message {
   readonly fromPersona: string;
   /** Persona that receives the message. */
   readonly toPersona: string;
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Current status. */
   readonly status: MessageStatus | (string & {});
   /** When it was created. */
   readonly createdAt: string;
@@ -2603,7 +2548,6 @@ export interface NoteBody {
 export interface NoteText {
   /** Path of the file, relative to its root. */
   readonly path: string;
-  /** The text. */
   readonly text: string;
   /** First line, from 1. */
   readonly lineStart: number;
@@ -2635,7 +2579,7 @@ export type OpenCallStatus = "in_progress" | "pending";
 
 /** Active runs now, and failures and rejections in the last 24 hours. */
 export interface OperationalSummary {
-  /** Active runs. */
+  /** Active runs of all sessions. */
   readonly totalActiveRuns: number;
   /** Sessions with an active run. */
   readonly totalActiveSessions: number;
@@ -2673,7 +2617,6 @@ export type OverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buff
 
 /** A passage found by a search. A higher `score` is a better match. */
 export interface Passage {
-  /** Id. */
   readonly id: string;
   /** File or entry of the passage. */
   readonly sourcePath: string;
@@ -2695,7 +2638,6 @@ export type PauseReason = "ask" | "budget" | "daily-budget" | "unpriced-model";
 
 /** A requested approval. A decision must name `subjectHash`, so that it applies to this subject only. */
 export interface PendingApproval {
-  /** Id of the ask. */
   readonly askId: string;
   /** Hash of the subject to approve. */
   readonly subjectHash: string;
@@ -2721,13 +2663,11 @@ export interface PendingApproval {
  * as in the run that asked.
  */
 export interface PermissionRule {
-  /** Id. */
   readonly id: string;
-  /** Current status. */
   readonly status: PermissionRuleStatus | (string & {});
   /** Where it is in force. */
   readonly scope: RuleScope | (string & {});
-  /** Name of the tool. */
+  /** Tool whose calls it allows. */
   readonly toolName: string;
   /** The ask whose answer created it. */
   readonly askId: string;
@@ -2777,9 +2717,9 @@ export type PermissionRuleStatus = "expired" | "in-force" | "revoked";
 export interface PersonaArtifacts {
   /** Directory of the review in the state directory. */
   readonly auditDir: string;
-  /** Path of the result. */
+  /** Where the result is stored. */
   readonly resultJsonPath: string;
-  /** Path of the report. */
+  /** Where the report is stored. */
   readonly reportMarkdownPath: string;
   /** Copy of the result in the workspace. */
   readonly outJsonPath?: string | undefined;
@@ -2789,13 +2729,9 @@ export interface PersonaArtifacts {
 
 /** A review by a persona. `status` is running, ok or failed. */
 export interface PersonaRun {
-  /** Id of the run. */
   readonly runId: string;
-  /** Name of the persona. */
   readonly personaName: string;
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Current status. */
   readonly status: PersonaRunStatus | (string & {});
   /** Path of the repository in the workspace. */
   readonly repoPath: string;
@@ -2827,7 +2763,6 @@ export interface PersonaRunBody {
   readonly headRef: string;
   /** What to compare with; absent, the main branch. */
   readonly baseRef?: string | null | undefined;
-  /** Id of the session. */
   readonly sessionId?: string | null | undefined;
   /** Name of the provider. */
   readonly provider?: string | null | undefined;
@@ -2847,13 +2782,9 @@ export interface PersonaRunBody {
  * `redacted` is true if the result was erased.
  */
 export interface PersonaRunDetails {
-  /** Id of the run. */
   readonly runId: string;
-  /** Name of the persona. */
   readonly personaName: string;
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Current status. */
   readonly status: PersonaRunDetailsStatus | (string & {});
   /** Path of the repository in the workspace. */
   readonly repoPath: string;
@@ -2883,7 +2814,6 @@ export type PersonaRunDetailsStatus = "failed" | "ok" | "running";
 
 /** The result of a review, and its printed form. */
 export interface PersonaRunOutput {
-  /** The result. */
   readonly result: ReviewResult;
   /** Printed form of the result. */
   readonly stdout: string;
@@ -2909,7 +2839,6 @@ export interface PersonaSpend {
   readonly outputTokens: number;
   /** Input and output tokens; absent if unknown. */
   readonly totalTokens: number;
-  /** Name of the persona. */
   readonly personaName: string;
 }
 
@@ -3001,7 +2930,6 @@ export interface PolicyRule {
   readonly schemaVersion: number;
   /** Engine of the rule. */
   readonly engine: PolicyEngine | (string & {});
-  /** Type of the rule. */
   readonly ruleType: PolicyRuleType | (string & {});
   /** Name of the policy; absent without one. */
   readonly policyName?: string | undefined;
@@ -3027,7 +2955,6 @@ export interface ProfileSpend {
   readonly outputTokens: number;
   /** Input and output tokens; absent if unknown. */
   readonly totalTokens: number;
-  /** Id of the harness profile. */
   readonly harnessProfileId: string;
   /** Display name of its profile; absent without one. */
   readonly agentName?: string | undefined;
@@ -3047,7 +2974,6 @@ export interface ProjectionHealth {
 
 /** An event in the chain. `chain` is its chain value, in hex. */
 export interface ProvenEvent {
-  /** Id. */
   readonly id: string;
   /** Position in the log. */
   readonly position: number;
@@ -3136,7 +3062,6 @@ export interface RecordedCall {
 export interface Redrive {
   /** Id; null for a dry run. */
   readonly id: string | null;
-  /** Current status. */
   readonly status: RedriveStatus | (string & {});
   /** Which dead letters to requeue. */
   readonly filter: AppliedRedriveFilter;
@@ -3210,9 +3135,8 @@ export interface RedriveFilter {
 export interface RedriveResult {
   /** The dead letter that it became or came from. */
   readonly deadLetterId: string;
-  /** The result. */
   readonly result: RedriveDecision | (string & {});
-  /** When it happened. */
+  /** When the dead letter was decided. */
   readonly at: string;
   /** Why it failed; absent otherwise. */
   readonly code?: string | undefined;
@@ -3247,7 +3171,7 @@ export interface RefusedPlan {
   readonly timeoutMs?: number | undefined;
   /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
-  /** Outside agent that works on its runs; absent: the loop of Athena. */
+  /** Outside agent of the profile; absent: the loop of Athena. */
   readonly agent?: string | undefined;
 }
 
@@ -3279,7 +3203,6 @@ export interface RefusedRequest {
  * that may create profiles.
  */
 export interface RegisteredAgent {
-  /** Name. */
   readonly name: string;
   /** API that it asks models with. */
   readonly wire: RegisteredAgentWire | (string & {});
@@ -3305,9 +3228,7 @@ export type RegisteredAgentWire = "anthropic" | "gemini" | "openai-chat" | "open
 
 /** The session and persona of a rejected run. */
 export interface RejectedRun {
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Name of the persona. */
   readonly personaName?: string | undefined;
 }
 
@@ -3319,11 +3240,9 @@ export interface RejectedRun {
  * `redacted` is true.
  */
 export interface Rejection {
-  /** Id. */
   readonly id: string;
   /** When it was created. */
   readonly createdAt: string;
-  /** Id of the session. */
   readonly sessionId: string;
   /** Active runs when it was decided. */
   readonly activeRuns: number;
@@ -3339,11 +3258,9 @@ export interface Rejection {
   readonly traceId: string;
   /** Rule that rejected it; absent in old logs. */
   readonly policy?: PolicyRule | undefined;
-  /** Id of the run. */
   readonly runId?: string | undefined;
   /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Name of the provider. */
   readonly provider?: string | undefined;
@@ -3477,7 +3394,6 @@ export interface ReviewAnswer {
   readonly mergeGate: MergeGate | (string & {});
   /** Report in Markdown. */
   readonly reportMarkdown: string;
-  /** The findings. */
   readonly findings: readonly Finding[];
   /** Changes of dependencies. */
   readonly dependencyInspection?: DependencyInspection | undefined;
@@ -3498,19 +3414,14 @@ export interface ReviewError {
 export interface ReviewResult {
   /** Version of this shape. */
   readonly schemaVersion: number;
-  /** Id of the run. */
   readonly runId: string;
-  /** Name of the persona. */
   readonly personaName: string;
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Current status. */
   readonly status: ReviewResultStatus | (string & {});
   /** When it started. */
   readonly startedAt: string;
   /** When it ended. */
   readonly finishedAt: string;
-  /** The findings. */
   readonly findings: readonly Finding[];
   /** Whether the change may be merged. */
   readonly mergeGate: MergeGate | (string & {});
@@ -3614,9 +3525,7 @@ export type RuleScope = "profile" | "run" | "session";
  * manually, who resumed the workflow run, who sent the items, and the requesters of the parent run.
  */
 export interface Run {
-  /** Id of the run. */
   readonly runId: string;
-  /** Id of the session. */
   readonly sessionId: string;
   /** `queued`, `running` or `paused` until the run ends; then its outcome, which is final. */
   readonly status: RunStatus | (string & {});
@@ -3624,7 +3533,6 @@ export interface Run {
   readonly createdAt: string;
   /** Id of the directive; absent if there is none. */
   readonly directiveId: string;
-  /** Id of the harness profile. */
   readonly harnessProfileId: string;
   /** Name of the provider. */
   readonly provider: string;
@@ -3740,11 +3648,9 @@ export interface RunChanges {
  * `notShown`. In both, names in `secrets` stand for secrets of the server.
  */
 export interface RunDiff {
-  /** Id of the run. */
   readonly runId: string;
-  /** Id of the workspace. */
   readonly workspaceId: string;
-  /** Status of the workspace. */
+  /** Whether the workspace still exists. */
   readonly workspaceStatus: WorkspaceStatus | (string & {});
   /** False until the run ends or pauses, and if it crashed. */
   readonly recorded: boolean;
@@ -3847,15 +3753,12 @@ export interface RunFacets {
 
 /** A filter of runs, as in `GET /runs`. An empty filter matches all. Times in ISO-8601, inclusive. */
 export interface RunFilterBody {
-  /** Id of the session. */
   readonly sessionId?: string | null | undefined;
-  /** Current status. */
   readonly status?: RunStatus | null | undefined;
   /** Name of the provider. */
   readonly provider?: string | null | undefined;
   /** Name of the model. */
   readonly model?: string | null | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | null | undefined;
   /** Code of the error; absent without one. */
   readonly errorCode?: string | null | undefined;
@@ -3924,9 +3827,7 @@ export interface RunPause {
  * has that many hashes. `commands` export the bundle and verify it; PLACE stands for a destination of anchors.
  */
 export interface RunProof {
-  /** Id of the run. */
   readonly runId: string;
-  /** Id of the log. */
   readonly logId: string;
   /** Number of events of the run. */
   readonly events: number;
@@ -3954,9 +3855,7 @@ export interface RunProof {
  * `redacted` is true if the output or the parameters of the template were erased since. They are then empty.
  */
 export interface RunResult {
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Id of the run. */
   readonly runId: string;
   /** Text of the answer. */
   readonly output: string;
@@ -3968,7 +3867,6 @@ export interface RunResult {
   readonly createdAt: string;
   /** Id of the directive; absent if there is none. */
   readonly directiveId: string;
-  /** Id of the harness profile. */
   readonly harnessProfileId: string;
   /** Profile as the run used it. */
   readonly harnessProfileSnapshot: HarnessProfile;
@@ -4007,11 +3905,9 @@ export type RunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paus
  * version was.
  */
 export interface RunTemplate {
-  /** Id. */
   readonly id: string;
   /** Version number, from 1. */
   readonly version: number;
-  /** Id of the harness profile. */
   readonly harnessProfileId: string;
   /** Text with placeholders; null once redacted. */
   readonly directiveTemplate: string | null;
@@ -4134,13 +4030,11 @@ export type SandboxPolicyNetwork = "egress" | "none";
 
 /** A schedule with its id, which the client chooses. */
 export interface ScheduleBody {
-  /** Id of the session. */
   readonly sessionId?: string | null | undefined;
   /** Text of the task. */
   readonly input?: string | null | undefined;
   /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | null | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | null | undefined;
   /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | null | undefined;
@@ -4178,7 +4072,6 @@ export interface ScheduleBody {
   readonly paused?: boolean | null | undefined;
   /** Reason, for auditors. */
   readonly note?: string | null | undefined;
-  /** Id. */
   readonly id: string;
 }
 
@@ -4207,15 +4100,12 @@ export interface SchedulePause {
  * a cursor only.
  */
 export interface ScheduleRunLog {
-  /** Id. */
   readonly id: string;
-  /** Id of the schedule. */
   readonly scheduleId: string;
   /** Session of the run; null without one. */
   readonly sessionId: string | null;
   /** When it ran, or when it was decided that it would not. */
   readonly startedAt: string;
-  /** Current status. */
   readonly status: ScheduleRunStatus | (string & {});
   /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
@@ -4240,7 +4130,6 @@ export type ScheduleRunReason = "buffer-full" | "cancelled" | "catchup-latest" |
  * failed for a cause outside of the schedule.
  */
 export interface ScheduleRunResult {
-  /** Current status. */
   readonly status: ScheduleRunStatus | (string & {});
   /** Id of the schedule. */
   readonly id: string;
@@ -4264,13 +4153,11 @@ export type ScheduleRunStatus = "already-running" | "buffered" | "failed" | "ok"
 
 /** A schedule as a client writes it. Times are ISO-8601 with an offset. */
 export interface ScheduleSpec {
-  /** Id of the session. */
   readonly sessionId?: string | null | undefined;
   /** Text of the task. */
   readonly input?: string | null | undefined;
   /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | null | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | null | undefined;
   /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | null | undefined;
@@ -4320,7 +4207,6 @@ export interface ScheduleSpec {
 export interface ScheduledTask {
   /** Version of this shape. */
   readonly schemaVersion: number;
-  /** Id. */
   readonly id: string;
   /** Session of its runs; null without one. */
   readonly sessionId: string | null;
@@ -4370,7 +4256,6 @@ export interface ScheduledTask {
   readonly endAt?: string | undefined;
   /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | undefined;
@@ -4414,7 +4299,6 @@ export type SentAnchorKind = "athena" | "file" | "git" | "http";
  * whose descriptions were erased since.
  */
 export interface SentRequest {
-  /** Id of the run. */
   readonly runId: string;
   /** Number of the turn, from 1. */
   readonly turn: number;
@@ -4507,7 +4391,6 @@ export interface SeriesTotal {
 
 /** A session: a sequence of runs with one transcript. `transcriptPath` is a label, not a file. */
 export interface Session {
-  /** Id. */
   readonly id: string;
   /** Version of this shape. */
   readonly schemaVersion: number;
@@ -4541,7 +4424,6 @@ export interface SessionSpend {
   readonly outputTokens: number;
   /** Input and output tokens; absent if unknown. */
   readonly totalTokens: number;
-  /** Id of the session. */
   readonly sessionId: string;
 }
 
@@ -4602,7 +4484,6 @@ export interface SimulateBody {
 
 /** The outcome of one request, recorded and simulated: the reason of a refusal, and whether it would wait. */
 export interface SimulatedOutcome {
-  /** Id of the run. */
   readonly runId: string;
   /** True if it would wait. */
   readonly waited: boolean;
@@ -4656,11 +4537,9 @@ export type SimulationLimit = "asks" | "attempts" | "callers" | "children" | "pa
 
 /** A step of a workflow: a directive with the profile that runs it, or an approval. */
 export interface Step {
-  /** Id. */
   readonly id: string;
   /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
-  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
   /** Names of the outputs. */
   readonly outputs?: readonly string[] | undefined;
@@ -4672,7 +4551,6 @@ export interface Step {
   readonly when?: Condition | undefined;
   /** List for whose items the step runs. */
   readonly map?: MapOver | undefined;
-  /** The approval. */
   readonly approval?: Approval | undefined;
 }
 
@@ -4690,7 +4568,6 @@ export interface StepExecution {
 export interface StepItem {
   /** Number of the item, from 0. */
   readonly item: number;
-  /** Current status. */
   readonly status: StepItemStatus | (string & {});
   /** Number of the attempt, from 1; 0 before the first. */
   readonly attempt: number;
@@ -4717,9 +4594,8 @@ export type StepItemStatus = "cancelled" | "failed" | "ok" | "pending" | "runnin
  * them.
  */
 export interface StepState {
-  /** Id of the step. */
+  /** Id of the step in the graph of the workflow. */
   readonly stepId: string;
-  /** Current status. */
   readonly status: StepStatus | (string & {});
   /** Number of the attempt, from 1; 0 before the first. */
   readonly attempt: number;
@@ -4741,7 +4617,6 @@ export interface StepState {
   readonly itemCounts?: ItemCounts | undefined;
   /** True if more items exist; else absent. */
   readonly itemsTruncated?: boolean | undefined;
-  /** The approval. */
   readonly approval?: PendingApproval | undefined;
 }
 
@@ -4753,7 +4628,6 @@ export type StepStatus = "cancelled" | "failed" | "ok" | "pending" | "running" |
  * Parameters are strings, unless `paramsSchema` defines them: a JSON Schema of an object with all parameters.
  */
 export interface TemplateSpec {
-  /** Id of the harness profile. */
   readonly harnessProfileId: string;
   /** Text with placeholders such as `{{name}}`. */
   readonly directiveTemplate: string;
@@ -4767,11 +4641,9 @@ export interface TemplateSpec {
 
 /** The template version and parameters from which a run was started. */
 export interface TemplateUse {
-  /** Id. */
   readonly id: string;
   /** Version number, from 1. */
   readonly version: number;
-  /** Id of the harness profile. */
   readonly harnessProfileId: string;
   /** Parameters with the defaults of the template. */
   readonly effectiveParams: Readonly<Record<string, unknown>>;
@@ -4779,7 +4651,6 @@ export interface TemplateUse {
 
 /** The template version that a run was started from. */
 export interface TemplateVersion {
-  /** Id. */
   readonly id: string;
   /** Version number, from 1. */
   readonly version: number;
@@ -4787,9 +4658,8 @@ export interface TemplateVersion {
 
 /** Text content of evidence. */
 export interface TextContent {
-  /** Kind of the content. */
+  /** Text. */
   readonly kind: "text";
-  /** The text. */
   readonly text: string;
 }
 
@@ -4834,7 +4704,6 @@ export interface Token {
   readonly tokenId: string;
   /** A token, or a session of the console. */
   readonly kind: TokenKind | (string & {});
-  /** Current status. */
   readonly status: TokenStatus | (string & {});
   /** Identity of its requests. */
   readonly identity: string;
@@ -4964,7 +4833,6 @@ export interface ToolSpec {
  * is 0.
  */
 export interface TranscriptDelta {
-  /** Id of the run. */
   readonly runId: string;
   /** Number of the model call, from 1. */
   readonly turn: number;
@@ -4987,19 +4855,17 @@ export interface TranscriptDelta {
  * null once redacted; then `redacted` is true. An `ask` and its `answer` name each other by `metadata.askId`.
  */
 export interface TranscriptEntry {
-  /** Id. */
   readonly id: string;
-  /** Who wrote it. */
+  /** Author of the entry. */
   readonly role: TranscriptRole | (string & {});
   /** Text; null once redacted. */
   readonly content: string | null;
-  /** Kind of the content. */
+  /** Kind of the entry. */
   readonly kind: TranscriptKind | (string & {});
   /** Facts about the entry, such as `truncated`. */
   readonly metadata: Readonly<Record<string, string>>;
   /** When it was created. */
   readonly createdAt: string;
-  /** Id of the run. */
   readonly runId: string;
   /** Id of the tool call; absent without one. */
   readonly toolCallId?: string | undefined;
@@ -5033,7 +4899,6 @@ export type TriggerRule = "all-done" | "all-succeeded" | "one-failed";
 
 /** Result of a change: `updated` is false if nothing changed, and `schedule` is absent if there is none. */
 export interface UpdatedSchedule {
-  /** Id. */
   readonly id: string;
   /** False if it already was in this state. */
   readonly updated: boolean;
@@ -5065,7 +4930,7 @@ export interface Usage {
 export interface VerificationFailure {
   /** Id of the verification policy. */
   readonly policyId: string;
-  /** Kind of the content. */
+  /** Kind of the policy. */
   readonly kind: VerificationKind | (string & {});
   /** Text for people. */
   readonly message: string;
@@ -5082,9 +4947,8 @@ export type VerificationKind = "command" | "contains" | "json-schema" | "require
  * `json-schema`: the output is JSON valid against `schema`. `contains`: the output contains the text.
  */
 export interface VerificationPolicy {
-  /** Id. */
   readonly id: string;
-  /** Kind of the content. */
+  /** What it checks. */
   readonly kind: VerificationKind | (string & {});
   /** Label of the evidence. */
   readonly label: string;
@@ -5126,11 +4990,8 @@ export type WaitReason = "agent-memory" | "ask" | "concurrency" | "executor" | "
  * `automatic` is true if a message started it.
  */
 export interface WorkDrain {
-  /** Id of the drain. */
   readonly drainId: string;
-  /** Id of the session. */
   readonly sessionId: string;
-  /** Current status. */
   readonly status: WorkDrainStatus | (string & {});
   /** Identity that requested it. */
   readonly requestedBy: string;
@@ -5164,9 +5025,7 @@ export type WorkDrainStatus = "failed" | "ok" | "running";
  * `redacted` is true if its text was erased.
  */
 export interface WorkItem {
-  /** Id. */
   readonly id: string;
-  /** Id of the session. */
   readonly sessionId: string;
   /** Text of the work; null once redacted. */
   readonly payload: string | null;
@@ -5190,7 +5049,6 @@ export interface WorkItem {
 export interface WorkQueueState {
   /** Version of this shape. */
   readonly schemaVersion: number;
-  /** Id of the session. */
   readonly sessionId: string;
   /** Items of this page. */
   readonly items: readonly WorkItem[];
@@ -5206,7 +5064,6 @@ export interface WorkQueueState {
 
 /** The queue of a session with waiting items, in a list. `drainId` is present while a drain runs. */
 export interface WorkQueueSummary {
-  /** Id of the session. */
   readonly sessionId: string;
   /** Number of waiting items. */
   readonly itemCount: number;
@@ -5235,9 +5092,8 @@ export interface WorkQueueSummaryPage {
  * `agents` lists the outside agents that are registered there, unless they are not known.
  */
 export interface Worker {
-  /** Id. */
   readonly id: string;
-  /** Kind of the content. */
+  /** What the process does. */
   readonly kind: WorkerKind | (string & {});
   /** `lost`: others take over its runs. */
   readonly status: WorkerStatus | (string & {});
@@ -5273,7 +5129,6 @@ export interface Workers {
 
 /** A workflow: a graph of steps. `redacted` is true if the metadata of its steps was erased. */
 export interface Workflow {
-  /** Id. */
   readonly id: string;
   /** Steps and dependencies. */
   readonly definition: WorkflowDefinition;
@@ -5301,7 +5156,6 @@ export interface WorkflowDefinition {
 
 /** A line of the log of a workflow run. */
 export interface WorkflowLogLine {
-  /** Id. */
   readonly id: string;
   /** Level of the line. */
   readonly level: WorkflowLogLineLevel | (string & {});
@@ -5351,11 +5205,9 @@ export interface WorkflowProgress {
 export interface WorkflowRun {
   /** Version of this shape. */
   readonly schemaVersion: number;
-  /** Id. */
   readonly id: string;
   /** Id of the workflow; absent without one. */
   readonly workflowId: string;
-  /** Current status. */
   readonly status: WorkflowRunStatus | (string & {});
   /** Ids of the steps, in the order of the definition. */
   readonly stepOrder: readonly string[];
@@ -5383,7 +5235,7 @@ export interface WorkflowRun {
 
 /** A workflow, with the state of a run. Without a run, `run` is null and the related fields are empty. */
 export interface WorkflowRunDetails {
-  /** The workflow. */
+  /** The workflow that it runs. */
   readonly workflow: Workflow;
   /** The run; null without one. */
   readonly run: WorkflowRun | null;
@@ -5401,11 +5253,9 @@ export type WorkflowRunStatus = "cancelled" | "failed" | "ok" | "running" | "wai
 
 /** A run of a workflow, in a list. */
 export interface WorkflowRunSummary {
-  /** Id. */
   readonly id: string;
   /** Id of the workflow; absent without one. */
   readonly workflowId: string;
-  /** Current status. */
   readonly status: WorkflowRunStatus | (string & {});
   /** When it was created. */
   readonly createdAt: string;
@@ -5437,13 +5287,11 @@ export interface WorkflowRunSummaryPage {
  * is only in the record of one workspace, and only if its directory is on the server's machine.
  */
 export interface WorkspaceRecord {
-  /** Id of the workspace. */
   readonly workspaceId: string;
   /** Owner: a session or a workflow run. */
   readonly kind: WorkspaceRecordKind | (string & {});
   /** Source of its first files. */
   readonly source: WorkspaceRecordSource | (string & {});
-  /** Current status. */
   readonly status: WorkspaceStatus | (string & {});
   /** True if it is kept though unused. */
   readonly keep: boolean;
