@@ -54,7 +54,6 @@ class AnswerCache:
             return reply
 
     def keep(self, question: Question, position: Position, reply: CachedAnswer) -> None:
-        """Cache an answer."""
         size = _size(question, reply)
         with self._lock:
             if position != self._position or size > CACHE_BYTES_MAX:

@@ -85,7 +85,6 @@ def _flight(build: "functools._lru_cache_wrapper[T]") -> SingleFlight[T]:
 
 
 async def document(request: HttpRequest) -> Response:
-    """Answer the OpenAPI document."""
     return _file(request, await _built(openapi_file))
 
 
@@ -113,12 +112,10 @@ async def console(request: HttpRequest) -> Response:
 
 
 async def docs_page(request: HttpRequest) -> Response:
-    """Answer the documentation page."""
     return _file(request, static_files.docs_page())
 
 
 async def static(request: HttpRequest) -> Response:
-    """Answer a static file."""
     await _built(static_files.static_files)
     file = static_files.static_file(request.path_params["path"])
     if file is None:

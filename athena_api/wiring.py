@@ -379,7 +379,6 @@ class Wiring:
         self.notes = NoteFiles(self.workspace, self.clock, self.mask)
 
     def wire_views(self) -> None:
-        """Connect the views."""
         log, url, directory = self.log, self.settings.database_url, self.settings.state_dir / "views"
         directory.mkdir(exist_ok=True, mode=0o700)
         self.databases = SqliteDatabases()
@@ -427,7 +426,6 @@ class Wiring:
         self.redrives = Redrives(self.log, self.dead_letters, finder, self.access, self.clock, self.ids)
 
     def wire_workflows(self) -> None:
-        """Connect workflows and reviews."""
         settings = self.settings
         self.workflows = Workflows(self.log, self.tail, self.catalog, self.runs, self.access, self.ids)
         self.workflow_stepper = WorkflowStepper(

@@ -63,7 +63,6 @@ class ConnectionOptions(ServerOptions):
 
     @property
     def caller(self) -> str | None:
-        """The identity to send."""
         return self.identity
 
 

@@ -215,13 +215,11 @@ class Exchange(httpx2.AsyncByteStream):
         self._chunks.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the response body."""
         while (chunk := await self._chunks.get()) is not None:
             self._room.release()
             yield chunk
 
     async def aclose(self) -> None:
-        """Disconnect the client."""
         self._closed.set()
         if self.task is not None and not self.task.done():
             self.task.cancel()

@@ -202,7 +202,6 @@ class FixedClock:
         """Do nothing, because every time that is set is accepted."""
 
     def advance(self, milliseconds: int) -> None:
-        """Move the clock forward."""
         self.time += milliseconds
 
 
@@ -263,7 +262,6 @@ class CountingIds:
         self.count = 0
 
     def new(self, prefix: str) -> str:
-        """Return the next id."""
         self.count += 1
         return f"{prefix}_{self.count:026d}"
 

@@ -92,7 +92,6 @@ class OperatorEntries(Generic[T]):
 
     @property
     def entries(self) -> Mapping[str, T]:
-        """The entries by name."""
         return self._entries
 
     def find(self, name: str) -> T | None:

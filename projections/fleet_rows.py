@@ -253,7 +253,6 @@ def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
 
 @FLEET.handler
 def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
-    """Count an admitted run."""
     event = recorded.event
     if recorded.version == 1:
         rows.append(OPEN, _open_run(recorded, event, waiting=False))

@@ -102,7 +102,6 @@ class Window(NamedTuple):
 
     @property
     def intervals(self) -> int:
-        """Return their number."""
         return (self.end - self.start) // (self.step * SECOND_MS)
 
 

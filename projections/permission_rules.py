@@ -173,7 +173,6 @@ def list_rules(
 
 
 def rule_by_id(connection: Connection, rule_id: str) -> PermissionRule | None:
-    """Return a permission rule."""
     place = PLACE.one(connection, rule_id)
     return None if place is None else first(connection, f"{RULE.all} WHERE position = ?", (place.position,), _to_view)
 

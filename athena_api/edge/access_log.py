@@ -51,7 +51,6 @@ class JsonLines(logging.Formatter):
         self._mask = mask
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         texts = {"logger": record.name, "message": self._mask.hide(record.getMessage())}
         if record.exc_info is not None and record.exc_info[1] is not None:
             texts["traceback"] = self._mask.hide("".join(traceback.format_exception(record.exc_info[1])))
@@ -148,7 +147,6 @@ class AccessLog:
         """True while a timer will write the lines."""
 
     def request(self, request: AccessRecord) -> None:
-        """Log an answered request."""
         text = line(request, self.mask)
         if len(self._lines) + len(text) > select.PIPE_BUF:
             self.flush()

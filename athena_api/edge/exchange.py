@@ -280,7 +280,6 @@ class Flow:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
         if not self.reading:
             self.reading = True
             self._transport.resume_reading()
@@ -290,7 +289,6 @@ class Flow:
         self.drained = self.drained or asyncio.Event()
 
     def resume_writing(self) -> None:
-        """Let the application continue."""
         if self.drained is not None:
             self.drained.set()
             self.drained = None

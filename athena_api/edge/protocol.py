@@ -161,7 +161,6 @@ class HttpProtocol(asyncio.Protocol):
             self._next()
 
     def on_message_begin(self) -> None:
-        """Start a head."""
         self.url = b""
         self.headers = []  # the application owns the old list
         self._begun, self._expects = True, False

@@ -23,7 +23,6 @@ class TextLines(logging.Formatter):
         self._mask = mask
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         text = record.getMessage()
         if record.exc_info is not None and record.exc_info[1] is not None:
             text += f" ({''.join(traceback.format_exception_only(record.exc_info[1])).strip()})"

@@ -42,7 +42,6 @@ class TlsServer:
             connection.abort()
 
     def close(self) -> None:
-        """Abort all handshakes."""
         for connection in list(self.handshakes):
             connection.abort()
 
@@ -113,7 +112,6 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
         """Close the connection, like a socket without TLS."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass it on."""
         self._tls.handshakes.discard(self)
         self._closing = True
         http, self._http = self._http, None
@@ -121,12 +119,10 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
             http.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Pass it on."""
         if self._http is not None:
             self._http.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on."""
         if self._http is not None:
             self._http.resume_writing()
 

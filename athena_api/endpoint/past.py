@@ -83,7 +83,6 @@ class PastLog:
         return self._log.log_id
 
     def head(self) -> Position:
-        """Return the position."""
         return self._position
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
@@ -119,7 +118,6 @@ class PastLog:
         return self._log.of_types(types, after, min(until, self._position), limit)
 
     def close(self) -> None:
-        """Close the connection."""
         self._log.close()
 
     def _until(self, until: Position | None) -> Position:
@@ -157,7 +155,6 @@ class StoppedClock:
         return self._clock.ahead
 
     def now(self) -> int:
-        """Return the moment."""
         return self._now
 
     def monotonic(self) -> float:

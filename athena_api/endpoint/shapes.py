@@ -291,7 +291,6 @@ class AnyShape(InputShape):
     """Any JSON value. Its numbers must keep their value in every JSON reader."""
 
     def check(self, value: Any) -> Any:
-        """Check the numbers."""
         if type(value) is int and not -INTEGER_MAX <= value <= INTEGER_MAX:
             raise InputError(f"OUT_OF_RANGE: must be within ±{INTEGER_MAX}", self.wants)
         if type(value) is float and not math.isfinite(value):

@@ -137,7 +137,6 @@ class Feed:
         self._followers[form] += 1
 
     def leave(self, form: Form) -> None:
-        """Unregister a subscriber."""
         self._followers[form] -= 1
         self._followers += Counter()  # without the forms that have no subscriber
 
@@ -178,12 +177,10 @@ class FeedSubscription(Subscription):
         self._caught_up = False
 
     def __enter__(self) -> Self:
-        """Register with the feed."""
         self._feed.follow(self._frames)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Unregister."""
         self._feed.leave(self._frames)
 
     def take(self) -> tuple[list[bytes], bool]:

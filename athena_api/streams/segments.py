@@ -67,7 +67,6 @@ class Segment:
         return self.content[ends[max(after - self.after, 0)] : ends[min(until - self.after, last)]]
 
     def one(self, index: int) -> bytes:
-        """Return one record."""
         return self.content[self._ends[index] : self._ends[index + 1]]
 
 
@@ -85,7 +84,6 @@ class Segments:
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Drop all segments."""
         with self._lock:
             self._kept = OrderedDict()
             self._bytes = 0

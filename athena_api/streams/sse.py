@@ -128,7 +128,6 @@ class Cancellation:
         self._task: asyncio.Task[Any] | None = None
 
     def __enter__(self) -> Self:
-        """Enter."""
         self._asked = False
         self._task = asyncio.current_task()
         return self
@@ -225,7 +224,6 @@ class OpenStream(ClientWait):
         self._streams.take(self)
 
     def __enter__(self) -> Self:
-        """Enter, and count."""
         self._streams.begin(self)
         if not self._streams.may_read(self.who, self.operation):
             asyncio.get_running_loop().call_soon(self.cancel)
@@ -318,7 +316,6 @@ class Streams:
             self._tick()
 
     def take(self, stream: OpenStream) -> None:
-        """Count a stream."""
         self.count += 1
         self._open[stream.who.subject] += 1
 

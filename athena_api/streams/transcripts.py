@@ -51,12 +51,10 @@ class TranscriptSubscription(Subscription):
         self._subscriber: LiveSubscriber
 
     def __enter__(self) -> Self:
-        """Follow the session."""
         self._subscriber = self._transcripts.live.subscribe(self._session_id)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Stop following the session."""
         self._subscriber.close()
 
     def take(self) -> tuple[list[bytes], bool]:

@@ -176,7 +176,6 @@ class CheckedRun:
     # Control
 
     async def cancel(self) -> None:
-        """Cancel the run."""
         await self._plane.post(f"/run-control/by-run/{self.run_id}/cancel")
 
     async def resume(self, budget_usd: float) -> None:

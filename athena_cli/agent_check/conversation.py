@@ -72,7 +72,6 @@ class TappedPipes:
         self.answers: list[Mapping[str, Any]] = []
 
     async def read_line(self, bytes_max: int) -> bytes | None:
-        """Return the next line."""
         line = await self._child.read_line(bytes_max)
         if line and b'"stopReason"' in line and len(self.answers) < MESSAGES_MAX:
             try:
@@ -85,7 +84,6 @@ class TappedPipes:
         return line
 
     async def write(self, data: bytes) -> None:
-        """Write to the agent."""
         await self._child.write(data)
 
 
@@ -183,7 +181,6 @@ class Conversation:
     # The handler of the session
 
     async def updated(self, update: SessionUpdate) -> None:
-        """Note an update."""
         if isinstance(update, ToolCallUpdate):
             self.calls.update(update)
             self._note(update.tool_call_id, "update", update.status)
@@ -214,8 +211,6 @@ class Conversation:
         return choose
 
     async def question(self, question: FormQuestion) -> Answers:
-        """Decline a question."""
-
         async def decline() -> dict[str, Any] | None:
             return None
 

@@ -230,7 +230,6 @@ async def while_asking(run: CheckedRun, interrupt: Interrupt) -> str:
 
 
 async def while_parked(run: CheckedRun, interrupt: Interrupt) -> str:
-    """Interrupt a parked run."""
     await run.start(until_made(run, "parked.txt", "echo made >> parked.txt"), permissions=(), asks={"holdMs": 0})
     await run.parked()
     await interrupt(run)

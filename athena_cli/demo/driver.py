@@ -30,7 +30,6 @@ class Driver:
         self._scheduled = False
 
     async def drive(self) -> None:
-        """Work until cancelled."""
         second = 0
         while True:
             pace = 10 if time.monotonic() - self._since > BUSY_SECONDS else 1

@@ -100,12 +100,10 @@ class Fleet:
         return int(self._ids.fraction() * below)
 
     async def running(self) -> list[Json]:
-        """Return the running runs."""
         found = await self.call("GET", "/runs?status=running&limit=50")
         return list(found["items"])
 
     async def run(self, run_id: str) -> Json:
-        """Return a run."""
         found: Json = await self.call("GET", f"/runs/{run_id}")
         return found
 
@@ -181,7 +179,6 @@ class Fleet:
         return rejected
 
     async def cancel(self, run_id: str) -> None:
-        """Cancel a run."""
         await self.call("POST", f"/run-control/by-run/{run_id}/cancel", {"reason": "started twice"})
 
     async def write_yearbook(self) -> None:
@@ -206,7 +203,6 @@ class Fleet:
         return list(found["items"])
 
     async def answer(self, ask: Json, option: str) -> None:
-        """Answer an ask."""
         body = {"subjectHash": ask["subjectHash"], "optionId": option}
         await self.call("POST", f"/asks/{ask['id']}/answer", body)
 

@@ -40,7 +40,6 @@ class ScriptedModel(LoopbackModel):
         return f"{await self.listen()}/v1"
 
     async def respond(self, head: str, size: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer a model call."""
         if 0 < size <= BODY_BYTES_MAX:
             await self._answer(Request.of(json.loads(await reader.readexactly(size))), writer)
 

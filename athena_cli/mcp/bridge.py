@@ -250,7 +250,6 @@ def _checked(response: httpx2.Response, body: bytes) -> bytes:
 
 
 def write_output(data: bytes) -> None:
-    """Write to standard output."""
     view = memoryview(data)
     while view:
         view = view[os.write(STDOUT, view) :]

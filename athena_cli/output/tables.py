@@ -94,7 +94,6 @@ class Layout:
 
     @property
     def head(self) -> "Text":
-        """The line of names."""
         from rich.text import Text
 
         return Text(self._row([column.name.upper() for column in self._columns]), style="bold")

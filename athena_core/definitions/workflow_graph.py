@@ -141,7 +141,6 @@ class DefinitionFaults:
         self.found: list[Fault] = []
 
     def add(self, field: str, reason: str, remedy: str | None = None) -> None:
-        """Add a fault."""
         if len(self.found) < FAULTS_MAX:
             self.found.append(Fault(field=field, reason=reason, remedy=remedy))
 

@@ -63,7 +63,6 @@ class AnchorState(Value):
 
 
 def evolve(state: AnchorState, event: Event) -> AnchorState:
-    """Apply one event."""
     if isinstance(event, AnchorConflicted):
         return replace(state, refused=state.refused | {event.chain})
     return AnchorState(kept=event) if isinstance(event, AnchorKept) and state.kept is None else state

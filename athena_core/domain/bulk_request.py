@@ -39,7 +39,6 @@ class BulkState(Value):
 
 
 def evolve(state: BulkState, event: Event) -> BulkState:
-    """Apply one event."""
     return BulkState(requested=True) if isinstance(event, BulkRequested) else state
 
 

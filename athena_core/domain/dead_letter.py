@@ -102,7 +102,6 @@ class DeadLetterState(Value):
 
 
 def evolve(state: DeadLetterState, event: Event) -> DeadLetterState:
-    """Apply one event."""
     match event:
         case DeadLetterAdded():
             return DeadLetterState(status="pending", retry_count=event.retry_count, added=_without_text(event))

@@ -35,7 +35,6 @@ class DirectiveState(Value):
 
 
 def evolve(state: DirectiveState, event: Event) -> DirectiveState:
-    """Apply one event."""
     match event:
         case DirectiveCreated():
             return DirectiveState(exists=True)
@@ -68,7 +67,6 @@ class CreateDirective(Value):
 
 
 def decide(command: CreateDirective, state: DirectiveState, context: Context) -> tuple[Event, ...]:
-    """Create the directive once."""
     if state.exists:
         return ()
     return (

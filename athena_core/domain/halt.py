@@ -47,7 +47,6 @@ class HaltState(Value):
 
 
 def evolve(state: HaltState, event: Event) -> HaltState:
-    """Return the state unchanged."""
     return state
 
 

@@ -76,7 +76,6 @@ class McpServerState(Value):
 
 
 def evolve(state: McpServerState, event: Event) -> McpServerState:
-    """Apply one event."""
     match event:
         case McpServerListed():
             accepted = event.hashes if state.listed is None else state.accepted

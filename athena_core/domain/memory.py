@@ -46,7 +46,6 @@ class MemoryState(Value):
 
 
 def evolve(state: MemoryState, event: Event) -> MemoryState:
-    """Apply one event."""
     match event:
         case MemoryRecorded():
             return MemoryState(exists=True, forgotten=state.forgotten)

@@ -81,7 +81,6 @@ class MessageState(Value):
 
 
 def evolve(state: MessageState, event: Event) -> MessageState:
-    """Apply one event."""
     match event:
         case MessageSent():
             return MessageState(status="sent", sent=replace(event, payload=None))

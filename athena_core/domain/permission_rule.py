@@ -93,7 +93,6 @@ class PermissionRuleState(Value):
 
 
 def evolve(state: PermissionRuleState, event: Event) -> PermissionRuleState:
-    """Apply one event."""
     match event:
         case PermissionRuleCreated():
             return replace(state, created=replace(event, arguments=None, call_salt=None))

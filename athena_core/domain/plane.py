@@ -177,7 +177,6 @@ class PlaneState(Value):
 
 
 def evolve(state: PlaneState, event: Event) -> PlaneState:
-    """Return the state unchanged."""
     return state
 
 

@@ -162,7 +162,6 @@ class PolicyState(Value):
 
 
 def evolve(state: PolicyState, event: Event) -> PolicyState:
-    """Apply one event."""
     match event:
         case PolicyUpdated():
             limits = {(str(limit.scope), limit.key): limit for limit in event.after.limits or ()}

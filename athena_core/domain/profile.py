@@ -85,7 +85,6 @@ class ProfileState(Value):
 
 
 def evolve(state: ProfileState, event: Event) -> ProfileState:
-    """Apply one event."""
     match event:
         case HarnessProfileCreated():
             return ProfileState(profile=event.profile)
@@ -300,7 +299,6 @@ def _normal_egress(entries: tuple[Egress, ...]) -> tuple[Egress, ...]:
 
 
 def decide(command: CreateProfile, state: ProfileState, context: Context) -> tuple[Event, ...]:
-    """Create the profile once."""
     if state.profile is not None:
         return ()
     spec = command.spec

@@ -205,7 +205,6 @@ class QueueState(Value):
 
 
 def evolve(state: QueueState, event: Event) -> QueueState:
-    """Apply one event."""
     state = replace(state, version=state.version + 1)
     match event:
         case WorkEnqueued():

@@ -94,7 +94,6 @@ class RedriveState(Value):
 
 
 def evolve(state: RedriveState, event: Event) -> RedriveState:
-    """Apply one event."""
     match event:
         case RedriveStarted():
             return RedriveState(status="running", started=event)

@@ -107,7 +107,6 @@ class ReviewState(Value):
 
 
 def evolve(state: ReviewState, event: Event) -> ReviewState:
-    """Apply one event."""
     match event:
         case PersonaRunStarted():
             return replace(state, status="running")

@@ -26,7 +26,6 @@ class SessionState(Value):
 
 
 def evolve(state: SessionState, event: Event) -> SessionState:
-    """Apply one event."""
     match event:
         case SessionCreated():
             return SessionState(exists=True)
@@ -44,7 +43,6 @@ class OpenSession(Value):
 
 
 def decide(command: OpenSession, state: SessionState, context: Context) -> tuple[Event, ...]:
-    """Create the session once."""
     return () if state.exists else (SessionCreated(session_id=command.session_id),)
 
 

@@ -78,7 +78,6 @@ class TemplateState(Value):
 
 
 def evolve(state: TemplateState, event: Event) -> TemplateState:
-    """Apply one event."""
     match event:
         case RunTemplateCreated() | RunTemplateUpdated():
             return TemplateState(version=event.version)

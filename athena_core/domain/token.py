@@ -73,7 +73,6 @@ class TokenState(Value):
 
 
 def evolve(state: TokenState, event: Event) -> TokenState:
-    """Apply one event."""
     match event:
         case TokenCreated():
             return replace(state, created=replace(event, note=None))

@@ -38,7 +38,6 @@ class WorkflowState(Value):
 
 
 def evolve(state: WorkflowState, event: Event) -> WorkflowState:
-    """Apply one event."""
     match event:
         case WorkflowCreated():
             return WorkflowState(graph=WorkflowGraph(event.definition), created_by=event.created_by, scope=event.scope)
@@ -59,7 +58,6 @@ class CreateWorkflow(Value):
 
 
 def decide(command: CreateWorkflow, state: WorkflowState, context: Context) -> tuple[Event, ...]:
-    """Create the workflow once."""
     if state.graph is not None:
         return ()
     definition, metadata = without_texts(command.definition)

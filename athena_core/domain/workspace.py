@@ -113,7 +113,6 @@ class WorkspaceState(Value):
 
 
 def evolve(state: WorkspaceState, event: Event) -> WorkspaceState:
-    """Apply one event."""
     match event:
         case WorkspaceCreated():
             return replace(state, created=event)

@@ -85,7 +85,6 @@ class Answer(ABC):
         """True while a line, or the whole answer in one piece, is too large to be read."""
 
     def feed(self, piece: bytes) -> None:
-        """Read a piece."""
         if self._events:
             if self._after_return:
                 piece = piece.removeprefix(b"\n")

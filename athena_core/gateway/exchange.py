@@ -46,7 +46,6 @@ class BodyBytes:
         self._held += size
 
     def free(self, size: int) -> None:
-        """Take back counted bytes."""
         self._held -= size
 
 

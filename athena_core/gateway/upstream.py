@@ -82,7 +82,6 @@ class ModelServer:
             yield answer
 
     async def close(self) -> None:
-        """Close idle connections."""
         await self._client.close()
 
 

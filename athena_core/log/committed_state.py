@@ -62,7 +62,6 @@ class StateCache:
             self._size -= entry.size
 
     def clear(self) -> None:
-        """Remove all entries."""
         self._entries.clear()
         self._size = 0
 

@@ -15,7 +15,6 @@ class Guards:
     """The guard rows at the head, in memory, by kind and key, oldest first."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._kinds: dict[str, dict[str, tuple[str | int, ...]]] = {}
         self._views: dict[str, Mapping[str, tuple[str | int, ...]]] = {}
         self._words: dict[str, dict[str, int]] = {}

@@ -17,7 +17,6 @@ class RecentRows:
     """The rows of the latest commits of this process, without gaps, until they are taken. Thread-safe."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._commits: deque[tuple[Sequence[Row], int]] = deque()
         self._size = 0
         self._lock = threading.Lock()
@@ -34,7 +33,6 @@ class RecentRows:
             self._size += size
 
     def clear(self) -> None:
-        """Drop all rows."""
         with self._lock:
             self._commits.clear()
             self._size = 0
@@ -87,5 +85,4 @@ class RecentReader:
         return self._reader.row(position)
 
     def close(self) -> None:
-        """Close the connection."""
         self._reader.close()

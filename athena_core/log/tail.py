@@ -26,7 +26,6 @@ class Tail:
     """
 
     def __init__(self, log: Log) -> None:
-        """Start at the head."""
         self._log = log
         self._reader = log.reader()
         self.position: Position = self._reader.head()
@@ -153,5 +152,4 @@ class Tail:
                 handler(list(compress(rows, map(types.__contains__, kinds))))
 
     def close(self) -> None:
-        """Close the connection."""
         self._reader.close()

@@ -45,7 +45,6 @@ class WriterThreads:
     """Takes the turns in two threads of their own."""
 
     def __init__(self) -> None:
-        """Start nothing yet."""
         self._ready: SimpleQueue[None] = SimpleQueue()
         self._closed = threading.Event()
         self._threads: tuple[threading.Thread, ...] = ()
@@ -56,7 +55,6 @@ class WriterThreads:
         return not self._threads or self._threads[0].ident == threading.get_ident()
 
     def start(self, log: Turns) -> None:
-        """Start the threads."""
         self._threads = (
             threading.Thread(target=self._write, args=(log,), name="athena-writer", daemon=True),
             threading.Thread(target=self._watch, args=(log,), name="athena-keeper", daemon=True),

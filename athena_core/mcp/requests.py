@@ -77,7 +77,6 @@ class McpSession(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The session id."""
         return f"{self.version}.{'e' if self.elicitation else '-'}.{self.nonce}"
 
     @classmethod

@@ -487,7 +487,6 @@ def _value(headers: Headers, name: bytes) -> bytes | None:
 
 
 async def send_json(answer: AnswerWriter, status: int, message: JsonObject, headers: Headers = ()) -> None:
-    """Answer with one message."""
     body = encode(message)
     await answer.start(status, [JSON, (b"content-length", str(len(body)).encode()), *headers])
     await answer.send(body, more=False)

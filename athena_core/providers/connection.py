@@ -160,7 +160,6 @@ class ProviderClient:
         return tuple(dict.fromkeys(names))
 
     async def close(self) -> None:
-        """Close idle connections."""
         if "_client" in self.__dict__:
             await self._client.aclose()
 
@@ -250,7 +249,6 @@ class RawClient:
                 yield RawAnswer(response)
 
     async def close(self) -> None:
-        """Close idle connections."""
         if "_client" in self.__dict__:
             await self._client.aclose()
 

@@ -77,7 +77,6 @@ class HttpProvider:
         return (self.default_model,)
 
     async def close(self) -> None:
-        """Close idle connections."""
         await self._connection.close()
 
     def _broken_off(self, error: object) -> ProviderFailure:

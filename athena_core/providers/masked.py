@@ -21,7 +21,6 @@ class MaskedProvider:
     """A provider with masked output, even if a secret is split over several deltas."""
 
     def __init__(self, provider: Provider, mask: Mask) -> None:
-        """Wrap a provider."""
         self.name = provider.name
         self.default_model = provider.default_model
         self.configured = provider.configured
@@ -82,5 +81,4 @@ class MaskedProvider:
         return ProviderFailure(problem, worth_retrying=failure.worth_retrying, wait_seconds=failure.wait_seconds)
 
     async def close(self) -> None:
-        """Close the wrapped provider."""
         await self._provider.close()

@@ -24,7 +24,6 @@ class MockProvider:
     configured = True
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
-        """Echo the conversation."""
         context = render(request.messages)
         asked = request.messages[-1].content if request.messages else ""
         output = PASSING if asked.startswith(PERSONA_REVIEW) else "Echo: " + context
@@ -36,7 +35,6 @@ class MockProvider:
         yield Finished(reason="stop")
 
     async def models(self) -> tuple[str, ...]:
-        """Return its only model."""
         return (self.default_model,)
 
     async def close(self) -> None:

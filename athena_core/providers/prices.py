@@ -157,7 +157,6 @@ class Meter:
         return self.output_bytes - self._reported_at
 
     def write(self, size: int) -> None:
-        """Add bytes of output."""
         self.output_bytes += size
 
     def report(self, usage: Usage) -> None:
@@ -197,7 +196,6 @@ class Prices:
     """The prices of models by provider and name."""
 
     def __init__(self, table: PriceTable) -> None:
-        """Use a table."""
         self.version = table.version
         self._models = table.models
         self._found = functools.lru_cache(maxsize=NAMES_KEPT)(self._find)

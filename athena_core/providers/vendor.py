@@ -61,5 +61,4 @@ class Vendor(ABC):
             raise ProviderFailure(f"{self.name}: no API key is set. Set {setting}", worth_retrying=False)
 
     async def close(self) -> None:
-        """Close idle connections."""
         await self._connection.close()

@@ -82,7 +82,6 @@ class Catalog:
         raise ConfigError.of(field, f"no {noun} {record_id!r} exists", f"the id of a {noun}")
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()
 
 

@@ -33,7 +33,6 @@ class Deadlines:
         self.set(key, min(at, self._at.get(key, at)))
 
     def first(self) -> int | None:
-        """Return the earliest deadline."""
         while self._heap and self._at.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
@@ -61,5 +60,4 @@ class Alarm:
         self._scheduler.add_job(ring, when, id=name, replace_existing=True, misfire_grace_time=None)
 
     def close(self) -> None:
-        """Ring no more."""
         self._scheduler.shutdown(wait=False)

@@ -249,7 +249,6 @@ class Memory:
                 ready = True
 
     def close(self) -> None:
-        """Close the index."""
         self._recall.close()
 
     def _enabled(self) -> None:

@@ -108,7 +108,6 @@ class ReactorLoop(Timer):
         return not self._due.keys() - self._failing and not self._busy - self._failing
 
     def ask(self, keys: Iterable[str]) -> None:
-        """Mark keys as due."""
         for key in keys:
             self._due[key] = None
             self.wake()

@@ -118,7 +118,6 @@ class Templates:
         return replace(prepared, origin=origin)
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()
 
 

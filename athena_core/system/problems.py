@@ -82,7 +82,6 @@ class FailingLoop:
     __slots__ = ("count", "keys", "logged", "message", "since")
 
     def __init__(self, since: int) -> None:
-        """Start without failures."""
         self.since = since
         self.message = ""
         self.count = 0
@@ -94,7 +93,6 @@ class Problems:
     """The failing loops of a process. Safe from any thread."""
 
     def __init__(self, clock: Clock) -> None:
-        """Start without failures."""
         self._clock = clock
         self._lock = Lock()
         self._episodes: dict[str, FailingLoop] = {}

@@ -86,7 +86,6 @@ def parse_size(text: str) -> int:
 
 
 def parse_switch(text: str) -> bool:
-    """Return a truth value."""
     word = text.lower()
     if word in {"1", "true", "yes", "on"}:
         return True
@@ -108,7 +107,6 @@ def parse_words(text: str) -> tuple[str, ...]:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Return unique names, comma-separated."""
     names = tuple(name.strip() for name in text.split(",")) if text else ()
     if len(set(names)) < len(names) or "" in names:
         raise ValueError("expected unique names, separated by commas")

@@ -13,7 +13,6 @@ class Signal:
     """A growing position and its waiters. Safe from any thread. Each event loop is woken once per advance."""
 
     def __init__(self, position: Position = 0) -> None:
-        """Start at a position."""
         self.position = position
         self._condition = threading.Condition()
         self._waiters: list[Waiter] = []

@@ -86,7 +86,6 @@ class Watchdog:
         threading.Thread(target=self._run, name="athena-watchdog", daemon=True).start()
 
     def close(self) -> None:
-        """Stop watching."""
         self._closed = True
 
     @property

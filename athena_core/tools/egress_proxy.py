@@ -83,7 +83,6 @@ class EgressRefused(Exception):
         self.reason = reason
 
     def answer(self) -> bytes:
-        """Return the response."""
         text = clean(f"{self}\n").encode()
         return (
             f"HTTP/1.1 {self.status} {self.reason}\r\ncontent-type: text/plain; charset=utf-8\r\n"

@@ -41,7 +41,6 @@ class RequestCredentials(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names, sorted."""
         return tuple(credential.name for credential in self.carried)
 
     @property

@@ -152,7 +152,6 @@ class ShellOutput:
         return max(len(self._head) + self._dropped + len(self._tail) - self._head_max - self._tail_max, 0)
 
     def add(self, piece: bytes) -> None:
-        """Add the next piece."""
         room = self._head_max + HELD_CHARS_MAX - len(self._head)
         self._head += piece[:room]
         self._tail += piece[room:]

@@ -11,7 +11,6 @@ class FileLock:
     """An exclusive ``flock`` on a file, which is never deleted."""
 
     def __init__(self, path: Path) -> None:
-        """Opens nothing yet."""
         self._path = path
         self._descriptor: int | None = None
 

@@ -119,7 +119,6 @@ class GenerationFiles:
     """The files of a views directory: generations, pointers, locks (``protocols.Generations``)."""
 
     def __init__(self, directory: Path, databases: Databases) -> None:
-        """Opens nothing yet."""
         self.directory = directory
         self._databases = databases
         self._current = directory / "current"
@@ -213,7 +212,6 @@ class GenerationFiles:
         self._point(self._candidate, name)
 
     def withdraw(self, lock: LeaderLock) -> None:
-        """Remove the candidate."""
         self._candidate.unlink(missing_ok=True)
 
     def all(self) -> list[str]:

@@ -88,7 +88,6 @@ class Versions(Unadded):
         return table.load(rows[0]) if rows else None  # unchanged since: it is erased where it stands
 
     def flush(self) -> None:
-        """Write the changed versions."""
         for table, buffer in self._buffers.items():
             for key in buffer.changes:
                 until = self._until.get((table.name, key))

@@ -30,7 +30,6 @@ class PastReader(ViewsReader):
     """
 
     def __init__(self, views: Views, log: LogReader, block_events: int = BLOCK_EVENTS) -> None:
-        """Opens nothing yet."""
         super().__init__(views, log)
         self._block_events = block_events
         self._by_name = {projection.name: projection for projection in views.projections}

@@ -51,7 +51,6 @@ class ViewUpdater:
     """
 
     def __init__(self, views: Views, alone: Callable[[], bool], problems: Problems) -> None:
-        """Opens nothing yet."""
         self._views = views
         self._problems = problems
         self._generations = views.generations

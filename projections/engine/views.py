@@ -96,7 +96,6 @@ class ViewsReader:
     """Reader of the generation that is current at the time of a read. Use one per thread or event loop."""
 
     def __init__(self, views: Views, log: LogReader) -> None:
-        """Opens nothing yet."""
         self._views = views
         self._log = log
         self._versions = {projection.name: projection.version for projection in views.projections}
@@ -196,7 +195,6 @@ class ViewsReader:
             pass  # the updater may have moved to another process: check again
 
     def close(self) -> None:
-        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
         self._connection, self._pointer = None, None

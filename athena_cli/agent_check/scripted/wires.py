@@ -25,7 +25,6 @@ class ModelWire(NamedTuple):
 
 
 def data(chunk: object) -> bytes:
-    """Return a server-sent event."""
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 

@@ -61,7 +61,6 @@ class ScheduleState(Value):
 
 
 def evolve(state: ScheduleState, event: Event) -> ScheduleState:
-    """Apply one event."""
     match event:
         case ScheduleUpserted():
             return replace(

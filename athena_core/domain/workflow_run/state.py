@@ -136,7 +136,6 @@ class WorkflowRunState(Value):
 
 
 def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
-    """Apply one event."""
     match event:
         case WorkflowRunCreated():
             return replace(

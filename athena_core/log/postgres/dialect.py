@@ -19,7 +19,6 @@ class BoolDumper(Dumper):
     oid = psycopg.adapters.types["int8"].oid
 
     def dump(self, obj: bool) -> bytes:
-        """Return one digit."""
         return b"1" if obj else b"0"
 
 
@@ -35,7 +34,6 @@ class NumericLoader(Loader):
     """Reads sums of integers as integers."""
 
     def load(self, data: Buffer) -> int | float:
-        """Parse a decimal number."""
         text = bytes(data)
         return float(text) if b"." in text else int(text)
 

@@ -123,7 +123,6 @@ class PostgresExecutorRegistry:
         return self._alone
 
     def leave(self) -> None:
-        """Deregister this executor."""
         with suppress(OSError, psycopg.Error), connection_errors():
             self._hold().execute(LEAVE, (self.executor,))
         self._session.close()

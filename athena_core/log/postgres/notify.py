@@ -54,7 +54,6 @@ class PostgresCommitNotifier:
         return self._connection
 
     async def close(self) -> None:
-        """Stop listening."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):
@@ -89,7 +88,6 @@ class PostgresChannel:
         return [sent.payload for sent in received if sent.pid != self._ours]
 
     async def close(self) -> None:
-        """Close both sessions."""
         for connection in (self._sender, self._listener):
             if connection is not None:
                 with suppress(psycopg.Error):

@@ -60,7 +60,6 @@ class PostgresReads(Reads):
     _sql = SQL
 
     def __init__(self, session: PostgresSession) -> None:
-        """Take a session."""
         self._session = session
         self._read = session.read
 
@@ -128,7 +127,6 @@ class ReaderPool:
     """The read-only sessions of a process: one per thread with open readers, and a few idle ones."""
 
     def __init__(self, url: str) -> None:
-        """Start without connections."""
         self._url = url
         self._lock = threading.Lock()
         self._used: dict[int, tuple[PostgresSession, int]] = {}
@@ -191,7 +189,6 @@ class PostgresArchive:
         self.meta: Mapping[str, str] = {str(name): str(value) for name, value in found.items()}
 
     def reader(self) -> PostgresReader:
-        """Open a reader."""
         return PostgresReader(self.meta.get("log_id", ""), *self._pool.take())
 
     def bytes(self) -> int:
@@ -199,5 +196,4 @@ class PostgresArchive:
         return int(self._session.read("SELECT pg_total_relation_size('log')")[0][0])
 
     def close(self) -> None:
-        """Close all connections."""
         self._pool.close()

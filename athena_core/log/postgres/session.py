@@ -122,7 +122,6 @@ class PostgresSession:
         return None if self._connection is None or self._connection.closed else self._pid
 
     def close(self) -> None:
-        """Close the connection permanently."""
         self._over = True
         if self._connection is not None:
             self._connection.close()

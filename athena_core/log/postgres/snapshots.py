@@ -43,5 +43,4 @@ class PostgresSnapshotStore:
         return found
 
     def close(self) -> None:
-        """Close the connection."""
         self._session.close()

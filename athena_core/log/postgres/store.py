@@ -180,7 +180,6 @@ class PostgresStore(PostgresReads):
         return str(meta["log_id"])
 
     def reader(self) -> PostgresReader:
-        """Open a reader."""
         return PostgresReader(self.log_id, *self._pool.take())
 
     @property
@@ -189,11 +188,9 @@ class PostgresStore(PostgresReads):
         return self.url
 
     def notifier(self) -> PostgresCommitNotifier:
-        """Open a notifier."""
         return PostgresCommitNotifier(self.url, lambda: self._session.session_pid)
 
     def channel(self) -> PostgresChannel:
-        """Open a channel."""
         return PostgresChannel(self.url)
 
     @contextmanager
@@ -304,7 +301,6 @@ class PostgresStore(PostgresReads):
             self._writes.append((NOTIFY, (CHANNEL, str(rows[-1][0]))))
 
     def put_keys(self, keys: Sequence[KeyRow]) -> None:
-        """Store keys."""
         if keys:
             self._writes.append((PUT_KEYS, list(map(list, zip(*keys, strict=True)))))
 

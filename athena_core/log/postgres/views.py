@@ -161,7 +161,6 @@ class PostgresViewConnection:
                 session.execute("RESET statement_timeout")
 
     def close(self) -> None:
-        """Release the session."""
         if self._leave is not None:
             self._leave()
             self._leave = None
@@ -183,7 +182,6 @@ class PostgresPastConnection(PostgresViewConnection):
         self.source = name
 
     def begin(self, block: int) -> None:
-        """Set the block."""
         self.execute(f"SET athena.block = {block}")
 
 
@@ -219,7 +217,6 @@ class PostgresGenerations:
         return (self._pointers if fresh else self._ask()).get("current")
 
     def current(self) -> str | None:
-        """Return the current generation."""
         return self._ask().get("current")
 
     def identity(self, name: str) -> object:
@@ -254,7 +251,6 @@ class PostgresGenerations:
             _session_of(lock).execute(PUT_POINTER, ("candidate", name))
 
     def withdraw(self, lock: LeaderLock) -> None:
-        """Remove the candidate."""
         with connection_errors():
             _session_of(lock).execute(DELETE_POINTER, ("candidate",))
 

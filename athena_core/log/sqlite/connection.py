@@ -60,7 +60,6 @@ def open_writer(path: Path, synchronous: str) -> apsw.Connection:
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """Open a read-only connection."""
     connection = _opened(path, apsw.SQLITE_OPEN_READONLY)
     connection.pragma("query_only", True)
     return connection

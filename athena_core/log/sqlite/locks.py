@@ -41,7 +41,6 @@ class ProcessLock:
         return True
 
     def release(self) -> None:
-        """Release the lock."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
@@ -148,7 +147,6 @@ class FileExecutorRegistry:
             return False
 
     def leave(self) -> None:
-        """Deregister this executor."""
         self._path.unlink(missing_ok=True)
         os.close(self._file)
         self._lock.close()

@@ -62,7 +62,6 @@ class SqliteReader(SqliteReads):
     """A reader of the log with its own read-only connection, for one thread at a time."""
 
     def __init__(self, path: Path, log_id: str) -> None:
-        """Open the connection."""
         super().__init__(open_reader(path))
         self.log_id = log_id
         self._seen = -1
@@ -130,7 +129,6 @@ class SqliteReader(SqliteReads):
         yield from map(StoredKey._make, self._connection.execute(SELECT_KEYS))
 
     def close(self) -> None:
-        """Close the connection."""
         self._connection.close()
 
 
@@ -158,7 +156,6 @@ class SqliteArchive:
         self.meta: Mapping[str, str] = {name: str(value or "") for name, value in found.items()}
 
     def reader(self) -> SqliteReader:
-        """Open a reader."""
         return SqliteReader(self.path, self.meta.get("log_id", ""))
 
     def bytes(self) -> int:

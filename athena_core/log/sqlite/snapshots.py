@@ -40,5 +40,4 @@ class SqliteSnapshotStore:
         return found
 
     def close(self) -> None:
-        """Close the connection."""
         self._connection.close()

@@ -137,7 +137,6 @@ class SqliteStore(SqliteReads):
         return 0
 
     def reader(self) -> SqliteReader:
-        """Open a reader."""
         return SqliteReader(self.path, self.log_id)
 
     @property
@@ -146,7 +145,6 @@ class SqliteStore(SqliteReads):
         return str(self.path.resolve())
 
     def notifier(self) -> SqliteCommitNotifier:
-        """Open a notifier."""
         return SqliteCommitNotifier()
 
     @contextmanager
@@ -232,7 +230,6 @@ class SqliteStore(SqliteReads):
         return BoundKey._make(found) if found else None
 
     def put_keys(self, keys: Sequence[KeyRow]) -> None:
-        """Store keys."""
         self._connection.executemany(INSERT_KEY, keys)
 
     def expire_keys(self, before: int) -> None:

@@ -76,7 +76,6 @@ class SqliteViewConnection:
             self._connection.set_progress_handler(None)
 
     def close(self) -> None:
-        """Close the connection."""
         self._connection.close()
 
 
@@ -111,7 +110,6 @@ class SqlitePastConnection(SqliteViewConnection):
         super().__init__(connection)
 
     def begin(self, block: int) -> None:
-        """Set the block."""
         self.execute("UPDATE past_block SET block = ?", (block,))
 
 

@@ -138,7 +138,6 @@ class DirectoryLock:
                     raise ConfigError(f"ATHENA_STATE_DIR: a process is using {self._directory}; stop it first")
 
     def close(self) -> None:
-        """Release the lock."""
         self._lock.close()
 
 

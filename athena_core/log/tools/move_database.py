@@ -165,7 +165,6 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
                 connection.execute(SQL.insert_meta, pair)
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
-        """Insert rows."""
         columns = ", ".join(table.columns)
         statement = f"COPY {table.name} ({columns}) FROM STDIN (FORMAT BINARY)".encode()
         with self._config_errors(), self._session.connection().cursor().copy(statement) as copying:

@@ -65,7 +65,6 @@ class FileMoveEnd:
         self._alone.check()
 
     def close(self) -> None:
-        """Release the lock."""
         if self._connection is not None:
             self._connection.close()
         self._alone.close()

@@ -107,7 +107,6 @@ class Recorder(es.ProcessRecorder):
         self._reading = threading.Lock()
 
     def close(self) -> None:
-        """Close the connections."""
         with self._writing, self._reading:
             self._reader.close()
             self._store.close()
@@ -260,7 +259,6 @@ class LogSubscription(es.Subscription[Recorder]):
     """A subscription to a log. Reads the head, then pages up to it, so that no event is missed or read twice."""
 
     def __init__(self, recorder: Recorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
-        """Start after a position."""
         super().__init__(recorder, gt, topics)
         self._position: Position = gt or 0
         self._page: deque[es.Notification] = deque()
@@ -300,7 +298,6 @@ class SnapshotRecorder(es.AggregateRecorder):
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close the snapshots."""
         with self._lock:
             self._snapshots.close()
 

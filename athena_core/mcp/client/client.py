@@ -89,7 +89,6 @@ class CallReceiver:
         self._asking: set[asyncio.Task[Any]] = set()
 
     def progressed(self, params: Raw) -> None:
-        """Note progress."""
         self._reports += 1
         if self._progress is None or self._reports > PROGRESS_MAX:
             return

@@ -180,7 +180,6 @@ class HttpWire:
         return ServerStream(self._name, side, self._send)
 
     async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
-        """Send a notification."""
         await self._send({"jsonrpc": "2.0", "method": method, "params": params or {}})
 
     async def close(self) -> None:

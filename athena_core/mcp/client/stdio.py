@@ -52,7 +52,6 @@ class CountedLines:
         self._child = child
 
     async def read_line(self, bytes_max: int) -> bytes | None:
-        """Return the next line."""
         line = await self._child.read_line(bytes_max)
         self.lines += 1
         if self.lines > MESSAGES_MAX:
@@ -61,7 +60,6 @@ class CountedLines:
         return line
 
     async def write(self, data: bytes) -> None:
-        """Write to its input."""
         await self._child.write(data)
 
 
@@ -91,12 +89,10 @@ class StdioWire:
         return self._ended
 
     async def open(self, name: str, mask: Mask, changed: Callable[[], None]) -> None:
-        """Start the program."""
         self._name, self._mask, self._side = name, mask, ServerSide(changed)
         await self._begin()
 
     async def reopen(self) -> bool:
-        """Start the program again."""
         await self._end()
         self._ended = None
         await self._begin()
@@ -146,7 +142,6 @@ class StdioWire:
         """Do nothing: a program can say something at any time."""
 
     async def notify(self, method: str) -> None:
-        """Send a notification."""
         if self._peer is not None:
             try:
                 await self._peer.notify(method, {})
@@ -154,7 +149,6 @@ class StdioWire:
                 raise await self._why(error) from None
 
     async def close(self) -> None:
-        """Kill the program."""
         if self._closing is None:
             self._closed = True
             self._closing = asyncio.get_running_loop().create_task(self._end())

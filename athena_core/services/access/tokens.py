@@ -242,5 +242,4 @@ class Tokens:
             self._log.problems.recovered(LOOP)
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()

@@ -347,7 +347,6 @@ class Answers:
         )
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()
 
 

@@ -174,7 +174,6 @@ class PermissionRules:
         self._hashes.clear()
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()
 
 

@@ -217,7 +217,6 @@ class ContextParts(Value):
 
     @property
     def messages(self) -> tuple[ModelMessage, ...]:
-        """All messages."""
         return (*self.system, *self.history, self.said, *self.turns)
 
     @property

@@ -63,6 +63,5 @@ class RunTime:
         self._held.scope.deadline = asyncio.get_running_loop().time() + left
 
     def stand(self) -> None:
-        """Stop the time."""
         self._took_ms, self._since = self.elapsed_ms, None
         self._held.due = self._held.scope.deadline = math.inf

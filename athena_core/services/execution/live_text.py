@@ -281,7 +281,6 @@ class LiveText:
         return self._activities.get(session_id)
 
     def leave(self, subscriber: "LiveSubscriber") -> None:
-        """Remove a subscriber."""
         subscribers = self._subscribers[subscriber.session_id]
         subscribers.remove(subscriber)
         if not subscribers:
@@ -341,7 +340,6 @@ class LiveSubscriber:
         return self.heard if writing is None else max(self.heard, writing.born)
 
     def wake(self) -> None:
-        """Wake the subscriber."""
         self._news.set()
 
     def hear(self, position: Position) -> None:
@@ -398,5 +396,4 @@ class LiveSubscriber:
         return deltas
 
     def close(self) -> None:
-        """Unsubscribe."""
         self._live.leave(self)

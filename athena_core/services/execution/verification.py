@@ -73,7 +73,6 @@ def policy_labels(profile: HarnessSpec) -> frozenset[str]:
 
 
 def masked(shown: ToolEvidence, mask: Mask) -> ToolEvidence:
-    """Return evidence without secrets."""
     return replace(shown, label=mask.hide(shown.label), content=mask.hide(shown.content))
 
 

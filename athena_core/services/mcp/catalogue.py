@@ -260,5 +260,4 @@ class McpCatalogue:
             server.take(recorded.event, row.version, recorded.at)
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()

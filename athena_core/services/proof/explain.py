@@ -246,7 +246,6 @@ class Timeline:
         self._note: str | None = None
 
     def add(self, one: Recorded[Event]) -> None:
-        """Apply the next event."""
         sentence = self._sentence(one)
         if sentence is not None:
             self.causes.append(

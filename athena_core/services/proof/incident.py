@@ -282,7 +282,6 @@ class PartsCheck:
     """The comparison of the parts of an incident with its events."""
 
     def __init__(self, head: BundleHead, names: EventNames, decode: Callable[[Row], Recorded[Event]]) -> None:
-        """Know no event yet."""
         self._scope: BundleScope = head.scope
         self._after, self._to = head.after, head.scope.to or 0
         self._names, self._decode = names, decode
@@ -295,7 +294,6 @@ class PartsCheck:
         self._diff = IncidentDiff(from_=IncidentEnd(position=0), to=IncidentEnd(position=0), counts=(), items=())
 
     def note(self, row: Row) -> None:
-        """Add a proven event."""
         name = self._names.named(row.position, row.chain[:MARK_BYTES])
         at = decided_or(row.recorded_at, row.extra)
         self._events[name] = SliceEvent(

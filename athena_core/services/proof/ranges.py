@@ -157,7 +157,6 @@ class RangeProofs:
             yield found
 
     def close(self) -> None:
-        """Kill the remaining processes."""
         for process in self.processes:
             process.kill()
             process.wait()

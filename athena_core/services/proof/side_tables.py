@@ -41,7 +41,6 @@ class CommandIndex:
         self._current = ""
 
     def see(self, row: Row) -> None:
-        """Add an event."""
         if row.command_id != self._current:
             self._current = row.command_id
             self.starts.append(row.position)

@@ -278,7 +278,6 @@ class Verifier:
             self.note("chain", "the rows changed while they were verified")
 
     def close(self) -> None:
-        """End the helpers."""
         if self._ranges is not None:
             self._ranges.close()
 

@@ -117,7 +117,6 @@ class Witnesses:
             self.add(one)
 
     def add(self, one: Witness) -> None:
-        """Add an anchor."""
         anchor, place = one.anchor, (one.source, one.anchor.log_id)
         before = self._places.get(place) or ComparedAnchors(source=one.source, position=0, count=0)
         self._places[place] = ComparedAnchors(
@@ -140,7 +139,6 @@ class Witnesses:
         self._forks.append(AcceptedFork(row, head))
 
     def anchors(self) -> list[Anchor]:
-        """Return every distinct anchor."""
         return [one.anchor for found in self._wanted.values() for one in found.values()]
 
     def compared(self, log_id: str) -> tuple[ComparedAnchors, ...]:

@@ -325,7 +325,6 @@ class QueueTransaction:
         self._errors = errors
 
     def decide(self, command: queue.QueueCommand) -> tuple[Event, ...]:
-        """Decide about the queue."""
         events = queue.decide(command, self.state, self._context)
         for event, fact in zip(events, queue_facts(self._session_id, events), strict=True):
             self.facts.append(fact)

@@ -161,7 +161,6 @@ class Redrives:
     # The reactor
 
     def open(self, reader: StoreReader) -> Mapping[str, int]:
-        """Return the running redrives."""
         return {str(value[0]): NOW for _, _, value in reader.guards("redrive")}
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:

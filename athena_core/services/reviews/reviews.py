@@ -168,7 +168,6 @@ class Reviews:
     # The reactor (``reactors.Reactor``)
 
     def open(self, reader: StoreReader) -> Mapping[str, int]:
-        """Return the running reviews."""
         keys = {str(waits[0]): key for _, key, waits in reader.guards("review")}
         self._following.update(keys)  # some may have been added meanwhile
         return dict.fromkeys(keys.values(), NOW)

@@ -38,7 +38,6 @@ class RunTransaction:
     """The decisions of one transaction about runs, one command after another."""
 
     def __init__(self, reader: Reader, context: Context, capacity: ExecutorCapacity) -> None:
-        """Begin with no events."""
         self.facts: list[Fact] = []
         self._reader = reader
         self._context = context
@@ -69,7 +68,6 @@ class RunTransaction:
         return state
 
     def decide(self, run_id: str, command: run.RunCommand) -> tuple[Event, ...]:
-        """Decide about one run."""
         state = self.state(run_id)
         events = run.decide(command, state, self._context)
         session_id = state.request.session_id if state.request else None

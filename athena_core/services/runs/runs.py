@@ -553,7 +553,6 @@ class Runs:
         )
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()
 
 

@@ -128,5 +128,4 @@ class DueSchedules:
         return InternalError.code
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()

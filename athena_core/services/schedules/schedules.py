@@ -447,7 +447,6 @@ class Schedules:
                 tasks.start_soon(settled, run_id, seconds)
 
     def close(self) -> None:
-        """Close the reader."""
         self.due.close()
 
 

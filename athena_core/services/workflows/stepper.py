@@ -457,7 +457,6 @@ class WorkflowStepper:
             raise StepRefused(error.code, error.message) from error
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()
 
 

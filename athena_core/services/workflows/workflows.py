@@ -350,7 +350,6 @@ class Workflows:
         return state.status == "waiting"
 
     def close(self) -> None:
-        """Close the reader."""
         self._reader.close()
 
 

@@ -55,7 +55,6 @@ class CallProgress:
             self._show(self._session_id, self._run_id, self._call.turn, activity)
 
     def end(self) -> None:
-        """Withdraw the reports."""
         if self._next is not None:
             self._next.cancel()
             self._next = None

@@ -130,6 +130,5 @@ class SharedServers:
             await stack.aclose()
 
     async def close(self) -> None:
-        """End all servers."""
         for name in list(self._stacks):
             await self._end(name)

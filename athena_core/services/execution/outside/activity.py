@@ -75,7 +75,6 @@ class LiveActivity:
         self._thoughts, self._thinks = "", False
 
     def plan(self, update: PlanUpdate) -> None:
-        """Take the whole plan."""
         self._plan = tuple(
             PlanStep(text=OutsideText(entry.content).line(self._mask, STEP_CHARS_MAX), status=_status(entry.status))
             for entry in update.entries[:PLAN_STEPS_MAX]

@@ -450,7 +450,6 @@ class AgentRun:
         return choice
 
     async def question(self, question: FormQuestion) -> Answers:
-        """Ask a person."""
         return await self._permissions.question(question)
 
 

@@ -79,7 +79,6 @@ class LiveAgents:
         return self._room
 
     def refresh(self) -> None:
-        """Compute the room anew."""
         now = self._clock.monotonic()
         taken = {one.run_id: self._counted(one, now) for one in self._live.values()}
         room = AgentRoom(self._names(), self._bytes_max, taken, dict(self._expected))

@@ -111,7 +111,6 @@ class RunEndpoint(McpService):
         return self._calling > 0
 
     def hide(self, text: str) -> str:
-        """Hide secrets."""
         return self._parts.mask.hide(text)
 
     async def tools(self) -> Sequence[ServedTool]:

@@ -166,7 +166,6 @@ class AskRules(RuleSet):
 
     @follow(run.RunAsked)
     def ask(self, row: Row, event: run.RunAsked) -> None:
-        """Record an open ask."""
         asks = self._runs.setdefault(row.stream, RunAsks())
         kinds = {option.id: option.kind for option in event.options}
         asks.ids.add(event.ask_id)
@@ -199,7 +198,6 @@ class AskRules(RuleSet):
 
     @follow(run.RunAnswered)
     def answer(self, row: Row, event: run.RunAnswered) -> None:
-        """Record what was allowed."""
         asks = self._runs.get(row.stream)
         ask = None if asks is None else asks.open.pop(event.ask_id, None)
         if asks is None or ask is None:

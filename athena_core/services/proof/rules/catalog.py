@@ -42,7 +42,6 @@ class CatalogRules(RuleSet):
 
     @follow(template.RunTemplateCreated, template.RunTemplateUpdated)
     def advance(self, row: Row, event: template.RunTemplateCreated | template.RunTemplateUpdated) -> None:
-        """Apply a version."""
         self._versions[row.stream] = event.version
 
 
@@ -129,13 +128,11 @@ class McpServerRules(RuleSet):
 
     @follow(*run.ENDINGS)
     def end(self, row: Row, event: Event) -> None:
-        """Forget an ended run."""
         self._approvals.pop(row.stream, None)
         self._unasked.pop(row.stream, None)
 
     @follow(McpServerListed, McpServerAccepted)
     def advance(self, row: Row, event: McpServerListed | McpServerAccepted) -> None:
-        """Apply the event."""
         if isinstance(event, McpServerListed):
             if event.server not in self._listed:
                 self._accepted.setdefault(event.server, set()).update(event.hashes.items())

@@ -59,7 +59,6 @@ class DeadLetterRules(RuleSet):
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Apply the event."""
         self.status[row.stream] = TRANSITIONS[type(event)][1]
         if isinstance(event, dead_letter.DeadLetterAdded):
             self._buried.pop(row.stream, None)
@@ -108,6 +107,5 @@ class RedriveRules(RuleSet):
 
     @follow(*REDRIVES)
     def advance(self, row: Row, event: Event) -> None:
-        """Apply the event."""
         state = self._states.get(row.stream, redrive.DECIDER.initial)
         self._states[row.stream] = redrive.evolve(state, event)

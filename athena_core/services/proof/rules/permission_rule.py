@@ -55,7 +55,6 @@ class PermissionRuleRules(RuleSet):
 
     @follow(PermissionRuleCreated, PermissionRuleRevoked)
     def advance(self, row: Row, event: PermissionRuleCreated | PermissionRuleRevoked) -> None:
-        """Apply the event."""
         if isinstance(event, PermissionRuleCreated):
             self._in_force[event.rule_id] = event
         else:

@@ -21,7 +21,6 @@ class PolicyRules(RuleSet):
 
     @follow(policy.PolicyUpdated)
     def replace(self, row: Row, event: policy.PolicyUpdated) -> None:
-        """Apply the update."""
         self.now = policy.evolve(self.now, event)
 
 
@@ -48,5 +47,4 @@ class HaltRules(RuleSet):
 
     @follow(halt.HaltStarted, halt.HaltLifted)
     def apply(self, row: Row, event: Event) -> None:
-        """Apply the event."""
         self.halted_at = row.position if isinstance(event, halt.HaltStarted) else None

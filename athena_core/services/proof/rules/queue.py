@@ -77,7 +77,6 @@ class QueueRules(RuleSet):
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Apply the event."""
         state = self._states[row.stream] = queue.evolve(self._state(row), event)
         match event:
             case queue.WorkBatchStarted():
@@ -111,7 +110,6 @@ class MessageRules(RuleSet):
 
     @follow(*MESSAGE_EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Apply the event."""
         match event:
             case message.MessageSent() | message.MessageStarted():
                 self._status[row.stream] = event.status

@@ -49,7 +49,6 @@ class ReviewRules(RuleSet):
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Apply the event."""
         state = self._states.get(row.stream, review.DECIDER.initial)
         match event:
             case review.PersonaRunStarted():

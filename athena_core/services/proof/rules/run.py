@@ -182,7 +182,6 @@ class RunRules(RuleSet):
 
     @rule(*run.ENDINGS)
     def endings(self, row: Row, event: Event) -> str | None:
-        """A run ends once."""
         return f"{row.type} of {row.stream}, which had ended" if self.status(row) == "ended" else None
 
     @rule(run.RunCreated, run.RunResumed)
@@ -437,7 +436,6 @@ class RunRules(RuleSet):
 
     @follow(run.RunLeased)
     def lease(self, row: Row, event: run.RunLeased) -> None:
-        """Record the lease."""
         state = self.open.get(row.stream)
         if state is not None:
             state.executor, state.token, state.attempt = event.executor, event.token, event.attempt
@@ -464,14 +462,12 @@ class RunRules(RuleSet):
 
     @follow(run.EvidenceAttached)
     def show(self, row: Row, event: run.EvidenceAttached) -> None:
-        """Count the evidence."""
         state = self.open.get(row.stream)
         if state is not None:
             state.evidence += 1
 
     @follow(run.BudgetReserved)
     def reserve(self, row: Row, event: run.BudgetReserved) -> None:
-        """Record the reservation."""
         if row.stream in self.open:
             self._reserved[row.stream] = event.reserved_micro_usd
 
@@ -500,7 +496,6 @@ class RunRules(RuleSet):
 
     @follow(run.RunResumed)
     def resume(self, row: Row, event: run.RunResumed) -> None:
-        """Occupy a slot again."""
         state = self.open.get(row.stream)
         if state is not None:
             self._occupy(row.stream, state)
@@ -508,7 +503,6 @@ class RunRules(RuleSet):
 
     @follow(run.RunCancelRequested)
     def ask_to_end(self, row: Row, event: run.RunCancelRequested) -> None:
-        """Record an acknowledged cancel."""
         state = self.open.get(row.stream)
         if state is not None:
             state.cancelled = state.cancelled or event.status == "cancelled"

@@ -64,7 +64,6 @@ class TokenRules(RuleSet):
 
     @follow(TokenCreated, TokenRevoked)
     def advance(self, row: Row, event: TokenCreated | TokenRevoked) -> None:
-        """Apply the event."""
         if isinstance(event, TokenCreated):
             self._valid[event.token_id] = event
             if event.parent is not None:

@@ -40,6 +40,5 @@ class WorkflowRunRules(RuleSet):
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Apply the event."""
         state = self._states.get(row.stream, workflow_run.DECIDER.initial)
         self._states[row.stream] = workflow_run.evolve(state, event)

@@ -180,13 +180,11 @@ class WorkspaceRules(RuleSet):
 
     @follow(WorkspaceCreated)
     def create(self, row: Row, event: WorkspaceCreated) -> None:
-        """Record a workspace."""
         self._workspaces[event.workspace_id] = event
         self._places[event.place] = event.workspace_id
 
     @follow(WorkspaceCleaned)
     def clean(self, row: Row, event: WorkspaceCleaned) -> None:
-        """Forget a workspace."""
         found = self._workspaces.pop(event.workspace_id, None)
         self._changed.pop(event.workspace_id, None)
         if found is not None:
@@ -199,7 +197,6 @@ class WorkspaceRules(RuleSet):
 
     @follow(run.EvidenceAttached)
     def attach(self, row: Row, event: run.EvidenceAttached) -> None:
-        """Record a diff."""
         if row.stream in self._opened and (event.label, event.source) == (DIFF_LABEL, SOURCE):
             self._opened[row.stream].diffs[event.evidence_id] = row.command_id
 
