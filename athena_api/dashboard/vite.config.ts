@@ -32,8 +32,7 @@ const swc: Plugin = {
 export default defineConfig({
   base: "/static/dashboard/",
   plugins: [swc, brotli],
-  // JSX stands for calls of `h` of our own.
-  oxc: { jsx: { runtime: "classic", pragma: "h_", pragmaFrag: "F_" }, jsxInject: `import { h as h_, Fragment as F_ } from "/src/render.ts"` },
+  oxc: { jsx: { importSource: "preact" } },
   resolve: {
     alias: [
       { find: "@projectathena/client/operations", replacement: `${CLIENT}/generated/operations.ts` },

@@ -1,6 +1,6 @@
 // Formatting of numbers, times and amounts.
 
-import { computed } from "./signals";
+import { computed } from "@preact/signals";
 import { zone } from "./state/preferences";
 
 const whole = new Intl.NumberFormat("en");

@@ -1,9 +1,11 @@
 // The console: loads the caller, opens the event stream, and shows the page that the URL names.
 
+import { signal } from "@preact/signals";
 import { AthenaError, type Caller } from "@projectathena/client";
 import { getCaller, getCapabilities } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect } from "./component";
+import { Fragment, render } from "preact";
+import { useEffect } from "preact/hooks";
 import { Dialog } from "./components/actions";
 import { Form } from "./components/form";
 import { HaltBanner, HaltButton } from "./components/halt";
@@ -27,10 +29,8 @@ import { Comparison } from "./pages/run_comparison";
 import { Runs } from "./pages/runs";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
-import { Fragment, render } from "./render";
 import { at, filter, href, knownFilters, route, TITLES, unknownFilters } from "./route";
 import { head, requestNow } from "./server";
-import { signal } from "./signals";
 import { caller, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
@@ -38,6 +38,7 @@ import { instant, instantError, isSeeking } from "./state/instant";
 import { shareLogins } from "./state/login";
 import { openAskCount } from "./state/open_asks";
 import { startPreferences } from "./state/preferences";
+import "./shown_text";
 import "./style.css";
 
 const PAGES: Readonly<Record<string, () => JSX.Element>> = {

@@ -1,6 +1,6 @@
 // The route: page, id and filters, all in the URL.
 
-import { computed, signal } from "./signals";
+import { computed, signal } from "@preact/signals";
 
 /** For example, `#/runs/run_01…?status=failed` is page `runs`, id `run_01…` and one filter. */
 export interface Route {

@@ -1,7 +1,7 @@
 // The server of this page.
 
+import { signal } from "@preact/signals";
 import { type Answer, AthenaError, type Operation, type RequestParts, type StreamItem, type StreamParts, Transport } from "@projectathena/client";
-import { signal } from "./signals";
 import { caller } from "./state/caller";
 
 /** The client. It sends each request once: live queries and people repeat what failed. */

@@ -1,10 +1,10 @@
 // Actions: the button of an operation, and its dialog.
 
+import { effect, signal } from "@preact/signals";
 import { AthenaError, type Fault, newKey, type Operation, type RequestParts } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "../component";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { href, visit } from "../route";
-import { effect, signal } from "../signals";
 
 import { isAllowed } from "../state/caller";
 import { eventStream, state } from "../state/event_stream";

@@ -1,9 +1,9 @@
 // Answers to asks: sends them, and remembers what was decided until the lists know it.
 
+import { signal } from "@preact/signals";
 import { type Ask, AthenaError, newKey } from "@projectathena/client";
 import { answerAsk, getAsk } from "@projectathena/client/operations";
 import { at } from "../route";
-import { signal } from "../signals";
 import { decisionOf, withExact } from "../state/asks";
 import { REMEDIES } from "../state/decided_text";
 import { request } from "../state/instant";

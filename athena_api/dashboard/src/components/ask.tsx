@@ -1,9 +1,10 @@
 // An ask: what a person decides about, the buttons that answer it, and lists of asks.
 
+import { useSignal } from "@preact/signals";
 import type { Ask, AskChoice } from "@projectathena/client";
 import { answerAsk } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useMemo, useRef, useSignal } from "../component";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { words } from "../format";
 import { at, href } from "../route";
 import { askingServer, asksInPlace, decisionOf, isAllowing, isLocked, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";

@@ -2,7 +2,7 @@
 
 import type { Ask } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
-import { useState } from "../component";
+import { useState } from "preact/hooks";
 import { visible } from "../format";
 import { isObject, type Members, type Schema } from "../state/schema";
 import { Fields } from "./schema_form";

@@ -1,10 +1,11 @@
 // The chart of the fleet and sparklines, as plain SVG in the colours of the page.
 
+import type { Signal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import type { FleetSeries } from "@projectathena/client";
 import type { HTMLAttributes, JSX, TargetedPointerEvent } from "preact";
-import { useMemo, useRef, useSignal } from "../component";
+import { useMemo, useRef } from "preact/hooks";
 import { count, dateTime, dollars, duration } from "../format";
-import type { Signal } from "../signals";
 import { intervalsOf, type SeriesField, type Span, ticksOf, total } from "../state/fleet";
 
 /** What the chart shows: parts in a stack, or lines. */

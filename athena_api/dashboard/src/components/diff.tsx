@@ -1,7 +1,7 @@
 // Lines of diffs, and whole diffs that are folded.
 
 import type { JSX } from "preact";
-import { useMemo } from "../component";
+import { useMemo } from "preact/hooks";
 import { count, visibleLine } from "../format";
 import type { Marks } from "../state/decided_text";
 import { type DiffLine, readDiff } from "../state/diff";

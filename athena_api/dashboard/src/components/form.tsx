@@ -2,7 +2,7 @@
 
 import { AthenaError, type Fault, type RequestParts } from "@projectathena/client";
 import type { JSX } from "preact";
-import { useEffect, useState } from "../component";
+import { useEffect, useState } from "preact/hooks";
 import { route } from "../route";
 import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";

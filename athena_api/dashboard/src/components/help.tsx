@@ -1,7 +1,7 @@
 // The help (`?`): keys, the documentation of the page, and the settings of this browser.
 
 import type { JSX } from "preact";
-import { useEffect, useRef } from "../component";
+import { useEffect, useRef } from "preact/hooks";
 import { route, SHORTCUTS, TAGS, TITLES } from "../route";
 import { theme, zone } from "../state/preferences";
 import { closeOverlay, type Overlay } from "./palette";

@@ -1,9 +1,10 @@
 // Texts of models and people: Markdown as elements, and long texts in part. Nothing in them is markup of the page.
 
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useMemo, useSignal } from "../component";
+import { h } from "preact";
+import { useMemo } from "preact/hooks";
 import { count, plain } from "../format";
-import { h } from "../render";
 import { type Node, readMarkdown } from "../state/markdown";
 
 const CHARS_SHOWN = 20_000;

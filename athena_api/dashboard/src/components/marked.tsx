@@ -2,7 +2,7 @@
 
 import type { HiddenSpan } from "@projectathena/client";
 import type { JSX } from "preact";
-import { useMemo } from "../component";
+import { useMemo } from "preact/hooks";
 import { visible } from "../format";
 import { hiddenText, type Marks, piecesOf } from "../state/decided_text";
 

@@ -1,8 +1,8 @@
 // Notices: short messages about the result of an action.
 
+import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { href, route } from "../route";
-import { effect, signal } from "../signals";
 
 interface Notice {
   readonly id: number;

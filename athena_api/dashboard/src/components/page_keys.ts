@@ -1,6 +1,6 @@
 // The keys of a page.
 
-import { useEffect, useRef } from "../component";
+import { useEffect, useRef } from "preact/hooks";
 
 /** Let keys act anywhere on the page but in fields, dialogs and asks, and after g, which opens a page. */
 export function usePageKeys(acts: Readonly<Record<string, (() => void) | undefined>>): void {

@@ -1,11 +1,11 @@
 // The command palette (Ctrl-K): pages, acts, records by their ids or names, and what the search of the server finds.
 
+import { effect, signal, useSignal } from "@preact/signals";
 import { findIds, searchMemory } from "@projectathena/client/operations";
 import type { JSX, TargetedKeyboardEvent } from "preact";
-import { useEffect, useRef, useSignal } from "../component";
+import { useEffect, useRef } from "preact/hooks";
 import { short, words } from "../format";
 import { at, href, hrefAt, recordHref, TITLES, visit } from "../route";
-import { effect, signal } from "../signals";
 import { agents, readAgents } from "../state/agents";
 import { caller, isAllowed } from "../state/caller";
 import { position } from "../state/event_stream";

@@ -3,7 +3,7 @@
 import { AthenaError, type OutcomeChange, type Simulation } from "@projectathena/client";
 import { getPolicy, putPolicy, simulatePolicy } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useState } from "../component";
+import { useState } from "preact/hooks";
 import { count, dollars, words } from "../format";
 import { href } from "../route";
 import { isAllowed } from "../state/caller";

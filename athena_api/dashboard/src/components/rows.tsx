@@ -1,8 +1,8 @@
 // The members of a record, and tables of records.
 
 import type { ComponentChildren, JSX } from "preact";
+import { Fragment } from "preact";
 import { count, duration, short, size } from "../format";
-import { Fragment } from "../render";
 import { href } from "../route";
 import { isObject, labelOf, type Members } from "../state/schema";
 import { RunLink, Status, Table, Time } from "./ui";

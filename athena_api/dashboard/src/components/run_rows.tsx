@@ -1,11 +1,11 @@
 // The rows of lists of runs.
 
+import type { Signal } from "@preact/signals";
 import type { Run } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect } from "../component";
+import { useEffect } from "preact/hooks";
 import { between, count, dollars, duration, isGenerated, short, words } from "../format";
 import { href, route } from "../route";
-import type { Signal } from "../signals";
 import { now } from "../state/clock";
 import type { RunList } from "../state/run_list";
 import { OPEN } from "../state/run_status";

@@ -3,7 +3,7 @@
 import type { Fault, Operation } from "@projectathena/client";
 import { listDirectives, listHarnessProfiles, listRuns, listRunTemplates, listSessions, listWorkflows } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX, TargetedEvent } from "preact";
-import { useState } from "../component";
+import { useState } from "preact/hooks";
 import { plain, visible } from "../format";
 import { isAllowed } from "../state/caller";
 import { capabilities } from "../state/event_stream";

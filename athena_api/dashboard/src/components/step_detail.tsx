@@ -1,9 +1,10 @@
 // The selected step of a run: what went in, what came out, and what decided.
 
+import { useSignal } from "@preact/signals";
 import type { Ask, Run, TranscriptEntry, Usage } from "@projectathena/client";
 import { getAsk, getSentRequest } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useMemo, useSignal } from "../component";
+import { useMemo } from "preact/hooks";
 import { clock, count, dollars, duration, visible, words } from "../format";
 import { href } from "../route";
 import { decisionOf } from "../state/asks";

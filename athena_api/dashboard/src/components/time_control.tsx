@@ -1,13 +1,13 @@
 // The control of time: a bar on every page that shows the past, and a slider over the times of the log.
 
+import { signal, useSignal } from "@preact/signals";
 import { AthenaError } from "@projectathena/client";
 import { listEvents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useSignal } from "../component";
+import { useEffect } from "preact/hooks";
 import { count, dateTime, distance, visible } from "../format";
 import { at, href, hrefAt, showAt } from "../route";
 import { requestNow } from "../server";
-import { signal } from "../signals";
 import { present } from "../state/clock";
 import { BEFORE_LOG, instant, instantError, isSeeking, timeOf } from "../state/instant";
 import { placeOf, timeAt, timeScale } from "../state/time_scale";

@@ -1,13 +1,13 @@
 // The transcript of a run: read once it has ended, followed live before.
 
+import { type Signal, signal, useSignal } from "@preact/signals";
 import { type AgentActivity, AthenaError, type Run, type TranscriptDelta, type TranscriptEntry } from "@projectathena/client";
 import { getSessionTranscript, streamSessionTranscript } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useMemo, useSignal } from "../component";
+import { useEffect, useMemo } from "preact/hooks";
 import { clock, visibleLine } from "../format";
 import { at } from "../route";
 import { follow } from "../server";
-import { type Signal, signal } from "../signals";
 import { callText, isAgentTool } from "../state/call_text";
 import { divideResult } from "../state/diff";
 import { state } from "../state/event_stream";

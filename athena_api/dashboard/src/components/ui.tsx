@@ -2,8 +2,8 @@
 
 import { AthenaError, type Fault, type Operation, type RequestParts } from "@projectathena/client";
 import type { ComponentChildren, JSX, RefObject, TargetedEvent } from "preact";
+import { useMemo, useState } from "preact/hooks";
 import { athenaOf, curlOf, pythonOf } from "../command_lines";
-import { useMemo, useState } from "../component";
 import { clock, count, distance, visible } from "../format";
 import { at, filter, href, hrefAt, route } from "../route";
 import type { Snapshot } from "../server";

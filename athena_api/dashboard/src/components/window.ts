@@ -1,7 +1,7 @@
 // The window of a long list: only the rows near the screen are in the document.
 
 import type { RefObject } from "preact";
-import { useEffect, useRef, useState } from "../component";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 const STEP = 10; // rows by which the window moves
 const AROUND = 20; // rows beyond the screen

@@ -1,7 +1,8 @@
 // A long list of rows of one height, of which only the visible ones are in the page.
 
+import { useSignal } from "@preact/signals";
 import type { HTMLAttributes, JSX } from "preact";
-import { useEffect, useRef, useSignal } from "../component";
+import { useEffect, useRef } from "preact/hooks";
 
 const ROW_PX = 28; // as in style.css
 const AROUND = 10; // rows before and after the visible ones

@@ -1,9 +1,9 @@
 // Asks: what waits for a person, what was decided, and one ask in full.
 
+import { useSignal } from "@preact/signals";
 import type { Ask } from "@projectathena/client";
 import { answerAsk, getAsk, listAsks } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useSignal } from "../component";
 import { latest } from "../components/answering";
 import { Answers, AskArticle, AskBody, AskCards, AskContext, AskKeys, kindText, useCall } from "../components/ask";
 import { Call } from "../components/call";

@@ -1,14 +1,14 @@
 // The event list: newest matching events, live, with older ones on request.
 
+import { signal, useSignal } from "@preact/signals";
 import { AthenaError, type EventsPage } from "@projectathena/client";
 import { listEvents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useMemo, useSignal } from "../component";
+import { useEffect, useMemo } from "preact/hooks";
 import { BeforeAndAfter, Copy, Empty, ErrorMessage, Filter, HoldButton, Json, Memo, RunLink, Time } from "../components/ui";
 import { count } from "../format";
 import { href, route } from "../route";
 import type { Snapshot } from "../server";
-import { signal } from "../signals";
 import { capabilities, eventStream, position, resets } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent } from "../state/events";

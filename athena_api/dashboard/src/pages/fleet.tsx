@@ -1,5 +1,7 @@
 // The fleet on one screen: what needs a person, numbers over time, running agents, failures, and what comes next.
 
+import type { Signal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import type { ActiveRun, FleetSeries, FleetSummary, Run, SeriesTotal } from "@projectathena/client";
 import {
   createSchedule,
@@ -13,7 +15,7 @@ import {
   redriveA2aDlq,
 } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useSignal } from "../component";
+import { useEffect, useRef } from "preact/hooks";
 import { Action } from "../components/actions";
 import { AskCards, AskKeys } from "../components/ask";
 import { Chart, METRICS, Sparkline } from "../components/chart";
@@ -26,7 +28,6 @@ import { TimeControl } from "../components/time_control";
 import { Bar, Command, Empty, Loaded, Panel, Table, Time } from "../components/ui";
 import { count, distance, dollars, duration, isGenerated, plain, short, words } from "../format";
 import { at, filter, href, route } from "../route";
-import type { Signal } from "../signals";
 import { caller, isAllowed } from "../state/caller";
 import { now, timeOfPage } from "../state/clock";
 import { health } from "../state/event_stream";

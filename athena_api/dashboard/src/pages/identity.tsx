@@ -2,7 +2,7 @@
 
 import { AthenaError } from "@projectathena/client";
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "../component";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { notify } from "../components/notices";
 import { Command, ErrorMessage } from "../components/ui";
 import { endsLogin, loggedOut } from "../server";

@@ -1,9 +1,10 @@
 // One run: what it is and whether it is fine, then its steps beside the selected one, and tabs for all else.
 
+import { useSignal } from "@preact/signals";
 import type { AthenaError, Explanation, Run, TranscriptEntry } from "@projectathena/client";
 import { explainRun, listAsks, listRuns, retryRun } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useMemo, useSignal } from "../component";
+import { useMemo } from "preact/hooks";
 import { Action, openDialog } from "../components/actions";
 import { Activity } from "../components/activity";
 import { AskCards, AskKeys } from "../components/ask";

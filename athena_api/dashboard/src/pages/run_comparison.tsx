@@ -1,8 +1,9 @@
 // Two runs side by side: what each turn wrote, called and got, and where they first differ.
 
+import { useSignal } from "@preact/signals";
 import type { Run } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
-import { useMemo, useSignal } from "../component";
+import { useMemo } from "preact/hooks";
 import { Call } from "../components/call";
 import { LongText, Markdown } from "../components/markdown";
 import { type RunView, useRunView } from "../components/run_view";

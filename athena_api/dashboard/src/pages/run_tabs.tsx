@@ -1,14 +1,15 @@
 // The tabs of a run beside its steps: events, evidence, limits, and why it ended as it did.
 
+import type { Signal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import type { Evidence, EvidenceRecord, Explanation, HarnessSpec, ProvenEvent, Run, TranscriptEntry } from "@projectathena/client";
 import { getRunEvidence, getRunProof, listRunEvidence, listWorkers } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useSignal } from "../component";
+import { useEffect } from "preact/hooks";
 import { Bar, Command, Empty, Facts, Json, Loaded, MorePages, RunLink, Status, Table, Time } from "../components/ui";
 import { Windowed } from "../components/windowed";
 import { clock, count, dollars, duration, profileText } from "../format";
 import { href } from "../route";
-import type { Signal } from "../signals";
 import { caller, isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { eventSummary, SESSIONS } from "../state/event_text";

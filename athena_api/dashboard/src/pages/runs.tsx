@@ -1,9 +1,10 @@
 // The list of runs, newest first. Its rows stay in place, and its filters are in the URL.
 
+import { useSignal } from "@preact/signals";
 import type { BulkResult, Run, RunFacet, RunFacets } from "@projectathena/client";
 import { cancelRuns, getRunFacets, listRuns, retryRuns } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useMemo, useSignal } from "../component";
+import { useEffect, useMemo } from "preact/hooks";
 import { Action, type ActionSpec, Tried } from "../components/actions";
 import { openPalette } from "../components/palette";
 import { AUDITED, cancelAction, retryAction, StartRun } from "../components/run_actions";

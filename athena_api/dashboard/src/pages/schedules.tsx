@@ -3,7 +3,7 @@
 import type { Fault, FireTime, ScheduledTask, ScheduleRunLog } from "@projectathena/client";
 import { getScheduleLogs, previewSchedule } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useState } from "../component";
+import { useEffect, useState } from "preact/hooks";
 import type { Cells } from "../components/rows";
 import { Empty, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { duration } from "../format";

@@ -1,9 +1,9 @@
 // The server: health, views, workers, policy, limits and versions.
 
+import { useSignal } from "@preact/signals";
 import { AthenaError, type Capabilities, type Health, type ViewDigests } from "@projectathena/client";
 import { getAdminHealth, getViewDigests, listAgents, listPermissionRules, listWorkers } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useSignal } from "../component";
 import { Commands, Copy, Empty, ErrorMessage, Facts, Loaded, NoPast, Panel, Status, Table, Time } from "../components/ui";
 import { clock, count } from "../format";
 import { at } from "../route";

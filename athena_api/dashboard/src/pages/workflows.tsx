@@ -11,7 +11,7 @@ import {
   runWorkflow,
 } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useState } from "../component";
+import { useState } from "preact/hooks";
 import { Action, type ActionSpec } from "../components/actions";
 import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { Gantt, Graph } from "../components/workflow_graph";

@@ -1,9 +1,10 @@
 // The changes of a run in its own workspace: the diff, and the action that applies it to the shared workspace.
 
+import { useSignal } from "@preact/signals";
 import { type AppliedFile, type AppliedRun, AthenaError, type RunDiff, type RunDiffFile } from "@projectathena/client";
 import { applyRun, getRunDiff } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useMemo, useSignal } from "../component";
+import { useMemo } from "preact/hooks";
 import { type ActionSpec, Busy, openDialog } from "../components/actions";
 import { Counts, Line } from "../components/diff";
 import { Hidden } from "../components/marked";

@@ -1,8 +1,8 @@
 // A part of the address that changes often, such as the position of a slider.
 
-import { useEffect, useRef, useSignal } from "../component";
+import { effect, type Signal, useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 import { filter, route } from "../route";
-import { effect, type Signal } from "../signals";
 
 const REST_MS = 250; // browsers limit how often the address may change
 

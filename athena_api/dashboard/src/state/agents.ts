@@ -1,8 +1,8 @@
 // The agents, for their names.
 
+import { signal } from "@preact/signals";
 import { AthenaError, type HarnessProfile } from "@projectathena/client";
 import { listHarnessProfiles } from "@projectathena/client/operations";
-import { signal } from "../signals";
 import { caller, isAllowed } from "./caller";
 import { request } from "./instant";
 

@@ -1,9 +1,9 @@
 // The caller: identity, role and allowed operations.
 
+import { signal } from "@preact/signals";
 import type { Caller, Operation } from "@projectathena/client";
 import { clock } from "../format";
 import { at } from "../route";
-import { signal } from "../signals";
 
 /** The caller; loaded before any page is shown. */
 export const caller = signal<Caller | undefined>(undefined);

@@ -1,6 +1,6 @@
 // The clock of the page: the time of the server, so that a wrong clock of this machine moves nothing into the future.
 
-import { computed, signal } from "../signals";
+import { computed, signal } from "@preact/signals";
 import { instant, sought } from "./instant";
 
 let aheadMs = 0; // how far this machine is ahead of the server

@@ -1,10 +1,10 @@
 // The event stream of the page: delivers every event after a position in order, exactly once, and tracks its own state.
 
+import { effect, signal, untracked } from "@preact/signals";
 import { AthenaError, type Capabilities, type EventRecord, type Health } from "@projectathena/client";
 import { getAdminHealth, getCapabilities, streamEvents } from "@projectathena/client/operations";
 import { at } from "../route";
 import { follow, head, loggedOut, requestNow } from "../server";
-import { effect, signal, untracked } from "../signals";
 import { setClock } from "./clock";
 import { positionOf, type SeenEvent } from "./events";
 import { ENDINGS, type OpenStatus, statusAfter } from "./run_status";

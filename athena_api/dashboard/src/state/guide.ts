@@ -1,10 +1,10 @@
 // The guide of the demo: a step is done once it has happened on the server, from any client.
 
+import { effect, signal } from "@preact/signals";
 import { AthenaError } from "@projectathena/client";
 import { getPolicy, getRun } from "@projectathena/client/operations";
 import { route } from "../route";
 import { requestNow } from "../server";
-import { effect, signal } from "../signals";
 import { capabilities, eventStream } from "./event_stream";
 import { number, type SeenEvent, text } from "./events";
 

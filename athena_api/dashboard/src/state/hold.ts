@@ -1,7 +1,7 @@
 // A hold: a list that people point at keeps its rows in place, and gathers new ones.
 
-import { useMemo } from "../component";
-import { computed, signal } from "../signals";
+import { computed, signal } from "@preact/signals";
+import { useMemo } from "preact/hooks";
 
 /** True while a dialog is open. */
 export const dialogOpen = signal(false);

@@ -1,10 +1,10 @@
 // The moment that the page shows: now, or one in the past. Every read of the page is as of it.
 
+import { computed, effect, signal, untracked } from "@preact/signals";
 import { type Answer, AthenaError, type Operation, type RequestParts } from "@projectathena/client";
 import { listEvents } from "@projectathena/client/operations";
 import { at } from "../route";
 import { requestNow } from "../server";
-import { computed, effect, signal, untracked } from "../signals";
 
 /** A moment in the past. */
 export interface Instant {

@@ -1,10 +1,10 @@
 // Live queries: a snapshot of the API, kept current by folding in events.
 
+import { batch, effect, type Signal, signal } from "@preact/signals";
 import { AthenaError, type Operation, type RequestParts } from "@projectathena/client";
-import { useEffect, useMemo } from "../component";
+import { useEffect, useMemo } from "preact/hooks";
 import { at } from "../route";
 import type { Snapshot } from "../server";
-import { batch, effect, type Signal, signal } from "../signals";
 import { eventStream, resets } from "./event_stream";
 import type { SeenEvent } from "./events";
 import { request } from "./instant";

@@ -1,6 +1,6 @@
 // What the reader has chosen for this browser: the theme and the zone of times.
 
-import { effect, signal } from "../signals";
+import { effect, signal } from "@preact/signals";
 
 const stored = (name: string): string => globalThis.localStorage?.getItem(name) ?? "";
 

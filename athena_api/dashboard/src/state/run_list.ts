@@ -1,8 +1,8 @@
 // Lists of runs: the fold that keeps one current, and a list that keeps its rows in place.
 
+import { signal } from "@preact/signals";
 import type { Run, RunPage } from "@projectathena/client";
 import { listRuns } from "@projectathena/client/operations";
-import { signal } from "../signals";
 import { eventStream } from "./event_stream";
 import { type SeenEvent, text } from "./events";
 import { request } from "./instant";
