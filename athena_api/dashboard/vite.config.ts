@@ -5,6 +5,9 @@ import { defineConfig, type Plugin } from "vite";
 
 const CLIENT = decodeURIComponent(new URL("../../clients/typescript/src", import.meta.url).pathname);
 
+/** The packages in the bundle. */
+const PACKAGES = ["preact", "@preact/signals", "@preact/signals-core"];
+
 /** Writes the Brotli form of each script and style sheet beside it: Python's standard library has no Brotli. */
 const brotli: Plugin = {
   name: "brotli",
@@ -28,10 +31,20 @@ const swc: Plugin = {
   },
 };
 
+/** Writes the licences of the packages in the bundle beside it. */
+const licences: Plugin = {
+  name: "licences",
+  apply: "build",
+  generateBundle() {
+    const texts = PACKAGES.map((name) => `${name}\n\n${String(readFileSync(`node_modules/${name}/LICENSE`))}`);
+    this.emitFile({ type: "asset", fileName: "LICENSES.txt", source: texts.join("\n") });
+  },
+};
+
 // The built files are committed and served by Athena itself: no node is needed to run it.
 export default defineConfig({
   base: "/static/dashboard/",
-  plugins: [swc, brotli],
+  plugins: [swc, brotli, licences],
   oxc: { jsx: { importSource: "preact" } },
   resolve: {
     alias: [

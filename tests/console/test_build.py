@@ -29,12 +29,13 @@ def test_versions_are_exact(place: Path) -> None:
     assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 
-def test_the_bundle_has_sources_of_its_own_only() -> None:
-    """Packages check, build and describe types: with one in the bundle, its licence would have to be there, too."""
-    assert "dependencies" not in json.loads((SOURCES / "package.json").read_text("utf-8"))
+def test_the_licence_of_each_package_in_the_bundle_is_beside_it() -> None:
     imports = [line for file in (SOURCES / "src").rglob("*.ts*") for line in file.read_text("utf-8").splitlines()]
-    packages = re.compile(r"""^(?:import|export)(?! type)\b.* from "(?![./]|@projectathena/|node:)""")
-    assert [line for line in imports if packages.match(line)] == []
+    package = re.compile(r"""^(?:import|export)(?! type)\b.* from "((?:@[\w-]+/)?[\w-]+)""")
+    found = {match[1] for line in imports if (match := package.match(line))} - {"@projectathena/client", "node"}
+    licences = (ROOT / "dashboard" / "LICENSES.txt").read_text("utf-8")
+    assert found == {"preact", "@preact/signals"}
+    assert all(f"{name}\n\nThe MIT License" in licences for name in found)
 
 
 @pytest.mark.heavy

@@ -5,7 +5,7 @@ import { AthenaError, type Caller } from "@projectathena/client";
 import { getCaller, getCapabilities } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Fragment, render } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { Dialog } from "./components/actions";
 import { Form } from "./components/form";
 import { HaltBanner, HaltButton } from "./components/halt";
@@ -129,7 +129,7 @@ function App(): JSX.Element {
   const { page, id } = route.value;
   const time = instant.value?.time;
   const shown = overlay.value;
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const waiting = openAskCount() ? `(${openAskCount()}) ` : "";
     document.title = `${waiting}${id ? `${id} · ` : ""}${(page === "form" ? "Form" : TITLES[page]) ?? "Not found"} · ${time ? `${dateTime(time)} · ` : ""}Athena`;

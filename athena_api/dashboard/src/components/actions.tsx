@@ -3,7 +3,7 @@
 import { effect, signal } from "@preact/signals";
 import { AthenaError, type Fault, newKey, type Operation, type RequestParts } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { href, visit } from "../route";
 
 import { isAllowed } from "../state/caller";
@@ -200,9 +200,9 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<AthenaError>();
   const [values, setValues] = useState<Members>(action.start ?? {});
-  useEffect(() => element.current?.showModal(), []); // before the next key
+  useLayoutEffect(() => element.current?.showModal(), []); // before the next key
   const reachable = state.value === "live" || state.value === "behind";
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (reachable) setError((had) => (had?.code === "UNREACHABLE" ? undefined : had)); // its cause is gone
   }, [reachable]);
   const { fields = {}, required = [] } = action;

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { Ask, AskChoice } from "@projectathena/client";
 import { answerAsk } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { words } from "../format";
 import { at, href } from "../route";
 import { askingServer, asksInPlace, decisionOf, isAllowing, isLocked, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";
@@ -163,8 +163,8 @@ function keyOf(ask: Ask, shown: boolean, note: string): (key: string) => void {
 export function AskArticle(props: { ask: Ask; shown: boolean; children: ComponentChildren; class?: string; focused?: boolean; note?: string }): JSX.Element {
   const { ask, shown, note = "" } = props;
   const element = useRef<HTMLElement>(null);
-  useEffect(() => receiveKeys(ask.id, keyOf(ask, shown, note)), [ask, shown, note]);
-  useEffect(() => {
+  useLayoutEffect(() => receiveKeys(ask.id, keyOf(ask, shown, note)), [ask, shown, note]);
+  useLayoutEffect(() => {
     if (props.focused) element.current?.focus({ preventScroll: true });
   }, [ask.id]);
   const open = ask.status === "open" && refusalHere(ask) === undefined;
@@ -254,7 +254,7 @@ export function AskCards({ asks, most, brief = false }: { asks: readonly Ask[]; 
   const rows = asksInPlace(before, open, (id) => over.value || touchOnly || inside.value === id);
   had.current = rows;
   const gone = rows.find((ask) => !seen.has(ask.id) && latest(ask).status === "open")?.id;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (gone) void relearn(gone); // the list does not say what became of it
   }, [gone]);
   return (

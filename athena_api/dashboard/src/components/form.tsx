@@ -2,7 +2,7 @@
 
 import { AthenaError, type Fault, type RequestParts } from "@projectathena/client";
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { route } from "../route";
 import { isAllowed } from "../state/caller";
 import { request } from "../state/instant";
@@ -41,7 +41,7 @@ export function Form(): JSX.Element {
   const row = FORMS[route.value.id ?? ""];
   const [loaded, setLoaded] = useState<Loaded>();
   const [error, setError] = useState<AthenaError>();
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (row && isAllowed(row.operation))
       load(row).then(setLoaded, (failure: unknown) => {
         setError(
@@ -81,8 +81,8 @@ function OpenForm({ row, form, about, schema, body, etag }: Loaded & { row: Form
     ...(etag && row.operation.method === "PUT" ? { ifMatch: etag } : {}),
     ...(row.operation.waits ? { respondAsync: true } : {}),
   };
-  useEffect(() => globalThis.document.querySelector<HTMLElement>("form :is(input, select, textarea)")?.focus(), []);
-  useEffect(() => {
+  useLayoutEffect(() => globalThis.document.querySelector<HTMLElement>("form :is(input, select, textarea)")?.focus(), []);
+  useLayoutEffect(() => {
     if (error) globalThis.document.querySelector<HTMLElement>("form [aria-invalid=true]")?.focus();
   }, [error]);
   const submit = async (event: Event): Promise<void> => {

@@ -1,7 +1,7 @@
 // The help (`?`): keys, the documentation of the page, and the settings of this browser.
 
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { route, SHORTCUTS, TAGS, TITLES } from "../route";
 import { theme, zone } from "../state/preferences";
 import { closeOverlay, type Overlay } from "./palette";
@@ -24,7 +24,7 @@ const KEYS: Readonly<Record<string, string>> = {
 
 export function Help({ of }: { of: Overlay }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const { page } = route.value;
   const tag = TAGS[page] ?? page;
   const pages = Object.entries(SHORTCUTS).map(([key, to]) => [`g ${key}`, TITLES[to] ?? to] as const);

@@ -1,12 +1,12 @@
 // The keys of a page.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 /** Let keys act anywhere on the page but in fields, dialogs and asks, and after g, which opens a page. */
 export function usePageKeys(acts: Readonly<Record<string, (() => void) | undefined>>): void {
   const latest = useRef(acts);
   latest.current = acts;
-  useEffect(() => {
+  useLayoutEffect(() => {
     let before = "";
     const press = (event: KeyboardEvent): void => {
       const { key, target } = event;

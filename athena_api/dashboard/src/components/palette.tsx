@@ -3,7 +3,7 @@
 import { effect, signal, useSignal } from "@preact/signals";
 import { findIds, searchMemory } from "@projectathena/client/operations";
 import type { JSX, TargetedKeyboardEvent } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { short, words } from "../format";
 import { at, href, hrefAt, recordHref, TITLES, visit } from "../route";
 import { agents, readAgents } from "../state/agents";
@@ -121,12 +121,12 @@ export function Palette({ of }: { of: Overlay }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const found = useSignal<readonly Entry[]>([]);
   const place = useSignal(0);
-  useEffect(() => {
+  useLayoutEffect(() => {
     dialog.current?.showModal(); // before the next key
     void readAgents();
   }, []);
   const text = typed.value.trim();
-  useEffect(() => {
+  useLayoutEffect(() => {
     found.value = [];
     place.value = 0;
     if (text.length < WORD_CHARS_MIN) return;

@@ -3,7 +3,7 @@
 import type { Signal } from "@preact/signals";
 import type { Run } from "@projectathena/client";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { between, count, dollars, duration, isGenerated, short, words } from "../format";
 import { href, route } from "../route";
 import { now } from "../state/clock";
@@ -40,7 +40,7 @@ const SORTS: Readonly<Record<string, string>> = { "~#Cost": "cost", "~#Duration"
 /** A table of a list of any length: only the rows near the screen are in the document. */
 export function RunTable({ list, runs, selected }: { list: RunList; runs: readonly Run[]; selected: Selection }): JSX.Element {
   const { first, last, seen, before, after, box } = useWindow<HTMLTableSectionElement>(runs.length, ROW_PX);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (seen > runs.length - AHEAD) void list.more();
   }, [seen, runs.length]);
   const all = runs.length > 0 && runs.every(({ runId }) => selected.value.has(runId));

@@ -4,7 +4,7 @@ import { signal, useSignal } from "@preact/signals";
 import { AthenaError } from "@projectathena/client";
 import { listEvents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { count, dateTime, distance, visible } from "../format";
 import { at, href, hrefAt, showAt } from "../route";
 import { requestNow } from "../server";
@@ -65,13 +65,13 @@ async function readBegin(): Promise<void> {
 export function TimeControl(): JSX.Element | null {
   const end = useSignal(present.peek());
   const chosen = useSignal<string | undefined>(undefined); // the address once the slider rests; empty for now
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (begin.value === undefined) void readBegin();
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (at.value === undefined) end.value = present.peek();
   }, [at.value]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (chosen.value === undefined) return undefined;
     const timer = setTimeout(() => {
       if (chosen.value !== (at.value ?? "")) showAt(chosen.value ?? "");

@@ -4,7 +4,7 @@ import { type Signal, signal, useSignal } from "@preact/signals";
 import { type AgentActivity, AthenaError, type Run, type TranscriptDelta, type TranscriptEntry } from "@projectathena/client";
 import { getSessionTranscript, streamSessionTranscript } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import { clock, visibleLine } from "../format";
 import { at } from "../route";
 import { follow } from "../server";
@@ -47,7 +47,7 @@ export function useTranscript(run: Run | undefined, from: number): LiveTranscrip
   );
   const live = run !== undefined && OPEN.has(run.status) && at.value === undefined;
   const again = transcript.error.value?.code === "UNREACHABLE" && state.value === "live"; // the server is back
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!run || !from) return undefined;
     transcript.error.value = transcript.activity.value = undefined;
     if (!live) {

@@ -1,7 +1,7 @@
 // The window of a long list: only the rows near the screen are in the document.
 
 import type { RefObject } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 const STEP = 10; // rows by which the window moves
 const AROUND = 20; // rows beyond the screen
@@ -22,7 +22,7 @@ export interface RowWindow<E extends HTMLElement> {
 export function useWindow<E extends HTMLElement>(total: number, guess: number): RowWindow<E> {
   const box = useRef<E>(null);
   const [{ first, height, shown, seen }, set] = useState({ first: 0, height: guess, shown: 60, seen: 0 });
-  useEffect(() => {
+  useLayoutEffect(() => {
     const look = (): void => {
       if (!box.current) return;
       const rows = box.current.querySelector<HTMLElement>("[data-row]");

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { HTMLAttributes, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 const ROW_PX = 28; // as in style.css
 const AROUND = 10; // rows before and after the visible ones
@@ -21,7 +21,7 @@ export function Windowed(
     first.value = Math.floor(scrollTop / ROW_PX);
     visible.value = Math.min(VISIBLE_MAX, Math.ceil(clientHeight / ROW_PX));
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const list = element.current;
     if (list && shown !== undefined && shown >= 0) {
       const top = shown * ROW_PX;

@@ -4,7 +4,7 @@ import { signal, useSignal } from "@preact/signals";
 import { AthenaError, type EventsPage } from "@projectathena/client";
 import { listEvents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import { BeforeAndAfter, Copy, Empty, ErrorMessage, Filter, HoldButton, Json, Memo, RunLink, Time } from "../components/ui";
 import { count } from "../format";
 import { href, route } from "../route";
@@ -129,7 +129,7 @@ export function Events(): JSX.Element {
   };
   const key = JSON.stringify(filters);
   const reader = useMemo(() => new EventReader(filters), [key, resets.value]);
-  useEffect(() => reader.stop, [reader]);
+  useLayoutEffect(() => reader.stop, [reader]);
   const { shown, error, busy, from } = reader;
   const hold = useMemo(() => new Hold(), [reader]);
   const { rows, fresh } = useHeld(reader, hold, shown.value, positionAsId);

@@ -15,7 +15,7 @@ import {
   redriveA2aDlq,
 } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Action } from "../components/actions";
 import { AskCards, AskKeys } from "../components/ask";
 import { Chart, METRICS, Sparkline } from "../components/chart";
@@ -306,7 +306,7 @@ function OverTime({ fleet }: { fleet: FleetSummary }): JSX.Element {
   const before = useSeries(name, range, true).data;
   const metric = useSignal("runs");
   const brush = useSignal<Span | undefined>(undefined);
-  useEffect(() => {
+  useLayoutEffect(() => {
     brush.value = undefined; // of another range, or of another moment
   }, [name, at.value]);
   const shown = METRICS[metric.value] ?? METRICS.runs;

@@ -2,7 +2,7 @@
 
 import { AthenaError } from "@projectathena/client";
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { notify } from "../components/notices";
 import { Command, ErrorMessage } from "../components/ui";
 import { endsLogin, loggedOut } from "../server";
@@ -20,7 +20,7 @@ function LoginForm(): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
   const [error, setError] = useState<AthenaError | string>();
   const [busy, setBusy] = useState(false);
-  useEffect(() => field.current?.focus(), []);
+  useLayoutEffect(() => field.current?.focus(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     const token = tokenIn(field.current?.value ?? "");
@@ -103,7 +103,7 @@ export function LoginDialog(): JSX.Element | null {
 
 function OpenLoginDialog({ error, identity }: { error: AthenaError; identity: string }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     element.current?.showModal();
     return () => element.current?.close(); // restores the focus
   }, []);

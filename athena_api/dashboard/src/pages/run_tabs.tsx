@@ -5,7 +5,7 @@ import { useSignal } from "@preact/signals";
 import type { Evidence, EvidenceRecord, Explanation, HarnessSpec, ProvenEvent, Run, TranscriptEntry } from "@projectathena/client";
 import { getRunEvidence, getRunProof, listRunEvidence, listWorkers } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { Bar, Command, Empty, Facts, Json, Loaded, MorePages, RunLink, Status, Table, Time } from "../components/ui";
 import { Windowed } from "../components/windowed";
 import { clock, count, dollars, duration, profileText } from "../format";
@@ -58,7 +58,7 @@ export function Causes(props: { of: Explanation; entries: readonly TranscriptEnt
 /** Return `host:pid` of the registered workers, by their executor id. */
 function useWorkerAddresses(): ReadonlyMap<string, string> {
   const addresses = useSignal<ReadonlyMap<string, string>>(new Map());
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isAllowed(listWorkers) || caller.value?.scope) return; // a scope hides workers, and each denial is recorded
     void request(listWorkers)
       .then(({ data }) => (addresses.value = new Map(data.items.map((worker) => [worker.id, `${worker.host}:${worker.pid}`]))))

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { BulkResult, Run, RunFacet, RunFacets } from "@projectathena/client";
 import { cancelRuns, getRunFacets, listRuns, retryRuns } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import { Action, type ActionSpec, Tried } from "../components/actions";
 import { openPalette } from "../components/palette";
 import { AUDITED, cancelAction, retryAction, StartRun } from "../components/run_actions";
@@ -29,13 +29,13 @@ export function Runs(): JSX.Element {
   const query = useMemo(() => resolved(filters, now.peek(), zone.peek() === "UTC"), [key]);
   const list = useMemo(() => new RunList(query), [key]);
   const selected: Selection = useSignal<ReadonlySet<string>>(new Set());
-  useEffect(() => {
+  useLayoutEffect(() => {
     selected.value = new Set();
     return () => list.close();
   }, [list]);
   const fresh = list.fresh();
   const items = list.live.data.value?.items ?? [];
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (fresh && !items.length) list.live.reload(); // nothing moves
   }, [fresh]);
   const edition = useSignal(0);
@@ -141,7 +141,7 @@ const wide = matchMedia("(min-width: 64rem)").matches;
 /** The values that the runs of the filters have, with their numbers. Each is a link that sets or removes its filter. */
 function Facets({ filters, query, edition }: { filters: RunFilters; query: RunFilters; edition: string }): JSX.Element {
   const facets = useSignal<RunFacets | undefined>(undefined);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const { sort, ...wanted } = query;
     if (!isAllowed(getRunFacets)) return;
     const load = (): void => {

@@ -3,7 +3,7 @@
 import type { Fault, FireTime, ScheduledTask, ScheduleRunLog } from "@projectathena/client";
 import { getScheduleLogs, previewSchedule } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { Cells } from "../components/rows";
 import { Empty, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { duration } from "../format";
@@ -95,7 +95,7 @@ export function NextTimes({ of, mark }: { of: Members; mark: (faults: readonly F
   const [items, setItems] = useState<readonly FireTime[]>([]);
   const query = Object.fromEntries(TIMES.flatMap((name) => (of[name] ? [[name, of[name] as string]] : [])));
   const key = JSON.stringify(query);
-  useEffect(() => {
+  useLayoutEffect(() => {
     let current = true;
     const show = (times: readonly FireTime[], faults: readonly Fault[]): void => {
       if (!current) return;

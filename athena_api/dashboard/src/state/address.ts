@@ -1,7 +1,7 @@
 // A part of the address that changes often, such as the position of a slider.
 
 import { effect, type Signal, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { filter, route } from "../route";
 
 const REST_MS = 250; // browsers limit how often the address may change
@@ -15,7 +15,7 @@ export interface AddressPart {
 export function useAddress(name: string): AddressPart {
   const value = useSignal(route.peek().filters[name]);
   const timer = useRef<number | undefined>(undefined);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const stop = effect(() => {
       const given = route.value.filters[name];
       if (timer.current === undefined) value.value = given;

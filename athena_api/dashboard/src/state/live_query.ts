@@ -2,7 +2,7 @@
 
 import { batch, effect, type Signal, signal } from "@preact/signals";
 import { AthenaError, type Operation, type RequestParts } from "@projectathena/client";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import { at } from "../route";
 import type { Snapshot } from "../server";
 import { eventStream, resets } from "./event_stream";
@@ -125,7 +125,7 @@ export class LiveQuery<T> {
 /** Use a live query while the component is shown. A new key creates a new query; `againMs` is the time between two snapshots. */
 export function useLiveQuery<T>(key: string, read: () => Promise<Snapshot<T>>, fold: Fold<T>, againMs?: number): LiveQuery<T> {
   const live = useMemo(() => new LiveQuery(read, fold, againMs), [key]);
-  useEffect(() => () => live.close(), [live]);
+  useLayoutEffect(() => () => live.close(), [live]);
   return live;
 }
 
@@ -144,7 +144,7 @@ export function reloadWhen<T>(concerns: (event: SeenEvent) => boolean): Fold<T> 
 
 /** Reload a live query at an interval, for data that changes without an event. */
 export function useReloadEvery(live: Pick<LiveQuery<unknown>, "reload">, ms: number): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const timer = setInterval(live.reload, ms);
     return () => clearInterval(timer);
   }, [live, ms]);
