@@ -63,7 +63,7 @@ WORKFLOW_RUN = "tests/core/domain/test_workflow_run.py"
 
 REDACT = "tests/cli/test_redact.py"
 
-HISTORIES = "tests/reliability/test_ask_histories.py::test_a_history_of_asks_keeps_every_promise"
+ASKS = "tests/core/domain/test_asks.py"
 RUN_COMMANDS = "athena_core/domain/run/commands.py"
 PROGRESS = "athena_core/services/execution/progress.py"
 
@@ -100,23 +100,18 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if event.expires_at_ms > parent.expires_at_ms:\n",
         "        if False:\n",
     ),
-    of("the end of a run leaves its asks open", HISTORIES)(
+    of("the end of a run leaves its asks open", ASKS)(
         RUN_COMMANDS, "    return (*events[:-1], *_closed(state), events[-1])\n", "    return events\n"
     ),
-    of("a timeout ends a run that asks a person", HISTORIES)(
+    of("a timeout ends a run that asks a person", ASKS)(
         RUN_COMMANDS,
         "case EndRun(ending=RunTimedOut()) if state.asks and state.cancel is None:",
         "case EndRun() if False:",
     ),
-    of("a parked run in line waits for its own turn", HISTORIES)(
-        "athena_core/services/runs/admission.py",
-        "            others = turns.get(name, (run_id,)) != (run_id,)",
-        "            others = name in turns",
-    ),
-    of("an answer without room for the run is lost", HISTORIES)(
+    of("an answer without room for the run is lost", "tests/core/services/asks/test_answers.py")(
         "athena_core/services/runs/admission.py", "self.decide(run_id, run.RequeueRun(reason=wait))", "pass"
     ),
-    of("a call that was interrupted is made again", HISTORIES)(
+    of("a call that was interrupted is made again", "tests/core/services/execution/test_agent.py")(
         PROGRESS, "    if progress.in_doubt and not call.repeatable:\n", "    if False:\n"
     ),
     of(

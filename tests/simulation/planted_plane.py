@@ -73,6 +73,14 @@ BUGS = [
         "a halt forgets children",
         (HALTS, "transaction.cancel(run_id, command)", "transaction.decide(run_id, command)"),
     ),
+    bug(
+        "a parked run in line waits for its own turn",
+        (
+            ADMISSION,
+            "            others = turns.get(name, (run_id,)) != (run_id,)",
+            "            others = name in turns",
+        ),
+    ),
     bug("two of one key", (ADMISSION, "            keys.take(names)\n", "")),
     bug(
         "resumed above a key limit", (ADMISSION, "if LimitUsage(self._reader, limits).full(request.places)", "if None")

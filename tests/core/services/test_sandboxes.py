@@ -20,7 +20,10 @@ from athena_core.definitions.profile import (
 from athena_core.domain import run
 from athena_core.enums import SandboxMode, SandboxNetwork
 from athena_core.errors import ConfigError, SandboxUnavailable
+from athena_core.mask import Mask
+from athena_core.mcp.registered import RegisteredMcpServers
 from athena_core.services.execution.agent import Agent
+from athena_core.services.execution.mcp.run_mcp import McpParts
 from athena_core.services.execution.progress import RunProgress
 from athena_core.services.sandboxes import (
     RunSandbox,
@@ -34,7 +37,6 @@ from athena_core.services.sandboxes import (
 from athena_core.settings import load
 from athena_core.system.sandbox import DEFAULT_LIMITS, SandboxProbe
 from athena_core.tools.tool import CommandBox, ToolResult
-from tests.support.asking_plane import without_servers
 
 WORKS = SandboxProbe(True, "0.11.0")
 MISSING = SandboxProbe(False, None, "bubblewrap is not installed", "Install the package bubblewrap.", "not-installed")
@@ -226,7 +228,7 @@ def test_a_refused_run_ends_before_its_first_step() -> None:
         mask=nothing,
         rules=nothing,
         sandboxes=RunSandboxes(required=False, probed=lambda: MISSING),
-        mcp=without_servers(nothing),
+        mcp=McpParts(nothing, RegisteredMcpServers(), *(nothing,) * 4, Mask(()), nothing, nothing, None),
     )
     end = asyncio.run(agent.work(cast(Any, Assignment), nothing))
     assert end is not None and isinstance(end.ending, run.RunFailed)

@@ -1,6 +1,7 @@
 """The money of overlapping model calls: together they never exceed a budget, and nothing stays reserved."""
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
@@ -14,6 +15,7 @@ from athena_core.clock import CountingIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import policy, run
 from athena_core.errors import LeaseLost
+from athena_core.event import Fact, Recorded
 from athena_core.gateway.ledger import CallOutcome, EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.mask import Mask
@@ -23,6 +25,7 @@ from athena_core.services.execution.outside.agent_transcript import AgentTranscr
 from athena_core.services.execution.outside.run_ledger import CALLS_MAX, RunLedger
 from athena_core.services.execution.performer import BudgetReached
 from athena_core.services.execution.progress import assignment_of
+from athena_core.services.proof.rules import Rules
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import BudgetRequest
 from athena_core.services.runs.agent_room import AgentRoom
@@ -30,8 +33,8 @@ from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun
 from athena_core.values import RunBody, Usage
 from tests.core.services.prepared_run import prepared
 from tests.scale import sized
-from tests.support.asking_plane import AskingWorld
 from tests.support.events.agent import AGENT_SPEC
+from tests.support.simulated_plane import CODEC, World
 from tests.support.virtual_loop import run_virtually
 
 COMMIT_SECONDS = 0.01
@@ -47,10 +50,28 @@ COST = CallCost(
 )
 
 
+class VerifiedWorld(World):
+    """A plane in memory whose commits obey the rules of verify."""
+
+    def __init__(self, limits: policy.Policy) -> None:
+        self._rules = Rules()
+        self.recorded: dict[str, list[Recorded[Any]]] = defaultdict(list)
+        super().__init__(limits, 9)
+        self.capacity = ExecutorCapacity("exe_1", 1, 9, frozenset({"mock"}), AgentRoom(frozenset({"codex"})))
+
+    def _append(self, facts: tuple[Fact, ...]) -> None:
+        before = len(self.rows)
+        super()._append(facts)
+        for row in self.rows[before:]:
+            recorded = CODEC.decode(row)
+            assert not self._rules.look(row, recorded.event), row
+            self.recorded[row.stream].append(recorded)
+
+
 class WorldRecorder:
     """The record of a run in memory. A commit takes a moment, so that others come between."""
 
-    def __init__(self, world: AskingWorld, run_id: str) -> None:
+    def __init__(self, world: VerifiedWorld, run_id: str) -> None:
         self._world = world
         self._run_id = run_id
 
@@ -103,8 +124,9 @@ class Bench:
 
     def __init__(self, day: int | None, budgets: tuple[int | None, ...]) -> None:
         dollars = None if day is None else day / 1e6
-        self.world = AskingWorld(policy.Policy(schema_version=1, max_concurrent_runs=9, cost_budget_daily_usd=dollars))
-        self.world.capacity = ExecutorCapacity("exe_1", 1, 9, frozenset({"mock"}), AgentRoom(frozenset({"codex"})))
+        self.world = VerifiedWorld(
+            policy.Policy(schema_version=1, max_concurrent_runs=9, cost_budget_daily_usd=dollars)
+        )
         self.day = day
         self.budgets = budgets
         self.over = set[asyncio.Task[Any] | None]()
