@@ -40,7 +40,7 @@ from athena_core.log.sqlite.integrity import inspect
 from athena_core.mcp.servers import read_mcp_servers
 from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.services.sandboxes import check_boxed, must_be_boxed
-from athena_core.settings import LOCAL_SERVER_URL, Settings, load, replaced
+from athena_core.settings import LOCAL_SERVER_URL, Settings, load, warnings_of
 from athena_core.system.certificate import Certificate
 from athena_core.system.private_file import open_to_others
 from athena_core.system.sandbox import SandboxProbe, probe
@@ -118,7 +118,7 @@ def _versions() -> Iterator[CheckResult]:
 
 def _settings(settings: Settings) -> Iterator[CheckResult]:
     yield CheckResult(check="settings", status="ok", says="all settings are valid")
-    for warning in replaced():
+    for warning in warnings_of(settings):
         yield CheckResult(check="settings", status="notice", says=warning)
     places = len(settings.anchor_to)
     yield CheckResult(

@@ -426,6 +426,17 @@ CLOSED = ("agents", "credentials_file", "mcp_servers", "tls_key_file")
 SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))
 
 KEPT, UNLOCKED = "not used; the log keeps all events", "not used; the log needs no lock service"
+LEAVING = (
+    "context_max_overflow_retries", "context_summary_max_chars", "context_max_tool_result_chars",
+    "context_reserve_chars", "history_max_entry_chars", "history_repair_tool_pairing",
+    "history_strip_control_chars", "memory_max_results", "memory_max_snippet_chars", "memory_max_injected_chars",
+    "memory_search_timeout_ms", "runtime_isolation_high_security_require_sandbox", "a2a_max_hops", "a2a_retry_ms",
+    "refusals_per_day_in_all", "header_bytes_max", "headers_max", "url_bytes_max", "json_depth_max",
+    "idempotency_key_chars_max", "reason_chars_max", "body_timeout_ms", "schedule_minutes_min",
+    "answers_in_flight_bytes_max", "bodies_in_flight_bytes_max"
+)  # fmt: skip
+"""Settings that become constants in release 0.5. Another value than the default is honoured until then."""
+
 REPLACED: Mapping[str, str] = {
     **{f"ATHENA_{name}": KEPT for name in ("RUN_HISTORY_RETENTION_DAYS", "RETENTION_SWEEP_MS", "EVENTS_MAX_RECORDS")},
     **{f"ATHENA_EVENT{name}": KEPT for name in ("S_MAX_AGE_MS", "S_MAX_BYTES", "_RETENTION_DAYS", "_MAX_BYTES")},
@@ -559,8 +570,13 @@ def take_variable(name: str) -> str | None:
     return _taken.get(name)
 
 
-def replaced(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Return a warning line for each setting of the original server that has no meaning here."""
+def warnings_of(settings: Settings, environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return a warning line for each setting that is set and has no meaning here, or will lose it."""
     present = os.environ if environment is None else environment
     azure = [f"{name}: cloud integration is not part of this server" for name in present if "ATHENA_AZURE_" in name]
-    return [f"{name}: {instead}" for name, instead in REPLACED.items() if name in present] + azure
+    leaving = [
+        f"{setting.variable}: a constant from release 0.5 on ({setting.default}); until then your value is used"
+        for setting in SETTINGS
+        if setting.name in LEAVING and getattr(settings, setting.name) != setting.parse(setting.default)
+    ]
+    return [f"{name}: {instead}" for name, instead in REPLACED.items() if name in present] + azure + leaving

@@ -31,7 +31,7 @@ from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError, ProviderError, retry_with
 from athena_core.event import Event
 from athena_core.services.proof.rules.precedence import PRECEDENCES
-from athena_core.settings import SETTINGS
+from athena_core.settings import LEAVING, SETTINGS
 from athena_core.system.problems import LOOPS
 from athena_core.tools import egress_proxy, evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
@@ -337,7 +337,8 @@ SETTINGS_HEAD = f"""# Settings
 Generated from `athena_core/settings.py` by `{COMMAND}`; do not edit.
 
 Settings are read from the environment, or from `.env` in the working directory; the environment takes precedence. If a
-value cannot be read, the start fails with one line and exit code 2.
+value cannot be read, the start fails with one line and exit code 2. A few more settings
+[become constants](../how-to/upgrading.md#settings-that-become-constants).
 
 The start also fails if another user could have written `.env`, because settings choose programs and destinations. The
 file, its directory and every link to it must belong to you or to root. The group and others must not have write access
@@ -643,6 +644,8 @@ def settings_table() -> str:
     """Return the table of all settings with their defaults."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for setting in SETTINGS:
+        if setting.name in LEAVING:
+            continue
         default = f"`{setting.default}`" if setting.default else ""
         file = f" Or set `{setting.variable}_FILE` to the path of a file that holds it." if setting.secret else ""
         lines.append(f"| `{setting.variable}` | {default} | {setting.meaning}{file} |")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from athena_api.edge.access_log import AccessLog
     from athena_api.plane import ControlPlane
     from athena_cli.output.banner import Listening
+    from athena_core.settings import Settings
 
 
 LogFormat: TypeAlias = Literal["auto", "text", "json"]
@@ -45,14 +46,10 @@ def serve(
     import logging.config
 
     from athena_api.edge.access_log import log_lines
-    from athena_core.settings import forget, load, replaced
 
     formatter = _formatter(log)
     logging.config.dictConfig(log_lines(formatter=formatter))
-    settings = load()
-    for warning in replaced():
-        render.note(f"Warning: {warning}")
-    forget()
+    settings = _loaded()
 
     from athena_api import server
     from athena_api.app import build
@@ -142,10 +139,7 @@ def worker(*, concurrency: int | None = None, providers: str | None = None, log:
     if "" in serves:
         raise Misused("--providers: expected names, separated by commas")
 
-    from athena_core.settings import forget, load
-
-    settings = load()
-    forget()
+    settings = _loaded()
     settings = settings.replace(executor="inline", executor_max_runs=concurrency or settings.executor_max_runs)
 
     from athena_api.edge import versions
@@ -167,6 +161,17 @@ def worker(*, concurrency: int | None = None, providers: str | None = None, log:
             render.note(f"Stopping after the current runs ({runs}) or {seconds:g} s. A second signal stops at once.")
 
     run_worker(settings, serves, ready, leaving, formatter=_formatter(log))
+
+
+def _loaded() -> "Settings":
+    """Read the settings, warn about some, and take them out of the environment."""
+    from athena_core.settings import forget, load, warnings_of
+
+    settings = load()
+    for warning in warnings_of(settings):
+        render.note(f"Warning: {warning}")
+    forget()
+    return settings
 
 
 def contracts(*, out: Path | None = None, options: OutputOptions | None = None) -> None:

@@ -3,14 +3,16 @@
 import grp
 import os
 import pwd
+import re
 from pathlib import Path
 
 import pytest
 
 from athena_core.errors import ConfigError
-from athena_core.settings import SETTINGS, Settings, load, replaced, secrets_of
+from athena_core.settings import LEAVING, SETTINGS, Settings, load, secrets_of, warnings_of
 from athena_core.system.dotenv import read_dotenv
 from athena_core.values import Role
+from tests.support.process import ROOT
 from tests.support.wrong_settings import WRONG
 
 SECRETS = {
@@ -240,8 +242,31 @@ def test_a_dotenv_that_is_a_pipe_or_a_circle_of_links_is_refused_at_once(tmp_pat
 
 
 def test_settings_without_meaning_here_are_named_with_what_replaces_them() -> None:
-    lines = replaced({"ATHENA_REDIS_URL": "x", "ATHENA_AZURE_TENANT": "y", "PATH": "/bin"})
+    variables = {"ATHENA_REDIS_URL": "x", "ATHENA_AZURE_TENANT": "y", "PATH": "/bin"}
+    lines = warnings_of(load(variables, Path("/")), variables)
     assert [line.split(":")[0] for line in lines] == ["ATHENA_REDIS_URL", "ATHENA_AZURE_TENANT"]
+
+
+def test_a_setting_that_becomes_a_constant_is_honoured_and_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ATHENA_A2A_MAX_HOPS=3\nATHENA_URL_BYTES_MAX=16384\n", "utf-8")
+    settings = load({"ATHENA_CONTEXT_MAX_CHARS": "9000"}, tmp_path)
+    assert settings.a2a_max_hops == 3
+    assert warnings_of(settings, {}) == [
+        "ATHENA_A2A_MAX_HOPS: a constant from release 0.5 on (8); until then your value is used"
+    ]
+
+
+def test_each_setting_that_becomes_a_constant_is_in_the_manual() -> None:
+    """With its value; and no other page names one."""
+    rows = {f"| `{each.variable}` | `{each.default}` | {each.meaning} |" for each in SETTINGS if each.name in LEAVING}
+    assert len(rows) == len(LEAVING)
+    assert len(SETTINGS) - len(LEAVING) <= 85
+    upgrading = ROOT / "docs/how-to/upgrading.md"
+    assert rows == {line for line in upgrading.read_text("utf-8").splitlines() if line in rows}
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        if page != upgrading:
+            named = set(re.findall(r"ATHENA_(\w+)", page.read_text("utf-8")))
+            assert not named & {name.upper() for name in LEAVING}, page
 
 
 def test_passwords_in_urls_are_secrets_in_every_form_in_which_they_are_sent(tmp_path: Path) -> None:
