@@ -18,7 +18,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test simulate quick check style types imports console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
+.PHONY: help serve demo test gate simulate quick check style types imports console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -29,10 +29,12 @@ help: ## List the targets
 # The lock is given as a constraint, too: else pip asks for the newest version of a package that another one names with
 # an extra, as uvicorn[standard], and refuses it because it is not in the lock.
 $(READY): pyproject.toml constraints.txt
-	@echo "Setting up .venv (about half a minute) ..."
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Athena needs Python 3.11 or newer: make PYTHON=...")'
+	@echo "Setting up .venv, 1 of 3: a virtual environment of $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv --clear .venv
+	@echo "Setting up .venv, 2 of 3: $$(grep -c '^[a-z].*==' constraints.txt) locked packages (about a minute) ..."
 	@$(PIP) install --require-hashes --constraint constraints.txt --requirement constraints.txt
+	@echo "Setting up .venv, 3 of 3: Athena itself ..."
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -42,8 +44,11 @@ serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 demo: $(READY) ## Show a demo fleet: no key, no network (Ctrl-C ends and forgets it)
 	@exec $(BIN)/athena demo
 
-test: check ## Run all checks and all tests except the heavy ones (about four minutes)
+test: check ## Run all checks and all tests except the heavy ones (five minutes with the set-up)
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
+
+gate: ## Play the whole gate in a clean clone of HEAD, beside other work; what was green is not played again
+	@$(PYTHON) -m tests.gate --clone
 
 simulate: $(READY) ## Play random histories of the whole plane (SEED=1 SECONDS=60 WORLD=plane, mcp, agents, gateway, asks, tokens or all)
 	@$(BIN)/python -m tests.simulation $(or $(SEED),1) --world $(or $(WORLD),plane) --seconds $(or $(SECONDS),60) --shrink
@@ -52,7 +57,8 @@ quick: $(READY) ## Run the tests of the core and of the projections (about a min
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections
 
 check: $(READY) ## Check style, types and import directions, and the TypeScript sources where npm is
-	@command -v npm > /dev/null || echo "npm is not installed: the console and the TypeScript client were not checked."
+	@command -v npm > /dev/null || echo "npm is not installed: the console and the TypeScript client are not checked."
+	@echo "Checking types, style and imports ..."
 	@$(MAKE) --no-print-directory --jobs=2 types style imports $$(if command -v npm > /dev/null; then echo console; fi)
 
 style: $(READY)
@@ -140,5 +146,5 @@ lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for ne
 		--custom-compile-command "make lock" --output-file docs/site/requirements.txt $(LOCK_ARGS) docs/site/requirements.in
 
 clean: ## Remove .venv, caches and builds (never the state directory)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* .site .agents .mcp build dist
+	@rm -rf .venv .gate .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* .site .agents .mcp build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,21 +1,22 @@
 """Fixtures of all tests."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import hypothesis
 import pytest
 
 from tests.scale import in_another_turn
-from tests.support import postgres
+from tests.support import postgres, programs
 from tests.support.certificates import Pair, make_pair
 from tests.support.gate import Gates
 from tests.support.machine import Machine
 from tests.support.process import ROOT
 from tests.support.server import Server
+from tests.support.timings import timings
 
 # No deadlines: a machine may be busy. With a seed, the same chances every time.
 hypothesis.settings.register_profile("athena", deadline=None, derandomize=bool(os.environ.get("ATHENA_TEST_SEED")))
@@ -119,13 +120,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Report in the last line which tests did not run because PostgreSQL is missing."""
+    """Report in the last lines which files took long, which long tests say no reason, and what was skipped and why."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
         return
-    missing = [report for report in reporter.stats.get("skipped", ()) if postgres.DID_NOT_RUN in str(report.longrepr)]
-    if missing:
-        reporter.write_line(f"{len(missing)} tests did not run: {postgres.REMEDY}")
+    took = [one for reports in reporter.stats.values() for one in reports if isinstance(one, pytest.TestReport)]
+    for line in (*timings(took), *programs.summary(str(one.longrepr[2]) for one in skipped(took))):
+        reporter.write_line(line)
+
+
+def skipped(reports: Iterable[pytest.TestReport]) -> Iterator[Any]:
+    """Yield the reports of tests that were skipped."""
+    return (one for one in reports if one.outcome == "skipped" and isinstance(one.longrepr, tuple))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

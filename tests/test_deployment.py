@@ -34,6 +34,7 @@ from tests.support.gate import Gates
 from tests.support.image import instructions
 from tests.support.nginx import free_port
 from tests.support.pages import Page, Shell
+from tests.support.programs import needs
 from tests.support.records import judge
 from tests.support.signed_in import COOKIE, signed_in
 
@@ -64,7 +65,7 @@ def unit(name: str) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="not installed: systemd-analyze")
+@needs("systemd-analyze")
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_finds_nothing_wrong_with_a_unit(name: str, tmp_path: Path) -> None:
     file = tmp_path / name.replace("@", "@8787")
@@ -83,7 +84,7 @@ def test_units_differ_in_what_they_run_and_in_nothing_else_that_matters() -> Non
     }
 
 
-@pytest.mark.skipif(APPARMOR is None, reason="not installed: apparmor_parser")
+@needs("apparmor_parser")
 def test_the_profile_for_bubblewrap_has_no_errors_and_lets_it_create_namespaces() -> None:
     file = DEPLOYMENT / "apparmor-bwrap"
     command = [str(APPARMOR), "--skip-kernel-load", "--skip-cache", str(file)]
@@ -150,7 +151,7 @@ HOW_TO = {
 }
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="not installed: openssl")
+@needs("openssl")
 @pytest.mark.parametrize("proxy", HOW_TO)
 def test_the_commands_of_a_proxy_leave_no_secret_readable(proxy: str, tmp_path: Path) -> None:
     shell = as_root(tmp_path)
@@ -416,7 +417,7 @@ def checked(machine: Machine, directory: Path) -> str:
         pytest.param("caddy", marks=pytest.mark.skipif(caddy.CADDY is None, reason=caddy.MISSING)),
     ],
 )
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="not installed: openssl")
+@needs("openssl")
 def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
     tmp_path: Path, database: str, gates: Gates, proxy: str
 ) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from docs.generate import COMMAND, pages
 from tests.conftest import Serve
 from tests.support import tree
 from tests.support.blocks import blocks
+from tests.support.programs import needs
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -149,7 +149,7 @@ def test_the_arguments_of_commands_in_blocks_are_understood() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@needs("curl")
 def test_examples_do_what_they_show(serve: Serve) -> None:
     server = serve()
     server.api.run("Hello, Athena", sessionId="demo")

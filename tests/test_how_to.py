@@ -11,7 +11,6 @@ import httpx2
 import psycopg
 import pytest
 
-from athena_core.system.sandbox import probe
 from tests.conftest import Serve
 from tests.support import postgres, repository, tree
 from tests.support.agent_model import AgentModel, Calls
@@ -23,6 +22,7 @@ from tests.support.model import acting, call
 from tests.support.nginx import free_port
 from tests.support.outside_agents import stand_in, write_agents
 from tests.support.pages import PROFILE, RUN, Page, Shell, Terminal, blocks, is_ready, served, words_of
+from tests.support.programs import BOXED
 from tests.support.server import Server
 from tests.support.stub import standing
 
@@ -104,7 +104,7 @@ def test_the_demo_is_one_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 def test_the_readme(tmp_path: Path) -> None:
     """The fake agent stands in for Codex. It asks for no permission, as Codex in a sandbox."""
     model = AgentModel((Calls("edit", {"path": "pears.py", "text": "PEARS = 3\n"}), "I fixed it."))

@@ -8,6 +8,7 @@ import pytest
 from athena_cli.agent_check.scripted.model import AgentModel, Offers
 from athena_cli.agent_check.scripted.model_server import ScriptedServer
 from tests.support.calling_agents import CONFIGURE, Doorway, run_agent
+from tests.support.programs import lack
 from tests.support.real_agents import REAL_AGENTS
 from tests.support.server import Server, server_of_module
 from tests.support.token_server import TOKENS_ONLY, put_token
@@ -24,7 +25,7 @@ server = server_of_module(**TOKENS_ONLY)
 @pytest.mark.parametrize("name", CONFIGURE)
 def test_an_agent_starts_a_run_and_reads_its_answer(server: Server, tmp_path: Path, name: str, stdio: bool) -> None:
     if not REAL_AGENTS[name].installed:
-        pytest.skip(f"{name} is not installed (make .agents/{name}/.ready)")
+        pytest.skip(lack(name, remedy=f"make .agents/{name}/.ready"))
     task = f"pears for {name} by {'stdio' if stdio else 'http'}"
     model = AgentModel((Offers("start_run", {"input": task}), LAST_WORDS))
     door = Doorway(server.url, put_token(server).text, stdio)

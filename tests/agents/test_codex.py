@@ -3,11 +3,12 @@
 import pytest
 
 from tests.agents.table import check, red
+from tests.support.programs import lack
 from tests.support.real_agents import REAL_AGENTS
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(not REAL_AGENTS["codex"].installed, reason="Codex is not installed (make .agents/codex/.ready)")
+@pytest.mark.skipif(not REAL_AGENTS["codex"].installed, reason=lack("Codex", remedy="make .agents/codex/.ready"))
 def test_codex_passes_the_whole_table() -> None:
     found = check("codex")
     assert [(row["key"], row["boxed"], row["detail"]) for row in red(found, required=True)] == []

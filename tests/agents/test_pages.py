@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from athena_core.system.sandbox import probe
 from tests.support.agent_model import AgentModel, Writes
 from tests.support.outside_agents import stand_in, write_agents
 from tests.support.pages import PROFILE, RUN, Page, Shell, served
+from tests.support.programs import BOXED
 from tests.support.real_agents import LOCKS, PLACE, REAL_AGENTS, RealAgent
 from tests.support.stub import standing
 
@@ -46,7 +46,7 @@ def test_the_pages_install_the_tested_versions(name: str) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 @pytest.mark.parametrize("name", PAGES)
 def test_an_agent_works_as_its_page_says(name: str, tmp_path: Path) -> None:
     agent = REAL_AGENTS[name]

@@ -13,10 +13,10 @@ from athena_cli.agent_check.report import lines
 from athena_cli.agent_check.rows import ROWS
 from athena_cli.agent_check.subject import Subject
 from athena_core.agents.known import read_agents
-from athena_core.system.sandbox import probe
 from tests.scale import sized
 from tests.support.fake_agent import SWITCHES
 from tests.support.outside_agents import agents_file
+from tests.support.programs import BOXED
 
 PACE = Pace(start=30, resume=5, prompt=20, silence=10, cancel=5)
 """Short deadlines: most odd agents make the check wait for them."""
@@ -204,7 +204,7 @@ def test_each_odd_habit_turns_its_row_red_and_no_other_one(tmp_path: Path, habit
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 @pytest.mark.parametrize("habits", sized([[""]], [[""]], BATCHES), ids=lambda habits: "+".join(habits) or "none")
 def test_it_is_the_same_in_a_sandbox(tmp_path: Path, habits: list[str]) -> None:
     found = check(tmp_path, habits, boxed=True)

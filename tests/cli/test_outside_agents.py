@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from athena_core.system.sandbox import probe
 from tests.cli.screens import Screen
 from tests.support.agent_model import Calls, shell
 from tests.support.api import Json
 from tests.support.outside_agents import AgentSite, agent_site
+from tests.support.programs import BOXED
 
 EDIT = Calls("edit", {"path": "out.txt", "text": "pears\n"})
 OPTIONS = ("--model", "gpt-4o-mini", "--sandbox", "off")
@@ -78,7 +78,7 @@ def test_rights_that_were_given_once_are_not_given_again(site: AgentSite) -> Non
     assert f"({given['id']})" in athena(site, *run, *OPTIONS, "--allow", "edit", "--allow", "execute")
 
 
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 def test_by_default_the_agent_is_in_a_sandbox_and_may_only_look(site: AgentSite) -> None:
     task = site.model.script("look at quinces", "Seen.")
     started = athena(site, "run", "--agent", "boxed", "--model", "a-model-without-a-price", task)

@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 
 from tests.scale import sized
+from tests.support.programs import lack, lack_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-MISSING = [
-    name
-    for name, there in (("playwright", importlib.util.find_spec("playwright")), ("chromium", CHROMIUM))
-    if not there
-]
-"""What has to be installed for the tests of the console (`.ci/run` does): a package, and a browser."""
+MISSING = (
+    lack("chromium") if CHROMIUM is None else "" if importlib.util.find_spec("playwright") else lack_of("playwright")
+)
+"""The reason to skip the tests of the console, empty where a browser and the package that drives it are installed."""
 IN_A_BROWSER = [
     pytest.mark.heavy,  # CI installs the browser before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+    pytest.mark.skipif(bool(MISSING), reason=MISSING),
 ]
 
 ARGUMENTS = (

@@ -14,7 +14,7 @@ from tests.console.scene import Scene, set_up
 def browser() -> Iterator[Any]:
     """Debian's Chromium; a machine without it skips and says so."""
     if MISSING:
-        pytest.skip(f"not installed: {', '.join(MISSING)}")
+        pytest.skip(MISSING)
     with chromium() as found:
         yield found
 

@@ -12,6 +12,7 @@ from tests.support.agent_model import Calls, shell
 from tests.support.api import soon
 from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, agent_site
+from tests.support.programs import made
 
 pytestmark = IN_A_BROWSER
 
@@ -129,7 +130,7 @@ def test_the_system_page_lists_agents_and_their_processes(browser: Any, site: Ag
         site.server.api.post(f"/run-control/by-run/{run_id}/cancel")
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="not installed: axe-core")
+@made(AXE, "axe-core", "console")
 def test_the_pages_of_agents_are_accessible_and_fit_a_phone(browser: Any, site: AgentSite) -> None:
     ended = site.start("ended before", EDIT, shell("echo hi"), "It is done.", profile=site.profile("silent"))
     site.server.api.await_ending(ended)

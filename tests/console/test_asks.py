@@ -14,6 +14,7 @@ from tests.console.elements import button, expect
 from tests.console.places import seen_by
 from tests.support.api import Api, Json
 from tests.support.model import turn_of
+from tests.support.programs import made
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, standing
 from tests.support.vouched import VOUCHED
@@ -367,7 +368,7 @@ def test_a_viewer_reads_an_ask_and_cannot_answer_it(browser: Any, agents: Agents
     assert closed["status"] == "cancelled"
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
+@made(AXE, "axe-core", "console")
 def test_pages_of_asks_are_accessible_and_fit_a_phone(browser: Any, tmp_path: Path) -> None:
     script = AXE.read_text("utf-8")
     with standing_agents(tmp_path) as agents:

@@ -2,13 +2,13 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from athena_api.static_files import ROOT
+from tests.support.programs import made
 
 SOURCES = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard"
 CLIENT = Path(__file__).resolve().parents[2] / "clients" / "typescript"
@@ -39,9 +39,7 @@ def test_the_licence_of_each_package_in_the_bundle_is_beside_it() -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(  # not in .ci/run: `make check` installs them there
-    shutil.which("node") is None or not TOOLS.is_dir(), reason="not installed: node, or `make console`"
-)
+@made(TOOLS, "node and the tools of the console", "console")
 def test_the_committed_bundle_is_built_from_the_sources(tmp_path: Path) -> None:
     build = [str(TOOLS / "vite"), "build", "--logLevel", "error", "--emptyOutDir", "--outDir", str(tmp_path / "built")]
     subprocess.run(build, cwd=SOURCES, check=True)

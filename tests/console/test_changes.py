@@ -14,6 +14,7 @@ from tests.console.elements import button, expect
 from tests.console.places import seen_by
 from tests.support.api import Api
 from tests.support.model import turn_of
+from tests.support.programs import made
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, standing
 from tests.support.vouched import VOUCHED
@@ -370,7 +371,7 @@ def test_workspaces_are_listed_kept_and_cleaned(browser: Any, editors: Editors) 
     assert editors.api.get(f"/workspaces/{workspace}")["status"] == "cleaned"
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
+@made(AXE, "axe-core", "console")
 def test_changes_and_workspaces_are_accessible_and_fit_a_phone(browser: Any, editors: Editors) -> None:
     script = AXE.read_text("utf-8")
     editors.clear()

@@ -13,6 +13,7 @@ from tests.console.hostile_answers import hostile_answers, unhurt
 from tests.console.places import every_place, named, settings
 from tests.console.scene import Scene, set_up
 from tests.scale import sized
+from tests.support.programs import made
 
 pytestmark = [*IN_A_BROWSER, pytest.mark.timeout(600)]
 
@@ -62,7 +63,7 @@ def check(page: Any, what: str, number: int) -> None:
         assert wide <= 0, f"a table of {what} is {wide} pixels too wide for a phone"
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
+@made(AXE, "axe-core", "console")
 def test_every_page_is_accessible_and_fits_its_screen_and_asks_only_its_server(browser: Any, visited: Visited) -> None:
     scene, places = visited
     headers = named("ada")
@@ -90,7 +91,7 @@ def test_every_page_is_accessible_and_fits_its_screen_and_asks_only_its_server(b
         assert origins == {urlsplit(scene.server.url)[:2]}
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
+@made(AXE, "axe-core", "console")
 def test_every_dialog_is_accessible_and_fits_its_screen(browser: Any, visited: Visited) -> None:
     scene, places = visited
     headers = named("ada")

@@ -12,6 +12,7 @@ from tests.console.hands import Hands
 from tests.support.agent_model import shell
 from tests.support.api import Json
 from tests.support.outside_agents import AgentSite, agent_site
+from tests.support.programs import made
 
 pytestmark = IN_A_BROWSER
 
@@ -124,7 +125,7 @@ def test_an_ask_that_hides_nothing_needs_no_other_step(browser: Any, site: Agent
     site.server.api.await_ending(ask["runId"])
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
+@made(AXE, "axe-core", "console")
 def test_a_hidden_ask_is_accessible_and_fits_a_phone(browser: Any, site: AgentSite) -> None:
     ask = hiding(site, "is looked at")
     script = AXE.read_text("utf-8")

@@ -12,6 +12,7 @@ from tests.console.browser import AXE, IN_A_BROWSER, PHONE, faults_of, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of
 from tests.console.scene import TURN_MICRO_USD, Scene
 from tests.support.api import Json
+from tests.support.programs import made
 
 pytestmark = IN_A_BROWSER
 
@@ -213,7 +214,7 @@ def test_the_past_shows_the_tool_that_ran_then(page: Any, fleet: Fleet) -> None:
     expect(panel(page, "Upcoming")).to_contain_text("No upcoming schedules.")
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
+@made(AXE, "axe-core", "console")
 def test_cards_and_a_chosen_time_are_accessible_at_every_width(browser: Any, fleet: Fleet) -> None:
     for viewport, scheme in ((LARGE, "dark"), (PHONE, "light")):
         url = fleet.scene.server.url

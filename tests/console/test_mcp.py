@@ -10,6 +10,7 @@ import pytest
 
 from tests.console.browser import AXE, IN_A_BROWSER, PHONE, SCHEMES, faults_of, watched
 from tests.console.elements import LIVE, expect
+from tests.support.programs import made
 from tests.support.server import Server
 
 pytestmark = IN_A_BROWSER
@@ -91,7 +92,7 @@ def test_texts_of_a_server_are_text(browser: Any, site: McpSite) -> None:
     site.check()
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="not installed: axe-core")
+@made(AXE, "axe-core", "console")
 def test_the_pages_are_accessible_and_fit_a_phone(browser: Any, site: McpSite) -> None:
     site.check()
     site.check("changed", "added")

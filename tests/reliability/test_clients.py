@@ -22,6 +22,7 @@ from tests.reliability.program import MARK
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 from tests.support.api import soon
+from tests.support.programs import lack
 from tests.support.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +185,7 @@ def node(name: str, *more: str, missing: Sequence[str] = ()) -> Program:
 def typescript(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The folder of the built TypeScript client."""
     if shutil.which("npm") is None:
-        pytest.skip("not installed: npm")
+        pytest.skip(lack("npm"))
     folder = tmp_path_factory.mktemp("typescript")
     for command in (["npm", "ci", "--silent"], ["npx", "tsc", "-p", "tsconfig.build.json", "--outDir", str(folder)]):
         subprocess.run(command, cwd=TYPESCRIPT, check=True)

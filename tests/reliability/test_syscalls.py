@@ -27,6 +27,7 @@ from tests.reliability.program_of_views import begin
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 from tests.support.api import soon
+from tests.support.programs import needs
 from tests.support.records import judge, wired
 
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "rename")
@@ -40,8 +41,6 @@ SECONDS_MAX = 120
 
 DIED = -9
 LEFT = 1
-
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
 class Scene(NamedTuple):
@@ -250,7 +249,7 @@ def failed(error: str, lasting: bool) -> Callable[[Point, Path], str]:
 
 
 @pytest.mark.heavy
-@needs_strace
+@needs("strace")
 @pytest.mark.timeout(7_200)
 def test_a_process_may_die_at_any_call_that_changes_a_file(points: list[Point], tmp_path: Path) -> None:
     chosen = aimed(points, KILLS, random.Random(fresh_seed("kills at system calls")))
@@ -260,7 +259,7 @@ def test_a_process_may_die_at_any_call_that_changes_a_file(points: list[Point], 
 
 
 @pytest.mark.heavy
-@needs_strace
+@needs("strace")
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize(("error", "told"), [("EIO", "unknown and left"), ("ENOSPC", "full and stayed")])
@@ -280,7 +279,7 @@ def wal_of(directory: Path) -> list[str]:
     return ["-P", str(directory / "state" / "log.db-wal"), "-e"]
 
 
-@needs_strace
+@needs("strace")
 @pytest.mark.parametrize(("call", "error"), [("fdatasync", "EIO"), ("fdatasync", "ENOSPC"), ("pwrite64", "EIO")])
 def test_a_commit_in_doubt_ends_the_process_without_an_answer(call: str, error: str, tmp_path: Path) -> None:
     scene = Scene("append", prepared_log(tmp_path), "append")
@@ -295,7 +294,7 @@ def test_a_commit_in_doubt_ends_the_process_without_an_answer(call: str, error: 
     survives(scene, directory / "state", ended.said, inject)
 
 
-@needs_strace
+@needs("strace")
 def test_a_write_that_does_not_fit_is_refused_and_the_next_one_goes_on(tmp_path: Path) -> None:
     scene = Scene("append", prepared_log(tmp_path), "append")
     directory = tmp_path / "run"
@@ -308,7 +307,7 @@ def test_a_write_that_does_not_fit_is_refused_and_the_next_one_goes_on(tmp_path:
     survives(scene, directory / "state", ended.said, inject)
 
 
-@needs_strace
+@needs("strace")
 @pytest.mark.parametrize("call", ["write", "close", "rename"])
 def test_the_anchor_is_whole_whenever_a_process_dies(call: str, tmp_path: Path) -> None:
     scene = Scene("append", prepared_log(tmp_path), "append")

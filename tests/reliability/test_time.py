@@ -18,10 +18,10 @@ from tests.support.inside import Inside, plane_on
 from tests.support.machine import DAY, HOUR, MINUTE, YEAR, Machine
 from tests.support.model import Profile, acting
 from tests.support.process import ROOT, environment_of
+from tests.support.programs import lack
 from tests.support.server import Server
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-NO_FAKETIME = "libfaketime is not installed (apt-get install libfaketime): no server with another clock was started"
 STORES = ("files", "postgres")
 BUDGET_USD = 0.0009
 """Pays one turn of the model, and not two."""
@@ -148,7 +148,7 @@ def test_a_run_times_out_by_a_suspend_which_does_not_count_as_a_jump(tmp_path: P
 def skewed(directory: Path, seconds: int, **settings: str) -> Iterator[Api]:
     """Start a server whose machine has another date, on a state directory."""
     if FAKETIME is None:
-        pytest.skip(NO_FAKETIME)
+        pytest.skip(lack("faketime"))
     environment = environment_of(directory, settings)
     (directory / "date").write_text(f"{seconds:+d}")
     environment |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_NO_CACHE": "1", "LD_PRELOAD": str(FAKETIME)}

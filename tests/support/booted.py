@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support import programs
 from tests.support.tree import ROOT
 
 SYSTEMD = Path("/usr/lib/systemd/systemd")
@@ -86,9 +87,9 @@ exec env -i PATH={PATH} container=athena LANG=C.UTF-8 {SYSTEMD} --system --unit=
 def lack() -> str | None:
     """Return the lack that prevents a machine of its own, None if nothing is missing."""
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
-        return f"not installed: {', '.join(missing)}"
+        return programs.lack(*missing)
     if not SYSTEMD.exists():
-        return "not installed: systemd"
+        return programs.lack("systemd")
     if os.getuid() != 0:
         return "only root starts systemd"
     tried = subprocess.run(

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.nginx import listening
+from tests.support.programs import lack
 
 CADDY = shutil.which("caddy")
-MISSING = "not installed: caddy (apt-get install caddy)"
+MISSING = lack("caddy")
 AROUND = """{{
     admin off
     auto_https disable_redirects

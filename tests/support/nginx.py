@@ -11,9 +11,10 @@ from itertools import count
 from pathlib import Path
 
 from tests.support.api import soon
+from tests.support.programs import lack
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-MISSING = "not installed: nginx (apt-get install nginx-light)"
+MISSING = lack("nginx")
 AROUND = """
 daemon off;
 user {user};

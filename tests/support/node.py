@@ -8,15 +8,14 @@ import tarfile
 from pathlib import Path
 
 from tests.support.process import ROOT
+from tests.support.programs import lack
 
 CLIENT = ROOT / "clients" / "typescript"
 TOOLS = CLIENT / "node_modules" / ".bin"
-MISSING = [
-    name
-    for name, there in (("node", shutil.which("node")), ("npm", shutil.which("npm")), ("make console", TOOLS.is_dir()))
-    if not there
-]
-"""What has to be installed first. `make check` runs `make console` where npm is."""
+MISSING = (
+    lack("npm") if shutil.which("npm") is None else "" if TOOLS.is_dir() else lack("the console", remedy="make console")
+)
+"""The reason to skip tests of the client. `make check` runs `make console` where npm is."""
 NAME = "@projectathena/client"
 SETTINGS = {
     "compilerOptions": {

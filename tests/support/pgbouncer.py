@@ -13,9 +13,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.support.nginx import free_port, listening
 from tests.support.postgres import as_somebody
+from tests.support.programs import lack
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-MISSING = "not installed: pgbouncer (apt-get install pgbouncer)"
+MISSING = lack("pgbouncer")
 CONFIGURATION = """
 [databases]
 {database} = {there}

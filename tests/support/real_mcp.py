@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tests.support.programs import lack
+
 PLACE = Path(__file__).parents[2] / ".mcp" / "servers" / "node_modules"
 """Directory with the packages of the lock in ``tests/mcp/servers``."""
 PYTHON = Path(sys.executable).parent
@@ -38,7 +40,7 @@ def clock() -> tuple[str, ...]:
 def missing(argv: tuple[str, ...]) -> str:
     """Return why a command cannot run here; empty if it can."""
     lacks = [one for one in argv[:2] if not one.startswith("-") and not Path(one).exists()]
-    return f"{Path(lacks[0]).name} is not installed (make mcp)" if lacks else ""
+    return lack(Path(lacks[0]).name, remedy="make mcp") if lacks else ""
 
 
 @contextmanager

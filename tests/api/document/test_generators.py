@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import lack, lack_of
 from tests.support.server import Server
 
 ORVAL = ("orval@7.13.2", "typescript@5.9.3")
@@ -75,7 +76,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.sqlite, pytest.mark.timeout(600)]
 def tool(name: str) -> str:
     found = Path(sys.executable).with_name(name)
     if not found.exists():
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(lack_of(name))
     return str(found)
 
 
@@ -132,7 +133,7 @@ def test_datamodel_code_generator_reads_the_schema_of_events(shared: Server, tmp
 def install(at: Path, *packages: str) -> None:
     """Install packages from npm, and types of node."""
     if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
+        pytest.skip(lack("npm"))
     (at / "package.json").write_text('{"private": true, "type": "module"}')
     command = ["npm", "install", "--silent", "--no-audit", "--no-fund", *packages, "@types/node@20.19.43"]
     if subprocess.run(command, cwd=at, check=False, capture_output=True).returncode:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import lack
 from tests.support.server import Server
 
 LINTERS = ("@stoplight/spectral-cli@6.16.3", "@redocly/cli@2.77.0")
@@ -25,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shared: Server) -> Path:
     folder = tmp_path_factory.mktemp("linters")
     names = " and ".join(LINTERS)
     if shutil.which("npm") is None:
-        pytest.skip(f"npm, which installs {names}, is not installed")
+        pytest.skip(lack("npm"))
     (folder / "package.json").write_text('{"private": true}')
     (folder / "ruleset.yaml").write_text('extends: ["spectral:oas"]\n')
     (folder / "openapi.json").write_bytes(shared.api.http.get(shared.url + "/openapi.json").content)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.programs import lack
 from tests.support.server import Server
 
 GO_LIBRARIES = Path("/usr/share/gocode")
@@ -106,7 +107,7 @@ def run(*command: str, at: Path, **environment: str) -> None:
 def generate(server: Server, kind: str, place: Path, *more: str) -> None:
     tool = Path(sys.executable).with_name("openapi-generator-cli")
     if not tool.exists():
-        pytest.skip("openapi-generator-cli is not installed")
+        pytest.skip(lack("openapi-generator-cli", remedy="make clients"))
     (place / "openapi.json").write_bytes(server.api.http.get(server.url + "/openapi.json").content)
     run(str(tool), "generate", "-i", "openapi.json", "-g", kind, "-o", "generated", *more, at=place)
 
@@ -121,7 +122,7 @@ def test_python(shared: Server, tmp_path: Path) -> None:
 
 def test_typescript_fetch(shared: Server, tmp_path: Path) -> None:
     if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
+        pytest.skip(lack("npm"))
     generate(shared, "typescript-fetch", tmp_path)
     (tmp_path / "use.ts").write_text(USE_TYPESCRIPT)
     (tmp_path / "package.json").write_text('{"private": true}')
@@ -133,10 +134,8 @@ def test_typescript_fetch(shared: Server, tmp_path: Path) -> None:
 
 
 def test_go(shared: Server, tmp_path: Path) -> None:
-    if shutil.which("go") is None:
-        pytest.skip("go is not installed")
-    if not (GO_LIBRARIES / "src" / "gopkg.in" / "validator.v2").exists():
-        pytest.skip("golang-gopkg-validator.v2-dev is not installed")
+    if shutil.which("go") is None or not (GO_LIBRARIES / "src" / "gopkg.in" / "validator.v2").exists():
+        pytest.skip(lack("go"))
     (tmp_path / "src").mkdir()
     options = "packageName=generated,enumClassPrefix=true,withGoMod=false"
     generate(shared, "go", tmp_path / "src", "--additional-properties", options)

@@ -17,6 +17,7 @@ from athena_api.static_files import (
     static_file,
     static_files,
 )
+from tests.support.programs import needs
 
 CONSOLE_BYTES_MAX = 100_000  # all files together, each in its smallest form
 NODE = shutil.which("node")
@@ -51,7 +52,7 @@ def test_the_console_is_its_page_and_files_named_by_their_content() -> None:
     assert size < CONSOLE_BYTES_MAX, f"the console has {size:,} bytes, compressed"
 
 
-@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@needs("node")
 def test_the_brotli_form_of_a_file_has_its_content() -> None:
     files = [file for path, file in static_files().items() if path.startswith(HASHED)]
     assert len(files) == 2

@@ -12,17 +12,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from athena_core.system.sandbox import probe
 from tests.support.agent_model import Calls, Hangs, shell
 from tests.support.api import Json, soon
 from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, agent_site
 from tests.support.process import environment_of
+from tests.support.programs import BOXED
 
 pytestmark = [pytest.mark.heavy, pytest.mark.sqlite]
 
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
-BOXED = pytest.mark.skipif(not probe().available, reason="no sandbox works here")
 KEY = shell("echo $FAKE_URL $FAKE_KEY")
 CONNECTIONS = 100
 REQUEST: Json = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "for me"}]}

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from athena_core.system.sandbox import probe
 from tests.conftest import Serve
 from tests.support.agent_model import shell
 from tests.support.closed_files import ATTACKS, PATTERNS, Attack, check, lay_out
 from tests.support.model import Profile, acting, call
 from tests.support.outside_agents import agent_site
+from tests.support.programs import BOXED
 
-pytestmark = pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+pytestmark = BOXED
 
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
 

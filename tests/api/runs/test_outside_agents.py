@@ -5,11 +5,11 @@ from itertools import takewhile
 
 import pytest
 
-from athena_core.system.sandbox import probe
 from tests.support.agent_model import TOKENS, Calls, Cuts, Hangs, shell
 from tests.support.api import Json, soon
 from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, site_of_module
+from tests.support.programs import BOXED
 
 ALLOW_ALL = ({"match": {}, "approval": "allow"},)
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
@@ -209,7 +209,7 @@ def test_a_server_that_stops_leaves_the_run_to_the_next_one(site: AgentSite) -> 
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 def test_an_agent_in_a_sandbox_reaches_its_model_and_its_workspace_only(site: AgentSite) -> None:
     look = shell(f"ls -A {site.server.state_dir}; ls -A $HOME; echo $HOME; echo made > made.txt")
     profile = site.profile(permissions=ALLOW_ALL, sandbox={"mode": "required"})

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from athena_core.system.sandbox import probe
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused
 from tests.support.model import Profile, acting, call
+from tests.support.programs import BOXED
 from tests.support.server import Server
 
 LOOKS = call("shell", command=["/bin/sh", "-c", "ls -A state; cat .env; id -u; echo made > made.txt; touch .git/hooks"])
@@ -23,7 +23,7 @@ def phases(api: Api, run_id: str) -> list[Json]:
     return [event["sandbox"] for event in api.events(runId=run_id, types="sandbox.lifecycle")]
 
 
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 def test_commands_see_their_workspace_and_nothing_of_the_server(serve: Serve) -> None:
     with acting([LOOKS, "done"]) as model:
         server = serve(openai_base_url=model.url, workspace_closed="state")

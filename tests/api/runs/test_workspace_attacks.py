@@ -15,12 +15,13 @@ from tests.support.directed import directed
 from tests.support.model import call
 from tests.support.own_workspaces import Site, sh
 from tests.support.process import environment_of
+from tests.support.programs import BOXED
 from tests.support.server import Server
 from tests.support.vouched import VOUCHED
 
 SECRET = "sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz"
 ROLES = "ada:Admin,olga:Operator,vera:Viewer,scoped:Operator"
-BOTH = [None, pytest.param("required", marks=pytest.mark.skipif(not probe().available, reason="no sandbox works"))]
+BOTH = [None, pytest.param("required", marks=BOXED)]
 
 
 def diff_of(site: Site, run_id: str) -> Json:
@@ -152,7 +153,7 @@ def test_a_secret_in_a_file_is_masked_in_the_diff(site: Site) -> None:
     assert "+[hidden: " in found["diff"]
 
 
-@pytest.mark.skipif(not probe().available, reason="no sandbox works")
+@BOXED
 def test_no_run_reads_another_workspace_or_the_snapshots(site: Site) -> None:
     boxed = site.profile(sandbox="required")
     other = site.run("holds", sh("echo canary > secret.txt"), harnessProfileId=boxed)

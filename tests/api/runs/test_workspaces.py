@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_core.system.sandbox import probe
-from tests.support import repository
+from tests.support import programs, repository
 from tests.support.api import Json, Refused, soon
 from tests.support.asks import answer
 from tests.support.directed import directed
@@ -56,8 +55,7 @@ def test_a_run_in_the_shared_workspace_records_nothing_of_workspaces(site: Site)
 COMMIT = "git add -A && git -c user.name=a -c user.email=a@b.c commit -qm Change && git log --format=%s"
 
 
-NO_BOX = pytest.mark.skipif(not probe().available, reason="no sandbox works here")
-BOXED = pytest.param("required", marks=(NO_BOX, pytest.mark.heavy))
+BOXED = pytest.param("required", marks=(programs.BOXED, pytest.mark.heavy))
 
 
 @pytest.mark.parametrize("sandbox", [None, BOXED])
@@ -79,7 +77,7 @@ def test_an_agent_commits_in_its_clone_and_the_source_stays_as_it_is(site: Site,
 
 
 @pytest.mark.heavy
-@NO_BOX
+@programs.BOXED
 def test_a_command_in_a_sandbox_sees_nothing_of_other_workspaces(site: Site) -> None:
     profile = site.profile(sandbox="required")
     other = site.run("holds a secret", sh("echo canary > secret.txt"), harnessProfileId=profile)

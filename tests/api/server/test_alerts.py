@@ -2,17 +2,16 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from athena_api.metrics import FAMILIES
+from tests.support.programs import needs
 
 ALERTS = Path(__file__).parents[3] / "examples" / "deployment" / "alerts.yml"
 METRIC = re.compile(r"\b(?:athena|process)_[a-z_]+")
-NEEDS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: promtool)")
 
 CALM = {
     'up{job="athena"}': "1",
@@ -88,7 +87,7 @@ def test_each_alert_is_about_metrics_that_exist() -> None:
 
 
 @pytest.mark.heavy
-@NEEDS_PROMTOOL
+@needs("promtool")
 def test_each_alert_fires_in_its_own_trouble_and_in_no_other(tmp_path: Path) -> None:
     query = "count by (alertname) (ALERTS{alertstate='firing'})"
     tests = [

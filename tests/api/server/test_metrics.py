@@ -1,7 +1,6 @@
 """Metrics: correct, well-formed, bounded in number, and without ids."""
 
 import re
-import shutil
 import subprocess
 import time
 from contextlib import ExitStack
@@ -36,6 +35,7 @@ from tests.api.examples import EXAMPLES
 from tests.conftest import Serve
 from tests.support.api import Api, Refused, soon
 from tests.support.gate import Gates
+from tests.support.programs import needs
 from tests.support.server import Server
 
 SAMPLE = re.compile(r'^(?P<name>[a-z_]+)(\{(?P<labels>([a-z_]+="([^"\\\n]|\\.)*",?)*)\})? (?P<value>[0-9.e+-]+)$')
@@ -247,7 +247,7 @@ def test_every_family_is_well_formed_and_histograms_add_up(busy: str) -> None:
             assert below == sorted(below), "buckets are cumulative"
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: promtool)")
+@needs("promtool")
 def test_prometheus_itself_finds_nothing_to_complain_about(busy: str) -> None:
     done = subprocess.run(["promtool", "check", "metrics"], input=busy, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")

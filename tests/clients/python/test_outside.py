@@ -12,6 +12,7 @@ import pytest
 from athena_client import __version__
 from athena_core import __version__ as server_version
 from tests.support import blocks, outside, tree
+from tests.support.programs import needs
 from tests.support.server import Server, server_of_module
 from tests.support.token_server import TOKENS_ONLY, put_token
 
@@ -96,7 +97,7 @@ def test_mypy_understands_user_code_strictly(python: Path, programs: list[Path])
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@needs("node")
 def test_pyright_understands_user_code_strictly(python: Path, programs: list[Path]) -> None:
     folder = programs[0].parent
     (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')

@@ -13,7 +13,7 @@ from tests.support.server import Server
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package. A machine without Node or the packages skips and says so."""
     if MISSING:
-        pytest.skip(f"not installed: {', '.join(MISSING)}")
+        pytest.skip(MISSING)
     return pack(tmp_path_factory.mktemp("packed") / "package")
 
 

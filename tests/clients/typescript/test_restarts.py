@@ -106,7 +106,7 @@ def serving(directory: Path) -> Iterator[str]:
             thread.join()
 
 
-@pytest.mark.skipif(bool(NO_BROWSER), reason=f"not installed: {', '.join(NO_BROWSER)}")
+@pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
 def test_in_a_page_of_another_origin(project: Project, tmp_path: Path) -> None:
     place = tmp_path / "pages"
     (project.client / "dist").rename(project.client / "client")

@@ -1,6 +1,5 @@
 """Tests of a restored log beside the anchor of the former one: it starts, unless the anchor vouches for more."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from athena_core.log.sqlite.copies import STEP_EVENTS
 from athena_core.log.tools.backup import copy_log, restore_log
 from tests.core.log.pots import Filled, alter, commit, enqueue, erase, fill, key, new_log, take
 from tests.support.process import environment_of
+from tests.support.programs import needs
 
 FOREIGN = Anchor(log_id="ab" * 8, position=1, chain="00" * 32)
 
@@ -78,7 +78,7 @@ def test_a_copy_is_restored_beside_an_anchor_that_vouches_for_nothing_of_it(
         assert read_anchor(place / f"{FOREIGN.log_id}.anchor") == FOREIGN
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@needs("strace")
 def test_a_restored_log_is_synced_before_it_has_its_name(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     commit(log, fill())

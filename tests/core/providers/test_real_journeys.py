@@ -14,6 +14,7 @@ import pytest
 
 from examples.real_model.model_server import missing_packages
 from tests.support.api import ENDINGS, Api
+from tests.support.programs import lack_of
 from tests.support.repository import branch, commit, make
 from tests.support.server import Server
 
@@ -36,7 +37,7 @@ RUN_TIMEOUT_MS = 600_000
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the packages before its second round
-    pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}"),
+    pytest.mark.skipif(bool(missing_packages()), reason=lack_of(*missing_packages())),
 ]
 
 

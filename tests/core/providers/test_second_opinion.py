@@ -12,6 +12,7 @@ from typing_extensions import is_typeddict
 
 from athena_core.providers.provider import ModelMessage, ModelRequest, complete
 from athena_core.values import ToolCall, ToolSpec
+from tests.support.programs import lack_of
 from tests.support.stub import DIALECTS, client_of, says, serving
 
 TYPES = {
@@ -22,7 +23,7 @@ MISSING = [name for name in TYPES if importlib.util.find_spec(name) is None]
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the packages before its second round
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+    pytest.mark.skipif(bool(MISSING), reason=lack_of(*MISSING)),
 ]
 
 CALLS = (

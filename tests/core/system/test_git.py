@@ -17,11 +17,11 @@ from athena_core.errors import ConfigError
 from athena_core.mask import Mask
 from athena_core.system.git import Repository
 from athena_core.system.process import environment
-from athena_core.system.sandbox import probe
 from athena_core.tools.tool import ToolContext
 from athena_core.tools.workspace import Workspace
 from tests.core.tools.bench import Workbench
 from tests.scale import sized
+from tests.support.programs import BOXED
 from tests.support.repository import commit, git, make
 
 
@@ -349,7 +349,7 @@ async def test_a_linked_worktree_is_read_as_the_repository_that_it_belongs_to(tm
     assert trap.ran == ""
 
 
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 async def test_git_in_a_sandbox_reads_the_same_and_writes_nothing(tmp_path: Path) -> None:
     trap = Trap.build(tmp_path)
     (trap.place / "new").touch()

@@ -25,14 +25,13 @@ from athena_core.system.sandbox import (
     bubblewrap,
     probe,
 )
+from tests.support.programs import BOXED
 
 LONG = "a" * 240
 HELD = 12_000_000
 """Bytes that ``tail`` keeps until its input ends: over the limit, and within what the box may reserve."""
 FILLS = "for i in $(seq 64); do head -c 2000000 /dev/zero > fill-$i; done; sleep 20"
 """Writes many files, because other programs may free some of the disk meanwhile."""
-
-BOXED = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed")
 
 
 @pytest.fixture
@@ -518,6 +517,7 @@ async def test_tmp_is_private_and_small(tmp_path: Path) -> None:
     assert output.count("Read-only file system") == 3
 
 
+@BOXED
 async def test_a_box_that_cannot_be_built_starts_nothing() -> None:
     with pytest.raises(CannotStart, match="workspace"):
         await Child.start(("true",), environment(), sandbox=Sandbox(Path("/")))

@@ -14,13 +14,14 @@ from athena_core.errors import ConfigError
 from athena_core.mask import Mask
 from athena_core.services.context.compiler import resolve
 from athena_core.settings import load
-from athena_core.system.sandbox import SandboxRefused, probe
+from athena_core.system.sandbox import SandboxRefused
 from athena_core.tools.files import FilesTool
 from athena_core.tools.refusal import PathRefused
 from athena_core.tools.shell import ShellTool
 from athena_core.tools.tool import CommandBox, ToolContext
 from athena_core.tools.workspace import REPOSITORIES, Workspace, open_workspace
 from tests.core.tools.bench import CANARY, snapshot
+from tests.support.programs import BOXED
 
 FILES = (
     ".env", ".envrc", "sub/.env", "personas/critic.json", "personas/scribe/tone.md", ".git/config", "sub/.git/HEAD",
@@ -197,7 +198,7 @@ def test_a_wrong_pattern_is_refused(wrong: str, tmp_path: Path) -> None:
         load({"ATHENA_WORKSPACE_CLOSED": wrong}, tmp_path)
 
 
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 async def test_a_command_in_a_sandbox_finds_nothing_closed_but_repositories(site: Site) -> None:
     policy = ShellPolicy(commands=(("/bin/sh",),))
     bench = ToolContext(workspace=site.workspace, mask=Mask(), policies=ToolPolicies(shell=policy), box=CommandBox())
@@ -218,7 +219,7 @@ async def test_a_command_in_a_sandbox_finds_nothing_closed_but_repositories(site
     assert snapshot(site.root) == before
 
 
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 async def test_links_that_were_planted_neither_mislead_a_sandbox_nor_stop_it(tmp_path: Path) -> None:
     root, outside = tmp_path / "work", tmp_path / "outside"
     (outside / ".git").mkdir(parents=True)

@@ -15,11 +15,11 @@ from athena_core.domain import run
 from athena_core.domain.mcp_server import McpServerListed, stream_of
 from athena_core.event import Event
 from athena_core.services.execution.progress import INTERRUPTED_ASKING
-from athena_core.system.sandbox import probe
 from tests.core.services.execution.plane import PATIENCE_SECONDS, Plane, at_work
 from tests.support.fake_mcp_http import fake_mcp_http
 from tests.support.mcp_servers import FAKE_MCP, fake_server, mcp_servers_file
 from tests.support.model import Profile, Step, call
+from tests.support.programs import BOXED
 
 ALL: dict[str, Any] = {"fake": {"tools": ["*"], "approval": "allow"}}
 ALLOWED = Profile(tools=("files", "shell"), mcp=ALL)
@@ -248,7 +248,7 @@ async def test_a_shared_server_is_one_process_for_all_runs(tmp_path: Path) -> No
         assert len({message["pid"] for message in plane.heard}) == 1
 
 
-@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+@BOXED
 async def test_a_boxed_server_works_in_the_workspace_of_the_run_without_a_network(tmp_path: Path) -> None:
     members: dict[str, Any] = {"sandbox": True, "readOnly": [str(FAKE_MCP), *sorted({sys.prefix, sys.base_prefix})]}
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
