@@ -14,11 +14,17 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # Run a command and show its output only if it fails.
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
+# The checks that execute nothing, two at a time.
+CHECK = echo "Checking types, style and imports ..."; \
+	if command -v npm > /dev/null; then console=console; else \
+		echo "npm is not installed: the console and the TypeScript client are not checked."; fi; \
+	$(MAKE) --no-print-directory --jobs=2 types style imports $$console
+
 # The tests start many processes, each of which would compile the product anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test gate simulate quick check style types imports console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
+.PHONY: help serve demo test gate simulate quick check collection style types imports console docs screens site bench bench-quick proof mutants agents mcp clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -44,7 +50,10 @@ serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 demo: $(READY) ## Show a demo fleet: no key, no network (Ctrl-C ends and forgets it)
 	@exec $(BIN)/athena demo
 
-test: check ## Run all checks and all tests except the heavy ones (five minutes with the set-up)
+# Tests are read once before four processes read them: the first reading compiles them, which takes as long as the types.
+test: $(READY) ## Run all checks and all tests except the heavy ones (five minutes with the set-up)
+	@$(CHECK) collection
+	@echo "Running the tests ..."
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
 
 gate: ## Play the whole gate in a clean clone of HEAD, beside other work; what was green is not played again
@@ -57,9 +66,10 @@ quick: $(READY) ## Run the tests of the core and of the projections (about a min
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections
 
 check: $(READY) ## Check style, types and import directions, and the TypeScript sources where npm is
-	@command -v npm > /dev/null || echo "npm is not installed: the console and the TypeScript client are not checked."
-	@echo "Checking types, style and imports ..."
-	@$(MAKE) --no-print-directory --jobs=2 types style imports $$(if command -v npm > /dev/null; then echo console; fi)
+	@$(CHECK)
+
+collection: $(READY)
+	@$(call quietly,$(BIN)/python -m pytest --quiet --collect-only -m "not heavy" tests)
 
 style: $(READY)
 	@$(call quietly,$(BIN)/ruff check)
