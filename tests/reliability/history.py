@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from athena_core.domain import directive, run
-from athena_core.event import MARK_BYTES, Event
+from athena_core.event import MARK_BYTES
 from athena_core.log import chain
 from athena_core.log.sqlite.connection import open_reader
 from athena_core.log.sqlite.reader import SqliteReader
@@ -12,9 +12,7 @@ from athena_core.protocols import Row
 from projections.engine.cursor import event_id
 from tests.reliability.oracle import Entry
 from tests.reliability.program import MARK
-from tests.support.api import soon
 from tests.support.records import CODEC, all_rows, judge_history, stored_guards
-from tests.support.server import Server
 
 BEGINNINGS = (directive.DirectiveCreated.TYPE, run.RunCreated.TYPE, run.RunQueued.TYPE)
 
@@ -86,29 +84,3 @@ def open_runs(state_dir: Path) -> list[str]:
         return [key for kind, key, _ in reader.guards() if kind in {"slot", "waiting"}]
     finally:
         reader.close()
-
-
-def events_of(state_dir: Path, run_id: str) -> list[Event]:
-    """Return the events of a run, read without its server."""
-    reader = opened(state_dir / "log.db")
-    try:
-        return [CODEC.decode(row).event for row in reader.stream(run_id)]
-    finally:
-        reader.close()
-
-
-def await_events(state_dir: Path, run_id: str, count: int) -> None:
-    """Return once a run has this many events."""
-    reader = opened(state_dir / "log.db")
-    try:
-        for _ in soon():
-            if len(reader.stream(run_id)) >= count:
-                return
-    finally:
-        reader.close()
-
-
-def killed_after(server: Server, run_id: str, count: int) -> None:
-    """Kill a server as soon as a run of it has this many events."""
-    await_events(server.state_dir, run_id, count)
-    server.kill()

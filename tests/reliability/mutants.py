@@ -33,7 +33,9 @@ SQLITE_READER = "athena_core/log/sqlite/reader.py"
 PROTOCOL = "athena_api/edge/protocol.py"
 EXCHANGE = "athena_api/edge/exchange.py"
 ADMISSION = "tests/core/services/runs/test_admission.py"
-PROMISES = "tests/reliability/test_promises.py"
+WRITER_TESTS = "tests/core/log/test_log.py"
+FULL = f"{WRITER_TESTS}::test_a_full_disk_refuses_and_goes_on_when_there_is_space"
+TAIL = "tests/core/log/test_tail.py"
 SYSCALLS = "tests/reliability/test_syscalls.py"
 POWER = "tests/reliability/test_power_loss.py::test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged"
 GOLDEN = "tests/reliability/test_golden_states.py"
@@ -307,10 +309,8 @@ MUTANTS: tuple[Mutant, ...] = (
         LOG, DECIDED, f"{DECIDED}                answer(results)\n                results.clear()\n"
     ),
     of("a commit is not synced", POWER)(SQLITE, 'open_writer(self.path, "FULL")', 'open_writer(self.path, "NORMAL")'),
-    of("a full disk is acknowledged", f"{PROMISES}::test_a_batch_that_does_not_fit_was_not_written")(
-        LOG, "            results = [(job, refusal) for job, _ in results]\n", ""
-    ),
-    of("states are published before the commit", f"{PROMISES}::test_the_decisions_of_a_failed_commit_are_forgotten")(
+    of("a full disk is acknowledged", FULL)(LOG, "            results = [(job, refusal) for job, _ in results]\n", ""),
+    of("states are published before the commit", FULL)(
         LOG,
         DECIDED,
         f"{DECIDED}                self._publish(batch)\n",
@@ -318,7 +318,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            self.cache.clear()\n            self.guards.load",
         "            self.guards.load",
     ),
-    of("guards of a failed commit stay", f"{PROMISES}::test_a_slot_that_a_failed_commit_took_is_free")(
+    of("guards of a failed commit stay", FULL)(
         COMMITTED_STATE, "        self._forgetful = True\n", "        self.cache.clear()\n"
     ),
     of(
@@ -331,7 +331,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "guards do not change inside a batch",
-        f"{PROMISES}::test_a_slot_that_is_taken_in_a_batch_is_seen_by_the_next_in_it",
+        f"{WRITER_TESTS}::test_a_guard_that_is_taken_in_the_same_commit_counts",
     )(
         BATCH,
         "[(made, at) for guard, at in guards if (made := apply(guard))]",
@@ -343,19 +343,19 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "states do not change inside a batch",
-        f"{PROMISES}::test_a_state_that_is_changed_in_a_batch_is_seen_by_the_next_in_it",
+        f"{WRITER_TESTS}::test_a_transaction_sees_what_the_one_before_it_in_the_same_commit_decided",
     )(BATCH, "return self.ahead.get(stream) or committed.cache", "return committed.cache"),
-    of("a key is looked up in the database only", f"{PROMISES}::test_a_key_twice_in_a_batch_is_one_command")(
+    of("a key is looked up in the database only", f"{WRITER_TESTS}::test_two_with_the_same_key_in_one_commit_are_one")(
         BATCH, "found = self.keys.get(key.hash) or self._store.key(key.hash)", "found = self._store.key(key.hash)"
     ),
-    of("a refusal binds its key", f"{PROMISES}::test_a_refusal_binds_no_key")(
+    of("a refusal binds its key", f"{WRITER_TESTS}::test_a_refusal_never_binds_a_key")(
         BATCH,
         "                self.append(rejected.facts, context)\n",
         "                self.append(rejected.facts, context)\n            if job.key is not None:\n"
         "                bound = (self.key_time, self.head, 1, None, None, now, None)\n"
         "                self.keys[job.key.hash] = BoundKey(job.key.fingerprint, *bound)\n",
     ),
-    of("no catch-up with other processes", f"{PROMISES}::test_two_processes_decide_at_the_same_head")(
+    of("no catch-up with other processes", f"{WRITER_TESTS}::test_a_limit_is_kept_by_two_logs_together")(
         COMMITTED_STATE, "        elif missed:\n", "        elif missed < 0:\n"
     ),
     of(
@@ -368,21 +368,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/reliability/test_failover.py::"
         "test_a_commit_that_no_standby_confirms_is_not_acknowledged_nor_is_a_repeated_key",
     )("athena_core/log/postgres/store.py", "        if given_up:\n", "        if not given_up and given_up:\n"),
-    of("guards of other processes are not taken in", f"{PROMISES}::test_two_processes_share_the_slots")(
+    of("guards of other processes are not taken in", f"{WRITER_TESTS}::test_a_limit_is_kept_by_two_logs_together")(
         COMMITTED_STATE,
         "            for guard in decider.guards(self.codec.decode(row, text=False)):\n",
         "            for guard in ():\n",
     ),
-    of("a page begins with the cursor's own event", f"{PROMISES}::test_pages_of_any_size_join_without_seams")(
+    of("a page begins with the cursor's own event", f"{TAIL}::test_a_long_tail_comes_in_pages")(
         "athena_core/log/sql/statements.py",
         "FROM log WHERE position > ? AND position <= ? ORDER",
         "FROM log WHERE position >= ? AND position <= ? ORDER",
     ),
     of(
         "a reader does not look whether something was committed",
-        f"{PROMISES}::test_a_reader_sees_what_was_acknowledged_at_once",
+        f"{TAIL}::test_commits_of_another_process_are_noticed",
     )(SQLITE_READER, "        if seen != self._seen:\n", "        if self._seen < 0:\n"),
-    of("a run ends twice", f"{PROMISES}::test_a_run_ends_once_though_several_try_to_end_it")(
+    of("a run ends twice", "tests/core/domain/test_run.py")(
         "athena_core/domain/run/commands.py",
         "            if not state.open:\n                return ()\n            if state.token",
         "            if state.token",
@@ -390,7 +390,7 @@ MUTANTS: tuple[Mutant, ...] = (
         " or state.executor is None:\n                raise LeaseLost",
         ":\n                raise LeaseLost",
     ),
-    of("the token of a lease is not looked at", f"{PROMISES}::test_an_executor_with_an_old_token_is_refused")(
+    of("the token of a lease is not looked at", "tests/core/domain/test_run.py")(
         "athena_core/domain/run/commands.py",
         "            if state.token != command.token or state.executor is None:\n",
         "            if state.token < command.token or state.executor is None:\n",

@@ -303,14 +303,6 @@ def text_put_back(copy: Copy) -> None:
     copy.execute("UPDATE log SET text = ? WHERE position = ?", text, erased)
 
 
-def erased_in_the_future(copy: Copy) -> None:
-    appended(copy, "payload.redacted", "plane", {"target": 1_000_000})
-
-
-def erased_and_still_there(copy: Copy) -> None:
-    appended(copy, "payload.redacted", "plane", {"target": with_text(copy)[0].position})
-
-
 # Beside the rows
 
 
@@ -356,33 +348,12 @@ def index_dropped(copy: Copy) -> None:
 
 def hidden_copies(copy: Copy) -> None:
     copy.execute("CREATE TABLE hidden (text TEXT)")
-    _trigger(copy, "AFTER UPDATE", "INSERT INTO hidden VALUES ('a text')", "RETURN NEW")
-
-
-def another_actor(copy: Copy) -> None:
-    _trigger(copy, "AFTER INSERT", "UPDATE log SET actor = 'root'", "RETURN NEW")
-
-
-def nothing_inserted(copy: Copy) -> None:
+    act = "INSERT INTO hidden VALUES ('a text')"
     if copy.url is None:
-        copy.execute("CREATE TRIGGER foreign_trigger BEFORE INSERT ON log BEGIN SELECT RAISE(IGNORE); END")
-    else:
-        _trigger(copy, "BEFORE INSERT", "", "RETURN NULL")
-
-
-def _trigger(copy: Copy, when: str, act: str, answer: str) -> None:
-    if copy.url is None:
-        copy.execute(f"CREATE TRIGGER foreign_trigger {when} ON log BEGIN {act}; END")
+        copy.execute(f"CREATE TRIGGER copier AFTER UPDATE ON log BEGIN {act}; END")
         return
-    acts = f"{act}; " if act else ""
-    function = f"CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {acts}{answer}; END $$"
-    copy.execute(function)
-    copy.execute(f"CREATE TRIGGER foreign_trigger {when} ON log FOR EACH ROW EXECUTE FUNCTION act()")
-
-
-def view_for_a_table(copy: Copy) -> None:
-    copy.execute("ALTER TABLE log RENAME TO kept")
-    copy.execute("CREATE VIEW log AS SELECT * FROM kept")
+    copy.execute(f"CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {act}; RETURN NEW; END $$")
+    copy.execute("CREATE TRIGGER copier AFTER UPDATE ON log FOR EACH ROW EXECUTE FUNCTION act()")
 
 
 def views_edited(copy: Copy) -> None:
@@ -403,66 +374,15 @@ def policy_of_another(copy: Copy) -> None:
     _policy(copy, json.loads(last(copy, "policy.updated").data)["after"])
 
 
-def policy_before_that_never_was(copy: Copy) -> None:
-    _policy(copy, {"schemaVersion": 1, "maxConcurrentRuns": 77})
-
-
 def _policy(copy: Copy, before: Any) -> None:
     after = {"schemaVersion": 1, "maxConcurrentRuns": 5}
     payload = {"schemaVersion": 1, "updatedAt": "2026-01-09T00:00:00.000Z", "before": before, "after": after}
     appended(copy, "policy.updated", "policy", payload, actor="somebody")
 
 
-def session_created_again(copy: Copy) -> None:
-    row = last(copy, "session.created")
-    appended(copy, row.type, row.stream, row.data, session_id=row.session_id)
-
-
-def directive_created_again(copy: Copy) -> None:
-    row = last(copy, "directive.created")
-    appended(copy, row.type, row.stream, row.data)
-
-
 def caused_by_the_future(copy: Copy) -> None:
     row = last(copy, "usage.recorded")
     edited(copy, row, causation=row.position + 1)
-
-
-def paid_in_another_session(copy: Copy) -> None:
-    edited(copy, last(copy, "usage.recorded"), session_id="elsewhere")
-
-
-def completed_for_another_sum(copy: Copy) -> None:
-    row = first(copy, "run.completed", lambda row: b'"usage":' in row.data)
-    payload = json.loads(row.data)
-    payload["usage"]["totalTokens"] += 1
-    edited(copy, row, data=json.dumps(payload).encode())
-
-
-def token_in_force_again(copy: Copy) -> None:
-    row = last(copy, "token.revoked")
-    created = json.loads(first(copy, "token.created", lambda one: one.stream == row.stream).data)
-    value = [created["sha256"], created["identity"], created["role"], created["expiresAtMs"], "", ""]
-    copy.execute(
-        "INSERT INTO guard (kind, key, value, position) VALUES (?, ?, ?, ?)",
-        *("token", row.stream, json.dumps(value, separators=(",", ":")), row.position - 1),
-    )
-
-
-def session_of_a_revoked_token(copy: Copy) -> None:
-    row = last(copy, "token.revoked")
-    session = json.loads(first(copy, "token.created", lambda one: one.stream == row.stream).data)
-    session |= {"tokenId": "tok_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "parent": row.stream}
-    appended(copy, "token.created", session["tokenId"], session)
-
-
-def applied_without_a_change(copy: Copy) -> None:
-    """Claim that a run changed the shared workspace, in a workspace of its own that looks right."""
-    run_id = last(copy, "run.completed").stream
-    created = {"workspaceId": "wsp_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "kind": "session", "owner": "s", "source": "empty"}
-    appended(copy, "workspace.created", created["workspaceId"], created | {"runId": run_id})
-    applied = {"workspaceId": created["workspaceId"], "runId": run_id, "files": 1, "by": "ada"}
-    appended(copy, "workspace.applied", created["workspaceId"], applied)
 
 
 def too_deep(copy: Copy) -> None:
@@ -473,13 +393,6 @@ def too_deep(copy: Copy) -> None:
 
 
 # The table
-
-
-def agent_of_a_run_without_one(copy: Copy) -> None:
-    row = last(copy, "run.started")
-    attached = {"agent": "codex", "agentVersion": "1", "protocolVersion": 1, "agentSessionId": "s", "how": "new"}
-    payload = attached | {"model": "m"}
-    appended(copy, "agent.attached", row.stream, payload, run_id=row.run_id, session_id=row.session_id)
 
 
 class Case(NamedTuple):
@@ -557,38 +470,10 @@ CASES: tuple[Case, ...] = (
     Case("16", "an invented guard", guard_out_of_nothing, rules("guards")),
     Case("18", "a unique index dropped", index_dropped, rules("schema"), start=BOTH),
     Case("19", "a trigger that copies texts into a hidden table", hidden_copies, rules("schema"), start=BOTH),
-    Case("W9a", "a trigger that changes actors", another_actor, rules("schema"), start=BOTH),
-    Case("W9b", "a trigger that drops inserted rows", nothing_inserted, rules("schema"), start=BOTH),
-    Case("W9c", "a view in place of the log", view_for_a_table, rules("schema"), start=BOTH),
     Case("W9d", "5 MB of nested JSON in an event", too_deep, rules("decodable")),
     Case("20", "rows of views edited", views_edited, unseen=VIEWS),
     Case("21", "a `policy.updated` of another actor appended, correctly chained", policy_of_another, unseen=LIAR),
-    Case(
-        "22",
-        "a `policy.updated` that replaces a policy that never existed",
-        policy_before_that_never_was,
-        rules("policies"),
-    ),
-    Case("23", "a session created a second time", session_created_again, rules("created")),
-    Case("24", "a directive created a second time", directive_created_again, rules("created")),
-    Case("25", "a `payload.redacted` of a later position", erased_in_the_future, rules("erasure")),
-    Case("26", "a `payload.redacted` of a text that still exists", erased_and_still_there, rules("erasure")),
     Case("27", "an event caused by a later one", caused_by_the_future, rules("envelope"), against=True),
-    Case("28", "usage under another session than its run", paid_in_another_session, rules("envelope"), against=True),
-    Case("29", "wrong totals of a run", completed_for_another_sum, rules("totals"), against=True),
-    Case("30", "the guard of a revoked token put back", token_in_force_again, rules("guards")),
-    Case(
-        *("31", "a session of a revoked token appended, correctly chained", session_of_a_revoked_token),
-        rules("login_sessions"),
-    ),
-    Case(
-        *("32", "a workspace and a `workspace.applied` of a run without one appended", applied_without_a_change),
-        rules("workspaces", "workspace_uses"),
-    ),
-    Case(
-        *("33", "an `agent.attached` of a run without an outside agent appended", agent_of_a_run_without_one),
-        rules("agents"),
-    ),
 )
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.mutant import Mutant
-from tests.reliability.mutants import MUTANTS, PROMISES, ROOT, judged, table, unbroken
+from tests.reliability.mutants import MUTANTS, ROOT, WRITER_TESTS, judged, table, unbroken
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 
-QUICK = [mutant for mutant in MUTANTS if mutant.test.startswith(PROMISES)]
+QUICK = [mutant for mutant in MUTANTS if mutant.test.startswith(WRITER_TESTS)]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

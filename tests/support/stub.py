@@ -47,6 +47,7 @@ class Stub:
     listed: int = 0
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
     client_is_gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,6 +72,7 @@ class Stub:
         size = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
         raw = (await reader.readexactly(size)).decode()
         self.asked.append(Asked(head, raw, json.loads(raw)))
+        self.is_asked.set()
         return self.choose(self.asked[-1])
 
 

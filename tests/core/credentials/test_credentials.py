@@ -16,6 +16,7 @@ from athena_core.errors import ConfigError
 from athena_core.mask import HIDDEN, LEARNED_MAX, Mask
 from athena_core.system.problems import Problems
 from tests.core.credentials.corpus import ENTRY, entry, write_credentials, write_private
+from tests.support.api import PATIENCE_SECONDS
 
 
 class Desk:
@@ -105,7 +106,7 @@ async def test_a_link_that_is_swapped_to_a_fifo_blocks_nothing(tmp_path: Path) -
     os.mkfifo(tmp_path / "fifo", 0o600)
     (tmp_path / "key").unlink()
     (tmp_path / "key").symlink_to(tmp_path / "fifo")
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_SECONDS):
         assert await desk["a"].secret() == "a-good-s3cret"
     assert "not a regular file" in desk.failing[0]
 
@@ -168,7 +169,7 @@ async def test_a_command_that_fails_is_not_quoted(
     text: str, reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk = Desk(tmp_path, script(tmp_path, text))
-    with anyio.fail_after(20), pytest.raises(CredentialUnavailable) as raised:
+    with anyio.fail_after(PATIENCE_SECONDS), pytest.raises(CredentialUnavailable) as raised:
         await desk["a"].secret()
     assert raised.value.message.startswith(f"Credential 'a': {reason}")
     assert desk.failing == [f"CONFIG_ERROR: {raised.value.message}"]
@@ -183,7 +184,7 @@ async def test_a_command_that_cannot_start_is_a_reason(tmp_path: Path) -> None:
 
 async def test_a_command_that_hangs_is_killed(tmp_path: Path) -> None:
     path = write_private(tmp_path / "script", "#!/bin/sh\necho a-good-s3cret; sleep 1000", 0o700)
-    with anyio.fail_after(20), pytest.raises(SecretUnavailable, match="ran for more than 0.2 s"):
+    with anyio.fail_after(PATIENCE_SECONDS), pytest.raises(SecretUnavailable, match="ran for more than 0.2 s"):
         await CommandSource((str(path),), seconds_max=0.2).run()
 
 

@@ -76,11 +76,11 @@ def test_the_largest_definition_is_checked_in_little_time() -> None:
     steps = [step(name) for name in names]
     steps[900]["when"] = {"step": "s0", "op": "exists"}
     whole = definition(steps, *edges)
-    began = time.perf_counter()
+    began = time.process_time()
     workflow_graph.check(whole)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     print(f"{len(names)} steps, {len(edges)} edges: {seconds * 1000:.1f} ms")
-    assert seconds < 1.0, "ten times what was promised"
+    assert seconds < 1.0, "ten times what was promised, of this process alone"
 
 
 CASES: list[tuple[str | None, dict[str, str], str]] = [

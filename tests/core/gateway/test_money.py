@@ -1,10 +1,9 @@
-"""Tests of the money of hostile vendors and clients: no answer is free, and no call passes the budget."""
+"""Tests of bounds of money that clients try to pass: state at a vendor, limits, and members of a request.
 
-import asyncio
+What hostile vendors count and hide is played by the gateway corner of the simulator.
+"""
+
 import json
-from collections import Counter
-from itertools import count
-from random import Random
 from typing import Any
 
 import pytest
@@ -13,15 +12,11 @@ from athena_core.agents.known import AgentWire
 from athena_core.gateway.ledger import EndedCall
 from athena_core.gateway.refusals import CallBudgetReached
 from athena_core.providers.prices import FRAME_TOKENS
-from athena_core.values import Usage
-from tests.scale import sized
 from tests.support.gateway import PRICES, FakeLedger, answers, gateway, head
-from tests.support.hostile_vendor import MARK, HostileAnswer, HostileVendor, limit_of, request_of
-from tests.support.stub import Stub, says
+from tests.support.stub import says
 from tests.support.vendors import VENDORS
 
 ALL = pytest.mark.parametrize("wire", VENDORS)
-CALLS = 10
 """Number of calls under one budget."""
 
 
@@ -48,55 +43,6 @@ class BudgetLedger(FakeLedger):
         self.parts.pop(ended.call, None)
         self.spent += ended.cost.cost_micro_usd or 0 if ended.cost else 0
         await super().ended(ended)
-
-
-async def hostile_calls(wire: AgentWire, seed: int, met: Counter[str]) -> None:
-    """Make calls of a hostile vendor under one budget. Compare its counts with the record."""
-    random = Random(seed)
-    ledger = BudgetLedger(random.choice((300, 3_000, 30_000, 300_000)))
-    given: list[HostileAnswer] = []
-    streamed = True
-
-    async def behave(stub: Stub, writer: asyncio.StreamWriter) -> None:
-        given.append(HostileVendor(wire, random, streamed=streamed).answer(world.vendor.bodies[-1]))
-        for piece in given[-1].pieces:
-            writer.write(piece)
-            await writer.drain()
-
-    async with gateway(wire, behave, ledger=ledger) as world:
-        for number in range(CALLS):
-            streamed = random.random() < 0.6
-            target, body = request_of(wire, random, streamed=streamed)
-            reply = await world.ask(body=body, target=target)
-            if reply.status == 400 and reply.error["code"] == "athena_budget":
-                met["refused"] += 1
-                break
-            assert reply.status == 200, (seed, number, reply)
-            await world.ledger.recorded.wait()
-            world.ledger.recorded.clear()
-            cost, vendor = world.ledger.last.cost, given[-1]
-            met[vendor.usage] += 1
-            assert cost
-            passed = reply.body.count(MARK) + reply.body.count(b"\\u0077")
-            whole = vendor.whole and reply.body == b"".join(vendor.pieces[1:])
-            counted = vendor.output_tokens if whole else 0
-            shown = (seed, number, vendor, reply.body, cost)
-            assert (cost.usage.input_tokens or 0) >= vendor.input_tokens * whole, shown
-            assert (cost.usage.output_tokens or 0) >= max(passed // 4, counted), shown
-            least = Usage(input_tokens=cost.usage.input_tokens, output_tokens=max(passed // 4, counted))
-            assert (cost.cost_micro_usd or 0) >= (PRICES.cost(cost.provider, cost.model, least) or 0), shown
-            sent = world.vendor.bodies[-1]
-            bound = PRICES.ceiling(cost.provider, cost.model, len(sent) + FRAME_TOKENS, limit_of(wire, sent))
-            assert ledger.spent <= ledger.budget + (bound or 0), shown
-
-
-@pytest.mark.parametrize("answers", [200, pytest.param(sized(200, 2_000, 20_000), marks=pytest.mark.heavy, id="sized")])
-@ALL
-async def test_no_answer_of_a_hostile_vendor_is_free_and_none_passes_the_bound(wire: AgentWire, answers: int) -> None:
-    met, seeds = Counter[str](), count()
-    while met.total() - met["refused"] < answers // len(VENDORS):
-        await hostile_calls(wire, next(seeds), met)
-    assert set(met) >= {"right", "missing", "negative", "huge"}
 
 
 STATE: dict[AgentWire, list[dict[str, Any]]] = {

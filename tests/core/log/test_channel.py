@@ -8,8 +8,8 @@ import pytest
 
 from athena_core.log.postgres.notify import PostgresChannel
 from tests.support import pgbouncer
+from tests.support.api import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 20.0
 TEXTS = [f"{number} " + "ä" * 3_900 for number in range(50)]
 
 

@@ -929,13 +929,18 @@ def test_another_history_that_continued_past_the_head_of_a_running_log_stops_it(
 
 @pytest.mark.sqlite
 def test_a_full_disk_refuses_and_goes_on_when_there_is_space(working: Log, tmp_path: Path) -> None:
+    def large(reader: Reader, context: Context) -> Outcome:
+        facts = take("x")(reader, context).facts
+        return Outcome(facts=(*facts, Fact(stream="pot_a", event=Filled(amount=1, label="x" * 100_000))))
+
     working.submit_in_thread(fill(), META)
     writing = connection(working)
     writing.pragma("max_page_count", writing.pragma("page_count"))
     with pytest.raises(StoreFull):
-        working.submit_in_thread(fill(label="x" * 100_000), META, key("k"))
+        working.submit_in_thread(large, META, key("k"))
     assert not writing.in_transaction
     assert working.submit_in_thread(level(), META).answer == 1
+    assert not dict(working.guards.of("slot")), "a refused commit takes no slot"
     writing.pragma("max_page_count", 1_000_000)
     done = working.submit_in_thread(fill(label="x" * 100_000), META, key("k"))
     assert (done.position, done.replayed) == (2, False)

@@ -19,6 +19,7 @@ from athena_core.log.tail import PAGE_EVENTS, Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from tests.core.log.pots import META, Deaths, Filled, alter, commit, fill, new_log
+from tests.support.api import PATIENCE_SECONDS
 
 ROUNDS = 20
 
@@ -115,7 +116,7 @@ async def test_a_long_tail_leaves_the_loop_to_others_after_each_page(logs: tuple
         await anyio.wait_all_tasks_blocked()
         for _ in range(3):
             commit(theirs, *[fill()] * 400)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_SECONDS):
             while tail.position < 1_202:
                 await asyncio.sleep(0)
                 iterations += 1
@@ -133,7 +134,7 @@ async def test_a_gap_before_a_commit_of_its_own_is_handed_on_in_pages_too(logs: 
         commit(theirs, *[fill()] * 400)
     commit(mine, fill())
     tail._on_commit(CommitNotice(mine.commits, mine.signal.position, ()))
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         while tail.position < 1_203:
             iterations += 1
             await asyncio.sleep(0)

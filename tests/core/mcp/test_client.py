@@ -21,12 +21,12 @@ from athena_core.mcp.requests import decoded
 from athena_core.mcp.versions import HANDSHAKES, MODERN
 from athena_core.system.process import CannotStart, Child
 from tests.support import certificates
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.fake_mcp_http import FakeMcpHttp, fake_mcp_http
 from tests.support.mcp_servers import fake_command
 
 pytestmark = pytest.mark.anyio
 
-SECONDS = 20.0
 ERAS = ("era=modern", "era=legacy")
 
 
@@ -80,20 +80,24 @@ def messages(path: Path) -> list[dict[str, Any]]:
         (("status=discover", "code=404"), HANDSHAKES[0]),
     ],
 )
-async def test_a_server_speaks_its_newest_version(switches: tuple[str, ...], version: str) -> None:
+async def test_a_server_speaks_its_newest_version(
+    switches: tuple[str, ...], version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "silence=discover" in switches:
+        monkeypatch.setattr("athena_core.mcp.client.client.PROBE_PART", 0.005)
     with http_client(*switches) as (client, fake):
-        await client.open(2.0 if "silence=discover" in switches else SECONDS)
+        await client.open(PATIENCE_SECONDS)
         assert client.protocol_version == version
         assert client.server_info.name == "fake"
         await client.close()
         await client.close()
     with pytest.raises(McpFailure, match="ended"):
-        await client.listing(SECONDS)
+        await client.listing(PATIENCE_SECONDS)
 
 
 async def test_an_unknown_version_is_refused() -> None:
     with http_client("era=legacy", "version=1999-01-01") as (client, _), pytest.raises(McpFailure) as caught:
-        await client.open(SECONDS)
+        await client.open(PATIENCE_SECONDS)
     assert caught.value.code == "protocol-version"
     assert "1999-01-01" in str(caught.value)
 
@@ -102,10 +106,10 @@ async def test_an_unknown_version_is_refused() -> None:
 async def test_a_program_that_dies_of_the_first_request_is_started_again(switch: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     async with stdio_client(switch, f"log={log}", "era=legacy") as client:
-        await client.open(SECONDS)
+        await client.open(PATIENCE_SECONDS)
         assert client.protocol_version == HANDSHAKES[0]
         assert client.ended is None
-        await client.listing(SECONDS)
+        await client.listing(PATIENCE_SECONDS)
     methods = [one["method"] for one in messages(log)]
     assert methods == ["server/discover", "initialize", "notifications/initialized", "tools/list"]
     assert len({json.loads(line)["pid"] for line in log.read_text().splitlines()}) == 2
@@ -117,7 +121,7 @@ async def test_a_program_that_does_not_exist_is_a_failure() -> None:
 
     client = McpClient("git", StdioWire(start), version="1")
     with pytest.raises(McpFailure) as caught:
-        await client.open(SECONDS)
+        await client.open(PATIENCE_SECONDS)
     assert str(caught.value) == "The MCP server 'git' failed. It cannot start: No such file [31m."
     assert caught.value.code == "cannot-start"
     assert client.ended is not None
@@ -128,7 +132,7 @@ async def test_the_last_words_of_a_program_are_masked() -> None:
     async with program_client(sys.executable, "-c", "import sys; sys.exit('the key is hunter2hunter2')") as client:
         client._mask = Mask(["hunter2hunter2"])
         with pytest.raises(McpFailure) as caught:
-            await client.open(SECONDS)
+            await client.open(PATIENCE_SECONDS)
     assert caught.value.code == "ended"
     assert "exit status 1: the key is ***" in str(caught.value)
 
@@ -138,8 +142,8 @@ async def test_the_last_words_of_a_program_are_masked() -> None:
 
 async def test_a_listing_holds_what_the_server_lists() -> None:
     with http_client("pages") as (client, _):
-        await client.open(SECONDS)
-        listing = await client.listing(SECONDS)
+        await client.open(PATIENCE_SECONDS)
+        listing = await client.listing(PATIENCE_SECONDS)
         assert [tool.name for tool in listing.tools][:3] == ["echo", "add", "append"]
         assert [listing.skipped, listing.protocol_version] == [0, MODERN]
         tools = {tool.name: tool for tool in listing.tools}
@@ -156,12 +160,12 @@ async def test_a_listing_holds_what_the_server_lists() -> None:
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_result_has_text_and_structure(era: str) -> None:
     with http_client(era) as (client, _):
-        await client.open(SECONDS)
-        added = await client.call("add", {"a": 1, "b": 2}, seconds=SECONDS)
+        await client.open(PATIENCE_SECONDS)
+        added = await client.call("add", {"a": 1, "b": 2}, seconds=PATIENCE_SECONDS)
         assert [added.text.exact, added.structured, added.is_error] == ["3", {"sum": 3}, False]
-        failed = await client.call("fail", {}, seconds=SECONDS)
+        failed = await client.call("fail", {}, seconds=PATIENCE_SECONDS)
         assert [failed.text.exact, failed.is_error] == ["No such file: plan.md", True]
-        picture = await client.call("picture", {}, seconds=SECONDS)
+        picture = await client.call("picture", {}, seconds=PATIENCE_SECONDS)
         assert picture.text.exact.splitlines() == [
             "A picture:",
             "[image image/png is not shown]",
@@ -172,7 +176,7 @@ async def test_a_result_has_text_and_structure(era: str) -> None:
         ]
         assert picture.omitted == 2
         with pytest.raises(McpFailure) as caught:
-            await client.call("nope", {}, seconds=SECONDS)
+            await client.call("nope", {}, seconds=PATIENCE_SECONDS)
         assert caught.value.code == "refused"
         assert client.ended is None
         await client.close()
@@ -184,8 +188,8 @@ async def test_a_result_has_text_and_structure(era: str) -> None:
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_client_that_cannot_ask_says_so(era: str) -> None:
     with http_client(era, "asks=1", asks=False) as (client, _):
-        await client.open(SECONDS)
-        assert (await client.call("echo", {}, seconds=SECONDS, ask=red)).text.exact == "nobody can be asked"
+        await client.open(PATIENCE_SECONDS)
+        assert (await client.call("echo", {}, seconds=PATIENCE_SECONDS, ask=red)).text.exact == "nobody can be asked"
         await client.close()
 
 
@@ -199,8 +203,8 @@ async def test_odd_questions_reach_no_person(switch: str, era: str) -> None:
         return None
 
     with http_client(era, switch) as (client, _):
-        await client.open(SECONDS)
-        assert "accept" not in (await client.call("echo", {}, seconds=SECONDS, ask=note)).text.exact
+        await client.open(PATIENCE_SECONDS)
+        assert "accept" not in (await client.call("echo", {}, seconds=PATIENCE_SECONDS, ask=note)).text.exact
         await client.close()
     assert not asked
 
@@ -210,8 +214,8 @@ async def test_odd_questions_reach_no_person(switch: str, era: str) -> None:
 
 async def test_headers_repeat_the_body_from_2026_on() -> None:
     with http_client() as (client, fake):
-        await client.open(SECONDS)
-        await client.call("echo", {"text": "hi"}, seconds=SECONDS)
+        await client.open(PATIENCE_SECONDS)
+        await client.call("echo", {"text": "hi"}, seconds=PATIENCE_SECONDS)
         await client.close()
     call = fake.asked[-1]
     assert [call.headers[name] for name in ("mcp-protocol-version", "mcp-method", "mcp-name")] == [
@@ -226,9 +230,9 @@ async def test_headers_repeat_the_body_from_2026_on() -> None:
 
 async def test_redirects_are_not_followed() -> None:
     with fake_mcp_http() as other, http_client("redirect=call", f"to={other.url}") as (client, _):
-        await client.open(SECONDS)
+        await client.open(PATIENCE_SECONDS)
         with pytest.raises(McpFailure) as caught:
-            await client.call("echo", {}, seconds=SECONDS)
+            await client.call("echo", {}, seconds=PATIENCE_SECONDS)
         assert caught.value.code == "redirect"
         assert not other.asked
         await client.close()
@@ -240,11 +244,11 @@ async def test_a_credential_is_added_to_each_request() -> None:
 
     with fake_mcp_http("key=s3cret") as fake:
         async with McpClient("web", HttpWire(fake.url, resolve=at_home, sign=sign), version="1") as client:
-            await client.open(SECONDS)
-            assert (await client.call("echo", {"text": "hi"}, seconds=SECONDS)).text.exact == "hi"
+            await client.open(PATIENCE_SECONDS)
+            assert (await client.call("echo", {"text": "hi"}, seconds=PATIENCE_SECONDS)).text.exact == "hi"
         async with McpClient("web", HttpWire(fake.url, resolve=at_home), version="1") as client:
             with pytest.raises(McpFailure) as caught:
-                await client.open(SECONDS)
+                await client.open(PATIENCE_SECONDS)
     assert caught.value.code == "unauthorized"
 
 
@@ -254,7 +258,7 @@ async def test_the_next_address_is_tried() -> None:
 
     with fake_mcp_http() as fake:
         async with McpClient("web", HttpWire(fake.url, resolve=two), version="1") as client:
-            await client.open(SECONDS)
+            await client.open(PATIENCE_SECONDS)
             assert client.server_info.name == "fake"
 
 
@@ -265,7 +269,7 @@ async def test_a_server_that_cannot_be_reached_is_a_failure(found: list[str]) ->
 
     async with McpClient("web", HttpWire("http://web.test:1/mcp", resolve=resolve), version="1") as client:
         with pytest.raises(McpFailure) as caught:
-            await client.open(SECONDS)
+            await client.open(PATIENCE_SECONDS)
     assert caught.value.code == "connection"
 
 
@@ -296,28 +300,28 @@ async def test_the_certificate_must_be_for_the_name(
         url = fake.url.replace("http://127.0.0.1", f"https://{host}")
         async with McpClient("web", HttpWire(url, resolve=resolve), version="1") as client:
             if host == "localhost" and trusted:
-                await client.open(SECONDS)
+                await client.open(PATIENCE_SECONDS)
                 assert fake.asked[0].headers["host"] == url.split("/")[2]
                 return
             with pytest.raises(McpFailure) as caught:
-                await client.open(SECONDS)
+                await client.open(PATIENCE_SECONDS)
     assert caught.value.code == "connection"
     assert all(one.body is None for one in fake.asked)  # a handshake that failed is an empty request here
 
 
 async def test_a_state_that_is_too_large_ends_the_call() -> None:
     with http_client("giant-state") as (client, _):
-        await client.open(SECONDS)
+        await client.open(PATIENCE_SECONDS)
         with pytest.raises(McpFailure) as caught:
-            await client.call("echo", {}, seconds=SECONDS, ask=red)
+            await client.call("echo", {}, seconds=PATIENCE_SECONDS, ask=red)
         assert caught.value.code == "result-too-large"
         await client.close()
 
 
 async def test_cookies_are_not_sent_back() -> None:
     with http_client("set-cookie=call") as (client, fake):
-        await client.open(SECONDS)
+        await client.open(PATIENCE_SECONDS)
         for _ in range(2):
-            await client.call("echo", {"text": "hi"}, seconds=SECONDS)
+            await client.call("echo", {"text": "hi"}, seconds=PATIENCE_SECONDS)
         assert not any("cookie" in one.headers for one in fake.asked)
         await client.close()

@@ -15,12 +15,12 @@ from athena_core.mcp.client.failure import McpFailure
 from athena_core.mcp.client.http import HttpWire
 from athena_core.mcp.client.stdio import StdioWire
 from athena_core.system.process import Child
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.fake_mcp_http import FakeMcpHttp, fake_mcp_http
 from tests.support.mcp_servers import fake_command
 
 pytestmark = pytest.mark.anyio
 
-SECONDS = 60.0
 HTTP, STDIO = "http", "stdio"
 BROKEN = [
     (STDIO, "half", {"ended", "invalid-json"}),
@@ -70,9 +70,9 @@ async def outcome(wire: HttpWire | StdioWire) -> str:
     """Open, list and call echo. Return ``answered`` or the code of the failure."""
     async with McpClient("fake", wire, version="1") as client:
         try:
-            await client.open(SECONDS)
-            await client.listing(SECONDS)
-            await client.call("echo", {"text": "hi"}, seconds=SECONDS)
+            await client.open(PATIENCE_SECONDS)
+            await client.listing(PATIENCE_SECONDS)
+            await client.call("echo", {"text": "hi"}, seconds=PATIENCE_SECONDS)
         except McpFailure as failure:
             assert str(failure).isprintable()
             return failure.code

@@ -24,8 +24,7 @@ from athena_core.rpc.peer import (
     TooManyRequests,
 )
 from athena_core.system.process import LineReader
-
-SECONDS = 20.0
+from tests.support.api import PATIENCE_SECONDS
 
 
 class Ends:
@@ -100,7 +99,7 @@ class Talk:
         self.peer = Peer(self.ends, self.methods, limits, notice, **clock)
 
     async def ended(self) -> str:
-        await asyncio.wait_for(self.peer.ended.wait(), SECONDS)
+        await asyncio.wait_for(self.peer.ended.wait(), PATIENCE_SECONDS)
         assert self.peer.ending is not None
         return self.peer.ending.state
 
@@ -118,7 +117,7 @@ async def talking(
 
 async def test_answers_find_their_requests_in_any_order() -> None:
     async with talking() as talk:
-        requests = [asyncio.create_task(talk.peer.request("m", [n], seconds=SECONDS)) for n in range(3)]
+        requests = [asyncio.create_task(talk.peer.request("m", [n], seconds=PATIENCE_SECONDS)) for n in range(3)]
         sent = [await talk.ends.written.get() for _ in requests]
         assert [one["params"] for one in sent] == [[0], [1], [2]]
         for one in reversed(sent):
@@ -128,7 +127,7 @@ async def test_answers_find_their_requests_in_any_order() -> None:
 
 async def test_an_error_is_raised_with_its_code() -> None:
     async with talking() as talk:
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         number = (await talk.ends.written.get())["id"]
         talk.ends.send(id=number, error={"code": -32603, "message": "Internal error", "data": {"kind": "x"}})
         with pytest.raises(RequestFailed, match="error -32603") as raised:
@@ -139,7 +138,7 @@ async def test_an_error_is_raised_with_its_code() -> None:
 
 async def test_requests_of_the_other_end_are_answered_while_ours_is_open() -> None:
     async with talking() as talk:
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         number = (await talk.ends.written.get())["id"]
         talk.ends.send(id="a", method="wait", params=[1])
         talk.ends.send(id=0, method="echo")
@@ -178,7 +177,7 @@ async def test_a_request_without_an_answer_is_cancelled_and_its_late_answer_igno
         talk.ends.send(id=number, result=1)
         talk.ends.send(id=0, method="echo")
         assert (await talk.ends.written.get())["id"] == 0
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         await talk.ends.written.get()
         request.cancel()
         assert (await talk.ends.written.get())["method"] == "notifications/cancelled"
@@ -186,10 +185,10 @@ async def test_a_request_without_an_answer_is_cancelled_and_its_late_answer_igno
 
 async def test_the_number_of_open_requests_is_limited_both_ways() -> None:
     async with talking(PeerLimits(requests=1, accepted=1)) as talk:
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         number = (await talk.ends.written.get())["id"]
         with pytest.raises(TooManyRequests):
-            await talk.peer.request("m", None, seconds=SECONDS)
+            await talk.peer.request("m", None, seconds=PATIENCE_SECONDS)
         talk.ends.send(id=1, method="wait")
         talk.ends.send(id=2, method="wait")
         refused = await talk.ends.written.get()
@@ -229,7 +228,7 @@ async def test_broken_traffic_ends_the_conversation(data: bytes, state: str) -> 
         assert await talk.ended() == state
         assert state in END_STATES
         with pytest.raises(PeerEnded, match=state):
-            await talk.peer.request("m", None, seconds=SECONDS)
+            await talk.peer.request("m", None, seconds=PATIENCE_SECONDS)
 
 
 async def test_a_long_text_may_hold_braces() -> None:
@@ -242,7 +241,7 @@ async def test_a_long_text_may_hold_braces() -> None:
 
 async def test_an_answer_without_a_result_ends_its_request() -> None:
     async with talking() as talk:
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         talk.ends.send(id=(await talk.ends.written.get())["id"])
         with pytest.raises(PeerEnded, match="invalid-message"):
             await request
@@ -250,7 +249,7 @@ async def test_an_answer_without_a_result_ends_its_request() -> None:
 
 async def test_an_error_of_null_is_none() -> None:
     async with talking() as talk:
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         talk.ends.send(id=(await talk.ends.written.get())["id"], error=None, result=3)
         assert bytes(await request) == b"3"
 
@@ -266,7 +265,7 @@ async def test_a_line_may_be_exactly_as_long_as_allowed() -> None:
 
 async def test_the_end_of_the_output_cancels_open_requests() -> None:
     async with talking() as talk:
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         await talk.ends.written.get()
         talk.ends.send(id=1, method="wait")
         talk.ends.feed(b'{"jsonrpc": "2.0", "id": 2')
@@ -280,7 +279,7 @@ async def test_the_end_of_the_output_cancels_open_requests() -> None:
 
 async def test_leaving_stops_the_conversation() -> None:
     async with talking() as talk:
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         await talk.ends.written.get()
     with pytest.raises(PeerEnded, match="stopped"):
         await request
@@ -290,7 +289,7 @@ async def test_leaving_stops_the_conversation() -> None:
 @pytest.mark.parametrize("method", ["note", "fails"])
 async def test_an_error_of_the_handler_is_raised_by_what_waits(method: str) -> None:
     async with talking() as talk:
-        request = asyncio.create_task(talk.peer.request("m", None, seconds=SECONDS))
+        request = asyncio.create_task(talk.peer.request("m", None, seconds=PATIENCE_SECONDS))
         await talk.ends.written.get()
         talk.methods.error = LookupError("the lease is lost")
         talk.ends.send(method=method, **({} if method == "note" else {"id": 1}))
@@ -304,7 +303,7 @@ async def test_an_end_that_reads_nothing_is_given_up() -> None:
     async with talking(PeerLimits(write_seconds=0.01)) as talk:
         talk.ends.blocked = True
         with pytest.raises(PeerEnded, match="input-blocked"):
-            await talk.peer.request("m", None, seconds=SECONDS)
+            await talk.peer.request("m", None, seconds=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("message", [{"id": 1, "method": "wait"}, {"method": "slow"}])

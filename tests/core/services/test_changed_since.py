@@ -25,8 +25,8 @@ from athena_core.services.queues.queues import DrainBody, EnqueueBody
 from athena_core.services.queues.redrives import RedriveBody, RedriveFilter
 from athena_core.settings import load
 from athena_core.values import LOCAL, Identity, Role
+from tests.support.api import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 10.0
 META = Meta(actor="local", correlation="trace")
 PROFILE = HarnessSpec(
     display_name="Mock",

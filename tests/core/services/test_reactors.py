@@ -17,8 +17,7 @@ from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.reactors import NOW, Reactors
 from tests.core.log.pots import META, Filled, fill, new_log
-
-PATIENCE_SECONDS = 10.0
+from tests.support.api import PATIENCE_SECONDS
 
 
 class Counting:

@@ -3,6 +3,7 @@
 import anyio
 
 from athena_core.services.waiters import OneShot, Waiters
+from tests.support.api import PATIENCE_SECONDS
 
 
 async def test_all_waiters_of_a_key_are_woken_and_leave() -> None:
@@ -13,7 +14,7 @@ async def test_all_waiters_of_a_key_are_woken_and_leave() -> None:
         with waiters.wait(key) as waiter:
             results.append(await waiter.within(seconds))
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             for key, seconds in (("one", 60), ("one", 60), ("two", 0)):
                 tasks.start_soon(wait, key, seconds)

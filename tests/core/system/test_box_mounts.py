@@ -10,6 +10,7 @@ import pytest
 from athena_core.system.box.mounts import in_place, matches
 from athena_core.system.process import CannotStart, Child, environment
 from athena_core.system.sandbox import Sandbox, probe
+from tests.support.api import PATIENCE_SECONDS
 
 ROOT = b"27 1 254:0 / / rw - ext4 /dev/vda rw\n28 27 0:5 / /dev rw - devtmpfs devtmpfs rw\n"
 NESTED = ROOT + b"29 27 254:1 / /w/data rw - ext4 /dev/vdb rw\n30 27 254:0 /srv/x /w/bound rw - ext4 /dev/vda rw\n"
@@ -106,7 +107,7 @@ async def test_links_that_appear_while_a_box_is_built_are_not_followed(tmp_path:
                 endings.append(str(error))
                 continue
             output = await child.output.read()
-            await asyncio.wait_for(child.exited.wait(), 30)
+            await asyncio.wait_for(child.exited.wait(), PATIENCE_SECONDS)
             await child.end()
             assert b"canary" not in output
             endings.append(child.ending())

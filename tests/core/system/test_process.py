@@ -16,6 +16,7 @@ from athena_core.mask import HELD_CHARS_MAX
 from athena_core.outside_text import LAST_WORDS_CHARS_MAX
 from athena_core.system import supervisor
 from athena_core.system.process import MAX_COMPLAINT_BYTES, CannotStart, Child, LineTooLong, environment
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.witness import Knock, Witness
 
 ROOT = Path(__file__).parents[3]
@@ -271,7 +272,7 @@ def test_an_output_that_is_closed_ends_while_the_command_lives(
             await child.end()
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        assert runner.run(asyncio.wait_for(read(), 60)) is None
+        assert runner.run(asyncio.wait_for(read(), PATIENCE_SECONDS)) is None
 
 
 @LINUX

@@ -22,8 +22,8 @@ from athena_core.system.watchdog import (
     Watchdog,
     name_operation,
 )
+from tests.support.api import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 30
 LOOKS = 100
 
 

@@ -409,7 +409,7 @@ async def test_a_server_that_takes_too_long_is_left_at_the_time_limit(workbench:
         assert result.is_error
         assert "timed out after 300 ms" in result.content
         assert "toolPolicies.http.timeoutMs" in result.content
-        if answer is silent:
+        if answer is silent and server.asked.is_set():  # the time may end before the server has the request
             await server.left.wait()
 
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shlex
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -222,22 +221,17 @@ def test_cancelling_kills_the_command_and_all_that_it_started(
     witness = Witness(tmp_path / "witness")
     running = Knock(tmp_path / "running")
 
-    async def cancel() -> float:
+    async def cancel() -> None:
         script = f'exec 3>"$0"; {ESCAPES[escape]} echo > "$1"; sleep 1000'
         call = asyncio.create_task(run(workbench, script, witness.path, running.path))
         await running.heard()
-        begun = time.monotonic()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        took = time.monotonic() - begun
         assert await witness.all_gone()
-        return took
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        took = runner.run(cancel())
-    print(f"gone {took * 1_000:.0f} ms after the cancel; promised are 1000")
-    assert took < 10
+        runner.run(cancel())
 
 
 async def test_one_call_ends_nothing_of_another(workbench: Workbench, tmp_path: Path) -> None:

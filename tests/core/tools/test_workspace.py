@@ -21,6 +21,7 @@ from athena_core.tools.shell import ShellTool
 from athena_core.tools.tool import CommandBox, ToolContext
 from athena_core.tools.workspace import REPOSITORIES, Workspace, open_workspace
 from tests.core.tools.bench import CANARY, snapshot
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.programs import BOXED
 
 FILES = (
@@ -248,7 +249,7 @@ async def test_files_of_a_planted_repository_do_not_stop_a_command(tmp_path: Pat
     os.mkfifo(tmp_path / place)
     policy = ShellPolicy(commands=(("true",),))
     bench = ToolContext(workspace=Workspace(tmp_path), mask=Mask(), policies=ToolPolicies(shell=policy))
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE_SECONDS):
         assert not (await ShellTool().call({"command": ["true"]}, bench)).is_error
 
 

@@ -19,11 +19,11 @@ from athena_core.event import Event, Fact, Meta
 from athena_core.services.runs.admission import RunTransaction, apply_command
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.model import Model, Profile, Step, acting
 from tests.support.records import judge
 
 META = Meta(actor="ada", correlation="trace")
-PATIENCE_SECONDS = 20.0
 
 
 class Plane:

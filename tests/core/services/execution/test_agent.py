@@ -30,6 +30,7 @@ from athena_core.services.execution.progress import (
 from athena_core.services.runs.results import held_seconds
 from athena_core.values import ContextReference, Usage
 from tests.core.domain.given import NOW
+from tests.support.events.agent import AGENT_ALLOWED, AGENT_ASKED, AGENT_PERMITTED
 from tests.support.events.ask import answered, without_a_choice
 from tests.support.events.mcp import ELICITED
 from tests.support.events.run import (
@@ -307,6 +308,11 @@ def test_a_run_that_is_taken_over_while_it_asks_is_parked_and_its_call_is_in_dou
 def test_a_call_that_was_not_allowed_is_answered_without_being_made(answered: run.RunAnswered, content: str) -> None:
     step = next_step(after(*BEGUN, ask(1), paid(1), answered), 9)
     assert step == AnswerCall(call=ask(1), content=content)
+
+
+def test_words_before_a_call_that_was_allowed_are_not_the_answer() -> None:
+    assert after(AGENT_ASKED, AGENT_ALLOWED, SAID).answer == SAID.content
+    assert after(AGENT_ASKED, AGENT_ALLOWED, SAID, AGENT_PERMITTED).answer is None
 
 
 def test_an_ask_that_must_not_expire_cancels_the_run() -> None:

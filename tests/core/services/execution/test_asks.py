@@ -17,7 +17,8 @@ from athena_core.services.asks.rules import bound_to
 from athena_core.services.execution.requested_calls import ASKS_MAX
 from athena_core.tools.approval import call_sha256, question_sha256
 from athena_core.values import LOCAL, RunBody
-from tests.core.services.execution.plane import META, PATIENCE_SECONDS, Plane, at_work
+from tests.core.services.execution.plane import META, Plane, at_work
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.model import Profile, Step, call
 
 ECHO: Step = call("shell", command=["/bin/sh", "-c", "echo done >> effects.txt"])
@@ -268,20 +269,6 @@ async def test_a_permission_rule_answers_in_the_commit_of_the_ask_and_is_named(t
         assert plane.parts.runs.state(third).asks
 
 
-async def test_a_rule_that_is_revoked_before_the_commit_leaves_the_ask_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def match(*arguments: object) -> str:
-        return "rule_gone"
-
-    async with at_work(tmp_path, ECHO, "all done") as plane:
-        monkeypatch.setattr(plane.parts.permission_rules, "match", match)
-        run_id = await plane.start(PARKING)
-        await plane.until(run_id, run.RunPaused.TYPE)
-        assert run.RunAnswered.TYPE not in plane.types(run_id)
-        assert not plane.effects.exists()
-
-
 # Questions
 
 
@@ -316,18 +303,6 @@ async def test_a_choice_is_answered_by_the_name_of_its_option(tmp_path: Path, op
 # The end, and other executors
 
 
-@pytest.mark.parametrize("profile", [ASKING, PARKING], ids=["held", "parked"])
-async def test_a_cancel_ends_a_run_that_waits_and_closes_its_asks(tmp_path: Path, profile: Profile) -> None:
-    async with at_work(tmp_path, ECHO, "all done") as plane:
-        run_id = await plane.start(profile)
-        await plane.until(run_id, run.RunAsked.TYPE if profile is ASKING else run.RunPaused.TYPE)
-        await plane.parts.runs.cancel_run(run_id, None, META, None)
-        assert isinstance(await plane.ended(run_id), run.RunCancelled)
-        closed = plane.events(run_id)[-2]
-        assert isinstance(closed, run.RunAnswered)
-        assert closed.cause == "run-ended"
-
-
 async def test_a_held_run_has_no_timeout(tmp_path: Path) -> None:
     async with at_work(tmp_path, ECHO, "all done") as plane:
         run_id = await plane.start(ASKING._replace(timeout_ms=PATIENCE_MS))
@@ -346,21 +321,6 @@ async def test_a_drained_executor_parks_what_waits(tmp_path: Path) -> None:
         await plane.until(run_id, run.RunAsked.TYPE)
         await plane.parts.runner.drain(PATIENCE_SECONDS)
         assert plane.parts.runs.state(run_id).paused == "ask"
-
-
-async def test_a_run_that_was_taken_over_while_it_asked_is_parked_at_once(tmp_path: Path) -> None:
-    async with at_work(tmp_path, ECHO, "all done") as plane:
-        run_id = await plane.start(ASKING)
-        await plane.until(run_id, run.RunAsked.TYPE)
-        executor = plane.parts.runner.executor
-        take = run.TakeRun(executor=executor, pid=1, token=1, because="dead", attempts_max=3)
-        await plane.command(run_id, take)
-        plane.parts.runner.take_up(run_id)
-        await plane.until(run_id, run.RunPaused.TYPE)
-        assert plane.types(run_id)[-3:] == ["run.leased", "run.started", "run.paused"]
-        await plane.answer(run_id)
-        assert isinstance(await plane.ended(run_id), run.RunCompleted)
-        assert plane.effects.read_text() == "done\n"
 
 
 async def test_a_caller_that_waits_gets_no_result_once_the_run_is_parked(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from athena_core.domain import run
 from athena_core.domain.mcp_server import McpServerListed, stream_of
 from athena_core.event import Event
 from athena_core.services.execution.progress import INTERRUPTED_ASKING
-from tests.core.services.execution.plane import PATIENCE_SECONDS, Plane, at_work
+from tests.core.services.execution.plane import Plane, at_work
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.fake_mcp_http import fake_mcp_http
 from tests.support.mcp_servers import FAKE_MCP, fake_server, mcp_servers_file
 from tests.support.model import Profile, Step, call

@@ -26,10 +26,10 @@ from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from projections.run_answer import Run
 from tests.projections.answers import run_by_id
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.gate import Gates
 from tests.support.records import all_rows
 
-PATIENCE_SECONDS = 20.0
 RUNS = 10
 META = Meta(actor="alice", correlation="trace")
 

@@ -334,7 +334,7 @@ async def test_a_file_system_that_hangs_is_a_problem_and_takes_one_thread(
     monkeypatch.setattr(
         services, "append_anchor", lambda path, line: free.wait() if path == hanging else real(path, line)
     )
-    monkeypatch.setattr(services, "SEND_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(services, "SEND_SECONDS_MAX", 2.0)  # the other place answers within it
     anchors = anchors_to(log, hanging, tmp_path / "kept")
     said = []
     try:
@@ -344,7 +344,7 @@ async def test_a_file_system_that_hangs_is_a_problem_and_takes_one_thread(
                 await anchors.send()
                 (problem,) = log.problems.failing()
                 said.append(problem.message.rpartition(": ")[2])
-        assert said == ["no answer within 0 s", "an earlier write still hangs", "an earlier write still hangs"]
+        assert said == ["no answer within 2 s", "an earlier write still hangs", "an earlier write still hangs"]
         assert [line["position"] for line in lines(tmp_path / "kept")] == [1, 2, 3]
         threads = [one for one in threading.enumerate() if one.name == "athena-anchor"]
         assert all(one.daemon for one in threads), "the end of the process waits for no other"
@@ -357,9 +357,10 @@ async def test_a_file_system_that_hangs_is_a_problem_and_takes_one_thread(
 
 
 async def test_a_place_that_drips_is_read_for_a_limited_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = asyncio.Event()
+    begun, gone = asyncio.Event(), asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.set()
         writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 100000\r\n\r\n")
         with suppress(ConnectionError):
             while True:
@@ -376,6 +377,7 @@ async def test_a_place_that_drips_is_read_for_a_limited_time(tmp_path: Path, mon
         with anyio.fail_after(PATIENCE_SECONDS):
             with pytest.raises(ConfigError, match="not read within"):
                 await fetch_anchors(destination_of(url), LINE.log_id, Sender(tmp_path))
-            await gone.wait()
+            if begun.is_set():  # on a busy machine the time may end before the connection exists
+                await gone.wait()
     finally:
         server.close()
