@@ -4,7 +4,7 @@ import os
 import select
 from pathlib import Path
 
-PATIENCE_SECONDS = 10.0  # a thousand times the usual time
+from tests.support.api import PATIENCE_SECONDS
 
 SCRIPT = """#!/bin/sh
 # A model for tests. Its last line of input says what to do.

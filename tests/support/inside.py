@@ -18,12 +18,10 @@ from athena_core.clock import Clock, SystemClock
 from athena_core.event import Meta
 from athena_core.services.erasure import redaction
 from athena_core.settings import load
-from tests.support.api import Refused, soon
+from tests.support.api import PATIENCE_SECONDS, Refused, soon
 from tests.support.records import judge
 
 T = TypeVar("T")
-
-PATIENCE_SECONDS = 20.0  # no request of a machine takes a tenth of a second
 
 
 class Inside:
