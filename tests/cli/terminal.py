@@ -15,12 +15,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TextIO
 
-from tests.support.api import soon
+from tests.support.api import PATIENCE_SECONDS, soon
 from tests.support.forked import Command
 from tests.support.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 60
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the port of discard
 

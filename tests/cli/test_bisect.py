@@ -10,6 +10,7 @@ import pytest
 from athena_cli.commands.event_bisect import Expression
 from athena_cli.exit_codes import Misused
 from tests.cli.conftest import Here
+from tests.scale import sized
 from tests.support.api import Api
 from tests.support.server import Server
 
@@ -54,7 +55,7 @@ def test_other_texts_are_refused_with_an_example(text: str) -> None:
 
 
 def test_it_finds_what_a_scan_finds(past: Api, here: Here) -> None:
-    """Fifty random conditions on values that only grow, which have one event each."""
+    """Random conditions on values that only grow, which have one event each."""
     draw = random.Random(3)
     head = int(past.http.get("/runs").headers["athena-position"])
     paths = {"/fleet/summary": "succeeded", "/runs?limit=500": "items.length", "/directives?limit=500": "items.length"}
@@ -62,7 +63,7 @@ def test_it_finds_what_a_scan_finds(past: Api, here: Here) -> None:
     for path, value in paths.items():
         shown = [past.http.get(path, params={"asOf": str(position), "limit": "500"}) for position in range(head + 1)]
         values[path] = [Expression(f"{value} exists").value(answer.json()["data"]) for answer in shown]
-    for _ in range(50):
+    for _ in range(sized(20, 50, 500)):
         path, value = draw.choice(list(paths.items()))
         start, end = sorted(draw.sample(range(head + 1), 2))
         bound = draw.randrange(0, values[path][-1])

@@ -13,6 +13,7 @@ from athena_cli.transport import StreamItem
 from athena_core.domain import message, run
 from athena_core.domain import workflow_run as wr
 from athena_core.event import Event
+from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.reliability.history import rows_of
 from tests.support.api import soon
@@ -61,9 +62,9 @@ def statuses(flow: dict[str, Any]) -> dict[str, str]:
     return {step_id: state["status"] for step_id, state in flow["stepStates"].items()}
 
 
-def test_a_drain_is_waited_for(terminal: Terminal) -> None:
-    terminal.run("work", "enqueue", "--session", "q", "--input", "hello", *LOCAL)
-    assert terminal.run("work", "drain", "--session", "q", *LOCAL).data["queueDepthDelta"] == -1
+def test_a_drain_is_waited_for(here: Here) -> None:
+    here("work", "enqueue", "--session", "q", "--input", "hello", *LOCAL)
+    assert here("work", "drain", "--session", "q", *LOCAL).data["queueDepthDelta"] == -1
 
 
 def test_a_workflow_run_is_seen_through_by_the_command_that_started_it_or_approved(terminal: Terminal) -> None:

@@ -269,30 +269,6 @@ def test_a_changed_part_with_a_right_hash_is_refused(
         prove(forged(whole, name, change))
 
 
-def test_an_invented_cause_after_the_first_moment_is_refused(whole: list[bytes]) -> None:
-    head = json.loads(whole[0])
-    invented = event_id(head["logId"], head["head"], bytes(32))
-    with pytest.raises(ChainBroken, match="is not an event of the file"):
-        prove(forged(whole, "explanations", lambda value: value["items"][0]["causes"][0].update(eventId=invented)))
-
-
-def test_a_bundle_of_another_kind_cannot_pass_as_an_interval(whole: list[bytes]) -> None:
-    head = json.loads(whole[0])
-    for changes in (
-        {"bundle": 2},
-        {"scope": {"after": head["after"]}},
-        {"scope": head["scope"] | {"to": head["after"]}},
-    ):
-        with pytest.raises(ChainBroken, match="first line"):
-            prove([json.dumps(head | changes).encode() + b"\n", *whole[1:]])
-
-
-def test_an_event_inside_the_interval_cannot_hide_behind_its_leaf(whole: list[bytes], fleet: Fleet) -> None:
-    row = next(number for number, line in enumerate(whole) if line.startswith(b'{"row":'))
-    with pytest.raises(ChainBroken, match="an event is missing"):
-        prove([*whole[:row], b'{"leaves":["' + b"0" * 64 + b'"]}\n', *whole[row + 1 :]])
-
-
 def test_the_slice_goes_on_to_the_next_anchor_that_was_kept(
     fleet: Fleet, athena: Callable[..., Result], tmp_path: Path
 ) -> None:

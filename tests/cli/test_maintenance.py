@@ -160,37 +160,37 @@ def test_after_a_restore_cursors_up_to_the_fork_are_valid_and_those_above_it_are
     assert terminal.run("replay", "--verify").data["outcome"] == "equal"
 
 
-def test_a_backup_is_its_owners_and_one_that_cannot_be_written_is_1(history: Terminal) -> None:
+def test_a_backup_is_its_owners_and_one_that_cannot_be_written_is_1(history: Terminal, here: Here) -> None:
     copy = history.directory / "copy.athena"
-    assert history.run("backup", str(copy)).code == 0
+    assert here("backup", str(copy)).code == 0
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    refused = history.run("backup", "nowhere/copy.athena")
+    refused = here("backup", "nowhere/copy.athena")
     assert (refused.code, refused.err) == (1, "error: cannot write nowhere/copy.athena: No such file or directory\n")
 
 
-def test_a_file_that_is_not_a_backup_is_not_restored(terminal: Terminal) -> None:
-    terminal.run("run", "--input", "x", "--transport", "local")
+def test_a_file_that_is_not_a_backup_is_not_restored(terminal: Terminal, here: Here) -> None:
+    here("run", "--input", "x", "--transport", "local")
     copy = terminal.directory / "copy.athena"
-    assert terminal.run("backup", str(copy)).code == 0
+    assert here("backup", str(copy)).code == 0
     before = (terminal.state_dir / "log.db").read_bytes()
     damaged = terminal.directory / "damaged.athena"
     content = bytearray(copy.read_bytes())
     place = content.index(b'"requestedBy"')
     content[place : place + 13] = b'"requestedBx"'
     damaged.write_bytes(content)
-    refused = terminal.run("restore", str(damaged))
+    refused = here("restore", str(damaged))
     assert (refused.code, "does not verify: position" in refused.err) == (1, True)
     letter = terminal.directory / "letter"
     letter.write_text("Dear all")
-    assert terminal.run("restore", str(letter)).code == 2
+    assert here("restore", str(letter)).code == 2
     assert (terminal.state_dir / "log.db").read_bytes() == before
 
 
-def test_a_bundle_proves_itself_elsewhere(history: Terminal) -> None:
+def test_a_bundle_proves_itself_elsewhere(history: Terminal, here: Here) -> None:
     bundle = history.directory / "one.bundle"
-    assert history.run("export", "--session", "one", "--out", str(bundle)).code == 0
+    assert here("export", "--session", "one", "--out", str(bundle)).code == 0
     shutil.rmtree(history.state_dir)
-    proof = history.run("verify", "--bundle", str(bundle)).data
+    proof = here("verify", "--bundle", str(bundle)).data
     assert (proof["ok"], proof["withoutText"], proof["redacted"]) == (True, 0, False)
     assert proof["events"] > 10
     assert proof["skipped"] >= 9, "the other session's run lies between"
@@ -212,7 +212,7 @@ def test_a_bundle_is_compared_with_kept_anchors(history: Terminal, here: Here) -
 
 
 def test_a_bundle_goes_through_a_pipe(history: Terminal, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = history.run("export", "--session", "one").out
+    bundle = here("export", "--session", "one").out
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(bundle.encode())))
     assert here("verify", "--bundle", "-").data["ok"]
 
@@ -224,57 +224,59 @@ def test_a_closed_pipe_ends_an_export_quietly(history: Terminal) -> None:
 
 
 @pytest.mark.parametrize("scope", [("--session", "two"), ("--since", "5"), ("--since", "2020-01-01")])
-def test_a_bundle_without_text_holds_none_and_proves_itself(history: Terminal, scope: tuple[str, str]) -> None:
+def test_a_bundle_without_text_holds_none_and_proves_itself(
+    history: Terminal, here: Here, scope: tuple[str, str]
+) -> None:
     bundle = history.directory / "redacted.bundle"
-    assert history.run("export", *scope, "--redact", "--out", str(bundle)).code == 0
+    assert here("export", *scope, "--redact", "--out", str(bundle)).code == 0
     assert b"said in" not in bundle.read_bytes()
-    proof = history.run("verify", "--bundle", str(bundle)).data
+    proof = here("verify", "--bundle", str(bundle)).data
     assert (proof["ok"], proof["redacted"]) == (True, True)
     assert proof["withoutText"] > 0
 
 
-def test_an_empty_bundle_comes_with_a_warning(history: Terminal) -> None:
-    done = history.run("export", "--run", "run_nobody")
+def test_an_empty_bundle_comes_with_a_warning(history: Terminal, here: Here) -> None:
+    done = here("export", "--run", "run_nobody")
     assert (done.code, done.err) == (0, "Warning: no event of the log matches; the bundle is empty\n")
-    assert history.run("export", "--session", "one").err == ""
+    assert here("export", "--session", "one").err == ""
 
 
-def test_a_bundle_needs_one_scope(terminal: Terminal) -> None:
-    assert terminal.run("export").code == 2
-    assert terminal.run("export", "--run", "run_1", "--session", "s").code == 2
+def test_a_bundle_needs_one_scope(here: Here) -> None:
+    assert here("export").code == 2
+    assert here("export", "--run", "run_1", "--session", "s").code == 2
 
 
-def test_a_replay_goes_to_a_place_that_is_named_in_any_way(history: Terminal) -> None:
-    events = history.run("events", "list", "--all", "--transport", "local").data["events"]
+def test_a_replay_goes_to_a_place_that_is_named_in_any_way(history: Terminal, here: Here) -> None:
+    events = here("events", "list", "--all", "--transport", "local").data["events"]
     place = events[11]
-    to_position = history.run("replay", "--to", "12").data
+    to_position = here("replay", "--to", "12").data
     assert to_position["position"] == 12
-    to_event = history.run("replay", "--to", place["id"]).data
+    to_event = here("replay", "--to", place["id"]).data
     assert (to_event["position"], to_event["digests"]) == (12, to_position["digests"])
-    before = history.run("replay", "--to", events[-1]["createdAt"]).data
+    before = here("replay", "--to", events[-1]["createdAt"]).data
     assert 0 < before["position"] < len(events)
-    foreign = history.run("replay", "--to", "9" * 6)
+    foreign = here("replay", "--to", "9" * 6)
     assert (foreign.code, "CURSOR_AHEAD" in foreign.err) == (1, True)
-    assert history.run("replay", "--to", "some day").code == 2
+    assert here("replay", "--to", "some day").code == 2
 
 
-def test_one_projection_can_be_compared_or_rehearsed_alone_but_not_rebuilt(history: Terminal) -> None:
-    (verdict,) = history.run("replay", "--verify", "--projection", "runs").data["verdicts"]
+def test_one_projection_can_be_compared_or_rehearsed_alone_but_not_rebuilt(history: Terminal, here: Here) -> None:
+    (verdict,) = here("replay", "--verify", "--projection", "runs").data["verdicts"]
     assert (verdict["projection"], verdict["equal"]) == ("runs", True)
-    assert list(history.run("replay", "--dry-run", "--projection", "runs").data["digests"]) == ["runs"]
-    assert history.run("replay", "--projection", "runs").code == 2
-    assert "expected one of " in history.run("replay", "--verify", "--projection", "wishes").err
+    assert list(here("replay", "--dry-run", "--projection", "runs").data["digests"]) == ["runs"]
+    assert here("replay", "--projection", "runs").code == 2
+    assert "expected one of " in here("replay", "--verify", "--projection", "wishes").err
 
 
-def test_verify_looks_at_the_description_and_refuses_what_holds_no_witness(history: Terminal) -> None:
+def test_verify_looks_at_the_description_and_refuses_what_holds_no_witness(history: Terminal, here: Here) -> None:
     empty = history.directory / "no.ids"
     empty.write_text("\n")
-    assert "contains no event id" in history.run("verify", "--ids", str(empty)).err
-    assert "is in the state directory" in history.run("anchor", "--to", str(history.state_dir / "log.anchor")).err
+    assert "contains no event id" in here("verify", "--ids", str(empty)).err
+    assert "is in the state directory" in here("anchor", "--to", str(history.state_dir / "log.anchor")).err
     connection = apsw.Connection(str(history.state_dir / "log.db"))
     connection.execute("INSERT INTO meta VALUES ('owner', 'mallory')")
     connection.close()
-    strange = history.run("verify")
+    strange = here("verify")
     assert (strange.code, "metadata has 'owner'" in strange.err) == (1, True)
 
 

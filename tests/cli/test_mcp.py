@@ -12,6 +12,7 @@ from athena_cli.exit_codes import Unreachable
 from athena_cli.mcp import bridge
 from athena_cli.mcp.bridge import LINE_BYTES_MAX, McpBridge
 from athena_core.mcp.versions import CAPABILITIES_KEY, MODERN, VERSION_KEY
+from tests.support.api import PATIENCE_SECONDS
 
 Json: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[httpx2.Request, Json], Awaitable[httpx2.Response]]
@@ -53,7 +54,7 @@ class Client:
         self.say({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
 
     async def line(self) -> Json:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             line = await self._out.get()
         assert line.endswith(b"\n") and line.count(b"\n") == 1
         return dict(json.loads(line))
@@ -61,7 +62,7 @@ class Client:
     async def end(self) -> None:
         """End the input. Raise what the bridge raises."""
         self._in.put_nowait(EOFError)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self._serving
         assert self._out.empty(), "more was written than was read"
 

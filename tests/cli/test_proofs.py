@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 
 from projections import ALL
+from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 
 NAMES = {projection.name for projection in ALL}
@@ -36,61 +37,61 @@ def test_a_replay_builds_a_new_generation_and_lets_it_serve(history: Terminal) -
     assert {"seconds", "eventsPerSecond"} <= set(done)
 
 
-def test_a_replay_to_a_position_never_serves(history: Terminal) -> None:
+def test_a_replay_to_a_position_never_serves(history: Terminal, here: Here) -> None:
     before = views(history)
-    done = history.run("replay", "--to", "5").data
+    done = here("replay", "--to", "5").data
     assert (done["position"], done["outcome"], views(history)) == (5, "rehearsed", before)
-    assert done["digests"] != history.run("replay", "--dry-run").data["digests"]
+    assert done["digests"] != here("replay", "--dry-run").data["digests"]
 
 
-def test_beside_a_server_the_server_switches(history: Terminal) -> None:
+def test_beside_a_server_the_server_switches(history: Terminal, here: Here) -> None:
     with history.served():
-        assert history.run("replay").data["outcome"] == "candidate"
-        assert history.run("replay", "--verify").data["outcome"] == "equal"
-        assert history.run("events", "list", "--session", "one").data["events"]
+        assert here("replay").data["outcome"] == "candidate"
+        assert here("replay", "--verify").data["outcome"] == "equal"
+        assert here("events", "list", "--session", "one").data["events"]
 
 
-def test_a_server_and_a_replay_have_equal_digests(history: Terminal) -> None:
+def test_a_server_and_a_replay_have_equal_digests(history: Terminal, here: Here) -> None:
     with history.served():
-        told = history.run("digests").data
-        rehearsed = history.run("replay", "--dry-run").data
+        told = here("digests").data
+        rehearsed = here("replay", "--dry-run").data
     assert {name: one["sha256"] for name, one in told["views"].items()} == rehearsed["digests"]
     assert {one["position"] for one in told["views"].values()} == {rehearsed["position"]}
     assert told["generation"] == views(history).name
 
 
-def test_views_that_are_right_are_confirmed(history: Terminal) -> None:
-    summary = history.run("replay", "--verify").data
+def test_views_that_are_right_are_confirmed(history: Terminal, here: Here) -> None:
+    summary = here("replay", "--verify").data
     assert summary["outcome"] == "equal"
     assert {verdict["projection"] for verdict in summary["verdicts"]} == NAMES
     assert all(verdict["equal"] for verdict in summary["verdicts"])
 
 
-def test_a_view_that_was_touched_is_named(history: Terminal) -> None:
+def test_a_view_that_was_touched_is_named(history: Terminal, here: Here) -> None:
     change(views(history), "UPDATE feed SET type = 'run.invented' WHERE position = 3")
-    result = history.run("replay", "--verify")
+    result = here("replay", "--verify")
     assert result.code == 1
     assert '"outcome":"different"' in result.out
     assert result.err.startswith("error: the views differ from a replay: feed at position ")
-    assert history.run("replay").code == 0
-    assert history.run("replay", "--verify").code == 0
+    assert here("replay").code == 0
+    assert here("replay", "--verify").code == 0
 
 
-def test_without_views_they_are_built_and_compared(history: Terminal) -> None:
+def test_without_views_they_are_built_and_compared(history: Terminal, here: Here) -> None:
     (history.state_dir / "views" / "current").unlink()
-    assert history.run("replay", "--verify").data["outcome"] == "equal"
+    assert here("replay", "--verify").data["outcome"] == "equal"
     assert (history.state_dir / "views" / "current").exists()
 
 
-def test_a_log_that_is_right_is_confirmed(history: Terminal) -> None:
-    report = history.run("verify").data
+def test_a_log_that_is_right_is_confirmed(history: Terminal, here: Here) -> None:
+    report = here("verify").data
     assert (report["ok"], report["violations"], report["runs"], report["openRuns"]) == (True, [], 3, 0)
     with history.served():
-        assert history.run("verify").data["head"] == report["head"] + 1
+        assert here("verify").data["head"] == report["head"] + 1
 
 
-def test_verifying_writes_nothing(history: Terminal) -> None:
+def test_verifying_writes_nothing(history: Terminal, here: Here) -> None:
     log = history.state_dir / "log.db"
     before = (log.read_bytes(), log.stat().st_mtime_ns)
-    history.run("verify")
+    here("verify")
     assert (log.read_bytes(), log.stat().st_mtime_ns) == before

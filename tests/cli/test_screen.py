@@ -8,21 +8,6 @@ from tests.cli.terminal import Terminal
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-def test_events_are_a_table(terminal: Terminal) -> None:
-    terminal.run("run", "--session", "s", "--input", "x")
-    shown = terminal.seen("events", "list", "--limit", "3")
-    head, *rows = [line.split() for line in ESCAPES.sub("", shown).splitlines()]
-    assert head == ["TIME", "TYPE", "SESSION", "RUN", "WHAT"]
-    assert [row[1] for row in rows[:3]] == ["run.completed", "usage.recorded", "transcript.appended"]
-    assert "More: --all, or --cursor A" in terminal.seen("events", "list", "--limit", "3", "--cursor", "0")
-
-
-def test_a_record_is_fields_and_a_document_is_indented(terminal: Terminal) -> None:
-    shown = ESCAPES.sub("", terminal.seen("run", "--session", "s", "--input", "x", "-o", "table"))
-    assert re.search(r"^session +s\r$", shown, re.MULTILINE)
-    assert '{\r\n  "identity": "local",\r\n' in terminal.seen("whoami", "-o", "json")
-
-
 def test_recorded_text_cannot_command_the_terminal(terminal: Terminal) -> None:
     shown = terminal.seen("run", "--session", "s", "--input", "\x1b[31mred \x9b31m \u202e")
     for ours in ("\x1b[0m", "\x1b[1m", "\x1b[2m"):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.scale import sized
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.programs import lack, lack_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -27,7 +28,7 @@ ARGUMENTS = (
     *("--disable-gpu", "--no-first-run", "--hide-scrollbars"),
 )
 AXE = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
-PATIENCE_MS = 20_000.0
+PATIENCE_MS = 1_000 * PATIENCE_SECONDS
 WIDE = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
 SCHEMES = sized(("light",), ("light",), ("light", "dark"))

@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, IN_A_BROWSER, PHONE, SCHEMES, faults_of
+from tests.console.browser import IN_A_BROWSER
 from tests.console.elements import button, expect
 from tests.console.places import seen_by
 from tests.support.api import Api, Json
 from tests.support.model import turn_of
-from tests.support.programs import made
 from tests.support.server import Server
 from tests.support.stub import Asked, Behaviour, standing
 from tests.support.vouched import VOUCHED
 
 pytestmark = IN_A_BROWSER
 
-IDENTITY = "x-athena-identity"
 ROLES = {"auth_identity_role_map": "ada:Admin,otto:Operator,vera:Viewer"} | VOUCHED
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script> \u202egpj.exe\x00\u200b &amp;\n'
 LINE = "a line of forty characters, with no end\n"
@@ -366,36 +364,3 @@ def test_a_viewer_reads_an_ask_and_cannot_answer_it(browser: Any, agents: Agents
     agents.api.await_ending(run)
     closed = agents.api.get(f"/asks/{ask['id']}")
     assert closed["status"] == "cancelled"
-
-
-@made(AXE, "axe-core", "console")
-def test_pages_of_asks_are_accessible_and_fit_a_phone(browser: Any, tmp_path: Path) -> None:
-    script = AXE.read_text("utf-8")
-    with standing_agents(tmp_path) as agents:
-        run = agents.touch("looked-at")
-        agents.start("question", ("ask_user", {"question": "Where to push?", "form": FORM}))
-        agents.start("big", ("files", {"action": "write", "path": "a.md", "content": HOSTILE * 100}))
-        asks = agents.api.items("/asks")
-        agents.api.post("/halt", {"reason": "looked at"})
-        places = [
-            "fleet",
-            "asks",
-            "asks?status=approved",
-            f"runs/{run}",
-            *(f"asks/{ask['id']}" for ask in asks),
-            "system",
-        ]
-        for scheme in SCHEMES:
-            with seen_by(browser, agents, "ada", color_scheme=scheme, reduced_motion="reduce") as page:
-                page.evaluate(script)
-                for place in places:
-                    page.goto("/#/" + place)
-                    expect(page.get_by_role("heading", level=1)).to_be_visible()
-                    expect(page.get_by_text("Loading …")).to_have_count(0)
-                    assert not (faults := faults_of(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
-                page.set_viewport_size(PHONE)
-                for place in places:
-                    page.goto("/#/" + place)
-                    expect(page.get_by_text("Loading …")).to_have_count(0)
-                    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                    assert wide <= 0, f"{place} is {wide} pixels too wide for a phone"

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, IN_A_BROWSER, PHONE, SCHEMES, faults_of
+from tests.console.browser import IN_A_BROWSER
 from tests.console.elements import button, expect, live
 from tests.console.hands import Hands
 from tests.support.agent_model import shell
 from tests.support.api import Json
 from tests.support.outside_agents import AgentSite, agent_site
-from tests.support.programs import made
 
 pytestmark = IN_A_BROWSER
 
@@ -122,24 +121,4 @@ def test_an_ask_that_hides_nothing_needs_no_other_step(browser: Any, site: Agent
         expect(page.locator(".inbox kbd").first).to_have_text("y")
         button(found, "Allow").click()
         expect(page.locator(".notices")).to_contain_text("Allowed by")
-    site.server.api.await_ending(ask["runId"])
-
-
-@made(AXE, "axe-core", "console")
-def test_a_hidden_ask_is_accessible_and_fits_a_phone(browser: Any, site: AgentSite) -> None:
-    ask = hiding(site, "is looked at")
-    script = AXE.read_text("utf-8")
-    for scheme in SCHEMES:
-        with live(browser, site.server.url, "/#/asks", color_scheme=scheme, reduced_motion="reduce") as page:
-            page.evaluate(script)
-            for size in (None, PHONE):
-                if size:
-                    page.set_viewport_size(size)
-                for place in ("asks", f"asks/{ask['id']}", f"runs/{ask['runId']}"):
-                    page.goto("/#/" + place)
-                    expect(page.locator("mark").first).to_be_visible()
-                    assert not (faults := faults_of(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
-                    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                    assert wide <= 0, f"{place} is {wide} pixels too wide"
-    site.server.api.post(f"/asks/{ask['id']}/answer", {"subjectHash": ask["subjectHash"], "optionId": "deny"})
     site.server.api.await_ending(ask["runId"])

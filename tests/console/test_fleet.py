@@ -8,16 +8,14 @@ import pytest
 
 from athena_core.text import duration
 from projections.engine.cursor import parse_cursor
-from tests.console.browser import AXE, IN_A_BROWSER, PHONE, faults_of, watched
+from tests.console.browser import IN_A_BROWSER, watched
 from tests.console.elements import LIVE, button, expect, panel, row_of
 from tests.console.scene import TURN_MICRO_USD, Scene
 from tests.support.api import Json
-from tests.support.programs import made
 
 pytestmark = IN_A_BROWSER
 
 FAILING = 2
-LARGE = {"width": 1440, "height": 900}
 
 
 class Fleet(NamedTuple):
@@ -212,22 +210,6 @@ def test_the_past_shows_the_tool_that_ran_then(page: Any, fleet: Fleet) -> None:
     expect(page.locator(".needs")).to_contain_text("Nothing needs you.")
     expect(panel(page, "Failed runs")).to_contain_text("No run failed in this time.")
     expect(panel(page, "Upcoming")).to_contain_text("No upcoming schedules.")
-
-
-@made(AXE, "axe-core", "console")
-def test_cards_and_a_chosen_time_are_accessible_at_every_width(browser: Any, fleet: Fleet) -> None:
-    for viewport, scheme in ((LARGE, "dark"), (PHONE, "light")):
-        url = fleet.scene.server.url
-        with watched(browser, url, color_scheme=scheme, reduced_motion="reduce") as page:
-            page.set_viewport_size(viewport)
-            opened(page)
-            page.evaluate(AXE.read_text("utf-8"))
-            page.locator(".plot").press("ArrowLeft")
-            for metric in ("Latency", "Tokens", "Runs"):
-                button(page, metric).click()
-                assert not (faults := faults_of(page)), f"{metric}, {scheme}:\n" + "\n".join(faults[:10])
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0
 
 
 def test_what_needs_a_person_is_decided_on_its_card(page: Any, fleet: Fleet) -> None:

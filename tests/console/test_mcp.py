@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.console.browser import AXE, IN_A_BROWSER, PHONE, SCHEMES, faults_of, watched
+from tests.console.browser import IN_A_BROWSER, watched
 from tests.console.elements import LIVE, expect
-from tests.support.programs import made
 from tests.support.server import Server
 
 pytestmark = IN_A_BROWSER
@@ -90,18 +89,3 @@ def test_texts_of_a_server_are_text(browser: Any, site: McpSite) -> None:
         assert "\u202e" not in shown.inner_text()
         assert page.locator("main script, main img").count() == 0
     site.check()
-
-
-@made(AXE, "axe-core", "console")
-def test_the_pages_are_accessible_and_fit_a_phone(browser: Any, site: McpSite) -> None:
-    site.check()
-    site.check("changed", "added")
-    for scheme in SCHEMES:
-        with watched(browser, site.server.url, color_scheme=scheme, reduced_motion="reduce") as page:
-            page.set_viewport_size(PHONE)
-            page.add_init_script(path=str(AXE))
-            for place in ("mcp", "mcp/fake"):
-                opened(page, f"/#/{place}")
-                expect(page.get_by_text("Loading …")).to_have_count(0)
-                assert faults_of(page) == []
-                assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -783,16 +783,6 @@ def test_roles_hide_forbidden_actions_and_a_missing_identity_is_explained(browse
             expect(page.locator("main")).to_contain_text("docs/how-to/nginx.md")
 
 
-def test_pages_work_by_keyboard(page: Any) -> None:
-    page.keyboard.press("g")
-    page.keyboard.press("e")
-    expect(page.get_by_role("heading", name="Events")).to_be_visible()
-    page.keyboard.press("/")
-    expect(page.get_by_label("Run")).to_be_focused()
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Trace")).to_be_focused()
-
-
 def test_a_run_is_started_without_a_mouse(page: Any) -> None:
     opener, dialog = button(page, "Start a run …"), page.get_by_role("dialog")
     opener.focus()

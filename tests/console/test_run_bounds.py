@@ -6,12 +6,9 @@ from typing import Any
 
 import pytest
 
-from projections.engine.cursor import parse_cursor
-from tests.console.browser import IN_A_BROWSER, PHONE, watched
+from tests.console.browser import IN_A_BROWSER, watched
 from tests.console.elements import expect
-from tests.console.hostile_answers import UNHURT, unhurt, walk
 from tests.console.run_site import RunSite, run_site
-from tests.support.hostile import HOSTILE, LONG
 
 pytestmark = [*IN_A_BROWSER, pytest.mark.timeout(600)]
 
@@ -21,9 +18,6 @@ FEWER = 100
 ROWS_MAX = 200
 SCRIPT_FACTOR = 2
 LOADS = 5
-LONG_TEXT_SHOWN = 2_000
-WALK_SECONDS = 20
-"""CPU time of scripts for all texts of the corpus; a tenth of it is usual."""
 
 ROWS = "document.querySelectorAll('main :is(li, tr, article, [role=treeitem])').length"
 
@@ -97,84 +91,3 @@ def test_a_run_of_500_steps_has_few_rows_and_costs_little_script(browser: Any, s
 
 
 # Hostile texts
-
-
-TEXTS = 200
-SIZED = 70_000
-"""Only one text has the length of a mebibyte; some mebibytes more would find no more."""
-SHOWN = "document.querySelector('.detail').textContent.length"
-
-
-def hostile_entries(page: Any, *, spoken: bool) -> None:
-    """Let each call of the transcript have a text of the corpus, and its result too; or let the model say it."""
-    order: dict[str, int] = {}
-
-    def answer(route: Any) -> None:
-        found = route.fetch(max_retries=2)
-        body = found.json()
-        for entry in body["data"]["items"]:
-            if call := entry.get("toolCallId"):
-                text = HOSTILE[order.setdefault(call, len(order)) % TEXTS]
-                text = text[:SIZED] if len(text) < LONG else text
-                entry |= {"content": text, "toolName": text[:200] or "x"}
-                if spoken and entry["kind"] == "tool-result":
-                    entry |= {"kind": "message", "role": "assistant"}
-        route.fulfill(response=found, json=body)
-
-    page.route("**/transcript?**", answer)
-
-
-def test_hostile_texts_break_no_step(browser: Any, site: RunSite, large: str) -> None:
-    assert len(set(HOSTILE)) == len(HOSTILE) == TEXTS
-    called = [event["id"] for event in site.api.events(runId=large, types="tool.called")][:TEXTS]
-    steps = [f"#/runs/{large}?select=tool-{parse_cursor(event).position}" for event in called]
-    with watched(browser, site.server.url) as page:
-        hostile_entries(page, spoken=False)
-        page.goto("/" + steps[0])
-        expect(page.get_by_role("region", name="Selected step").locator("pre").first).to_be_visible()
-        session = measured(page)
-        found = walk(page, steps, SHOWN)
-        for (hurt, shown), text in zip(found, HOSTILE, strict=True):
-            assert hurt == UNHURT, text[:200]
-            assert shown >= min(len(text), LONG_TEXT_SHOWN), text[:200]
-        assert script_seconds(session) < WALK_SECONDS
-
-
-def test_hostile_texts_break_no_conversation(browser: Any, site: RunSite, large: str) -> None:
-    with watched(browser, site.server.url) as page:
-        hostile_entries(page, spoken=True)
-        page.goto(f"/#/runs/{large}?tab=conversation")
-        expect(page.locator("article.message .md").first).to_be_visible()
-        session = measured(page)
-        following = page.get_by_role("button", name="Next", exact=True)
-        for part in range(2 * TEXTS // 50):
-            unhurt(page, f"part {part} of the conversation")
-            if following.get_attribute("aria-disabled") == "true":
-                break
-            following.click()
-        page.set_viewport_size(PHONE)
-        unhurt(page, "the conversation on a phone")
-        assert script_seconds(session) < WALK_SECONDS
-
-
-def test_hostile_texts_of_the_record_break_no_page(browser: Any, site: RunSite) -> None:
-    """A failed run has a text of the corpus as its input, answer, agent, model, session and error."""
-    run_id = site.run("record", refuses=["gpt-4o-mini"])
-    text = ""
-
-    def answer(route: Any) -> None:
-        found = route.fetch(max_retries=2)
-        body = found.json()
-        failure = {**body["data"]["error"], "message": text}
-        names = ("output", "agentName", "inputPreview", "model", "provider", "sessionId")
-        body["data"] |= {name: text[:LONG_TEXT_SHOWN] for name in names} | {"error": failure}
-        route.fulfill(response=found, json=body)
-
-    with watched(browser, site.server.url) as page:
-        page.route(f"**/runs/{run_id}", answer)
-        page.route("**/transcript?**", lambda route: route.fulfill(json={"ok": True, "data": {"items": []}}))
-        for text in HOSTILE[::5]:
-            page.goto("/#/help")
-            page.goto(f"/#/runs/{run_id}")
-            expect(page.get_by_role("tree", name="Steps")).to_be_visible()
-            unhurt(page, text[:200])

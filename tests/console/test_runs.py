@@ -16,14 +16,13 @@ import pytest
 
 from athena_cli import app
 from athena_core.clock import FixedDate, SystemClock
-from tests.console.browser import IN_A_BROWSER, PHONE, watched
+from tests.console.browser import IN_A_BROWSER, watched
 from tests.console.elements import LIVE, button, expect, live
 from tests.console.hands import Hands
 from tests.console.replay import Replay, record, replaying
 from tests.console.run_pages import run, serve
 from tests.console.scene import PLAIN, Scene
 from tests.support.api import Refused
-from tests.support.hostile import HOSTILE
 from tests.support.inside import plane_on
 from tests.support.model import call, turn_of
 from tests.support.server import Server
@@ -292,16 +291,6 @@ def test_the_input_has_the_width_that_other_columns_leave(browser: Any, scene: S
         assert shown > INPUT_CHARS_MIN
 
 
-@pytest.mark.parametrize("width", [320, PHONE["width"]])
-def test_no_page_of_the_navigation_is_cut_on_a_phone(page: Any, width: int) -> None:
-    page.set_viewport_size({**PHONE, "width": width})
-    ends = page.locator(".top nav > :is(a, button)").evaluate_all(
-        "links => links.map(link => link.getBoundingClientRect().right)"
-    )
-    assert len(ends) == 6
-    assert max(ends) <= width
-
-
 END = "scrollTo(0, document.documentElement.scrollHeight)"
 
 
@@ -358,46 +347,6 @@ def test_ten_thousand_runs_cost_what_a_hundred_do(browser: Any, tmp_path: Path) 
             )
             assert rows(many).count() <= ROWS_MAX
             assert ratio <= RATIO_MAX
-
-
-HEIGHTS = """
-[...document.querySelectorAll("tr[data-run]")].map((row) => [row.dataset.run, row.getBoundingClientRect().height])
-"""
-
-
-def test_hostile_texts_break_no_list(browser: Any, scene: Scene) -> None:
-    texts = [text[:160] for text in HOSTILE]
-    hostile = [
-        run(
-            number,
-            inputPreview=text,
-            outputPreview=text,
-            agentName=text,
-            model=text,
-            sessionId=text or "none",
-            error={"code": text or "X", "message": text, "retryable": False},
-            status="failed",
-        )
-        for number, text in enumerate(texts)
-    ]
-    with watched(browser, scene.server.url) as page:
-        serve(page, hostile)
-        for size in ({"width": 1280, "height": 860}, PHONE):
-            page.set_viewport_size(size)
-            page.goto("/#/runs")
-            expect(rows(page).first).to_be_visible()
-            seen: set[str] = set()
-            for _ in range(len(hostile)):
-                page.evaluate("scrollBy(0, innerHeight / 2)")
-                found = page.evaluate(HEIGHTS)
-                seen |= {name for name, _ in found}
-                heights = {round(height) for _, height in found}
-                assert max(heights) - min(heights) <= 1, "a text changed the height of its row"
-            assert len(seen) == len(hostile)
-            assert page.title().endswith("Runs · Athena")
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0
-            page.goto("/#/fleet")
 
 
 # Habits

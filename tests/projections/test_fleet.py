@@ -17,6 +17,7 @@ from projections.fleet import fleet_counts, fleet_summary
 from projections.fleet_rows import TIME_BOUNDS_MS, bucket_of, longest_of
 from tests.projections.history import BEGINNING, CODEC, MOVES, History
 from tests.projections.support import shown
+from tests.scale import sized
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -316,7 +317,7 @@ def test_a_bucket_is_at_most_an_eighth_too_long(milliseconds: int) -> None:
     assert bucket_of(longest + 1) == bucket_of(length) + 1, "buckets follow each other without a gap"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=sized(25, 60, 500), deadline=None)
 @given(MOVED)
 def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) -> None:
     history = History().play(moves)

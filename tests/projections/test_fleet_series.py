@@ -19,6 +19,7 @@ from projections.fleet_series import LINES_MAX, STEPS, fleet_series, window_of
 from projections.fleet_series_rows import KEPT, NAMES_MAX, SPARE
 from tests.projections.history import BEGINNING, CODEC, History
 from tests.projections.support import shown
+from tests.scale import sized
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 PAUSES = (0, 1, 900, 4_999, 5_000, -2_000, 70 * SECOND, 59 * MINUTE, 25 * HOUR, 60 * DAY)
@@ -121,7 +122,7 @@ def _camel(name: str) -> str:
     return first + "".join(part.title() for part in others)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=sized(25, 60, 500), deadline=None)
 @given(MOVED, st.sampled_from(list(STEPS)), st.sampled_from([None, "model", "profile", "error"]))
 def test_the_series_has_the_counts_of_a_plain_count(moves: list[tuple[int, int]], step: Any, names: Any) -> None:
     history = played(moves)

@@ -24,6 +24,7 @@ from projections.run_rows import RUN, RUNS
 from projections.runs import ALL, INDEXED, SCANNED, RunSort, conditions, is_indexed, run_facets
 from tests.projections.answers import list_runs
 from tests.projections.history import BEGINNING
+from tests.scale import sized
 
 STATUSES: tuple[RunStatus, ...] = ("completed", "failed", "cancelled", "crashed", "paused")
 CODES = {"failed": ("PROVIDER_ERROR", "STUCK"), "cancelled": ("RUN_CANCELLED",), "crashed": ("RUN_CRASHED",)}
@@ -119,7 +120,7 @@ def test_every_filter_and_order_lists_the_runs_that_it_says(tmp_path: Path) -> N
         "duration": lambda row: (row.duration_ms, row.position),
     }
     values = {"createdAt": "position", "cost": "cost_micro_usd", "duration": "duration_ms"}
-    for wanted in filters(rows, 300):
+    for wanted in filters(rows, sized(100, 300, 3_000)):
         for sort, order in orders.items():
             found, cursor = [], None
             while True:

@@ -12,6 +12,7 @@ from projections.audit import AUDIT
 from projections.schedule_rows import SCHEDULES, SLOT
 from tests.projections.history import FIRST_OF_SCHEDULES, MOVES, History
 from tests.projections.support import catch_up, digests, new_generation
+from tests.scale import sized
 
 SHOWN = (SCHEDULES, AUDIT)
 REDACTION = -1
@@ -26,7 +27,7 @@ def test_generated_histories_have_every_event_of_schedules() -> None:
     assert {row.type for row in history.written} == {event.TYPE for event in schedule.DECIDER.events}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=sized(20, 40, 300))
 @given(HISTORIES, st.integers(1, 7))
 def test_followed_live_or_replayed_schedules_are_the_same(moves: list[tuple[int, int]], every: int) -> None:
     history = History()

@@ -1,4 +1,4 @@
-"""Coding agents and the Inspector as callers of ``/mcp``: their configurations, over HTTP and over standard streams."""
+"""Coding agents as callers of ``/mcp``: their configurations, over HTTP and over standard streams."""
 
 import json
 import os

@@ -13,6 +13,7 @@ from tests.api.examples import EXAMPLES
 from tests.fuzz.targets import call
 from tests.support.inside import Inside
 from tests.support.server import Server
+from tests.support.vouched import VOUCHED
 from tests.support.wire import exchange
 
 NO_STORE, REVALIDATED = "no-store", "private, no-cache"
@@ -21,8 +22,8 @@ NO_STORE, REVALIDATED = "no-store", "private, no-cache"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with one Admin; every example is sent as this Admin and without an identity."""
-    roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin"}
-    with Server(tmp_path_factory.mktemp("headers"), **roles) as found:
+    roles = {"auth_identity_role_map": "ada:Admin"}
+    with Server(tmp_path_factory.mktemp("headers"), **VOUCHED, **roles) as found:
         yield found
 
 
@@ -38,6 +39,9 @@ def test_every_operation_is_answered_with_headers_against_caches_and_guesses(ser
     request = {"params": example.query, "json": example.body if row.method != "GET" else None}
     with server.client("ada").http.stream(row.method, example.path, **request) as response:  # type: ignore[arg-type]
         assert seen(response) == (["nosniff"], [REVALIDATED if "etag" in response.headers else NO_STORE])
+        assert response.status_code == example.status
+    if operation == "startHalt":
+        server.client("ada").http.delete("/halt")
     refused = server.client().http.request(row.method, example.path)
     assert (refused.status_code, *seen(refused)) == (401, ["nosniff"], [NO_STORE])
 

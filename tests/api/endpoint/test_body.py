@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_api.endpoint.body import Time, check_path, clamp_limit, decode_body, decode_query
@@ -14,6 +14,7 @@ from athena_api.endpoint.shapes import INPUT_FAULTS_MAX, InputError, shape_of
 from athena_core.errors import ConfigError, Fault
 from athena_core.event import Value
 from athena_core.values import INTEGER_MAX, Body, ClientId, Count, Label, LongText, Metadata, Role
+from tests.scale import sized
 
 
 class Nested(Body):
@@ -285,11 +286,13 @@ ANY_JSON = st.recursive(
 )
 
 
+@settings(max_examples=sized(30, 100, 1_000))
 @given(ANY_JSON)
 def test_any_json_is_decoded_or_a_config_error(value: Any) -> None:
     attempt(Sample, json.dumps(value).encode())
 
 
+@settings(max_examples=sized(30, 100, 1_000))
 @given(st.sampled_from(sorted(Sample.__struct_encode_fields__)), ANY_JSON)
 def test_any_field_is_decoded_or_named(name: str, value: Any) -> None:
     raw = json.dumps({"input": "i", name: value}).encode()
@@ -299,6 +302,7 @@ def test_any_field_is_decoded_or_named(name: str, value: Any) -> None:
         assert all(fault.field.startswith(name) for fault in error.details)
 
 
+@settings(max_examples=sized(30, 100, 1_000))
 @given(ANY_JSON | st.dictionaries(st.sampled_from(["input", "nested", "several", "tools", "metadata", "x"]), ANY_JSON))
 def test_a_value_has_faults_if_it_is_refused(value: Any) -> None:
     """Both ways through a shape agree, and begin with the same fault unless a field is missing."""

@@ -12,6 +12,7 @@ from tests.support.inside import Inside
 from tests.support.mcp_posts import modern, post
 from tests.support.model import Profile, acting, call
 from tests.support.repository import branch, make
+from tests.support.server import NO_FLOOD
 from tests.support.vouched import VOUCHED
 
 PEOPLE = ("ada", "olga", "otto", "root")
@@ -20,11 +21,16 @@ TOUCH = call("shell", command=["touch", "made"])
 
 
 class World:
-    """A plane with people, whose runs ask before a call if they name the profile."""
+    """A plane with people, whose runs ask before a call if they name the profile.
+
+    ``name`` is the session, schedule and persona of the next run; ``seen`` are the runs before it.
+    """
 
     def __init__(self, inside: Inside, workspace: Path) -> None:
         self.inside = inside
         self.workspace = workspace
+        self.name = ""
+        self.seen: set[str] = set()
         asks = {"holdMs": 0, "notRequester": True}
         self.asking = {
             "harnessProfileId": self("root", "/harness-profiles", Profile(approval="ask", asks=asks).body)["id"]
@@ -36,13 +42,20 @@ class World:
     def get(self, path: str) -> Any:
         return self("root", path, method="GET")
 
-    def begin(self, who: str, session: str = "s", **fields: Any) -> str:
-        body = {"input": "go", "sessionId": session, **self.asking, **fields}
+    def go_on(self, name: str) -> None:
+        """Take another name, and count all runs as seen."""
+        self.name = name
+        self.seen = {one["runId"] for one in self.get("/runs?limit=500")["items"]}
+        persona = {"schemaVersion": 1, "id": name, **self.asking}
+        (self.workspace / "personas" / f"{name}.json").write_text(json.dumps(persona))
+
+    def begin(self, who: str, session: str = "", **fields: Any) -> str:
+        body = {"input": "go", "sessionId": session or self.name, **self.asking, **fields}
         return str(self(who, "/runs", body, prefer="respond-async")["runId"])
 
-    def ended(self, who: str, session: str) -> str:
+    def ended(self, who: str) -> str:
         """Return a run that was cancelled while it asked."""
-        run_id = self.begin(who, session)
+        run_id = self.begin(who)
         self.asked(run_id)
         self("root", f"/run-control/by-run/{run_id}/cancel", {})
         self.until(f"/runs/{run_id}", lambda found: found["status"] == "cancelled")
@@ -63,9 +76,10 @@ class World:
         return found
 
     def newest(self, *without: str) -> str:
-        """Return the newest run, once there is one that is none of some."""
-        page = self.until("/runs", lambda found: any(one["runId"] not in without for one in found["items"]))
-        return str(next(one["runId"] for one in page["items"] if one["runId"] not in without))
+        """Return the newest run, once there is one that was not seen and is none of some."""
+        known = self.seen | set(without)
+        page = self.until("/runs", lambda found: any(one["runId"] not in known for one in found["items"]))
+        return str(next(one["runId"] for one in page["items"] if one["runId"] not in known))
 
     def may_answer(self, ask: Json, who: str) -> bool:
         """Return True if an identity may answer an ask, by the right and by the list of what it may answer."""
@@ -82,29 +96,35 @@ def posted(plane: World) -> str:
 
 
 def retried(plane: World) -> str:
-    return str(plane("ada", f"/runs/{plane.ended('olga', 's')}/retry", {}, prefer="respond-async")["runId"])
+    return str(plane("ada", f"/runs/{plane.ended('olga')}/retry", {}, prefer="respond-async")["runId"])
 
 
 def retried_in_bulk(plane: World) -> str:
-    first = plane.ended("olga", "s")
-    plane("ada", "/runs/retry", {"filter": {"sessionId": "s"}})
+    first = plane.ended("olga")
+    plane("ada", "/runs/retry", {"filter": {"sessionId": plane.name}})
     return plane.newest(first)
 
 
+def schedule(plane: World, who: str, said: str) -> str:
+    """Put the schedule of a way to begin a run. Return its path."""
+    path = f"/schedules/{plane.name}"
+    plane(who, path, {"everyMinutes": 60, "input": said, "sessionId": plane.name, **plane.asking}, "PUT")
+    return path
+
+
 def scheduled(plane: World) -> str:
-    body = {"everyMinutes": 60, "input": "go", "sessionId": "s", **plane.asking}
-    plane("ada", "/schedules/hourly", body, "PUT")
-    plane("otto", "/schedules/tick", {"at": plane.get("/schedules/hourly")["nextRunAt"]}, prefer="respond-async")
+    path = schedule(plane, "ada", "go")
+    plane("otto", "/schedules/tick", {"at": plane.get(path)["nextRunAt"]}, prefer="respond-async")
     run_id = plane.newest()
-    plane("olga", "/schedules/hourly", body | {"input": "something else"}, "PUT")
+    schedule(plane, "olga", "something else")
     return run_id
 
 
 def scheduled_manually(plane: World) -> str:
-    plane("olga", "/schedules/hourly", {"everyMinutes": 60, "input": "go", "sessionId": "s", **plane.asking}, "PUT")
-    plane("ada", "/schedules/hourly/run", {}, prefer="respond-async")
+    path = schedule(plane, "olga", "go")
+    plane("ada", f"{path}/run", {}, prefer="respond-async")
     run_id = plane.newest()
-    plane("otto", "/schedules/hourly", {"everyMinutes": 60, "input": "else", "sessionId": "s", **plane.asking}, "PUT")
+    schedule(plane, "otto", "something else")
     return run_id
 
 
@@ -129,28 +149,32 @@ def from_workflow(plane: World) -> str:
     return plane.newest()
 
 
+def scheduled_workflow(plane: World, approved: bool = False) -> None:
+    """Run the schedule of a workflow, and change it afterwards."""
+    path, body = f"/schedules/{plane.name}", {"everyMinutes": 60, "workflowId": workflow(plane, approved)}
+    plane("olga", path, body, "PUT")
+    plane("ada", f"{path}/run", {}, prefer="respond-async")
+    plane("otto", path, body | {"everyMinutes": 90}, "PUT")
+
+
 def from_scheduled_workflow(plane: World) -> str:
-    body = {"everyMinutes": 60, "workflowId": workflow(plane)}
-    plane("olga", "/schedules/hourly", body, "PUT")
-    plane("ada", "/schedules/hourly/run", {}, prefer="respond-async")
-    run_id = plane.newest()
-    plane("otto", "/schedules/hourly", body | {"everyMinutes": 90}, "PUT")
-    return run_id
+    scheduled_workflow(plane)
+    return plane.newest()
 
 
 def drained(plane: World) -> str:
-    plane("ada", "/work/enqueue", {"sessionId": "s", "payload": "go", "mode": "followup"})
-    plane("olga", "/work/s/drain", {}, prefer="respond-async")
+    plane("ada", "/work/enqueue", {"sessionId": plane.name, "payload": "go", "mode": "followup"})
+    plane("olga", f"/work/{plane.name}/drain", {}, prefer="respond-async")
     return plane.newest()
 
 
 def sent(plane: World) -> str:
-    plane("ada", "/a2a/messages", {"fromPersona": "bob", "toPersona": "bob", "payload": "go"})
+    plane("ada", "/a2a/messages", {"fromPersona": plane.name, "toPersona": plane.name, "payload": "go"})
     return plane.newest()
 
 
 def redriven(plane: World) -> str:
-    plane("olga", "/a2a/messages", {"fromPersona": "bob", "toPersona": "bob", "payload": "go"})
+    plane("olga", "/a2a/messages", {"fromPersona": plane.name, "toPersona": plane.name, "payload": "go"})
     first = plane.newest()
     plane.asked(first)
     plane("root", f"/run-control/by-run/{first}/cancel", {})
@@ -168,12 +192,12 @@ def child(plane: World) -> str:
 def reviewed(plane: World) -> str:
     library = make(plane.workspace / "library")
     branch(library, "good", a_py="def add(a, b):\n    return a - b\n")
-    body = {"name": "bob", "repoPath": "library", "headRef": "good"}
+    body = {"name": plane.name, "repoPath": "library", "headRef": "good"}
     return str(plane("ada", "/personas/run", body, prefer="respond-async")["runId"])
 
 
 def by_mcp(plane: World) -> str:
-    given = {"input": "go", "sessionId": "s", **plane.asking}
+    given = {"input": "go", "sessionId": plane.name, **plane.asking}
     call = modern("tools/call", name="start_run", arguments=given)
     assert post(plane.inside, call, x_athena_identity="ada").status_code == 200
     return plane.newest()
@@ -197,48 +221,64 @@ WAYS: dict[Callable[[World], str], tuple[str, ...]] = {
 }
 
 
-@pytest.fixture
-def plane(tmp_path: Path, store: dict[str, str]) -> Iterator[World]:
-    workspace = tmp_path / "work"
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("requesters")
+    workspace = directory / "work"
     (workspace / "personas").mkdir(parents=True)
     with acting([TOUCH, "done"]) as model:
         settings = {"workspace_root": str(workspace), "auth_identity_role_map": ROLES, "openai_base_url": model.url}
-        inside = Inside(tmp_path, **(settings | VOUCHED | store), openai_api_key="sk-of-tests")
+        inside = Inside(directory, **(settings | VOUCHED | NO_FLOOD | shared_store), openai_api_key="sk-of-tests")
         inside.start()
         try:
-            world = World(inside, workspace)
-            persona = {"schemaVersion": 1, "id": "bob", **world.asking}
-            (workspace / "personas" / "bob.json").write_text(json.dumps(persona))
-            yield world
+            yield World(inside, workspace)
         finally:
             inside.stop()
+
+
+@pytest.fixture(scope="module")
+def runs(plane: World) -> dict[str, tuple[str, Json | None]]:
+    """The run that each way began, and its ask; a drained one has no profile, so it asks nothing."""
+    found: dict[str, tuple[str, Json | None]] = {}
+    for way in WAYS:
+        plane.go_on(way.__name__.replace("_", "-"))
+        run_id = way(plane)
+        found[way.__name__] = run_id, plane.asked(run_id) if way is not drained else None
+    return found
+
+
+def check(plane: World, run_id: str, ask: Json | None, requesters: tuple[str, ...]) -> None:
+    record = plane.get(f"/runs/{run_id}")
+    found = (record["requestedBy"], tuple(record.get("requesters", requesters[:1])))
+    assert found == (requesters[0], requesters)
+    if ask is not None:
+        assert ask["requestedBy"] == requesters[0]
+        answerers = [who for who in PEOPLE if plane.may_answer(ask, who)]
+        assert answerers == [who for who in PEOPLE if who not in requesters]
 
 
 @pytest.mark.both
 @pytest.mark.parametrize(("way", "requesters"), WAYS.items(), ids=[way.__name__ for way in WAYS])
 def test_who_requested_a_run_is_recorded_with_it_and_may_not_answer_where_that_is_excluded(
-    plane: World, way: Callable[[World], str], requesters: tuple[str, ...]
+    plane: World,
+    runs: dict[str, tuple[str, Json | None]],
+    way: Callable[[World], str],
+    requesters: tuple[str, ...],
 ) -> None:
-    run_id = way(plane)
-    asks = way is not drained  # such a run has no profile
-    ask = plane.asked(run_id) if asks else None
-    for _ in range(2):
-        record = plane.get(f"/runs/{run_id}")
-        found = (record["requestedBy"], tuple(record.get("requesters", requesters[:1])))
-        assert found == (requesters[0], requesters)
-        if ask is not None:
-            assert ask["requestedBy"] == requesters[0]
-            answerers = [who for who in PEOPLE if plane.may_answer(ask, who)]
-            assert answerers == [who for who in PEOPLE if who not in requesters]
-        plane.inside.stop()
-        plane.inside.start()
+    check(plane, *runs[way.__name__], requesters)
+
+
+@pytest.mark.both
+def test_requesters_outlast_a_restart(plane: World, runs: dict[str, tuple[str, Json | None]]) -> None:
+    plane.inside.stop()
+    plane.inside.start()
+    for way, requesters in WAYS.items():
+        check(plane, *runs[way.__name__], requesters)
 
 
 @pytest.mark.both
 def test_an_approval_excludes_all_who_requested_its_workflow_run(plane: World) -> None:
-    body = {"everyMinutes": 60, "workflowId": workflow(plane, approved=True)}
-    plane("olga", "/schedules/hourly", body, "PUT")
-    plane("ada", "/schedules/hourly/run", {}, prefer="respond-async")
-    plane("otto", "/schedules/hourly", body | {"everyMinutes": 90}, "PUT")
+    plane.go_on("approved")
+    scheduled_workflow(plane, approved=True)
     (ask,) = plane.until("/asks?kind=workflow-approval", lambda found: found["items"])["items"]
     assert [who for who in PEOPLE if plane.may_answer(ask, who)] == ["otto", "root"]

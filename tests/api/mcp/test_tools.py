@@ -15,7 +15,7 @@ from athena_api.mcp import bounded, tools
 from athena_api.mcp.run_text import run_result, workflow_result, workflow_started
 from athena_api.operations import OPERATIONS
 from athena_core.mcp.versions import INVALID_PARAMS
-from tests.support.api import Json
+from tests.support.api import PATIENCE_SECONDS, Json
 from tests.support.gate import Gates
 from tests.support.mcp_caller import McpRefused
 from tests.support.server import Server
@@ -135,6 +135,9 @@ def test_a_wait_shows_what_the_model_writes_and_ends_with_the_run(
     run = caller.use("start_run", input=f"tell {name} one two", provider="local-exec", waitSeconds=0).data
     assert run["status"] in ("queued", "running")
     assert "wait_for_run" in run["next"]
+    session = shared.api.get(f"/runs/{run['runId']}")["sessionId"]
+    with shared.api.stream(f"/sessions/{session}/transcript/stream") as frames:
+        next(frame for frame in frames if frame.event == "transcript.delta")  # "one" is written
     late = caller.use("wait_for_run", runId=run["runId"], waitSeconds=1)
     assert late.data["status"] == "running"
     assert "wait_for_run" in late.data["next"]
@@ -142,7 +145,7 @@ def test_a_wait_shows_what_the_model_writes_and_ends_with_the_run(
     waiting = Thread(target=lambda: found.append(caller.use("wait_for_run", runId=run["runId"], waitSeconds=50)))
     waiting.start()
     gate.release(2)
-    waiting.join(timeout=20)
+    waiting.join(PATIENCE_SECONDS)
     (ended,) = found
     assert (ended.data["status"], ended.data["output"]) == ("completed", "one two ")
     assert any("one" in message for message in late.progress), late.progress

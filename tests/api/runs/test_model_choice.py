@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.api import Refused
+from tests.support.api import PATIENCE_SECONDS, Refused
 from tests.support.server import Server
 from tests.support.stub import OPENAI, Behaviour, Stub, models_listed, says, standing
 
@@ -70,7 +70,7 @@ def test_a_slow_list_delays_no_other_request(server: Server, stub: Stub) -> None
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(server.api.run, "hi") for _ in range(5)]
         try:
-            assert asked.wait(60)
+            assert asked.wait(PATIENCE_SECONDS)
             for _ in range(10):
                 assert server.api.run("hi", model="qwen3")["model"] == "qwen3"
             assert not any(one.done() for one in waiting)

@@ -15,6 +15,7 @@ from athena_core.services.erasure.erasure import PLACES
 from athena_core.services.erasure.redaction import Copies, copies_of, redact, text_of_session
 from athena_core.services.mcp.catalogue import CataloguedServer
 from athena_core.services.workflows.step_inputs import WorkflowInput
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.inside import Inside, plane_on
 from tests.support.records import CODEC, META, opened_log
 
@@ -100,7 +101,7 @@ def test_what_another_process_erases_is_in_no_cache_and_in_no_context(tmp_path: 
             anyio.run(redact, other, reader, found, "asked to", META)
 
         async def forgotten() -> None:
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE_SECONDS):
                 while any(holds(plane).values()):
                     await anyio.sleep(0.005)
 

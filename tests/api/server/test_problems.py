@@ -31,8 +31,8 @@ from athena_core.system.timer import Timer
 from athena_core.values import LOCAL, RunBody
 from projections.engine import updater
 from projections.engine.projector import Projector
+from tests.support.api import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 20.0
 SOON_SECONDS = 0.02
 META = Meta(actor="alice", correlation="trace")
 KEY = "run_injected"

@@ -51,11 +51,11 @@ def plain(server: Server) -> socket.socket:
     return connect(server.url.replace("https", "http"))
 
 
-def test_requests_are_answered_as_without_it(hasty: Server) -> None:
-    assert hasty.api.run("hello")["output"] == "Echo: user: hello"
-    assert ask(hasty.url, "GET", b"/livez").status == 200
+def test_requests_are_answered_as_without_it(roomy: Server, hasty: Server) -> None:
+    assert roomy.api.run("hello")["output"] == "Echo: user: hello"
+    assert ask(roomy.url, "GET", b"/livez").status == 200
     pieces = [HEAD + b"connection: close\r\ncontent-length: 13\r\n\r\n", *(b"%c" % byte for byte in b'{"input":"x"}')]
-    answer = exchange(hasty.url, pieces)  # each piece is a record of its own
+    answer = exchange(roomy.url, pieces)  # each piece is a record of its own
     assert answer.status == 200
     two = exchange(hasty.url, [b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n" * 2 + b"GET /live"])
     assert two.status == 200
@@ -70,30 +70,30 @@ def test_a_large_body_and_a_large_answer_pass(roomy: Server) -> None:
     assert roomy.api.get(f"/runs/{run['runId']}")["output"] == run["output"]
 
 
-def test_an_old_version_of_tls_is_refused(hasty: Server) -> None:
+def test_an_old_version_of_tls_is_refused(roomy: Server) -> None:
     hello = b"\x03\x02" + bytes(32) + b"\x00" + b"\x00\x06\xc0\x13\xc0\x14\x00\x2f" + b"\x01\x00"  # TLS 1.1
     message = b"\x01" + len(hello).to_bytes(3) + hello
-    with plain(hasty) as connection:
+    with plain(roomy) as connection:
         connection.sendall(b"\x16\x03\x01" + len(message).to_bytes(2) + message)
         alert = connection.recv(1_000)
         assert (alert[0], alert[5:]) == (21, bytes((2, 70))), "fatal: protocol version"
         assert connection.recv(1_000) == b""
 
 
-def test_it_speaks_http_1_1_only(hasty: Server) -> None:
+def test_it_speaks_http_1_1_only(roomy: Server) -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2", "http/1.1"])
-    with context.wrap_socket(plain(hasty), server_hostname="localhost") as connection:
+    with context.wrap_socket(plain(roomy), server_hostname="localhost") as connection:
         assert connection.selected_alpn_protocol() == "http/1.1"
 
 
 # Clients that do not complete the handshake
 
 
-def test_http_without_tls_gets_the_remedy(hasty: Server) -> None:
-    answer = exchange(hasty.url.replace("https", "http"), [b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"])
+def test_http_without_tls_gets_the_remedy(roomy: Server) -> None:
+    answer = exchange(roomy.url.replace("https", "http"), [b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"])
     assert (answer.status, answer.error["code"]) == (400, "CONFIG_ERROR")
     assert answer.error["message"] == "This port expects TLS. Use https:// in the URL."
     assert answer.headers["connection"] == "close"

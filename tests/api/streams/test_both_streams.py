@@ -20,7 +20,7 @@ from projections.feed import FeedFilter
 from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
 from tests.scale import sized
-from tests.support.api import Api, Json, Refused, events_of, refused_by, soon, until_caught_up
+from tests.support.api import PATIENCE_SECONDS, Api, Json, Refused, events_of, refused_by, soon, until_caught_up
 from tests.support.gate import Gates
 from tests.support.server import Server
 
@@ -276,14 +276,14 @@ def test_a_stream_that_its_client_left_is_forgotten(shared: Server, kind: Kind) 
 async def test_a_stream_that_begins_while_the_server_drains_ends_cleanly(parts: ControlPlane, kind: Kind) -> None:
     streams, line = Streams(), Line()
     streams.drain()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         await streams.serve(kind.open(parts), line.receive, line, LOCAL, "")
     assert (streams.count, bool(streams.waits)) == (0, False)
 
 
 async def test_every_quiet_stream_beats_whenever_it_began(parts: ControlPlane, kind: Kind) -> None:
     streams, lines = Streams(heartbeat_seconds=0.02), [Line() for _ in range(3)]
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             for line in lines:
                 tasks.start_soon(streams.serve, kind.open(parts), line.receive, line, LOCAL, "")

@@ -17,7 +17,7 @@ from athena_core.errors import StoreUnreachable
 from athena_core.values import LOCAL
 from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
-from tests.support.api import Api, Json, soon, until_caught_up
+from tests.support.api import PATIENCE_SECONDS, Api, Json, soon, until_caught_up
 from tests.support.server import Server
 
 ACCEPT = {"accept": LINES_TYPE}
@@ -207,7 +207,7 @@ async def test_a_server_that_stops_or_a_role_that_is_lost_cuts_it_off(why: str) 
         finally:
             closed.set()
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(sent, endless(), streams, line)
             await line.until(b"1\n", 10)
@@ -226,7 +226,7 @@ async def test_a_client_that_left_ends_it() -> None:
         await line.until(b"1\n", 10)
         return {"type": "http.disconnect"}
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         await streams.serve_lines(Lines(numbers(10**9)), leave, line.send, LOCAL, "listEvents", failed)
     assert streams.count == 0
 
@@ -242,7 +242,7 @@ async def test_a_client_that_does_not_read_is_not_read_for() -> None:
 
     line = Line()
     line.free = anyio.Event()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(sent, counted(), Streams(), line)
             await anyio.wait_all_tasks_blocked()
@@ -262,7 +262,7 @@ async def test_many_take_turns_and_leave_the_loop_to_others_after_each_page() ->
     async def send(message: Any) -> None:
         """Take it at once."""
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
                 tasks.start_soon(

@@ -18,6 +18,7 @@ from athena_core.domain.session import SessionCreated
 from athena_core.event import Fact, Position
 from projections.engine.page import INLINE_BYTES_MAX
 from projections.feed import FeedFilter, page
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.records import META
 
 HEAD = 10 * SEGMENT_EVENTS
@@ -217,7 +218,7 @@ async def test_a_new_event_is_pushed_without_a_turn_of_the_task(parts: ControlPl
         pushed.append(content)
         return takes
 
-    with anyio.fail_after(30), parts.feed.open(NO_FILTER, "latest", None) as subscription:
+    with anyio.fail_after(PATIENCE_SECONDS), parts.feed.open(NO_FILTER, "latest", None) as subscription:
         before = parts.reader.head()
         subscription.take()
         subscription.push = push

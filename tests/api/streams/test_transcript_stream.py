@@ -20,7 +20,7 @@ from athena_core.services.execution.live_text import LIVE_CHARS_MAX
 from athena_core.values import LOCAL, Identity, Role, RunBody
 from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
-from tests.support.api import Api, Frame, Json, Refused
+from tests.support.api import PATIENCE_SECONDS, Api, Frame, Json, Refused
 from tests.support.gate import Gates
 from tests.support.records import META
 from tests.support.server import Server
@@ -132,7 +132,7 @@ async def start(parts: ControlPlane, session_id: str, said: str = "hello") -> st
 
 async def test_a_slow_reader_gets_a_reset_and_finally_the_entry(parts: ControlPlane) -> None:
     streams, line = Streams(), Line()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             subscription = parts.transcripts.open("one", None, None)
             tasks.start_soon(streams.serve, subscription, line.receive, line, LOCAL, "")
@@ -187,7 +187,7 @@ async def test_calls_of_tools_and_their_results_are_entries_too(parts: ControlPl
     )
     other = f"{run_id[:-1]}X"
     streams, line = Streams(), Line()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(
                 streams.serve, parts.transcripts.open("one", "latest", None), line.receive, line, LOCAL, ""
@@ -213,7 +213,7 @@ async def test_an_entry_that_was_redacted_says_so(parts: ControlPlane) -> None:
     await parts.log.submit(lambda reader, context: Outcome(facts=(fact,)), META)
     await parts.caught_up(("sessions",), parts.reader.head())
     streams, line = Streams(), Line()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line, LOCAL, "")
             await line.until(b"event: transcript.entry", 2)
@@ -246,7 +246,7 @@ async def test_entries_come_late_but_once_where_the_views_stood_still(
     monkeypatch.setattr(parts.views_reader, "query", sometimes)
     monkeypatch.setattr(parts.views_reader, "wait", never)
     streams, line = Streams(), Line()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line, LOCAL, "")
             await line.until(b"event: transcript.entry", 2)

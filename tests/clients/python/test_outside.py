@@ -72,6 +72,7 @@ def test_the_wheel_has_types_a_licence_and_the_version_of_the_server(python: Pat
     assert (outside.CLIENT / "LICENSE").read_bytes() == (tree.ROOT / "LICENSE").read_bytes()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("halves", ["Athena", "AsyncAthena", "Athena, AsyncAthena"])
 def test_the_import_is_quick(python: Path, halves: str) -> None:
     code = f"import time; t = time.perf_counter(); from athena_client import {halves}; print(time.perf_counter() - t)"

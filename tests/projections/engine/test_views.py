@@ -21,7 +21,7 @@ from projections.engine.updater import REST_SECONDS_MAX, REST_SECONDS_MIN, Views
 from projections.engine.views import DAMAGED
 from tests.projections.history import History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
-from tests.support.api import soon
+from tests.support.api import PATIENCE_SECONDS, soon
 from tests.support.damaged_view import damage
 
 
@@ -362,7 +362,7 @@ def test_the_thread_updates_until_it_is_stopped(tmp_path: Path, history: History
     asyncio.run(read())
     stop.set()
     plane.views.log_signal.nudge()
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
     assert (plane.views.failure, plane.views.updated_here) == (None, False)
 
@@ -408,7 +408,7 @@ def test_trouble_with_the_database_reaches_readers_and_it_is_tried_again(tmp_pat
     asyncio.run(wait_for_recovery(plane, history))
     stop.set()
     plane.views.log_signal.nudge()
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
     assert failures[:2] == ["OSError: the disk is gone"] * 2
     assert plane.views.failure is None
@@ -631,7 +631,7 @@ def test_the_thread_says_that_the_views_vanished_and_rebuilds_them(tmp_path: Pat
     asyncio.run(wait_for_recovery(plane, history))
     stop.set()
     plane.views.log_signal.nudge()
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
     assert failures[0] is not None
     assert failures[0].startswith("ViewsLost: views-1.db was moved, deleted or replaced")
@@ -639,7 +639,7 @@ def test_the_thread_says_that_the_views_vanished_and_rebuilds_them(tmp_path: Pat
 
 
 async def wait_for_recovery(plane: Plane, history: History) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await plane.reader.wait(plane.names, history.head(), 1.0)
