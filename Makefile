@@ -131,7 +131,7 @@ $(AGENTS)/%/.ready: tests/agents/%/package-lock.json
 	@cd $(AGENTS)/$* && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-mcp: $(READY) $(patsubst tests/mcp/%/package.json,$(MCP)/%/.ready,$(wildcard tests/mcp/*/package.json)) ## Install MCP servers, the Inspector and the conformance suite from npm (250 MB), and try them
+mcp: $(READY) $(patsubst tests/mcp/%/package.json,$(MCP)/%/.ready,$(wildcard tests/mcp/*/package.json)) ## Install MCP servers and the conformance suite from npm (250 MB), and try them
 	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/mcp
 
 $(MCP)/%/.ready: tests/mcp/%/package-lock.json
