@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import os
+import resource
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,9 @@ from tests.support.timings import timings
 # No deadlines: a machine may be busy. With a seed, the same chances every time.
 hypothesis.settings.register_profile("athena", deadline=None, derandomize=bool(os.environ.get("ATHENA_TEST_SEED")))
 hypothesis.settings.load_profile("athena")
+
+
+OPEN_FILES = 8_192
 
 
 @pytest.fixture
@@ -101,6 +105,12 @@ def shared_store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         cluster: postgres.Cluster = request.getfixturevalue("cluster")
         with cluster.database() as url:
             yield {"database_url": url}
+
+
+def pytest_configure() -> None:
+    """Raise the soft limit of open files, mostly 1,024: logs of tests stay open until the collector finds them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, OPEN_FILES)), hard))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

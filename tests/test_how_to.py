@@ -95,7 +95,7 @@ def connected(shell: Shell, command: str) -> Json:
 def make_only_shown(page: Page, tmp_path: Path) -> str:
     """Return what the next block, a call of make, would run. tests/cli/test_demo.py runs that command."""
     tmp_path.mkdir(exist_ok=True)
-    return Shell(tmp_path).run(f"cd {tree.ROOT}; {page.take('sh').replace('make', 'make -n')}")
+    return Shell(tmp_path).run(f"cd '{tree.ROOT}'; {page.take('sh').replace('make', 'make -n')}")
 
 
 def test_the_demo_is_one_command(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ class Api:
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the data of a GET. Raise Refused."""
-        return opened(self.http.get(path, params={name: value for name, value in query.items() if value is not None}))
+        params = {name: value for name, value in query.items() if value is not None}
+        return opened(caught_up(lambda: self.http.get(path, params=params)))
 
     def post(self, path: str, body: Any = None, *, key: str | None = None, respond_async: bool = False) -> Any:
         """Return the data of a POST. Raise Refused."""
@@ -156,6 +157,15 @@ def opened(response: httpx2.Response) -> Any:
         raise Refused(response)
     assert response.status_code < 300
     return body["data"]
+
+
+def caught_up(ask: Callable[[], httpx2.Response]) -> httpx2.Response:
+    """Return the answer once the views are not behind the log, for which a server waits two seconds only."""
+    for _ in soon():
+        answer = ask()
+        if answer.status_code != 503 or "views lag behind" not in answer.text:
+            return answer
+    raise AssertionError
 
 
 def frames(response: httpx2.Response) -> Iterator[Frame]:

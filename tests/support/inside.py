@@ -18,7 +18,7 @@ from athena_core.clock import Clock, SystemClock
 from athena_core.event import Meta
 from athena_core.services.erasure import redaction
 from athena_core.settings import load
-from tests.support.api import PATIENCE_SECONDS, Refused, soon
+from tests.support.api import PATIENCE_SECONDS, Refused, caught_up, soon
 from tests.support.records import judge
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Inside:
 
     def data(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Return the data of an answer. Raise Refused for an error."""
-        answer = self.ask(method, path, body, **headers)
+        answer = caught_up(partial(self.ask, method, path, body, **headers))
         if answer.status_code >= 300:
             raise Refused(answer)
         return answer.json()["data"]

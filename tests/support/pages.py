@@ -75,7 +75,7 @@ class Shell:
         programs = directory / "programs"
         programs.mkdir()
         for name, words in {"athena": "-m athena_cli", "python": ""}.items():
-            (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
             (programs / name).chmod(0o755)
         self.environment = {
             **kept,

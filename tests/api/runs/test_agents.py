@@ -318,7 +318,7 @@ def test_the_last_failure_ends_the_run_with_its_cost(
 def test_a_call_that_is_stopped_in_mid_stream_is_paid(serve: Serve, how: str) -> None:
     says_some = says_and_waits(ANTHROPIC.head, ANTHROPIC.start, ANTHROPIC.text("some words of it"))
     with standing(lambda asked: says_some) as stub:
-        timeout = "500" if how == "run.timed-out" else "600000"
+        timeout = "3000" if how == "run.timed-out" else "600000"  # the call has to begin first
         api = serve(anthropic_base_url=stub.url, runtime_run_timeout_ms=timeout).api
         run_id = api.start("go", provider="anthropic", model="claude-haiku-4-5", sessionId="s")["runId"]
         if how == "run.cancelled":
