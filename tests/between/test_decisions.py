@@ -51,7 +51,7 @@ MARK = re.compile(r" ?\[(?:hidden|cut): [0-9]+ characters, sha256 [0-9a-f]{12}\]
 CALLS_A_TURN, TURNS_A_RUN = 16, 10
 SECRET_NAME = "[secret ATHENA_OPENAI_API_KEY]"
 SMALL = tuple(text for text in ALL if len(text) < 5_000)
-SOME = tuple(range(0, len(ALL), 9))
+SOME = tuple(range(0, len(ALL), 18))
 """Numbers of the texts that `make test` tries."""
 DESCRIBED = [number for number in SOME if len(ALL[number]) < 5_000]
 """Numbers of the texts that MCP servers describe a tool by."""

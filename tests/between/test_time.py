@@ -1,4 +1,4 @@
-"""Time through the real log: midnight, pauses, expiry and back-off, on both databases."""
+"""Time through the real log: midnight, pauses and back-off, on both databases."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from tests.between.conftest import Planes, hold
-from tests.between.life import asking
-from tests.support.api import Refused, soon
+from tests.support.api import soon
 from tests.support.gate import Gates
 from tests.support.inside import Inside, plane_on
-from tests.support.machine import DAY, HOUR, MINUTE, Machine
+from tests.support.machine import DAY, MINUTE, Machine
 from tests.support.model import Model, Profile
 
 TURN_MICRO_USD = 210
@@ -70,31 +69,6 @@ def test_pauses_do_not_count_towards_the_timeout_of_a_run(
         if ending == "completed":
             second.release()
         assert plane.until(f"/runs/{run_id}", "status", "completed", "timed-out")["status"] == ending
-
-
-@pytest.mark.parametrize(
-    ("decision", "other", "status"), [("reject", "approve", "failed"), ("approve", "reject", "ok")]
-)
-@pytest.mark.parametrize("restarted", [False, True])
-def test_an_approval_expires_exactly_on_time_also_across_a_restart(
-    decision: str, other: str, status: str, restarted: bool, planes: Planes, machine: Machine
-) -> None:
-    with planes() as plane:
-        path, body = asking(plane, decision)
-        run_id = path.rpartition("/")[2]
-        machine.go(HOUR - 1)
-        plane.call(plane.app.plane.workflow_stepper.act, run_id)
-        assert plane.data("GET", path)["run"]["status"] == "waiting"
-        machine.go(1)
-        if restarted:
-            plane.stop()
-            plane.start()
-        else:
-            plane.call(plane.app.plane.workflow_stepper.act, run_id)
-        assert plane.until(path, "status", "failed", "ok")["status"] == status
-        with pytest.raises(Refused) as late:
-            plane.data("POST", f"{path}/steps/ask/{other}", body)
-        assert late.value.code == "CONFLICT"
 
 
 def test_the_delay_of_a_failed_message_doubles_up_to_a_minute(

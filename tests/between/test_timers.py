@@ -24,8 +24,6 @@ from tests.support.machine import HOUR, Machine
 from tests.support.model import Profile, call
 from tests.support.records import judge
 
-pytestmark = pytest.mark.both
-
 RETRY_MS = 20_000
 ASKS = {"holdMs": 0, "expiresAfterMs": HOUR, "onExpiry": "cancel"}
 PUSH = call("shell", command=["/bin/sh", "-c", "true"])
@@ -350,7 +348,13 @@ def back_an_hour(world: World, patch: pytest.MonkeyPatch) -> None:
     back(HOUR, world, patch)
 
 
-@pytest.mark.parametrize("trial", [down, trouble, twice, forward, back_a_millisecond, back_an_hour])
+OTHERS = (down, trouble, twice, back_an_hour)
+"""Trials that the plane of the simulator plays too, on files: servers that end, a full disk, a clock that steps."""
+
+
+@pytest.mark.parametrize(
+    "trial", [forward, back_a_millisecond, *(pytest.param(trial, marks=pytest.mark.heavy) for trial in OTHERS)]
+)
 def test_what_time_makes_due_happens_once(
     trial: Callable[[World, pytest.MonkeyPatch], None], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +363,7 @@ def test_what_time_makes_due_happens_once(
     assert world.plane.data("GET", f"/runs/{world.known['behind']}")["status"] == "completed"
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("lost", ["end", "beginning"])
 def test_a_leader_finds_the_end_of_a_step_that_it_did_not_hear_of(lost: str, planes: Planes, gates: Gates) -> None:
     gate = gates["step"]

@@ -20,8 +20,6 @@ from tests.support.model import acting
 
 Trouble: TypeAlias = Callable[[Store, Callable[[], bool], pytest.MonkeyPatch], None]
 
-pytestmark = pytest.mark.both
-
 EVERY = 3
 """One commit in three fails. Three runs with different first failures hit every commit."""
 

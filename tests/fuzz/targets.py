@@ -57,6 +57,7 @@ from projections.engine.cursor import event_id, parse_cursor, resolve
 from projections.sessions import LATEST
 from tests.api.examples import EXAMPLES
 from tests.projections.history import History
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.connection import Application, Seen, feed
 from tests.support.inside import Inside
 
@@ -181,7 +182,7 @@ async def call(
             seen.set()
 
     seen = asyncio.Event()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_SECONDS):
         await app(scope, receive, send)
     return Answered(sent[0]["status"], b"".join(part.get("body", b"") for part in sent[1:]))
 

@@ -1,7 +1,6 @@
-"""Tests of anchors: a start beside an anchor that vouches for nothing, and the proof of a kept anchor."""
+"""Tests of anchors: the proof of a kept anchor, for this Athena and for another one."""
 
 import json
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,36 +12,8 @@ from athena_core.log.anchor import Anchor, write_anchor
 from athena_core.log.engine import open_archive
 from athena_core.protocols import Row
 from tests.cli.terminal import Terminal
-from tests.reliability.commands import refuses
 from tests.reliability.tampering import statement
 from tests.support.server import Server
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize(
-    ("spoil", "trouble", "words"),
-    [
-        (Path.unlink, "missing", "is missing"),
-    ],
-    ids=["gone"],
-)
-def test_a_cut_tail_beside_an_anchor_that_vouches_for_nothing_is_refused_once(
-    tmp_path: Path, spoil: Callable[[Path], None], trouble: str, words: str
-) -> None:
-    with Server(tmp_path) as server:
-        server.api.run("one")
-        head = len(server.api.events())
-        server.api.post("/directives", {"input": "lost"})
-    statement(server.state_dir, ("DELETE FROM log WHERE position > ?", (head,)), ("DELETE FROM command", ()))
-    spoil(server.state_dir / "log.anchor")
-    refuses(server.state_dir, words, "ATHENA_ACCEPT_FORK")
-    with Server(tmp_path, accept_fork="true") as server:
-        forked = server.api.await_event("log.forked")
-        assert forked["payload"] == {"head": head, "expected": head, "anchor": trouble}
-        (entry,) = server.api.get("/governance/audit-trail", kind="fork")["items"]
-        assert entry["details"] == {"anchor": trouble}
-    with Server(tmp_path):
-        pass  # it was accepted once and for all
 
 
 def rewritten(rows: list[Row], at: int) -> list[Row]:

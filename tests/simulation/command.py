@@ -4,14 +4,18 @@ import re
 import subprocess
 import sys
 
+from tests.scale import sized
 from tests.simulation.kept import kept_histories
 from tests.support.tree import ROOT
+
+SECONDS_MAX = sized(600, 600, 14_400)
+"""The real time of a command, which computes for some seconds: a machine may be busy."""
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line of the simulator."""
     command = [sys.executable, "-m", "tests.simulation", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
 
 
 def check_histories(world: str, count: int) -> None:

@@ -3,8 +3,10 @@
 import pytest
 
 from tests.scale import sized
-from tests.simulation.command import check_histories, check_kept_histories, check_planted_bug
+from tests.simulation.command import SECONDS_MAX, check_histories, check_kept_histories, check_planted_bug
 from tests.simulation.kept import kept_histories
+
+pytestmark = pytest.mark.timeout(SECONDS_MAX)
 
 
 @pytest.mark.parametrize(
@@ -31,10 +33,10 @@ def test_kept_histories_keep_the_promises(world: str) -> None:
 @pytest.mark.parametrize(
     ("world", "bug"),
     [
-        ("gateway", "a silent vendor is waited for"),
-        ("agents", "a run is parked while its agent still works"),
         ("asks", "a rule lives too long"),
-        ("tokens", "a scope is lost"),
+        pytest.param("gateway", "a silent vendor is waited for", marks=pytest.mark.heavy),
+        pytest.param("agents", "a run is parked while its agent still works", marks=pytest.mark.heavy),
+        pytest.param("tokens", "a scope is lost", marks=pytest.mark.heavy),
     ],
 )
 def test_a_planted_bug_is_found_and_shrunk(world: str, bug: str) -> None:

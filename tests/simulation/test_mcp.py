@@ -4,8 +4,10 @@ import pytest
 
 import tests.simulation.mcp as corner
 from tests.scale import sized
-from tests.simulation.command import check_histories, check_kept_histories, check_planted_bug
+from tests.simulation.command import SECONDS_MAX, check_histories, check_kept_histories, check_planted_bug
 from tests.simulation.histories import play_here
+
+pytestmark = pytest.mark.timeout(SECONDS_MAX)
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(sized(200, 600, 100_000), marks=pytest.mark.heavy)])

@@ -3,7 +3,9 @@
 import pytest
 
 from tests.scale import sized
-from tests.simulation.command import check_histories, check_kept_histories, simulate
+from tests.simulation.command import SECONDS_MAX, check_histories, check_kept_histories, simulate
+
+pytestmark = pytest.mark.timeout(SECONDS_MAX)
 
 
 @pytest.mark.parametrize("count", [6, pytest.param(sized(6, 12, 4_000), marks=pytest.mark.heavy)])
@@ -15,6 +17,7 @@ def test_kept_histories_keep_the_promises() -> None:
     check_kept_histories("plane")
 
 
+@pytest.mark.heavy
 def test_a_planted_bug_is_found() -> None:
     played = simulate("fixed", "--count", "12", "--planted", "a question of anybody")
     assert played.returncode == 1, played.stdout + played.stderr

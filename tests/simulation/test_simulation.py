@@ -3,10 +3,14 @@
 import re
 from collections import Counter
 
+import pytest
+
 from tests.simulation.__main__ import WORLDS
-from tests.simulation.command import simulate
+from tests.simulation.command import SECONDS_MAX, simulate
 from tests.simulation.coverage import NAMES, declared
 from tests.support.tree import ROOT
+
+pytestmark = pytest.mark.timeout(SECONDS_MAX)
 
 
 def test_the_table_of_coverage_is_complete() -> None:
