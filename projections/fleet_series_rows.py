@@ -12,6 +12,8 @@ from projections.engine.projection import Rows, Table
 
 KEPT: Mapping[int, int] = {5: 792, 60: 1_500, 3_600: 2_184}
 """The lengths of intervals in seconds, and how many are kept: 66 minutes, 25 hours and 91 days."""
+FINEST_MS = min(KEPT) * 1_000
+"""The shortest interval, of which each longer one is a multiple."""
 SPARE = 20
 """Further intervals of each length, so that a clock that goes back a little takes the place of none that is kept."""
 NAMES_MAX = 30
@@ -59,13 +61,21 @@ SERIES = Table("fleet_series", IntervalRow, key=("step", "place"), indexes=(("st
 
 
 def counts_at(rows: Rows, at: int, model: str | None, profile_id: str | None, error: str | None = None) -> list[Counts]:
-    """Return all counts to which an event at a time belongs, to be changed in place."""
-    found = []
+    """Return all counts to which an event at a time belongs, to be changed in place.
+
+    Most events of a page belong to the same ones, so they are found once.
+    """
+    key = at // FINEST_MS, model, profile_id, error
+    known: list[Counts] | None = rows.found.get(key)
+    if known is not None:
+        return known
+    found: list[Counts] = []
     for step, kept in KEPT.items():
         number = at // (step * 1_000)
         place, start = number % (kept + SPARE), number * step * 1_000
         row = rows.get(SERIES, step, place)
         if row is None or row.start != start:
+            rows.found.clear()  # it may take the place of one whose counts were found
             row = IntervalRow(step, place, start, NamedCounts())
         rows.put(SERIES, row)
         counts = row.counts
@@ -76,6 +86,7 @@ def counts_at(rows: Rows, at: int, model: str | None, profile_id: str | None, er
             found.append(counts.profile.get(profile_id) or _named(counts.profile, profile_id))
         if error is not None:
             found.append(counts.error.get(error) or _named(counts.error, error))
+    rows.found[key] = found
     return found
 
 

@@ -36,6 +36,10 @@ VERSIONS = frozenset(("1.0", "1.1"))
 SCHEMES = (b"http", b"https")
 AUTHORITY = re.compile(rb"(?:\[[0-9a-f:.]+\]|[a-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
 """A host with a port, in lower case: without a user, and no list."""
+PLACES = frozenset((b"host", b"transfer-encoding"))
+"""The fields that ``malformed`` looks at."""
+PLAIN_LINE = re.compile(rb"[A-Z]+ /[!\"$-~]* HTTP/1\.1\r\n")
+"""A request line with a path and without a fragment."""
 PATH_BEGIN = re.compile(rb"[/?]")
 PIPELINED_MAX = 16
 """Requests of a connection that may wait for an earlier one."""
@@ -195,6 +199,17 @@ def excess(
     if size > limits.header_bytes and sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
         return HeadersTooLarge(f"The header fields exceed {limits.header_bytes} bytes.")
     return None
+
+
+def is_plain(head: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Return True if a head is of the form that almost all have, of which ``malformed`` and the line are no faults."""
+    fields = [field for field in headers if field[0] in PLACES]
+    return (
+        len(fields) == 1
+        and fields[0][0] == b"host"
+        and AUTHORITY.fullmatch(fields[0][1]) is not None
+        and PLAIN_LINE.match(head) is not None
+    )
 
 
 def malformed(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> AthenaError | None:

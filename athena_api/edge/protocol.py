@@ -16,6 +16,7 @@ from athena_api.edge.exchange import (
     KnownHead,
     connection_scope,
     excess,
+    is_plain,
     lines_of,
     malformed,
     scope_of,
@@ -192,11 +193,11 @@ class HttpProtocol(asyncio.Protocol):
         method = parser.get_method()
         scope = scope_of(self.about, method, version, self.url, self.headers)
         size = self._received + self._piece  # the head is at most this long
-        error = (
-            excess(self._limits, self.url, self.headers, size, len(self.pipeline), upgrade=upgrade)
-            or malformed(version, self.url, self.headers)
-            or self._misspelled(b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode()))
-        )
+        error = excess(self._limits, self.url, self.headers, size, len(self.pipeline), upgrade=upgrade)
+        if error is None and not (self._first and is_plain(self._head, self.headers)):
+            error = malformed(version, self.url, self.headers) or self._misspelled(
+                b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode())
+            )
         if error is not None:
             scope[HEAD_ERROR] = error
         self._begun, self._body = False, True

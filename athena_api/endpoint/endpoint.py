@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,7 +17,7 @@ from athena_api.edge.replies import JSON_TYPE, failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
 from athena_api.endpoint.compression import accepts_gzip, compressed
 from athena_api.endpoint.etag import unmarked
-from athena_api.endpoint.names import resolve, takes_text, with_nearest
+from athena_api.endpoint.names import looks_up, resolve, takes_text, with_nearest
 from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, Operation, Replayed, Reply
 from athena_api.endpoint.past import answer_as_of, as_of
 from athena_api.endpoint.router import RouteMatch, Router
@@ -63,6 +63,9 @@ PAST_MS = 50
 ITEMS_DEFAULT = {"cursor": PAGE_ITEMS_DEFAULT, "full": PAGE_ITEMS_MAX, "tail": TAIL_ITEMS_DEFAULT}
 """Default number of items of a page, by mode of pagination."""
 
+UNASKED: Question = ("", b"", None, False)
+"""The question of a command."""
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -79,6 +82,7 @@ class Endpoint:
         """Serve the rows of the table. ``pages`` are the paths of pages, for errors about their other methods."""
         self._plane = plane
         self._router = Router(operations, pages)
+        self._naming = frozenset(row.id for row in operations if looks_up(row))
         self._access_log = access_log
         self.known_head = KnownHead(plane.reader.head)
         settings = plane.settings
@@ -98,22 +102,24 @@ class Endpoint:
             match = self._router.find(scope["method"], scope["path"], scope.get("raw_path"))
             operation = scope["athena.operation"] = match.operation
             name_operation(operation.id)
-            identity = scope["athena.identity"]
-            subject = identity.subject
+            subject = (identity := scope["athena.identity"]).subject
             meta = Meta(actor=subject, correlation=scope["athena.trace"], quiet=plane.refusal_limits.exhausted(subject))
             self.limit(subject, operation.id)
             await plane.access.require(identity, operation.id, meta)
             if identity.scope is not None:
                 call = await self._call(plane, match, scope, receive, meta)
                 await require_scope(plane, operation, call, identity, meta)
-            reply = self._cached(plane, match, scope) if operation.reads else None
+            question = _question(scope) if operation.reads or operation.method == "GET" else UNASKED
+            reply = self._cached(plane, match, scope, question) if operation.reads else None
             if reply is None:
                 call = call or await self._call(plane, match, scope, receive, meta)
                 PAYER.set(_payer(subject, operation, call))
-                await resolve(plane, operation, call)
+                if operation.id in self._naming:
+                    await resolve(plane, operation, call)
                 call.key = idempotency_key(scope, operation, call, self._key_chars_max)
                 begun = True
-                reply = await self._answer_in_time(plane, operation, scope, call)
+                answer = self._answer(plane, operation, scope, call, question)
+                reply = await (answer if identity.token is None else self._in_time(answer, operation, call, identity))
             headers, status = _headers(reply, operation, call), reply.status
             if (operation.stream or operation.lines) and isinstance(reply.data, Subscription | Lines):
                 stream, body = reply.data, b""
@@ -139,10 +145,8 @@ class Endpoint:
             return
         del call, reply  # free memory: the data may be larger than its body
         try:
-            if held <= INLINE_BYTES_MAX:
-                await channel.respond(status, lines, body)
-            else:
-                await send_pieces(channel, status, lines, body)
+            send = channel.respond if held <= INLINE_BYTES_MAX else functools.partial(send_pieces, channel)
+            await send(status, lines, body)
         finally:
             plane.answers_in_flight.release(held)
 
@@ -217,39 +221,42 @@ class Endpoint:
             plane.refusal_limits.suppress(subject, operation)
             raise
 
-    def _cached(self, plane: ControlPlane, match: RouteMatch, scope: Scope) -> Reply | None:
+    def _cached(self, plane: ControlPlane, match: RouteMatch, scope: Scope, question: Question) -> Reply | None:
         """Return the answer of an equal request, which was checked, if the log has not moved since."""
-        reply: Reply | None = plane.answer_cache.find(_question(scope), self.known_head.read())
+        reply: Reply | None = plane.answer_cache.find(question, self.known_head.read())
         if reply is not None and "runId" in match.path:
             scope["athena.run_id"] = match.path["runId"]
         return reply
 
-    async def _answer_in_time(
-        self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
+    async def _in_time(
+        self, answer: Coroutine[Any, Any, Reply], operation: Operation[Any, Any], call: ApiCall[Any, Any], who: Identity
     ) -> Reply:
-        """Answer a call. One that may wait ends with the token of its caller, even if its run goes on."""
-        who: Identity = scope["athena.identity"]
+        """Await an answer. One that may wait ends with the token of its caller, even if its run goes on."""
         waits = getattr(call.query, "wait", None) or (operation.accepted is not None and call.wait)
-        answer = self._answer(plane, operation, scope, call)
         if who.token is None or not waits:
             return await answer
-        reply = await plane.streams.while_allowed(answer, who, operation.id)
+        reply = await self._plane.streams.while_allowed(answer, who, operation.id)
         if reply is None:
-            plane.tokens.again(who.token)
+            self._plane.tokens.again(who.token)
             raise AuthzDeniedError(f"{who.subject} may no longer call {operation.id}.")
         return reply
 
     async def _answer(
-        self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
+        self,
+        plane: ControlPlane,
+        operation: Operation[Any, Any],
+        scope: Scope,
+        call: ApiCall[Any, Any],
+        question: Question,
     ) -> Reply:
         """Wait for the views that the handler reads, and call it. Keep its answer if it is steady and not personal."""
         if call.as_of is not None:
             known = dict(scope["headers"]).get(b"if-none-match")
             reply = await answer_as_of(plane, operation, call, scope["athena.identity"], known)
-            return await self._packed(plane, scope, call, reply)
+            return await self._packed(plane, question, call, reply)
         if not operation.reads:
             if operation.method == "GET":
-                return await self._packed(plane, scope, call, await operation.handle(plane, call))
+                return await self._packed(plane, question, call, await operation.handle(plane, call))
             await plane.access.note_groups(scope["athena.identity"], call.meta)
             reply = await operation.handle(plane, call)
             if run_id := getattr(reply.data, "run_id", None):
@@ -258,13 +265,13 @@ class Endpoint:
         if not call.stale:
             await plane.caught_up(operation.reads, call.position)
         with at_least(0 if call.stale else call.position):
-            reply = await self._packed(plane, scope, call, await operation.handle(plane, call))
+            reply = await self._packed(plane, question, call, await operation.handle(plane, call))
         if reply.steady and not call.personal and reply.position >= call.position:
-            plane.answer_cache.keep(_question(scope), call.position, reply)
+            plane.answer_cache.keep(question, call.position, reply)
         return reply
 
     @staticmethod
-    async def _packed(plane: ControlPlane, scope: Scope, call: ApiCall[Any, Any], reply: Reply) -> Reply:
+    async def _packed(plane: ControlPlane, question: Question, call: ApiCall[Any, Any], reply: Reply) -> Reply:
         """Return the answer to a read with its body, compressed if the client accepts that and it is not personal.
 
         An exact text, which may hold a secret, is personal, because its caller is recorded.
@@ -272,7 +279,8 @@ class Endpoint:
         if isinstance(reply.data, Subscription | Lines):
             return reply
         reply = replace(reply, data=_body(reply), content_type=reply.content_type or JSON_TYPE)
-        return await compressed(plane, reply, wanted=not call.personal and _wants_gzip(scope))
+        *_, accepts = question
+        return await compressed(plane, reply, wanted=not call.personal and accepts)
 
     async def _call(
         self, plane: ControlPlane, match: RouteMatch, scope: Scope, receive: Receive, meta: Meta
@@ -311,7 +319,8 @@ class Endpoint:
             call.stale = parameters.get("stale") == "allow"
             call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))
         else:
-            call.if_match = unmarked(_text(headers.get(b"if-match")) or "") or None
+            if b"if-match" in headers:
+                call.if_match = unmarked(_text(headers[b"if-match"]) or "") or None
             call.origin = _text(headers.get(b"origin"))
             call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
         return call
@@ -394,11 +403,10 @@ def _payer(subject: str, operation: Operation[Any, Any], call: ApiCall[Any, Any]
 
 
 def _question(scope: Scope) -> Question:
-    return scope["path"], scope["query_string"], scope["athena.identity"].scope, _wants_gzip(scope)
-
-
-def _wants_gzip(scope: Scope) -> bool:
-    return any(name == b"accept-encoding" and accepts_gzip(value) for name, value in scope["headers"])
+    accepts = False
+    for name, value in scope["headers"]:
+        accepts = accepts or (name == b"accept-encoding" and accepts_gzip(value))
+    return scope["path"], scope["query_string"], scope["athena.identity"].scope, accepts
 
 
 def _headers(reply: Reply, operation: Operation[Any, Any], call: ApiCall[Any, Any] | None) -> bytes:

@@ -67,6 +67,11 @@ def takes_names(row: Operation[Any, Any]) -> bool:
     return any(_fields(type_) for type_ in types) or any(takes_name(row, part) for part in parts)
 
 
+def looks_up(row: Operation[Any, Any]) -> bool:
+    """Return True if ``resolve`` has anything to do for an operation: also to refuse a name in a bulk act."""
+    return takes_names(row) or "filter" in row.body.__struct_fields__
+
+
 async def resolve(plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> None:
     """Replace names by ids. Raise AmbiguousName, and NotFound for a filter; handlers refuse other unknown names."""
     where = plane if call.as_of is None else PastPlane.of(plane, call.as_of)

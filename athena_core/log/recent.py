@@ -72,7 +72,8 @@ class RecentReader:
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Return at most ``limit`` rows with ``after < position <= until``, in order."""
-        return (until is None and self._recent.after(after, limit)) or self._reader.rows(after, limit, until)
+        most = limit if until is None else min(limit, max(until - after, 0))
+        return self._recent.after(after, most) or self._reader.rows(after, limit, until)
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX

@@ -5,6 +5,7 @@ when the usage is recorded. A replay never computes it again.
 """
 
 import functools
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +143,11 @@ def tokens_in(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
+COUNT_MAX = dict.fromkeys(Usage.__struct_fields__, float(COUNTED_TOKENS_MAX))
+"""The highest count of a vendor that is believed. The limit of a request bounds the counts of the output."""
+COUNT_MAX["output_tokens"] = COUNT_MAX["reasoning_tokens"] = math.inf
+
+
 class Meter:
     """The output of a call so far, in bytes, and what its vendor has counted. Of several counts the highest holds."""
 
@@ -161,15 +167,18 @@ class Meter:
 
     def report(self, usage: Usage) -> None:
         """Add a count of the vendor. Negative and impossible numbers are ignored."""
-        earlier = self.usage or Usage()
-        counts: dict[str, int | None] = {}
-        for name in Usage.__struct_fields__:
-            found = _reported(getattr(usage, name), above=name in OUTPUT_COUNTS)
-            known = (getattr(earlier, name), found)
-            counts[name] = max((count for count in known if count is not None), default=None)
-        self.usage = Usage(**counts)
-        if _reported(usage.output_tokens, above=True) is not None:
+        counts = {
+            name: count
+            for name, most in COUNT_MAX.items()
+            if type(count := getattr(usage, name)) is int and 0 <= count <= most
+        }
+        if "output_tokens" in counts:
             self._reported_at = self.output_bytes
+        if self.usage is not None:
+            for name, before in msgspec.structs.asdict(self.usage).items():
+                if before is not None:
+                    counts[name] = max(counts.get(name, before), before)
+        self.usage = Usage(**counts)
 
     def counted(self, request_bytes: int, *, whole: bool, output_max: int | None = None) -> tuple[Usage, bool]:
         """Return the usage of the call, and True if a part of it was estimated from its length.
@@ -266,17 +275,6 @@ class Prices:
 
 def _rates(model: ModelPrices, input_tokens: int) -> TokenRates:
     return [rates for rates in model.rates if rates.above == 0 or input_tokens > rates.above][-1]
-
-
-OUTPUT_COUNTS = frozenset({"output_tokens", "reasoning_tokens"})
-"""Counts that the limit of a request bounds."""
-
-
-def _reported(count: object, *, above: bool) -> int | None:
-    """Return a count of a vendor; None if it is none. One above the maximum is kept only if a limit bounds it."""
-    if type(count) is not int or count < 0:
-        return None
-    return count if above or count <= COUNTED_TOKENS_MAX else None
 
 
 def _count(tokens: int | None) -> int:

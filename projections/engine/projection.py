@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
@@ -249,6 +249,8 @@ class Rows:
         self.connection = connection
         self._buffers = Buffers() if buffers is None else buffers
         self.block = block
+        self.found: dict[Any, Any] = {}
+        """Parts of rows that handlers of this page have found and marked as changed."""
 
     def get(self, table: Table[R], *key: Cell) -> R | None:
         """Return the row with this key as of the current event."""
@@ -351,6 +353,7 @@ class Rows:
 
     def flush(self) -> None:
         """Write the changes. Afterwards the buffer holds only the stored rows of cached tables."""
+        self.found.clear()
         many, astuple = self.connection.executemany, msgspec.structs.astuple
         for table, buffer in self._buffers.items():
             block, cells = during(table, self.block), table.cells
@@ -425,9 +428,9 @@ class Projection:
             self.on(event, function)
         return function
 
-    def handles(self, rows: Sequence[Row]) -> bool:
-        """Return True if one of these rows concerns the projection."""
-        return self.every is not None or any(row.type in self.handlers for row in rows)
+    def handles(self, kinds: Set[str]) -> bool:
+        """Return True if an event of one of these types concerns the projection."""
+        return self.every is not None or not self.handlers.keys().isdisjoint(kinds)
 
     def on_every_row(self, handler: PageHandler) -> PageHandler:
         """Register a handler of all stored rows of a page, including those that cannot be decoded."""

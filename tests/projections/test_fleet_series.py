@@ -16,9 +16,9 @@ from athena_core.errors import ConfigError
 from athena_core.values import Usage
 from projections.fleet_rows import bucket_of, longest_of
 from projections.fleet_series import LINES_MAX, STEPS, fleet_series, window_of
-from projections.fleet_series_rows import KEPT, NAMES_MAX, SPARE
-from tests.projections.history import BEGINNING, CODEC, History
-from tests.projections.support import shown
+from projections.fleet_series_rows import KEPT, NAMES_MAX, SPARE, NamedCounts
+from tests.projections.history import BEGINNING, CODEC, History, folder
+from tests.projections.support import Paged, catch_up, digests, new_generation, shown
 from tests.scale import sized
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -161,6 +161,24 @@ def test_a_view_holds_no_more_intervals_than_are_kept() -> None:
     with tempfile.TemporaryDirectory() as directory:
         connection = shown(Path(directory), history)
         assert list(connection.execute("SELECT count(*) FROM fleet_series WHERE step = 5")) == [(KEPT[5] + SPARE,)]
+
+
+def test_a_clock_that_goes_back_by_a_ring_gives_the_same_rows_in_pages_of_any_size() -> None:
+    """Each interval takes the place of the one before it, so the counts of that are lost."""
+    history = History()
+    for at in (0, 1, 0, 0):
+        history.now = BEGINNING + at * (KEPT[5] + SPARE) * 5 * SECOND
+        history.refuse("s")
+    with folder() as path:
+        whole = new_generation(path / "whole.db", history)
+        single = new_generation(path / "single.db", Paged(history.written, [1]))
+        for projector in (whole, single):
+            catch_up(projector)
+        assert digests(whole.connection) == digests(single.connection)
+        ((counts,),) = list(whole.connection.execute("SELECT counts FROM fleet_series WHERE step = 5"))
+        assert msgspec.json.decode(str(counts), type=NamedCounts).all.rejected == 2
+        whole.connection.close()
+        single.connection.close()
 
 
 @pytest.mark.parametrize(

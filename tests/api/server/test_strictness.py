@@ -70,6 +70,14 @@ def test_a_request_that_the_standard_forbids_is_refused(server: Server, name: st
     assert error["code"] == {400: "CONFIG_ERROR", 501: "TRANSFER_CODING_UNKNOWN", 505: "HTTP_VERSION_UNKNOWN"}[status]
 
 
+@pytest.mark.parametrize("name", BAD)
+def test_such_a_request_behind_a_good_one_in_its_packet_is_not_executed(server: Server, name: str) -> None:
+    head, _, _ = BAD[name]
+    good = line(target=b"/livez?good") + HOST + b"\r\n"
+    answer = exchange(server.url, [good + head.replace(b"%b", b"/livez") + good])
+    assert (answer.status, answer.body.count(b"HTTP/1.1 2")) == (200, 0), "it is not answered, nor read on"
+
+
 GOOD: dict[str, bytes] = {
     "plain": line() + HOST,
     "1.0": line(b"HTTP/1.0") + HOST,

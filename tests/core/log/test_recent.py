@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from athena_core.log.recent import BYTES_MAX, RecentRows
+from athena_core.log.recent import BYTES_MAX, RecentReader, RecentRows
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from tests.core.log.pots import commit, erase, fill, new_log
@@ -75,10 +75,21 @@ def test_after_an_erasure_texts_are_read_from_the_database(log: Log) -> None:
     reader.close()
 
 
-def test_an_end_is_looked_for_in_the_database(log: Log) -> None:
-    commit(log, fill(), fill())
+def test_a_page_with_an_end_comes_from_memory(log: Log) -> None:
+    """The views read pages that end with a block."""
+    commit(log, fill(), fill(), fill())
+    stored = log.store.reader()
+    reader = RecentReader(stored, log.recent)
+    stored.close()  # from now on it answers nothing
+    assert [row.position for row in reader.rows(0, 10, 2)] == [1, 2]
+    assert [row.position for row in reader.rows(2, 10, 2**62)] == [3]
+
+
+def test_no_row_lies_behind_an_end_that_is_before_the_begin(log: Log) -> None:
+    commit(log, fill(), fill(), fill())
+    commit(log, *[fill()] * 9)
     reader = log.recent_reader()
-    assert [row.position for row in reader.rows(0, 10, 1)] == [1]
+    assert reader.rows(3, 10, 3) == reader.rows(3, 10, 1) == []
     reader.close()
 
 

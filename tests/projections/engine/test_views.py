@@ -17,7 +17,7 @@ from projections.engine import generation
 from projections.engine.generation import GenerationFiles
 from projections.engine.projection import Projection, Rows
 from projections.engine.replay import rebuild, verify
-from projections.engine.updater import REST_SECONDS_MAX, REST_SECONDS_MIN, ViewsLost
+from projections.engine.updater import BACKGROUND_EVENTS_MAX, REST_SECONDS_MAX, REST_SECONDS_MIN, ViewsLost
 from projections.engine.views import DAMAGED
 from tests.projections.history import History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
@@ -165,7 +165,7 @@ def test_views_of_another_log_are_never_served(tmp_path: Path, history: History)
     old.keep()
     old.updater.close()
     other = History("fedcba9876543210")
-    for number in range(600):
+    for number in range(BACKGROUND_EVENTS_MAX + 1):
         other.directive(str(number))
     plane = Plane(tmp_path, other)
     assert plane.reader.checkpoints() == {}
