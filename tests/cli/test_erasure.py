@@ -490,7 +490,13 @@ SINGING = {
 """More kinds of events than these hold text in each state."""
 
 
-@pytest.mark.parametrize("state", STATES, ids=name_of)
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(state, id=name_of(state), marks=pytest.mark.heavy if place else ())
+        for place, state in enumerate(STATES)
+    ],
+)
 def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenState, tmp_path: Path) -> None:
     """The short form of the test above: every event and view of a release, without the operations behind them."""
     state.unpack(tmp_path)

@@ -24,7 +24,7 @@ from athena_core import __version__
 from athena_core.settings import SETTINGS, load
 from tests.cli.conftest import Here
 from tests.cli.terminal import NOWHERE, Result, Terminal
-from tests.scale import some_quick
+from tests.scale import sized, some_quick
 from tests.support.api import soon
 from tests.support.certificates import OPENSSL, make_pair
 from tests.support.wrong_settings import WRONG
@@ -446,7 +446,7 @@ ASKING_TOO = ("schedules list", "directives create --input x", "top --once", "op
 def test_commands_that_ask_a_server_load_none(terminal: Terminal) -> None:
     with terminal.served():
         run_id = terminal.run("run", "--input", "x", "-o", "json").data["runId"]
-        for words in (*ASKING, *ASKING_TOO):
+        for words in (*ASKING, *sized((), ASKING_TOO, ASKING_TOO)):
             loaded = loaded_by(words.replace("RUN", run_id), terminal.environment({}))
             assert "athena_cli.transport" in loaded, words
             assert not [name for name in loaded if f"{name}.".startswith(OF_A_SERVER)], words

@@ -335,17 +335,6 @@ def test_a_token_for_one_session_gets_a_file_of_that_session(fleet: Fleet, athen
     assert any("may have been left out" in notice for notice in proof.notices)
 
 
-def test_a_token_for_one_run_gets_a_file_of_that_run(
-    fleet: Fleet, whole: list[bytes], athena: Callable[..., Result]
-) -> None:
-    run_id = part(whole, "explanations")["items"][0]["runId"]
-    token = put_token(fleet.server, "ann", Role.ADMIN, scope={"runs": (run_id,)})
-    lines = exported(athena, f"{fleet.marks[2]}..{fleet.marks[-1]}", token=token.text)
-    assert (prove(lines).complete, {row["run_id"] for row in rows(lines)}) == (False, {run_id})
-    assert [item["id"] for item in part(lines, "diff")["items"]] == [run_id]
-    assert [item["runId"] for item in part(lines, "explanations")["items"]] == [run_id]
-
-
 @pytest.mark.parametrize(
     ("role", "scope", "says"),
     [

@@ -67,7 +67,7 @@ def staged(terminal: Terminal, here: Here, **settings: str) -> Iterator[Scene]:
         yield Scene(server, model, here, str(profile))
 
 
-@pytest.mark.parametrize("what", ["run", "session"])
+@pytest.mark.parametrize("what", ["run", pytest.param("session", marks=pytest.mark.heavy)])
 def test_the_workspace_leaves_every_file_with_the_text(terminal: Terminal, here: Here, what: str) -> None:
     with staged(terminal, here) as scene:
         write = sh(f"echo {CANARY} > a.txt; mkdir closed; cp a.txt closed/b.txt; chmod 000 closed")

@@ -236,21 +236,6 @@ def test_a_run_lists_its_children_and_a_child_names_its_parent(page: Any, scene:
     scene.gates["parent"].release()
 
 
-def test_a_run_is_opened_by_the_end_of_its_id(page: Any, scene: Scene) -> None:
-    run_id = scene.api.run("hello", sessionId="short")["runId"]
-    page.goto("/#/runs")
-    page.get_by_label("Search runs").fill("ZZZZZZZZ")
-    page.keyboard.press("Enter")
-    palette = page.get_by_role("dialog", name="Command palette")
-    expect(palette).to_contain_text("Nothing found")
-    page.keyboard.press("Escape")
-    page.get_by_label("Search runs").fill(f"…{run_id[-8:]}")
-    page.keyboard.press("Enter")
-    expect(palette.get_by_role("option", selected=True)).to_contain_text(run_id)
-    page.keyboard.press("Enter")
-    expect(page.locator(".essentials")).to_contain_text(run_id[-6:])
-
-
 def test_records_are_opened_by_their_names(page: Any, scene: Scene) -> None:
     agent = scene.api.post("/harness-profiles", {**Profile().body, "displayName": "Señora Überblick"})["id"]
     scene.api.post("/schedules", {"id": "ueberfluss", "input": "go", "sessionId": "s", "everyMinutes": 60})
@@ -781,29 +766,6 @@ def test_roles_hide_forbidden_actions_and_a_missing_identity_is_explained(browse
             page.goto("/")
             expect(page.get_by_role("heading", name="Log in to Athena")).to_be_visible()
             expect(page.locator("main")).to_contain_text("docs/how-to/nginx.md")
-
-
-def test_a_run_is_started_without_a_mouse(page: Any) -> None:
-    opener, dialog = button(page, "Start a run …"), page.get_by_role("dialog")
-    opener.focus()
-    page.keyboard.press("Enter")
-    expect(dialog.get_by_label("Input", exact=True)).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
-    expect(opener).to_be_focused()
-    page.keyboard.press("Enter")
-    button(dialog, "Close").focus()
-    page.keyboard.press("Enter")
-    expect(dialog).to_have_count(0)
-    expect(opener).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(dialog.get_by_label("Input", exact=True)).to_be_focused()
-    page.keyboard.type("hello")
-    page.keyboard.press("Tab")
-    page.keyboard.type("by-keyboard")
-    page.keyboard.press("Enter")
-    expect(status(page.get_by_role("heading", level=1))).to_have_text("completed")
-    expect(page.locator("main")).to_contain_text("by-keyboard")
 
 
 def test_a_dialog_opens_again_before_the_last_one_is_reported_closed(page: Any) -> None:

@@ -343,33 +343,6 @@ def test_a_connection_that_was_answered_has_a_time_limit_again(hasty: Server) ->
 # Unreadable requests, and those that two readers would read differently
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-        HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
-        *(HEAD + b"content-length: %b\r\n\r\n{}" % length for length in (b"+2", b"-1", b"abc", b"1e3", b"0x5", b"1.0")),
-        HEAD + b"content-length : 2\r\n\r\n{}",
-        HEAD + b"content-length: 2, 2\r\n\r\n{}",
-        HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
-        HEAD + b"transfer-encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-        HEAD + b"x: a\x00b\r\n\r\n",
-        HEAD + b" folded: x\r\n\r\n",
-        b"POST /api/v1/runs HTTP/1.1\nhost: localhost\n\n",
-        b"POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\nx: y\n\r\n",
-        b"GET @x HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    ],
-)
-def test_an_ambiguous_request_is_refused(narrow: Server, request_: bytes) -> None:
-    before = narrow.api.head()
-    answer = exchange(narrow.url, [request_])
-    assert refusal(answer) == (400, "CONFIG_ERROR")
-    assert answer.headers["connection"] == "close"
-    assert narrow.api.head() == before
-
-
 def test_an_unreadable_request_has_exactly_one_line_in_the_log(narrow: Server) -> None:
     """Lines are written in the order of the answers, so the requests before and after it enclose its own."""
 

@@ -25,7 +25,6 @@ from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from tests.api.examples import EXAMPLES, PROFILE
 from tests.conftest import Serve
-from tests.scale import sized
 from tests.support.api import Json, opened, refused_by
 from tests.support.gate import Gates
 from tests.support.records import META
@@ -147,20 +146,6 @@ def test_a_repeat_waits_with_the_first_caller_and_gets_his_answer(shared: Server
     assert results[0]["runId"] == opened(at_once)["runId"]
 
 
-@pytest.mark.heavy
-def test_equal_requests_in_parallel_start_one_run(shared: Server) -> None:
-    for turn in range(sized(3, 20, 200)):
-        with ThreadPoolExecutor(20) as pool:
-            answers = list(
-                pool.map(
-                    lambda _, turn=turn: shared.api.send("/runs", {"input": "once"}, key=f"race-{turn}"),
-                    range(20),
-                )
-            )
-        assert len({opened(answer)["runId"] for answer in answers}) == 1
-        assert [is_replay(answer) for answer in answers].count(False) == 1
-
-
 @pytest.mark.parametrize("ending", ["failed", "timed-out", "cancelled"])
 def test_a_run_that_ended_badly_is_not_tried_again(shared: Server, shared_gates: Gates, ending: str) -> None:
     gate = shared_gates[f"bad-{ending}"]
@@ -184,24 +169,6 @@ def test_a_run_that_ended_badly_is_not_tried_again(shared: Server, shared_gates:
     assert first.status_code == second.status_code == {"failed": 502, "timed-out": 408, "cancelled": 409}[ending]
     assert (is_replay(first), is_replay(second)) == (False, True)
     assert shared.api.head() == head
-
-
-def test_keys_outlive_the_server(serve: Serve, gates: Gates) -> None:
-    server = serve(**gates.settings)
-    requests = [
-        ("/runs", {"input": "one", "sessionId": "session"}),
-        ("/directives", {"input": "one"}),
-        ("/harness-profiles", PROFILE),
-        ("/runs/session/cancel", {"reason": "none"}),
-    ]
-    before = [opened(server.api.send(path, body, key="kept")) for path, body in requests]
-    for end in (server.kill, server.stop):
-        end()
-        server.start()
-        answers = [server.api.send(path, body, key="kept") for path, body in requests]
-        assert [opened(answer) for answer in answers] == before
-        assert all(is_replay(answer) for answer in answers)
-    assert refused_by(server.api.post, "/directives", {"input": "two"}, key="kept")[1] == "IDEMPOTENCY_MISMATCH"
 
 
 async def test_a_repeat_whose_run_does_not_end_in_time_is_in_progress(tmp_path: Path, gates: Gates) -> None:

@@ -9,21 +9,17 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from msgspec import inspect
 
 from athena_api.endpoint.names import takes_text
 from athena_api.endpoint.operation import NoBody, NoQuery
 from athena_api.operations import OPERATIONS
 from tests.api.examples import EXAMPLES
-from tests.scale import sized
 from tests.support.api import Json
 from tests.support.server import Server
-from tests.support.wire import Answer, ask, exchange
+from tests.support.wire import Answer, ask
 
 PREFIX = "/api/v1"
-BODY_BYTES_MAX = 1_000_000
 INTEGER_MAX = 2**53 - 1
 WITH_BODY = [row for row in OPERATIONS if row.body is not NoBody]
 WITH_QUERY = [row for row in OPERATIONS if row.query is not NoQuery]
@@ -281,36 +277,6 @@ def test_the_content_type_is_not_looked_at(shared: Server) -> None:
 # Size and depth
 
 
-def padded(size: int) -> bytes:
-    """Return a directive of a size in bytes."""
-    frame = b'{"input":""}'
-    return frame[:-2] + b"x" * (size - len(frame)) + frame[-2:]
-
-
-def chunked(content: bytes, size: int) -> Iterator[bytes]:
-    """Yield a request without a content-length."""
-    yield b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
-    yield b"transfer-encoding: chunked\r\n\r\n"
-    for start in range(0, len(content), size):
-        part = content[start : start + size]
-        yield b"%x\r\n%b\r\n" % (len(part), part)
-    yield b"0\r\n\r\n"
-
-
-def test_the_largest_body_is_taken_and_one_byte_more_is_not(shared: Server) -> None:
-    for size, status in ((BODY_BYTES_MAX, 200), (BODY_BYTES_MAX + 1, 413)):
-        assert ask(shared.url, "POST", b"/api/v1/directives", padded(size)).status == status
-        assert exchange(shared.url, chunked(padded(size), 8_192)).status == status
-        assert exchange(shared.url, chunked(padded(size), BODY_BYTES_MAX)).status == status
-
-
-def test_a_body_that_says_it_is_too_large_is_not_waited_for(shared: Server) -> None:
-    for length in (b"1000001", b"99999999999", b"9" * 19):
-        head = b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %b\r\n\r\n"
-        answer = exchange(shared.url, [head % length])
-        assert (answer.status, answer.error["code"]) == (413, "PAYLOAD_TOO_LARGE")
-
-
 # Routes
 
 
@@ -399,77 +365,6 @@ def test_the_context_of_a_trace_is_echoed(shared: Server) -> None:
 
 
 # Anything at all
-
-
-TOKENS = st.sampled_from(
-    [row.path.replace(":", "") for row in OPERATIONS]
-    + [
-        "/api/v1",
-        "/",
-        *["//", "..", "%2e", "%00", "%ff", "%", ";", "?", "&", "=", "cursor", "after", "limit", "types"],
-        "9" * 30,
-    ]
-)
-TARGETS = st.lists(
-    TOKENS | st.text("abcdefghijklmnopqrstuvwxyz0123456789%/?&=.-_~:@!$'()*+,;[]", max_size=20), max_size=8
-)
-VALUES = st.binary(max_size=60).map(lambda raw: bytes(byte for byte in raw if byte > 31 and byte != 127).strip())
-HEADERS = st.lists(
-    st.tuples(
-        st.sampled_from(
-            [b"idempotency-key", b"last-event-id", b"prefer", b"x-athena-identity", b"traceparent", b"tracestate"]
-            + [b"accept", b"content-type", b"origin", b"if-none-match", b"cookie", b"range", b"expect-ct"]
-        ),
-        VALUES,
-    ),
-    max_size=4,
-)
-JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-FIELD_NAMES = sorted({field.encode_name for row in WITH_BODY for field in msgspec.structs.fields(row.body)})
-BODIES = (
-    st.binary(max_size=200)
-    | JSONS.map(lambda value: msgspec.json.encode(value) if fits(value) else b"[1e999]")
-    | st.dictionaries(st.sampled_from(FIELD_NAMES), JSONS, max_size=5).map(
-        lambda value: msgspec.json.encode(value) if fits(value) else b'{"input":1e999}'
-    )
-)
-METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"])
-
-
-def fits(value: object) -> bool:
-    """Return True if msgspec can encode the value."""
-    try:
-        msgspec.json.encode(value)
-    except (OverflowError, UnicodeEncodeError):
-        return False
-    return True
-
-
-@pytest.mark.heavy
-def test_no_input_is_answered_as_a_bug(shared: Server) -> None:
-    @settings(
-        max_examples=sized(300, 2_000, 50_000), deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
-    @given(
-        method=METHODS, target=TARGETS, headers=HEADERS, body=BODIES, row=st.sampled_from(OPERATIONS), own=st.booleans()
-    )
-    def anything(
-        method: str, target: list[str], headers: list[tuple[bytes, bytes]], body: bytes, row: Any, own: bool
-    ) -> None:
-        path = "/" + "".join(target).lstrip("/")
-        if own:
-            method, path = row.method, PREFIX + EXAMPLES[row.id].path + "?" + "".join(target)
-        path = path.replace("/stream", "/strea")  # an answer without an end
-        fields = [name + b": " + value for name, value in headers]
-        answer = ask(shared.url, method, path.encode(), body, *fields)
-        assert answer.status < 500, (method, path, fields, body, answer)
-
-    anything()
-    assert shared.api.get("/admin/health")["status"] == "ok"
 
 
 SAYS = {"traceId", "message"}

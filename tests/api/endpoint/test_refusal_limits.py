@@ -1,10 +1,7 @@
 """A flood of refusals over HTTP: stopped early, recorded once a second, nothing of it lost."""
 
-from pathlib import Path
-
 from tests.conftest import Serve
 from tests.support.api import Api, events_of, soon
-from tests.support.gate import Gates
 
 
 def deny_until_limited(api: Api) -> tuple[int, int]:
@@ -48,30 +45,3 @@ def test_what_was_stopped_in_the_last_second_is_recorded_before_the_server_leave
     server.stop()
     ada = server.start().client("ada")
     assert sum(event["payload"]["count"] for event in ada.events(types="requests.suppressed")) == limited
-
-
-def test_refusals_beyond_the_daily_limit_are_answered_and_counted(serve: Serve, gates: Gates, tmp_path: Path) -> None:
-    roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator"}
-    server = serve(refusals_per_day="3", **roles, **gates.settings)
-    ada, vera, otto = server.client("ada"), server.client("vera"), server.client("otto")
-    ada.put_policy(maxConcurrentRuns=1)
-    vic = server.client("vic", **{"x-athena-scope-sessions": "s"})
-    held = ada.start(gates["held"].order, sessionId="held")["runId"]
-    gates["held"].arrival()
-    answers = [vera.send("/directives", {"input": "no"}) for _ in range(9)]
-    answers += [vic.http.get(server.url + "/metrics") for _ in range(9)]
-    answers += [otto.send("/runs", {"input": "no", "sessionId": "s"}) for _ in range(9)]
-    codes = [answer.json()["error"]["code"] for answer in answers]
-    assert codes == ["AUTHZ_DENIED"] * 18 + ["POLICY_CONCURRENCY_LIMIT_EXCEEDED"] * 9
-    counted: dict[tuple[str, str], int] = {}
-    with ada.stream(types="requests.suppressed") as blocks:
-        for event in events_of(blocks):
-            key = event["payload"]["subject"], event["payload"]["operation"]
-            counted[key] = counted.get(key, 0) + event["payload"]["count"]
-            if sum(counted.values()) == 18:
-                break
-    assert counted == {("vera", "directives.create"): 6, ("vic", "getMetrics"): 6, ("otto", "runs.create"): 6}
-    assert len(ada.events(types="authz.denied")) == 6
-    assert len(ada.items("/policy/rejections")) == 3
-    gates["held"].release()
-    assert ada.await_ending(held) == "run.completed"

@@ -82,16 +82,6 @@ def test_an_identity_without_a_role_is_denied_and_recorded(guarded: Server) -> N
     assert (denied["type"], denied["payload"]["operation"]) == ("authz.denied", "useMcp")
 
 
-def test_a_flood_is_limited_like_any_other(serve: Any) -> None:
-    server = serve(auth_enabled="true", auth_identity_role_map=ROLES, requests_per_second="1")
-    caller = wire(server)
-    answers = [caller.post(caller.message("server/discover")) for _ in range(8)]
-    limited = [answer for answer in answers if answer.status_code == 429]
-    assert limited
-    assert limited[0].json()["error"]["data"]["code"] == "RATE_LIMITED"
-    assert limited[0].headers["retry-after"]
-
-
 # Resources
 
 
@@ -216,14 +206,6 @@ async def test_a_long_text_is_cut_in_a_resource(suffix: str) -> None:
 
 
 # Sessions and servers
-
-
-def test_a_session_is_known_to_every_server_and_to_none(guarded: Server, serve: Any) -> None:
-    caller = wire(guarded)
-    caller.initialize()
-    other = McpWire(serve().api)
-    other.session, other.headers = caller.session, {"mcp-session-id": str(caller.session)}
-    assert "tools" in other.ask("tools/list")
 
 
 def test_the_access_log_and_the_metrics_count_the_door(guarded: Server) -> None:

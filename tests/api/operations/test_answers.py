@@ -14,7 +14,6 @@ from tests.support.model import Model, Profile, Step, acting, call
 from tests.support.vouched import VOUCHED
 
 TOUCH: Step = call("shell", command=["touch", "made"])
-QUESTION: Step = call("ask_user", question="Which branch?", options=["main", "next"])
 SOON: dict[str, Any] = {"holdMs": 0}
 
 
@@ -81,16 +80,6 @@ def test_an_allowed_call_is_made_and_a_denied_one_is_not(tmp_path: Path) -> None
         assert types.index("run.answered") < types.index("run.resumed") < types.index("tool.called")
 
 
-def test_an_edited_call_is_made_as_it_was_edited(tmp_path: Path) -> None:
-    with asking(tmp_path, TOUCH) as plane:
-        ask = plane.run()
-        edited = plane.answer(ask, editedArguments={"command": ["touch", "other"]})
-        assert edited["editedArguments"] == '{"command":["touch","other"]}'
-        plane.ended(ask)
-        assert not plane.made.exists()
-        assert (tmp_path / "other").exists()
-
-
 def test_always_answers_the_same_call_of_the_next_run_until_it_is_revoked(tmp_path: Path) -> None:
     with asking(tmp_path, TOUCH) as plane:
         ask = plane.run()
@@ -106,14 +95,6 @@ def test_always_answers_the_same_call_of_the_next_run_until_it_is_revoked(tmp_pa
         revoked = plane.inside.data("DELETE", f"/permission-rules/{rule['id']}")
         assert (revoked["status"], revoked["revokedBy"]) == ("revoked", "local")
         assert plane.run("third")["status"] == "open"
-
-
-def test_a_choice_is_answered_by_its_number(tmp_path: Path) -> None:
-    with asking(tmp_path, QUESTION) as plane:
-        ask = plane.run()
-        assert [option["id"] for option in ask["options"]] == ["1", "2", "decline"]
-        assert plane.answer(ask, "2")["optionId"] == "2"
-        plane.ended(ask)
 
 
 def test_a_second_answer_says_who_was_first_and_when(tmp_path: Path) -> None:
@@ -197,26 +178,6 @@ def test_many_are_answered_by_name_and_rejected_by_filter(tmp_path: Path) -> Non
                 plane.inside.data("POST", "/asks/answer", body)
 
 
-def test_a_held_call_that_is_allowed_during_a_halt_is_made_after_it(tmp_path: Path) -> None:
-    with asking(tmp_path, TOUCH, holdMs=600_000) as plane:
-        run_id = plane.inside.begin("go", "session", harnessProfileId=plane.profile)
-        for _ in soon():
-            if found := plane.inside.data("GET", f"/asks?runId={run_id}")["items"]:
-                break
-        (ask,) = found
-        plane.inside.data("POST", "/halt", {"reason": "wrong prices"})
-        assert plane.answer(ask)["status"] == "approved"
-        plane.inside.until(f"/runs/{run_id}", "status", "paused")
-        plane.inside.stop()  # a start resumes nothing either
-        plane.inside.start()
-        record = plane.inside.data("GET", f"/runs/{run_id}")
-        assert (record["status"], record["waiting"]["reason"], plane.made.exists()) == ("paused", "halted", False)
-        assert "tool.called" not in plane.types(ask)
-        plane.inside.data("DELETE", "/halt")
-        assert (plane.ended(ask), plane.made.exists()) == ("completed", True)
-        assert plane.types(ask).index("run.resumed") < plane.types(ask).index("tool.called")
-
-
 def test_a_repeated_rejection_rejects_what_was_selected(tmp_path: Path) -> None:
     with asking(tmp_path, TOUCH) as plane:
         first, body = plane.run("first"), {"filter": {}, "optionId": "deny"}
@@ -226,16 +187,6 @@ def test_a_repeated_rejection_rejects_what_was_selected(tmp_path: Path) -> None:
         again = plane.inside.ask("POST", "/asks/answer", body, idempotency_key="k")
         assert (again.json()["data"], again.headers["idempotency-replayed"]) == (rejected, "true")
         assert plane.inside.data("GET", f"/asks/{later['id']}")["status"] == "open"
-
-
-def test_an_ask_expires_without_anyone(tmp_path: Path) -> None:
-    with asking(tmp_path, TOUCH, expiresAfterMs=1_000) as plane:
-        ask = plane.run()
-        plane.inside.until(f"/asks/{ask['id']}", "status", "expired")
-        assert plane.ended(ask) == "completed"
-        assert not plane.made.exists()
-        with refused("ASK_EXPIRED", 409):
-            plane.answer(ask)
 
 
 def test_roles_and_scopes_decide_who_answers(tmp_path: Path) -> None:

@@ -68,44 +68,6 @@ def test_an_ask_shows_all_that_is_approved_until_it_is_decided(build: Builder) -
     assert decided["decidedAt"] >= decided["askedAt"]
 
 
-def test_a_rejected_an_expired_and_a_cancelled_ask_are_no_longer_open(build: Builder) -> None:
-    workflow_id = build.workflow([approval(), build.step("b")], "ask>b")
-    rejected = build.run(workflow_id)
-    decide(build, asked_by(build, rejected)[0], "reject")
-    settled(build, rejected["id"])
-    assert [ask["status"] for ask in asked_by(build, rejected, "rejected")] == ["rejected"]
-    again = build.resume(rejected["id"])
-    (ask,) = asked_by(build, again)
-    assert "subject" not in ask or ask["subject"] == "", "nothing comes before it"
-    assert ask["id"] != asked_by(build, rejected, "rejected")[0]["id"]
-    build.api.post(f"/workflows/run/{again['id']}/cancel")
-    settled(build, again["id"], "waiting", "running")
-    (cancelled,) = asked_by(build, again, "cancelled")
-    assert "decidedBy" not in cancelled
-    quick = build.workflow([approval(expiresAfterMs=20), build.step("b")], "ask>b")
-    started = build.api.post(f"/workflows/{quick}/run", respond_async=True)
-    settled(build, started["id"], "running", "waiting")
-    assert [ask["status"] for ask in asked_by(build, started, "expired")] == ["expired"]
-    assert asked_by(build, started) == []
-
-
-def test_several_outputs_have_headings_and_replaced_ones_are_not_shown(build: Builder) -> None:
-    asks = approval() | {"triggerRule": "all-done"}
-    steps = [build.step("a"), build.step("b", "{{order}}", gated=True), asks, build.step("c", "{{then}}", gated=True)]
-    run = build.run(build.workflow(steps, "a>ask", "b>ask", "ask>c"), order="fail", then="fail")
-    (first,) = asked_by(build, run)
-    assert first["subject"] == "Echo: user: hello", "step b has no output"
-    decide(build, first, "approve")
-    assert settled(build, run["id"])["status"] == "failed"
-    build.resume(run["id"], inputOverrides={"order": "fine", "then": "fine"})
-    (second,) = asked_by(build, run)
-    assert second["subject"] == "a:\nEcho: user: hello\n\nb:\nsaid: fine"
-    assert second["input"] == {"order": "fine", "then": "fine"}
-    (decided,) = asked_by(build, run, "approved")
-    assert decided["id"] == first["id"]
-    assert not {"subject", "input"} & decided.keys(), "step b has run again since"
-
-
 def test_asks_are_paged_oldest_first_and_filtered(build: Builder) -> None:
     workflow_id = build.workflow([approval(), build.step("b")], "ask>b")
     runs = [build.run(workflow_id)["id"] for _ in range(3)]

@@ -115,14 +115,6 @@ def test_a_message_that_cannot_be_delivered_is_tried_again_and_then_given_up(age
     assert [event["payload"].get("attempt") for event in events] == [None, 1, 2, 3, None]
 
 
-def test_a_message_behind_one_that_fails_is_delivered(agents: Server) -> None:
-    api = agents.api
-    first = send(api, "fail", to="dora")
-    second = send(api, "look", to="dora")
-    assert ended(api, second["messageId"])["status"] == "completed"
-    assert ended(api, first["messageId"])["status"] == "failed"
-
-
 def test_messages_that_lead_to_one_another_have_a_limit(agents: Server) -> None:
     api, run_id = agents.api, None
     for hops in range(1, HOPS_MAX + 1):
@@ -137,29 +129,6 @@ def test_messages_that_lead_to_one_another_have_a_limit(agents: Server) -> None:
     assert (letter["reason"], letter["attempts"], letter["payload"]) == ("hop-limit", [], {"text": "too far"})
     requeued = api.post(f"/a2a/dlq/{letter['id']}/requeue")["item"]
     assert ended(api, requeued["requeuedMessageId"])["hops"] == 1, "somebody looked at it, so it begins anew"
-
-
-def test_a_message_whose_persona_is_gone_becomes_a_dead_letter(agents: Server, shared_gates: Gates) -> None:
-    api, gate = agents.api, shared_gates["gone"]
-    define(agents, "gone")
-    first = send(api, gate.order, to="gone")
-    gate.arrival()
-    second = send(api, "look", to="gone")
-    (agents.workspace / "personas" / "gone.json").unlink()
-    gate.release()
-    assert ended(api, first["messageId"])["status"] == "completed"
-    message = ended(api, second["messageId"])
-    assert api.get(f"/a2a/dlq/{message['deadLetterId']}")["reason"] == "unknown-persona"
-
-
-def test_a_message_whose_run_is_cancelled_is_not_retried(agents: Server, shared_gates: Gates) -> None:
-    api, gate = agents.api, shared_gates["stop"]
-    sent = send(api, gate.order, to="eve")
-    gate.arrival()
-    api.post("/runs/persona-eve/cancel", {"reason": "enough"})
-    message = ended(api, sent["messageId"])
-    letter = api.get(f"/a2a/dlq/{message['deadLetterId']}")
-    assert (letter["reason"], len(letter["attempts"]), letter["code"]) == ("cancelled", 1, "RUN_CANCELLED")
 
 
 # Decisions about dead letters
@@ -247,26 +216,3 @@ def test_a_redrive_requeues_matching_letters_and_reports_each(agents: Server) ->
         "requeued",
         "requeued",
     ]
-
-
-def test_a_redrive_is_one_at_a_time_for_a_filter_and_can_be_stopped(agents: Server) -> None:
-    api = agents.api
-    define(agents, "slow")
-    for _ in range(3):
-        failed(api, to="slow")
-    body = {"filter": {"targetPersona": "slow"}, "ratePerSecond": 1}
-    started = api.post("/a2a/dlq/redrive", body)
-    with pytest.raises(Refused) as refused:
-        api.post("/a2a/dlq/redrive", body)
-    assert (refused.value.status, refused.value.code) == (409, "CONFLICT")
-    assert refused.value.error["details"] == {"id": started["id"]}
-    other = api.post("/a2a/dlq/redrive", {"filter": {"targetPersona": "nobody"}, "ratePerSecond": 1})
-    assert job(api, other["id"], "completed")["total"] == 0
-    stopped = api.send(f"/a2a/dlq/redrive/{started['id']}", method="DELETE").json()["data"]
-    assert (stopped["status"], stopped["total"]) == ("cancelled", 3)
-    assert stopped["done"] < 3
-    assert api.send(f"/a2a/dlq/redrive/{started['id']}", method="DELETE").json()["data"] == stopped
-    assert api.send("/a2a/dlq/redrive/rdr_unknown", method="DELETE").status_code == 404
-    again = api.post("/a2a/dlq/redrive", body | {"ratePerSecond": 500})
-    requeued = job(api, again["id"], "completed")["requeued"]
-    assert 3 - stopped["done"] <= requeued <= 3, "what was requeued before may have failed again meanwhile"

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from athena_core.values import DIFF_EVENTS_EACH
 from tests.conftest import Serve
 from tests.support.api import Api, Refused
 from tests.support.server import Server
@@ -16,10 +15,6 @@ SECRET = "the number of the account"
 def api(shared: Server) -> Api:
     """A server that earlier tests of this module may have used."""
     return shared.api
-
-
-def head(api: Api) -> int:
-    return int(api.http.get("/runs").headers["athena-position"])
 
 
 def by_kind(found: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -82,48 +77,6 @@ def test_what_cannot_be_compared_is_refused_by_name(
     assert refused.value.code == code
     if field is not None:
         assert [fault["field"] for fault in refused.value.error["details"]] == [field]
-
-
-def test_pages_hold_each_record_once_while_the_log_grows(api: Api) -> None:
-    asked: dict[str, Any] = {"from": head(api), "kind": "directive"}
-    for number in range(4):
-        api.post("/directives", {"input": f"do {number}"})
-    whole = api.get("/diff", **asked)["items"]
-    page = api.get("/diff", **asked, limit=1)
-    found = page["items"]
-    while cursor := page.get("nextCursor"):
-        api.post("/directives", {"input": "more"})
-        page = api.get("/diff", **asked, limit=1, cursor=cursor)
-        found += page["items"]
-    assert found == whole
-    assert len(whole) == 4
-
-
-def test_counts_are_given_without_a_limit_or_if_they_are_asked_for(api: Api) -> None:
-    for number in range(3):
-        api.post("/directives", {"input": f"do {number}"})
-    asked: dict[str, Any] = {"from": 0, "to": head(api)}
-    whole = api.get("/diff", **asked)
-    assert whole["counts"]
-    page = api.get("/diff", **asked, limit=1)
-    assert "counts" not in page
-    assert "counts" not in api.get("/diff", **asked, cursor=page["nextCursor"])
-    assert "counts" not in api.get("/diff", **asked, counts="false")
-    for paged in ({"limit": 1}, {"cursor": page["nextCursor"]}, {"limit": 1, "cursor": page["nextCursor"]}):
-        assert api.get("/diff", **asked, **paged, counts="true")["counts"] == whole["counts"]
-
-
-def test_a_page_without_counts_may_be_empty_before_the_last_one(api: Api) -> None:
-    api.put_policy(maxConcurrentRuns=3)
-    start = head(api) - 1
-    for number in range(DIFF_EVENTS_EACH + 9):
-        api.post("/directives", {"input": f"do {number}"})
-    asked: dict[str, Any] = {"from": start, "kind": "policy", "limit": 1}
-    page = api.get("/diff", **asked)
-    assert page["items"] == []
-    (found,) = api.get("/diff", **asked, cursor=page["nextCursor"])["items"]
-    assert found["kind"] == "policy"
-    assert api.items("/diff", **asked) == [found]
 
 
 def test_a_scope_holds_for_the_records_and_for_the_counts(serve: Serve) -> None:

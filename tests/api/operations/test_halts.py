@@ -157,33 +157,6 @@ def test_a_hostile_body_halts_nothing(plane: Inside, body: Any) -> None:
     assert plane.data("GET", "/halt")["halted"] is False
 
 
-def test_runs_in_line_are_not_admitted_and_go_on_in_order_after_it(plane: Inside, gates: Gates) -> None:
-    first, second = gates["first"], gates["second"]
-    running = [plane.begin(gate.order, gate.order.replace(" ", "-")) for gate in (first, second)]
-    first.arrival()
-    second.arrival()
-    waiting = [plane.begin(f"number {number}", f"line-{number}") for number in range(4)]
-    halted = plane.data("POST", "/halt", WHY)
-    assert (halted["running"], halted["waiting"]) == (2, 4)
-    for place, run_id in enumerate(waiting, 1):
-        assert plane.data("GET", f"/runs/{run_id}")["waiting"] == {"reason": "halted", "position": place}
-    explained = plane.data("GET", f"/runs/{waiting[1]}/explain")["waitsFor"]
-    assert (explained["reason"], explained["says"]) == ("halted", "its turn: all work is halted")
-    first.release()
-    second.release()
-    for run_id in running:
-        plane.until(f"/runs/{run_id}", "status", "completed")
-    assert [status(plane, run_id) for run_id in waiting] == ["queued"] * 4
-    plane.data("PUT", "/policy", {"schemaVersion": 1, "maxConcurrentRuns": 9})
-    assert [status(plane, run_id) for run_id in waiting] == ["queued"] * 4
-    lifted = plane.data("DELETE", "/halt")
-    assert (lifted["running"], lifted["waiting"]) == (2, 2)
-    for run_id in waiting:
-        plane.until(f"/runs/{run_id}", "status", "completed")
-    created = plane.data("GET", "/events?types=run.created&limit=500")["events"]
-    assert [event["runId"] for event in created] == [*running, *waiting]
-
-
 def test_running_runs_and_their_children_are_cancelled_with_it_and_waiting_ones_stay(
     plane: Inside, gates: Gates
 ) -> None:
@@ -209,28 +182,6 @@ def test_running_runs_and_their_children_are_cancelled_with_it_and_waiting_ones_
 def test_a_paused_run_is_not_resumed(plane: Inside) -> None:
     plane.data("POST", "/halt", WHY)
     assert plane.ask("POST", "/runs/run_unknown/resume", {}).status_code == 404
-
-
-def test_a_queue_is_drained_no_further_and_goes_on_after_it(plane: Inside, gates: Gates) -> None:
-    gate = gates["batch"]
-    for said in (gate.order, "second", "third"):
-        plane.data("POST", "/work/enqueue", {"sessionId": "q", "payload": said, "mode": "followup"})
-    plane.data("POST", "/work/q/drain", {}, prefer="respond-async")
-    gate.arrival()
-    plane.data("POST", "/halt", WHY)
-    gate.release()
-    for _ in soon():
-        if types(plane, "work.item.drained"):
-            break
-    plane.data("POST", "/work/enqueue", {"sessionId": "other", "payload": "x", "mode": "followup"})
-    refused(plane, "POST", "/work/other/drain", {})
-    assert types(plane, "work.batch.started", "work.item.drained") == ["work.batch.started", "work.item.drained"]
-    assert plane.data("GET", "/admin/health")["status"] == "ok"
-    plane.data("DELETE", "/halt")
-    for _ in soon():
-        if types(plane, "work.drained"):
-            break
-    assert types(plane, "work.item.drained") == ["work.item.drained"] * 3
 
 
 class World:
@@ -289,63 +240,3 @@ def test_every_way_to_begin_work_is_refused_with_the_reason_and_possible_after_t
         for operation, (path, body) in world.requests.items():
             answer = plane.ask("POST", path, body, idempotency_key=f"one-{operation}", prefer="respond-async")
             assert answer.status_code in ({409} if operation == "resumeRun" else {200, 202}), answer.text
-
-
-def gated_workflow(plane: Inside, gate: str, *others: dict[str, Any], after: str) -> str:
-    """Run step a, which waits at the gate, then other steps, then step b behind ``after``. Return the run."""
-    first = plane.data("POST", "/directives", {"input": gate})["id"]
-    second = plane.data("POST", "/directives", {"input": "second"})["id"]
-    config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
-    profile = {name: PROFILE[name] for name in ("displayName", "version")} | {"config": config}
-    profile["policies"] = PROFILE["policies"] | {"budgetUsd": 0}
-    profile_id = plane.data("POST", "/harness-profiles", profile)["id"]
-    steps = [
-        {"id": name, "directiveId": directive, "harnessProfileId": profile_id}
-        for name, directive in (("a", first), ("b", second))
-    ]
-    edges = [{"from": "a", "to": one["id"]} for one in others] + [{"from": after, "to": "b"}]
-    definition = {"steps": [*steps, *others], "dependencies": edges}
-    workflow = plane.data("POST", "/workflows", {"definition": definition})["id"]
-    run_id: str = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
-    return run_id
-
-
-def test_a_workflow_starts_no_step_and_goes_on_after_it(plane: Inside, gates: Gates) -> None:
-    gate = gates["step"]
-    run_id = gated_workflow(plane, gate.order, after="a")
-    gate.arrival()
-    plane.data("POST", "/halt", WHY)
-    gate.release()
-    for _ in soon():
-        if types(plane, "workflow.step.completed"):
-            break
-    assert types(plane, "workflow.step.started") == ["workflow.step.started"]
-    assert plane.data("GET", "/admin/health")["status"] == "ok"
-    plane.data("DELETE", "/halt")
-    plane.until(f"/workflows/run/{run_id}", "status", "ok")
-    assert types(plane, "workflow.step.started") == ["workflow.step.started"] * 2
-
-
-@pytest.mark.parametrize(
-    ("decision", "after", "recorded", "status"),
-    [
-        ("approve", "ask", "workflow.approval.granted", "ok"),
-        ("reject", "a", "workflow.approval.rejected", "failed"),
-    ],
-)
-def test_an_approval_expires_during_it_beside_a_step_that_waits(
-    plane: Inside, gates: Gates, decision: str, after: str, recorded: str, status: str
-) -> None:
-    gate = gates["step"]
-    ask = {"id": "ask", "approval": {"message": "ship it?", "expiresAfterMs": 20, "onExpiry": decision}}
-    run_id = gated_workflow(plane, gate.order, ask, after=after)
-    gate.arrival()
-    plane.data("POST", "/halt", WHY)
-    gate.release()
-    for _ in soon():
-        if types(plane, recorded):
-            break
-    assert types(plane, "workflow.step.started") == ["workflow.step.started"]
-    plane.data("DELETE", "/halt")
-    plane.until(f"/workflows/run/{run_id}", "status", status)
-    assert types(plane, "workflow.step.started") == ["workflow.step.started"] * 2

@@ -169,20 +169,6 @@ def test_a_server_that_does_not_work_is_an_error_with_the_reason(site: Site) -> 
     assert site.send("GET", "/mcp-servers/dead")["tools"] == []
 
 
-def test_runs_are_bound_to_the_accepted_tools_of_their_profile(site: Site) -> None:
-    profile = {**PROFILE, "mcp": {"fake": {"tools": ["ec*", "add"]}, "web": {"tools": ["*"]}}}
-    site.check("fake")
-    site.switch("changed")
-    site.check("fake")
-    profile_id = site.send("POST", "/harness-profiles", profile, 200)["id"]
-    run_id = site.send("POST", "/runs", {"input": "hello", "harnessProfileId": profile_id})["runId"]
-    (created,) = site.events("run.created")
-    first = site.events("mcp-server.listed")[0]
-    accepted = {tool["name"]: tool["sha256"] for tool in first["tools"] if tool["name"] in {"echo", "add"}}
-    assert created["mcpTools"] == {"fake": accepted}
-    assert site.send("GET", f"/runs/{run_id}")["status"] == "completed"
-
-
 def test_a_profile_names_registered_servers_and_plain_patterns(site: Site) -> None:
     def fault(mcp: Json) -> Json:
         found: Json = site.send("POST", "/harness-profiles", {**PROFILE, "mcp": mcp}, 400)["details"][0]
@@ -198,13 +184,3 @@ def test_a_profile_names_registered_servers_and_plain_patterns(site: Site) -> No
     assert fault({"fake": {"tools": ["a"], "rules": [rule]}})["field"] == "mcp.fake.rules[0].match.tool"
     assert "mcp" in str(fault({"Fake": {"tools": ["a"]}}))
     assert "tools" in str(fault({"fake": {"tools": []}}))
-
-
-def test_erased_descriptions_are_recorded_again_by_the_next_check(site: Site) -> None:
-    site.check("fake")
-    site.inside.erase()
-    shown = site.send("GET", "/mcp-servers/fake")
-    assert all(list(tool["listed"]) == ["sha256"] for tool in shown["tools"])
-    assert shown["server"].get("serverInfo") is None
-    assert site.check("fake")["tools"][0]["listed"]["description"]
-    assert len(site.events("mcp-server.listed")) == 2

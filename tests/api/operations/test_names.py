@@ -248,20 +248,6 @@ def found(api: Api, part: str, **query: Any) -> list[tuple[str, str, str | None]
     ]
 
 
-def test_records_are_found_by_a_part_of_their_names(shared: Server) -> None:
-    api, agent = shared.api, create(shared.api, "Señora Überblick 100%")
-    schedule(api, "nightly.uberfluss")
-    by_name = [("harness-profile", agent, "Señora Überblick 100%")]
-    for part in ("überb", "ÜBERBLICK 100%", "señora", "00%", "ñ"):
-        assert found(api, part, names="true") == by_name
-    for part in ("Uberf", "FLUSS", "y.u"):
-        assert [one[:2] for one in found(api, part, names="true")] == [("schedule", "nightly.uberfluss")]
-    assert found(api, "_berblick", names="true") == []
-    assert found(api, "überblick") == []
-    assert refused_by(api.get, "/ids/über") == (400, "CONFIG_ERROR")
-    assert found(api, agent[-8:], names="true") == [("harness-profile", agent, None)]
-
-
 def test_a_scoped_caller_finds_no_name_that_its_scope_hides(guarded: Server) -> None:
     ada, otto = guarded.client("ada"), guarded.client("otto", **{"x-athena-scope-sessions": "mine"})
     agent = create(ada, "Visible reviewer")

@@ -1,6 +1,5 @@
 """The policy over HTTP: put as a whole by Admins, one author at a time; and the refusals by it."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -185,19 +184,6 @@ def test_if_match_names_the_version_that_may_be_replaced(api: Api, before: list[
     for body in before:
         api.put("/policy", body)
     assert api.send("/policy", {"schemaVersion": 5}, method="PUT", if_match=sent).status_code == status
-
-
-def test_of_many_authors_who_saw_the_same_policy_one_replaces_it(api: Api) -> None:
-    api.put("/policy", FLAT)
-    seen = etag(api)
-
-    def put(number: int) -> int:
-        body = {**FLAT, "maxConcurrentRuns": 100 + number}
-        return api.send("/policy", body, method="PUT", if_match=seen).status_code
-
-    with ThreadPoolExecutor(16) as pool:
-        assert sorted(pool.map(put, range(16))) == [200] + [412] * 15
-    assert len(api.events(types="policy.updated")) == 2
 
 
 def test_a_repeated_key_is_answered_though_the_policy_moved_on(api: Api) -> None:

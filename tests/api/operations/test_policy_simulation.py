@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from athena_core.services.proof.simulate import NOT_SIMULATED
 from tests.api.examples import PROFILE
-from tests.support.api import Api, Json, Refused, soon
+from tests.support.api import Api, Json, Refused
 from tests.support.gate import Gates
 from tests.support.server import Server
-from tests.support.workflow_builder import Builder, settled
 
 ONE = {"max": 1, "strategy": "reject"}
 
@@ -66,24 +64,6 @@ def test_what_was_asked_for_meets_another_policy(shared: Server, shared_gates: G
     assert simulated(api, "2026-01-01T00:00:00Z")["requests"] >= 3
     assert api.get("/policy")["maxConcurrentRuns"] == 2
     assert api.head() == head, "nothing was changed"
-    api.put("/policy", {"schemaVersion": 1})
-
-
-def test_the_policy_in_force_lets_the_steps_of_a_workflow_wait_as_it_did(shared: Server, shared_gates: Gates) -> None:
-    api, build, gate = shared.api, Builder(shared.api), shared_gates["patient"]
-    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
-    start = str(api.head())
-    workflow_id = build.workflow([build.step(name, gate.order, gated=True) for name in "abcd"])
-    record = api.post(f"/workflows/{workflow_id}/run", respond_async=True)
-    for _ in soon():
-        if len(api.events(types="run.queued", cursor=start)) == 3:
-            break
-    gate.release(4)
-    assert settled(build, record["id"])["status"] == "ok"
-    same = simulated(api, start, maxConcurrentRuns=1)
-    assert (same["requests"], same["waited"]) == (4, 3)
-    assert (same["newlyRejected"]["runs"], same["newlyAllowed"]["runs"], same["paused"]) == (0, 0, 0)
-    assert same["notSimulated"] == list(NOT_SIMULATED)
     api.put("/policy", {"schemaVersion": 1})
 
 

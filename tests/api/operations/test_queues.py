@@ -1,12 +1,8 @@
 """Queues over HTTP: items are drained in order, collected by mode, and not lost when their run fails."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
-from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, opened, refused_by
-from tests.support.gate import Gates
 from tests.support.server import Server
 
 
@@ -39,61 +35,6 @@ def test_an_item_waits_until_its_queue_is_drained(shared: Server) -> None:
     assert drain(api, "one") == {"status": "ok", "drainedItems": 1, "queueDepthBefore": 1, "queueDepthAfter": 0}
     assert queue(api, "one")["items"] == []
     assert api.types(sessionId="one", types="work.enqueued,work.drained") == ["work.enqueued", "work.drained"]
-
-
-def test_a_queue_that_never_had_an_item_is_empty(shared: Server) -> None:
-    state = queue(shared.api, "never")
-    assert (state["items"], state["draining"]) == ([], False)
-    before = shared.api.head()
-    assert drain(shared.api, "never") == {
-        "status": "ok",
-        "drainedItems": 0,
-        "queueDepthBefore": 0,
-        "queueDepthAfter": 0,
-    }
-    assert shared.api.head() == before, "nothing changed, so nothing is recorded"
-
-
-def test_the_same_again_is_not_enqueued_again(shared: Server) -> None:
-    api = shared.api
-    first = enqueue(api, "same", "look")
-    before = api.head()
-    assert enqueue(api, "same", "look") == first
-    assert api.head() == before
-    assert len(enqueue(api, "same", "look", "collect")["items"]) == 2
-    drain(api, "same")
-    assert len(enqueue(api, "same", "look")["items"]) == 1, "what was done may be asked for again"
-
-
-def test_collects_that_follow_each_other_are_one_run_and_a_followup_is_its_own(shared: Server) -> None:
-    api = shared.api
-    for payload, mode in (("a", "collect"), ("b", "collect"), ("c", "followup"), ("d", "followup"), ("e", "collect")):
-        enqueue(api, "joined", payload, mode)
-    assert drain(api, "joined")["drainedItems"] == 5
-    assert said(api, "joined") == ["a\n\nb", "c", "d", "e"]
-    drained = api.events(sessionId="joined", types="work.item.drained")
-    assert [event["payload"]["queueDepth"] for event in drained] == [4, 3, 2, 1, 0]
-    assert len({event["runId"] for event in drained}) == 4
-
-
-def test_items_are_welcome_during_a_drain_and_done_by_it(shared: Server, shared_gates: Gates) -> None:
-    api, gate = shared.api, shared_gates["welcome"]
-    enqueue(api, "welcome", gate.order)
-    with ThreadPoolExecutor(1) as pool:
-        result = pool.submit(drain, shared.client(), "welcome", provider="local-exec")
-        gate.arrival()
-        state = enqueue(api, "welcome", "later")
-        assert (state["draining"], len(state["items"])) == (True, 2)
-        assert state["items"][0]["runId"].startswith("run_")
-        assert drain(api, "welcome") == {
-            "status": "already-draining",
-            "drainedItems": 0,
-            "queueDepthBefore": 2,
-            "queueDepthAfter": 2,
-        }
-        gate.release()
-        expected = {"status": "ok", "drainedItems": 2, "queueDepthBefore": 1, "queueDepthAfter": 0}
-        assert result.result() == expected
 
 
 def test_who_would_rather_not_wait_gets_the_record_of_the_drain(shared: Server) -> None:
@@ -147,55 +88,6 @@ def test_what_fails_too_often_becomes_a_dead_letter_and_the_next_drain_goes_on(s
     assert len(letter["attempts"]) == 3
     assert letter["firstError"]["runId"] != letter["lastError"]["runId"]
     assert (letter["code"], letter["retryCount"]) == ("PROVIDER_ERROR", 2)
-
-
-def test_a_requeue_that_fails_again_is_a_new_letter_that_names_the_old_one(shared: Server) -> None:
-    api = shared.api
-    enqueue(api, "again", "fail")
-    for turn in range(2):
-        for _ in range(3):
-            with pytest.raises(Refused):
-                drain(api, "again", provider="local-exec")
-        letter = api.items("/a2a/dlq", sessionId="again", status="pending")[0]
-        if turn == 0:
-            first = api.post(f"/a2a/dlq/{letter['id']}/requeue")["item"]
-    assert (first["status"], first["retryCount"]) == ("requeued", 3)
-    assert (letter["requeuedFrom"], letter["retryCount"], len(letter["attempts"])) == (first["id"], 5, 3)
-    assert [item["itemId"] for item in letter["items"]] == first["requeuedItemIds"]
-
-
-def test_a_cancelled_run_does_not_count_as_an_attempt(shared: Server, shared_gates: Gates) -> None:
-    api, gate = shared.api, shared_gates["cancelled"]
-    enqueue(api, "cancelled", gate.order)
-    with ThreadPoolExecutor(1) as pool:
-        result = pool.submit(drain, shared.client(), "cancelled", provider="local-exec")
-        gate.arrival()
-        api.post("/runs/cancelled/cancel", {"reason": "enough"})
-        with pytest.raises(Refused) as refused:
-            result.result()
-    assert (refused.value.status, refused.value.code) == (409, "RUN_CANCELLED")
-    (item,) = queue(api, "cancelled")["items"]
-    assert item["attempts"] == 0
-
-
-def test_a_drain_obeys_the_policy_and_loses_nothing(serve: Serve, gates: Gates) -> None:
-    server = serve(**gates.settings)
-    api, gate = server.api, gates["full"]
-    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
-    api.start(gate.order, sessionId="other")
-    gate.arrival()
-    enqueue(api, "s", "look")
-    assert refused_by(drain, api, "s") == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
-    (item,) = queue(api, "s")["items"]
-    assert item["attempts"] == 0
-    assert api.types(types="policy.concurrency.rejected,safety.violation,policy.rejected") == [
-        "policy.concurrency.rejected",
-        "safety.violation",
-        "policy.rejected",
-    ]
-    gate.release()
-    api.await_event("run.completed", sessionId="other")
-    assert drain(api, "s")["drainedItems"] == 1
 
 
 def test_what_does_not_fit_into_a_context_is_not_enqueued(shared: Server) -> None:

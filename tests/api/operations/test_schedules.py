@@ -1,14 +1,12 @@
 """Schedules over HTTP: put, refused, run by hand, ticked, changed and read back."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.api.examples import PROFILE
 from tests.support.api import Api, Json, Refused
-from tests.support.gate import Gates
 from tests.support.server import Server
 from tests.support.workflow_builder import Builder
 
@@ -78,20 +76,6 @@ def test_a_schedule_is_put_read_changed_and_removed(api: Api) -> None:
     assert trail[0]["after"]["definition"]["overlapPolicy"] == "buffer-one"
     assert trail[1]["before"] == {"enabled": True}
     assert (trail[3]["reason"], trail[3]["details"]) == ("a holiday", {"cause": "requested"})
-
-
-def test_a_failure_that_paused_a_schedule_is_on_its_record_and_in_the_audit_trail(
-    api: Api, shared_gates: Gates
-) -> None:
-    build = Builder(api)
-    workflow = build.workflow([build.step("bad-step", "fail", gated=True)])
-    api.post("/schedules", {"id": "careful", "cron": "0 0 1 1 *", "workflowId": workflow, "pauseOnFailure": True})
-    (ended,) = api.post("/schedules/tick", {"at": "2040-01-01T00:00:00Z"})["run"]
-    held = api.get("/schedules/careful")
-    assert (ended["status"], held["paused"]) == ("failed", True)
-    assert held["pausedBecause"] == {"cause": "failure", "since": held["updatedAt"], "runId": ended["runId"]}
-    entry = api.items("/governance/audit-trail", kind="schedule")[0]
-    assert (entry["type"], entry["details"]) == ("schedule.paused", {"cause": "failure", "runId": ended["runId"]})
 
 
 def test_a_preview_has_up_to_five_hundred_slots_in_utc_and_on_the_wall(api: Api) -> None:
@@ -213,38 +197,3 @@ def test_a_workflow_runs_and_its_end_is_in_the_log(api: Api) -> None:
     ticked = api.post("/schedules/tick", {"at": "2040-01-01T00:00:00Z"})["run"]
     assert [one["status"] for one in ticked] == ["ok"]
     assert len(log(api)) == before + 2
-
-
-def test_a_workflow_makes_way_for_the_next_slot(api: Api, shared_gates: Gates) -> None:
-    gate, build = shared_gates["way"], Builder(api)
-    workflow = build.workflow([build.step("a", gate.order, gated=True)])
-    body = {"id": "a", "cron": "0 0 1 1 *", "workflowId": workflow, "overlapPolicy": "terminate-other"}
-    api.post("/schedules", body)
-    first = api.post("/schedules/a/run", respond_async=True)
-    gate.arrival()
-    ending = api.stream("/events/stream", types="schedule.run.failed", after=api.head())
-    with ending as frames, ThreadPoolExecutor(1) as pool:
-        second = pool.submit(api.post, "/schedules/tick", {"at": "2040-01-01T00:00:00Z"})
-        gate.arrival()
-        gate.release()
-        assert [one["status"] for one in second.result()["run"]] == ["ok"]
-        next(frame for frame in frames if frame.event == "schedule.run.failed")
-    assert api.get(f"/workflows/run/{first['runId']}")["run"]["status"] == "cancelled"
-    assert [(entry["status"], entry.get("reason")) for entry in log(api)[:2]] == [("ok", None), ("failed", "cancelled")]
-
-
-def test_a_workflow_that_fails_says_which_step_and_why(api: Api) -> None:
-    build = Builder(api)
-    workflow = build.workflow([build.step("bad-step", "fail", gated=True)])
-    api.post("/schedules", {"id": "a", "cron": "0 0 1 1 *", "workflowId": workflow})
-    result = api.post("/schedules/a/run")
-    assert (result["status"], result["error"], result["errorCode"]) == (
-        *("failed", "steps failed: bad-step", "PROVIDER_ERROR"),
-    )
-
-
-def test_an_interval_that_starts_now_is_run_by_the_server_itself(api: Api, shared: Server) -> None:
-    with api.stream("/events/stream", types="schedule.run.completed", after=api.head()) as frames:
-        api.post("/schedules", {"id": "now", "sessionId": "s", "input": "x", "everyMinutes": 60, "startNow": True})
-        found = next(frame for frame in frames if frame.event == "schedule.run.completed")
-    assert found.data["data"]["payload"]["id"] == "now"

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from tests.api.examples import PROFILE
 from tests.support.api import Json, Refused, refused_by
 from tests.support.gate import Gates
 from tests.support.workflow_builder import Builder, attempts, settled, statuses
@@ -109,20 +108,6 @@ def test_a_resume_repeats_what_failed_and_nothing_else(build: Builder) -> None:
     assert "finishedAt" in mended
 
 
-def test_a_step_has_as_many_attempts_as_it_says_and_a_resume_grants_them_anew(build: Builder) -> None:
-    step = build.step("a", "fail", gated=True, execution={"maxAttempts": 3})
-    workflow_id = build.workflow([step])
-    run = build.run(workflow_id)
-    assert (run["status"], attempts(run)) == ("failed", {"a": 3})
-    assert attempts(build.resume(run["id"])) == {"a": 6}
-
-
-def test_a_step_that_takes_too_long_fails(build: Builder, shared_gates: Gates) -> None:
-    step = build.step("a", shared_gates["slow"].order, gated=True, execution={"timeoutMs": 50})
-    run = build.run(build.workflow([step]))
-    assert run["stepStates"]["a"]["checkpoint"]["error"].startswith("RUN_TIMEOUT")
-
-
 def test_outputs_fill_the_directives_of_later_steps(build: Builder) -> None:
     steps = [
         build.step("a", 'json {"score": 7, "words": ["x", "y"]}', gated=True),
@@ -141,14 +126,6 @@ def test_outputs_that_are_declared_have_to_be_there(build: Builder) -> None:
     wrong = {"from": "a", "to": "b", "mappings": [{"fromOutput": "score", "toInput": "nothing"}]}
     with pytest.raises(Refused, match="has no placeholder 'nothing'"):
         build.workflow(steps, wrong)
-
-
-def test_a_step_whose_run_lacks_evidence_is_ok_and_its_run_reports_it(build: Builder) -> None:
-    profile = build.api.post("/harness-profiles", PROFILE)["id"]
-    step = build.step("a") | {"harnessProfileId": profile}
-    run = build.run(build.workflow([step, build.step("b")], "a>b"))
-    assert (run["status"], statuses(run)) == ("ok", {"a": "ok", "b": "ok"})
-    assert build.api.get(f"/runs/{run['stepStates']['a']['runId']}")["verificationStatus"] == "verification-failed"
 
 
 def test_rules_and_conditions_say_which_steps_run(build: Builder) -> None:
@@ -222,38 +199,6 @@ def test_an_approval_is_waited_for_and_binds_to_its_subject(build: Builder) -> N
     assert refused_by(build.api.post, f"{path}/reject", {"subjectHash": asked["subjectHash"]})[1] == "CONFLICT"
 
 
-def test_a_rejection_fails_the_step_and_a_resume_asks_again(build: Builder) -> None:
-    workflow_id = build.workflow([approval(), build.step("b")], "ask>b")
-    run = build.run(workflow_id)
-    asked = run["stepStates"]["ask"]["approval"]["subjectHash"]
-    build.api.post(f"/workflows/run/{run['id']}/steps/ask/reject", {"subjectHash": asked})
-    rejected = settled(build, run["id"])
-    assert (rejected["status"], statuses(rejected)) == ("failed", {"ask": "failed", "b": "pending"})
-    again = build.resume(run["id"])
-    assert again["status"] == "waiting"
-    assert again["stepStates"]["ask"]["approval"]["subjectHash"] != asked
-
-
-@pytest.mark.parametrize(("default", "status"), [("approve", "ok"), (None, "failed")])
-def test_an_expired_approval_is_decided_by_its_default(build: Builder, default: str | None, status: str) -> None:
-    workflow_id = build.workflow([approval(expiresAfterMs=20, onExpiry=default), build.step("b")], "ask>b")
-    started = build.api.post(f"/workflows/{workflow_id}/run", respond_async=True)
-    assert settled(build, started["id"], "running", "waiting")["status"] == status
-
-
-def test_a_cancel_stops_the_runs_of_the_steps_and_a_resume_goes_on(build: Builder, shared_gates: Gates) -> None:
-    gate = shared_gates["cancelled"]
-    workflow_id = build.workflow([build.step("a", gate.order, gated=True), build.step("b")], "a>b")
-    record = build.api.post(f"/workflows/{workflow_id}/run", respond_async=True)
-    gate.arrival()
-    build.api.post(f"/workflows/run/{record['id']}/cancel", {"reason": "enough"})
-    run = settled(build, record["id"])
-    assert (run["status"], statuses(run)) == ("cancelled", {"a": "cancelled", "b": "pending"})
-    gate.release(1)
-    resumed = build.resume(workflow_id)
-    assert (resumed["id"], resumed["status"], attempts(resumed)) == (record["id"], "ok", {"a": 2, "b": 1})
-
-
 def test_errors_in_a_definition_name_their_steps(build: Builder) -> None:
     steps = [build.step("a"), build.step("b")]
     with pytest.raises(Refused) as caught:
@@ -279,13 +224,3 @@ def test_an_estimate_comes_from_history_and_says_how_often_it_held(build: Builde
         settled(build, run["id"])
     held = build.api.get(f"/workflows/run/{workflow_id}")["eta"]["held"]
     assert held["runs"] == 2
-
-
-def test_steps_wait_for_a_slot_instead_of_being_refused(serve: Any) -> None:
-    server = serve()
-    build = Builder(server.api)
-    server.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
-    workflow_id = build.workflow([build.step(name) for name in "abcde"])
-    run = build.run(workflow_id)
-    assert (run["status"], set(statuses(run).values())) == ("ok", {"ok"})
-    assert server.api.types(types="policy.concurrency.rejected,policy.rejected") == []

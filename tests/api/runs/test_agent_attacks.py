@@ -121,23 +121,6 @@ def test_a_boxed_agent_reaches_no_network_no_state_and_no_other_run(site: AgentS
 # The gateway
 
 
-def test_the_key_of_a_run_is_worth_nothing_elsewhere_or_later(site: AgentSite) -> None:
-    first, second = (hanging(site, f"shows its key {number}", "off") for number in (1, 2))
-    (url, key), (other_url, other_key) = (outputs(site, run_id)[0].split() for run_id in (first, second))
-    assert key != other_key
-    assert status_of(other_url, key) == status_of(url, other_key) == (401, "athena_key")
-    assert status_of(url, "none") == (401, "athena_key")
-    cancel(site, first)
-    with pytest.raises(httpx2.ConnectError):
-        status_of(url, key)
-    assert status_of(other_url, key) == (401, "athena_key")
-    usages = len(site.payloads(second, "usage.recorded"))
-    cancel(site, second)
-    assert len(site.payloads(second, "usage.recorded")) == usages + 1
-    with pytest.raises(httpx2.ConnectError):
-        status_of(other_url, other_key)
-
-
 def test_a_tool_that_bombs_its_gateway_disturbs_no_other_run(site: AgentSite) -> None:
     bombed = hanging(site, "is bombed", "off")
     url, key = outputs(site, bombed)[0].split()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.agent_model import Calls, shell
 from tests.support.api import Json, soon
-from tests.support.asks import answer, answer_in_a_halt
+from tests.support.asks import answer
 from tests.support.mcp_servers import fake_server, mcp_servers_file
 from tests.support.outside_agents import AgentSite, agent_site
 
@@ -82,48 +82,6 @@ def test_a_question_is_answered_while_the_run_is_held(site: AgentSite) -> None:
     assert api.await_ending(run_id) == "run.completed"
     assert site.results(run_id) == ['{"choice":"blue"}']
     assert (calls(site, run_id), site.model.models["asks a color"].asked[-1].raw.count("blue")) == ([], 2)
-
-
-@pytest.mark.heavy
-def test_a_parked_question_that_is_not_asked_again_is_in_the_next_prompt(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("asks no more", ASKS, "Blue it is.", profile=profile(site, asks={"holdMs": 0}))
-    api.await_event("run.paused", runId=run_id)
-    answer(api, run_id, "2")
-    assert api.await_ending(run_id) == "run.completed"
-    prompt = site.model.models["asks no more"].asked[-1].raw
-    assert "A person was asked these questions" in prompt and "Which color?" in prompt and "blue" in prompt
-    assert site.results(run_id) == ['{"choice":"blue"}']
-
-
-@pytest.mark.parametrize("state", ["held", "parked"])
-def test_a_declined_question_and_a_refused_call_are_not_asked_again(site: AgentSite, state: str) -> None:
-    api, asks = site.server.api, {"holdMs": 0} if state == "parked" else {}
-    for name, call, profile_id in (
-        ("question", ASKS, profile(site, "forgets", asks=asks)),
-        ("call", echo("plain"), served(site, "plain", "forgets", "ask", asks=asks)),
-    ):
-        run_id = site.start(f"insists on a {name} {state}", call, call, call, "Nothing.", profile=profile_id)
-        asked = api.await_event("run.paused" if state == "parked" else "run.asked", runId=run_id)
-        answer(api, run_id, "decline" if name == "question" else "deny")
-        assert api.await_ending(run_id) == "run.completed", asked
-        assert len(site.payloads(run_id, "run.asked")) == 1
-        first, *others = site.results(run_id)
-        assert len(others) >= 2 - (state == "parked")
-        assert set(others) == {f"{first} This was decided earlier in the run, so no person was asked again."}
-        assert {one["refused"] for one in calls(site, run_id)} == {"denied"}
-
-
-@pytest.mark.heavy
-def test_the_answer_to_a_call_that_the_agent_gave_up_counts_for_the_next_one(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("is impatient", ASKS, ASKS, ASKS, "Late.", profile=profile(site, "impatient"))
-    for _ in soon():
-        if len(site.model.models["is impatient"].asked) >= 3:
-            break
-    answer(api, run_id, "2")
-    assert api.await_ending(run_id) == "run.completed"
-    assert (len(site.payloads(run_id, "run.asked")), site.results(run_id)) == (1, ['{"choice":"blue"}'])
 
 
 def test_a_command_under_the_name_of_a_tool_is_recorded_as_a_command(site: AgentSite) -> None:
@@ -221,40 +179,3 @@ def test_a_tool_of_a_server_is_offered_called_and_recorded(site: AgentSite) -> N
     (attached,), (shown,) = site.payloads(run_id, "mcp.attached"), site.payloads(run_id, "evidence.attached")
     assert (attached["server"], shown["toolCallId"]) == ("plain", called["toolCallId"])
     assert site.processes() == []
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("state", ["held", "parked", "halted"])
-def test_a_call_of_a_server_is_allowed_by_a_person_and_made_once(site: AgentSite, state: str) -> None:
-    api, task = site.server.api, f"calls with permission {state}"
-    profile_id = served(site, "plain", "forgets", "ask", asks={"holdMs": 0} if state == "parked" else {})
-    run_id = site.start(task, echo("plain"), "Done.", profile=profile_id)
-    api.await_event("run.paused" if state == "parked" else "run.asked", runId=run_id)
-    (asked,) = site.payloads(run_id, "run.asked")
-    assert (asked["kind"], asked["origin"], asked["toolName"]) == ("tool-permission", "mcp", "plain__echo")
-    assert api.get(f"/asks/{asked['askId']}")["editable"]
-    assert calls(site, run_id) == []
-    (answer_in_a_halt if state == "halted" else answer)(api, run_id, editedArguments={"text": "ho"})
-    assert api.await_ending(run_id) == "run.completed"
-    (called,) = calls(site, run_id)
-    assert (called["askId"], called["origin"]) == (asked["askId"], "mcp")
-    (result,) = site.results(run_id)
-    assert result.startswith("A person changed the arguments of this call to: ") and result.endswith("ho")
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("state", ["held", "parked", "halted"])
-def test_a_question_of_a_server_is_answered_by_a_person_once(site: AgentSite, state: str) -> None:
-    api, task, parked = site.server.api, f"is questioned {state}", state != "held"
-    profile_id = served(site, "asker", "forgets", asks={"holdMs": 0} if state == "parked" else {})
-    run_id = site.start(task, echo("asker"), "Done.", profile=profile_id)
-    api.await_event("run.paused" if state == "parked" else "run.asked", runId=run_id)
-    (asked,) = site.payloads(run_id, "run.asked")
-    assert (asked["kind"], asked["origin"], asked["server"]) == ("question", "mcp", "asker")
-    (answer_in_a_halt if state == "halted" else answer)(api, run_id, "answer", values={"color": "green"})
-    assert api.await_ending(run_id) == "run.completed"
-    found = site.results(run_id)
-    assert len(site.payloads(run_id, "run.asked")) == 1
-    assert len(calls(site, run_id)) == len(found) == 1 + parked
-    assert "green" in found[-1]
-    assert not parked or "while the MCP server waited for the answer of a person" in found[0]

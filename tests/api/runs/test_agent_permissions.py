@@ -1,13 +1,11 @@
 """Permissions of an outside agent's calls over HTTP: a person decides, while the run is held or parked."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.agent_model import Calls
-from tests.support.api import Json, Refused, soon
-from tests.support.asks import answer, answer_in_a_halt
-from tests.support.outside_agents import AgentSite, agent_site, site_of_module
+from tests.support.api import Json, Refused
+from tests.support.asks import answer
+from tests.support.outside_agents import AgentSite, site_of_module
 
 EDIT = Calls("edit", {"path": "out.txt", "text": "hi\n"})
 ALLOW_ALL: tuple[Json, ...] = ({"match": {}, "approval": "allow"},)
@@ -56,36 +54,6 @@ def test_an_allowed_call_is_recorded_after_the_answer_and_made(site: AgentSite) 
 
 
 @pytest.mark.heavy
-def test_a_call_that_is_allowed_during_a_halt_is_made_after_it(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("asks in a halt", EDIT, "Done.", profile=site.profile("forgets"))
-    api.await_event("run.asked", runId=run_id)
-    answer_in_a_halt(api, run_id)
-    assert api.await_ending(run_id) == "run.completed"
-    assert order(site, run_id)[:5] == ["agent.attached", "run.asked", "run.answered", "run.paused", "run.resumed"]
-    assert (site.files(run_id) / "out.txt").read_text() == "hi\n"
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize(
-    ("agent", "ending"), [("fake", "run.completed"), ("ends", "run.failed"), ("cancels", "run.failed")]
-)
-def test_a_refused_call_is_not_made(site: AgentSite, agent: str, ending: str) -> None:
-    api = site.server.api
-    run_id = site.start(f"is refused as {agent}", EDIT, "Not done.", profile=site.profile(agent))
-    api.await_event("run.asked", runId=run_id)
-    answer(api, run_id, "deny", note="not this file")
-    assert api.await_ending(run_id) == ending
-    assert order(site, run_id) == ["agent.attached", "run.asked", "run.answered"]
-    assert not (site.files(run_id) / "out.txt").exists()
-    session = api.get(f"/runs/{run_id}")["sessionId"]
-    (result,) = [one for one in api.items(f"/sessions/{session}/transcript") if one["kind"] == "tool-result"]
-    assert result["content"].endswith("The person wrote: not this file")
-    if ending == "run.failed":
-        assert site.failure(run_id)[0] == "ASK_REJECTED"
-
-
-@pytest.mark.heavy
 @pytest.mark.parametrize("agent", ["fake", "forgets"])
 def test_a_parked_run_uses_its_answer_once_the_agent_asks_again(site: AgentSite, agent: str) -> None:
     api = site.server.api
@@ -111,19 +79,6 @@ def test_a_parked_run_uses_its_answer_once_the_agent_asks_again(site: AgentSite,
 
 
 @pytest.mark.heavy
-def test_an_allowed_call_that_is_not_made_again_is_recorded_as_such(site: AgentSite) -> None:
-    api = site.server.api
-    run_id = site.start("changes its mind", EDIT, "Never mind.", profile=site.profile(**PARKS))
-    api.await_event("run.paused", runId=run_id)
-    answer(api, run_id)
-    assert api.await_ending(run_id) == "run.completed"
-    assert "tool.called" not in site.types(run_id)
-    session = api.get(f"/runs/{run_id}")["sessionId"]
-    (result,) = [one for one in api.items(f"/sessions/{session}/transcript") if one["kind"] == "tool-result"]
-    assert result["content"] == "The call was allowed, but the agent did not make it."
-
-
-@pytest.mark.heavy
 def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite) -> None:
     run_id = site.start("always only", EDIT, "Not done.", profile=site.profile("only-always", ALLOW_ALL))
     site.server.api.await_ending(run_id)
@@ -134,7 +89,6 @@ def test_an_agent_that_offers_no_single_permission_makes_no_call(site: AgentSite
 
 # A call that was refused, and is made again
 
-OTHER = Calls("edit", {"path": "out.txt", "text": "ho\n"})
 BEFORE = " This was decided earlier in the run, so no person was asked again."
 
 
@@ -167,33 +121,6 @@ def test_a_refusal_answers_the_same_call_for_the_rest_of_the_run(
     assert len(others) == len(calls) >= 3
     assert set(others) == {first + BEFORE}
     assert not (site.files(run_id) / "out.txt").exists()
-
-
-@pytest.mark.both
-def test_a_refusal_holds_under_the_next_leader_and_another_call_is_asked(tmp_path: Path, store: dict[str, str]) -> None:
-    with agent_site(tmp_path, {"fake": ("forgets",)}, **store) as site:
-        task = "insists in spite of a kill"
-        run_id = site.start(task, EDIT, OTHER, "Done.", profile=site.profile())
-        site.server.api.await_event("run.asked", runId=run_id)
-        answer(site.server.api, run_id, "deny")
-        for _ in soon():
-            if len(site.payloads(run_id, "run.asked")) == 2:
-                break
-        site.server.kill()
-        for _ in soon():
-            if not site.processes():
-                break
-        site.model.script(task, OTHER, EDIT, "Done.")
-        site.server.start()
-        api = site.server.api
-        api.await_event("run.paused", runId=run_id)
-        _, other = site.payloads(run_id, "run.asked")
-        api.post(f"/asks/{other['askId']}/answer", {"subjectHash": other["subjectSha256"], "optionId": "allow"})
-        assert api.await_ending(run_id) == "run.completed"
-        assert len(site.payloads(run_id, "run.asked")) == 2
-        assert [one.get("refused") for one in site.payloads(run_id, "tool.called")] == [None, "denied"]
-        assert (site.files(run_id) / "out.txt").read_text() == "ho\n"
-        assert site.results(run_id)[-1] == "A person refused this call. It was not made." + BEFORE
 
 
 def outcome(site: AgentSite, run_id: str) -> str:

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import Serve
-from tests.support.api import Api, Json, Refused, opened, refused_by, soon
-from tests.support.gate import Gates
+from tests.support.api import Api, Json, Refused, opened, soon
 from tests.support.model import Model, Profile, Step, acting, call, turn_of
 from tests.support.server import Server
-from tests.support.stub import ANTHROPIC, OPENAI, Asked, Behaviour, Stub, data, says, says_and_waits, standing
+from tests.support.stub import OPENAI, Stub, data, says, standing
 
 READ = call("files", action="read", path="notes.txt")
 NOTE = call("files", action="write", path="done.txt", content="yes", evidence="Proof")
@@ -75,16 +74,6 @@ def test_an_agent_calls_tools_and_answers(at_work: Agent) -> None:
         assert {tool["function"]["name"] for tool in model.requests[0]["tools"]} == set(Profile().tools)
 
 
-def test_tools_of_one_turn_are_called_one_after_another(at_work: Agent) -> None:
-    both: Step = (
-        ("files", {"action": "write", "path": "a.txt", "content": "first"}),
-        ("files", {"action": "read", "path": "a.txt"}),
-    )
-    with at_work(both, "done") as (server, model):
-        server.api.await_ending(begin(server.api)["runId"])
-        assert "first" in model.requests[-1]["messages"][-1]["content"]
-
-
 def test_an_invalid_tool_call_is_recorded_and_answered_with_an_error(at_work: Agent) -> None:
     wrong: Step = (("http", {"url": "http://example.org"}), ("files", "{broken"), ("files", {"action": "fly"}))
     with at_work(wrong, "I see") as (server, model):
@@ -96,32 +85,6 @@ def test_an_invalid_tool_call_is_recorded_and_answered_with_an_error(at_work: Ag
         assert "no tool 'http'" in told[0]["content"]
         assert "not JSON" in told[1]["content"]
         assert "schema" in told[2]["content"]
-
-
-def test_a_run_without_a_profile_has_no_tools(at_work: Agent) -> None:
-    with at_work("hello") as (server, model):
-        assert server.api.run("hi", provider="openai", model="gpt-4o-mini")["output"] == "hello"
-        assert "tools" not in model.requests[0]
-
-
-def test_a_run_has_as_many_turns_as_its_profile_says(at_work: Agent) -> None:
-    script = [call("files", action="list", path=str(number)) for number in range(9)]
-    with at_work(*script) as (server, model):
-        profile = profile_of(server.api, Profile(max_turns=3))
-        assert refused_by(server.api.run, "go", harnessProfileId=profile) == (502, "TURN_LIMIT")
-        assert sum(model.turns.values()) == 3
-
-
-def test_what_a_command_verifies_is_judged_after_the_answer_was_recorded(at_work: Agent) -> None:
-    checks = ({"id": "v", "kind": "command", "label": "Checked", "command": ["/bin/sh", "-c", "test -f done.txt"]},)
-    with at_work(NOTE, "done") as (server, _):
-        run = begin(server.api, Profile(verification=checks))
-        assert server.api.await_ending(run["runId"]) == "run.completed"
-        record = server.api.get(f"/runs/{run['runId']}")
-        assert (record["verificationStatus"], record["evidenceCount"]) == ("passed", 2)
-        assert server.api.types(runId=run["runId"])[-4:] == [
-            *("transcript.appended", "usage.recorded", "evidence.attached", "run.completed")
-        ]
 
 
 # Budgets
@@ -179,49 +142,6 @@ def test_only_a_paused_run_is_resumed_and_only_with_a_budget_that_is_not_spent(a
         assert refusal(api, run_id, {}) == (409, "RUN_NOT_PAUSED")
 
 
-def test_a_paused_run_keeps_its_session_and_not_its_slot(at_work: Agent) -> None:
-    with at_work(READ, NOTE, "all done") as (server, _):
-        server.api.put_policy(maxConcurrentRuns=1)
-        api, run_id = server.api, paused(server.api, sessionId="kept")
-        waiting = api.start("me too", sessionId="kept")
-        assert waiting["waiting"] == {"reason": "session-busy", "position": 1, "blockedBy": run_id}
-        assert api.run("elsewhere")["output"]
-        opened(api.send(f"/runs/{run_id}/resume", {"budgetUsd": 1}))
-        assert api.await_ending(waiting["runId"]) == "run.completed"
-
-
-def test_without_a_free_slot_a_run_stays_paused(at_work: Agent, gates: Gates) -> None:
-    local = {name: value for name, value in gates.settings.items() if name.startswith("local")}
-    with at_work(READ, NOTE, "all done", **local) as (server, _):
-        server.api.put_policy(maxConcurrentRuns=1)
-        api, run_id, gate = server.api, paused(server.api), gates["slot"]
-        other = api.start(gate.order, provider="local-exec")
-        assert refusal(api, run_id, {"budgetUsd": 1}) == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
-        assert api.get(f"/runs/{run_id}")["status"] == "paused"
-        gate.release()
-        api.await_ending(other["runId"])
-        assert opened(api.send(f"/runs/{run_id}/resume", {"budgetUsd": 1}))["status"] == "completed"
-
-
-def test_a_paused_run_is_cancelled_at_once_and_who_waits_for_its_session_is_admitted(at_work: Agent) -> None:
-    with at_work(READ, NOTE, "all done") as (server, _):
-        api, run_id = server.api, paused(server.api, sessionId="kept")
-        waiting = api.start("me too", sessionId="kept")
-        api.post(f"/run-control/by-run/{run_id}/cancel")
-        assert api.get(f"/runs/{run_id}")["status"] == "cancelled"
-        assert api.await_ending(waiting["runId"]) == "run.completed"
-
-
-def test_a_paused_run_stays_paused_across_a_restart_and_goes_on_from_there(at_work: Agent) -> None:
-    with at_work(READ, NOTE, "all done") as (server, model):
-        run_id = paused(server.api)
-        server.kill()
-        server.start()
-        assert server.api.get(f"/runs/{run_id}")["status"] == "paused"
-        assert opened(server.api.send(f"/runs/{run_id}/resume", {"budgetUsd": 1}))["output"] == "all done"
-        assert model.turns == {1: 1, 2: 1, 3: 1}
-
-
 def test_a_budget_for_a_model_without_a_price_is_refused(at_work: Agent) -> None:
     with at_work("hi") as (server, _):
         body = Profile(budget_usd=1).body
@@ -231,32 +151,6 @@ def test_a_budget_for_a_model_without_a_price_is_refused(at_work: Agent) -> None
             server.api.run("go", harnessProfileId=profile)
         assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
         assert "unpriced-model" in refused.value.error["message"]
-
-
-def as_long_as_it_may(asked: Asked) -> Behaviour:
-    """Answer with 1,000 tokens, or fewer if ``max_tokens`` is lower."""
-    may = int(asked.body.get("max_tokens", 10_000))
-    words, end = ("all of it", OPENAI.end(1_000, 1_000)) if may >= 1_000 else ("a part", OPENAI.end(900, may))
-    end = end if may >= 1_000 else end.replace(b'"finish_reason": "stop"', b'"finish_reason": "length"')
-    return says(OPENAI.head, OPENAI.start, OPENAI.text(words), end)
-
-
-def test_words_that_the_budget_cuts_off_are_no_answer(serve: Serve) -> None:
-    with standing(as_long_as_it_may) as stub:
-        api = serve(openai_base_url=stub.url).api
-        profile = profile_of(api, Profile(budget_usd=300 / 1e6))
-        paused = opened(api.send("/runs", {"input": "go", "harnessProfileId": profile, "sessionId": "s"}))
-        assert (paused["status"], paused["paused"]["reason"]) == ("paused", "budget")
-        said = api.get("/sessions/s/transcript")["items"][-1]
-        assert (said["content"], said["metadata"]["truncated"], said["metadata"]["interrupted"]) == (
-            "a part",
-            "true",
-            "true",
-        )
-        done = opened(api.send(f"/runs/{paused['runId']}/resume", {}))
-        assert (done["status"], done["output"]) == ("completed", "all of it")
-        assert [message["role"] for message in stub.asked[-1].body["messages"]] == ["user"], "it is asked anew"
-        assert [one["turn"] for one in payloads(api, paused["runId"], "usage.recorded")] == [1, 2]
 
 
 # The cost of failed attempts
@@ -290,46 +184,6 @@ def test_a_failed_attempt_is_on_the_runs_account(breaking: tuple[Api, Stub]) -> 
     assert (record["output"], record["costMicroUsd"]) == ("all done", 2 * TURN_MICRO_USD)
     assert result["usage"] == {"inputTokens": 2_000, "outputTokens": 200, "totalTokens": 2_200}
     assert result["reliability"]["providerAttempts"] == 2
-
-
-def test_an_attempt_in_vain_that_spent_the_budget_pauses_the_run(breaking: tuple[Api, Stub]) -> None:
-    api, stub = breaking
-    profile = profile_of(api, Profile(retry_limit=5, budget_usd=TURN_MICRO_USD / 1e6))
-    paused = opened(api.send("/runs", {"input": "go", "harnessProfileId": profile}))
-    assert (paused["status"], paused["costMicroUsd"], len(stub.asked)) == ("paused", TURN_MICRO_USD, 1)
-    done = opened(api.send(f"/runs/{paused['runId']}/resume", {"budgetUsd": 1}))
-    assert (done["status"], done["output"], done["costMicroUsd"]) == ("completed", "all done", 2 * TURN_MICRO_USD)
-
-
-@pytest.mark.parametrize(("retry_limit", "policy"), [(1, {}), (5, {"retryBudgetPerRun": 0})])
-def test_the_last_failure_ends_the_run_with_its_cost(
-    breaking: tuple[Api, Stub], retry_limit: int, policy: Json
-) -> None:
-    api, stub = breaking
-    api.put("/policy", {"schemaVersion": 1, **policy})
-    profile = profile_of(api, Profile(retry_limit=retry_limit))
-    with pytest.raises(Refused, match="truncated") as refused:
-        api.run("go", harnessProfileId=profile)
-    record = api.get(f"/runs/{refused.value.error['details']['runId']}")
-    assert (record["status"], record["costMicroUsd"], len(stub.asked)) == ("failed", TURN_MICRO_USD, 1)
-
-
-@pytest.mark.parametrize("how", ["run.cancelled", "run.timed-out"])
-def test_a_call_that_is_stopped_in_mid_stream_is_paid(serve: Serve, how: str) -> None:
-    says_some = says_and_waits(ANTHROPIC.head, ANTHROPIC.start, ANTHROPIC.text("some words of it"))
-    with standing(lambda asked: says_some) as stub:
-        timeout = "3000" if how == "run.timed-out" else "600000"  # the call has to begin first
-        api = serve(anthropic_base_url=stub.url, runtime_run_timeout_ms=timeout).api
-        run_id = api.start("go", provider="anthropic", model="claude-haiku-4-5", sessionId="s")["runId"]
-        if how == "run.cancelled":
-            with api.stream("/sessions/s/transcript/stream") as frames:
-                next(frame for frame in frames if frame.event == "transcript.delta")
-            api.post(f"/run-control/by-run/{run_id}/cancel")
-        assert api.await_ending(run_id) == how
-        (usage,) = payloads(api, run_id, "usage.recorded")
-        assert (usage["failed"], usage["turn"], usage["estimated"]) == (True, 1, True)
-        assert usage["usage"] == {"inputTokens": 9, "outputTokens": 4, "totalTokens": 13}
-        assert api.get(f"/runs/{run_id}")["costMicroUsd"] == usage["costMicroUsd"] > 0
 
 
 # Stopping

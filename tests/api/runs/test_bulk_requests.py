@@ -142,31 +142,6 @@ def repeated(inside: Inside, path: str, body: Json) -> Json:
     return dict(answer.json()["data"])
 
 
-def test_a_repeated_retry_retries_what_was_selected_and_not_what_has_ended_since(inside: Inside, gates: Gates) -> None:
-    gate = gates["open"]
-    ended: Json = {"filter": {}}
-    held = start(inside, "held", gate.order)
-    gate.arrival()
-    ids = failed(inside, 2)
-    done = ask(inside, "/runs/retry", ended, idempotency_key="k")[1]
-    assert items(done, "retried") == ids
-    gate.release()
-    assert get(inside, f"/runs/{held}?wait=5")["status"] == "completed"
-    for _ in range(2):
-        assert repeated(inside, "/runs/retry", ended) == done
-        inside.stop()
-        inside.start()
-    assert "retries" not in get(inside, f"/runs/{held}"), "it was open when the request was made"
-
-
-def test_a_repeated_retry_answers_as_before_once_the_texts_are_erased(inside: Inside) -> None:
-    failed(inside, 2)
-    done = ask(inside, "/runs/retry", FAILED, idempotency_key="k")[1]
-    assert done["done"] == 2
-    inside.erase()
-    assert repeated(inside, "/runs/retry", FAILED) == done
-
-
 def test_a_repeated_cancellation_cancels_what_was_selected(inside: Inside, gates: Gates) -> None:
     gate = gates["held"]
     ids = [start(inside, "a", gate.order)]
@@ -179,16 +154,6 @@ def test_a_repeated_cancellation_cancels_what_was_selected(inside: Inside, gates
     assert repeated(inside, "/runs/cancel", body) == done
     assert get(inside, f"/runs/{later}")["status"] == "queued"
     gate.release()
-
-
-def test_a_run_that_cannot_be_retried_fails_alone(inside: Inside) -> None:
-    ids = failed(inside, 2)
-    status, done = ask(
-        inside, "/runs/retry", FAILED | {"changes": {"harnessProfileId": "hp_01KB2M8Q4T7V9X1Z3A5C6E8G0H"}}
-    )
-    assert (status, done["failed"], done["done"]) == (200, 2, 0)
-    assert [item["error"]["code"] for item in done["items"]] == ["CONFIG_ERROR"] * 2
-    assert items(done, "failed") == ids
 
 
 def test_after_an_error_that_all_would_get_no_further_run_is_tried(

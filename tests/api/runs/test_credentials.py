@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused
 from tests.support.asks import answer
-from tests.support.keyed_api import ECHOES, KeyedApi, credentials_file, keyed, write_secret
+from tests.support.keyed_api import ECHOES, KeyedApi, credentials_file, keyed
 from tests.support.model import Model, Step, acting, call
 from tests.support.server import Server
 from tests.support.worker import Worker
@@ -140,44 +140,6 @@ def test_a_run_calls_an_api_that_demands_its_key_and_its_record_names_the_creden
     assert profile["config"]["credentials"] == ["vault"]
 
 
-def test_a_redirect_to_a_second_host_carries_nothing(plant: Plant) -> None:
-    plant.vault.answers["/"] = lambda value: (307, {"location": f"{plant.shop.url}/?token={SECRET}"}, value.encode())
-    run_id = plant.run(plant.profile("vault"), get(plant.vault.url + "/"))["runId"]
-    (result,) = plant.results(run_id)
-    assert f"location: {plant.shop.url}/?token=***" in result
-    assert "the redirect was not followed" in result
-    assert (plant.vault.carried, plant.shop.seen) == ([BEARER], [])
-
-
-def test_a_call_carries_each_credential_that_covers_its_host_and_no_other(plant: Plant) -> None:
-    both = get(plant.vault.url + "/"), get(plant.shop.url + "/")
-    run_id = plant.run(plant.profile("vault", "shop"), *both)["runId"]
-    assert plant.calls(run_id) == [["shop", "vault"], ["shop"]]
-    assert plant.vault.seen[0].headers["x-shop-key"] == OTHER
-    assert (plant.vault.carried, plant.shop.carried) == ([BEARER], [OTHER])
-    assert "authorization" not in plant.shop.seen[0].headers
-
-
-def test_a_secret_that_changes_between_two_calls_of_a_run_is_used_at_once(plant: Plant) -> None:
-    file = plant.server.directory.parent / "vault.secret"
-    later = "canary-after-the-rotation"
-    plant.vault.accepts.add(f"Bearer {later}")
-    plant.vault.on_request = lambda: write_secret(file, later)
-    try:
-        run_id = plant.run(plant.profile("vault"), *(get(f"{plant.vault.url}/{turn}") for turn in range(2)))["runId"]
-    finally:
-        plant.vault.on_request = lambda: None
-        write_secret(file, SECRET)
-    assert plant.vault.carried == [BEARER, f"Bearer {later}"]
-    assert all(result.startswith("HTTP 200") for result in plant.results(run_id))
-
-
-def test_a_profile_without_the_credential_does_not_reach_the_api(plant: Plant) -> None:
-    run_id = plant.run(plant.profile(), get(plant.vault.url + "/"))["runId"]
-    assert "not public" in plant.results(run_id)[0]
-    assert (plant.calls(run_id), plant.vault.seen) == ([None], [])
-
-
 def test_a_person_who_decides_about_a_call_is_shown_what_it_would_carry(plant: Plant) -> None:
     for hold_ms in (60_000, 0):  # held, and parked
         profile_id = plant.profile("vault", "shop", approval="ask", holdMs=hold_ms)
@@ -213,24 +175,6 @@ def test_a_name_that_the_server_does_not_have_is_refused_with_what_it_has(plant:
     assert (refused.value.status, refused.value.error["details"][0]["field"]) == (400, "config.credentials[1]")
     assert "no credential 'valut' exists here" in refused.value.error["message"]
     assert refused.value.error["details"][0]["remedy"] == "use one of shop, vault"
-
-
-def test_a_lasting_permission_is_for_the_credentials_that_were_shown(plant: Plant) -> None:
-    one, two = (
-        plant.profile(*credentials, approval="ask", holdMs=0) for credentials in (("vault",), ("vault", "shop"))
-    )
-    endings = []
-    for number, profile_id in enumerate((one, one, two), 1):
-        plant.model.script = (*([get(plant.vault.url + "/")] * number), "done")  # the session has the calls before
-        run_id = plant.api.start("go", harnessProfileId=profile_id, sessionId="of-a-rule")["runId"]
-        endings.append(plant.api.await_event("run.completed", "run.paused", runId=run_id)["type"])
-        if endings[-1] == "run.paused":
-            answer(plant.api, run_id, **({"remember": "session"} if number == 1 else {"option": "deny"}))
-        assert plant.api.await_ending(run_id) == "run.completed"
-    assert endings == ["run.paused", "run.completed", "run.paused"]
-    (rule,) = [rule for rule in plant.api.items("/permission-rules") if rule.get("sessionId") == "of-a-rule"]
-    assert (rule["credentials"], rule["uses"]) == (["vault"], 1)
-    assert plant.vault.carried == [BEARER] * 2
 
 
 def test_a_worker_carries_the_credentials_of_its_own_file(serve: Serve, tmp_path: Path, store: dict[str, str]) -> None:

@@ -1,14 +1,12 @@
 """The daily budget over HTTP: parallel runs never exceed it; runs are rejected, paused and resumed."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from tests.conftest import Serve
-from tests.scale import sized
 from tests.support.api import Api, Json, Refused, opened, soon
 from tests.support.model import Model, Profile, Step, acting, call
 from tests.support.server import Server
@@ -48,33 +46,6 @@ def refusal(api: Api, path: str, body: Json) -> Refused:
     with pytest.raises(Refused) as refused:
         opened(api.send(path, body))
     return refused.value
-
-
-@pytest.mark.heavy
-def test_runs_side_by_side_never_exceed_it_and_go_on_with_a_higher_one(at_work: At) -> None:
-    with at_work("all done", pause_seconds=0.01) as (server, _, profile):
-        api, count = server.api, sized(8, 8, 50)
-        for dollars in (0.0021, 0.0042):  # ten turns at most, and twenty
-            put(api, dollars)
-
-            def start(number: int) -> int:
-                answer = api.send("/runs", {"input": str(number), "harnessProfileId": profile})
-                return int(answer.status_code)
-
-            with ThreadPoolExecutor(count) as pool:
-                statuses = set(pool.map(start, range(count)))
-            assert statuses <= {200, 202, 429}
-            assert spent(api) <= dollars * 1e6
-        paused = [run for run in api.items("/runs", status="paused")]
-        assert {run["paused"]["reason"] for run in paused} <= {"daily-budget"}
-        assert paused or 429 in statuses, "it was reached"
-        put(api, 1)
-        for run in paused:
-            assert opened(api.send(f"/runs/{run['runId']}/resume", {}))["status"] == "completed"
-    with server.opened_log() as log:
-        assert dict(log.guards.of("reserved")) == {}
-        ((_, (_, amount)),) = log.guards.of("spent").items()
-        assert int(amount) % TURN_MICRO_USD == 0
 
 
 def test_a_run_that_reaches_it_is_paused_and_is_resumed_under_a_higher_one(at_work: At) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.api.examples import PROFILE
-from tests.conftest import Serve
 from tests.support.api import Json, Refused, refused_by
 from tests.support.server import Server
 from tests.support.stub import OPENAI, Asked, Behaviour, Stub, refuses, says, standing
@@ -156,14 +155,6 @@ def test_nothing_that_a_model_wrote_is_public(server: Server) -> None:
     assert f"what {word} is" in labels
 
 
-def test_evidence_of_a_run_that_failed_stays(server: Server) -> None:
-    with pytest.raises(Refused):
-        server.api.run(json.dumps([show(), None]), harnessProfileId=profile(server, POLICIES))
-    failed, *_ = server.api.items("/runs", status="failed")
-    (record,) = server.api.items(f"/runs/{failed['runId']}/evidence")
-    assert server.api.get(f"/runs/{failed['runId']}/evidence/{record['id']}")["content"]["text"] == "all is well"
-
-
 def test_what_tools_did_is_in_the_transcript_and_in_the_next_context(server: Server, model: Stub) -> None:
     named = profile(server, [])
     server.api.run(json.dumps([show(), ["shell", {"command": ["ls"]}], "so"]), harnessProfileId=named, sessionId="s")
@@ -188,31 +179,6 @@ def test_what_tools_did_is_in_the_transcript_and_in_the_next_context(server: Ser
         assert [one["id"] for one in call["tool_calls"]] == [result["tool_call_id"]]
 
 
-def reads_on(asked: Asked) -> Behaviour:
-    """Read files one after another, each of which names the next; then answer."""
-    last = asked.body["messages"][-1]
-    number = int(last["content"].split("next: ")[1][0]) if last["role"] == "tool" else 0
-    if number == 9:
-        return says(OPENAI.head, OPENAI.start, OPENAI.text("read"), OPENAI.end(9, 3))
-    call = OPENAI.call(f"call_{number}", "files", json.dumps({"action": "read", "path": f"{number}.txt"}))
-    return says(OPENAI.head, OPENAI.start, call, OPENAI.end(9, 3))
-
-
-def test_a_context_that_outgrows_its_limit_is_made_smaller_and_says_so(serve: Serve) -> None:
-    with standing(reads_on) as model:
-        server = serve(openai_base_url=model.url + "/v1", context_max_chars="4000", context_reserve_chars="1000")
-        for number in range(9):
-            (server.workspace / f"{number}.txt").write_text(f"next: {number + 1}\n" + "y" * (number * 500))
-        result = server.api.run("read on", harnessProfileId=profile(server, []))
-    meta = result["contextMeta"]
-    assert (result["output"], meta["effectiveMaxChars"]) == ("read", 3_000)
-    assert (meta["initialStrategy"], meta["finalStrategy"], meta["overflowRecovered"]) == ("raw", "summary", True)
-    assert [step["kind"] for step in meta["steps"]] == ["summary", "tool-result-truncation"]
-    assert meta["initialChars"] > 18_000 > meta["effectiveMaxChars"] >= meta["finalChars"]
-    for asked in model.asked:
-        assert sum(len(message["content"] or "") for message in asked.body["messages"]) <= 3_000
-
-
 @pytest.mark.parametrize("path", ["/runs/run_nope/evidence", "/runs/run_nope/evidence/evd_nope"])
 def test_evidence_of_an_unknown_run_is_not_found(shared: Server, path: str) -> None:
     assert refused_by(shared.api.get, path) == (404, "NOT_FOUND")
@@ -222,20 +188,3 @@ def test_a_run_without_evidence_has_an_empty_list(shared: Server) -> None:
     run_id = shared.api.run()["runId"]
     assert shared.api.get(f"/runs/{run_id}/evidence") == {"items": []}
     assert refused_by(shared.api.get, f"/runs/{run_id}/evidence/evd_nope")[1] == "NOT_FOUND"
-
-
-@pytest.mark.parametrize(
-    ("policy", "field"),
-    [
-        ({"kind": "json-schema", "schema": {"type": "nothing"}}, "verificationPolicies[0].schema"),
-        ({"kind": "json-schema", "schema": {"$ref": "http://example.org/s"}}, "verificationPolicies[0].schema"),
-        ({"kind": "command", "command": ["rm", "-r"]}, "verificationPolicies[0].command"),
-        ({"kind": "contains"}, "verificationPolicies[0].contains"),
-    ],
-)
-def test_a_policy_that_cannot_be_judged_is_refused_with_its_field(shared: Server, policy: Json, field: str) -> None:
-    with pytest.raises(Refused) as refused:
-        profile(shared, [{"id": "p", "label": "l", **policy}])
-    (fault,) = refused.value.error["details"]
-    assert (refused.value.code, fault["field"]) == ("CONFIG_ERROR", field)
-    assert fault["remedy"]

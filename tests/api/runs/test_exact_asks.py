@@ -1,19 +1,16 @@
 """One text over HTTP: what a person is shown is what the agent does, and a hidden part is opened first."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.agent_model import shell
 from tests.support.api import Json, Refused
 from tests.support.asks import answer
-from tests.support.outside_agents import AgentSite, agent_site, site_of_module
+from tests.support.outside_agents import AgentSite, site_of_module
 
 MARKED = "echo seen -----BEGIN PRIVATE KEY-----; echo here > out.txt; : -----END PRIVATE KEY-----"
 IN_URL = "echo https://a:$(echo here > out.txt)@host"
 TOKEN = f"ghp_{'a1' * 18}"
 HIDING = f"echo {TOKEN} > out.txt"
-PARKS: Json = {"asks": {"holdMs": 0}}
 
 
 site = site_of_module({"fake": (), "forgets": ("forgets",)})
@@ -76,26 +73,3 @@ def test_a_hidden_part_is_allowed_once_by_who_opened_it(site: AgentSite) -> None
     trail = [entry for entry in api.items("/governance/audit-trail") if "opened" in entry.get("details", {})]
     assert [entry["details"]["askId"] for entry in trail] == [ask["id"]]
     assert "exact" not in api.get(f"/asks/{ask['id']}")
-
-
-def test_a_hidden_part_is_denied_without_opening_it(site: AgentSite) -> None:
-    run_id = site.start("hides and is denied", shell(HIDING), "Done.", profile=site.profile())
-    asked_of(site, run_id)
-    answer(site.server.api, run_id, "deny")
-    site.server.api.await_ending(run_id)
-    assert not (site.files(run_id) / "out.txt").exists()
-
-
-@pytest.mark.heavy
-def test_a_parked_ask_stays_opened_after_a_restart_and_its_call_is_made(tmp_path: Path) -> None:
-    with agent_site(tmp_path, {"forgets": ("forgets",)}) as site:
-        run_id = site.start("parks", shell(HIDING), "Done.", profile=site.profile("forgets", **PARKS))
-        site.server.api.await_event("run.paused", runId=run_id)
-        (ask,) = site.server.api.items("/asks", runId=run_id)
-        site.server.api.get(f"/asks/{ask['id']}", exact="true")
-        site.server.stop()
-        site.server.start()
-        answer(site.server.api, run_id)
-        assert site.server.api.await_ending(run_id) == "run.completed"
-        assert len(site.payloads(run_id, "run.asked")) == len(site.payloads(run_id, "run.ask.opened")) == 1
-        assert (site.files(run_id) / "out.txt").read_text() == f"{TOKEN}\n"

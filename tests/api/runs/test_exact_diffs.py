@@ -16,7 +16,6 @@ from tests.support.pages import Shell
 from tests.support.server import Server
 
 TOKEN = "ghp_" + "a1" * 18
-CODE = '"""Test key -----BEGIN PRIVATE KEY-----\nimport os\nos.system("id")\nx = 1\n-----END PRIVATE KEY-----"""\n'
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +62,6 @@ def test_a_secret_is_never_compressed_beside_text_of_its_author(site: Site) -> N
         assert (TOKEN in answer.json()["data"]["diff"]) is bool(query)
         encodings.append(answer.headers.get("content-encoding"))
     assert encodings == ["gzip", None]
-
-
-def test_code_between_marks_of_its_author_is_shown(site: Site) -> None:
-    run_id = wrote(site, "marked", CODE)
-    diff = site.server.api.get(f"/runs/{run_id}/diff")
-    assert '+os.system("id")\n' in diff["diff"]
-    assert (diff["hidden"], diff["hiddenTotal"], diff["exactNeeded"]) == ([], 0, False)
-    assert diff["addedLines"] == diff["diff"].count("\n+") - 1
-    assert refused(site, run_id, subjectHash="0" * 64) == "SUBJECT_CHANGED"
-    assert not (shared(site) / "marked.py").exists()
-    done = site.server.api.post(f"/runs/{run_id}/apply", {"subjectHash": diff["subjectHash"]})
-    assert done["subjectHash"] == diff["subjectHash"]
-    assert (shared(site) / "marked.py").read_text() == CODE
 
 
 def test_hidden_changes_are_applied_once_the_caller_opened_the_exact_diff(site: Site) -> None:

@@ -28,24 +28,6 @@ def test_every_step_is_an_event_of_the_run(shared: Server) -> None:
     assert found["causes"][-1]["causedBy"] in events
 
 
-def test_a_run_in_line_says_whom_it_waits_for_and_afterwards_whom_it_waited_for(
-    shared: Server, shared_gates: Gates
-) -> None:
-    gate, script = shared_gates["line"], {"sessionId": "line", "provider": "local-exec", "model": "script"}
-    first = shared.api.start(gate.order, **script)["runId"]
-    gate.arrival()
-    waits = explained(shared.api, first)["waitsFor"]
-    assert (waits["reason"], waits["says"]) == ("model", "the model local-exec/script to end turn 1")
-    second = shared.api.start("second", **script)["runId"]
-    waits = explained(shared.api, second)["waitsFor"]
-    assert (waits["reason"], waits["position"], waits["blockedBy"]) == ("session-busy", 1, first)
-    shared.api.post(f"/run-control/by-run/{first}/cancel", {"reason": "enough"})
-    assert shared.api.await_ending(second) == "run.completed"
-    assert explained(shared.api, second)["causes"][1]["after"] == first
-    said = [cause["says"] for cause in explained(shared.api, first)["causes"]]
-    assert said[-2:] == ["cancellation requested by local: enough", "cancelled on request: enough"]
-
-
 def test_runs_beyond_a_scope_are_not_named(serve: Serve, gates: Gates) -> None:
     server = serve(auth_enabled="true", auth_identity_role_map="ada:Admin,otto:Operator", **gates.settings)
     ada, otto = server.client("ada"), server.client("otto", **{"x-athena-scope-sessions": "mine"})

@@ -9,7 +9,7 @@ import pytest
 
 from athena_core.services.erasure.redaction import redact, text_of_run
 from tests.conftest import Serve
-from tests.support.api import Api, Frame, soon
+from tests.support.api import Api, Frame
 from tests.support.model import Profile, turn_of
 from tests.support.records import META
 from tests.support.server import Server
@@ -140,50 +140,6 @@ def test_partial_output_is_neither_context_of_later_runs_nor_memory(writer: Writ
     assert all("Half an answer" not in passage["snippet"] for passage in found)
 
 
-def test_a_call_that_is_cut_off_is_booked_to_the_budget_of_its_run(writer: Writer) -> None:
-    api = writer.api
-    run_id = writer.begin("write, then hang up", "budget", retry_limit=5, budget_usd=0.000_001)
-    for _ in soon():
-        record = api.get(f"/runs/{run_id}")
-        if record["status"] != "running":
-            break
-    assert (record["status"], record["output"], record["partial"]) == ("paused", HALF, True)
-    assert api.types(runId=run_id).count("usage.recorded") == 1, "no further call was made"
-    api.post(f"/run-control/by-run/{run_id}/cancel")
-    record = api.get(f"/runs/{run_id}")
-    assert (record["status"], record["output"], record["partial"]) == ("cancelled", HALF, True)
-
-
-def test_a_child_that_is_cancelled_with_its_parent_keeps_its_output(writer: Writer) -> None:
-    api = writer.api
-    parent = writer.begin("write slowly", "parent")
-    child = writer.begin("write slowly", "child", parent)
-    for session in ("parent", "child"):
-        with api.stream(f"/sessions/{session}/transcript/stream") as frames:
-            await_text(frames)
-    api.post(f"/run-control/by-run/{parent}/cancel")
-    assert api.await_ending(child) == "run.cancelled"
-    record = api.get(f"/runs/{child}")
-    assert (record["output"], record["partial"]) == (HALF, True)
-
-
-def test_partial_output_is_not_the_output_of_a_step(writer: Writer) -> None:
-    api = writer.api
-    directive = api.post("/directives", {"input": "write slowly"})["id"]
-    step = {"id": "a", "directiveId": directive, "harnessProfileId": writer.profile()}
-    workflow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
-    flow = api.post(f"/workflows/{workflow}/run", respond_async=True)["id"]
-    run_id = str(api.await_event("workflow.step.started")["payload"]["stepRunId"])
-    session = api.get(f"/runs/{run_id}")["sessionId"]
-    with api.stream(f"/sessions/{session}/transcript/stream") as frames:
-        await_text(frames)
-    api.post(f"/workflows/run/{flow}/cancel")
-    api.await_event("workflow.run.cancelled")
-    record = api.get(f"/runs/{run_id}")
-    assert (record["status"], record["output"], record["partial"]) == ("cancelled", HALF, True)
-    assert HALF not in str(api.get(f"/workflows/run/{flow}"))
-
-
 def test_erased_partial_output_is_gone_from_the_run_and_the_transcript(writer: Writer) -> None:
     run_id = writer.begin("write, then hang up", "erased")
     assert writer.api.await_ending(run_id) == "run.failed"
@@ -229,15 +185,6 @@ def test_a_server_that_stops_in_mid_stream_books_the_call_and_another_one_asks_a
     record = api.get(f"/runs/{run_id}")
     assert (record["output"], record["usage"]["estimated"]) == ("whole", True)
     assert record["costMicroUsd"] == sum(one["costMicroUsd"] for one in usages)
-
-
-def test_of_a_server_that_is_killed_in_mid_stream_nothing_is_known(interrupted: tuple[Server, str]) -> None:
-    server, run_id = interrupted
-    server.kill()
-    api = server.start().api
-    assert api.await_ending(run_id) == "run.completed"
-    assert api.types(runId=run_id).count("usage.recorded") == 1
-    assert [entry["content"] for entry in api.get("/sessions/s/transcript")["items"]] == ["go", "whole"]
 
 
 @pytest.mark.both

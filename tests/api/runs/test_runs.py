@@ -1,16 +1,12 @@
 """Runs over HTTP: started, watched, listed, cancelled, and every way in which one ends."""
 
-import hashlib
-import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema_rs import Draft202012Validator
 
 from tests.api.examples import PROFILE
-from tests.conftest import Serve
 from tests.support.api import Refused, opened, refused_by
 from tests.support.gate import Gates, gone
 from tests.support.server import Server
@@ -100,19 +96,6 @@ def test_the_record_says_what_the_answer_said(shared: Server) -> None:
     assert (record["status"], record["attempt"], record["costMicroUsd"]) == ("completed", 1, 0)
 
 
-def test_a_run_knows_what_its_session_said_before(shared: Server) -> None:
-    shared.api.run("first", sessionId="talk")
-    second = shared.api.run("second", sessionId="talk")
-    assert second["output"] == "Echo: user: first\nassistant: Echo: user: first\nuser: second"
-    said = [(entry["role"], entry["content"]) for entry in shared.api.get("/sessions/talk/transcript")["items"]]
-    assert said == [
-        ("user", "first"),
-        ("assistant", "Echo: user: first"),
-        ("user", "second"),
-        ("assistant", second["output"]),
-    ]
-
-
 # Lists
 
 
@@ -124,47 +107,10 @@ def test_runs_are_listed_newest_first_in_pages_of_any_size(shared: Server) -> No
         assert len(pages) == -(-len(ids) // limit)
 
 
-def test_runs_are_found_by_session_status_and_provider(shared: Server) -> None:
-    done = shared.api.run("fine", sessionId="filters")["runId"]
-    with pytest.raises(Refused):
-        shared.api.run("fail", sessionId="filters", provider="local-exec")
-
-    def found(**query: str) -> list[str]:
-        return [item["runId"] for item in shared.api.items("/runs", sessionId="filters", **query)]
-
-    (failed,) = found(status="failed")
-    assert found(status="completed") == [done]
-    assert found(provider="mock") == [done]
-    assert found(provider="local-exec") == [failed]
-    assert found(provider="mock", status="failed") == []
-    assert found() == [failed, done]
-
-
 @pytest.mark.parametrize("path", ["/runs", "/runs/active", "/runs/cancel-requests", "/sessions", "/directives"])
 @pytest.mark.parametrize("cursor", ["MQ", "!", "e30", "eyJraW5kIjoib3RoZXIifQ", "x" * 3000])
 def test_a_cursor_that_is_not_of_the_list_is_refused(shared: Server, path: str, cursor: str) -> None:
     assert refused_by(shared.api.get, path, cursor=cursor) == (400, "CURSOR_INVALID")
-
-
-def test_active_runs_are_those_that_hold_their_session(shared: Server, shared_gates: Gates) -> None:
-    gate = shared_gates["active"]
-    runs = [
-        shared.api.start(gate.order, provider="local-exec", sessionId=session)["runId"]
-        for session in ("active-1", "active-2", "active-2")
-    ]
-    assert shared.api.items("/runs/active", sessionId="active-2")[0]["runId"] == runs[1]
-    assert [item["runId"] for item in shared.api.items("/runs/active", runId=runs[0])] == [runs[0]]
-    (item,) = shared.api.items("/runs/active", sessionId="active-1")
-    assert item["pid"] == shared.pid
-    assert item["startedAt"] == shared.api.get(f"/runs/{runs[0]}")["startedAt"]
-    assert (item["turn"], item["step"]["kind"], item["inputPreview"]) == (1, "model", gate.order)
-    assert item["clockFrom"] and item["timeoutMs"] and "elapsedMs" not in item
-    pages = list(shared.api.pages("/runs/active", limit=1))
-    assert {page["items"][0]["runId"] for page in pages} == {runs[0], runs[1]}
-    gate.release(3)
-    for run_id in runs:
-        shared.api.await_ending(run_id)
-    assert shared.api.items("/runs/active", sessionId="active-1") == []
 
 
 # Cancelling
@@ -218,40 +164,6 @@ def test_what_does_not_run_cannot_be_cancelled_and_the_wish_is_recorded(shared: 
     assert (by_session["payload"], by_session["sessionId"]) == ({"status": "not-running"}, "nobody")
 
 
-def test_a_run_that_still_waits_is_cancelled_at_once(shared: Server, shared_gates: Gates) -> None:
-    gate = shared_gates["waits"]
-    first, second = [shared.api.start(gate.order, provider="local-exec", sessionId="waits") for _ in range(2)]
-    done = shared.api.post(f"/run-control/by-run/{second['runId']}/cancel")
-    assert done["status"] == "cancelled"
-    kinds = ["run.queued", "run.cancel.requested", "run.cancelled"]
-    assert shared.api.types(runId=second["runId"]) == kinds
-    gate.release()
-    assert shared.api.await_ending(first["runId"]) == "run.completed"
-    assert shared.api.types(runId=second["runId"]) == kinds
-
-
-def test_a_cancel_request_is_listed_until_its_run_has_ended(serve: Serve, gates: Gates, tmp_path: Path) -> None:
-    keeper = serve(tmp_path / "plane")
-    other = serve(tmp_path / "plane", **gates.settings)
-    gate = gates["frozen"]
-    run = other.api.start(gate.order, sessionId="frozen")
-    gate.arrival()
-    other.freeze()
-    try:
-        path = f"/run-control/by-run/{run['runId']}/cancel"
-        assert keeper.api.post(path, {"reason": "first"})["status"] == "cancelled"
-        assert keeper.api.post(path, {"reason": "again"})["status"] == "cancelled"
-        (item,) = keeper.api.items("/runs/cancel-requests", runId=run["runId"])
-        assert (item["sessionId"], item["runId"]) == ("frozen", run["runId"])
-        assert keeper.api.items("/runs/cancel-requests", sessionId="frozen") == [item]
-        assert keeper.api.items("/runs/cancel-requests", sessionId="another") == []
-        assert keeper.api.get(f"/runs/{run['runId']}")["status"] == "running"
-    finally:
-        other.signal(signal.SIGCONT)
-    assert keeper.api.await_ending(run["runId"]) == "run.cancelled"
-    assert keeper.api.items("/runs/cancel-requests") == []
-
-
 # Failures and timeouts
 
 
@@ -279,12 +191,6 @@ def test_a_failure_of_the_provider_is_reported_and_recorded(shared: Server) -> N
     assert (record["status"], record["error"]["code"]) == ("failed", "PROVIDER_ERROR")
     (entry,) = shared.api.get("/sessions/failing/transcript")["items"]
     assert (entry["content"], entry["runStatus"]) == ("fail", "failed")
-
-
-def test_the_input_of_a_failed_run_is_not_in_the_history(shared: Server) -> None:
-    with pytest.raises(Refused):
-        shared.api.run("fail", provider="local-exec", sessionId="forgets")
-    assert shared.api.run("and now", sessionId="forgets")["output"] == "Echo: user: and now"
 
 
 def test_an_unknown_provider_is_not_found_and_nothing_is_written(shared: Server) -> None:
@@ -325,24 +231,6 @@ def test_a_run_without_input_names_the_fields_that_it_needs(shared: Server) -> N
 # Context
 
 
-def test_references_of_a_directive_are_read_into_the_context(shared: Server) -> None:
-    (shared.workspace / "memory").mkdir(exist_ok=True)
-    (shared.workspace / "notes.txt").write_text("one\ntwo\nthree\nfour\n")
-    (shared.workspace / "memory" / "plan.md").write_text("the plan")
-    references = ["file:notes.txt#L2-L3", "memory:plan.md"]
-    directive = shared.api.post("/directives", {"input": "summarise", "contextRefs": references})
-    result = shared.api.post("/runs", {"directiveId": directive["id"]})
-    assert result["output"] == (
-        "Echo: system: Context file:notes.txt#L2-L3:\ntwo\nthree\n"
-        "system: Context memory:plan.md:\nthe plan\nuser: summarise"
-    )
-    (created,) = shared.api.events(runId=result["runId"], types="run.created")
-    kept = created["payload"]["contextRefs"]
-    assert [(one["ref"], one["chars"]) for one in kept] == [("file:notes.txt#L2-L3", 9), ("memory:plan.md", 8)]
-    # salted, so that a guess cannot be confirmed once the text is erased
-    assert kept[1]["sha256"] != hashlib.sha256(b"the plan").hexdigest()
-
-
 @pytest.mark.parametrize(
     ("reference", "problem"),
     [
@@ -366,35 +254,9 @@ def test_a_reference_that_no_run_can_read_is_refused_with_its_directive(
     assert shared.api.head() == before
 
 
-def test_an_unreadable_reference_is_a_fault_of_the_run(shared: Server) -> None:
-    (shared.workspace / "memory").mkdir(exist_ok=True)
-    (shared.workspace / "memory" / "plan.md").write_text("the plan")
-    references = ["memory:plan.md", "file:gone.txt"]
-    directive = shared.api.post("/directives", {"input": "read", "contextRefs": references})
-    before = shared.api.head()
-    with pytest.raises(Refused) as refused:
-        shared.api.post("/runs", {"directiveId": directive["id"]})
-    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
-    assert refused.value.error["details"][0]["field"] == "contextRefs[1]"
-    assert shared.api.head() == before
-
-
 @pytest.mark.parametrize("size", [30_001, 900_000])
 def test_an_input_that_does_not_fit_into_the_context_is_refused(shared: Server, size: int) -> None:
     assert refused_by(shared.api.run, "x" * size) == (413, "CONTEXT_OVERFLOW")
-
-
-def test_references_that_do_not_fit_into_the_context_are_refused(shared: Server) -> None:
-    (shared.workspace / "large.txt").write_text("x" * 29_999)
-    directive = shared.api.post("/directives", {"input": "ab", "contextRefs": ["file:large.txt"]})
-    assert refused_by(shared.api.post, "/runs", {"directiveId": directive["id"]}) == (413, "CONTEXT_OVERFLOW")
-
-
-def test_the_largest_context_fits_and_leaves_history_out(shared: Server) -> None:
-    shared.api.run("before", sessionId="full")
-    result = shared.api.run("x" * 30_000, sessionId="full")
-    assert result["output"] == "Echo: user: " + "x" * 30_000
-    assert result["contextMeta"]["finalChars"] == result["contextMeta"]["effectiveMaxChars"] == 30_000
 
 
 # Profiles
@@ -406,10 +268,3 @@ def test_a_run_under_a_profile_carries_a_copy_of_it(shared: Server) -> None:
     assert result["harnessProfileId"] == created["id"]
     snapshot = {name: value for name, value in result["harnessProfileSnapshot"].items() if name != "createdAt"}
     assert snapshot == {name: value for name, value in created.items() if name != "createdAt"}
-
-
-def test_many_runs_at_once_all_get_their_own_answer(shared: Server) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        results = list(pool.map(lambda number: shared.api.run(f"number {number}"), range(64)))
-    assert [result["output"] for result in results] == [f"Echo: user: number {number}" for number in range(64)]
-    assert len({result["runId"] for result in results}) == 64

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Serve
-from tests.support.api import Api, Refused, opened, refused_by, soon
+from tests.support.api import Api, Refused, opened, soon
 from tests.support.gate import Gate, Gates, gone
 from tests.support.server import Server
 
@@ -50,14 +50,6 @@ def test_who_would_rather_be_refused_than_wait_is_refused_at_once_and_on_record(
     assert opened(api.send("/runs", fields, key="k2"))["output"] == "said: now"
 
 
-def test_who_waits_in_line_is_in_the_way_of_who_would_rather_be_refused(server: Server, gates: Gates) -> None:
-    api, gate = server.api, gates["line"]
-    held(api, gate, sessionId="busy")
-    api.start("after you", sessionId="busy")
-    assert refused_by(api.run, "now", sessionId="busy", sessionStrategy="reject")[1] == "SESSION_LOCK_TIMEOUT"
-    gate.release()
-
-
 def test_an_interrupting_run_replaces_the_running_one(server: Server, gates: Gates) -> None:
     api, gate = server.api, gates["interrupted"]
     first = str(api.start(gate.order, sessionId="busy")["runId"])
@@ -96,14 +88,6 @@ def test_children_are_cancelled_with_their_parent_and_theirs_as_well(server: Ser
     gate.release(4)
 
 
-def test_a_child_that_waits_is_cancelled_in_the_same_commit(server: Server, gates: Gates) -> None:
-    api, gate = server.api, gates["parent"]
-    parent = held(api, gate, sessionId="one")
-    child = str(api.start("later", sessionId="one", parentRunId=parent)["runId"])
-    api.post(f"/run-control/by-run/{parent}/cancel")
-    assert api.get(f"/runs/{child}")["status"] == "cancelled"
-
-
 @pytest.mark.parametrize("parent", ["run_unknown", "nobody", "ended"])
 def test_a_parent_has_to_be_there_and_open(server: Server, parent: str) -> None:
     api = server.api
@@ -116,30 +100,6 @@ def test_a_parent_has_to_be_there_and_open(server: Server, parent: str) -> None:
 
 
 # Executors
-
-
-def test_beyond_what_an_executor_takes_runs_wait_for_it_in_order(serve: Serve, gates: Gates) -> None:
-    api, gate = serve(executor_max_runs="2", **gates.settings).api, gates["room"]
-    runs = [held(api, gate), held(api, gate)]
-    waiting = [api.start(gate.order) for _ in range(2)]
-    assert [one["waiting"] for one in waiting] == [{"reason": "executor", "position": place} for place in (1, 2)]
-    assert len(api.items("/runs/active")) == 2
-    gate.release(4)
-    runs += [one["runId"] for one in waiting]
-    assert {api.await_ending(run_id) for run_id in runs} == {"run.completed"}
-    created = [event["runId"] for event in api.events(types="run.created")]
-    assert created == runs
-
-
-def test_a_caller_that_waits_too_long_for_an_executor_is_refused(serve: Serve, gates: Gates) -> None:
-    api, gate = serve(executor_max_runs="1", session_wait_ms="50", **gates.settings).api, gates["full"]
-    held(api, gate)
-    answer = api.send("/runs", {"input": "me too"}, key="k")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "OVERLOADED")
-    withdrawn = answer.json()["error"]["details"]["runId"]
-    assert ending(api, withdrawn) == {"type": "run.cancelled", "cause": "executor"}
-    assert api.get(f"/runs/{withdrawn}")["error"]["code"] == "OVERLOADED"
-    gate.release()
 
 
 def test_runs_of_a_server_without_an_executor_are_executed_by_another_one(

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from tests.support.vouched import VOUCHED
 
 SECRET = "sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz"
 ROLES = "ada:Admin,olga:Operator,vera:Viewer,scoped:Operator"
-BOTH = [None, pytest.param("required", marks=BOXED)]
 
 
 def diff_of(site: Site, run_id: str) -> Json:
@@ -55,58 +53,6 @@ def test_metadata_of_a_request_choose_no_workspace(site: Site) -> None:
         api.start("hello", harnessProfileId=profile, workflowRunId=of_flow)
 
 
-PLANT = """
-rm -rf .git
-mkdir -p .git/hooks .git/objects .git/refs sub/.git nested
-cat > .git/config <<END
-[core]
-repositoryFormatVersion = 0
-fsmonitor = touch {pwned}
-hooksPath = .git/hooks
-worktree = {shared}
-[filter "x"]
-clean = touch {pwned}
-smudge = touch {pwned}
-[diff "x"]
-textconv = touch {pwned}
-[include]
-path = ../evil.config
-END
-printf '[diff]\\nexternal = touch {pwned}\\n' > evil.config
-echo 'ref: refs/heads/main' > .git/HEAD
-for hook in pre-commit post-checkout post-index-change reference-transaction; do
-  printf '#!/bin/sh\\ntouch {pwned}\\n' > .git/hooks/$hook; chmod +x .git/hooks/$hook
-done
-printf '* filter=x diff=x merge=x\\n*.txt -diff binary\\n' > .gitattributes
-printf '[submodule "sub"]\\npath = sub\\nurl = ext::touch {pwned}\\n' > .gitmodules
-cp .git/config sub/.git/config; echo 'gitdir: {shared}/.git' > nested/.git
-echo visible > seen.txt
-mkfifo pipe; ln -s {shared} out; ln -s /etc/passwd passwd
-"""
-
-
-@pytest.mark.parametrize("sandbox", BOTH)
-def test_a_planted_repository_runs_nothing_and_hides_nothing(site: Site, sandbox: str | None, tmp_path: Path) -> None:
-    pwned, shared = tmp_path / "pwned", site.server.workspace
-    before = repository.git(shared, "rev-parse", "HEAD"), (shared / "a.py").read_text()
-    profile, name = site.profile(sandbox=sandbox), f"plants {sandbox}"
-    plant = PLANT.format(pwned=pwned, shared=shared)
-    first = site.run(name, sh(plant), harnessProfileId=profile, sessionId=f"plants-{sandbox}")
-    again = site.run(
-        f"again {sandbox}", sh("echo more >> seen.txt"), harnessProfileId=profile, sessionId=f"plants-{sandbox}"
-    )
-    assert not pwned.exists()
-    paths = {one["path"]: one["change"] for one in diff_of(site, first)["files"]}
-    assert paths == dict.fromkeys(
-        (".gitattributes", ".gitmodules", "evil.config", "out", "passwd", "seen.txt"), "added"
-    )
-    assert "+visible\n" in diff_of(site, first)["diff"]
-    assert "root:" not in diff_of(site, first)["diff"]
-    assert [one["path"] for one in diff_of(site, again)["files"]] == ["seen.txt"]
-    assert "+more\n" in diff_of(site, again)["diff"]
-    assert (repository.git(shared, "rev-parse", "HEAD"), (shared / "a.py").read_text()) == before
-
-
 NAMES = (
     "line\\nbreak.txt",
     "quote\\042 and \\\\ backslash",
@@ -136,14 +82,6 @@ def test_names_and_contents_forge_no_file_and_no_terminal(site: Site) -> None:
     assert not set("\x1b\x07\r\u202e") & set(shown), shown
 
 
-def test_attributes_cannot_hide_a_change_and_a_long_one_is_cut_with_a_mark(site: Site) -> None:
-    script = "printf '* -diff -text\\n' > .gitattributes; seq 1 400000 > long.txt; echo x > z.txt"
-    found = diff_of(site, site.run("long", sh(script), harnessProfileId=site.profile()))
-    assert found["truncated"] is True
-    assert (found["filesTotal"], found["addedLines"]) == (3, 400_002)
-    assert len(found["diff"].encode()) <= 1_000_000
-
-
 def test_a_secret_in_a_file_is_masked_in_the_diff(site: Site) -> None:
     found = diff_of(
         site,
@@ -153,6 +91,7 @@ def test_a_secret_in_a_file_is_masked_in_the_diff(site: Site) -> None:
     assert "+[hidden: " in found["diff"]
 
 
+@pytest.mark.heavy
 @BOXED
 def test_no_run_reads_another_workspace_or_the_snapshots(site: Site) -> None:
     boxed = site.profile(sandbox="required")
@@ -190,24 +129,6 @@ def test_a_workspace_in_a_directory_of_the_shared_one_is_closed_there(tmp_path: 
                 "boxed", sh(f"cat {path}; ls -A deep"), harnessProfileId=site.profile("shared", sandbox="required")
             )
             assert "canary" not in model.results("boxed")[-1]
-
-
-def test_the_bound_of_the_disk_stops_the_next_run_with_its_code(tmp_path: Path) -> None:
-    (tmp_path / "workspace").mkdir()
-    with (
-        directed() as model,
-        Server(tmp_path, openai_base_url=model.url, workspaces_bytes_max="1000000") as server,
-    ):
-        site, api = Site(server, model), server.api
-        profile = site.profile()
-        site.run("fills", sh("head -c 3000000 /dev/urandom > a.bin"), harnessProfileId=profile, sessionId="full")
-        for session in ("full", "another"):
-            refused = site.run("more", "done", ending="run.failed", harnessProfileId=profile, sessionId=session)
-            error = api.get(f"/runs/{refused}")["error"]
-            assert (error["code"], "ATHENA_WORKSPACES_BYTES_MAX" in error["message"]) == ("WORKSPACE_DISK_FULL", True)
-        (full,) = api.items("/workspaces", status="active", sessionId="full")
-        api.send(f"/workspaces/{full['workspaceId']}", None, method="DELETE").raise_for_status()
-        site.run("again", "done", harnessProfileId=profile, sessionId="full")
 
 
 def test_a_scope_hides_workspaces_and_changes_of_other_sessions(tmp_path: Path) -> None:
@@ -261,18 +182,3 @@ def test_an_apply_leaves_the_shared_workspace_only_through_the_gate(site: Site, 
     assert list(outside.iterdir()) == []
     (shared / "led").unlink()
     (shared / "taken").rmdir()
-
-
-def test_applies_of_two_runs_at_once_lose_no_change(site: Site) -> None:
-    shared, profile = site.server.workspace, site.profile()
-    (shared / "list.txt").write_text("".join(f"{number}\n" for number in range(20)))
-    repository.git(shared, "add", "-A")
-    repository.git(shared, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "List")
-    runs = [
-        site.run(f"edits {line}", sh(f"sed -i '{line}s/$/ changed/' list.txt"), harnessProfileId=profile)
-        for line in (1, 10, 20)
-    ]
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda run_id: site.server.api.send(f"/runs/{run_id}/apply", {}), runs * 2))
-    assert [answer.status_code for answer in answers] == [200] * 6, [answer.text for answer in answers]
-    assert (shared / "list.txt").read_text().count("changed\n") == 3

@@ -77,22 +77,6 @@ def test_an_agent_commits_in_its_clone_and_the_source_stays_as_it_is(site: Site,
 
 
 @pytest.mark.heavy
-@programs.BOXED
-def test_a_command_in_a_sandbox_sees_nothing_of_other_workspaces(site: Site) -> None:
-    profile = site.profile(sandbox="required")
-    other = site.run("holds a secret", sh("echo canary > secret.txt"), harnessProfileId=profile)
-    there, shared = site.files(other), site.server.workspace
-    look = f"ls -A {there.parent.parent}; cat {there}/secret.txt; cat {shared}/README.md; ls -A {shared}"
-    lies = f"echo {there.parent}/git/objects > .git/objects/info/alternates; git status; ls -A {there.parent}/git"
-    name = "looks for it"
-    run_id = site.run(name, sh(look), sh(lies), sh(f"ls -A {there}"), harnessProfileId=profile)
-    said = "".join(site.model.results(name))
-    assert "canary" not in said and "Sums" not in said and "secret" not in said.replace(f"{there}/secret.txt", "")
-    assert site.files(run_id).parent.name not in said
-    assert other not in said
-
-
-@pytest.mark.heavy
 def test_a_verification_looks_into_the_workspace_of_its_run_and_the_diff_is_evidence(site: Site) -> None:
     command = {"id": "c", "kind": "command", "label": "Made", "command": ["/bin/sh", "-c", "grep -q own made.txt"]}
     diff = {"id": "d", "kind": "require-evidence", "label": "workspace-diff"}
@@ -131,18 +115,6 @@ def test_the_changes_of_a_run_are_recorded_however_it_ends(site: Site, ending: s
     assert types[-3:] == ["evidence.attached", "workspace.changed", ending]
 
 
-def test_a_parked_run_that_is_cancelled_leaves_its_changes(site: Site) -> None:
-    api = site.server.api
-    said = site.model.script("parks", call("files", action="write", path="b.txt", content="b\n"), sh("true"), "done")
-    profile = site.profile(approval="ask", asks={"holdMs": 0})
-    run_id = api.start(said, harnessProfileId=profile)["runId"]
-    api.await_event("run.paused", runId=run_id)
-    assert site.diff(run_id).endswith("+b\n")
-    api.post(f"/run-control/by-run/{run_id}/cancel")
-    assert api.await_ending(run_id) == "run.cancelled"
-    assert len(site.events(run_id)) == 2
-
-
 @pytest.mark.heavy
 def test_a_parked_run_that_goes_on_records_what_it_changed_in_all(site: Site) -> None:
     api = site.server.api
@@ -179,29 +151,6 @@ def test_steps_of_a_workflow_hand_files_on_and_no_other_run_gets_them(site: Site
 
 
 @pytest.mark.heavy
-def test_context_references_are_read_where_the_run_will_work(site: Site) -> None:
-    api, profile = site.server.api, site.profile()
-    shared = site.server.workspace
-    (shared / "uncommitted.txt").write_text("only here\n")
-    (shared / "MEMORY.md").write_text("a note\n")
-    said = site.model.script("refers", call("files", action="write", path="a.py", content="changed\n"), "done")
-    body = {"input": said, "contextRefs": ["file:a.py", "memory:MEMORY.md"]}
-    directive = api.post("/directives", body)["id"]
-    asked = {"harnessProfileId": profile, "sessionId": "refers", "directiveId": directive}
-    for expected in ("def add(a, b):", "changed"):
-        run_id = api.post("/runs", asked, respond_async=True)["runId"]
-        assert api.await_ending(run_id) == "run.completed"
-        system = [one["content"] for one in site.model.requests["refers"][-1]["messages"] if one["role"] == "system"]
-        assert any(f"Context file:a.py:\n{expected}" in text for text in system)
-        assert any("a note" in text for text in system)
-    missing = api.post("/directives", {"input": said, "contextRefs": ["file:uncommitted.txt"]})["id"]
-    with pytest.raises(Refused) as refused:
-        api.post("/runs", {"harnessProfileId": profile, "directiveId": missing})
-    assert refused.value.status == 400
-    api.post("/runs", {"harnessProfileId": site.profile(None), "directiveId": missing})
-
-
-@pytest.mark.heavy
 @pytest.mark.parametrize("sandbox", [None, BOXED])
 def test_a_review_looks_into_the_workspace_of_its_session(site: Site, sandbox: str | None) -> None:
     profile, session_id = site.profile(sandbox=sandbox), f"reviewed-{sandbox}"
@@ -218,13 +167,3 @@ def test_a_review_looks_into_the_workspace_of_its_session(site: Site, sandbox: s
     body = {**body, "sessionId": f"other-{sandbox}", "headRef": head}
     with pytest.raises(Refused, match="no commit"):
         site.server.api.post("/personas/run", body)
-
-
-@pytest.mark.heavy
-def test_a_workspace_that_was_deleted_by_hand_fails_the_run(site: Site) -> None:
-    profile = site.profile()
-    first = site.run("is there", harnessProfileId=profile, sessionId="gone")
-    site.files(first).parent.rename(site.server.directory / "elsewhere")
-    second = site.run("is gone", harnessProfileId=profile, sessionId="gone", ending="run.failed")
-    assert site.server.api.get(f"/runs/{second}")["error"]["code"] == "WORKSPACE_MISSING"
-    assert site.events(second) == []

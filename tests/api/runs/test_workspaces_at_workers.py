@@ -14,7 +14,6 @@ from tests.support.model import Profile
 from tests.support.own_workspaces import sh
 from tests.support.server import Server
 from tests.support.worker import Worker
-from tests.support.workflow_builder import Builder, settled
 
 pytestmark = pytest.mark.heavy
 
@@ -71,22 +70,3 @@ def test_a_run_that_another_worker_takes_over_records_all_that_it_changed(
     diff = api.get(f"/runs/{run_id}/evidence/{changed['evidenceId']}")["content"]["text"]
     assert "+before\n" in diff and "+half\n" in diff
     assert [path.name for path in directory.iterdir()] == [opened["workspaceId"]]
-
-
-def test_steps_that_two_workers_begin_at_once_share_one_workspace(
-    server: Server, workers: list[Worker], model: DirectedModel
-) -> None:
-    build = Builder(server.api)
-    own = profile(server, "workflow-run")
-    names = [f"part-{number}" for number in range(4)]
-    for name in names:
-        model.script(name, sh(f"echo {name} > {name}.txt"), "done")
-    model.script("sum", sh("cat part-*.txt"), "done")
-    steps = [build.step(name, name, harnessProfileId=own) for name in (*names, "sum")]
-    run = build.run(build.workflow(steps, *(f"{name}>sum" for name in names)))
-    assert settled(build, run["id"])["status"] == "ok"
-    assert model.results("sum") == ["[exit status 0]\n" + "".join(f"{name}\n" for name in names)]
-    (created,) = payloads(server, "workspace.created")
-    assert {one["workspaceId"] for one in payloads(server, "workspace.opened")} == {created["workspaceId"]}
-    assert len({one["executor"] for one in payloads(server, "run.leased")}) == 2
-    assert [path.name for path in (server.state_dir / "workspaces").iterdir()] == [created["workspaceId"]]

@@ -82,23 +82,6 @@ def test_living_agents_are_listed_and_measured(site: AgentSite) -> None:
 
 
 @pytest.mark.heavy
-def test_a_run_over_the_limit_of_its_agent_waits_and_knows_why(site: AgentSite) -> None:
-    api = site.server.api
-    api.put("/policy", limit("fake"))
-    profile = site.profile()
-    holder = site.start("holds the place", Hangs("Begun."), profile=profile)
-    waiting = site.start("waits for the place", "Done.", profile=profile)
-    free = site.start("is of another agent", "Done.", profile=site.profile("other"))
-    assert api.await_ending(free) == "run.completed"
-    explained = api.get(f"/runs/{waiting}/explain")["waitsFor"]
-    assert (explained["reason"], explained["blockedBy"]) == ("key-limit", holder)
-    assert explained["says"] == "its turn: 1 of 1 runs of agent fake are active"
-    api.post(f"/run-control/by-run/{holder}/cancel")
-    assert api.await_ending(holder) == "run.cancelled"
-    assert api.await_ending(waiting) == "run.completed"
-
-
-@pytest.mark.heavy
 def test_the_file_is_read_again_on_sighup_and_the_old_one_stays_if_it_is_bad(site: AgentSite) -> None:
     server = site.server
     path = agents_file(server.state_dir.parent, {"fake": (), "other": (), "new": ()})

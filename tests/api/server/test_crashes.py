@@ -1,12 +1,7 @@
 """Crashes over HTTP: a server that is killed or stopped loses no answer, no run and no place in a feed."""
 
-import signal
-from pathlib import Path
-
-import pytest
-
 from tests.conftest import Serve
-from tests.support.api import Refused, opened, soon
+from tests.support.api import opened, soon
 from tests.support.gate import Gate, Gates, gone
 from tests.support.server import Server
 
@@ -41,27 +36,6 @@ def test_a_run_whose_server_was_killed_goes_on_at_the_next_one(serve: Serve, gat
     assert server.api.get(f"/runs/{run['runId']}")["attempt"] == 2
 
 
-def test_a_run_that_lost_as_many_servers_as_it_may_ends_once_as_crashed(serve: Serve, gates: Gates) -> None:
-    server, gate = serve(**gates.settings, **LONG), gates["cursed"]
-    body = {"input": gate.order, "sessionId": "cursed"}
-    run = opened(server.api.send("/runs", body, key="cursed", respond_async=True))
-    waiting = server.api.start("after you", sessionId="cursed")
-    for _ in range(3):
-        killed(server, gate)
-        server.start()
-    assert server.api.await_ending(run["runId"]) == "run.crashed"
-    with pytest.raises(Refused) as refused:
-        server.api.post("/runs", body, key="cursed")
-    assert (refused.value.status, refused.value.code) == (502, "RUN_CRASHED")
-    assert refused.value.error["retryable"] is True
-    assert server.api.await_ending(waiting["runId"]) == "run.completed"
-    server.kill()
-    server.start()
-    assert server.api.types(runId=run["runId"]).count("run.crashed") == 1
-    assert server.api.get(f"/runs/{run['runId']}")["status"] == "crashed"
-    assert opened(server.api.send("/runs", {"input": "again", "sessionId": "cursed"}, key="new"))["output"]
-
-
 def test_a_server_that_leaves_takes_its_processes_along_and_its_runs_cost_no_attempt(
     serve: Serve, gates: Gates
 ) -> None:
@@ -77,33 +51,3 @@ def test_a_server_that_leaves_takes_its_processes_along_and_its_runs_cost_no_att
     assert server.api.await_ending(run["runId"]) == "run.completed"
     leases = [event["payload"] for event in server.api.events(runId=run["runId"], types="run.leased")]
     assert [(lease["attempt"], lease.get("because")) for lease in leases] == [(1, None), *[(1, "left")] * 4]
-
-
-def test_a_run_that_waited_while_its_server_left_is_executed_by_the_next_one(serve: Serve, gates: Gates) -> None:
-    server, gate = serve(**gates.settings, **LONG), gates["behind"]
-    runs = [server.api.start(gate.order, sessionId=name)["runId"] for name in ("one", "one", "two")]
-    gate.arrival()
-    gate.arrival()
-    server.stop()
-    server.start()
-    gate.release(3)
-    assert {server.api.await_ending(run_id) for run_id in runs} == {"run.completed"}
-
-
-@pytest.mark.heavy
-def test_a_run_that_is_to_be_cancelled_is_not_resumed(serve: Serve, gates: Gates, tmp_path: Path) -> None:
-    other = serve(tmp_path / "plane", **gates.settings, **LONG)
-    stopped = serve(tmp_path / "plane", **gates.settings, **LONG)
-    gate = gates["doomed"]
-    run = stopped.api.start(gate.order)
-    process = gate.arrival()
-    stopped.freeze()
-    other.api.post(f"/run-control/by-run/{run['runId']}/cancel", {"reason": "enough"})
-    assert other.api.await_ending(run["runId"]) == "run.cancelled"
-    ending = other.api.events(runId=run["runId"])[-1]
-    assert ending["payload"] == {"cause": "requested", "forced": True}
-    stopped.signal(signal.SIGCONT)
-    for _ in soon():
-        if gone(process):
-            break
-    assert other.api.types(runId=run["runId"])[-1] == "run.cancelled"

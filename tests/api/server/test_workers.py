@@ -1,7 +1,6 @@
 """Tests of workers: processes that execute what servers admit, on files and on PostgreSQL."""
 
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -103,35 +102,6 @@ def test_a_worker_takes_its_number_of_runs_oldest_first(api: Api, hire: Hire, ga
     assert most_at_once(events) == 2
     assert [event["runId"] for event in events if event["type"] == "run.leased"] == runs
     assert api.run("and now?")["output"].endswith("said: and now?")
-
-
-def test_no_two_workers_take_the_same_run(api: Api, hire: Hire) -> None:
-    workers = [hire("--concurrency", "3") for _ in range(2)]
-    runs = [str(api.start(f"say {number}")["runId"]) for number in range(20)]
-    assert {api.await_ending(run_id) for run_id in runs} == {"run.completed"}
-    leased = [event["payload"] for event in api.events(types="run.leased")]
-    assert len(leased) == 20 and {lease["token"] for lease in leased} == {1}
-    assert set(Counter(lease["executor"] for lease in leased)) <= {worker.told["id"] for worker in workers}
-
-
-def test_workers_never_have_more_runs_than_the_policy_allows(api: Api, hire: Hire) -> None:
-    limits = [{"scope": "provider", "key": "local-exec", "max": 2, "strategy": "enqueue"}]
-    api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 3, "limits": limits})
-    for _ in range(2):
-        hire("--concurrency", "4")
-    runs = [str(api.start(f"say {number}")["runId"]) for number in range(10)]
-    assert {api.await_ending(run_id) for run_id in runs} == {"run.completed"}
-    assert most_at_once(api.events(types="run.leased,run.completed")) <= 2
-
-
-def test_a_worker_leaves_runs_of_other_providers_to_others(api: Api, hire: Hire) -> None:
-    hire("--providers", "mock")
-    other = str(api.start("hello")["runId"])
-    assert api.run("hello", provider="mock", model="mock-model")["provider"] == "mock"
-    assert leases(api, other) == []
-    able = hire("--providers", "local-exec,mock")
-    assert api.await_ending(other) == "run.completed"
-    assert leases(api, other)[0]["executor"] == able.told["id"]
 
 
 def test_a_worker_that_stops_finishes_its_runs_and_takes_no_more(api: Api, hire: Hire, gates: Gates) -> None:

@@ -172,38 +172,6 @@ async def test_an_entry_that_the_views_know_of_first_waits_until_the_stream_has_
     assert shown == [(0, False), (1, False), (0, False), (1, False)]
 
 
-async def test_calls_of_tools_and_their_results_are_entries_too(parts: ControlPlane) -> None:
-    run_id = await start(parts, "one", "a")
-    (request,) = [one.event for one in parts.runs.recorded(run_id) if isinstance(one.event, run.RunCreated)]
-    events = (
-        request,
-        run.RunLeased(executor="exe_nobody", token=1, attempt=1, pid=1),
-        run.RunStarted(attempt=1),
-        run.ToolCalled(turn=1, tool_call_id="c1", tool_name="files", chars=2, repeatable=True, arguments="{}"),
-        run.TranscriptAppended(
-            role="tool", kind="tool-result", chars=4, tool_call_id="c1", tool_name="files", content="done"
-        ),
-        run.RunFailed(code="X", error_text="made up", retryable=False),
-    )
-    other = f"{run_id[:-1]}X"
-    streams, line = Streams(), Line()
-    with anyio.fail_after(PATIENCE_SECONDS):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(
-                streams.serve, parts.transcripts.open("one", "latest", None), line.receive, line, LOCAL, ""
-            )
-            await line.until(b"retry: 1500")
-            facts = tuple(Fact(stream=other, event=event, session_id="one", run_id=other) for event in events)
-            outcome = Outcome(facts=facts)
-            await parts.log.submit(lambda reader, context: outcome, META)
-            await line.until(b"event: transcript.entry", 2)
-            streams.drain()
-    assert [(entry["kind"], entry["toolName"]) for entry in line.data("transcript.entry")] == [
-        ("tool-call", "files"),
-        ("tool-result", "files"),
-    ]
-
-
 async def test_an_entry_that_was_redacted_says_so(parts: ControlPlane) -> None:
     await start(parts, "one", "a secret")
     rows = parts.reader.rows(0, 100)

@@ -112,6 +112,7 @@ def test_a_row_that_was_tampered_with_is_found(tmp_path: Path, plane: Plane) -> 
     assert (found.projection, found.differences[0].table, found.differences[0].edited) == ("runs", "run", 1)
 
 
+@pytest.mark.heavy
 def test_a_past_that_was_tampered_with_is_found_in_every_table(tmp_path: Path) -> None:
     plane = Plane(tmp_path, long_history())
     plane.keep()
