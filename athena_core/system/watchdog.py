@@ -19,6 +19,8 @@ LOG_SECONDS = 0.5
 """A block of at least this length is logged."""
 PROBE_SECONDS = 0.01
 """Time between two probes. This much of a block may be missed."""
+IDLE_PROBES, IDLE_SECONDS = 100, 0.05
+"""After this many looks at a loop that was waiting, the time between two looks, until it is seen running again."""
 WINDOW_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
 LONGEST = 5
@@ -46,7 +48,7 @@ class LoopBlock(NamedTuple):
 
 
 class Watchdog:
-    """A thread that probes the event loop 100 times a second while the loop is running something.
+    """A thread that looks at the event loop 100 times a second, or 20 while it is idle, and probes one that runs.
 
     A loop that does not answer within ``BLOCK_SECONDS`` is blocked. The thread then reads the name of the running task
     or callback, so requests have no overhead. A waiting loop is not woken.
@@ -59,11 +61,13 @@ class Watchdog:
         block_seconds: float = BLOCK_SECONDS,
         log_seconds: float = LOG_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._probe_seconds = probe_seconds
         self._block_seconds = block_seconds
         self._log_seconds = log_seconds
         self._monotonic = monotonic
+        self._sleep = sleep
         self.blocks = Counter[str]()
         """Blocks over ``BLOCK_SECONDS``, by operation."""
         self._longest: list[LoopBlock] = []
@@ -106,9 +110,13 @@ class Watchdog:
             self._window_ends = now + WINDOW_SECONDS
 
     def _run(self) -> None:
+        idle = 0
         while not self._closed:
-            time.sleep(self._probe_seconds)
-            if not self._waits():
+            self._sleep(self._probe_seconds if idle < IDLE_PROBES else IDLE_SECONDS)
+            if self._waits():
+                idle += 1
+            else:
+                idle = 0
                 self._probe()
 
     def _waits(self) -> bool:

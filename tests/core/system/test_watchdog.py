@@ -15,9 +15,12 @@ from athena_api.streams.sse import some_at_a_time
 from athena_core.clock import FixedClock
 from athena_core.system.watchdog import (
     BLOCK_SECONDS,
+    IDLE_PROBES,
+    IDLE_SECONDS,
     LONGEST,
     OPERATIONS_MAX,
     OTHER,
+    PROBE_SECONDS,
     LoopBlock,
     Watchdog,
     name_operation,
@@ -104,6 +107,28 @@ def test_only_the_longest_blocks_and_a_bounded_number_of_names_are_kept() -> Non
     ]
     assert len(dog.blocks) == OPERATIONS_MAX + 1
     assert dog.blocks[OTHER] == OPERATIONS_MAX
+
+
+def test_an_idle_loop_is_looked_at_less_often_until_it_runs_again() -> None:
+    looks = iter([*[True] * (IDLE_PROBES + 2), False, True])
+    pauses, probes = list[float](), list[int]()
+
+    class Scripted(Watchdog):
+        def _waits(self) -> bool:
+            return next(looks)
+
+        def _probe(self) -> None:
+            probes.append(len(pauses))
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == IDLE_PROBES + 4:
+            dog.close()
+
+    dog = Scripted(sleep=sleep)
+    dog._run()
+    assert pauses == [*[PROBE_SECONDS] * IDLE_PROBES, *[IDLE_SECONDS] * 3, PROBE_SECONDS]
+    assert probes == [IDLE_PROBES + 3]
 
 
 def test_a_block_is_recent_for_one_to_two_minutes() -> None:
