@@ -1,4 +1,4 @@
-"""The simulator's command line in tests. Each world has a test file of its own, so that processes share them."""
+"""The command line of the simulator in tests: each world has a test file of its own, so that processes share them."""
 
 import re
 import subprocess

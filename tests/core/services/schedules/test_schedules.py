@@ -1,4 +1,7 @@
-"""Schedules on a running plane: each slot through service, reactor, runs and read model."""
+"""Schedules on a running plane: each slot through service, reactor, runs and read model.
+
+Overlaps, halts, clocks and several servers are played by the simulator.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,12 +20,9 @@ from athena_core.decider import Key
 from athena_core.definitions.schedule_definition import ScheduleSpec
 from athena_core.definitions.slots import MINUTE
 from athena_core.domain import schedule
-from athena_core.domain.halt import HaltBody
 from athena_core.domain.policy import PutPolicyBody
-from athena_core.enums import OverlapPolicy
-from athena_core.errors import ConfigError, Halted, StoreUnreachable
+from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Meta
-from athena_core.log.sqlite.store import SqliteStore
 from athena_core.services.schedules.schedules import RunScheduleBody
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody, Scope
@@ -103,73 +103,6 @@ async def hours(directory: Path, time: FixedDate | None = None, /, **settings: s
         yield Hours(parts, clock)
 
 
-@pytest.mark.parametrize(
-    ("policy", "second", "third", "end"),
-    [
-        ("skip", ["skipped overlap-skip"], ["skipped overlap-skip"] * 2, ["ok"]),
-        ("buffer-one", ["buffered"], ["buffered", "skipped buffer-full"], ["ok", "ok", "skipped buffer-full"]),
-        ("buffer-latest", ["buffered"], ["skipped buffer-full", "buffered"], ["ok", "skipped buffer-full", "ok"]),
-        ("buffer-all", ["buffered"], ["buffered", "buffered"], ["ok", "ok", "ok"]),
-    ],
-)
-async def test_each_overlap_policy_during_a_run_and_at_its_end(
-    tmp_path: Path, gates: Gates, policy: OverlapPolicy, second: list[str], third: list[str], end: list[str]
-) -> None:
-    gate = gates["busy"]
-    async with hours(tmp_path, **gates.settings) as at:
-        await at.put(gate.order, overlap_policy=policy)
-        (first,) = await at.slot()
-        await to_thread.run_sync(gate.arrival)
-        assert await at.slot() == []
-        assert await at.became() == ["running", *second]
-        assert await at.slot() == []
-        assert await at.became() == ["running", *third]
-        runs = 1 + sum(word == "buffered" for word in third)
-        gate.release()
-        for _ in range(runs - 1):  # what waited is started by the reactor, one after another
-            await to_thread.run_sync(gate.arrival)
-            gate.release()
-        await at.until(*end, *third[len(end) - 1 :])
-        assert (at.state.running, at.state.buffer) == ((), ())
-        assert (await at.logs())[0].run_id == first
-
-
-async def test_a_slot_that_cancels_waits_for_the_end_and_one_that_terminates_does_not(
-    tmp_path: Path, gates: Gates
-) -> None:
-    gate = gates["slow"]
-    async with hours(tmp_path, **gates.settings) as at:
-        await at.put(gate.order, overlap_policy="cancel-other")
-        await at.slot()
-        await to_thread.run_sync(gate.arrival)
-        await at.slot()
-        await at.until("failed cancelled", "running")  # the reactor started the one that waited
-        await to_thread.run_sync(gate.arrival)
-        await at.put(gate.order, overlap_policy="terminate-other")
-        (third,) = await at.slot()
-        assert third in {flight.target_run_id for flight in at.state.running}
-        await at.until("failed cancelled", "failed cancelled", "running")
-        await to_thread.run_sync(gate.arrival)
-        gate.release()
-        await at.until("failed cancelled", "failed cancelled", "ok")
-        assert not at.state.paused
-
-
-async def test_all_at_once_starts_all_and_the_session_gives_each_its_turn(tmp_path: Path, gates: Gates) -> None:
-    gate = gates["all"]
-    async with hours(tmp_path, **gates.settings) as at:
-        await at.put(gate.order, overlap_policy="allow-all")
-        first = await at.slot()
-        await to_thread.run_sync(gate.arrival)
-        second = await at.slot()
-        assert len({*first, *second}) == 2
-        assert await at.became() == ["running", "running"]
-        gate.release()
-        await to_thread.run_sync(gate.arrival)
-        gate.release()
-        await at.until("ok", "ok")
-
-
 async def test_a_database_that_cannot_be_asked_for_a_moment_costs_no_slot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,43 +173,6 @@ async def test_a_slot_runs_on_behalf_of_the_last_writer_with_the_role_of_now(tmp
         await at.put(actor="bob", note="mine now", paused=False)
         await at.slot()
         assert (await at.became())[-1] == "failed policy-rejected"
-
-
-async def test_a_clock_that_jumps_brings_no_slot_twice_and_leaves_none_unexplained(tmp_path: Path) -> None:
-    async with hours(tmp_path) as at:
-        await at.put(catch_up="latest")
-        start = at.clock.now()
-        await at.slot()
-        await at.until("ok")
-        at.clock.advance(-2 * HOUR)
-        for _ in range(3):  # the decided slots stay decided, and the hour before them is past
-            assert await at.parts.schedules.advance("a", at.clock.now()) == []
-            at.clock.advance(HOUR)
-        assert len(await at.parts.schedules.advance("a", at.clock.now())) == 1
-        await at.until("ok", "ok")
-        at.clock.advance(3 * DAY)
-        assert len(await at.parts.schedules.advance("a", at.clock.now())) == 1
-        await at.until(*["ok"] * 2, *["skipped catchup-latest"] * 71, "ok", limit=100)
-        due = [entry.nominal_time for entry in await at.logs(limit=100)]
-        assert due == [iso(start + hour * HOUR) for hour in range(1, 75)]
-
-
-async def test_slots_of_a_halt_wait_and_are_caught_up_or_have_its_reason(tmp_path: Path) -> None:
-    async with hours(tmp_path) as at:
-        await at.put(catch_up="latest")
-        await at.slot()
-        await at.until("ok")
-        await at.parts.halts.start(HaltBody(reason="wrong prices"), LOCAL, META, None)
-        for _ in range(3):
-            with pytest.raises(Halted):
-                await at.slot()
-        assert await at.became() == ["ok"]
-        at.parts.reactors.ask("schedules", "a")  # as the timer does
-        while not at.parts.reactors.idle:
-            await anyio.sleep(0)
-        assert at.parts.log.problems.failing() == ()
-        await at.parts.halts.lift(LOCAL, META, None)
-        await at.until("ok", "skipped halted", "skipped halted", "ok")
 
 
 async def test_the_log_of_a_paused_schedule_has_the_slots_of_the_pause_until_now(tmp_path: Path) -> None:
@@ -390,27 +286,3 @@ async def test_without_the_scheduler_the_clock_decides_nothing(tmp_path: Path) -
         at.parts.timer.ticking = True
         await at.parts.timer.act("a")
         await at.until("ok")
-
-
-async def test_two_planes_on_one_log_run_a_slot_once(tmp_path: Path) -> None:
-    clock = FixedDate()
-    async with hours(tmp_path, clock) as one, hours(tmp_path, clock) as two:
-        await one.put(overlap_policy="allow-all")
-        for count in range(1, 6):
-            clock.advance(HOUR)
-            async with anyio.create_task_group() as tasks:
-                for at in (one, two, one, two):
-                    tasks.start_soon(at.parts.schedules.advance, "a", clock.now())
-            await two.until(*["ok"] * count)
-    starts = [row for row in _rows(tmp_path) if row == schedule.ScheduleRunStarted.TYPE]
-    assert len(starts) == 5
-
-
-def _rows(directory: Path) -> list[str]:
-    store = SqliteStore(directory / "state", SystemIds())
-    reader = store.reader()
-    try:
-        return [row.type for row in reader.rows(0, 10_000)]
-    finally:
-        reader.close()
-        store.close()
