@@ -149,6 +149,8 @@ RUN = Table(
         ("parent_run_id", "position"),
         ("retry_of", "position"),
         ("harness_profile_id", "position"),
+        ("model", "position"),
+        ("error_code", "position"),
         ("cost_micro_usd", "position"),
         ("duration_ms", "position"),
     ),
@@ -162,7 +164,7 @@ WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("positio
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
 HALT = Table("run_halt", HaltRow, key=("row",))
-RUNS = Projection("runs", version=17, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
+RUNS = Projection("runs", version=18, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
 CANCELLED = "the run was cancelled"
 ESTIMATED = '"estimated":true}'
 """The end of the JSON of an estimated usage."""

@@ -27,11 +27,11 @@ FACETS = ("status", "harness_profile_id", "model", "error_code")
 FACET_RUNS_MAX = 100_000
 FACET_VALUES_MAX = 100
 ALL = RunFilter()
-INDEXED = frozenset(("session_id", "status", "provider", "harness_profile_id", "parent_run_id", "retry_of"))
-"""Fields of a filter with an index that continues with the position."""
-SCANNED = frozenset(
-    ("model", "error_code", "created_after", "created_before", "cost_over_micro_usd", "duration_over_ms")
+INDEXED = frozenset(
+    ("session_id", "status", "provider", "model", "harness_profile_id", "error_code", "parent_run_id", "retry_of")
 )
+"""Fields of a filter with an index that continues with the position."""
+SCANNED = frozenset(("created_after", "created_before", "cost_over_micro_usd", "duration_over_ms"))
 """Fields of a filter without such an index: the runs of a page are searched."""
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
