@@ -146,6 +146,14 @@ def skipped(reports: Iterable[pytest.TestReport]) -> Iterator[Any]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out other turns, and run the longest files first, so that none begins when all others have ended."""
-    items[:] = [item for item in items if not (item.get_closest_marker("heavy") and in_another_turn(item.path))]
+    items[:] = [item for item in items if not is_left_out(item)]
     long, heavy = ({item.path for item in items if item.get_closest_marker(name)} for name in ("timeout", "heavy"))
     items.sort(key=lambda item: (item.path not in long, item.path not in heavy))
+
+
+def is_left_out(item: pytest.Item) -> bool:
+    """True for a heavy test that is left to other turns."""
+    if not item.get_closest_marker("heavy"):
+        return False
+    given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return in_another_turn(item.path, on_postgres="postgres" in (given.get("store"), given.get("shared_store")))

@@ -38,11 +38,15 @@ WINGS = {
 }
 """Folders of the product by folders of tests that reach them through a server, and so import nothing of them."""
 
+POSTGRES = ("athena_core/log/postgres/", "athena_core/log/sql/")
 
-def in_another_turn(path: Path) -> bool:
-    """True if the heavy tests of this file are left to other commits."""
+
+def in_another_turn(path: Path, *, on_postgres: bool = False) -> bool:
+    """True if the heavy tests of this file, or its tests of SQLite on PostgreSQL, are left to other commits."""
     name = path.relative_to(ROOT).as_posix()
-    return TURN != "" and crc32(name.encode()) % TURNS != int(TURN) % TURNS and not touched(name, changed())
+    if TURN == "" or crc32(name.encode()) % TURNS == int(TURN) % TURNS:
+        return False
+    return not any(one.startswith(POSTGRES) for one in changed()) if on_postgres else not touched(name, changed())
 
 
 @cache

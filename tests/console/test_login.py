@@ -32,6 +32,7 @@ from tests.console.logins import (
     shown_as,
 )
 from tests.support.api import soon
+from tests.support.programs import made
 from tests.support.records import META
 from tests.support.server import Server
 
@@ -269,6 +270,7 @@ def test_a_proxy_that_asks_to_sign_in_again_loses_nothing(browser: Any, door: Do
         expect(page.locator(LIVE)).to_be_visible()
 
 
+@made(AXE, "axe-core", "console")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_use_it(browser: Any, door: Door, scheme: str) -> None:
     login = door.token()

@@ -36,6 +36,14 @@ class Refused(Exception):
         super().__init__(f"{self.status} {self.code}: {self.error['message']}")
 
 
+class Patient(httpx2.HTTPTransport):
+    """Repeats a GET while the views are behind the log, for which a server waits two seconds only."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        ask = super().handle_request
+        return caught_up(lambda: ask(request)) if request.method == "GET" else ask(request)
+
+
 class Api:
     """A client of one server, safe from several threads."""
 
@@ -48,8 +56,7 @@ class Api:
             base_url=url + "/api/v1",
             headers=dict(headers or {}),
             timeout=PATIENCE_SECONDS,
-            limits=limits,
-            verify=trust or NOTHING,
+            transport=Patient(limits=limits, verify=trust or NOTHING),
         )
 
     def close(self) -> None:
@@ -59,8 +66,7 @@ class Api:
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the data of a GET. Raise Refused."""
-        params = {name: value for name, value in query.items() if value is not None}
-        return opened(caught_up(lambda: self.http.get(path, params=params)))
+        return opened(self.http.get(path, params={name: value for name, value in query.items() if value is not None}))
 
     def post(self, path: str, body: Any = None, *, key: str | None = None, respond_async: bool = False) -> Any:
         """Return the data of a POST. Raise Refused."""
@@ -160,10 +166,13 @@ def opened(response: httpx2.Response) -> Any:
 
 
 def caught_up(ask: Callable[[], httpx2.Response]) -> httpx2.Response:
-    """Return the answer once the views are not behind the log, for which a server waits two seconds only."""
+    """Return the first answer that does not report views behind the log."""
     for _ in soon():
         answer = ask()
-        if answer.status_code != 503 or "views lag behind" not in answer.text:
+        if answer.status_code != 503:
+            return answer
+        answer.read()
+        if "views lag behind" not in answer.text:
             return answer
     raise AssertionError
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -45,7 +45,10 @@ def outputs(site: AgentSite, run_id: str) -> list[str]:
 
 def gateways(site: AgentSite) -> list[Path]:
     """Return the sockets of the gateways of the server."""
-    held = {str(place.readlink()) for place in Path(f"/proc/{site.server.pid}/fd").iterdir()}
+    held = set()
+    for place in Path(f"/proc/{site.server.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            held.add(str(place.readlink()))
     lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
     return [Path(line[7]) for line in lines if f"socket:[{line[6]}]" in held and line[-1].endswith("/models")]
 
