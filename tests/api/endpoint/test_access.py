@@ -101,7 +101,7 @@ def test_a_token_gives_what_the_header_gives_and_an_ended_one_gives_nothing() ->
 
 @pytest.mark.parametrize("name", some_quick(("otto", "vera"), 1))
 def test_scopes_of_several_kinds_have_to_cover_a_thing_together(name: str) -> None:
-    """The answers to one scope alone are those of the committed table."""
+    """A scope alone gives what the committed table says."""
     marks = {(kind, whose): f"{name[0].upper()}.{kind[0]}{WHOSE[whose]}" for kind, whose in product(KINDS, WHOSE)}
     pairs = [pair for pair in combinations(marks, 2) if pair[0][0] != pair[1][0]]
     table = rows_of(tables()[0])
