@@ -8,6 +8,7 @@ from tests.simulation.command import SECONDS_MAX, check_histories, check_kept_hi
 pytestmark = pytest.mark.timeout(SECONDS_MAX)
 
 
+@pytest.mark.long("whole servers play about one history in a second of CPU")
 @pytest.mark.parametrize("count", [6, pytest.param(sized(6, 12, 4_000), marks=pytest.mark.heavy)])
 def test_histories_keep_the_promises(count: int) -> None:
     check_histories("plane", count)
