@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -209,14 +209,11 @@ def pip(gate: Gate, packages: Sequence[str], *options: str) -> list[str]:
 
 
 def bare_machine(gate: Gate) -> str:
-    if _has_venv(gate):
-        return gate.must("bare machine", [".ci/copy"])
-    gate.environment["PYTHON"] = shutil.which("python3") or sys.executable
-    return f"{PYTHON} has no venv; {gate.environment['PYTHON']} plays the bare machine.\n" + bare(gate)
-
-
-def bare(gate: Gate) -> str:
-    return gate.must("bare machine", [".ci/copy"])
+    said = ""
+    if not _has_venv(gate):
+        python = gate.environment["PYTHON"] = shutil.which("python3") or sys.executable
+        said = f"{PYTHON} has no venv; {python} plays the bare machine.\n"
+    return said + gate.must("bare machine", [".ci/copy"])
 
 
 def heavy(gate: Gate, *places: str) -> str:
@@ -277,37 +274,15 @@ def explore(gate: Gate) -> str:
     return "\n".join(lines)
 
 
-class Beside:
-    """A step that is prepared beside the one before it."""
-
-    def __init__(self, run: Callable[[Gate], str]) -> None:
-        self._run = run
-        self._pool = ThreadPoolExecutor(1)
-        self._begun: Future[str] | None = None
-
-    def begin(self, gate: Gate) -> str:
-        self._begun = self._pool.submit(self._run, gate)
-        return ""
-
-    def end(self, gate: Gate) -> str:
-        return self._run(gate) if self._begun is None else self._begun.result()
-
-
 def steps() -> list[Step]:
-    """Return all steps in their order."""
-    packages = Beside(install_packages)
-
-    def bare_beside_downloads(gate: Gate) -> str:
-        packages.begin(gate)
-        return bare_machine(gate)
-
+    """Return all steps in their order. Packages that are not locked come after what must be green without them."""
     return [
         Step("Debian's Python", install_python, is_kept=False),
-        Step("must: make test on a bare machine (.ci/copy)", bare_beside_downloads),
+        Step("must: make test on a bare machine (.ci/copy)", bare_machine),
         Step("programs", install_programs, is_kept=False),
-        Step("packages for heavy tests", packages.end, is_kept=False),
         Step("must: make test", lambda gate: gate.must("make test", ["make", "--no-print-directory", "test"])),
         Step("must: the site of the documentation", lambda gate: gate.must("make site", ["make", "site"])),
+        Step("packages for heavy tests", install_packages, is_kept=False),
         Step("heavy tests", heavy),
         Step("exploration", explore, is_kept=False),
     ]

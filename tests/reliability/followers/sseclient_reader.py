@@ -14,7 +14,7 @@ while True:
         request = urllib.request.Request(f"{sys.argv[1]}/api/v1/events/stream", headers={"last-event-id": last})
         with urllib.request.urlopen(request, timeout=60) as answer:
             for frame in sseclient.SSEClient(iter(lambda: answer.read1(1 << 16), b"")).events():
-                last, record = frame.id, json.loads(frame.data)["data"]
+                last, record = frame.id or last, json.loads(frame.data)["data"]
                 if frame.event == record.get("type"):
                     print(last, flush=True)
     except urllib.error.HTTPError:
