@@ -1,6 +1,7 @@
 """Redaction of sessions of every kind of work: each ends with 0, because ids, names and fixed words are no text."""
 
 import json
+import shlex
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -88,13 +89,14 @@ def reviewed(work: Work) -> None:
 def retried_with_a_child(work: Work) -> None:
     first = work.run()
     work.api.post(f"/runs/{first}/retry")
+    go = work.workspace / f"{work.session}-go"
+    waits = f": {work.words}; until test -e {shlex.quote(str(go))}; do sleep 0.02; done"
     slow = work.api.start(
-        work.model.script(
-            f"{work.words} slow", call("shell", command=["/bin/sh", "-c", f": {work.words}; sleep 0.3"]), "done"
-        )
+        work.model.script(f"{work.words} slow", call("shell", command=["/bin/sh", "-c", waits]), "done")
     )
     child = {"parentRunId": slow["runId"], "sessionId": f"{work.session}-child"}
     work.api.run(f"{work.words} of a child", **child)
+    go.touch()
     work.api.await_ending(slow["runId"])
 
 

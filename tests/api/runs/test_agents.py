@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Serve
-from tests.support.api import Api, Json, Refused, opened, soon
+from tests.support.api import Api, Json, Refused, opened, until
 from tests.support.model import Model, Profile, Step, acting, call, turn_of
 from tests.support.server import Server
 from tests.support.stub import OPENAI, Stub, data, says, standing
@@ -205,9 +205,7 @@ def test_an_interrupted_call_that_might_do_harm_is_not_made_again(at_work: Agent
         run = begin(server.api)
         begun = server.workspace / "begun.txt"
         server.api.await_event("tool.called", runId=run["runId"])
-        for _ in soon():
-            if begun.exists():
-                break
+        until(lambda: begun.exists() and begun.read_text() == "begun\n")
         server.kill()
         server.start()
         assert server.api.await_ending(run["runId"]) == "run.completed"

@@ -6,7 +6,7 @@ from itertools import takewhile
 import pytest
 
 from tests.support.agent_model import TOKENS, Calls, Cuts, shell
-from tests.support.api import Json, soon
+from tests.support.api import Json, until
 from tests.support.asks import answer
 from tests.support.outside_agents import AgentSite, site_of_module
 from tests.support.programs import BOXED
@@ -135,9 +135,7 @@ def test_a_cancelled_run_leaves_no_process_and_its_open_call_is_interrupted(site
     run_id = site.start("never ends", SLEEP, "Done.", profile=site.profile(permissions=ALLOW_ALL))
     api.await_event("tool.called", runId=run_id)
     begun = site.files(run_id) / "begun.txt"
-    for _ in soon():
-        if begun.exists():
-            break
+    until(begun.exists)
     api.post(f"/run-control/by-run/{run_id}/cancel")
     assert api.await_ending(run_id) == "run.cancelled"
     assert site.processes() == []
@@ -175,9 +173,7 @@ def test_a_server_that_stops_leaves_the_run_to_the_next_one(site: AgentSite) -> 
     run_id = site.start(task, SLEEP, "Done after all.", profile=site.profile(permissions=ALLOW_ALL))
     api.await_event("tool.called", runId=run_id)
     begun = site.files(run_id) / "begun.txt"
-    for _ in soon():
-        if begun.exists():
-            break
+    until(begun.exists)
     assert site.server.stop() == 0
     assert site.processes() == []
     site.server.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import programs, repository
-from tests.support.api import Json, Refused, soon
+from tests.support.api import Json, Refused, until
 from tests.support.asks import answer
 from tests.support.directed import directed
 from tests.support.model import call
@@ -104,9 +104,7 @@ def test_the_changes_of_a_run_are_recorded_however_it_ends(site: Site, ending: s
     if ending == "run.cancelled":
         api.await_event("tool.called", runId=run_id)
         written = site.files(run_id) / "half.txt"
-        for _ in soon():
-            if written.exists() and written.read_text():
-                break
+        until(lambda: written.exists() and written.read_text() == "half\n")
         api.post(f"/run-control/by-run/{run_id}/cancel")
     assert api.await_ending(run_id) == ending
     assert site.diff(run_id).endswith("+half\n")
